@@ -1,0 +1,65 @@
+# The two commands of the README, and their parts. Python 3.11 to 3.13, no root, no GPU.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+DEMO := demo
+SERVE ?= yes
+
+DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
+INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
+
+.PHONY: demo test check lint environment development clean-demo
+
+demo: environment ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
+	@echo "== 1/6 drawing the demo collection: drawings of invented fungi, by this project"
+	$(RUN) -m evaluation.specimens $(DEMO)/collection
+	@echo "== 2/6 importing the archive and three regional checklists"
+	$(INDEXER) import dwca $(DEMO)/collection/archive --dataset drawings --title "Drawings of invented fungi"
+	for region in north west south; do \
+	  $(INDEXER) checklist import $(DEMO)/collection/checklists/$$region --id $$region && \
+	  $(INDEXER) flora add $$region --checklist $$region || exit 1; \
+	done
+	@echo "== 3/6 embedding"
+	$(INDEXER) embed
+	@echo "== 4/6 building and publishing"
+	$(INDEXER) build
+	$(INDEXER) publish
+	@echo "== 5/6 identifying two photos of one find that the index has not seen"
+	$(DEMO_SETTINGS) $(RUN) -m evaluation.specimens.ask $(DEMO)/collection
+ifeq ($(SERVE),yes)
+	@echo "== 6/6 serving the page; stop with Ctrl-C"
+	$(DEMO_SETTINGS) $(RUN) app.py
+else
+	@echo "== 6/6 not serving, as asked"
+endif
+
+test: development lint ## everything that must pass
+	$(RUN) -m pytest
+
+check: test ## the same
+
+lint: development
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy .
+
+environment: $(VENV)/installed
+
+development: $(VENV)/installed-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed; name it so: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no environment could be made; Debian needs: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/installed: requirements.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/installed
+
+clean-demo: ## remove what make demo drew and built
+	rm -rf $(DEMO)

@@ -1,0 +1,67 @@
+"""All settings in one frozen object, read once at the edge from the environment.
+
+Each is an environment variable `FUNGARIUM_` + its name in capitals; a misspelt one is refused.
+Read by the entry points only; everything else is given the values it needs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from retrieval.errors import SettingsError
+
+PREFIX = "FUNGARIUM_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set. Paths are relative to the working folder."""
+
+    data: Path = field(default=Path("data"), metadata={"help": "folder of the photo store, embeddings and reports"})
+    flora_indexes: Path = field(default=Path("flora_indexes"), metadata={"help": "folder of the published snapshots"})
+    database: str = field(default="", metadata={"help": "SQLAlchemy address; empty: an SQLite file in the data folder"})
+    model: str = field(default="descriptor", metadata={"help": "model handle: descriptor, onnx:PATH or hub:PATH"})
+    model_card: str = field(
+        default="", metadata={"help": "file with the model's preprocessing, if not beside the model"}
+    )
+    host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
+    port: int = field(default=8000, metadata={"help": "port the server listens on"})
+    threads: int = field(default=4, metadata={"help": "requests one worker answers at a time"})
+    max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
+    max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
+    max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
+
+    @property
+    def database_url(self) -> str:
+        """The database's address, with the default filled in."""
+        return self.database or f"sqlite:///{self.data / 'fungarium.sqlite'}"
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from environment variables; raise SettingsError for unknown names and impossible values."""
+    given = os.environ if environment is None else environment
+    known = {PREFIX + setting.name.upper(): setting for setting in fields(Settings)}
+    values: dict[str, object] = {}
+    for name, text in sorted(given.items()):
+        if not name.startswith(PREFIX):
+            continue
+        if name not in known:
+            raise SettingsError(f"there is no setting {name}; there are: {', '.join(sorted(known))}")
+        values[known[name].name] = parse_setting(name, text, known[name].type)
+    return Settings(**values)  # type: ignore[arg-type] # each value was parsed to its field's type
+
+
+def parse_setting(name: str, text: str, kind: object) -> object:
+    """Bring a setting's text to its type."""
+    if kind == "int":
+        if not text.strip().isdigit() or int(text) == 0:
+            raise SettingsError(f"{name} must be a whole number above 0, not {text!r}")
+        return int(text)
+    if kind == "Path":
+        if not text:
+            raise SettingsError(f"{name} must name a folder")
+        return Path(text)
+    return text
