@@ -1,0 +1,108 @@
+"""`python -m retrieval identify --flora NAME PHOTO...`: an observation's photos in, ranked species out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from retrieval.domain import WORLD, Evidence
+from retrieval.errors import FungariumError, UnreadablePhoto
+from retrieval.identify import identify
+from retrieval.models.handles import open_model
+from retrieval.present import evidence_json, evidence_line, identification_json, identification_text, taxon_json
+from retrieval.similar import find_similar
+from retrieval.snapshot import Snapshot, open_snapshot
+from retrieval.views import PhotoLimits
+from settings import Settings, read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors meant for people go to stderr as one sentence."""
+    try:
+        settings = read_settings()
+        options = make_parser(settings).parse_args(arguments)
+        run_command(options, settings)
+    except FungariumError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def make_parser(settings: Settings) -> argparse.ArgumentParser:
+    """The commands and their options."""
+    parser = argparse.ArgumentParser(prog="python -m retrieval", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, does in (
+        ("identify", "rank the species of a flora for the photos of one observation"),
+        ("similar", "list the reference photos that look most like the photos"),
+    ):
+        command = commands.add_parser(name, help=does, description=does)
+        command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="photos of one observation")
+        command.add_argument("--flora", default=WORLD, help="flora to search (default: %(default)s)")
+        command.add_argument("--count", type=int, default=10, help="how many to list (default: %(default)s)")
+        command.add_argument("--json", action="store_true", help="print JSON instead of text")
+        command.add_argument(
+            "--indexes",
+            type=Path,
+            default=settings.flora_indexes,
+            help="folder of the snapshots (default: %(default)s)",
+        )
+        command.add_argument("--snapshot", help="a snapshot by name instead of the published one")
+        command.add_argument("--model", default=settings.model, help="model handle (default: %(default)s)")
+        command.add_argument("--card", type=Path, default=settings.model_card or None, help="the model's card")
+    return parser
+
+
+def run_command(options: argparse.Namespace, settings: Settings) -> None:
+    """Answer on stdout."""
+    photos = [read_photo(path) for path in options.photos]
+    limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos)
+    snapshot = open_snapshot(options.indexes, options.snapshot)
+    embedder = open_model(options.model, options.card)
+    if options.command == "identify":
+        answer = identify(
+            photos, snapshot, embedder, flora=options.flora, limits=limits, candidates=max(1, options.count)
+        )
+        lines = identification_text(answer, snapshot)
+        print(dump(identification_json(answer, snapshot)) if options.json else "\n".join(lines))
+        return
+    found = find_similar(photos, snapshot, embedder, flora=options.flora, count=max(1, options.count), limits=limits)
+    if options.json:
+        listed = [
+            {
+                **evidence_json(evidence),
+                "taxon": taxon_json(snapshot.taxonomy.taxon(evidence.reference.species), snapshot),
+            }
+            for evidence in found
+        ]
+        print(dump({"references": listed, "snapshot": snapshot.name, "model": snapshot.model}))
+    else:
+        print("\n".join(similar_lines(found, snapshot)))
+
+
+def similar_lines(found: Sequence[Evidence], snapshot: Snapshot) -> list[str]:
+    """Similar references as lines for a terminal."""
+    return [
+        f"{number:3}. {snapshot.taxonomy.taxon(evidence.reference.species).name}: {evidence_line(evidence)}"
+        for number, evidence in enumerate(found, start=1)
+    ]
+
+
+def read_photo(path: Path) -> bytes:
+    """The bytes of a photo; raises UnreadablePhoto with a sentence that names the file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePhoto(f"{path} cannot be read: {error.strerror}") from error
+
+
+def dump(values: object) -> str:
+    """JSON for people and programs."""
+    return json.dumps(values, indent=2, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

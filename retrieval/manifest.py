@@ -1,0 +1,172 @@
+"""What a snapshot says of itself, and how a reader finds out whether it is true.
+
+    flora_indexes/
+        CURRENT                      the name of the published snapshot
+        HISTORY.jsonl                what was built, published and rolled back, and when
+        segments/<id>/               immutable; shared by the snapshots that name them
+        snapshots/<name>/
+            manifest.json            this file: format, model, segments, floras, checksums
+            card.md                  the same for people; read by no program
+            taxonomy.sqlite
+            species.npy              ids of all species, ascending; the bits of a flora stand for these
+            floras/<id>.bits         one bit a species
+
+A snapshot is written beside the others, checked, and then pointed at; nothing is ever changed in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retrieval.errors import DamagedSnapshot, NoSnapshot, SnapshotMismatch
+
+FORMAT = "fungarium-snapshot"
+VERSION = 1
+CURRENT = "CURRENT"
+NAME = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class FloraCard:
+    """A flora as the manifest lists it."""
+
+    id: str
+    title: str
+    species: int  # on the checklist
+    covered: int  # of them with references
+    references: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeal:
+    """Length and checksum of a file.
+
+    A segment's file is named from the root of all snapshots, one of the snapshot's own from its folder:
+    the snapshot is named after its manifest, which therefore cannot hold the name.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The whole of a snapshot in one small file."""
+
+    model: dict[str, Any]  # the model's card; its `model` entry is the name that queries must match
+    segments: tuple[str, ...]
+    references: int
+    observations: int
+    species: int  # with references
+    floras: tuple[FloraCard, ...]
+    files: tuple[FileSeal, ...]
+    voting: dict[str, float] = field(default_factory=dict)
+    licences: dict[str, int] = field(default_factory=dict)  # references under each licence
+
+    @property
+    def name(self) -> str:
+        """Named after its content: what is the same has the same name."""
+        return hashlib.sha256(self.text().encode()).hexdigest()[:16]
+
+    def text(self) -> str:
+        """The manifest file, byte for byte."""
+        body = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read_manifest(root: Path, name: str) -> Manifest:
+    """Read the manifest of the snapshot `name`; refuse what is damaged, foreign or renamed."""
+    if not NAME.fullmatch(name):
+        raise DamagedSnapshot(f"{name!r} is no name of a snapshot")
+    path = root / "snapshots" / name / "manifest.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+        body = json.loads(text)
+    except FileNotFoundError as error:
+        raise NoSnapshot(f"there is no snapshot {name} under {root}") from error
+    except (OSError, ValueError) as error:
+        raise DamagedSnapshot(f"the manifest of snapshot {name} cannot be read: {path}") from error
+    if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
+        raise SnapshotMismatch(f"{path} is not the manifest of a Fungarium snapshot")
+    version = body.pop("version", None)
+    if version != VERSION:
+        raise SnapshotMismatch(f"snapshot {name} has format version {version}; this program reads version {VERSION}")
+    if hashlib.sha256(text.encode()).hexdigest()[:16] != name:
+        raise DamagedSnapshot(f"the manifest of snapshot {name} has been changed: {path}")
+    try:
+        return Manifest(
+            **{
+                **body,
+                "segments": tuple(body["segments"]),
+                "floras": tuple(FloraCard(**flora) for flora in body["floras"]),
+                "files": tuple(FileSeal(**seal) for seal in body["files"]),
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise SnapshotMismatch(f"the manifest of snapshot {name} has other fields than this program knows") from error
+
+
+def seal_file(root: Path, path: Path) -> FileSeal:
+    """Measure a file for the manifest, which will name it from `root`."""
+    return FileSeal(path.relative_to(root).as_posix(), path.stat().st_size, checksum(path))
+
+
+def sealed_path(root: Path, manifest: Manifest, seal: FileSeal) -> Path:
+    """Where a sealed file lies: segments are shared under the root, all else is in the snapshot's own folder."""
+    own = root / "snapshots" / manifest.name
+    return (root if seal.path.startswith("segments/") else own) / seal.path
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify_files(root: Path, manifest: Manifest) -> None:
+    """Compare every file with its seal; raise DamagedSnapshot at the first that differs, by name."""
+    for seal in manifest.files:
+        path = sealed_path(root, manifest, seal)
+        if not path.is_file():
+            raise DamagedSnapshot(f"a file of snapshot {manifest.name} is missing: {path}")
+        if path.stat().st_size != seal.bytes:
+            raise DamagedSnapshot(
+                f"a file of snapshot {manifest.name} has another length than when it was built: {path}"
+            )
+        if checksum(path) != seal.sha256:
+            raise DamagedSnapshot(f"a file of snapshot {manifest.name} has been changed since it was built: {path}")
+
+
+def read_current(root: Path) -> str:
+    """The name of the published snapshot; raises NoSnapshot where none is."""
+    try:
+        return (root / CURRENT).read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise NoSnapshot(f"nothing has been published under {root}: run `python -m indexer publish`") from error
+
+
+def switch_current(root: Path, name: str) -> None:
+    """Point CURRENT at a finished snapshot. A rename is atomic on one disk: readers see the old name or the new one."""
+    pointer = root / f".{CURRENT}.new"
+    with pointer.open("w", encoding="utf-8") as file:
+        file.write(name + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    pointer.replace(root / CURRENT)
+    sync_folder(root)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

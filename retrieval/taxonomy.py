@@ -1,0 +1,103 @@
+"""The accepted taxa of a snapshot, with their names in other words, in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from retrieval.domain import RANKS, Taxon
+from retrieval.errors import UnknownTaxon
+from retrieval.readonly import open_readonly
+
+TABLES = (
+    "CREATE TABLE taxa (id INTEGER PRIMARY KEY, name TEXT NOT NULL, rank TEXT NOT NULL, parent INTEGER, "
+    "authorship TEXT NOT NULL, gbif_key INTEGER, toxicity TEXT NOT NULL)",
+    "CREATE INDEX taxa_by_name ON taxa (name)",
+    "CREATE TABLE synonyms (name TEXT PRIMARY KEY, taxon INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX synonyms_by_taxon ON synonyms (taxon)",
+    "CREATE TABLE vernacular_names (taxon INTEGER, language TEXT, name TEXT, PRIMARY KEY (taxon, language, name)) "
+    "WITHOUT ROWID",
+)
+
+
+def write_taxonomy(
+    path: Path,
+    taxa: Iterable[tuple[Taxon, str]],
+    synonyms: Iterable[tuple[str, int]],
+    vernacular_names: Iterable[tuple[int, str, str]],
+) -> None:
+    """Write (taxon, toxicity), (synonym, taxon id) and (taxon id, language, name), each in a settled order."""
+    table = sqlite3.connect(path, isolation_level=None)
+    try:
+        table.execute("PRAGMA journal_mode = OFF")
+        table.execute("BEGIN")
+        for statement in TABLES:
+            table.execute(statement)
+        table.executemany(
+            "INSERT INTO taxa VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((t.id, t.name, t.rank, t.parent, t.authorship, t.gbif_key, toxicity) for t, toxicity in taxa),
+        )
+        table.executemany("INSERT INTO synonyms VALUES (?, ?)", synonyms)
+        table.executemany("INSERT INTO vernacular_names VALUES (?, ?, ?)", vernacular_names)
+        table.execute("COMMIT")
+    finally:
+        table.close()
+
+
+class Taxonomy:
+    """An open taxonomy. Look-ups are remembered: an answer asks for the same genera again and again."""
+
+    def __init__(self, path: Path) -> None:
+        self._table = open_readonly(path)
+        self.taxon = lru_cache(maxsize=65_536)(self._taxon)
+        self.lineage = lru_cache(maxsize=65_536)(self._lineage)
+
+    def _taxon(self, taxon: int) -> Taxon:
+        """The taxon of an id; raises UnknownTaxon."""
+        found = self._table.execute(
+            "SELECT id, name, rank, parent, authorship, gbif_key FROM taxa WHERE id = ?", (taxon,)
+        )
+        if not found:
+            raise UnknownTaxon(f"there is no taxon {taxon} in this snapshot")
+        return Taxon(*found[0])
+
+    def _lineage(self, taxon: int) -> tuple[Taxon, ...]:
+        """The taxon and all above it, the widest first."""
+        line = [self.taxon(taxon)]
+        while line[0].parent is not None and len(line) <= len(RANKS):
+            line.insert(0, self.taxon(line[0].parent))
+        return tuple(line)
+
+    def ancestor(self, taxon: int, rank: str) -> Taxon | None:
+        """The taxon's ancestor (or itself) at a rank, where it has one."""
+        return next((node for node in self.lineage(taxon) if node.rank == rank), None)
+
+    def toxicity(self, taxon: int) -> str:
+        """What a source says of the taxon's poison, in its words; empty where nobody says anything."""
+        found = self._table.execute("SELECT toxicity FROM taxa WHERE id = ?", (taxon,))
+        return str(found[0][0]) if found else ""
+
+    def synonyms(self, taxon: int) -> list[str]:
+        """Other scientific names of the taxon, in alphabetical order."""
+        return [
+            name for (name,) in self._table.execute("SELECT name FROM synonyms WHERE taxon = ? ORDER BY 1", (taxon,))
+        ]
+
+    def vernacular_names(self, taxon: int) -> list[tuple[str, str]]:
+        """(language, name) of the taxon's common names."""
+        query = "SELECT language, name FROM vernacular_names WHERE taxon = ? ORDER BY 1, 2"
+        return [(language, name) for language, name in self._table.execute(query, (taxon,))]
+
+    def find(self, name: str) -> Taxon | None:
+        """The taxon of an accepted name or a synonym, written exactly so; where ranks share a name, the narrowest."""
+        found = [self.taxon(taxon) for (taxon,) in self._table.execute("SELECT id FROM taxa WHERE name = ?", (name,))]
+        if not found:
+            query = "SELECT taxon FROM synonyms WHERE name = ?"
+            found = [self.taxon(taxon) for (taxon,) in self._table.execute(query, (name,))]
+        return max(found, key=lambda taxon: (RANKS.index(taxon.rank), -taxon.id), default=None)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._table.close()
