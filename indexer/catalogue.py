@@ -1,0 +1,55 @@
+"""From the database to what a snapshot is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from database import floras as flora_tables
+from database import photos as photo_tables
+from database import taxa as taxon_tables
+from database.session import Session
+from indexer.build import Catalogue, FloraPlan
+from indexer.embed import PhotoToEmbed
+from indexer.embeddings import EmbeddingStore
+from indexer.floras import resolve_flora
+from indexer.photos import PhotoStore
+from retrieval.segment import ReferenceEntry
+
+
+def photos_to_embed(session: Session, store: PhotoStore) -> Iterator[PhotoToEmbed]:
+    """Every photo that may become a reference, ordered by digest."""
+    for photo in photo_tables.references(session):
+        path = store.path(photo.sha256) if photo.location.startswith("store:") else Path(photo.location)
+        yield PhotoToEmbed(photo.sha256, path.read_bytes, photo.aspect)
+
+
+def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalogue, list[str]]:
+    """All that a snapshot is made of; second, the digests of photos that are left out for want of an embedding."""
+    references = [
+        ReferenceEntry(
+            photo.sha256,
+            photo.observation_id,
+            photo.observation,
+            photo.species,
+            photo.author,
+            photo.licence,
+            photo.source,
+            photo.aspect,
+        )
+        for photo in photo_tables.references(session)
+    ]
+    missing = embeddings.missing(entry.photo for entry in references)
+    left_out = set(missing)
+    toxicity = taxon_tables.toxicities(session)
+    catalogue = Catalogue(
+        references=[entry for entry in references if entry.photo not in left_out],
+        taxa=[(taxon, toxicity.get(taxon.id, "")) for taxon in taxon_tables.taxa(session)],
+        synonyms=list(taxon_tables.synonyms(session)),
+        vernacular_names=list(taxon_tables.vernacular_names(session)),
+        floras=[
+            FloraPlan(flora.id, flora.title, frozenset(resolve_flora(session, flora)))
+            for flora in flora_tables.floras(session)
+        ],
+    )
+    return catalogue, missing

@@ -1,0 +1,134 @@
+"""embed, build, publish, rollback, list, verify: from curated photos to a snapshot that readers open."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from database.session import open_database
+from indexer.build import build_snapshot
+from indexer.catalogue import photos_to_embed, read_catalogue
+from indexer.embed import embed_photos
+from indexer.embeddings import EmbeddingStore
+from indexer.photos import PhotoStore
+from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
+from retrieval.errors import BuildError
+from retrieval.manifest import read_current, read_manifest
+from retrieval.models.handles import HANDLES, open_model
+from retrieval.views import PhotoLimits
+from settings import Settings
+
+
+def register(commands: Any) -> None:
+    """Add the commands to the parser."""
+    handles = "; ".join(f"{handle}: {does}" for handle, does in HANDLES.items())
+    for name, does, function in (
+        ("embed", "embed every photo that has not been embedded with the model yet", embed),
+        ("build", "build a snapshot from what has been embedded, without publishing it", build),
+    ):
+        command = commands.add_parser(name, help=does, description=does)
+        command.add_argument("--model", help=f"model handle ({handles}); default: the setting")
+        command.add_argument("--card", type=Path, help="file with the model's preprocessing, if not beside the model")
+        command.set_defaults(func=function)
+        if name == "embed":
+            command.add_argument("--retry", action="store_true", help="try photos again that failed before")
+    publish_command = commands.add_parser("publish", help="verify a built snapshot and point readers at it")
+    publish_command.add_argument("snapshot", nargs="?", help="its name (default: the one built last)")
+    publish_command.set_defaults(func=publish)
+    rollback_command = commands.add_parser("rollback", help="go back to the snapshot published before")
+    rollback_command.set_defaults(func=rollback)
+    verify_command = commands.add_parser("verify", help="check every byte of a snapshot, and its answers")
+    verify_command.add_argument("snapshot", nargs="?", help="its name (default: the published one)")
+    verify_command.set_defaults(func=verify)
+    list_command = commands.add_parser("list", help="list the snapshots, the newest first")
+    list_command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    list_command.set_defaults(func=list_all)
+
+
+def embed(options: argparse.Namespace, settings: Settings) -> int:
+    """Embed what is new; a second run does no work twice."""
+    embedder = open_model(options.model or settings.model, options.card or model_card(settings))
+    limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
+    with open_database(settings.database_url) as database, database.reading() as session:
+        photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos")))
+    with EmbeddingStore(settings.data / "embeddings", embedder.model) as store:
+        if options.retry:
+            store.forget_failures()
+        with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
+            report = embed_photos(photos, store, embedder, limits=limits, advance=bar.update)
+        print(f"model {embedder.model}: {report.embedded} embedded, {report.already} already, {report.failed} failed")
+        for photo, reason in store.failures().items():
+            print(f"  {photo[:16]}: {reason}")
+    return 0
+
+
+def build(options: argparse.Namespace, settings: Settings) -> int:
+    """Build a snapshot and print its name."""
+    embedder = open_model(options.model or settings.model, options.card or model_card(settings))
+    with (
+        open_database(settings.database_url) as database,
+        database.reading() as session,
+        EmbeddingStore(settings.data / "embeddings", embedder.model) as store,
+    ):
+        catalogue, missing = read_catalogue(session, store)
+        failed = store.failures()
+        waiting = [photo for photo in missing if photo not in failed]
+        if waiting:
+            print(f"{len(waiting)} photos have not been embedded and are left out: run embed first", file=sys.stderr)
+        name = build_snapshot(settings.flora_indexes, catalogue, store, embedder.card)
+    manifest = read_manifest(settings.flora_indexes, name)
+    print(f"built {name}: {manifest.references} references, {manifest.species} species, {len(manifest.floras)} floras")
+    for flora in manifest.floras:
+        uncovered = flora.species - flora.covered
+        gap = f", {uncovered} species without a photo" if uncovered else ""
+        print(f"  {flora.id}: {flora.species} species, {flora.references} references{gap}")
+    return 0
+
+
+def publish(options: argparse.Namespace, settings: Settings) -> int:
+    """Publish a snapshot and print its name."""
+    print(f"published {publish_snapshot(settings.flora_indexes, options.snapshot)}")
+    return 0
+
+
+def rollback(options: argparse.Namespace, settings: Settings) -> int:
+    """Go back one step and print where to."""
+    print(f"published {roll_back(settings.flora_indexes)}")
+    return 0
+
+
+def verify(options: argparse.Namespace, settings: Settings) -> int:
+    """Check a snapshot; the first fault found is the error."""
+    name = options.snapshot or read_current(settings.flora_indexes)
+    verify_snapshot(settings.flora_indexes, name)
+    print(f"snapshot {name} is whole, and its indexes answer as exact search does")
+    return 0
+
+
+def list_all(options: argparse.Namespace, settings: Settings) -> int:
+    """Print the snapshots; the published one carries a star."""
+    rows = list_snapshots(settings.flora_indexes)
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+        return 0
+    if not rows:
+        raise BuildError(f"nothing has been built under {settings.flora_indexes}: run `python -m indexer build`")
+    print(f"  {'snapshot':16}  {'built':25}  {'published':25}  {'references':>10}  {'species':>7}  model")
+    for row in rows:
+        star = "*" if row.current else " "
+        state = row.model if row.state == "whole" else row.state
+        print(
+            f"{star} {row.name:16}  {row.built:25}  {row.published:25}  {row.references:10}  {row.species:7}  {state}"
+        )
+    return 0
+
+
+def model_card(settings: Settings) -> Path | None:
+    """The model card that the settings name, if any."""
+    return Path(settings.model_card) if settings.model_card else None

@@ -1,0 +1,92 @@
+"""Embeds photos: decoding in threads beside inference, in bounded memory, resumable after any interruption."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from indexer.embeddings import EmbeddingStore
+from retrieval.embedder import Embedder, View
+from retrieval.errors import IdentificationError
+from retrieval.views import PhotoLimits, decode_view
+
+BATCH = 32  # photos in one call of the model, and in one transaction
+AHEAD = 3  # batches decoded in advance: enough to keep the model busy, and all the memory it takes
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoToEmbed:
+    """A photo by its digest, with the way to its bytes."""
+
+    photo: str
+    read: Callable[[], bytes]
+    aspect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """What became of the photos: embedded + already + failed = all of them."""
+
+    embedded: int
+    already: int
+    failed: int
+
+
+def embed_photos(
+    photos: Iterable[PhotoToEmbed],
+    store: EmbeddingStore,
+    embedder: Embedder,
+    *,
+    limits: PhotoLimits | None = None,
+    workers: int = 2,
+    advance: Callable[[int], object] = lambda count: None,
+) -> EmbedReport:
+    """Embed every photo the store does not know yet; `advance` is told how many photos have been dealt with.
+
+    A photo that cannot be read or decoded is remembered with its reason, and the others go on.
+    """
+    embedded = already = failed = 0
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool:
+
+        def new_photos() -> Iterator[PhotoToEmbed]:
+            nonlocal already
+            remaining = iter(photos)
+            while block := list(islice(remaining, 1000)):
+                known = store.known([photo.photo for photo in block])
+                already += len(known)
+                advance(len(known))
+                yield from (photo for photo in block if photo.photo not in known)
+
+        def decode(photo: PhotoToEmbed) -> View | str:
+            try:
+                return decode_view(photo.read(), embedder.short_side, limits, photo.aspect)
+            except IdentificationError as error:
+                return str(error)
+            except OSError as error:
+                return f"the photo cannot be read: {error.strerror or error}"
+
+        def decoded() -> Iterator[tuple[PhotoToEmbed, View | str]]:
+            window: deque[tuple[PhotoToEmbed, Future[View | str]]] = deque()
+            for photo in new_photos():
+                window.append((photo, pool.submit(decode, photo)))
+                if len(window) >= AHEAD * BATCH:
+                    first, view = window.popleft()
+                    yield first, view.result()
+            while window:
+                first, view = window.popleft()
+                yield first, view.result()
+
+        stream = decoded()
+        while batch := list(islice(stream, BATCH)):
+            views = [(photo, view) for photo, view in batch if isinstance(view, View)]
+            store.add([photo.photo for photo, _ in views], embedder.embed([view for _, view in views]))
+            for photo, reason in batch:
+                if isinstance(reason, str):
+                    store.add_failure(photo.photo, reason)
+            embedded += len(views)
+            failed += len(batch) - len(views)
+            advance(len(batch))
+    return EmbedReport(embedded, already, failed)

@@ -1,0 +1,90 @@
+"""Embeddings between the stages: made once per photo and model, kept by the photo's digest."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from retrieval.embedder import DIM, Embeddings
+
+STORED = np.dtype("<f2")  # what segments hold: a row is the same whether it was embedded now or a year ago
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS embeddings (photo TEXT PRIMARY KEY, embedding BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS failures (photo TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
+)
+
+
+class EmbeddingStore:
+    """All embeddings of one model, in one SQLite file: each batch is there whole or not at all."""
+
+    def __init__(self, folder: Path, model: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{re.sub(r'[^A-Za-z0-9.@_-]', '_', model)}.sqlite"
+        self._table = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+        self._table.execute("PRAGMA journal_mode = WAL")
+        for statement in TABLES:
+            self._table.execute(statement)
+
+    def __enter__(self) -> EmbeddingStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._table.close()
+
+    def __len__(self) -> int:
+        return int(self._table.execute("SELECT count(*) FROM embeddings").fetchone()[0])
+
+    def known(self, photos: Sequence[str]) -> set[str]:
+        """Those of the photos that have been embedded, or were tried and cannot be."""
+        found: set[str] = set()
+        for table in ("embeddings", "failures"):
+            for start in range(0, len(photos), 500):
+                part = photos[start : start + 500]
+                query = f"SELECT photo FROM {table} WHERE photo IN ({','.join('?' * len(part))})"  # noqa: S608 - ours
+                found.update(photo for (photo,) in self._table.execute(query, part))
+        return found
+
+    def add(self, photos: Sequence[str], embeddings: Embeddings) -> None:
+        """Keep the embeddings (photos, 256) of a batch, all or none."""
+        rows = np.ascontiguousarray(embeddings, dtype=STORED)
+        self._table.execute("BEGIN")
+        self._table.executemany(
+            "INSERT OR REPLACE INTO embeddings VALUES (?, ?)",
+            ((photo, row.tobytes()) for photo, row in zip(photos, rows, strict=True)),
+        )
+        self._table.execute("COMMIT")
+
+    def add_failure(self, photo: str, reason: str) -> None:
+        """Remember that a photo cannot be embedded, and why, so that it is not tried again each time."""
+        self._table.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (photo, reason))
+
+    def forget_failures(self) -> int:
+        """Let all failed photos be tried again; how many there were."""
+        return self._table.execute("DELETE FROM failures").rowcount
+
+    def failures(self) -> dict[str, str]:
+        """Photo and reason of everything that could not be embedded."""
+        return dict(self._table.execute("SELECT photo, reason FROM failures ORDER BY photo"))
+
+    def missing(self, photos: Iterable[str]) -> list[str]:
+        """Those of the photos that have no embedding."""
+        held = {photo for (photo,) in self._table.execute("SELECT photo FROM embeddings")}
+        return [photo for photo in photos if photo not in held]
+
+    def read(self, photos: Sequence[str]) -> Embeddings:
+        """The embeddings of the photos, in their order; raises KeyError for one that has none."""
+        rows = np.empty((len(photos), DIM), dtype=STORED)
+        for place, photo in enumerate(photos):
+            found = self._table.execute("SELECT embedding FROM embeddings WHERE photo = ?", (photo,)).fetchone()
+            if found is None:
+                raise KeyError(photo)
+            rows[place] = np.frombuffer(found[0], dtype=STORED)
+        return rows.astype(np.float32)

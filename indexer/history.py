@@ -1,0 +1,34 @@
+"""What was built, published and rolled back, in one log beside the snapshots."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+HISTORY = "HISTORY.jsonl"
+
+
+def log_event(root: Path, event: str, snapshot: str) -> None:
+    """Add a line to the history; one write, so that it is there whole or not at all."""
+    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, "snapshot": snapshot})
+    with (root / HISTORY).open("a", encoding="utf-8") as history:
+        history.write(line + "\n")
+        history.flush()
+        os.fsync(history.fileno())
+
+
+def read_history(root: Path) -> list[dict[str, str]]:
+    """All that was built, published and rolled back, oldest first; a line cut off by a power failure is passed over."""
+    try:
+        lines = (root / HISTORY).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    events = []
+    for line in lines:
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            continue
+    return events

@@ -1,0 +1,140 @@
+"""Publishes a built snapshot, rolls back to an earlier one, verifies and lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.build import writing
+from indexer.history import log_event, read_history
+from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotError
+from retrieval.index import ExactIndex
+from retrieval.manifest import read_current, read_manifest, switch_current
+from retrieval.segment import Segment
+from retrieval.snapshot import open_snapshot
+
+PROBES = 64  # rows of a segment that verification searches for
+SLACK = 2e-3  # how far float16 may move a length or a similarity
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """A line of the list of snapshots."""
+
+    name: str
+    built: str
+    published: str  # when it was last published; empty if never
+    current: bool
+    references: int
+    species: int
+    model: str
+    state: str  # "whole", or what is wrong
+
+
+def publish_snapshot(root: Path, name: str | None = None) -> str:
+    """Verify a snapshot, the newest built where none is named, and point readers at it in one step."""
+    with writing(root):
+        chosen = name or newest_built(root)
+        verify_snapshot(root, chosen)
+        if current_or_none(root) != chosen:
+            switch_current(root, chosen)
+            log_event(root, "published", chosen)
+        return chosen
+
+
+def roll_back(root: Path) -> str:
+    """Publish again what was published before the present snapshot; raises BuildError where nothing whole is left."""
+    with writing(root):
+        current = read_current(root)
+        for name in previous_published(root, current):
+            try:
+                verify_snapshot(root, name)
+            except SnapshotError:
+                continue
+            switch_current(root, name)
+            log_event(root, "rolled back", name)
+            return name
+    raise BuildError(f"there is no earlier whole snapshot to go back to; {current} stays published")
+
+
+def previous_published(root: Path, current: str) -> list[str]:
+    """Snapshots published before the present one, the latest first.
+
+    Going back twice goes two steps back: the line of publishing is followed, not the log's end.
+    """
+    line: list[str] = []
+    for event in read_history(root):
+        if event["event"] == "published":
+            line.append(event["snapshot"])
+        elif event["event"] == "rolled back":
+            while line and line[-1] != event["snapshot"]:
+                line.pop()
+    while line and line[-1] == current:
+        line.pop()
+    return list(dict.fromkeys(reversed([name for name in line if name != current])))
+
+
+def newest_built(root: Path) -> str:
+    """The snapshot that was built last."""
+    built = [event["snapshot"] for event in read_history(root) if event["event"] == "built"]
+    if not built:
+        raise NoSnapshot(f"nothing has been built under {root}: run `python -m indexer build`")
+    return built[-1]
+
+
+def current_or_none(root: Path) -> str | None:
+    """The published snapshot, if there is one."""
+    try:
+        return read_current(root)
+    except NoSnapshot:
+        return None
+
+
+def verify_snapshot(root: Path, name: str) -> None:
+    """Check every checksum, then that each segment's index answers as exact search does; raises SnapshotError."""
+    snapshot = open_snapshot(root, name)
+    try:
+        for segment in snapshot.segments:
+            probe_segment(segment, name)
+    finally:
+        snapshot.close()
+
+
+def probe_segment(segment: Segment, name: str) -> None:
+    """Search for stored rows, spread over the segment, among up to 64 species, and compare with brute force."""
+    lists = np.unique(np.linspace(0, len(segment.species) - 1, PROBES).astype(np.int64))
+    rows, numbers = segment.index.embeddings(lists)
+    if np.abs(np.linalg.norm(rows, axis=1) - 1).max(initial=0) > SLACK:
+        raise DamagedSnapshot(f"snapshot {name} holds embeddings that are not of length 1")
+    queries = rows[np.linspace(0, len(rows) - 1, PROBES).astype(np.int64)]
+    places = np.repeat(lists, segment.offsets[lists + 1] - segment.offsets[lists])
+    expected, _ = ExactIndex(rows, places).search(queries, 10, lists)
+    found, at = segment.index.search(queries, 10, lists)
+    known = np.isin(at[at >= 0], numbers).all()
+    if not known or not np.allclose(np.maximum(found, -2), np.maximum(expected, -2), atol=SLACK):
+        raise DamagedSnapshot(f"the index of snapshot {name} does not answer as exact search does")
+
+
+def list_snapshots(root: Path) -> list[SnapshotRow]:
+    """All snapshots under the folder, the newest first, with their state."""
+    times: dict[tuple[str, str], str] = {}
+    for event in read_history(root):
+        kind = "built" if event["event"] == "built" else "published"
+        times[event["snapshot"], kind] = event["time"]
+    current = current_or_none(root)
+    rows = []
+    for folder in sorted((root / "snapshots").glob("*")):
+        name = folder.name
+        built, published = times.get((name, "built"), ""), times.get((name, "published"), "")
+        try:
+            manifest = read_manifest(root, name)
+            model = str(manifest.model.get("model", ""))
+            row = SnapshotRow(
+                name, built, published, name == current, manifest.references, manifest.species, model, "whole"
+            )
+        except SnapshotError as error:
+            row = SnapshotRow(name, built, published, name == current, 0, 0, "", str(error))
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row.built, row.name), reverse=True)

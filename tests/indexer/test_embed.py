@@ -1,0 +1,134 @@
+"""Embedding photos: each once, in any state of the photos, and resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.embed import BATCH, PhotoToEmbed, embed_photos
+from indexer.embeddings import EmbeddingStore
+from retrieval.embedder import Embeddings, View
+from retrieval.models.descriptor import Descriptor
+from retrieval.views import PhotoLimits, decode_view
+
+
+def draw(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "PNG")
+    return written.getvalue()
+
+
+def to_embed(photo: bytes, read: Callable[[], bytes] | None = None) -> PhotoToEmbed:
+    return PhotoToEmbed(hashlib.sha256(photo).hexdigest(), read or (lambda: photo))
+
+
+class CountingDescriptor(Descriptor):
+    """The descriptor, which also says how many views it was given."""
+
+    views = 0
+
+    def embed(self, views: Sequence[View]) -> Embeddings:
+        self.views += len(views)
+        return super().embed(views)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EmbeddingStore:
+    return EmbeddingStore(tmp_path, "descriptor@1")
+
+
+def test_every_photo_gets_the_embedding_it_has_alone(store: EmbeddingStore) -> None:
+    photos = [draw(seed) for seed in range(2 * BATCH + 5)]
+
+    report = embed_photos([to_embed(photo) for photo in photos], store, Descriptor())
+
+    assert (report.embedded, report.already, report.failed) == (len(photos), 0, 0)
+    for photo in photos[:: BATCH // 2]:
+        alone = Descriptor().embed([decode_view(photo, Descriptor.short_side)])
+        stored = store.read([hashlib.sha256(photo).hexdigest()])
+        np.testing.assert_allclose(stored, alone, atol=1e-3)  # float16
+
+
+def test_a_second_run_does_no_work_twice(store: EmbeddingStore) -> None:
+    photos = [to_embed(draw(seed)) for seed in range(10)]
+    embed_photos(photos[:6], store, Descriptor())
+    embedder = CountingDescriptor()
+
+    report = embed_photos(photos, store, embedder)
+
+    assert (report.embedded, report.already, report.failed) == (4, 6, 0)
+    assert embedder.views == 4
+
+
+def test_what_was_embedded_before_an_interruption_is_kept(store: EmbeddingStore) -> None:
+    def interrupt() -> bytes:
+        raise KeyboardInterrupt
+
+    photos = [to_embed(draw(seed)) for seed in range(8 * BATCH)]
+    photos[5 * BATCH] = PhotoToEmbed("interrupting", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_photos(photos, store, Descriptor())
+
+    assert len(store) == 5 * BATCH
+
+
+def test_a_bad_photo_is_remembered_with_its_reason_and_stops_nobody(store: EmbeddingStore, tmp_path: Path) -> None:
+    good, damaged, gone = draw(1), draw(2)[:200], tmp_path / "gone.jpg"
+
+    report = embed_photos(
+        [to_embed(damaged), PhotoToEmbed("f" * 64, gone.read_bytes), to_embed(good)], store, Descriptor()
+    )
+
+    assert (report.embedded, report.failed) == (1, 2)
+    reasons = store.failures()
+    assert "cut short" in reasons[hashlib.sha256(damaged).hexdigest()]
+    assert "No such file" in reasons["f" * 64]
+
+
+def test_a_failed_photo_is_tried_again_only_when_asked(store: EmbeddingStore) -> None:
+    damaged = to_embed(b"\xff\xd8\xff no photo")
+    embed_photos([damaged], store, Descriptor())
+
+    again = embed_photos([damaged], store, Descriptor())
+    forgotten = store.forget_failures()
+    retried = embed_photos([damaged], store, Descriptor())
+
+    assert (again.already, again.failed, forgotten) == (1, 0, 1)
+    assert (retried.already, retried.failed) == (0, 1)
+
+
+def test_limits_hold_while_embedding(store: EmbeddingStore) -> None:
+    report = embed_photos([to_embed(draw(1))], store, Descriptor(), limits=PhotoLimits(pixels=100))
+
+    assert report.failed == 1
+    assert "50 x 40 pixels" in next(iter(store.failures().values()))
+
+
+def test_progress_counts_every_photo_once(store: EmbeddingStore) -> None:
+    photos = [to_embed(draw(seed)) for seed in range(BATCH + 3)]
+    embed_photos(photos[:4], store, Descriptor())
+    told: list[int] = []
+
+    embed_photos([*photos, to_embed(b"nothing")], store, Descriptor(), advance=told.append)
+
+    assert sum(told) == len(photos) + 1
+
+
+def test_reading_an_embedding_that_is_not_there_names_the_photo(store: EmbeddingStore) -> None:
+    with pytest.raises(KeyError, match="no such photo"):
+        store.read(["no such photo"])
+
+
+def test_models_do_not_share_a_store(tmp_path: Path) -> None:
+    one, other = EmbeddingStore(tmp_path, "one@1"), EmbeddingStore(tmp_path, "one@2")
+    one.add(["photo"], Descriptor().embed([decode_view(draw(1), 96)]))
+
+    assert other.missing(["photo"]) == ["photo"]

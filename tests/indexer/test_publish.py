@@ -1,0 +1,176 @@
+"""Publishing: readers see the old snapshot or the new one, whatever happens to the publisher."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from indexer.build import FloraPlan, writing
+from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
+from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot
+from retrieval.manifest import read_current, read_manifest
+from retrieval.snapshot import open_snapshot
+from tests.catalogues import SPECIES, build, make_references
+
+
+def publish_three(root: Path, store: Path) -> list[str]:
+    names = []
+    for observations in (2, 3, 4):
+        build(root, store, make_references(observations=observations))
+        names.append(publish_snapshot(root))
+    return names
+
+
+def test_publishing_points_readers_at_the_snapshot_built_last(tmp_path: Path) -> None:
+    first = build(tmp_path / "a", tmp_path / "e", make_references(observations=2))
+    publish_snapshot(tmp_path / "a")
+    second = build(tmp_path / "a", tmp_path / "e", make_references(observations=3))
+
+    unpublished = read_current(tmp_path / "a")
+    published = publish_snapshot(tmp_path / "a")
+
+    assert unpublished == first
+    assert published == second == open_snapshot(tmp_path / "a").name
+
+
+def test_rolling_back_goes_one_step_each_time(tmp_path: Path) -> None:
+    names = publish_three(tmp_path / "a", tmp_path / "e")
+
+    steps = [roll_back(tmp_path / "a"), roll_back(tmp_path / "a")]
+
+    assert steps == [names[1], names[0]]
+    with pytest.raises(BuildError, match="no earlier"):
+        roll_back(tmp_path / "a")
+    assert read_current(tmp_path / "a") == names[0]
+
+
+def test_after_rolling_back_a_newer_snapshot_can_be_published_again(tmp_path: Path) -> None:
+    names = publish_three(tmp_path / "a", tmp_path / "e")
+    roll_back(tmp_path / "a")
+
+    publish_snapshot(tmp_path / "a", names[2])
+
+    assert read_current(tmp_path / "a") == names[2]
+    assert roll_back(tmp_path / "a") == names[1]
+
+
+def test_rolling_back_passes_over_a_damaged_snapshot(tmp_path: Path) -> None:
+    names = publish_three(tmp_path / "a", tmp_path / "e")
+    (tmp_path / "a" / "snapshots" / names[1] / "taxonomy.sqlite").unlink()
+
+    assert roll_back(tmp_path / "a") == names[0]
+
+
+def test_a_damaged_snapshot_is_not_published(tmp_path: Path) -> None:
+    old = build(tmp_path / "a", tmp_path / "e", make_references(observations=2))
+    publish_snapshot(tmp_path / "a")
+    new = build(tmp_path / "a", tmp_path / "e", make_references(observations=3))
+    damaged = tmp_path / "a" / "snapshots" / new / "species.npy"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x07")
+
+    with pytest.raises(DamagedSnapshot, match=r"species\.npy"):
+        publish_snapshot(tmp_path / "a", new)
+
+    assert read_current(tmp_path / "a") == old
+
+
+def test_an_index_that_answers_wrongly_is_found_although_its_checksums_agree(tmp_path: Path) -> None:
+    from retrieval.faiss_index import write_index
+    from retrieval.manifest import Manifest, seal_file
+    from tests.catalogues import fill_store
+
+    root = tmp_path / "a"
+    name = build(root, tmp_path / "e", make_references())
+    manifest = read_manifest(root, name)
+    segment = root / "segments" / manifest.segments[0]
+    with fill_store(tmp_path / "e", make_references()) as store:
+        rows = store.read([entry.photo for entry in make_references()])
+    write_index(segment / "embeddings.faiss", 3 * rows, (list(range(10)) * 8)[:80], 10)  # type: ignore[arg-type]
+    files = tuple(
+        seal_file(root, root / seal.path) if seal.path.startswith("segments/") else seal for seal in manifest.files
+    )
+    forged = Manifest(
+        **{field: getattr(manifest, field) for field in manifest.__slots__ if field != "files"}, files=files
+    )
+    (root / "snapshots" / name).rename(root / "snapshots" / forged.name)
+    (root / "snapshots" / forged.name / "manifest.json").write_text(forged.text(), encoding="utf-8")
+
+    with pytest.raises(DamagedSnapshot, match="length 1"):
+        verify_snapshot(root, forged.name)
+
+
+def test_the_list_shows_what_is_published_and_what_is_damaged(tmp_path: Path) -> None:
+    names = publish_three(tmp_path / "a", tmp_path / "e")
+    (tmp_path / "a" / "snapshots" / names[0] / "manifest.json").write_text("{", encoding="utf-8")
+
+    rows = {row.name: row for row in list_snapshots(tmp_path / "a")}
+
+    assert [rows[name].current for name in names] == [False, False, True]
+    assert rows[names[2]].references == 80
+    assert rows[names[2]].state == "whole"
+    assert "cannot be read" in rows[names[0]].state
+
+
+def test_publishing_nothing_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NoSnapshot, match="build"):
+        publish_snapshot(tmp_path / "a")
+
+
+def test_two_publishers_do_not_meet(tmp_path: Path) -> None:
+    build(tmp_path / "a", tmp_path / "e", make_references())
+
+    with writing(tmp_path / "a"), pytest.raises(BuildError, match="another build or publish"):
+        publish_snapshot(tmp_path / "a")
+
+
+PUBLISHER = """
+import sys
+from pathlib import Path
+from indexer.publish import publish_snapshot
+from tests.catalogues import build, make_references
+print("ready", flush=True)
+for observations in range(3, 1000):
+    build(Path(sys.argv[1]), Path(sys.argv[2]), make_references(observations=observations))
+    publish_snapshot(Path(sys.argv[1]))
+    print(observations, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_publisher_killed_at_any_moment_leaves_a_whole_snapshot(tmp_path: Path) -> None:
+    """Twenty are killed at random moments of building and publishing; a reader opens a whole snapshot each time."""
+    root, store = tmp_path / "a", tmp_path / "e"
+    build(root, store, make_references(observations=2), [FloraPlan("north", "North", frozenset(SPECIES[:4]))])
+    publish_snapshot(root)
+    moments = random.Random(20)
+    seen = set()
+
+    for _ in range(20):
+        publisher = subprocess.Popen(
+            [sys.executable, "-c", PUBLISHER, str(root), str(store)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).resolve().parents[2],
+        )
+        assert publisher.stdout is not None
+        publisher.stdout.readline()  # it has imported everything and begins to build
+        time.sleep(moments.uniform(0.0, 0.25))  # the moment of death is the point of this test
+        publisher.send_signal(signal.SIGKILL)
+        publisher.wait()
+        publisher.stdout.close()
+
+        snapshot = open_snapshot(root)
+        seen.add(snapshot.name)
+        assert sum(len(snapshot.references_of(species)) for species in SPECIES) == snapshot.manifest.references
+        snapshot.close()
+
+    name = build(root, store, make_references(observations=2))
+    assert publish_snapshot(root) == name
+    verify_snapshot(root, name)
+    assert len(seen) > 1, "no publisher lived long enough to publish anything"
+    assert not (root / ".building").exists()
