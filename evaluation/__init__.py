@@ -1,0 +1,1 @@
+"""Measures what the engine is worth. Knows the engine, not the indexer, the database or the web."""
