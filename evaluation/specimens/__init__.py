@@ -1,0 +1,1 @@
+"""The project's own drawings of fungi that do not exist."""
