@@ -5,6 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 SERVE ?= yes
+REGIONS := north west south
 
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
 INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
@@ -12,24 +13,26 @@ INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
 .PHONY: demo test check lint environment development clean-demo
 
 demo: environment ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
-	@echo "== 1/6 drawing the demo collection: drawings of invented fungi, by this project"
-	$(RUN) -m evaluation.specimens $(DEMO)/collection
+	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
+	@$(RUN) -m evaluation.specimens $(DEMO)/collection
 	@echo "== 2/6 importing the archive and three regional checklists"
-	$(INDEXER) import dwca $(DEMO)/collection/archive --dataset drawings --title "Drawings of invented fungi"
-	for region in north west south; do \
+	@$(INDEXER) import dwca $(DEMO)/collection/archive --dataset drawings --title "Drawings of fungi that do not exist"
+	@for region in $(REGIONS); do \
 	  $(INDEXER) checklist import $(DEMO)/collection/checklists/$$region --id $$region && \
 	  $(INDEXER) flora add $$region --checklist $$region || exit 1; \
 	done
 	@echo "== 3/6 embedding"
-	$(INDEXER) embed
+	@$(INDEXER) embed
 	@echo "== 4/6 building and publishing"
-	$(INDEXER) build
-	$(INDEXER) publish
-	@echo "== 5/6 identifying two photos of one find that the index has not seen"
-	$(DEMO_SETTINGS) $(RUN) -m evaluation.specimens.ask $(DEMO)/collection
+	@$(INDEXER) build
+	@$(INDEXER) publish
+	@echo "== 5/6 identifying two drawings of one find that the index has not seen"
+	@$(DEMO_SETTINGS) $(RUN) -m retrieval identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg
+	@$(RUN) -c 'import json, sys; print("It was drawn as", json.load(open(sys.argv[1]))["observations"][0]["scientificName"])' \
+	  $(DEMO)/collection/held_out/answers.json
 ifeq ($(SERVE),yes)
-	@echo "== 6/6 serving the page; stop with Ctrl-C"
-	$(DEMO_SETTINGS) $(RUN) app.py
+	@echo "== 6/6 serving the page; stop it with Ctrl-C. Photos to try lie in $(DEMO)/collection/held_out"
+	@$(DEMO_SETTINGS) $(RUN) app.py
 else
 	@echo "== 6/6 not serving, as asked"
 endif

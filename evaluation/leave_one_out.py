@@ -48,7 +48,13 @@ def judge_snapshot(
         for query, views in zip(block, near, strict=True):
             outcomes.append(judge(query, views, votes, snapshot))
         advance(len(block))
-    return sorted(outcomes, key=lambda outcome: outcome.observation)
+    return sorted(outcomes, key=lambda outcome: settle(outcome, snapshot))
+
+
+def settle(outcome: Outcome, snapshot: Snapshot) -> tuple[str, str, int, int, int]:
+    """A place among the outcomes that no numbering of taxa or observations shows in, so that no resampling does."""
+    name, first = (snapshot.taxonomy.taxon(taxon).name if taxon else "" for taxon in (outcome.species, outcome.first))
+    return (name, first, outcome.rank, outcome.photos, outcome.observation)
 
 
 def count_queries(snapshot: Snapshot, flora: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ def macro_f1(truth: NDArray[np.int64], first: NDArray[np.int64]) -> float:
     right = np.bincount(numbered[truth == first], minlength=len(species))
     occurs = np.bincount(numbered, minlength=len(species))
     claimed = np.bincount(places[known], minlength=len(species))
-    return float(np.mean(2 * right / (occurs + claimed)))
+    return math.fsum(2 * right / (occurs + claimed)) / len(species)
 
 
 def measure(outcomes: Sequence[Outcome], *, resamples: int = 1000, seed: int = 1) -> dict[str, Measure]:
@@ -64,7 +65,7 @@ def measure(outcomes: Sequence[Outcome], *, resamples: int = 1000, seed: int = 1
         return macro_f1(truth[drawn], first[drawn])
 
     def mean_of(values: NDArray[np.float64]) -> Callable[[NDArray[np.int64]], float]:
-        return lambda drawn: float(values[drawn].mean())
+        return lambda drawn: math.fsum(values[drawn]) / len(drawn)
 
     statistics: dict[str, Callable[[NDArray[np.int64]], float]] = {
         **{f"top{k}": mean_of(values) for k, values in hits.items()},

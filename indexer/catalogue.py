@@ -14,6 +14,7 @@ from indexer.embed import PhotoToEmbed
 from indexer.embeddings import EmbeddingStore
 from indexer.floras import resolve_flora
 from indexer.photos import PhotoStore
+from retrieval.domain import WORLD
 from retrieval.segment import ReferenceEntry
 
 
@@ -50,6 +51,7 @@ def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalo
         floras=[
             FloraPlan(flora.id, flora.title, frozenset(resolve_flora(session, flora)))
             for flora in flora_tables.floras(session)
+            if flora.id != WORLD  # follows from the references
         ],
     )
     return catalogue, missing
