@@ -57,7 +57,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def parse_setting(name: str, text: str, kind: object) -> object:
     """Bring a setting's text to its type."""
     if kind == "int":
-        if not text.strip().isdigit() or int(text) == 0:
+        if not text.strip().isdecimal() or int(text) == 0:
             raise SettingsError(f"{name} must be a whole number above 0, not {text!r}")
         return int(text)
     if kind == "Path":

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from retrieval.domain import WORLD, Evidence
@@ -57,10 +58,17 @@ def make_parser(settings: Settings) -> argparse.ArgumentParser:
 
 
 def run_command(options: argparse.Namespace, settings: Settings) -> None:
-    """Answer on stdout."""
+    """Read the photos, open what is needed and answer on stdout."""
     photos = [read_photo(path) for path in options.photos]
     limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos)
-    snapshot = open_snapshot(options.indexes, options.snapshot)
+    with closing(open_snapshot(options.indexes, options.snapshot)) as snapshot:
+        answer_command(options, photos, snapshot, limits)
+
+
+def answer_command(
+    options: argparse.Namespace, photos: Sequence[bytes], snapshot: Snapshot, limits: PhotoLimits
+) -> None:
+    """Identify, or list what is similar, from an open snapshot."""
     embedder = open_model(options.model, options.card)
     if options.command == "identify":
         answer = identify(

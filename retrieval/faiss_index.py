@@ -19,6 +19,7 @@ from retrieval.embedder import DIM, Embeddings, unit_rows
 from retrieval.errors import DamagedSnapshot
 from retrieval.index import Lists, Rows, Similarities, best_rows
 
+SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as it likes; we settle them by row
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
 
 
@@ -65,17 +66,25 @@ class FaissIndex:
             return best_rows(np.zeros((views, 0), np.float32), np.zeros((views, 0), np.int64), k)
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
         assigned = np.ascontiguousarray(np.broadcast_to(lists, (views, len(lists))), dtype=np.int64)
+        wider = min(k + SPARE, self.rows)
+        while True:
+            similarities, rows = self._scan(queries, wider, assigned)
+            last = similarities[:, -1]
+            tied = np.isfinite(last) & (last == similarities[:, min(k, wider) - 1])
+            if wider == self.rows or not tied.any():
+                return best_rows(similarities, rows, k)
+            wider = min(4 * wider, self.rows)
+
+    def _scan(self, queries: Embeddings, k: int, assigned: NDArray[np.int64]) -> tuple[Similarities, Rows]:
+        """The `k` best rows of the assigned lists, best first, ties as FAISS likes."""
         coarse = np.zeros(assigned.shape, dtype=np.float32)
-        wider = min(k + 8, self.rows)  # FAISS settles ties at the k-th place as it likes; we settle them by row
-        similarities = np.empty((views, wider), dtype=np.float32)
-        rows = np.empty((views, wider), dtype=np.int64)
-        probes = faiss.IVFSearchParameters(
-            nprobe=len(lists)
-        )  # a parameter, not the index's field: threads share the index
+        similarities = np.empty((len(queries), k), dtype=np.float32)
+        rows = np.empty((len(queries), k), dtype=np.int64)
+        probes = faiss.IVFSearchParameters(nprobe=assigned.shape[1])  # not the index's field, which threads share
         self._index.search_preassigned_c(
-            views,
+            len(queries),
             faiss.swig_ptr(queries),
-            wider,
+            k,
             faiss.swig_ptr(assigned),
             faiss.swig_ptr(coarse),
             faiss.swig_ptr(similarities),
@@ -84,7 +93,7 @@ class FaissIndex:
             probes,
         )
         similarities[rows < 0] = -np.inf
-        return best_rows(similarities, rows, k)
+        return similarities, rows
 
     def embeddings(self, lists: Lists) -> tuple[Embeddings, Rows]:
         inverted = self._index.invlists

@@ -96,7 +96,8 @@ def find_evidence(species: int, votes: Sequence[Sequence[Vote]], snapshot: Snaps
     for photo, ballot in enumerate(votes):
         for vote in ballot:
             if vote.species == species:
-                closest[vote.row] = max(closest.get(vote.row, (-1.0, 0)), (vote.similarity, -photo))
+                found = (vote.similarity, -photo)  # the earlier photo, where two are equally similar
+                closest[vote.row] = max(closest.get(vote.row, found), found)
     best = sorted(closest.items(), key=lambda item: (-item[1][0], item[0]))[:EVIDENCE]
     return [Evidence(snapshot.reference(row), similarity, -photo) for row, (similarity, photo) in best]
 

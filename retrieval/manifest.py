@@ -87,8 +87,8 @@ def read_manifest(root: Path, name: str) -> Manifest:
         raise DamagedSnapshot(f"{name!r} is no name of a snapshot")
     path = root / "snapshots" / name / "manifest.json"
     try:
-        text = path.read_text(encoding="utf-8")
-        body = json.loads(text)
+        written = path.read_bytes()
+        body = json.loads(written)
     except FileNotFoundError as error:
         raise NoSnapshot(f"there is no snapshot {name} under {root}") from error
     except (OSError, ValueError) as error:
@@ -98,7 +98,7 @@ def read_manifest(root: Path, name: str) -> Manifest:
     version = body.pop("version", None)
     if version != VERSION:
         raise SnapshotMismatch(f"snapshot {name} has format version {version}; this program reads version {VERSION}")
-    if hashlib.sha256(text.encode()).hexdigest()[:16] != name:
+    if hashlib.sha256(written).hexdigest()[:16] != name:
         raise DamagedSnapshot(f"the manifest of snapshot {name} has been changed: {path}")
     try:
         return Manifest(
@@ -118,10 +118,9 @@ def seal_file(root: Path, path: Path) -> FileSeal:
     return FileSeal(path.relative_to(root).as_posix(), path.stat().st_size, checksum(path))
 
 
-def sealed_path(root: Path, manifest: Manifest, seal: FileSeal) -> Path:
-    """Where a sealed file lies: segments are shared under the root, all else is in the snapshot's own folder."""
-    own = root / "snapshots" / manifest.name
-    return (root if seal.path.startswith("segments/") else own) / seal.path
+def sealed_path(root: Path, name: str, seal: FileSeal) -> Path:
+    """Where a file of the snapshot `name` lies: segments are shared under the root, all else is in its own folder."""
+    return (root if seal.path.startswith("segments/") else root / "snapshots" / name) / seal.path
 
 
 def checksum(path: Path) -> str:
@@ -132,16 +131,15 @@ def checksum(path: Path) -> str:
 
 def verify_files(root: Path, manifest: Manifest) -> None:
     """Compare every file with its seal; raise DamagedSnapshot at the first that differs, by name."""
+    name = manifest.name
     for seal in manifest.files:
-        path = sealed_path(root, manifest, seal)
+        path = sealed_path(root, name, seal)
         if not path.is_file():
-            raise DamagedSnapshot(f"a file of snapshot {manifest.name} is missing: {path}")
+            raise DamagedSnapshot(f"a file of snapshot {name} is missing: {path}")
         if path.stat().st_size != seal.bytes:
-            raise DamagedSnapshot(
-                f"a file of snapshot {manifest.name} has another length than when it was built: {path}"
-            )
+            raise DamagedSnapshot(f"a file of snapshot {name} has another length than when it was built: {path}")
         if checksum(path) != seal.sha256:
-            raise DamagedSnapshot(f"a file of snapshot {manifest.name} has been changed since it was built: {path}")
+            raise DamagedSnapshot(f"a file of snapshot {name} has been changed since it was built: {path}")
 
 
 def read_current(root: Path) -> str:
@@ -150,6 +148,8 @@ def read_current(root: Path) -> str:
         return (root / CURRENT).read_text(encoding="utf-8").strip()
     except FileNotFoundError as error:
         raise NoSnapshot(f"nothing has been published under {root}: run `python -m indexer publish`") from error
+    except (OSError, ValueError) as error:
+        raise DamagedSnapshot(f"{root / CURRENT} cannot be read: run `python -m indexer publish`") from error
 
 
 def switch_current(root: Path, name: str) -> None:

@@ -109,10 +109,10 @@ class Segment:
         self.base = base
         self.index = FaissIndex(folder / "embeddings.faiss")
         try:
-            self.species: NDArray[np.int64] = np.load(folder / "species.npy", mmap_mode="r")
-            self.offsets: NDArray[np.int64] = np.load(folder / "offsets.npy", mmap_mode="r")
-            self.observations: NDArray[np.int64] = np.load(folder / "observations.npy", mmap_mode="r")
-        except (OSError, ValueError) as error:
+            self.species, self.offsets, self.observations = (
+                open_array(folder / f"{name}.npy") for name in ("species", "offsets", "observations")
+            )
+        except (OSError, ValueError, EOFError) as error:
             raise DamagedSnapshot(f"segment {folder.name} cannot be read") from error
         self.rows = self.index.rows
         if self.rows != len(self.observations) or self.rows != self.offsets[-1]:
@@ -130,17 +130,13 @@ class Segment:
     def search(self, embeddings: Embeddings, k: int, lists: NDArray[np.int64]) -> list[list[Neighbour]]:
         """The nearest references of each view among the lists, best first."""
         similarities, rows = self.index.search(embeddings, k, lists)
-        of_list = np.searchsorted(self.offsets, rows, side="right") - 1
-        found = []
-        for near, at, which in zip(similarities.tolist(), rows.tolist(), of_list.tolist(), strict=True):
-            found.append(
-                [
-                    Neighbour(row + self.base, int(self.species[place]), int(self.observations[row]), similarity)
-                    for similarity, row, place in zip(near, at, which, strict=True)
-                    if row >= 0
-                ]
-            )
-        return found
+        species = self.species[np.searchsorted(self.offsets, rows, side="right") - 1]
+        observations = self.observations[rows]  # where there is no row, of some other: left out below
+        columns = ((rows + self.base), species, observations, similarities)
+        return [
+            [Neighbour(*neighbour) for neighbour in zip(*near, strict=True) if neighbour[0] >= self.base]
+            for near in zip(*(column.tolist() for column in columns), strict=True)
+        ]
 
     def reference(self, row: int) -> Reference:
         """The reference at a row of this segment (counted from 0)."""
@@ -168,6 +164,11 @@ class Segment:
             Reference(row + self.base, *rest)  # the columns stand in the order of Reference's fields
             for row, *rest in self._references.execute(query, values)
         ]
+
+
+def open_array(path: Path) -> NDArray[np.int64]:
+    """An array in a file, mapped; as a plain array, since a `memmap` costs a microsecond at every touch."""
+    return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def merge_neighbours(per_segment: Sequence[list[list[Neighbour]]], k: int) -> list[list[Neighbour]]:

@@ -49,9 +49,13 @@ class Snapshot:
         self.segments = tuple(segments)
         if base != manifest.references:
             raise DamagedSnapshot(f"snapshot {self.name} promises {manifest.references} references and holds {base}")
-        self._folder = folder
-        self._species: NDArray[np.int64] = np.load(folder / "species.npy", mmap_mode="r")
+        self._species: NDArray[np.int64] = np.load(folder / "species.npy")
         self._cards = {card.id: card for card in manifest.floras}
+        self._bits = {  # read now: later the folder may have been cleared away, which hurts no file that is open
+            flora: np.fromfile(folder / "floras" / f"{flora}.bits", dtype=np.uint8)
+            for flora in self._cards
+            if flora != WORLD
+        }
         self.flora = lru_cache(maxsize=64)(self._flora)
 
     @property
@@ -87,8 +91,7 @@ class Snapshot:
             lists = [np.asarray(segment.species) for segment in self.segments]
             species = np.unique(np.concatenate([np.zeros(0, np.int64), *lists]))
         else:
-            bits = np.fromfile(self._folder / "floras" / f"{flora}.bits", dtype=np.uint8)
-            species = np.asarray(self._species)[np.unpackbits(bits, count=len(self._species)).astype(bool)]
+            species = self._species[np.unpackbits(self._bits[flora], count=len(self._species)).astype(bool)]
         return Flora(card, species, self.segments)
 
     def reference(self, row: int) -> Reference:

@@ -160,9 +160,10 @@ def scale_upright(image: Image.Image, scale: Callable[[int, int], float], *, cut
 def to_rgb(image: Image.Image) -> Image.Image:
     """Bring any mode to RGB: 16-bit grey is scaled rather than clipped, transparency is laid on white."""
     if image.mode.startswith(("I", "F")):
-        grey = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if grey.max(initial=0) > 255 else 255.0
-        return Image.fromarray((np.clip(grey / top, 0, 1) * 255).astype(np.uint8), "L").convert("RGB")
+        grey = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+        top = 65535 if grey.max(initial=0) > 255 else 255
+        levels = (np.clip(np.arange(65536) / top, 0, 1) * 255).astype(np.uint8)  # a table: floats would take eightfold
+        return Image.fromarray(levels[grey]).convert("RGB")
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         paper = Image.new("RGB", layer.size, "white")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import database, database_url, postgres
+from tests.postgres import database, database_url, empty_tables, postgres, system
 
-__all__ = ["database", "database_url", "postgres", "shared"]
+__all__ = ["database", "database_url", "empty_tables", "postgres", "shared", "system"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

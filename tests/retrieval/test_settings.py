@@ -1,0 +1,54 @@
+"""Settings are read once, and a name or value that cannot be meant is refused."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from retrieval.errors import SettingsError
+from settings import Settings, read_settings
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    assert read_settings({"PATH": "/bin", "FUNGARIA": "x"}) == Settings()
+
+
+def test_every_setting_can_be_set_by_its_name_in_capitals() -> None:
+    for setting in fields(Settings):
+        read = read_settings({f"FUNGARIUM_{setting.name.upper()}": "7"})
+
+        assert str(getattr(read, setting.name)) == "7"
+        assert type(getattr(read, setting.name)) is type(getattr(Settings(), setting.name))
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(setting.metadata["help"] for setting in fields(Settings))
+
+
+@pytest.mark.parametrize("name", ["FUNGARIUM_MODELL", "FUNGARIUM_", "FUNGARIUM_model"])
+def test_a_misspelt_name_is_refused_and_the_right_ones_are_listed(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"there is no setting {name}; there are: .*FUNGARIUM_MODEL, "):
+        read_settings({name: "descriptor"})
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "²", "1e3"])
+def test_a_number_must_be_whole_and_above_0(text: str) -> None:
+    with pytest.raises(SettingsError, match="FUNGARIUM_PORT must be a whole number above 0"):
+        read_settings({"FUNGARIUM_PORT": text})
+
+
+def test_a_folder_must_be_named() -> None:
+    with pytest.raises(SettingsError, match="FUNGARIUM_DATA must name a folder"):
+        read_settings({"FUNGARIUM_DATA": ""})
+
+
+def test_the_database_lies_in_the_data_folder_unless_it_is_set() -> None:
+    assert read_settings({"FUNGARIUM_DATA": "here"}).database_url == f"sqlite:///{Path('here') / 'fungarium.sqlite'}"
+    assert read_settings({"FUNGARIUM_DATABASE": "postgresql:///x"}).database_url == "postgresql:///x"
+
+
+def test_settings_cannot_be_changed_once_they_are_read() -> None:
+    with pytest.raises(FrozenInstanceError):
+        read_settings({}).port = 1  # type: ignore[misc]

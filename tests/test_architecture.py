@@ -1,0 +1,241 @@
+"""Who may import whom, as docs/ARCHITECTURE.md draws it, read from the source files of the whole repository."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("retrieval", "database", "indexer", "evaluation", "web")
+
+MAY_IMPORT = {
+    "retrieval": {"retrieval"},
+    "database": {"database", "retrieval"},
+    "indexer": {"indexer", "database", "retrieval"},
+    "evaluation": {"evaluation", "retrieval"},
+    "web": {"web", "database", "retrieval"},
+    "app.py": {"web", "database", "retrieval", "settings"},
+    "settings.py": {"retrieval"},  # its errors
+}
+CORE = ("domain", "errors", "ranking", "embedder", "index", "fusion", "priors", "specificity", "checklist")
+"""Modules of retrieval that are pure rules and values; those not written yet are held to it as soon as they are."""
+
+HOMES = {
+    "flask": ("web/*", "app.py"),
+    "flask_smorest": ("web/*", "app.py"),
+    "marshmallow": ("web/*", "app.py"),
+    "werkzeug": ("web/*", "app.py"),
+    "sqlalchemy": ("database/*",),
+    "alembic": ("database/*",),
+    "faiss": ("retrieval/faiss_index.py",),
+    "openvino": ("retrieval/models/openvino.py",),
+    "tensorflow": (),
+    "torch": (),
+    "pillow_heif": ("retrieval/heif.py",),
+    "PIL": (
+        "retrieval/views.py",
+        "retrieval/heif.py",
+        "retrieval/models/*",
+        "evaluation/specimens/*",
+        "indexer/photos.py",
+    ),
+}
+READS_SETTINGS = ("app.py", "*/__main__.py", "web/services.py", "indexer/commands.py", "indexer/commands/*")
+LAZY = ("openvino", "pillow_heif", "tensorflow", "torch")
+"""Loaded by the function that needs them, never by an import."""
+
+LONGEST = 400  # lines
+
+
+def source_files() -> list[Path]:
+    found = [ROOT / name for name in ("app.py", "settings.py") if (ROOT / name).exists()]
+    return found + sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def imports_of(path: Path) -> tuple[str, ...]:
+    """The full names of everything a file imports, wherever in the file it does so."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = module_name(path).split(".") if path.name == "__init__.py" else module_name(path).split(".")[:-1]
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names += [f"{base}.{alias.name}" for alias in node.names]
+    return tuple(names)
+
+
+def imported_tops(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports_of(path)}
+
+
+def owner(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
+@pytest.mark.parametrize("path", source_files(), ids=place)
+def test_a_package_imports_only_what_lies_below_it(path: Path) -> None:
+    ours = {*PACKAGES, "app"}
+
+    strangers = (imported_tops(path) & ours) - MAY_IMPORT[owner(path)]
+
+    assert not strangers, f"{place(path)} imports {sorted(strangers)}"
+
+
+@pytest.mark.parametrize("path", source_files(), ids=place)
+def test_nothing_imports_the_tests(path: Path) -> None:
+    assert "tests" not in imported_tops(path)
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_big_library_has_one_home(library: str) -> None:
+    users = [place(path) for path in source_files() if library in imported_tops(path)]
+
+    lodgers = [user for user in users if not any(fnmatch(user, home) for home in HOMES[library])]
+
+    assert not lodgers, f"{library} is imported outside its home, by {lodgers}"
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_imports_numpy_at_most(module: str) -> None:
+    path = ROOT / "retrieval" / f"{module}.py"
+    if not path.exists():
+        pytest.skip(f"retrieval/{module}.py is not written yet")
+    core = {f"retrieval.{name}" for name in CORE}
+
+    outside = {top for top in imported_tops(path) if top not in {*sys.stdlib_module_names, "numpy", "retrieval"}}
+    outward = {
+        name for name in imports_of(path) if name.startswith("retrieval.") and name.rpartition(".")[0] not in core
+    }
+
+    assert not outside, f"retrieval/{module}.py imports {sorted(outside)}"
+    assert not outward, f"retrieval/{module}.py looks outwards, at {sorted(outward)}"
+
+
+@pytest.mark.parametrize("path", source_files(), ids=place)
+def test_only_entry_points_read_the_settings(path: Path) -> None:
+    if "settings" in imported_tops(path):
+        assert any(fnmatch(place(path), entry) for entry in READS_SETTINGS), f"{place(path)} imports settings"
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Which module of ours imports which, an import of a name from a module counting as one of the module."""
+    modules = {module_name(path): path for path in source_files()}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        named = {name if name in modules else name.rpartition(".")[0] for name in imports_of(path)}
+        graph[module] = {name for name in named if name in modules and name != module}
+    return graph
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of an import cycle in order, or nothing."""
+    done: set[str] = set()
+
+    def walk(module: str, above: list[str]) -> Iterator[list[str]]:
+        if module in above:
+            yield [*above[above.index(module) :], module]
+        elif module not in done:
+            for imported in sorted(graph[module]):
+                yield from walk(imported, [*above, module])
+            done.add(module)
+
+    return next((cycle for module in sorted(graph) for cycle in walk(module, [])), [])
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    cycle = find_cycle(import_graph())
+
+    assert not cycle, " -> ".join(cycle)
+
+
+def test_a_circle_would_be_seen() -> None:
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+    assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize("path", source_files(), ids=place)
+def test_no_file_is_longer_than_a_reader_can_hold(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+
+    assert lines <= LONGEST, f"{place(path)} has {lines} lines"
+
+
+IMPORT_ALONE = """
+import importlib, json, os, sys
+before = set(os.listdir("."))
+importlib.import_module(sys.argv[1])
+print(json.dumps([sorted({name.split(".")[0] for name in sys.modules}), sorted(set(os.listdir(".")) - before)]))
+"""
+
+
+def import_alone(module: str, folder: Path) -> tuple[set[str], list[str]]:
+    """Import one module in a process of its own, in an empty folder; gives what was loaded and what was written."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IMPORT_ALONE, module],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "FUNGARIUM_MISSPELT": "would be refused if read"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, f"importing {module} failed: {ran.stderr[-1000:]}"
+    tops, written = json.loads(ran.stdout.splitlines()[-1])
+    return set(tops), written
+
+
+def entry_modules() -> list[str]:
+    """Modules that nothing else imports: importing these imports every other."""
+    graph = import_graph()
+    imported = {name for names in graph.values() for name in names}
+    migrations = "database.migrations"  # run by Alembic, which alone can import them
+    return sorted(module for module in graph if module not in imported and not module.startswith(migrations))
+
+
+def reaches(module: str, goal: str) -> bool:
+    """Whether importing `module` imports `goal`, directly or through others."""
+    graph, seen, ahead = import_graph(), set[str](), [module]
+    while ahead:
+        name = ahead.pop()
+        if name not in seen:
+            seen.add(name)
+            ahead += graph[name]
+    return goal in seen
+
+
+@pytest.mark.slow
+def test_nothing_happens_on_import(tmp_path: Path) -> None:
+    for module in entry_modules():
+        loaded, written = import_alone(module, tmp_path)
+
+        assert not loaded & set(LAZY), f"importing {module} loads {sorted(loaded & set(LAZY))}"
+        assert not written, f"importing {module} writes {written}"
+        if not reaches(module, "retrieval.faiss_index"):
+            assert "faiss" not in loaded, f"importing {module} loads faiss"
+
+
+def test_the_core_loads_nothing_but_numpy(tmp_path: Path) -> None:
+    for module in ("retrieval.domain", "retrieval.ranking", "retrieval.index"):
+        loaded, _ = import_alone(module, tmp_path)
+
+        assert not loaded & set(HOMES), f"importing {module} loads {sorted(loaded & set(HOMES))}"
