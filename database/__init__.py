@@ -1,0 +1,1 @@
+"""What is known and curated, in SQL: the only home of SQLAlchemy."""

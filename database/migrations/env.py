@@ -1,0 +1,27 @@
+"""Run by Alembic: `database.session` hands over an open connection; the command line is given an address.
+
+A new revision: `alembic -x url=sqlite:///PATH revision --autogenerate -m "what changes"`.
+"""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection, create_engine
+
+from database.models import Base
+from database.session import parse_url
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migrations that were asked for on `connection`."""
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given: Connection | None = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:
+    with create_engine(parse_url(context.get_x_argument(as_dictionary=True)["url"])).begin() as opened:
+        migrate(opened)

@@ -1,0 +1,231 @@
+"""Opens the database, SQLite or PostgreSQL by address: sessions to read and to write, and tables brought up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import exc as sql_errors
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import Session
+
+from database.errors import DatabaseBusy, DatabaseError, SchemaMismatch
+from database.models import Base
+
+__all__ = ["Database", "Session", "open_database", "upgrade"]
+
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+
+PATIENCE = 60.0  # seconds to wait for another writer before giving up
+_WRITER = 0x46756E67  # advisory lock of PostgreSQL: whoever holds it may write
+
+
+class Database:
+    """An open database. Many may read; one writes at a time, on SQLite and on PostgreSQL alike.
+
+    A single writer needs no merging of taxa that two imports create at once, and cannot deadlock.
+    """
+
+    def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
+        self.engine = engine
+        self.patience = patience
+        self._writer = engine.execution_options(writing=True, patience=patience)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Give a session that sees one state of the database and changes nothing."""
+        with Session(self.engine, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Give the one writing session; everything is committed at the end, or nothing. Raises DatabaseBusy."""
+        with Session(self._writer) as session:
+            try:
+                session.connection()
+            except sql_errors.OperationalError as error:
+                raise DatabaseBusy(
+                    f"{_spoken(self.engine.url)} has been written to by something else for more than"
+                    f" {self.patience:g} s ({_first_line(error)}); wait for it to end and run this again"
+                ) from error
+            yield session
+            session.commit()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_database(url: str, *, patience: float = PATIENCE) -> Database:
+    """Open a database whose tables are those of this version. Raises DatabaseError, SchemaMismatch.
+
+    `patience` is how many seconds to wait for another writer.
+    """
+    database = Database(_connect(url, create=False, patience=patience), patience)
+    try:
+        with _connected(database.engine) as connection:
+            _check_revision(connection, database.engine.url)
+    except DatabaseError:
+        database.close()
+        raise
+    return database
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the tables up to date; an empty or absent database gets them all. Safe to run twice.
+
+    Raises SchemaMismatch where the tables are of a newer version or of something else.
+    """
+    engine = _connect(url, create=True)
+    try:
+        with _connected(engine.execution_options(writing=True)) as connection, connection.begin():
+            _refuse_strangers(connection, engine.url)
+            command.upgrade(_migrations(connection), revision)
+    finally:
+        engine.dispose()
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    """Take the tables back to `revision`; `base` removes them with everything in them."""
+    engine = _connect(url, create=False)
+    try:
+        with _connected(engine.execution_options(writing=True)) as connection, connection.begin():
+            _refuse_strangers(connection, engine.url)
+            command.downgrade(_migrations(connection), revision)
+    finally:
+        engine.dispose()
+
+
+def parse_url(url: str) -> URL:
+    """Read a database address; PostgreSQL is spoken to through psycopg 3. Raises DatabaseError."""
+    try:
+        parsed = make_url(url)
+    except sql_errors.ArgumentError as error:
+        raise DatabaseError(
+            f"{url!r} is no database address; write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+        ) from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise DatabaseError(f"{_spoken(parsed)}: only SQLite and PostgreSQL are supported")
+    return parsed
+
+
+def _connect(url: str, *, create: bool, patience: float = PATIENCE) -> Engine:
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _connect_sqlite(parsed, create=create, patience=patience)
+    try:
+        engine = create_engine(parsed, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            f"{_spoken(parsed)} needs the package {error.name}, which is not installed;"
+            " for PostgreSQL run: pip install 'psycopg[binary]'"
+        ) from error
+    event.listen(engine, "begin", _take_turn)
+    return engine
+
+
+def _connect_sqlite(url: URL, *, create: bool, patience: float) -> Engine:
+    file = Path(url.database) if url.database and url.database != ":memory:" else None
+    if file is not None:
+        if create:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        elif not file.exists():
+            raise SchemaMismatch(f"there is no database at {file} yet; `python -m indexer import` makes one")
+    engine = create_engine(url, connect_args={"timeout": patience})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late: reads and tables would escape it
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A reader that starts to write after somebody else wrote is refused at once, however long it would wait:
+    # writers say so when they begin.
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _take_turn(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("writing", False):
+        milliseconds = round(1000 * options.get("patience", PATIENCE))
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    try:
+        connection = engine.connect()
+    except sql_errors.DBAPIError as error:
+        raise DatabaseError(f"{_spoken(engine.url)} cannot be opened: {_first_line(error)}") from error
+    with connection:
+        yield connection
+
+
+def _migrations(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _check_revision(connection: Connection, url: URL) -> None:
+    current = _refuse_strangers(connection, url)
+    head = ScriptDirectory.from_config(_migrations()).get_current_head()
+    if current != head:
+        state = "is empty" if current is None else f"has the tables of an older version ({current}, this one is {head})"
+        raise SchemaMismatch(f"{_spoken(url)} {state}; bring it up to date with `python -m indexer upgrade`")
+
+
+def _refuse_strangers(connection: Connection, url: URL) -> str | None:
+    """Return the revision of the tables, None where there are none yet. Raises SchemaMismatch."""
+    try:
+        current = MigrationContext.configure(connection).get_current_revision()
+        tables = set(inspect(connection).get_table_names())
+    except sql_errors.DatabaseError as error:
+        raise DatabaseError(f"{_spoken(url)} cannot be read: {_first_line(error)}") from error
+    if current is None:
+        if strangers := tables & set(Base.metadata.tables):
+            raise SchemaMismatch(
+                f"{_spoken(url)} has tables named {', '.join(sorted(strangers))} but no version mark:"
+                " it was not made by this program; use another database"
+            )
+        return None
+    known = {script.revision for script in ScriptDirectory.from_config(_migrations()).walk_revisions()}
+    if current not in known:
+        raise SchemaMismatch(
+            f"{_spoken(url)} is of version {current}, which this program does not know:"
+            " it was made by a newer one; update the program"
+        )
+    return current
+
+
+def _spoken(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _first_line(error: sql_errors.DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]
