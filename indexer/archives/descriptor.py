@@ -1,0 +1,224 @@
+"""The descriptor of a Darwin Core Archive (meta.xml), or what stands in for it where there is none.
+
+python-dwca-reader reads the sections; what it does not check, or reads otherwise than the standard says, is settled
+before: a missing encoding, several files in one section, missing ids, document types, files that are not there.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+from xml.parsers import expat
+
+from dwca.descriptors import DataFileDescriptor
+
+from indexer.archives.container import Container
+from indexer.archives.lines import HEAD, Dialect, Row, read_rows, sniff_dialect
+from indexer.archives.terms import plain_term
+from indexer.records import Rejection
+from retrieval.errors import ArchiveError
+
+META = "meta.xml"
+LARGEST_META = 8 * 2**20
+TABLE_ENDINGS = (".txt", ".csv", ".tsv")
+KEYS = ("id", "coreid", "gbifid", "occurrenceid", "taxonid")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A term of a table: its column, or none where only the default speaks."""
+
+    term: str
+    index: int | None
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the archive, one or several files of one make."""
+
+    files: tuple[str, ...]
+    row_type: str  # last part, lower case: occurrence, taxon, multimedia, document, image ...
+    key: int | None  # column of the id (core) or of the core's id (extension)
+    fields: tuple[Field, ...]
+    header_lines: int
+    dialect: Dialect
+
+    @property
+    def terms(self) -> list[str]:
+        """The terms, as headers of the rows that `read_table` gives."""
+        return [field.term for field in self.fields]
+
+    @property
+    def width(self) -> int:
+        """How many columns a row must have."""
+        return 1 + max(
+            (place for place in (self.key, *(field.index for field in self.fields)) if place is not None), default=-1
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRow:
+    """A row of a table in the order of the table's terms, defaults filled in."""
+
+    key: str
+    cells: list[str]
+    file: str
+    line: int
+
+
+def read_tables(archive: Container) -> list[Table]:
+    """Return the core, then the extensions. Raises ArchiveError that names file and line."""
+    names = archive.names()
+    if META in names:
+        return _described_tables(archive, names)
+    tables = [name for name in names if name.lower().endswith(TABLE_ENDINGS) and "/" not in name] or (
+        names if len(names) == 1 else []
+    )
+    by_stem = {name.rsplit(".", 1)[0].lower(): name for name in tables}
+    if "occurrence" in by_stem and "multimedia" in by_stem:  # a GBIF download that lost its descriptor
+        return [sniff_table(archive, by_stem[stem], stem) for stem in ("occurrence", "multimedia")]
+    if len(tables) == 1:
+        return [sniff_table(archive, tables[0], "occurrence")]
+    raise ArchiveError(
+        f"{archive.path}: there is no {META}, and {len(tables)} tables of which one would have to be the core"
+    )
+
+
+def read_table(archive: Container, table: Table) -> Iterator[KeyedRow | Rejection]:
+    """Read every row of every file of a table."""
+    for file in table.files:
+        with archive.open(file) as stream:
+            rows = read_rows(cast(io.BufferedReader, stream), table.dialect, file)
+            for number, row in enumerate(rows):
+                if number < table.header_lines:
+                    _check_header(row, table, file)
+                elif isinstance(row, Rejection):
+                    yield row
+                elif len(row.cells) < table.width:
+                    detail = f"{file}, line {row.line}: the line has {len(row.cells)} columns, {table.width} are needed"
+                    yield Rejection("malformed-line", detail, file, row.line)
+                else:
+                    key = row.cells[table.key].strip() if table.key is not None else ""
+                    yield KeyedRow(key, _fill(row, table), file, row.line)
+
+
+def _check_header(row: Row | Rejection, table: Table, file: str) -> None:
+    """A header with fewer columns than the descriptor asks for means that the descriptor is of another table."""
+    if isinstance(row, Row) and 1 < len(row.cells) < table.width:
+        raise ArchiveError(
+            f"{file}, line {row.line}: the header has {len(row.cells)} columns, but {META} speaks of {table.width}"
+        )
+
+
+def _fill(row: Row, table: Table) -> list[str]:
+    return [
+        (row.cells[field.index].strip() if field.index is not None else "") or field.default for field in table.fields
+    ]
+
+
+def _described_tables(archive: Container, names: list[str]) -> list[Table]:
+    with archive.open(META) as stream:
+        text = stream.read(LARGEST_META + 1)
+    if len(text) > LARGEST_META:
+        raise ArchiveError(f"{META}: the descriptor has more than {LARGEST_META:,} bytes")
+    root, lines = _parse_xml(text)
+    sections = [*root.findall("core"), *root.findall("extension")]
+    if len(root.findall("core")) != 1:
+        raise ArchiveError(
+            f"{META}, line {lines[root]}: one core is needed, and {len(root.findall('core'))} are described"
+        )
+    many = len(sections) > 1
+    return [_described_table(section, lines[section], names, many) for section in sections]
+
+
+def _described_table(section: ET.Element, line: int, names: list[str], many: bool) -> Table:
+    where = f"{META}, line {line}: the {section.tag}"
+    files = tuple((location.text or "").strip() for location in section.findall("./files/location"))
+    if not files or "" in files:
+        raise ArchiveError(f"{where} does not say in which file it is")
+    if missing := [file for file in files if file not in names]:
+        raise ArchiveError(f"{where} is in {missing[0]!r}, which is not in the archive")
+    key_tag = "id" if section.tag == "core" else "coreid"
+    if section.find(key_tag) is None:
+        if many:
+            raise ArchiveError(f"{where} has no <{key_tag}>, so its rows cannot be joined")
+        ET.SubElement(section, key_tag, {"index": "-1"})
+    encoding = section.get("encoding", "").strip() or "utf-8"
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise ArchiveError(f"{where} is in encoding {encoding!r}, which is not known") from error
+    section.set("encoding", "ascii")  # the reader would decode the attributes themselves by it
+    try:
+        described = DataFileDescriptor.make_from_metafile_section(section)
+        key = described.id_index if section.tag == "core" else described.coreid_index
+        header_lines = int(described.lines_to_ignore)
+        places = [field["index"] for field in described.fields if field["index"] is not None]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ArchiveError(f"{where} is not described as the standard asks ({error})") from error
+    if any(place < 0 for place in places) or key < -1 or header_lines < 0:
+        raise ArchiveError(f"{where} has a column or a number of header lines below 0")
+    if len(described.fields_terminated_by) != 1 or len(described.fields_enclosed_by) > 1:
+        raise ArchiveError(f"{where} separates or encloses its columns by more than one sign, which is not supported")
+    if described.lines_terminated_by not in ("\n", "\r\n", "\r", "\n\r"):
+        raise ArchiveError(f"{where} ends its lines by {described.lines_terminated_by!r}, which is not supported")
+    return Table(
+        files=files,
+        row_type=plain_term(described.type or ""),
+        key=None if key == -1 else key,
+        fields=tuple(Field(field["term"] or "", field["index"], field["default"] or "") for field in described.fields),
+        header_lines=header_lines,
+        dialect=Dialect(
+            described.fields_terminated_by,
+            described.fields_enclosed_by,
+            encoding,
+            "\r" if described.lines_terminated_by == "\r" else "\n",
+        ),
+    )
+
+
+def _parse_xml(text: bytes) -> tuple[ET.Element, dict[ET.Element, int]]:
+    """Parse a descriptor into elements without namespaces, and say in which line each begins."""
+    parser, builder, lines = expat.ParserCreate(), ET.TreeBuilder(), dict[ET.Element, int]()
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        lines[builder.start(tag.rsplit(":", 1)[-1], attributes)] = parser.CurrentLineNumber
+
+    def doctype(*_: object) -> None:
+        raise ArchiveError(
+            f"{META}, line {parser.CurrentLineNumber}: a descriptor has no document type; this one is not trusted"
+        )
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda tag: builder.end(tag.rsplit(":", 1)[-1])
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = doctype
+    try:
+        parser.Parse(text.strip(), True)
+    except expat.ExpatError as error:
+        raise ArchiveError(f"{META}, line {error.lineno}: this is no XML ({expat.ErrorString(error.code)})") from error
+    return builder.close(), lines
+
+
+def sniff_table(archive: Container, file: str, row_type: str) -> Table:
+    """Describe a table by its own header."""
+    with archive.open(file) as stream:
+        dialect = sniff_dialect(stream.read(HEAD), file)
+    with archive.open(file) as stream:
+        header = next(read_rows(cast(io.BufferedReader, stream), dialect, file))
+    if not isinstance(header, Row):
+        raise ArchiveError(header.detail)
+    terms = [plain_term(cell) for cell in header.cells]
+    return Table(
+        files=(file,),
+        row_type=row_type,
+        key=next((terms.index(key) for key in KEYS if key in terms), None),
+        fields=tuple(Field(cell.strip(), place, "") for place, cell in enumerate(header.cells)),
+        header_lines=1,
+        dialect=dialect,
+    )

@@ -1,0 +1,160 @@
+"""The iNaturalist open-data tables: observations, photos, taxa, observers; called .csv, but tab separated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from indexer.archives.container import is_there, open_file
+from indexer.archives.csv_file import open_table
+from indexer.archives.lines import Row
+from indexer.archives.shelf import Shelf
+from indexer.archives.terms import plain_term
+from indexer.records import ArchiveSource, Record, Rejection
+from retrieval.errors import ArchiveError
+
+TABLES = ("observations", "photos", "taxa", "observers")
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+RANKS = {
+    "kingdom": "kingdom",
+    "phylum": "phylum",
+    "class": "class_",
+    "order": "order",
+    "family": "family",
+    "genus": "genus",
+}
+SIZES = ("original", "large", "medium", "small", "")
+PHOTO_PAGE = "https://www.inaturalist.org/photos/"
+BASE = "https://inaturalist-open-data.s3.amazonaws.com/photos"
+"""Where the photos lie that are not on this disk."""
+
+
+def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | Rejection]:
+    """Read every photo, then every observation without one. Identifications below research grade are rejections."""
+    paths = find_tables(source.path)
+    with Shelf() as observations, Shelf() as taxa, Shelf() as observers:
+        yield from fill(taxa, paths["taxa"], "taxon_id")
+        yield from fill(observers, paths["observers"], "observer_id")
+        yield from fill(observations, paths["observations"], "observation_uuid")
+        taxon_fields = lru_cache(maxsize=50_000)(lambda taxon: read_taxon(taxon, taxa))
+        for row in table_rows(paths["photos"]):
+            if isinstance(row, Rejection):
+                yield row
+                continue
+            file, line, photo = row
+            name = find_photo(photo, source)
+            observation = observations.find(photo["observation_uuid"])
+            if observation is None:
+                detail = (
+                    f"{file}, line {line}: observation {photo['observation_uuid']} is not in the table of observations"
+                )
+                yield Rejection("orphan", detail, file, line, name)
+                continue
+            observations.use(observation.key)
+            taxon = dict(taxon_fields(observation.fields["taxon_id"]))
+            if not taxon:
+                detail = (
+                    f"{file}, line {line}: taxon {observation.fields['taxon_id'] or 'none'} is not in the table of taxa"
+                )
+                yield Rejection("no-identification", detail, file, line, name)
+                continue
+            grade = observation.fields.get("quality_grade", "")
+            if grade not in ("", "research"):
+                yield Rejection(
+                    "uncertain-identification", f"{file}, line {line}: the identification is {grade}", file, line, name
+                )
+                continue
+            observer = observers.find(photo["observer_id"])
+            person = observer.fields if observer else {}
+            yield Record(
+                photo=name,
+                **taxon,
+                observation=observation.key,
+                event_date=observation.fields["observed_on"],
+                decimal_latitude=observation.fields["latitude"],
+                decimal_longitude=observation.fields["longitude"],
+                coordinate_uncertainty=observation.fields["positional_accuracy"],
+                creator=person.get("name") or person.get("login", ""),
+                licence=photo["license"],
+                references=PHOTO_PAGE + photo["photo_id"],
+                position=photo["position"],
+                file=file,
+                line=line,
+            )
+        for unused in observations.unused():
+            detail = f"{unused.file}, line {unused.line}: observation {unused.key} has no photo"
+            yield Rejection("no-photo", detail, unused.file, unused.line)
+
+
+def find_tables(folder: Path) -> dict[str, Path]:
+    """Find the four tables. Raises ArchiveError that names the missing one."""
+    found = {
+        table: next((folder / (table + end) for end in ENDINGS if (folder / (table + end)).is_file()), None)
+        for table in TABLES
+    }
+    paths = {table: path for table, path in found.items() if path is not None}
+    if missing := [table for table in TABLES if table not in paths]:
+        raise ArchiveError(f"{folder}: there is no {missing[0]}.csv or {missing[0]}.csv.gz")
+    return paths
+
+
+WANTED = {
+    "observations": ("observation_uuid", "latitude", "longitude", "positional_accuracy", "taxon_id", "observed_on"),
+    "photos": ("photo_id", "observation_uuid", "observer_id", "extension", "license", "position"),
+    "taxa": ("taxon_id", "ancestry", "rank", "name"),
+    "observers": ("observer_id", "login", "name"),
+}
+
+
+def table_rows(path: Path) -> Iterator[tuple[str, int, dict[str, str]] | Rejection]:
+    """Read (file, line, cells by header) of a table. Raises ArchiveError where a column is missing."""
+    with open_file(path) as stream:
+        header, rows = open_table(stream, path.name)
+        names = [cell.strip() for cell in header.cells]
+        for wanted in WANTED[path.name.split(".")[0]]:
+            if plain_term(wanted) not in map(plain_term, names):
+                raise ArchiveError(f"{path.name}, line {header.line}: there is no column {wanted}")
+        for row in rows:
+            if isinstance(row, Row):
+                yield path.name, row.line, {name: cell.strip() for name, cell in zip(names, row.cells, strict=True)}
+            else:
+                yield row
+
+
+def fill(shelf: Shelf, path: Path, key: str) -> Iterator[Rejection]:
+    """Put a table on its shelf; lines that cannot be read, or repeat a key, come back as rejections."""
+    for row in table_rows(path):
+        if isinstance(row, Rejection):
+            yield row
+            continue
+        file, line, cells = row
+        if not shelf.put(cells[key], cells, file, line):
+            yield Rejection("duplicate", f"{file}, line {line}: {key} {cells[key]} has been there before", file, line)
+
+
+def read_taxon(taxon_id: str, taxa: Shelf) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a record that a taxon and its ancestry (`48460/1/2`) give; nothing for an unknown taxon."""
+    row = taxa.find(taxon_id)
+    if row is None:
+        return ()
+    fields = {"scientific_name": row.fields["name"], "taxon_rank": row.fields["rank"]}
+    for ancestor_id in [*row.fields["ancestry"].split("/"), taxon_id]:
+        ancestor = taxa.find(ancestor_id) if ancestor_id else None
+        if ancestor and ancestor.fields["rank"] in RANKS:
+            fields[RANKS[ancestor.fields["rank"]]] = ancestor.fields["name"]
+        if ancestor and ancestor.fields["rank"] == "species" and ancestor_id != taxon_id:
+            fields["accepted_name"] = ancestor.fields["name"]
+    return tuple(fields.items())
+
+
+def find_photo(photo: dict[str, str], source: ArchiveSource) -> str:
+    """Return the photo's path below the photos folder, of the largest size that is there, else its address."""
+    folder, name, extension = source.photos or source.path, photo["photo_id"], photo["extension"]
+    for size in SIZES:
+        for path in (
+            (f"{name}/{size}.{extension}", f"photos/{name}/{size}.{extension}") if size else (f"{name}.{extension}",)
+        ):
+            if is_there(folder / path):
+                return path
+    return f"{BASE}/{name}/original.{extension}"

@@ -1,0 +1,132 @@
+"""JSON files too large to hold: the members of the outermost object one by one, lists among them item by item."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from indexer.archives.lines import DAMAGED
+from retrieval.errors import ArchiveError
+
+CHUNK = 2**20
+LARGEST_VALUE = 64 * 2**20  # characters; one item of a list, or one member that is no list
+BLANK = " \t\r\n"
+ENDS = tuple(BLANK + ",]}:")  # what may follow a value that is whole
+
+
+def read_members(stream: BinaryIO, file: str) -> Iterator[tuple[str, Any, int]]:
+    """Read (key, value, line) of the outermost object; a list gives its items one by one, each under the list's key.
+
+    Raises ArchiveError, with the line, where the file is no JSON object or breaks off.
+    """
+    text = _Window(stream, file)
+    text.expect("{")
+    if text.accept("}"):
+        return
+    while True:
+        key = text.value()
+        if not isinstance(key, str):
+            raise text.fault("a name in quotes is expected")
+        text.expect(":")
+        if text.accept("["):
+            if not text.accept("]"):
+                while True:
+                    line = text.line()
+                    yield key, text.value(), line
+                    if not text.accept(","):
+                        break
+                text.expect("]")
+        else:
+            line = text.line()
+            yield key, text.value(), line
+        if not text.accept(","):
+            break
+    text.expect("}")
+    if text.peek():
+        raise text.fault("there is more after the end of the object")
+
+
+class _Window:
+    """The part of the file that is being read, with the number of lines before it."""
+
+    def __init__(self, stream: BinaryIO, file: str) -> None:
+        self._stream = stream
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._json = json.JSONDecoder()
+        self._text = ""
+        self._place = 0
+        self._lines = 1  # number of the line the window begins in
+        self._counted = 0  # place in the window up to which line ends have been counted
+        self._ended = False
+
+    def peek(self) -> str:
+        """Return the next sign that is not blank, or nothing at the end."""
+        while True:
+            while self._place < len(self._text):
+                sign = self._text[self._place]
+                if sign not in BLANK:
+                    return sign
+                self._place += 1
+            if not self._fill():
+                return ""
+
+    def accept(self, sign: str) -> bool:
+        """Step over `sign` if it is next."""
+        if self.peek() != sign:
+            return False
+        self._place += 1
+        return True
+
+    def expect(self, sign: str) -> None:
+        """Step over `sign`, or refuse the file."""
+        if not self.accept(sign):
+            raise self.fault(f"{sign!r} is expected")
+
+    def value(self) -> Any:
+        """Read one whole value."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._json.raw_decode(self._text, self._place)
+            except (json.JSONDecodeError, RecursionError) as error:
+                if self._room() and self._fill():
+                    continue
+                raise self.fault(f"this is no JSON ({error})") from error
+            if self._text[end : end + 1] not in ENDS and self._fill():
+                continue  # a number may go on in the next chunk: `1` is a whole value, and so is the start of `1.5e3`
+            self._place = end
+            return value
+
+    def line(self) -> int:
+        """Return the line the next value stands in, counted from 1."""
+        self.peek()
+        self._lines += self._text.count("\n", self._counted, self._place)
+        self._counted = self._place
+        return self._lines
+
+    def fault(self, detail: str) -> ArchiveError:
+        """Make the error for what is wrong here."""
+        return ArchiveError(f"{self._file}, line {self.line()}: {detail}")
+
+    def _room(self) -> bool:
+        return len(self._text) - self._place < LARGEST_VALUE
+
+    def _fill(self) -> bool:
+        if self._ended:
+            return False
+        if self._place > CHUNK:
+            self._lines += self._text.count("\n", self._counted, self._place)
+            self._text, self._place, self._counted = self._text[self._place :], 0, 0
+        # Twice what is pending: a long value is then tried a few times, not once per chunk.
+        wanted = max(CHUNK, len(self._text) - self._place)
+        try:
+            chunk = self._stream.read(wanted)
+            self._text += self._decoder.decode(chunk, final=not chunk)
+        except (*DAMAGED, UnicodeDecodeError) as error:
+            self._ended = True
+            raise ArchiveError(f"{self._file}, line {self._lines}: the file is damaged ({error})") from error
+        self._ended = not chunk
+        return not self._ended

@@ -1,0 +1,68 @@
+"""Rows put aside until others ask for them: a private temporary database on disk, gone when closed.
+
+An archive's tables refer to each other in any order and may hold millions of lines; memory holds a few megabytes.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedRow:
+    """A row put aside, with where it came from and how often it was asked for before."""
+
+    key: str
+    fields: Mapping[str, str]
+    file: str
+    line: int
+    uses: int
+
+
+class Shelf:
+    """Rows of one table by their key."""
+
+    def __init__(self) -> None:
+        self._rows = sqlite3.connect("", isolation_level=None)  # an empty name is a temporary file that SQLite removes
+        self._rows.execute("PRAGMA journal_mode = OFF")
+        self._rows.execute("PRAGMA synchronous = OFF")
+        self._rows.execute(
+            "CREATE TABLE rows (place INTEGER PRIMARY KEY, key TEXT UNIQUE, fields TEXT, file TEXT, line INTEGER, "
+            "uses INTEGER DEFAULT 0)"
+        )
+        self._rows.execute("BEGIN")
+
+    def __enter__(self) -> Shelf:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._rows.close()
+
+    def put(self, key: str, fields: Mapping[str, str], file: str = "", line: int = 0) -> bool:
+        """Put a row aside; False where the key is taken, and the first row stays."""
+        placed = self._rows.execute(
+            "INSERT OR IGNORE INTO rows (key, fields, file, line) VALUES (?, ?, ?, ?)",
+            (key, json.dumps(fields, ensure_ascii=False), file, line),
+        )
+        return placed.rowcount == 1
+
+    def find(self, key: str) -> ShelvedRow | None:
+        """Return the row of that key."""
+        found = self._rows.execute("SELECT key, fields, file, line, uses FROM rows WHERE key = ?", (key,)).fetchone()
+        return ShelvedRow(found[0], json.loads(found[1]), *found[2:]) if found else None
+
+    def use(self, key: str) -> None:
+        """Note that a row was asked for."""
+        self._rows.execute("UPDATE rows SET uses = uses + 1 WHERE key = ?", (key,))
+
+    def unused(self) -> Iterator[ShelvedRow]:
+        """Return the rows nobody asked for, in the order they came."""
+        rows = self._rows.execute("SELECT key, fields, file, line, uses FROM rows WHERE uses = 0 ORDER BY place")
+        for key, fields, file, line, uses in rows:
+            yield ShelvedRow(key, json.loads(fields), file, line, uses)
