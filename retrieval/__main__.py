@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from retrieval.command import run_guarded
 from retrieval.domain import WORLD, Evidence
-from retrieval.errors import FungariumError, UnreadablePhoto
+from retrieval.errors import UnreadablePhoto
 from retrieval.identify import identify
 from retrieval.models.handles import open_model
 from retrieval.present import evidence_json, evidence_line, identification_json, identification_text, taxon_json
@@ -21,15 +22,14 @@ from settings import Settings, read_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; errors meant for people go to stderr as one sentence."""
-    try:
+    """Run one command and give its exit code."""
+
+    def run() -> int:
         settings = read_settings()
-        options = make_parser(settings).parse_args(arguments)
-        run_command(options, settings)
-    except FungariumError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        run_command(make_parser(settings).parse_args(arguments), settings)
+        return 0
+
+    return run_guarded(run)
 
 
 def make_parser(settings: Settings) -> argparse.ArgumentParser:

@@ -11,7 +11,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from database.errors import DatabaseError
 from database.session import open_database
+from database.snapshots import log_built, log_published
 from indexer.build import build_snapshot
 from indexer.catalogue import photos_to_embed, read_catalogue
 from indexer.embed import embed_photos
@@ -23,6 +25,8 @@ from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
 from retrieval.views import PhotoLimits
 from settings import Settings
+
+ARCHIVE_LIMITS = PhotoLimits(bytes=50_000_000, pixels=170_000_000)  # of curated photos; strangers' are bounded tighter
 
 
 def register(commands: Any) -> None:
@@ -54,14 +58,13 @@ def register(commands: Any) -> None:
 def embed(options: argparse.Namespace, settings: Settings) -> int:
     """Embed what is new; a second run does no work twice."""
     embedder = open_model(options.model or settings.model, options.card or model_card(settings))
-    limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
     with open_database(settings.database_url) as database, database.reading() as session:
         photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos")))
     with EmbeddingStore(settings.data / "embeddings", embedder.model) as store:
         if options.retry:
             store.forget_failures()
         with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
-            report = embed_photos(photos, store, embedder, limits=limits, advance=bar.update)
+            report = embed_photos(photos, store, embedder, limits=ARCHIVE_LIMITS, advance=bar.update)
         print(f"model {embedder.model}: {report.embedded} embedded, {report.already} already, {report.failed} failed")
         for photo, reason in store.failures().items():
             print(f"  {photo[:16]}: {reason}")
@@ -82,7 +85,9 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
         if waiting:
             print(f"{len(waiting)} photos have not been embedded and are left out: run embed first", file=sys.stderr)
         name = build_snapshot(settings.flora_indexes, catalogue, store, embedder.card)
-    manifest = read_manifest(settings.flora_indexes, name)
+        manifest = read_manifest(settings.flora_indexes, name)
+        with database.writing() as writing:
+            log_built(writing, name, manifest.model["model"], manifest.references, manifest.species)
     print(f"built {name}: {manifest.references} references, {manifest.species} species, {len(manifest.floras)} floras")
     for flora in manifest.floras:
         uncovered = flora.species - flora.covered
@@ -93,13 +98,22 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
 
 def publish(options: argparse.Namespace, settings: Settings) -> int:
     """Publish a snapshot and print its name."""
-    print(f"published {publish_snapshot(settings.flora_indexes, options.snapshot)}")
-    return 0
+    return announce(publish_snapshot(settings.flora_indexes, options.snapshot), settings)
 
 
 def rollback(options: argparse.Namespace, settings: Settings) -> int:
     """Go back one step and print where to."""
-    print(f"published {roll_back(settings.flora_indexes)}")
+    return announce(roll_back(settings.flora_indexes), settings)
+
+
+def announce(name: str, settings: Settings) -> int:
+    """Say which snapshot is published now, and note it in the catalogue."""
+    print(f"published {name}")
+    try:
+        with open_database(settings.database_url) as database, database.writing() as session:
+            log_published(session, name)
+    except DatabaseError as error:  # snapshots can be published where there is no catalogue
+        print(f"not noted in the catalogue: {error}", file=sys.stderr)
     return 0
 
 

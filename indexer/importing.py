@@ -1,0 +1,272 @@
+"""The import: archive -> records -> curated records -> photos -> database, in batches that can be cut short anywhere.
+
+A batch is committed whole or not at all, and a run that was cut short is simply run again: files that were looked at
+and have not changed are not read twice, and photos that are in the catalogue already are not added twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from database import imports as log
+from database import taxa
+from database.imports import Inspection, RejectionEntry
+from database.observations import Filed, ObservationEntry, PhotoEntry, drop_photos, file_photos
+from database.photos import author_of
+from database.session import Database, Session
+from database.taxa import LONGEST_NAME, TaxonEntry, TaxonRegister
+from indexer.archives import read_archive
+from indexer.curate import CurationPolicy, curate
+from indexer.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
+from indexer.names import KnownNames, NameResolver
+from indexer.records import CuratedRecord, Record, Rejection
+
+BATCH = 256  # records to a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What one import read and what became of it: accepted + rejected = read."""
+
+    dataset: str
+    run: int
+    read: int
+    accepted: int
+    added: int  # of the accepted, those that were not in the catalogue before
+    rejected: tuple[tuple[str, int], ...]  # (reason, records), most frequent first
+
+    @property
+    def known(self) -> int:
+        """Of the accepted, those that were in the catalogue already."""
+        return self.accepted - self.added
+
+
+def import_archive(
+    database: Database,
+    desk: PhotoDesk,
+    policy: CurationPolicy,
+    *,
+    dataset: str,
+    title: str = "",
+    progress: Callable[[int], object] = lambda records: None,
+    batch_size: int = BATCH,
+) -> ImportReport:
+    """Import every record of an archive into `dataset`, or say why not; `progress` is told of records looked at.
+
+    Raises ArchiveError where the archive cannot be read on; what was imported until then stays.
+    """
+    source = desk.source
+    with database.writing() as session:
+        number = log.start_run(session, dataset, title=title, kind=source.kind, archive=str(source.path.resolve()))
+        by_name, by_key = taxa.known_names(session)
+    run = _Run(number, dataset, desk, policy, KnownNames(by_name, by_key), progress)
+    reasons: Counter[str] = Counter()
+    accepted = added = 0
+    records = _addressed(read_archive(source), desk.base_url)
+    for batch in _batches(records, batch_size):
+        outcomes = _import_batch(database, run, batch)
+        filed = [outcome for outcome in outcomes if isinstance(outcome, Filed)]
+        accepted += len(filed)
+        added += sum(outcome.added for outcome in filed)
+        reasons.update(outcome.reason for outcome in outcomes if isinstance(outcome, Rejection))
+    with database.writing() as session:
+        log.finish_run(session, number)
+    rejected = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    return ImportReport(dataset, number, accepted + reasons.total(), accepted, added, rejected)
+
+
+def write_rejections(rejections: Iterable[RejectionEntry], path: Path) -> int:
+    """Write what was left out as CSV, beside and then in place; return the number of lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.new")
+    lines = 0
+    with unfinished.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["reason", "detail", "file", "line", "photo"])
+        for entry in rejections:
+            writer.writerow([entry.reason, entry.detail, entry.file, entry.line or "", entry.photo])
+            lines += 1
+    unfinished.replace(path)
+    return lines
+
+
+Outcome = Filed | Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What stays the same from batch to batch."""
+
+    number: int
+    dataset: str
+    desk: PhotoDesk
+    policy: CurationPolicy
+    names: NameResolver
+    progress: Callable[[int], object]
+    register: TaxonRegister = field(default_factory=TaxonRegister)
+
+
+def _import_batch(database: Database, run: _Run, batch: Sequence[Record | Rejection]) -> list[Outcome]:
+    """Bring one batch into the catalogue; one outcome per record, in their order."""
+    curated = [_check(record, run.policy, run.names) for record in batch]
+    located = [locate_photo(record, run.desk.source) for record in curated]
+    addresses = [address_of(item[1]) for item in located if not isinstance(item, Rejection)]
+    with database.reading() as session:
+        remembered = log.inspections(session, addresses)
+    inspected = []
+    for item in inspect_photos(run.desk, located, remembered):
+        inspected.append(item)
+        run.progress(1)
+    with database.writing() as session:
+        log.remember(session, list(_fresh(inspected, remembered)))
+        outcomes = _file(session, run, inspected)
+        refused = [record.photo for record, check in zip(batch, curated, strict=True) if _was_refused(record, check)]
+        drop_photos(session, run.dataset, run.number, refused)
+        _count(session, run.number, outcomes)
+    return outcomes
+
+
+def _check(record: Record | Rejection, policy: CurationPolicy, names: NameResolver) -> CuratedRecord | Rejection:
+    if isinstance(record, Rejection):
+        return record
+    checked = curate(record, policy, names)
+    if isinstance(checked, Rejection):
+        return checked
+    if not _is_text(record.photo):
+        return _reject(checked, "unreadable-name", f"the photo's name {record.photo!a} is in no known alphabet")
+    if len(checked.species_name) > LONGEST_NAME:
+        return _reject(checked, "no-identification", f"a name of {len(checked.species_name)} characters is none")
+    if policy.licences != "any" and not author_of(checked.creator, checked.rights_holder, checked.recorded_by):
+        return _reject(checked, "no-author", "nobody is named who could be credited beside the photo")
+    return _storable(checked)
+
+
+def _fresh(inspected: Iterable[Inspected | Rejection], remembered: dict[str, Inspection]) -> Iterator[Inspection]:
+    for item in inspected:
+        if not isinstance(item, Rejection) and remembered.get(item[1].address) != item[1]:
+            yield item[1]
+
+
+def _file(session: Session, run: _Run, inspected: Sequence[Inspected | Rejection]) -> list[Outcome]:
+    outcomes: list[Outcome | None] = []
+    waiting: list[tuple[int, CuratedRecord, PhotoEntry]] = []
+    for item in inspected:
+        if isinstance(item, Rejection):
+            outcomes.append(item)
+            continue
+        record, inspection = item
+        if not inspection.sha256:
+            outcomes.append(_reject(record, inspection.reason, inspection.detail))
+            continue
+        species = run.register.file(session, _taxon_entry(record))
+        waiting.append((len(outcomes), record, _photo_entry(record, inspection, species)))
+        outcomes.append(None)
+    answers = file_photos(session, run.dataset, run.number, [entry for _, _, entry in waiting])
+    for (at, record, _), answer in zip(waiting, answers, strict=True):
+        outcomes[at] = answer if isinstance(answer, Filed) else _reject(record, answer.reason, answer.detail)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _taxon_entry(record: CuratedRecord) -> TaxonEntry:
+    return TaxonEntry(
+        name=record.species_name,
+        authorship=record.species_authorship,
+        gbif_key=record.species_key,
+        lineage=record.lineage,
+        synonyms=((record.synonym, record.synonym_key),) if record.synonym else (),
+        vernacular_names=((record.vernacular_language, record.vernacular_name),) if record.vernacular_name else (),
+        toxicity=record.toxicity,
+    )
+
+
+def _photo_entry(record: CuratedRecord, inspection: Inspection, species: int) -> PhotoEntry:
+    observation = ObservationEntry(
+        key=record.observation or f"photo:{record.photo}",  # a photo that names none is an observation of its own
+        species=species,
+        event_date=record.event_date,
+        decimal_latitude=record.decimal_latitude,
+        decimal_longitude=record.decimal_longitude,
+        coordinate_uncertainty=record.coordinate_uncertainty,
+        country_code=record.country_code,
+        recorded_by=record.recorded_by,
+        habitat=record.habitat,
+        substrate=record.substrate,
+    )
+    return PhotoEntry(
+        record_key=record.photo,
+        observation=observation,
+        sha256=inspection.sha256,
+        location=inspection.location,
+        byte_count=inspection.byte_count,
+        width=inspection.width,
+        height=inspection.height,
+        media_format=inspection.media_format,
+        creator=record.creator,
+        rights_holder=record.rights_holder,
+        licence=record.licence,
+        references=record.references,
+        aspect=record.aspect,
+        position=min(record.position, 2**31 - 1),
+    )
+
+
+def _count(session: Session, run: int, outcomes: Sequence[Outcome]) -> None:
+    filed = [outcome for outcome in outcomes if isinstance(outcome, Filed)]
+    rejections = [
+        RejectionEntry(outcome.reason, outcome.detail, outcome.file, outcome.line, outcome.photo)
+        for outcome in outcomes
+        if isinstance(outcome, Rejection)
+    ]
+    log.count_batch(
+        session, run, accepted=len(filed), added=sum(outcome.added for outcome in filed), rejections=rejections
+    )
+
+
+def _was_refused(record: Record | Rejection, check: CuratedRecord | Rejection) -> bool:
+    """Tell whether curation itself refused a record: then a photo that an earlier run accepted must go."""
+    return isinstance(check, Rejection) and bool(record.photo) and _is_text(record.photo)
+
+
+def _reject(record: CuratedRecord, reason: str, detail: str) -> Rejection:
+    return Rejection(reason, detail, record.file, record.line, record.photo)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of a file name that are not UTF-8
+        return False
+    return "\0" not in name
+
+
+def _storable(record: CuratedRecord) -> CuratedRecord:
+    """Drop what no database takes: NUL characters, halves of surrogate pairs."""
+    odd: dict[str, Any] = {
+        attribute.name: value.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
+        for attribute in dataclasses.fields(record)
+        if isinstance(value := getattr(record, attribute.name), str) and not _is_text(value)
+    }
+    return dataclasses.replace(record, **odd) if odd else record
+
+
+def _addressed(records: Iterable[Record | Rejection], base_url: str) -> Iterator[Record | Rejection]:
+    """Turn photo paths into addresses below `base_url`, if one is given; addresses stay what they are."""
+    for record in records:
+        if base_url and isinstance(record, Record) and record.photo and "://" not in record.photo:
+            yield dataclasses.replace(record, photo=f"{base_url.rstrip('/')}/{quote(record.photo.lstrip('/'))}")
+        else:
+            yield record
+
+
+def _batches(records: Iterable[Record | Rejection], size: int) -> Iterator[list[Record | Rejection]]:
+    waiting = iter(records)
+    while batch := list(islice(waiting, size)):
+        yield batch
