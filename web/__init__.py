@@ -1,0 +1,1 @@
+"""The engine over HTTP: API v1 and one plain page."""

@@ -1,0 +1,1 @@
+"""API v1: a module of routes for each noun."""

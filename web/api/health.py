@@ -1,0 +1,30 @@
+"""Whether the server can answer, for whoever watches over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from web.openapi import ApiBlueprint
+from web.schemas import ServerHealth
+from web.services import services
+
+blueprint = ApiBlueprint("health", __name__, description="Whether the server can answer")
+
+
+@blueprint.route("/healthz")
+@blueprint.response(200, ServerHealth)
+@blueprint.alt_response(503, schema=ServerHealth, description="Nothing can be answered yet, or any more")
+def show_health() -> tuple[dict[str, Any], int]:
+    """Say whether the server answers, from which snapshot and with which model."""
+    health = services().published.health()
+    manifest = health.snapshot.manifest if health.snapshot else None
+    body = {
+        "status": health.status,
+        "detail": health.detail,
+        "snapshot": manifest.name if manifest else None,
+        "model": manifest.model["model"] if manifest else None,
+        "references": manifest.references if manifest else 0,
+        "floras": len(manifest.floras) if manifest else 0,
+        "index": "cpu",
+    }
+    return body, 200 if manifest else 503

@@ -1,0 +1,49 @@
+"""Photos in, ranked species or similar reference photos out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from retrieval.identify import identify
+from retrieval.similar import find_similar
+from web.openapi import PREFIX, ApiBlueprint
+from web.present import identification_answer, similar_answer
+from web.schemas import Identification, SimilarReferences
+from web.services import services
+from web.uploads import CompareObservation, IdentifyObservation, read_photos
+
+blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="What a find may be")
+
+
+@blueprint.route("/identify", methods=["POST"])
+@blueprint.arguments(IdentifyObservation, location="files")
+@blueprint.response(200, Identification)
+def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
+    """Rank the species of a flora for the photos of one find.
+
+    The photos are compared and forgotten. A suggestion by a machine, and never advice on eating.
+    """
+    given = services()
+    photos = read_photos(form, given.limits)
+    with given.published.lease() as snapshot:
+        answer = identify(
+            photos, snapshot, given.embedder(), flora=form["flora"], limits=given.limits, candidates=form["count"]
+        )
+        return identification_answer(answer, snapshot)
+
+
+@blueprint.route("/similar", methods=["POST"])
+@blueprint.arguments(CompareObservation, location="files")
+@blueprint.response(200, SimilarReferences)
+def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
+    """Find the reference photos that look most like the photos.
+
+    No vote and no ranking of species: only similarity.
+    """
+    given = services()
+    photos = read_photos(form, given.limits)
+    with given.published.lease() as snapshot:
+        found = find_similar(
+            photos, snapshot, given.embedder(), flora=form["flora"], count=form["count"], limits=given.limits
+        )
+        return similar_answer(found, len(photos), form["flora"], snapshot)

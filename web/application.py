@@ -1,0 +1,49 @@
+"""Makes the Flask application from the services it is given."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Flask, Response
+
+from web import page
+from web.api import floras, health, identifications, overview, photos, species
+from web.errors import register_errors
+from web.openapi import CONFIG, ProblemApi
+from web.services import Services
+from web.uploads import PhotoRequest, upload_config
+
+SECURITY: Final = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""No script, no font and no picture of others is ever loaded."""
+
+
+def create_app(services: Services) -> Flask:
+    """Put routes, errors and limits together. Opens no snapshot and no model."""
+    app = Flask("web")
+    app.request_class = PhotoRequest
+    app.config.update(CONFIG, **upload_config(services.limits))
+    app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
+    app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
+    app.extensions["services"] = services
+    api = ProblemApi(app)
+    for module in (overview, identifications, floras, species, photos, health):
+        api.register_blueprint(module.blueprint)
+    app.register_blueprint(page.blueprint)
+    app.context_processor(page.template_words)
+    register_errors(app, page.wants_page, page.render_problem)
+    app.after_request(add_headers)
+    return app
+
+
+def add_headers(response: Response) -> Response:
+    """Headers of every answer; only pictures may be kept by browsers, which say so themselves."""
+    response.headers.extend({name: value for name, value in SECURITY.items() if name not in response.headers})
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,153 @@
+"""One table from errors to statuses, and one shape for all of them: problem details, as RFC 9457 has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flask import Flask, Response, current_app, json, request
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.routing import RoutingException
+
+from database.errors import DatabaseError
+from retrieval import errors
+
+MEDIA_TYPE: Final = "application/problem+json"
+PROBLEMS_AT: Final = "/api/v1/docs#"  # where each type of problem is explained
+RETRY_AFTER: Final = 10  # seconds
+CHUNK: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: its status, the last part of its type, and its title, which is the same each time."""
+
+    status: int
+    name: str
+    title: str
+
+
+KINDS: Final[Mapping[type[Exception], Kind]] = {
+    errors.UnreadablePhoto: Kind(400, "unreadable-photo", "The photo cannot be read"),
+    errors.UnsupportedPhoto: Kind(415, "unsupported-photo", "Files of this kind are not accepted"),
+    errors.PhotoTooLarge: Kind(413, "photo-too-large", "The photo is too large"),
+    errors.TooManyPhotos: Kind(422, "too-many-photos", "There are too many photos"),
+    errors.NoPhoto: Kind(400, "no-photo", "There is no photo"),
+    errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
+    errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
+    errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
+    errors.NoSnapshot: Kind(503, "no-snapshot", "Nothing has been published yet"),
+    errors.DamagedSnapshot: Kind(503, "damaged-snapshot", "The published snapshot is damaged"),
+    errors.SnapshotMismatch: Kind(503, "snapshot-mismatch", "Snapshot and model do not belong together"),
+    errors.SnapshotError: Kind(503, "snapshot-unavailable", "The published snapshot cannot be opened"),
+    errors.ModelError: Kind(503, "model-unavailable", "The model cannot be opened"),
+    DatabaseError: Kind(503, "database-unavailable", "The database cannot be read"),
+}
+"""The engine's errors. An error that is not here is looked up by its base; one without a base here is our own fault."""
+
+INVALID: Final = Kind(422, "invalid-request", "The request has impossible values")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong with a request, for a person and for a program."""
+
+    status: int
+    title: str
+    detail: str
+    type: str = "about:blank"
+    errors: Mapping[str, list[str]] = field(default_factory=dict)  # what is wrong with each value, by its name
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """The members of RFC 9457; `errors` is ours, and there only where values are wrong."""
+        body = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
+        return body | ({"errors": dict(self.errors)} if self.errors else {})
+
+
+def describe_engine_error(error: errors.FungariumError) -> Problem:
+    """The problem that an error of the engine is to whoever asked."""
+    kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)
+    if kind is None:
+        current_app.logger.error("%s: %s", type(error).__name__, error, exc_info=error)
+        return describe_http_error(InternalServerError())
+    headers = {"Retry-After": str(RETRY_AFTER)} if kind.status == 503 else {}
+    return Problem(kind.status, kind.title, sentence(str(error)), PROBLEMS_AT + kind.name, headers=headers)
+
+
+def describe_http_error(error: HTTPException) -> Problem:
+    """The problem that an error of Flask, Werkzeug or webargs is; wrong values are named one by one."""
+    messages = getattr(error, "data", {}).get("messages")
+    if messages:
+        wrong = {name: flatten(found) for values in messages.values() for name, found in values.items()}
+        detail = "; ".join(f"{name}: {' '.join(found)}" for name, found in sorted(wrong.items()))
+        return Problem(INVALID.status, INVALID.title, detail, PROBLEMS_AT + INVALID.name, wrong)
+    status = error.code or 500
+    known = ("Allow", "Retry-After")
+    headers = {name: value for name, value in error.get_headers() if name in known}
+    return Problem(status, error.name, explain(error), headers=headers)
+
+
+def explain(error: HTTPException) -> str:
+    """A sentence for the person who can act, where Werkzeug's own says too little."""
+    if isinstance(error, NotFound):
+        return "There is nothing at this address; /api/v1/ lists what there is."
+    if isinstance(error, MethodNotAllowed):
+        return f"This address does not answer {request.method}, only {', '.join(sorted(error.valid_methods or ()))}."
+    if isinstance(error, RequestEntityTooLarge):
+        given, most = request.content_length, current_app.config["MAX_CONTENT_LENGTH"]
+        if given is not None and given <= most:
+            return "The form has far too many parts, or too much text. Send the photos as files, each with a filename."
+        return f"The upload is too large: all photos together may have {most:,} bytes."
+    if isinstance(error, InternalServerError):
+        return "Something went wrong here, and it is not your fault. It has been written to the server's log."
+    return sentence(error.description or error.name)
+
+
+def flatten(messages: Any) -> list[str]:
+    """The sentences among webargs' messages, which nest them by position for lists."""
+    if isinstance(messages, Mapping):
+        return [text for found in messages.values() for text in flatten(found)]
+    return [str(text) for text in messages]
+
+
+def sentence(text: str) -> str:
+    """A capital at the front and a full stop at the end."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def problem_response(problem: Problem) -> Response:
+    """The problem as JSON."""
+    return Response(json.dumps(problem.json()), problem.status, dict(problem.headers), mimetype=MEDIA_TYPE)
+
+
+def drain_request(most: int) -> None:
+    """Read what is left of an upload that is refused, up to a bound, and forget it.
+
+    A client that is still sending when the connection is closed sees a broken pipe in place of the refusal.
+    """
+    left = min(request.content_length or 0, most)
+    stream = request.environ["wsgi.input"]
+    while left > 0 and (chunk := stream.read(min(CHUNK, left))):
+        left -= len(chunk)
+
+
+def register_errors(app: Flask, wants_page: Callable[[], bool], render_page: Callable[[Problem], Response]) -> None:
+    """Answer every error in one shape: as JSON, or inside the page where the request came from it."""
+
+    def answer(problem: Problem) -> Response:
+        if problem.status == 413:
+            drain_request(2 * app.config["MAX_CONTENT_LENGTH"])
+        return render_page(problem) if wants_page() else problem_response(problem)
+
+    def engine_error(error: errors.FungariumError) -> Response:
+        return answer(describe_engine_error(error))
+
+    def http_error(error: HTTPException) -> Response | HTTPException:
+        if isinstance(error, RoutingException):
+            return error  # a redirect
+        return answer(describe_http_error(error))
+
+    app.register_error_handler(errors.FungariumError, engine_error)
+    app.register_error_handler(HTTPException, http_error)

@@ -1,0 +1,216 @@
+"""What the API answers, as the OpenAPI document describes it. Names in JSON are Darwin Core's where it has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from retrieval.present import SHARE_MEANING
+
+Field = fields.Field[Any]
+
+
+def about(text: str) -> dict[str, str]:
+    """Metadata that the OpenAPI document shows."""
+    return {"description": text}
+
+
+class Answer(Schema):
+    """Base of answers: a field `per_photo` is `perPhoto` in JSON and in the values it is made from."""
+
+    def on_bind_field(self, field_name: str, field_obj: Field) -> None:
+        first, *rest = field_name.split("_")
+        field_obj.data_key = field_obj.data_key or first + "".join(part.capitalize() for part in rest)
+        field_obj.attribute = field_obj.data_key
+
+
+class VernacularName(Answer):
+    """A common name."""
+
+    language = fields.String(metadata=about("BCP 47; empty where the source does not say."))
+    vernacular_name = fields.String()
+
+
+class Taxon(Answer):
+    """An accepted taxon. What is not known is left out."""
+
+    taxon_id = fields.Integer(data_key="taxonID")
+    scientific_name = fields.String(metadata=about("Without authorship."))
+    scientific_name_authorship = fields.String()
+    taxon_rank = fields.String()
+    family = fields.String()
+    genus = fields.String()
+    vernacular_names = fields.List(fields.Nested(VernacularName))
+    gbif_key = fields.Integer()
+    toxicity = fields.String(metadata=about("What a source says of the taxon's poison. Absence says nothing."))
+
+
+class Ancestor(Answer):
+    """A node of a taxon's lineage."""
+
+    taxon_id = fields.Integer(data_key="taxonID")
+    scientific_name = fields.String()
+    taxon_rank = fields.String()
+
+
+class ReferencePhoto(Answer):
+    """A reference photo. Whoever shows it names its author and licence."""
+
+    photo = fields.String(metadata=about("SHA-256 of the photo; its id."))
+    url = fields.String(metadata=about("Its picture: JPEG, drawn anew without metadata."))
+    observation = fields.String()
+    author = fields.String()
+    licence = fields.String()
+    source = fields.String(metadata=about("Address or name of where the photo comes from; may be empty."))
+    aspect = fields.String(metadata=about("cap, hymenium, stipe, section, habitat, microscopy, or empty."))
+
+
+class Evidence(ReferencePhoto):
+    """A reference photo that is similar to a photo of the query."""
+
+    similarity = fields.Float(metadata=about("Cosine: 1 is the same picture, 0 is unrelated."))
+    query_photo = fields.Integer(metadata=about("The photo of the query that it resembles most, counted from 0."))
+
+
+class SimilarReference(Evidence):
+    """A similar reference photo with its taxon."""
+
+    taxon = fields.Nested(Taxon)
+
+
+class Candidate(Answer):
+    """A taxon that the find may be, with what speaks for it."""
+
+    taxon = fields.Nested(Taxon)
+    share = fields.Float(metadata=about(SHARE_MEANING))
+    share_per_photo = fields.List(fields.Float(), metadata=about("The share that each photo alone would have given."))
+    evidence = fields.List(fields.Nested(Evidence), metadata=about("The reference photos that voted; of species only."))
+
+
+class Identification(Answer):
+    """Ranked species for the photos of one find."""
+
+    species = fields.List(fields.Nested(Candidate), metadata=about("Best first."))
+    genera = fields.List(fields.Nested(Candidate), metadata=about("Each the sum of its species."))
+    families = fields.List(fields.Nested(Candidate), metadata=about("Each the sum of its species."))
+    not_on_the_list = fields.List(
+        fields.Nested(Candidate), metadata=about("Species that look more similar, but are not on the flora's list.")
+    )
+    flora = fields.String()
+    photos = fields.Integer()
+    share_meaning = fields.String()
+    snapshot = fields.String()
+    model = fields.String()
+    notice = fields.String()
+
+
+class SimilarReferences(Answer):
+    """The reference photos most similar to any of the photos."""
+
+    references = fields.List(fields.Nested(SimilarReference), metadata=about("Best first, each once."))
+    flora = fields.String()
+    photos = fields.Integer()
+    snapshot = fields.String()
+    model = fields.String()
+    notice = fields.String()
+
+
+class Flora(Answer):
+    """A region's species and how many of them have reference photos."""
+
+    id = fields.String()
+    title = fields.String()
+    species = fields.Integer(metadata=about("Species on the checklist."))
+    covered = fields.Integer(metadata=about("Species of the checklist with reference photos."))
+    missing = fields.Integer(metadata=about("Species of the checklist without: these can never be suggested."))
+    references = fields.Integer()
+    url = fields.String()
+    species_url = fields.String()
+
+
+class FloraAnswer(Flora):
+    """A flora of the published snapshot."""
+
+    snapshot = fields.String()
+
+
+class Floras(Answer):
+    """All floras of the published snapshot, the whole world first."""
+
+    floras = fields.List(fields.Nested(Flora))
+    snapshot = fields.String()
+
+
+class FloraSpecies(Answer):
+    """A species of a flora."""
+
+    taxon = fields.Nested(Taxon)
+    references = fields.Integer(metadata=about("Its reference photos; 0 means that it can never be suggested."))
+    url = fields.String()
+
+
+class SpeciesPage(Answer):
+    """Some species of a flora, by ascending taxon id."""
+
+    species = fields.List(fields.Nested(FloraSpecies))
+    total = fields.Integer(metadata=about("Species that fit the filter, on all pages."))
+    next = fields.String(allow_none=True, metadata=about("Address of the next page; null on the last."))
+    flora = fields.String()
+    snapshot = fields.String()
+
+
+class Species(Answer):
+    """A species with its names, its place in the taxonomy, and some of its reference photos."""
+
+    taxon = fields.Nested(Taxon)
+    lineage = fields.List(fields.Nested(Ancestor), metadata=about("The widest first, the species itself last."))
+    synonyms = fields.List(fields.String())
+    references = fields.Integer(metadata=about("Its reference photos, on all pages."))
+    photos = fields.List(fields.Nested(ReferencePhoto))
+    next = fields.String(allow_none=True, metadata=about("Address of the next photos; null on the last page."))
+    snapshot = fields.String()
+
+
+class ServerHealth(Answer):
+    """How the server is."""
+
+    status = fields.String(
+        metadata=about("ok; degraded: answers from an older snapshot than the published; starting; unavailable.")
+    )
+    detail = fields.String(metadata=about("What is wrong and who can act; empty where all is well."))
+    snapshot = fields.String(allow_none=True)
+    model = fields.String(allow_none=True)
+    references = fields.Integer()
+    floras = fields.Integer()
+    index = fields.String(metadata=about("What searches: cpu."))
+
+
+class Route(Answer):
+    """An address of this API."""
+
+    method = fields.String()
+    path = fields.String()
+    summary = fields.String()
+
+
+class Overview(Answer):
+    """What is here."""
+
+    title = fields.String()
+    version = fields.String()
+    openapi = fields.String(metadata=about("Address of the OpenAPI document."))
+    docs = fields.String(metadata=about("Address of the same for people."))
+    routes = fields.List(fields.Nested(Route))
+
+
+class ProblemDetails(Answer):
+    """What went wrong, as RFC 9457 has it."""
+
+    type = fields.String(metadata=about("What kind of problem: an address that explains it, or about:blank."))
+    title = fields.String()
+    status = fields.Integer()
+    detail = fields.String(metadata=about("A sentence for the person who can act."))
+    errors = fields.Dict(
+        keys=fields.String(), values=fields.List(fields.String()), metadata=about("What is wrong with each value.")
+    )

@@ -1,0 +1,61 @@
+"""What the routes are given: the open snapshot, the model, the reference photos, the limits. Nothing is opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from flask import current_app
+
+from database.photos import reference, stored_path
+from database.session import Database, open_database
+from retrieval.embedder import Embedder
+from retrieval.models.handles import open_model
+from retrieval.views import PhotoLimits
+from settings import Settings
+from web.published import Published
+from web.reference_photos import LocatedPhotos, PhotoSource
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a request needs. A test gives its own."""
+
+    published: Published
+    embedder: Callable[[], Embedder]  # opens the model the first time
+    photos: PhotoSource
+    limits: PhotoLimits
+
+
+def make_services(settings: Settings) -> Services:
+    """Put the services together; each opens its files when it is first asked."""
+
+    @cache
+    def embedder() -> Embedder:
+        return open_model(settings.model, Path(settings.model_card) if settings.model_card else None)
+
+    @cache
+    def database() -> Database:
+        return open_database(settings.database_url)
+
+    def locate(sha256: str) -> str:
+        with database().reading() as session:
+            return reference(session, sha256).location
+
+    def stored(sha256: str) -> Path:
+        return stored_path(settings.data / "photos", sha256)
+
+    return Services(
+        published=Published(settings.flora_indexes, lambda snapshot: snapshot.require_model(embedder().model)),
+        embedder=embedder,
+        photos=LocatedPhotos(locate, stored),
+        limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
+    )
+
+
+def services() -> Services:
+    """The services of the application that answers the request."""
+    return cast(Services, current_app.extensions["services"])

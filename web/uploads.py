@@ -1,0 +1,138 @@
+"""The photos of one observation as they come in: counted, bounded and sniffed before anything is decoded.
+
+File names and content types are not looked at: phones send HEIC as octet-stream and clients send whole paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, Final
+
+from flask import Request
+from flask_smorest.fields import Upload
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from webargs.flaskparser import FlaskParser
+from webargs.multidictproxy import MultiDictProxy
+from werkzeug.datastructures import CombinedMultiDict, FileStorage
+from werkzeug.exceptions import UnsupportedMediaType
+
+from retrieval.domain import WORLD
+from retrieval.errors import IdentificationError, PhotoTooLarge, UnreadablePhoto
+from retrieval.views import PhotoLimits, check_count, sniff
+
+SLACK: Final = 1_000_000  # bytes of a form beside its photos
+PARTS: Final = 32  # parts of a form beyond as many photos as are allowed: so that "too many" can be said kindly
+
+
+class PhotoRequest(Request):
+    """A request whose files stay in memory: a photo, and the place in it, is written to no disk."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> BytesIO:
+        """Werkzeug's own would move what is over 500 kB to a temporary file."""
+        return BytesIO()
+
+
+class PhotoFile(Upload):  # type: ignore[misc] # flask-smorest has no type information
+    """A part of the form that is a file."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **other: Any) -> FileStorage:
+        if not isinstance(value, FileStorage):
+            raise ValidationError("This is text. Send each photo as a file: a part with a filename.")
+        return value
+
+
+class Observation(Schema):
+    """Photos of one find, and where to look."""
+
+    class Meta:
+        """A misspelt `flora` is refused; left out, it would be answered with the whole world."""
+
+        unknown = RAISE
+
+    photos: fields.List[FileStorage] = fields.List(
+        PhotoFile(),
+        load_default=list,
+        metadata={"description": "Photos of the same find: JPEG, PNG, WebP or HEIC. Repeat the part for each."},
+    )
+    images: fields.List[FileStorage] = fields.List(
+        PhotoFile(), load_default=list, metadata={"description": "Another name of photos."}
+    )
+    flora = fields.String(
+        load_default=WORLD,
+        validate=validate.Length(min=1, max=64),
+        metadata={"description": "Id of the flora to search; /api/v1/floras lists them."},
+    )
+
+
+class IdentifyObservation(Observation):
+    """Photos of one find, and how many candidates to list."""
+
+    count = fields.Integer(
+        load_default=10, validate=validate.Range(1, 50), metadata={"description": "Candidates to list."}
+    )
+
+
+class CompareObservation(Observation):
+    """Photos of one find, and how many similar reference photos to list."""
+
+    count = fields.Integer(
+        load_default=20, validate=validate.Range(1, 100), metadata={"description": "Reference photos to list."}
+    )
+
+
+class FormParser(FlaskParser):
+    """Reads text and files of a multipart form together, as one thing."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012 - declared so by its base
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "files": None,  # let the schema decide
+    }
+
+    def load_files(self, req: Request, schema: Schema) -> MultiDictProxy:
+        if req.mimetype != "multipart/form-data":
+            raise UnsupportedMediaType("Send the photos as multipart/form-data, each in a part named `photos`.")
+        return MultiDictProxy(CombinedMultiDict([req.form, req.files]), schema)
+
+
+parser: Final = FormParser()
+
+
+def upload_config(limits: PhotoLimits) -> dict[str, int]:
+    """What Flask refuses while it reads a form: too many bytes, parts, or too much text."""
+    return {
+        "MAX_CONTENT_LENGTH": limits.photos * limits.bytes + SLACK,
+        "MAX_FORM_PARTS": limits.photos + PARTS,
+        "MAX_FORM_MEMORY_SIZE": SLACK,
+    }
+
+
+def read_photos(form: Mapping[str, Any], limits: PhotoLimits) -> list[bytes]:
+    """The bytes of the photos of a loaded form.
+
+    Raises NoPhoto, TooManyPhotos, PhotoTooLarge, UnreadablePhoto or UnsupportedPhoto; where there are several
+    photos, the sentence says which it was.
+    """
+    files = [file for file in (*form["photos"], *form["images"]) if not left_empty(file)]
+    check_count(len(files), limits)
+    return [read_photo(file, f"photo {number} of {len(files)}", limits) for number, file in enumerate(files, start=1)]
+
+
+def left_empty(file: FileStorage) -> bool:
+    """Whether this is what a browser sends for a file that nobody chose: no name and no bytes."""
+    return not file.filename and not file.stream.read(1)
+
+
+def read_photo(file: FileStorage, name: str, limits: PhotoLimits) -> bytes:
+    """Read one file, never more of it than is allowed."""
+    file.stream.seek(0)
+    photo = file.stream.read(limits.bytes + 1)
+    if not photo:
+        raise UnreadablePhoto(f"{name}: the file is empty")
+    if len(photo) > limits.bytes:
+        raise PhotoTooLarge(f"{name}: the file has more than {limits.bytes:,} bytes, which is the most accepted")
+    try:
+        sniff(photo)
+    except IdentificationError as error:
+        raise type(error)(f"{name}: {error}") from error
+    return photo
