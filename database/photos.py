@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -31,6 +32,11 @@ class ReferencePhoto:
     decimal_longitude: float | None
     country_code: str
     media_format: str
+
+
+def stored_path(store: Path, sha256: str) -> Path:
+    """Where a photo lies in the store that `store:SHA256` speaks of; two letters a folder keep the folders small."""
+    return store / sha256[:2] / sha256
 
 
 def references(session: Session) -> Iterator[ReferencePhoto]:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from database.photos import stored_path
 from indexer.archives.container import Container, open_container
 
 
@@ -37,7 +38,7 @@ class PhotoStore:
 
     def path(self, sha256: str) -> Path:
         """Return where the photo lies, whether or not it is there."""
-        return self.folder / sha256[:2] / sha256
+        return stored_path(self.folder, sha256)
 
     def put(self, photo: bytes) -> str:
         """Keep `photo`; return its sha256."""
