@@ -18,8 +18,8 @@ demo: environment ## draw a collection, build its index, identify a find, serve 
 	@echo "== 2/6 importing the archive and three regional checklists"
 	@$(INDEXER) import dwca $(DEMO)/collection/archive --dataset drawings --title "Drawings of fungi that do not exist"
 	@for region in $(REGIONS); do \
-	  $(INDEXER) checklist import $(DEMO)/collection/checklists/$$region --id $$region && \
-	  $(INDEXER) flora add $$region --checklist $$region || exit 1; \
+	  $(INDEXER) checklist import $(DEMO)/collection/checklists/$$region --id $$region --title "The $$region of the drawn world" && \
+	  $(INDEXER) flora add $$region --title "The $$region of the drawn world" --checklist $$region || exit 1; \
 	done
 	@echo "== 3/6 embedding"
 	@$(INDEXER) embed
