@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,9 @@ class CountingDescriptor(Descriptor):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> EmbeddingStore:
-    return EmbeddingStore(tmp_path, "descriptor@1")
+def store(tmp_path: Path) -> Iterator[EmbeddingStore]:
+    with EmbeddingStore(tmp_path, "descriptor@1") as opened:
+        yield opened
 
 
 def test_every_photo_gets_the_embedding_it_has_alone(store: EmbeddingStore) -> None:
@@ -128,7 +129,7 @@ def test_reading_an_embedding_that_is_not_there_names_the_photo(store: Embedding
 
 
 def test_models_do_not_share_a_store(tmp_path: Path) -> None:
-    one, other = EmbeddingStore(tmp_path, "one@1"), EmbeddingStore(tmp_path, "one@2")
-    one.add(["photo"], Descriptor().embed([decode_view(draw(1), 96)]))
+    with EmbeddingStore(tmp_path, "one@1") as one, EmbeddingStore(tmp_path, "one@2") as other:
+        one.add(["photo"], Descriptor().embed([decode_view(draw(1), 96)]))
 
-    assert other.missing(["photo"]) == ["photo"]
+        assert other.missing(["photo"]) == ["photo"]
