@@ -68,7 +68,7 @@ def embed_photos(
             except IdentificationError as error:
                 return str(error)
             except OSError as error:
-                return f"the photo cannot be read: {error.strerror or error}"
+                return f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}"
 
         def decoded() -> Iterator[tuple[PhotoToEmbed, View | str]]:
             window: deque[tuple[PhotoToEmbed, Future[View | str]]] = deque()
