@@ -14,6 +14,7 @@ from pathlib import Path
 from retrieval.errors import SettingsError
 
 PREFIX = "FUNGARIUM_"
+LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ def parse_setting(name: str, text: str, kind: object) -> object:
     if kind == "int":
         if not text.strip().isdecimal() or int(text) == 0:
             raise SettingsError(f"{name} must be a whole number above 0, not {text!r}")
+        if name == f"{PREFIX}PORT" and int(text) > LAST_PORT:
+            raise SettingsError(f"{name} must be at most {LAST_PORT}, not {text}")
         return int(text)
     if kind == "Path":
         if not text:

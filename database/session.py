@@ -46,7 +46,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Give the one writing session; everything is committed at the end, or nothing. Raises DatabaseBusy."""
+        """Give the one writing session; everything is committed at the end, or nothing.
+
+        Raises DatabaseBusy, and DatabaseError where nothing can be written.
+        """
         with Session(self._writer) as session:
             try:
                 session.connection()
@@ -55,8 +58,11 @@ class Database:
                     f"{_spoken(self.engine.url)} has been written to by something else for more than"
                     f" {self.patience:g} s ({_first_line(error)}); wait for it to end and run this again"
                 ) from error
-            yield session
-            session.commit()
+            try:
+                yield session
+                session.commit()
+            except sql_errors.OperationalError as error:  # a full disk, a file that may only be read, a lost connection
+                raise DatabaseError(f"{_spoken(self.engine.url)} cannot be written: {_first_line(error)}") from error
 
     def close(self) -> None:
         """Close every connection."""

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from evaluation.leave_one_out import count_queries, judge_snapshot
 from evaluation.metrics import Outcome, measure
+from retrieval.command import run_guarded
 from retrieval.domain import WORLD
-from retrieval.errors import BuildError, FungariumError
+from retrieval.errors import BuildError
 from retrieval.ranking import Voting
 from retrieval.snapshot import Snapshot, open_snapshot
 from settings import Settings, read_settings
@@ -32,13 +33,12 @@ TITLES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate and print; errors meant for people go to stderr as one sentence."""
-    try:
-        settings = read_settings()
-        evaluate(make_parser(settings).parse_args(arguments))
-    except FungariumError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    def run() -> int:
+        evaluate(make_parser(read_settings()).parse_args(arguments))
+        return 0
+
+    return run_guarded(run)
 
 
 def make_parser(settings: Settings) -> argparse.ArgumentParser:

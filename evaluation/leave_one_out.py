@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -24,7 +24,8 @@ class Query:
 
     observation: int
     species: int
-    embeddings: Embeddings  # (photos, 256)
+    embeddings: Embeddings  # (photos asked with, 256)
+    held: int  # photos of the observation among the references, asked with or not
 
 
 def judge_snapshot(
@@ -74,7 +75,7 @@ def read_queries(snapshot: Snapshot, flora: Flora) -> Iterator[Query]:
         groups = [(key, [row for _, row in group]) for key, group in groupby(parts, key=lambda part: part[0])]
         if len(groups) > 1:
             for observation, views in groups:
-                yield Query(observation, species, unit_rows(np.stack(views)))
+                yield Query(observation, species, unit_rows(np.stack(views)), len(views))
 
 
 def gather(queries: Iterator[Query], views: int, photos: int | None) -> Iterator[list[Query]]:
@@ -82,7 +83,7 @@ def gather(queries: Iterator[Query], views: int, photos: int | None) -> Iterator
     block: list[Query] = []
     held = 0
     for query in queries:
-        kept = query if photos is None else Query(query.observation, query.species, query.embeddings[:photos])
+        kept = query if photos is None else replace(query, embeddings=query.embeddings[:photos])
         block.append(kept)
         held += len(kept.embeddings)
         if held >= views:
@@ -94,7 +95,7 @@ def gather(queries: Iterator[Query], views: int, photos: int | None) -> Iterator
 
 def search_without_own(flora: Flora, block: list[Query], k: int) -> list[list[list[Neighbour]]]:
     """For each query and view the `k` nearest references that are not of the query's own observation."""
-    extra = 16 + max(len(query.embeddings) for query in block)
+    extra = max(query.held for query in block)
     found = flora.neighbours(np.concatenate([query.embeddings for query in block]), k + extra)
     answers, start = [], 0
     for query in block:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
+
 from indexer.embeddings import EmbeddingStore
-from retrieval.embedder import Embedder, View
-from retrieval.errors import IdentificationError
+from retrieval.embedder import DIM, Embedder, Embeddings, View
+from retrieval.errors import IdentificationError, ModelError
 from retrieval.views import PhotoLimits, decode_view
 
 BATCH = 32  # photos in one call of the model, and in one transaction
@@ -46,7 +48,7 @@ def embed_photos(
 ) -> EmbedReport:
     """Embed every photo the store does not know yet; `advance` is told how many photos have been dealt with.
 
-    A photo that cannot be read or decoded is remembered with its reason, and the others go on.
+    A photo that cannot be read, decoded or embedded is remembered with its reason, and the others go on.
     """
     embedded = already = failed = 0
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool:
@@ -66,7 +68,7 @@ def embed_photos(
             except IdentificationError as error:
                 return str(error)
             except OSError as error:
-                return f"the photo cannot be read: {error.strerror or error}"
+                return f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}"
 
         def decoded() -> Iterator[tuple[PhotoToEmbed, View | str]]:
             window: deque[tuple[PhotoToEmbed, Future[View | str]]] = deque()
@@ -81,12 +83,34 @@ def embed_photos(
 
         stream = decoded()
         while batch := list(islice(stream, BATCH)):
-            views = [(photo, view) for photo, view in batch if isinstance(view, View)]
-            store.add([photo.photo for photo, _ in views], embedder.embed([view for _, view in views]))
-            for photo, reason in batch:
+            views = [view for _, view in batch if isinstance(view, View)]
+            rows = iter(embed_views(views, embedder, trusted=embedded + already > 0))
+            outcomes = [(photo.photo, next(rows) if isinstance(view, View) else view) for photo, view in batch]
+            done = [(photo, row) for photo, row in outcomes if not isinstance(row, str)]
+            store.add([photo for photo, _ in done], np.array([row for _, row in done]).reshape(-1, DIM))
+            for photo, reason in outcomes:
                 if isinstance(reason, str):
-                    store.add_failure(photo.photo, reason)
-            embedded += len(views)
-            failed += len(batch) - len(views)
+                    store.add_failure(photo, reason)
+            embedded += len(done)
+            failed += len(batch) - len(done)
             advance(len(batch))
     return EmbedReport(embedded, already, failed)
+
+
+def embed_views(views: Sequence[View], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:
+    """The row of each view, or the reason why the model has none for it: a picture in which it finds nothing at all.
+
+    Where it has none for any view, and is not `trusted` for what it did before, the model is at fault and its
+    ModelError is raised.
+    """
+    try:
+        return list(embedder.embed(views))
+    except ModelError as error:
+        if len(views) == 1:
+            if trusted:
+                return [str(error)]
+            raise
+    rows = [embed_views([view], embedder, trusted=True)[0] for view in views]
+    if not trusted and all(isinstance(row, str) for row in rows):
+        raise ModelError(str(rows[0]))
+    return rows

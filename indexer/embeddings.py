@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from retrieval.embedder import DIM, Embeddings
+from retrieval.errors import BuildError
 
 STORED = np.dtype("<f2")  # what segments hold: a row is the same whether it was embedded now or a year ago
 
@@ -21,15 +22,25 @@ TABLES = (
 
 
 class EmbeddingStore:
-    """All embeddings of one model, in one SQLite file: each batch is there whole or not at all."""
+    """All embeddings of one model, in one SQLite file: each batch is there whole or not at all.
+
+    Raises BuildError where the file cannot be opened or written.
+    """
 
     def __init__(self, folder: Path, model: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{re.sub(r'[^A-Za-z0-9.@_-]', '_', model)}.sqlite"
-        self._table = sqlite3.connect(self.path, isolation_level=None, timeout=60)
-        self._table.execute("PRAGMA journal_mode = WAL")
-        for statement in TABLES:
-            self._table.execute(statement)
+        try:
+            self._table = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+        except sqlite3.Error as error:
+            raise BuildError(f"{self.path} cannot be opened: {error}") from error
+        try:
+            self._table.execute("PRAGMA journal_mode = WAL")
+            for statement in TABLES:
+                self._table.execute(statement)
+        except sqlite3.Error as error:
+            self._table.close()
+            raise BuildError(f"{self.path} cannot be opened: {error}") from error
 
     def __enter__(self) -> EmbeddingStore:
         return self

@@ -38,7 +38,10 @@ def publish_snapshot(root: Path, name: str | None = None) -> str:
     with writing(root):
         chosen = name or newest_built(root)
         verify_snapshot(root, chosen)
-        if current_or_none(root) != chosen:
+        current = current_or_none(root)
+        if current is not None and current not in published_line(root):
+            log_event(root, "published", current)  # whoever published it was killed before it was written down
+        if current != chosen:
             switch_current(root, chosen)
             log_event(root, "published", chosen)
         return chosen
@@ -62,8 +65,16 @@ def roll_back(root: Path) -> str:
 def previous_published(root: Path, current: str) -> list[str]:
     """Snapshots published before the present one, the latest first.
 
-    Going back twice goes two steps back: the line of publishing is followed, not the log's end.
+    The present one is not always the line's last: who is killed right after the switch has logged nothing.
     """
+    line = published_line(root)
+    if current in line:
+        line = line[: len(line) - 1 - line[::-1].index(current)]
+    return list(dict.fromkeys(reversed([name for name in line if name != current])))
+
+
+def published_line(root: Path) -> list[str]:
+    """What was published, oldest first, without what was gone back from: going back twice goes two steps back."""
     line: list[str] = []
     for event in read_history(root):
         if event["event"] == "published":
@@ -71,9 +82,7 @@ def previous_published(root: Path, current: str) -> list[str]:
         elif event["event"] == "rolled back":
             while line and line[-1] != event["snapshot"]:
                 line.pop()
-    while line and line[-1] == current:
-        line.pop()
-    return list(dict.fromkeys(reversed([name for name in line if name != current])))
+    return line
 
 
 def newest_built(root: Path) -> str:

@@ -43,7 +43,7 @@ def make_parser(settings: Settings) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=does, description=does)
         command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="photos of one observation")
         command.add_argument("--flora", default=WORLD, help="flora to search (default: %(default)s)")
-        command.add_argument("--count", type=int, default=10, help="how many to list (default: %(default)s)")
+        command.add_argument("--count", type=at_least_one, default=10, help="how many to list (default: %(default)s)")
         command.add_argument("--json", action="store_true", help="print JSON instead of text")
         command.add_argument(
             "--indexes",
@@ -71,13 +71,11 @@ def answer_command(
     """Identify, or list what is similar, from an open snapshot."""
     embedder = open_model(options.model, options.card)
     if options.command == "identify":
-        answer = identify(
-            photos, snapshot, embedder, flora=options.flora, limits=limits, candidates=max(1, options.count)
-        )
+        answer = identify(photos, snapshot, embedder, flora=options.flora, limits=limits, candidates=options.count)
         lines = identification_text(answer, snapshot)
         print(dump(identification_json(answer, snapshot)) if options.json else "\n".join(lines))
         return
-    found = find_similar(photos, snapshot, embedder, flora=options.flora, count=max(1, options.count), limits=limits)
+    found = find_similar(photos, snapshot, embedder, flora=options.flora, count=options.count, limits=limits)
     if options.json:
         listed = [
             {
@@ -97,6 +95,13 @@ def similar_lines(found: Sequence[Evidence], snapshot: Snapshot) -> list[str]:
         f"{number:3}. {snapshot.taxonomy.taxon(evidence.reference.species).name}: {evidence_line(evidence)}"
         for number, evidence in enumerate(found, start=1)
     ]
+
+
+def at_least_one(text: str) -> int:
+    """A number of lines to print; raises ValueError for what is none, which argparse words."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return int(text)
 
 
 def read_photo(path: Path) -> bytes:

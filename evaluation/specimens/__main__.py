@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from evaluation.specimens.collection import draw_collection
-from retrieval.errors import FungariumError
+from retrieval.command import run_guarded
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,18 +21,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="another seed invents another collection (default: 1)")
     parser.add_argument("--processes", type=int, help="how many to draw with (default: all processors)")
     chosen = parser.parse_args(arguments)
-    try:
+
+    def run() -> int:
         collection = draw_collection(
             chosen.folder, seed=chosen.seed, species=chosen.species, processes=chosen.processes, progress=True
         )
-    except FungariumError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(
-        f"{collection.folder}: {collection.photos} drawings of {collection.observations} finds "
-        f"of {collection.species} species that do not exist ({collection.drawn} drawn now)"
-    )
-    return 0
+        print(
+            f"{collection.folder}: {collection.photos} drawings of {collection.observations} finds "
+            f"of {collection.species} species that do not exist ({collection.drawn} drawn now)"
+        )
+        return 0
+
+    return run_guarded(run)
 
 
 if __name__ == "__main__":

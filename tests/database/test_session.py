@@ -158,6 +158,19 @@ def test_a_writing_session_that_fails_leaves_nothing(database: Database) -> None
         assert session.get(Dataset, "walks") is None
 
 
+def test_a_disk_that_is_full_is_told_in_a_sentence(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'small.sqlite'}"
+    upgrade(url)
+
+    def fill(database: Database) -> None:
+        with database.writing() as session:
+            session.execute(text("PRAGMA max_page_count = 1"))
+            session.add(Dataset(id="walks", title="W" * 100_000))
+
+    with open_database(url) as small, pytest.raises(DatabaseError, match=r"cannot be written: database or disk"):
+        fill(small)
+
+
 def test_writers_take_turns_and_no_word_is_lost(database: Database) -> None:
     with database.writing() as session:
         session.add(Dataset(id="walks", title=""))

@@ -15,6 +15,7 @@ from evaluation.leave_one_out import count_queries, judge_snapshot, read_queries
 from indexer.build import FloraPlan
 from indexer.publish import publish_snapshot
 from retrieval.domain import WORLD
+from retrieval.ranking import Voting
 from retrieval.segment import ReferenceEntry
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.catalogues import SPECIES, build, fill_store, make_reference, make_references
@@ -59,6 +60,16 @@ def plain_ranks(
         ranking = sorted(fused, key=lambda taxon: -fused[taxon])
         ranks[observation] = ranking.index(species) + 1 if species in fused else 0
     return ranks
+
+
+def test_an_observation_of_many_photos_leaves_room_for_the_neighbours_of_others(tmp_path: Path) -> None:
+    many = [make_reference(SPECIES[0], 1, photo) for photo in range(30)]
+    snapshot = published(tmp_path, [*many, make_reference(SPECIES[0], 2), make_reference(SPECIES[1], 3)])
+
+    for photos in (1, None):
+        outcomes = judge_snapshot(snapshot, flora=WORLD, voting=Voting(neighbours=1), photos=photos)
+
+        assert all(outcome.first for outcome in outcomes), "its own photos took the only place"
 
 
 @pytest.mark.parametrize("flora", [WORLD, "north"])

@@ -14,6 +14,7 @@ from PIL import Image
 from indexer.embed import BATCH, PhotoToEmbed, embed_photos
 from indexer.embeddings import EmbeddingStore
 from retrieval.embedder import Embeddings, View
+from retrieval.errors import BuildError, ModelError
 from retrieval.models.descriptor import Descriptor
 from retrieval.views import PhotoLimits, decode_view
 
@@ -37,6 +38,21 @@ class CountingDescriptor(Descriptor):
     def embed(self, views: Sequence[View]) -> Embeddings:
         self.views += len(views)
         return super().embed(views)
+
+
+class Particular(Descriptor):
+    """The descriptor, which finds nothing in black pictures, as a network may."""
+
+    def embed(self, views: Sequence[View]) -> Embeddings:
+        if any(not view.pixels.any() for view in views):
+            raise ModelError("an embedding has no direction")
+        return super().embed(views)
+
+
+def draw_black() -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", (40, 50)).save(written, "PNG")
+    return written.getvalue()
 
 
 @pytest.fixture
@@ -91,7 +107,32 @@ def test_a_bad_photo_is_remembered_with_its_reason_and_stops_nobody(store: Embed
     assert (report.embedded, report.failed) == (1, 2)
     reasons = store.failures()
     assert "cut short" in reasons[hashlib.sha256(damaged).hexdigest()]
-    assert "No such file" in reasons["f" * 64]
+    assert reasons["f" * 64] == f"{gone} cannot be read: No such file or directory"
+
+
+def test_a_photo_in_which_the_model_finds_nothing_stops_nobody(store: EmbeddingStore) -> None:
+    good, black = [draw(1), draw(2)], draw_black()
+
+    report = embed_photos([to_embed(photo) for photo in (good[0], black, good[1])], store, Particular())
+
+    assert (report.embedded, report.failed) == (2, 1)
+    assert store.failures() == {hashlib.sha256(black).hexdigest(): "an embedding has no direction"}
+    digests = [hashlib.sha256(photo).hexdigest() for photo in good]
+    alone = Descriptor().embed([decode_view(photo, Descriptor().short_side) for photo in good])
+    np.testing.assert_allclose(store.read(digests), alone, atol=1e-3)
+
+
+def test_a_model_that_has_never_embedded_anything_is_at_fault_and_no_photo_is(store: EmbeddingStore) -> None:
+    for photos in ([draw_black()], [draw_black(), draw_black() + b"."]):
+        with pytest.raises(ModelError, match="no direction"):
+            embed_photos([to_embed(photo) for photo in photos], store, Particular())
+
+    assert store.failures() == {}
+
+    embed_photos([to_embed(draw(1))], store, Particular())
+    again = embed_photos([to_embed(draw(1)), to_embed(draw_black())], store, Particular())
+
+    assert (again.already, again.failed) == (1, 1)
 
 
 def test_a_failed_photo_is_tried_again_only_when_asked(store: EmbeddingStore) -> None:
@@ -133,3 +174,10 @@ def test_models_do_not_share_a_store(tmp_path: Path) -> None:
         one.add(["photo"], Descriptor().embed([decode_view(draw(1), 96)]))
 
         assert other.missing(["photo"]) == ["photo"]
+
+
+def test_a_store_that_is_no_store_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "descriptor@1.sqlite").write_bytes(b"something else altogether")
+
+    with pytest.raises(BuildError, match=r"descriptor@1\.sqlite cannot be opened: file is not a database"):
+        EmbeddingStore(tmp_path, "descriptor@1")

@@ -14,7 +14,7 @@ import pytest
 from indexer.build import FloraPlan, writing
 from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot
-from retrieval.manifest import read_current, read_manifest
+from retrieval.manifest import read_current, read_manifest, switch_current
 from retrieval.snapshot import open_snapshot
 from tests.catalogues import SPECIES, build, make_references
 
@@ -58,6 +58,24 @@ def test_after_rolling_back_a_newer_snapshot_can_be_published_again(tmp_path: Pa
 
     assert read_current(tmp_path / "a") == names[2]
     assert roll_back(tmp_path / "a") == names[1]
+
+
+def test_a_rollback_killed_before_it_was_written_down_does_not_send_the_next_one_forward(tmp_path: Path) -> None:
+    names = publish_three(tmp_path / "a", tmp_path / "e")
+    switch_current(tmp_path / "a", names[1])
+
+    assert roll_back(tmp_path / "a") == names[0]
+
+
+def test_a_publication_killed_before_it_was_written_down_is_not_forgotten(tmp_path: Path) -> None:
+    names = publish_three(tmp_path / "a", tmp_path / "e")
+    killed = build(tmp_path / "a", tmp_path / "e", make_references(observations=5))
+    switch_current(tmp_path / "a", killed)
+    last = build(tmp_path / "a", tmp_path / "e", make_references(observations=6))
+
+    publish_snapshot(tmp_path / "a", last)
+
+    assert [roll_back(tmp_path / "a") for _ in range(2)] == [killed, names[2]]
 
 
 def test_rolling_back_passes_over_a_damaged_snapshot(tmp_path: Path) -> None:

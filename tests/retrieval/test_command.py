@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from retrieval.__main__ import main
+from retrieval.command import run_guarded
 from retrieval.domain import NOTICE
 from retrieval.models.descriptor import Descriptor
 from tests.retrieval.photos import exif, save, scene
@@ -266,7 +267,28 @@ def test_the_limits_come_from_the_settings(
     assert "2 photos were given; one observation may have at most 1" in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["identify"], ["guess", "x.jpg"], ["identify", "x.jpg", "--count", "many"]])
+def test_a_folder_that_is_none_is_named_in_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file", encoding="utf-8")
+
+    def make_folder() -> int:
+        taken.mkdir()
+        return 0
+
+    assert run_guarded(make_folder) == 1
+    assert capsys.readouterr().err == f"error: {taken}: File exists\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["identify"],
+        ["guess", "x.jpg"],
+        ["identify", "x.jpg", "--count", "many"],
+        ["similar", "x.jpg", "--count", "0"],
+    ],
+)
 def test_a_command_that_cannot_be_understood_ends_with_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:

@@ -39,6 +39,13 @@ def test_a_number_must_be_whole_and_above_0(text: str) -> None:
         read_settings({"FUNGARIUM_PORT": text})
 
 
+def test_a_port_beyond_the_last_is_refused() -> None:
+    assert read_settings({"FUNGARIUM_PORT": "65535"}).port == 65535
+
+    with pytest.raises(SettingsError, match="FUNGARIUM_PORT must be at most 65535, not 65536"):
+        read_settings({"FUNGARIUM_PORT": "65536"})
+
+
 def test_a_folder_must_be_named() -> None:
     with pytest.raises(SettingsError, match="FUNGARIUM_DATA must name a folder"):
         read_settings({"FUNGARIUM_DATA": ""})
