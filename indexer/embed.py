@@ -29,12 +29,20 @@ class PhotoToEmbed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """Why the bytes of a photo could not be had. The file may come back, so this is not remembered."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedReport:
     """What became of the photos: embedded + already + failed = all of them."""
 
     embedded: int
     already: int
     failed: int
+    unread: tuple[tuple[str, str], ...] = ()  # of the failed, those whose file could not be read, and why
 
 
 def embed_photos(
@@ -48,9 +56,11 @@ def embed_photos(
 ) -> EmbedReport:
     """Embed every photo the store does not know yet; `advance` is told how many photos have been dealt with.
 
-    A photo that cannot be read, decoded or embedded is remembered with its reason, and the others go on.
+    A photo that cannot be decoded or embedded is remembered with its reason, and the others go on. One whose file
+    cannot be read is tried again next time.
     """
     embedded = already = failed = 0
+    unread: list[tuple[str, str]] = []
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool:
 
         def new_photos() -> Iterator[PhotoToEmbed]:
@@ -62,16 +72,16 @@ def embed_photos(
                 advance(len(known))
                 yield from (photo for photo in block if photo.photo not in known)
 
-        def decode(photo: PhotoToEmbed) -> View | str:
+        def decode(photo: PhotoToEmbed) -> View | str | Unread:
             try:
                 return decode_view(photo.read(), embedder.short_side, limits, photo.aspect)
             except IdentificationError as error:
                 return str(error)
             except OSError as error:
-                return f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}"
+                return Unread(f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}")
 
-        def decoded() -> Iterator[tuple[PhotoToEmbed, View | str]]:
-            window: deque[tuple[PhotoToEmbed, Future[View | str]]] = deque()
+        def decoded() -> Iterator[tuple[PhotoToEmbed, View | str | Unread]]:
+            window: deque[tuple[PhotoToEmbed, Future[View | str | Unread]]] = deque()
             for photo in new_photos():
                 window.append((photo, pool.submit(decode, photo)))
                 if len(window) >= AHEAD * BATCH:
@@ -86,15 +96,17 @@ def embed_photos(
             views = [view for _, view in batch if isinstance(view, View)]
             rows = iter(embed_views(views, embedder, trusted=embedded + already > 0))
             outcomes = [(photo.photo, next(rows) if isinstance(view, View) else view) for photo, view in batch]
-            done = [(photo, row) for photo, row in outcomes if not isinstance(row, str)]
+            done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | Unread)]
             store.add([photo for photo, _ in done], np.array([row for _, row in done]).reshape(-1, DIM))
             for photo, reason in outcomes:
                 if isinstance(reason, str):
                     store.add_failure(photo, reason)
+                elif isinstance(reason, Unread):
+                    unread.append((photo, reason.reason))
             embedded += len(done)
             failed += len(batch) - len(done)
             advance(len(batch))
-    return EmbedReport(embedded, already, failed)
+    return EmbedReport(embedded, already, failed, tuple(unread))
 
 
 def embed_views(views: Sequence[View], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:

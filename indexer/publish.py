@@ -130,8 +130,10 @@ def list_snapshots(root: Path) -> list[SnapshotRow]:
     """All snapshots under the folder, the newest first, with their state."""
     times: dict[tuple[str, str], str] = {}
     for event in read_history(root):
-        kind = "built" if event["event"] == "built" else "published"
-        times[event["snapshot"], kind] = event["time"]
+        if event["event"] == "built":  # built again, it is the same: its first time counts
+            times.setdefault((event["snapshot"], "built"), event["time"])
+        else:
+            times[event["snapshot"], "published"] = event["time"]
     current = current_or_none(root)
     rows = []
     for folder in sorted((root / "snapshots").glob("*")):

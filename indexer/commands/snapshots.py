@@ -66,7 +66,7 @@ def embed(options: argparse.Namespace, settings: Settings) -> int:
         with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
             report = embed_photos(photos, store, embedder, limits=ARCHIVE_LIMITS, advance=bar.update)
         print(f"model {embedder.model}: {report.embedded} embedded, {report.already} already, {report.failed} failed")
-        for photo, reason in store.failures().items():
+        for photo, reason in (*report.unread, *store.failures().items()):
             print(f"  {photo[:16]}: {reason}")
     return 0
 
@@ -82,6 +82,11 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
         catalogue, missing = read_catalogue(session, store)
         failed = store.failures()
         waiting = [photo for photo in missing if photo not in failed]
+        if len(missing) > len(waiting):
+            hint = "`embed` lists them" if len(missing) - len(waiting) > 1 else "`embed` says why"
+            print(
+                f"{len(missing) - len(waiting)} photos could not be embedded and are left out: {hint}", file=sys.stderr
+            )
         if waiting:
             print(f"{len(waiting)} photos have not been embedded and are left out: run embed first", file=sys.stderr)
         name = build_snapshot(settings.flora_indexes, catalogue, store, embedder.card)

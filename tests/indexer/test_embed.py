@@ -105,9 +105,20 @@ def test_a_bad_photo_is_remembered_with_its_reason_and_stops_nobody(store: Embed
     )
 
     assert (report.embedded, report.failed) == (1, 2)
-    reasons = store.failures()
-    assert "cut short" in reasons[hashlib.sha256(damaged).hexdigest()]
-    assert reasons["f" * 64] == f"{gone} cannot be read: No such file or directory"
+    assert list(store.failures()) == [hashlib.sha256(damaged).hexdigest()]
+    assert "cut short" in store.failures()[hashlib.sha256(damaged).hexdigest()]
+    assert report.unread == (("f" * 64, f"{gone} cannot be read: No such file or directory"),)
+
+
+def test_a_file_that_was_away_is_embedded_when_it_is_back(store: EmbeddingStore, tmp_path: Path) -> None:
+    photo, file = draw(1), tmp_path / "away.png"
+    away = PhotoToEmbed(hashlib.sha256(photo).hexdigest(), file.read_bytes)
+    embed_photos([away], store, Descriptor())
+
+    file.write_bytes(photo)
+    report = embed_photos([away], store, Descriptor())
+
+    assert (report.embedded, report.already, report.failed) == (1, 0, 0)
 
 
 def test_a_photo_in_which_the_model_finds_nothing_stops_nobody(store: EmbeddingStore) -> None:
