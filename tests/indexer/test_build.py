@@ -154,7 +154,7 @@ def test_a_damaged_segment_is_written_anew_rather_than_sealed(tmp_path: Path) ->
     root, references = tmp_path / "a", make_references()
     name = build(root, tmp_path / "e", references)
     publish_snapshot(root)
-    damaged = root / "segments" / read_manifest(root, name).segments[0] / "embeddings.faiss"
+    damaged = root / "segments" / read_manifest(root, name).segments[0] / "embeddings.npy"
     content = bytearray(damaged.read_bytes())
     content[-100] ^= 1
     damaged.write_bytes(content)
