@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.build import writing
 from indexer.history import log_event, read_history
+from indexer.staging import writing
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotError
 from retrieval.index import ExactIndex
 from retrieval.manifest import read_current, read_manifest, switch_current

@@ -17,6 +17,7 @@ from retrieval.errors import BuildError
 from retrieval.index import ExactIndex
 from retrieval.manifest import checksum, read_manifest
 from retrieval.snapshot import open_snapshot
+from retrieval.stamps import STAMPS
 from tests.catalogues import CARD, SPECIES, build, fill_store, make_catalogue, make_reference, make_references
 
 FLORAS = [
@@ -27,7 +28,7 @@ FLORAS = [
 
 
 def all_bytes(root: Path) -> dict[str, str]:
-    files = (path for path in root.rglob("*") if path.is_file() and path.name not in {HISTORY, ".lock"})
+    files = (path for path in root.rglob("*") if path.is_file() and path.name not in {HISTORY, STAMPS, ".lock"})
     return {path.relative_to(root).as_posix(): checksum(path) for path in files}
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import FloraPlan, writing
+from indexer.build import FloraPlan
 from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
+from indexer.staging import writing
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot
 from retrieval.manifest import read_current, read_manifest
 from retrieval.snapshot import open_snapshot
