@@ -34,11 +34,14 @@ def assemble(
     titles: Mapping[str, str],
     withdrawn: Mapping[str, NDArray[np.int64]],
     known: Iterable[FileSeal] = (),
+    *,
+    keep_recipes: bool = False,
 ) -> str:
     """Finish the snapshot whose taxonomy, species and floras lie in `staging`/snapshot; gives its name.
 
     `draft` names model, voting, segments, the codebook and recipes of the snapshot it continues; the rest is counted
-    here. `known` are seals of files that have just been verified and need not be read again.
+    here. `known` are seals of files that have just been verified and need not be read again. With `keep_recipes`
+    floras are searched as before, however their size has changed.
     """
     folder = staging / "snapshot"
     write_withdrawn(folder, withdrawn)
@@ -52,7 +55,9 @@ def assemble(
             *(cut_flora(shelf, folder, flora, title) for flora, title in sorted(titles.items())),
         ]
         before = {flora: Recipe(**recipe) for flora, recipe in draft.recipes.items()}
-        recipes = measure_recipes(floras, before if codebook == draft.codebook else {})
+        if codebook != draft.codebook:
+            before, keep_recipes = {}, False
+        recipes = before if keep_recipes else measure_recipes(floras, before)
         licences: Counter[str] = Counter()
         for segment in shelf.segments:
             licences.update(segment.licences())

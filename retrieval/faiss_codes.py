@@ -10,6 +10,7 @@ so that its errors cost recall and never a wrong similarity.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,10 @@ CODE_BYTES = PARTS * BITS // 8
 BLOCK = 32  # rows that fast-scan compares at once; each list is filled up to a multiple
 TRAINING_ROWS = 65_536
 CHUNK = 65_536  # rows encoded at once: 64 MB
-WITH_RESERVOIR = 13  # FAISS's name for: lists in the outer loop, queries in the inner, and a reservoir of the best
+WITH_RESERVOIR = 11  # FAISS's number for: a query at a time, keeping the best in a reservoir; the fastest here
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Codebook:
     """What codes mean. `rotation` (256, 256) and `centroids` (64, 16, 4), float32."""
 
@@ -45,7 +46,12 @@ class Codebook:
 
     def rotate(self, rows: NDArray[np.floating[Any]]) -> Embeddings:
         """Turn rows; in float64, so that a row's code does not depend on the rows beside it."""
-        return np.ascontiguousarray(rows.astype(np.float64) @ self.rotation.astype(np.float64), dtype=np.float32)
+        return np.ascontiguousarray(rows.astype(np.float64) @ self.axes, dtype=np.float32)
+
+    @cached_property
+    def axes(self) -> NDArray[np.float64]:
+        """`rotation` as it is multiplied with."""
+        return self.rotation.astype(np.float64)
 
     def write(self, folder: Path) -> None:
         """Write the codebook's two files to an existing folder."""
@@ -148,7 +154,7 @@ class FaissCodes:
     def search(self, embeddings: Embeddings, depth: int, lists: Lists) -> tuple[Similarities, Rows]:
         """The `depth` rows of the lists that look most similar by their codes; (views, depth), -1 where there are none.
 
-        Lists are passed over once for all views. The similarities are rough: good for choosing, not for answering.
+        The similarities are rough: good for choosing, not for answering.
         """
         if not len(lists) or not len(embeddings):
             shape = (len(embeddings), depth)

@@ -9,7 +9,9 @@ is stored. Opening maps the file; its pages are shared by all workers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -24,8 +26,16 @@ BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five time
 ROW_BYTES = 2 * DIM
 
 
-def write_index(path: Path, rows: Embeddings) -> None:
-    """Write embeddings (n, 256), species by species, as a NumPy file at float16, from any kind of array."""
+class RowSource(Protocol):
+    """Rows (n, 256) that are read a slice at a time: an array, or what need not be in memory at once."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.floating[Any]]: ...
+
+
+def write_index(path: Path, rows: RowSource) -> None:
+    """Write embeddings (n, 256), species by species, as a NumPy file at float16."""
     stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(rows), DIM))
     for start in range(0, len(rows), 65_536):
         stored[start : start + 65_536] = rows[start : start + 65_536]
@@ -53,7 +63,7 @@ class FaissIndex:
         faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
         self._offsets = np.asarray(offsets, dtype=np.int64)
         try:
-            self._rows: NDArray[np.float16] = np.load(path, mmap_mode="r")
+            self._rows: NDArray[np.float16] = np.asarray(np.load(path, mmap_mode="r"))  # mapped all the same
         except (OSError, ValueError, EOFError) as error:
             raise DamagedSnapshot(f"{path.name} is no array of embeddings") from error
         if self._rows.dtype != np.float16 or self._rows.ndim != 2 or self._rows.shape[1] != DIM:
@@ -107,16 +117,16 @@ def scan_lists(
 ) -> tuple[Similarities, Rows]:
     """The `k` best rows of the lists for each query, best first, ties as FAISS likes; -inf and -1 where there are none.
 
-    With `pairs` a row is its list << 32 + its place in it, and no numbers need to be stored. One thread, the
+    `lists` are the same for all queries, (lists,), or each query's own, (queries, lists). With `pairs` a row is its list << 32 + its place in it, and no numbers need to be stored. One thread, the
     caller's: requests and batches bring their own, and FAISS's cost more than a search takes.
     """
     faiss.omp_set_num_threads(1)  # of this thread only
     # each array has a name that outlives the call: FAISS is given bare pointers
-    assigned = np.ascontiguousarray(np.broadcast_to(lists, (len(queries), len(lists))), dtype=np.int64)
+    assigned = np.ascontiguousarray(np.broadcast_to(lists, (len(queries), lists.shape[-1])), dtype=np.int64)
     coarse = np.zeros(assigned.shape, dtype=np.float32)
     similarities = np.empty((len(queries), k), dtype=np.float32)
     rows = np.empty((len(queries), k), dtype=np.int64)
-    probes = faiss.IVFSearchParameters(nprobe=len(lists))  # not the index's field, which threads share
+    probes = faiss.IVFSearchParameters(nprobe=lists.shape[-1])  # not the index's field, which threads share
     index.search_preassigned_c(
         len(queries),
         faiss.swig_ptr(queries),
@@ -132,19 +142,33 @@ def scan_lists(
     return similarities, rows
 
 
-def rank_rows(queries: Embeddings, candidates: NDArray[np.float16], rows: Rows, k: int) -> tuple[Similarities, Rows]:
-    """The `k` best of a few gathered rows for each query, by the arithmetic of the exact search; ties by row."""
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexScalarQuantizer(DIM, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+def rank_candidates(
+    queries: Embeddings, candidates: Sequence[NDArray[np.float16]], k: int
+) -> tuple[Similarities, NDArray[np.int64]]:
+    """The `k` best of each query's own gathered rows, by the arithmetic of the exact search; ties by place.
+
+    Gives places in `candidates`, -1 where there are none. All queries go through one call: each has a list of its own.
+    """
+    views, most = len(queries), max((len(rows) for rows in candidates), default=0)
+    if not most:
+        return np.full((views, k), -np.inf, np.float32), np.full((views, k), -1, np.int64)
+    quantiser = faiss.IndexFlatIP(DIM)
+    index = faiss.IndexIVFScalarQuantizer(
+        quantiser, DIM, views, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+    )
     index.is_trained = True
-    codes = np.ascontiguousarray(candidates)
-    index.add_sa_codes(codes.view(np.uint8))
-    wider = min(k + SPARE, len(rows))
+    numbers = np.arange(most, dtype=np.int64)
+    for view, rows in enumerate(candidates):
+        if len(rows):
+            codes = np.ascontiguousarray(rows).view(np.uint8)
+            index.invlists.add_entries(view, len(rows), faiss.swig_ptr(numbers), faiss.swig_ptr(codes))
+    own = np.arange(views, dtype=np.int64)[:, None]
+    wider = min(k + SPARE, most)
     while True:
-        similarities, places = index.search(queries, wider)
-        if wider == len(rows) or not tied(similarities, k).any():
-            return best_rows(similarities, rows[places], k)
-        wider = min(4 * wider, len(rows))
+        similarities, places = scan_lists(index, queries, wider, own, pairs=False)
+        if wider == most or not tied(similarities, k).any():
+            return best_rows(similarities, places, k)
+        wider = min(4 * wider, most)
 
 
 def tied(similarities: Similarities, k: int) -> NDArray[np.bool_]:

@@ -23,10 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.domain import Reference
-from retrieval.embedder import Embeddings
 from retrieval.errors import DamagedSnapshot
 from retrieval.faiss_codes import FaissCodes
-from retrieval.faiss_index import FaissIndex, write_index
+from retrieval.faiss_index import FaissIndex, RowSource, write_index
 from retrieval.hiding import HidingIndex
 from retrieval.readonly import open_readonly
 
@@ -66,7 +65,7 @@ class ReferenceEntry:
         return (self.species, self.observation_id, self.photo)
 
 
-def write_segment(folder: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings) -> None:
+def write_segment(folder: Path, entries: Sequence[ReferenceEntry], embeddings: RowSource) -> None:
     """Write the references, sorted by their `place`, with their embeddings (rows in the same order) to a new folder."""
     if not entries or len(entries) != len(embeddings):
         raise ValueError(f"{len(entries)} references and {len(embeddings)} embeddings make no segment")
@@ -115,9 +114,10 @@ class Segment:
     def __init__(self, folder: Path, base: int, withdrawn: NDArray[np.int64] | None = None) -> None:
         self.base = base
         try:
-            self.species: NDArray[np.int64] = np.load(folder / "species.npy", mmap_mode="r")
-            self.offsets: NDArray[np.int64] = np.load(folder / "offsets.npy", mmap_mode="r")
-            self.observations: NDArray[np.int64] = np.load(folder / "observations.npy", mmap_mode="r")
+            # as plain arrays over the mapped files: NumPy's own class for these is slow to index
+            self.species: NDArray[np.int64] = np.asarray(np.load(folder / "species.npy", mmap_mode="r"))
+            self.offsets: NDArray[np.int64] = np.asarray(np.load(folder / "offsets.npy", mmap_mode="r"))
+            self.observations: NDArray[np.int64] = np.asarray(np.load(folder / "observations.npy", mmap_mode="r"))
         except (OSError, ValueError, EOFError) as error:
             raise DamagedSnapshot(f"segment {folder.name} cannot be read") from error
         self.store = FaissIndex(folder / "embeddings.npy", self.offsets)
@@ -141,7 +141,7 @@ class Segment:
 
     def species_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The species of rows of this segment (counted from 0)."""
-        found: NDArray[np.int64] = np.asarray(self.species)[np.searchsorted(self.offsets, rows, side="right") - 1]
+        found: NDArray[np.int64] = self.species[np.searchsorted(self.offsets, rows, side="right") - 1]
         return found
 
     def count_rows(self, lists: NDArray[np.int64]) -> int:

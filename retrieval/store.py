@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from retrieval.domain import Neighbour
 from retrieval.embedder import Embeddings
-from retrieval.faiss_index import rank_rows
+from retrieval.faiss_index import rank_candidates
 from retrieval.hiding import HidingIndex, hide, widened
 from retrieval.index import Lists, Rows, Similarities
 from retrieval.recipes import EXACT, Recipe
@@ -58,23 +58,23 @@ def search_parts(parts: Sequence[Part], embeddings: Embeddings, k: int, recipe: 
 
     Views share passes over the lists. With several threads each takes its share of the views.
     """
-    pieces = max(1, threads, -(-len(embeddings) // VIEWS_AT_ONCE))
-    blocks = [block for block in np.array_split(np.asarray(embeddings, np.float32), pieces) if len(block)]
-    blocks = blocks or [np.zeros((0, embeddings.shape[1]), np.float32)]
+    queries = np.asarray(embeddings, dtype=np.float32)
+    two_stage = recipe.kind != EXACT and all(part.segment.codes is not None for part in parts)
 
     def one(block: Embeddings) -> tuple[Similarities, Rows]:
-        if recipe.kind == EXACT or any(part.segment.codes is None for part in parts):
-            return search_exact(parts, block, k)
-        return search_two_stage(parts, block, k, recipe.depth)
+        if two_stage:
+            return search_two_stage(parts, block, k, recipe.depth)
+        return search_exact(parts, block, k)
 
-    if threads > 1 and len(blocks) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            answers = list(pool.map(one, blocks))
+    pieces = min(len(queries), max(threads, -(-len(queries) // VIEWS_AT_ONCE)))
+    if pieces <= 1:
+        similarities, rows = one(queries)
     else:
-        answers = [one(block) for block in blocks]
-    rows = np.concatenate([found for _, found in answers])
-    species, observations = describe_rows(parts, rows)
-    return Found(np.concatenate([near for near, _ in answers]), rows, species, observations)
+        with ThreadPoolExecutor(threads) as pool:
+            answers = list(pool.map(one, np.array_split(queries, pieces)))
+        similarities = np.concatenate([near for near, _ in answers])
+        rows = np.concatenate([found for _, found in answers])
+    return Found(similarities, rows, *describe_rows(parts, rows))
 
 
 def search_exact(parts: Sequence[Part], embeddings: Embeddings, k: int) -> tuple[Similarities, Rows]:
@@ -106,16 +106,13 @@ def merge_parts(
 
 def search_two_stage(parts: Sequence[Part], embeddings: Embeddings, k: int, depth: int) -> tuple[Similarities, Rows]:
     """Choose about `depth` rows a view by their codes, then compare those at float16."""
-    chosen = choose_rows(parts, embeddings, k, depth)
-    near = np.full((len(embeddings), k), -np.inf, dtype=np.float32)
-    at = np.full((len(embeddings), k), -1, dtype=np.int64)
-    for view, rows in enumerate(chosen):
-        if len(rows):
-            ordered, stored = gather_rows(parts, rows)
-            places = np.arange(len(ordered))  # ties are settled by the place in this order
-            similarities, found = rank_rows(embeddings[view : view + 1], stored, places, k)
-            near[view], at[view] = similarities[0], np.where(found[0] < 0, -1, ordered[found[0]])
-    return near, at
+    gathered = [gather_rows(parts, rows) for rows in choose_rows(parts, embeddings, k, depth)]
+    similarities, places = rank_candidates(embeddings, [stored for _, stored in gathered], k)
+    rows = np.full(places.shape, -1, dtype=np.int64)
+    for view, (ordered, _) in enumerate(gathered):
+        found = places[view] >= 0
+        rows[view, found] = ordered[places[view, found]]
+    return similarities, rows
 
 
 def choose_rows(parts: Sequence[Part], embeddings: Embeddings, k: int, depth: int) -> list[Rows]:
@@ -125,7 +122,6 @@ def choose_rows(parts: Sequence[Part], embeddings: Embeddings, k: int, depth: in
     chosen depends neither on the segments that rows lie in nor on how FAISS settles ties.
     """
     shown = min((float(np.mean(~part.hidden)) for part in parts if part.hidden is not None), default=1.0)
-    held = sum(part.segment.count_rows(part.lists) for part in parts)
     while True:
         wide = widened(depth, shown) + 1
         near, at, floors = [], [], []
@@ -143,11 +139,12 @@ def choose_rows(parts: Sequence[Part], embeddings: Embeddings, k: int, depth: in
         kept = found > border[:, None]
         whole = np.isneginf(border) & np.all(np.isneginf(floors), axis=0)
         sure = np.all(np.array(floors) <= border, axis=0) & (np.count_nonzero(kept, axis=1) >= k)
-        if bool(np.all(whole | sure)) or wide > held:
+        if bool(np.all(whole | sure)):
+            break
+        if bool(np.all(np.isneginf(floors))):  # so many are tied that all rows were fetched: compare them all
+            kept = np.isfinite(found)
             break
         depth *= 4
-    if wide > held:  # so many are tied that all rows were fetched: compare them all
-        kept = np.isfinite(found)
     return [np.sort(line[keep]) for line, keep in zip(numbers, kept, strict=True)]
 
 
@@ -164,6 +161,9 @@ def gather_rows(parts: Sequence[Part], rows: Rows) -> tuple[Rows, NDArray[np.flo
 def describe_rows(parts: Sequence[Part], rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Species and observation of each row, in the shape of `rows`; -1 for rows that are none."""
     species, observations = np.full(rows.shape, -1, np.int64), np.full(rows.shape, -1, np.int64)
+    if len(parts) == 1 and not (rows < 0).any():
+        own = rows - parts[0].segment.base
+        return parts[0].segment.species_of(own), parts[0].segment.observations[own]
     for part in parts:
         here = inside(part, rows)
         own = rows[here] - part.segment.base
