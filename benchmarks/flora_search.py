@@ -16,7 +16,9 @@ import json
 import platform
 import shutil
 import time
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,7 +36,8 @@ from indexer.grow import append_references
 from indexer.publish import publish_snapshot
 from retrieval.domain import WORLD
 from retrieval.embedder import Embeddings
-from retrieval.flora import Flora
+from retrieval.flora import Flora, Shelf
+from retrieval.manifest import FloraCard
 from retrieval.recipes import Recipe
 from retrieval.snapshot import Snapshot, open_snapshot
 
@@ -52,9 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--observations", type=int, default=6, help="asked of each flora in each round")
     parser.add_argument("--peers", nargs="*", default=list(PEERS)[:4], choices=list(PEERS), metavar="PEER")
-    parser.add_argument(
-        "--costly", nargs="*", default=(), help="floras over which costly peers are built (default: all)"
-    )
+    parser.add_argument("--costly", nargs="*", default=(), help="floras of costly peers (default: all)")
     parser.add_argument("--work", type=Path, required=True, help="folder for the snapshot; made anew")
     parser.add_argument("--results", type=Path, help="folder to write NAME.json and NAME.txt to")
     parser.add_argument("--name", help="of the results (default: flora_search-ROWS)")
@@ -127,20 +128,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def describe_machine() -> dict[str, str]:
     """What the figures were taken on."""
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line), "")
+    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     packages = {}
     for package in ("faiss-cpu", "numpy", "scann", "usearch", "hnswlib"):
         try:
             packages[package] = version(package)
         except PackageNotFoundError:
             continue
-    simd = next((flag for flag in faiss.get_compile_options().split() if "AVX512" in flag), "")
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "cpu": cpu,
-        "cores": str(len(__import__("os").sched_getaffinity(0))),
+        "cpu": cpus[0].split(":")[1].strip(),
+        "cores": str(len(cpus)),
         "python": platform.python_version(),
-        "faiss": faiss.get_compile_options().strip() or simd,
+        "faiss": faiss.get_compile_options().strip(),
         **packages,
     }
 
@@ -168,8 +168,6 @@ def ours(snapshot: Snapshot) -> Ask:
 
 def exact(snapshot: Snapshot) -> Ask:
     """The same floras, every row compared."""
-    from dataclasses import replace
-
     floras = {card.id: replace(snapshot.flora(card.id), recipe=Recipe()) for card in snapshot.floras}
     return lambda flora, views: floras[flora].search(views, 50).rows
 
@@ -258,9 +256,9 @@ def batch(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]], round
         for _ in range(max(3, rounds // 2)):
             started = time.perf_counter()
             for views in asked:
-                chosen.neighbours(views, 50)
+                chosen.search(views, 50)
             between = time.perf_counter()
-            chosen.neighbours_of_many(asked, 50, threads=2)
+            chosen.search(np.concatenate(asked), 50, threads=2)
             one.append(len(asked) / (between - started))
             many.append(len(asked) / (time.perf_counter() - between))
         figures[flora] = {
@@ -273,11 +271,6 @@ def batch(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]], round
 
 def many_floras(floras: int = 300, species: int = 20_000) -> dict[str, float]:
     """What hundreds of floras of a large world take in memory and on disk, held open all at once."""
-    import tracemalloc
-
-    from retrieval.flora import Shelf
-    from retrieval.manifest import FloraCard
-
     known = np.arange(2 * species, dtype=np.int64)
 
     class Listed:
@@ -352,18 +345,14 @@ def report(results: Mapping[str, Any]) -> str:
             return float(np.mean(chosen)) if chosen else float("nan")
 
         beside = float(np.mean([yardstick[flora] for flora in per_flora])) if yardstick else float("nan")
-        recalls = results["recall"][name].values()
-        lines.append(
-            f"{name:38} {mean(''):8.3f} {mean('-02'):8.3f} {mean('-25'):8.3f} {mean(WORLD):8.3f} {beside / mean(''):8.2f} "
-            f"{min(r[0] for r in recalls):8.4f} {min(r[1] for r in recalls):8.4f} "
-            f"{results['bytes_per_reference'].get(name, float('nan')):7.0f} {results['peer_build_s'].get(name, float('nan')):8.1f}"
-            + (
-                ""
-                if len(per_flora) == len(results["floras"])
-                else f"  over {', '.join(per_flora)}; ours over these: "
-                f"{np.mean([results['latency_ms'][OURS][flora] for flora in per_flora]):.3f} ms"
-            )
-        )
+        at_10, at_50 = (min(values) for values in zip(*results["recall"][name].values(), strict=True))
+        figures = (mean(""), mean("-02"), mean("-25"), mean(WORLD), beside / mean(""))
+        size, built = (results[part].get(name, float("nan")) for part in ("bytes_per_reference", "peer_build_s"))
+        line = f"{name:38} " + " ".join(f"{figure:8.3f}" for figure in figures)
+        lines.append(f"{line} {at_10:8.4f} {at_50:8.4f} {size:7.0f} {built:8.1f}")
+        if len(per_flora) < len(results["floras"]):
+            same = float(np.mean([results["latency_ms"][OURS][flora] for flora in per_flora]))
+            lines.append(f"    over {', '.join(per_flora)} alone, where {OURS} takes {same:.3f} ms")
     ratios = [figures["ratio"] for figures in results["batch"].values()]
     one, many = (sum(1 / f[n] for f in results["batch"].values()) for n in ("one", "many"))
     lines += [
@@ -376,7 +365,7 @@ def report(results: Mapping[str, Any]) -> str:
             for flora, recipe in results["recipes"].items()
         ),
         "",
-        f"64 observations in one call, two threads: {one / many:.2f} times the observations per second over all floras; "
+        f"64 observations in one call, two threads: {one / many:.2f} times the observations per second, all floras; "
         f"median flora {np.median(ratios):.2f}, least {min(ratios):.2f}",
         *(f"{part}: {json.dumps(results[part])}" for part in ("build", "opening", "append", "ad_hoc", "many_floras")),
     ]

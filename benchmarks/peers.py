@@ -52,7 +52,7 @@ class FlatBitmap:
         return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(self.bits[flora]))
 
     def search(self, flora: str, queries: Embeddings, k: int) -> NDArray[np.int64]:
-        return self.index.search(queries, k, params=self.parameters(flora))[1]  # type: ignore[no-any-return]
+        return np.asarray(self.index.search(queries, k, params=self.parameters(flora))[1])
 
 
 class IvfBitmap(FlatBitmap):
@@ -88,7 +88,7 @@ class FlatPerFlora:
             self.bytes += len(members) * (2 * DIM + 8)
 
     def search(self, flora: str, queries: Embeddings, k: int) -> NDArray[np.int64]:
-        return self.members[flora][self.indexes[flora].search(queries, k)[1]]
+        return np.asarray(self.members[flora][self.indexes[flora].search(queries, k)[1]])
 
 
 class FastScanPerFlora:
@@ -112,7 +112,7 @@ class FastScanPerFlora:
 
     def search(self, flora: str, queries: Embeddings, k: int) -> NDArray[np.int64]:
         parameters = faiss.IndexRefineSearchParameters(k_factor=self.depth / k)
-        return self.members[flora][self.indexes[flora][0].search(queries, k, params=parameters)[1]]
+        return np.asarray(self.members[flora][self.indexes[flora][0].search(queries, k, params=parameters)[1]])
 
 
 class HnswPerFlora:
@@ -131,7 +131,7 @@ class HnswPerFlora:
 
     def search(self, flora: str, queries: Embeddings, k: int) -> NDArray[np.int64]:
         parameters = faiss.SearchParametersHNSW(efSearch=256)
-        return self.members[flora][self.indexes[flora].search(queries, k, params=parameters)[1]]
+        return np.asarray(self.members[flora][self.indexes[flora].search(queries, k, params=parameters)[1]])
 
 
 class ScannPerFlora:

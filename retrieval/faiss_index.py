@@ -117,8 +117,9 @@ def scan_lists(
 ) -> tuple[Similarities, Rows]:
     """The `k` best rows of the lists for each query, best first, ties as FAISS likes; -inf and -1 where there are none.
 
-    `lists` are the same for all queries, (lists,), or each query's own, (queries, lists). With `pairs` a row is its list << 32 + its place in it, and no numbers need to be stored. One thread, the
-    caller's: requests and batches bring their own, and FAISS's cost more than a search takes.
+    `lists` are the same for all queries, (lists,), or each query's own, (queries, lists). With `pairs` a row is its
+    list << 32 + its place in it, and no numbers need to be stored. One thread, the caller's: requests and batches
+    bring their own, and FAISS's cost more than a search takes.
     """
     faiss.omp_set_num_threads(1)  # of this thread only
     # each array has a name that outlives the call: FAISS is given bare pointers

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.accelerator import HotFloras
 from retrieval.domain import Neighbour
 from retrieval.embedder import Embeddings
 from retrieval.manifest import FloraCard
@@ -28,6 +30,7 @@ class Shelf:
         self.species = species  # ascending taxon ids; the bits of floras stand for these
         self.segments = tuple(segments)
         self.recipes = recipes or {}
+        self.accelerator: HotFloras | None = None  # set by whoever has one to share
         self._places = [np.searchsorted(species, segment.species) for segment in self.segments]
         self._counts = np.zeros(len(species), dtype=np.int64)
         for segment, places in zip(self.segments, self._places, strict=True):
@@ -107,7 +110,14 @@ class Flora:
 
     def search(self, embeddings: Embeddings, k: int, *, threads: int = 1) -> Found:
         """The `k` nearest references of the flora for each view; ties by species, observation and photo."""
-        return search_parts(self.parts(), embeddings, k, self.recipe, threads)
+        accelerator = self.shelf.accelerator
+        choose = None if accelerator is None else partial(accelerator.choose, self.key)
+        return search_parts(self.parts(), embeddings, k, self.recipe, threads, choose)
+
+    @property
+    def key(self) -> str:
+        """Names the references that the flora searches, and nothing else of this snapshot."""
+        return sha256(self.packed.tobytes() + "\x1f".join(("", *self.licences)).encode()).hexdigest()
 
     def neighbours(self, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
         """The `k` nearest references of the flora for each view, best first; fewer where the flora has fewer."""

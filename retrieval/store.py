@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ class Part:
     segment: Segment
     lists: Lists
     hidden: NDArray[np.bool_] | None = None  # (rows of the segment,); None: all rows may answer
+
+
+Chooser: TypeAlias = Callable[[Sequence[Part], Embeddings, int], list[Rows] | None]
+"""Gives, for each view, rows among which its `k` nearest are, ascending; or None if it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +58,28 @@ class Found:
         ]
 
 
-def search_parts(parts: Sequence[Part], embeddings: Embeddings, k: int, recipe: Recipe, threads: int = 1) -> Found:
+def search_parts(
+    parts: Sequence[Part],
+    embeddings: Embeddings,
+    k: int,
+    recipe: Recipe,
+    threads: int = 1,
+    choose: Chooser | None = None,
+) -> Found:
     """The `k` nearest references of each view; ties by species, observation and photo, whatever segments they lie in.
 
-    Views share passes over the lists. With several threads each takes its share of the views.
+    With several threads each takes its share of the views. `choose` may choose the rows to compare in place of the
+    recipe, or decline.
     """
     queries = np.asarray(embeddings, dtype=np.float32)
     two_stage = recipe.kind != EXACT and all(part.segment.codes is not None for part in parts)
 
     def one(block: Embeddings) -> tuple[Similarities, Rows]:
-        if two_stage:
-            return search_two_stage(parts, block, k, recipe.depth)
+        chosen = choose(parts, block, k) if choose is not None else None
+        if chosen is None and two_stage:
+            chosen = choose_rows(parts, block, k, recipe.depth)
+        if chosen is not None:
+            return rank_chosen(parts, block, k, chosen)
         return search_exact(parts, block, k)
 
     pieces = min(len(queries), max(threads, -(-len(queries) // VIEWS_AT_ONCE)))
@@ -104,9 +120,11 @@ def merge_parts(
     return best, found
 
 
-def search_two_stage(parts: Sequence[Part], embeddings: Embeddings, k: int, depth: int) -> tuple[Similarities, Rows]:
-    """Choose about `depth` rows a view by their codes, then compare those at float16."""
-    gathered = [gather_rows(parts, rows) for rows in choose_rows(parts, embeddings, k, depth)]
+def rank_chosen(
+    parts: Sequence[Part], embeddings: Embeddings, k: int, chosen: Sequence[Rows]
+) -> tuple[Similarities, Rows]:
+    """Compare the rows chosen for each view (ascending) at float16, and keep the `k` best."""
+    gathered = [gather_rows(parts, rows) for rows in chosen]
     similarities, places = rank_candidates(embeddings, [stored for _, stored in gathered], k)
     rows = np.full(places.shape, -1, dtype=np.int64)
     for view, (ordered, _) in enumerate(gathered):
