@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.card import write_card
-from indexer.codes import ensure_codes
+from indexer.codes import CODES_FROM, ensure_codes
 from indexer.history import log_event
 from indexer.recall import measure_recipes
 from indexer.staging import settle
@@ -36,6 +36,7 @@ def assemble(
     known: Iterable[FileSeal] = (),
     *,
     keep_recipes: bool = False,
+    codes_from: int = CODES_FROM,
 ) -> str:
     """Finish the snapshot whose taxonomy, species and floras lie in `staging`/snapshot; gives its name.
 
@@ -47,7 +48,10 @@ def assemble(
     write_withdrawn(folder, withdrawn)
     rows = count_rows(root, draft.segments) - sum(len(gone) for gone in withdrawn.values())
     sealed = tuple(known)
-    codebook = ensure_codes(root, staging, draft.segments, draft.codebook, rows, {seal.path for seal in sealed})
+    whole = {seal.path for seal in sealed}
+    codebook = draft.codebook
+    if codebook or rows >= codes_from:
+        codebook = ensure_codes(root, staging, draft.segments, codebook, whole)
     shelf = open_shelf(root, folder, draft, withdrawn, codebook)
     try:
         floras = [

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.assemble import assemble
+from indexer.codes import CODES_FROM
 from indexer.embeddings import EmbeddingStore
 from indexer.staging import building, settle
 from retrieval.domain import WORLD, Taxon
@@ -45,14 +46,21 @@ class Catalogue:
 
 
 def build_snapshot(
-    root: Path, catalogue: Catalogue, store: EmbeddingStore, card: Mapping[str, Any], *, voting: Voting | None = None
+    root: Path,
+    catalogue: Catalogue,
+    store: EmbeddingStore,
+    card: Mapping[str, Any],
+    *,
+    voting: Voting | None = None,
+    codes_from: int = CODES_FROM,
 ) -> str:
     """Build a snapshot under `root` and give its name; it is complete and verified, but not yet published.
 
     References that stand in segments of the published snapshot, made with the same model, stay
     there; only new ones are written, to a segment of their own. One that has changed or gone is
     withdrawn from its segment, which is written anew only when a quarter of it has gone. The same
-    catalogue over the same published snapshot gives the same name and bytes.
+    catalogue over the same published snapshot gives the same name and bytes. From `codes_from`
+    references on, floras are large enough for a first stage of short codes.
     """
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
@@ -84,7 +92,7 @@ def build_snapshot(
             recipes=before.recipes if before else {},
         )
         titles = {flora.id: flora.title for flora in catalogue.floras}
-        return assemble(root, staging, draft, titles, withdrawn, before.files if before else ())
+        return assemble(root, staging, draft, titles, withdrawn, before.files if before else (), codes_from=codes_from)
 
 
 def vars_of(voting: Voting) -> dict[str, float]:

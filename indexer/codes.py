@@ -13,16 +13,12 @@ from retrieval.faiss_codes import read_codebook, train_codebook, write_codes
 CODES_FROM = 50_000  # references from which floras may be large enough for two stages
 
 
-def ensure_codes(
-    root: Path, staging: Path, segments: Sequence[str], codebook: str, references: int, whole: Collection[str]
-) -> str:
-    """See that every segment has codes of one codebook, and give its name; empty where the collection is small.
+def ensure_codes(root: Path, staging: Path, segments: Sequence[str], codebook: str, whole: Collection[str]) -> str:
+    """See that every segment has codes of one codebook, and give its name.
 
     The codebook of the snapshot before is kept, so that old codes stay and old and new rows compare. A first one
     is fitted to a sample of the largest segment. Files that are not known to be `whole` are written anew.
     """
-    if not codebook and references < CODES_FROM:
-        return ""
     if not codebook:
         largest = max(segments, key=lambda name: (root / "segments" / name / "embeddings.npy").stat().st_size)
         book = train_codebook(np.load(root / "segments" / largest / "embeddings.npy", mmap_mode="r"))

@@ -1,4 +1,4 @@
-"""Keeps the floras that are asked for most on GPUs, under a memory budget; whatever does not fit is searched on the CPU.
+"""Keeps the floras that are asked for most on GPUs, under a memory budget; what does not fit is searched on the CPU.
 
 FAISS on GPU ignores selectors without a word (issue 3924), so a flora there is an index of its own, gathered from the
 shared store when it is first asked for and dropped when others are hotter. A GPU only chooses: its candidates are

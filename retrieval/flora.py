@@ -25,8 +25,13 @@ class Shelf:
     """All references of a snapshot and the order of its species: what floras are cut from."""
 
     def __init__(
-        self, species: NDArray[np.int64], segments: Sequence[Segment], recipes: dict[str, Recipe] | None = None
+        self,
+        species: NDArray[np.int64],
+        segments: Sequence[Segment],
+        recipes: dict[str, Recipe] | None = None,
+        name: str = "",
     ) -> None:
+        self.name = name  # of the snapshot
         self.species = species  # ascending taxon ids; the bits of floras stand for these
         self.segments = tuple(segments)
         self.recipes = recipes or {}
@@ -116,8 +121,9 @@ class Flora:
 
     @property
     def key(self) -> str:
-        """Names the references that the flora searches, and nothing else of this snapshot."""
-        return sha256(self.packed.tobytes() + "\x1f".join(("", *self.licences)).encode()).hexdigest()
+        """Names the references that the flora searches."""
+        words = "\x1f".join((self.shelf.name, *self.licences))
+        return sha256(self.packed.tobytes() + words.encode()).hexdigest()
 
     def neighbours(self, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
         """The `k` nearest references of the flora for each view, best first; fewer where the flora has fewer."""

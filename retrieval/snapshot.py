@@ -46,7 +46,7 @@ class Snapshot:
         if any(not np.isin(segment.species, species, assume_unique=True).all() for segment in segments):
             raise DamagedSnapshot(f"snapshot {self.name} has references of species that it does not list")
         recipes = {flora: Recipe(**recipe) for flora, recipe in manifest.recipes.items()}
-        self.shelf = Shelf(species, self.segments, recipes)
+        self.shelf = Shelf(species, self.segments, recipes, self.name)
         self._folder = folder
         self._cards = {card.id: card for card in manifest.floras}
         self.flora = lru_cache(maxsize=512)(self._flora)

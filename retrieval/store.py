@@ -72,7 +72,7 @@ def search_parts(
     recipe, or decline.
     """
     queries = np.asarray(embeddings, dtype=np.float32)
-    two_stage = recipe.kind != EXACT and all(part.segment.codes is not None for part in parts)
+    two_stage = bool(parts) and recipe.kind != EXACT and all(part.segment.codes is not None for part in parts)
 
     def one(block: Embeddings) -> tuple[Similarities, Rows]:
         chosen = choose(parts, block, k) if choose is not None else None
