@@ -56,16 +56,25 @@ def embed(entries: Sequence[ReferenceEntry]) -> Embeddings:
     return unit_rows(np.stack([make_embedding(entry) for entry in entries])).astype(np.float16).astype(np.float32)
 
 
-def publish(root: Path, entries: Sequence[ReferenceEntry], *, segments: int = 1, codes: bool = True) -> str:
+def publish(
+    root: Path,
+    entries: Sequence[ReferenceEntry],
+    *,
+    segments: int = 1,
+    codes: bool = True,
+    rows: Embeddings | None = None,
+) -> str:
     """Publish the references in so many segments, the first with half of them, dealt out in turn."""
-    first = entries[::2] if segments > 1 else list(entries)
+    first = list(entries[::2] if segments > 1 else entries)
+    made = embed(entries) if rows is None else rows
+    by_photo = {entry.photo: row for entry, row in zip(entries, made, strict=True)}
     with EmbeddingStore(root / "store", CARD["model"]) as store:
-        store.add([entry.photo for entry in first], embed(first))
+        store.add([entry.photo for entry in first], np.stack([by_photo[entry.photo] for entry in first]))
         catalogue = Catalogue(first, TAXA, [], [], FLORAS)
         build_snapshot(root, catalogue, store, CARD, codes_from=0 if codes else 10**9)
     name = publish_snapshot(root)
     for part in range(segments - 1):
         more = entries[1::2][part :: segments - 1]
-        append_references(root, more, embed(more))
+        append_references(root, more, np.stack([by_photo[entry.photo] for entry in more]))
         name = publish_snapshot(root)
     return name

@@ -10,11 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from retrieval.domain import WORLD
-from retrieval.embedder import Embeddings, unit_rows
+from retrieval.embedder import unit_rows
 from retrieval.errors import UnknownTaxon
 from retrieval.flora import Flora
 from retrieval.recipes import EXACT, TWO_STAGE, Recipe
-from retrieval.segment import ReferenceEntry
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.floras import GENERA, PER_GENUS, SPECIES, embed, make_entries, publish
 
@@ -167,37 +166,17 @@ def test_small_floras_are_searched_exactly(snapshot: Snapshot) -> None:
 
 
 def test_equal_pictures_are_settled_by_species_observation_and_photo_whatever_the_segments(tmp_path: Path) -> None:
-    entries = [entry for entry in ENTRIES if entry.species in SPECIES[:4]]
-    same = np.repeat(QUERIES[:1], len(entries), axis=0)
+    same = {entry.photo for entry in ENTRIES if entry.species in SPECIES[:4]}
+    rows = np.where(np.array([[entry.photo in same] for entry in ENTRIES]), QUERIES[:1], ROWS)
     answers = []
     for segments in (1, 3):
-        root = tmp_path / str(segments)
-        publish_equal(root, entries, same, segments)
-        opened = open_snapshot(root)
+        publish(tmp_path / str(segments), ENTRIES, segments=segments, rows=rows)
+        opened = open_snapshot(tmp_path / str(segments))
         for recipe in (Recipe(), Recipe(TWO_STAGE, 6)):
             flora = replace(opened.flora(WORLD), recipe=recipe)
             answers.append([opened.reference(n.row).photo for n in flora.neighbours(QUERIES[:1], 9)[0]])
 
-    assert answers == [[entry.photo for entry in entries[:9]]] * 4
-
-
-def publish_equal(root: Path, entries: list[ReferenceEntry], rows: Embeddings, segments: int) -> None:
-    """Publish references that all look the same."""
-    from indexer.build import Catalogue, build_snapshot
-    from indexer.embeddings import EmbeddingStore
-    from indexer.grow import append_references
-    from indexer.publish import publish_snapshot
-    from tests.catalogues import CARD
-    from tests.floras import TAXA
-
-    parts = [entries[n::segments] for n in range(segments)]
-    with EmbeddingStore(root / "store", CARD["model"]) as store:
-        store.add([entry.photo for entry in parts[0]], rows[: len(parts[0])])
-        build_snapshot(root, Catalogue(parts[0], TAXA, [], [], []), store, CARD, codes_from=0)
-    publish_snapshot(root)
-    for part in parts[1:]:
-        append_references(root, part, rows[: len(part)])
-        publish_snapshot(root)
+    assert answers == [[entry.photo for entry in ENTRIES[:9]]] * 4
 
 
 def test_genera_are_as_many_as_the_tests_think() -> None:
