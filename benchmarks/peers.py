@@ -94,7 +94,7 @@ class FlatPerFlora:
 class FastScanPerFlora:
     """PQ fast-scan of 32 bytes for each flora, re-ranked at float16 by FAISS (IndexRefine)."""
 
-    def __init__(self, rows: NDArray[np.float16], floras: Floras, depth: int = 400) -> None:
+    def __init__(self, rows: NDArray[np.float16], floras: Floras, depth: int = 1200) -> None:
         self.members, self.indexes, self.bytes, self.depth = floras, {}, 0, depth
         for flora, members in floras.items():
             own = rows[members]

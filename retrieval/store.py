@@ -18,7 +18,9 @@ from retrieval.index import Lists, Rows, Similarities
 from retrieval.recipes import EXACT, Recipe
 from retrieval.segment import Segment
 
-VIEWS_AT_ONCE = 4  # of a batch, in one thread; larger blocks were slower: they leave the cache, and memory is mapped anew
+VIEWS_AT_ONCE = (
+    4  # of a batch, in one thread; larger blocks were slower: they leave the cache, and memory is mapped anew
+)
 
 
 @dataclass(frozen=True, slots=True)
