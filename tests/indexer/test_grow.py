@@ -228,8 +228,8 @@ def test_a_flipped_byte_in_any_file_is_found(tmp_path: Path, moment: str) -> Non
             with pytest.raises(DamagedSnapshot):
                 open_snapshot(tmp_path)
         path.write_bytes(whole)
-        verify_snapshot(tmp_path, name)
-        open_snapshot(tmp_path).close()
+    verify_snapshot(tmp_path, name)
+    open_snapshot(tmp_path).close()
 
 
 def forget_the_flip(root: Path, path: Path) -> None:
