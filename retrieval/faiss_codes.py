@@ -164,7 +164,7 @@ class FaissCodes:
         if not len(lists) or not len(embeddings):
             return found
         queries = self.codebook.rotate(embeddings)
-        step, way = (1, ALONE) if len(queries) < GROUP else (GROUP, TOGETHER)
+        step, way = (1, ALONE) if len(queries) == 1 else (GROUP, TOGETHER)
         for start in range(0, len(queries), step):
             group = slice(start, start + step)
             found[0][group], found[1][group] = scan_lists(self._indexes[way], queries[group], depth, lists, pairs=False)
