@@ -11,9 +11,10 @@ import numpy as np
 from evaluation.metrics import Outcome
 from retrieval.domain import Neighbour
 from retrieval.embedder import Embeddings, unit_rows
+from retrieval.flora import Flora
 from retrieval.identify import vote_views
 from retrieval.ranking import Voting, fuse_shares, rank_taxa, share_votes
-from retrieval.snapshot import Flora, Snapshot
+from retrieval.snapshot import Snapshot
 
 VIEWS_AT_ONCE = 256
 

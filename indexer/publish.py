@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.build import writing
 from indexer.history import log_event, read_history
+from indexer.staging import writing
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotError
 from retrieval.index import ExactIndex
-from retrieval.manifest import read_current, read_manifest, switch_current
+from retrieval.manifest import Manifest, read_current, read_manifest, switch_current, verify_files
+from retrieval.recipes import DEPTHS, RECALL_BAR
 from retrieval.segment import Segment
-from retrieval.snapshot import open_snapshot
+from retrieval.snapshot import Snapshot
+from retrieval.stamps import read_stamps, write_stamps
+from retrieval.store import Part, choose_rows
 
 PROBES = 64  # rows of a segment that verification searches for
+CODES_FIND = 0.9  # of the probed rows must be found through their codes
 SLACK = 2e-3  # how far float16 may move a length or a similarity
 
 
@@ -33,11 +37,15 @@ class SnapshotRow:
     state: str  # "whole", or what is wrong
 
 
-def publish_snapshot(root: Path, name: str | None = None) -> str:
-    """Verify a snapshot, the newest built where none is named, and point readers at it in one step."""
+def publish_snapshot(root: Path, name: str | None = None, *, recall_bar: float = RECALL_BAR) -> str:
+    """Verify a snapshot, the newest built where none is named, and point readers at it in one step.
+
+    Refuses one of whose floras two-stage search finds less than the bar of what exact search finds.
+    """
     with writing(root):
         chosen = name or newest_built(root)
         verify_snapshot(root, chosen)
+        require_recall(read_manifest(root, chosen), recall_bar)
         current = current_or_none(root)
         if current is not None and current not in published_line(root):
             log_event(root, "published", current)  # whoever published it was killed before it was written down
@@ -101,26 +109,52 @@ def current_or_none(root: Path) -> str | None:
         return None
 
 
+def require_recall(manifest: Manifest, bar: float) -> None:
+    """Raise BuildError if a flora's measured recall@10 is below the bar."""
+    for flora, recipe in manifest.recipes.items():
+        if float(recipe["recall_at_10"]) < bar:
+            raise BuildError(
+                f"flora {flora} finds {recipe['recall_at_10']:.3f} of the ten nearest references, "
+                f"and {bar} is asked for: lower the bar, or build with a new codebook"
+            )
+
+
 def verify_snapshot(root: Path, name: str) -> None:
-    """Check every checksum, then that each segment's index answers as exact search does; raises SnapshotError."""
-    snapshot = open_snapshot(root, name)
+    """Compare every byte with its checksum, then the answers of each index with exact search; raises SnapshotError."""
+    manifest = read_manifest(root, name)
+    stamps = read_stamps(root)
+    write_stamps(root, {**stamps, **verify_files(root, manifest)})
+    snapshot = Snapshot(root, manifest)
     try:
         for segment in snapshot.segments:
             probe_segment(segment, name)
+            if segment.codes is not None:
+                probe_codes(segment, name)
     finally:
         snapshot.close()
+
+
+def probe_codes(segment: Segment, name: str) -> None:
+    """See that the codes of rows spread over the segment lead to those rows: codes of other rows would not."""
+    rows = np.unique(np.linspace(0, segment.rows - 1, PROBES).astype(np.int64))
+    lists = np.arange(len(segment.species), dtype=np.int64)
+    queries = segment.store.take(rows).astype(np.float32)
+    chosen = choose_rows([Part(segment, lists)], queries, 1, DEPTHS[0])
+    found = np.mean([row + segment.base in near for row, near in zip(rows.tolist(), chosen, strict=True)])
+    if found < CODES_FIND:
+        raise DamagedSnapshot(f"the codes of snapshot {name} lead to {found:.0%} of the rows that they stand for")
 
 
 def probe_segment(segment: Segment, name: str) -> None:
     """Search for stored rows, spread over the segment, among up to 64 species, and compare with brute force."""
     lists = np.unique(np.linspace(0, len(segment.species) - 1, PROBES).astype(np.int64))
-    rows, numbers = segment.index.embeddings(lists)
+    rows, numbers = segment.store.embeddings(lists)
     if np.abs(np.linalg.norm(rows, axis=1) - 1).max(initial=0) > SLACK:
         raise DamagedSnapshot(f"snapshot {name} holds embeddings that are not of length 1")
     queries = rows[np.linspace(0, len(rows) - 1, PROBES).astype(np.int64)]
     places = np.repeat(lists, segment.offsets[lists + 1] - segment.offsets[lists])
     expected, _ = ExactIndex(rows, places).search(queries, 10, lists)
-    found, at = segment.index.search(queries, 10, lists)
+    found, at = segment.store.search(queries, 10, lists)
     known = np.isin(at[at >= 0], numbers).all()
     if not known or not np.allclose(np.maximum(found, -2), np.maximum(expected, -2), atol=SLACK):
         raise DamagedSnapshot(f"the index of snapshot {name} does not answer as exact search does")

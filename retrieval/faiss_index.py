@@ -1,109 +1,179 @@
-"""FAISS lives here and nowhere else.
+"""FAISS lives here and in the modules named `faiss_*` beside it, nowhere else.
 
-A segment's embeddings are an IVF index whose inverted lists are the species. A flora is a set of
-lists, so searching it scans its references and nothing else: no selector (ignored without a word
-by FAISS on GPU, a scan of everything on CPU) and no second copy. Codes are float16 and every row
-of the lists is compared: the search is exact over what is stored. The file is mapped into memory,
-opens in milliseconds, and its pages are shared by all workers.
+A segment's embeddings are a plain NumPy file at float16, species by species. FAISS reads it through an IVF
+index whose inverted lists are the species, mapped over that same file: a flora is a set of lists, so searching
+it scans its references and nothing else, without a selector (ignored without a word by FAISS on GPU, a scan of
+everything on CPU) and without a second copy. Every row of the lists is compared: the search is exact over what
+is stored. Opening maps the file; its pages are shared by all workers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.embedder import DIM, Embeddings, unit_rows
+from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import DamagedSnapshot
 from retrieval.index import Lists, Rows, Similarities, best_rows
 
 SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as it likes; we settle them by row
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
+ROW_BYTES = 2 * DIM
 
 
-def write_index(path: Path, rows: Embeddings, lists: NDArray[np.int64], list_count: int) -> None:
-    """Write embeddings (n, 256) whose row i belongs to list `lists[i]`; row numbers are the positions in `rows`.
+class RowSource(Protocol):
+    """Rows (n, 256) that are read a slice at a time: an array, or what need not be in memory at once."""
 
-    The coarse quantiser holds each species' prototype: its mean direction.
-    """
-    prototypes = np.zeros((list_count, DIM), dtype=np.float64)
-    np.add.at(prototypes, lists, rows)
-    quantiser = faiss.IndexFlatIP(DIM)
-    quantiser.add(unit_rows(prototypes))
-    index = faiss.IndexIVFScalarQuantizer(
-        quantiser, DIM, list_count, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
-    )
-    index.is_trained = True  # float16 needs no training
-    held = np.ascontiguousarray(rows, dtype=np.float32)
-    numbers = np.arange(len(rows), dtype=np.int64)  # named, so that they outlive the call: FAISS is given bare pointers
-    assigned = np.ascontiguousarray(lists, dtype=np.int64)
-    index.add_core(len(rows), faiss.swig_ptr(held), faiss.swig_ptr(numbers), faiss.swig_ptr(assigned))
-    faiss.write_index(index, str(path))
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.floating[Any]]: ...
+
+
+def write_index(path: Path, rows: RowSource) -> None:
+    """Write embeddings (n, 256), species by species, as a NumPy file at float16."""
+    stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(rows), DIM))
+    for start in range(0, len(rows), 65_536):
+        stored[start : start + 65_536] = rows[start : start + 65_536]
+    stored.flush()
+
+
+def map_lists(path: Path, code_size: int, lots: NDArray[np.uint64]) -> faiss.OnDiskInvertedLists:
+    """Map inverted lists over a file: `lots` is (lists, 3), each list's size, capacity and offset in bytes."""
+    mapped = faiss.OnDiskInvertedLists()
+    mapped.nlist, mapped.code_size = len(lots), code_size
+    mapped.filename, mapped.totsize = str(path), path.stat().st_size
+    mapped.read_only = True
+    mapped.prefetch_nthread = 0  # a thread for each search would cost more than the search
+    mapped.lists.resize(len(lots))
+    table = np.ascontiguousarray(lots, dtype=np.uint64)
+    faiss.memcpy(mapped.lists.data(), faiss.swig_ptr(table.view(np.uint8).reshape(-1)), table.nbytes)
+    mapped.do_mmap()
+    return mapped
 
 
 class FaissIndex:
-    """An open, memory-mapped file of `write_index`. Safe to search from several threads."""
+    """A memory-mapped file of `write_index` whose list i holds rows offsets[i] .. offsets[i + 1]. Safe for threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offsets: NDArray[np.int64]) -> None:
         faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
+        self._offsets = np.asarray(offsets, dtype=np.int64)
         try:
-            self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
-            raise DamagedSnapshot(f"{path.name} is no index that FAISS can read") from error
-        if not isinstance(self._index, faiss.IndexIVFScalarQuantizer) or self._index.d != DIM:
-            raise DamagedSnapshot(f"{path.name} is an index of another kind or width")
+            self._rows: NDArray[np.float16] = np.asarray(np.load(path, mmap_mode="r"))  # mapped all the same
+        except (OSError, ValueError, EOFError) as error:
+            raise DamagedSnapshot(f"{path.name} is no array of embeddings") from error
+        if self._rows.dtype != np.float16 or self._rows.ndim != 2 or self._rows.shape[1] != DIM:
+            raise DamagedSnapshot(f"{path.name} holds embeddings of another kind or width")
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(self._rows) or np.any(np.diff(offsets) < 0):
+            raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
+        sizes = np.diff(self._offsets)
+        first = path.stat().st_size - ROW_BYTES * len(self._rows)
+        lots = np.stack([sizes, sizes, first + ROW_BYTES * self._offsets[:-1]], axis=1).astype(np.uint64)
+        self._quantiser = faiss.IndexFlatIP(DIM)  # asked nothing: the lists are always given
+        self._index = faiss.IndexIVFScalarQuantizer(
+            self._quantiser, DIM, len(sizes), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+        )
+        self._lists = map_lists(path, ROW_BYTES, lots)
+        self._index.replace_invlists(self._lists, False)
+        self._index.is_trained = True  # float16 needs no training
+        self._index.ntotal = len(self._rows)
 
     @property
     def rows(self) -> int:
         """How many rows are stored."""
-        return int(self._index.ntotal)
+        return len(self._rows)
 
     def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
         views = len(embeddings)
         if not len(lists) or not views or not k:
             return best_rows(np.zeros((views, 0), np.float32), np.zeros((views, 0), np.int64), k)
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
-        assigned = np.ascontiguousarray(np.broadcast_to(lists, (views, len(lists))), dtype=np.int64)
         wider = min(k + SPARE, self.rows)
         while True:
-            similarities, rows = self._scan(queries, wider, assigned)
-            last = similarities[:, -1]
-            tied = np.isfinite(last) & (last == similarities[:, min(k, wider) - 1])
-            if wider == self.rows or not tied.any():
+            similarities, rows = scan_lists(self._index, queries, wider, lists, pairs=True)
+            places = np.maximum(rows, 0)
+            rows = np.where(rows < 0, -1, self._offsets[places >> 32] + (places & 0xFFFFFFFF))
+            if wider == self.rows or not tied(similarities, k).any():
                 return best_rows(similarities, rows, k)
             wider = min(4 * wider, self.rows)
 
-    def _scan(self, queries: Embeddings, k: int, assigned: NDArray[np.int64]) -> tuple[Similarities, Rows]:
-        """The `k` best rows of the assigned lists, best first, ties as FAISS likes."""
-        coarse = np.zeros(assigned.shape, dtype=np.float32)
-        similarities = np.empty((len(queries), k), dtype=np.float32)
-        rows = np.empty((len(queries), k), dtype=np.int64)
-        probes = faiss.IVFSearchParameters(nprobe=assigned.shape[1])  # not the index's field, which threads share
-        self._index.search_preassigned_c(
-            len(queries),
-            faiss.swig_ptr(queries),
-            k,
-            faiss.swig_ptr(assigned),
-            faiss.swig_ptr(coarse),
-            faiss.swig_ptr(similarities),
-            faiss.swig_ptr(rows),
-            False,
-            probes,
-        )
-        similarities[rows < 0] = -np.inf
-        return similarities, rows
-
     def embeddings(self, lists: Lists) -> tuple[Embeddings, Rows]:
-        inverted = self._index.invlists
-        blocks, numbers = [np.zeros((0, DIM), np.float16)], [np.zeros(0, np.int64)]
-        for number in lists.tolist():
-            size = inverted.list_size(number)
-            if size:
-                codes = faiss.rev_swig_ptr(inverted.get_codes(number), size * 2 * DIM)
-                blocks.append(codes.view(np.float16).reshape(size, DIM).copy())
-                numbers.append(faiss.rev_swig_ptr(inverted.get_ids(number), size).copy())
-        rows = np.concatenate(numbers)
-        order = np.argsort(rows)
-        return np.concatenate(blocks)[order].astype(np.float32), rows[order]
+        ordered = np.sort(lists)
+        ranges = [np.arange(self._offsets[number], self._offsets[number + 1]) for number in ordered.tolist()]
+        rows = np.concatenate([np.zeros(0, np.int64), *ranges])
+        return self._rows[rows].astype(np.float32), rows
+
+    def take(self, rows: Rows) -> NDArray[np.float16]:
+        """The stored rows of the given numbers, (rows, 256), in their order."""
+        return self._rows.take(rows, axis=0)
+
+
+def scan_lists(
+    index: faiss.IndexIVF, queries: Embeddings, k: int, lists: Lists, *, pairs: bool
+) -> tuple[Similarities, Rows]:
+    """The `k` best rows of the lists for each query, best first, ties as FAISS likes; -inf and -1 where there are none.
+
+    `lists` are the same for all queries, (lists,), or each query's own, (queries, lists). With `pairs` a row is its
+    list << 32 + its place in it, and no numbers need to be stored. One thread, the caller's: requests and batches
+    bring their own, and FAISS's cost more than a search takes.
+    """
+    faiss.omp_set_num_threads(1)  # of this thread only
+    # each array has a name that outlives the call: FAISS is given bare pointers
+    assigned = np.ascontiguousarray(np.broadcast_to(lists, (len(queries), lists.shape[-1])), dtype=np.int64)
+    coarse = np.zeros(assigned.shape, dtype=np.float32)
+    similarities = np.empty((len(queries), k), dtype=np.float32)
+    rows = np.empty((len(queries), k), dtype=np.int64)
+    probes = faiss.IVFSearchParameters(nprobe=lists.shape[-1])  # not the index's field, which threads share
+    index.search_preassigned_c(
+        len(queries),
+        faiss.swig_ptr(queries),
+        k,
+        faiss.swig_ptr(assigned),
+        faiss.swig_ptr(coarse),
+        faiss.swig_ptr(similarities),
+        faiss.swig_ptr(rows),
+        pairs,
+        probes,
+    )
+    similarities[rows < 0] = -np.inf
+    return similarities, rows
+
+
+def rank_candidates(
+    queries: Embeddings, candidates: Sequence[NDArray[np.float16]], k: int
+) -> tuple[Similarities, NDArray[np.int64]]:
+    """The `k` best of each query's own gathered rows, by the arithmetic of the exact search; ties by place.
+
+    Gives places in `candidates`, -1 where there are none. All queries go through one call: each has a list of its own.
+    """
+    views, most = len(queries), max((len(rows) for rows in candidates), default=0)
+    if not most:
+        return np.full((views, k), -np.inf, np.float32), np.full((views, k), -1, np.int64)
+    quantiser = faiss.IndexFlatIP(DIM)
+    index = faiss.IndexIVFScalarQuantizer(
+        quantiser, DIM, views, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+    )
+    index.is_trained = True
+    numbers = np.arange(most, dtype=np.int64)
+    for view, rows in enumerate(candidates):
+        if len(rows):
+            codes = np.ascontiguousarray(rows).view(np.uint8)
+            index.invlists.add_entries(view, len(rows), faiss.swig_ptr(numbers), faiss.swig_ptr(codes))
+    own = np.arange(views, dtype=np.int64)[:, None]
+    wider = min(k + SPARE, most)
+    while True:
+        similarities, places = scan_lists(index, queries, wider, own, pairs=False)
+        if wider == most or not tied(similarities, k).any():
+            return best_rows(similarities, places, k)
+        wider = min(4 * wider, most)
+
+
+def tied(similarities: Similarities, k: int) -> NDArray[np.bool_]:
+    """Of which lines the k-th place and the last are equal, so that ties may reach beyond what was found."""
+    last = similarities[:, -1]
+    answer: NDArray[np.bool_] = np.isfinite(last) & (last == similarities[:, min(k, similarities.shape[1]) - 1])
+    return answer

@@ -3,13 +3,16 @@
     flora_indexes/
         CURRENT                      the name of the published snapshot
         HISTORY.jsonl                what was built, published and rolled back, and when
+        STAMPS.json                  size, time and place of files whose checksums were compared on this machine
         segments/<id>/               immutable; shared by the snapshots that name them
+        codebooks/<id>/              what short codes mean, and <segment>.codes for each segment that has them
         snapshots/<name>/
             manifest.json            this file: format, model, segments, floras, checksums
             card.md                  the same for people; read by no program
             taxonomy.sqlite
             species.npy              ids of all species, ascending; the bits of a flora stand for these
             floras/<id>.bits         one bit a species
+            withdrawn/<segment>.npy  rows of the segment that answer nothing any more
 
 A snapshot is written beside the others, checked, and then pointed at; nothing is ever changed in place.
 """
@@ -20,15 +23,19 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from retrieval.errors import DamagedSnapshot, NoSnapshot, SnapshotMismatch
+from retrieval.stamps import Stamp, make_stamp, rest_of
 
 FORMAT = "fungarium-snapshot"
 VERSION = 1
 CURRENT = "CURRENT"
+SHARED = ("segments/", "codebooks/")  # folders under the root whose files several snapshots name
 NAME = re.compile(r"[0-9a-f]{16}")
 
 
@@ -69,6 +76,9 @@ class Manifest:
     files: tuple[FileSeal, ...]
     voting: dict[str, float] = field(default_factory=dict)
     licences: dict[str, int] = field(default_factory=dict)  # references under each licence
+    withdrawn: dict[str, int] = field(default_factory=dict)  # rows of each segment that answer nothing any more
+    codebook: str = ""  # of the first stage; empty where all floras are searched exactly
+    recipes: dict[str, dict[str, Any]] = field(default_factory=dict)  # how each flora is searched; exactly if not here
 
     @property
     def name(self) -> str:
@@ -119,8 +129,8 @@ def seal_file(root: Path, path: Path) -> FileSeal:
 
 
 def sealed_path(root: Path, name: str, seal: FileSeal) -> Path:
-    """Where a file of the snapshot `name` lies: segments are shared under the root, all else is in its own folder."""
-    return (root if seal.path.startswith("segments/") else root / "snapshots" / name) / seal.path
+    """Where a file of the snapshot `name` lies: what is shared, under the root; all else in its own folder."""
+    return (root if seal.path.startswith(SHARED) else root / "snapshots" / name) / seal.path
 
 
 def checksum(path: Path) -> str:
@@ -129,17 +139,32 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify_files(root: Path, manifest: Manifest) -> None:
-    """Compare every file with its seal; raise DamagedSnapshot at the first that differs, by name."""
-    name = manifest.name
-    for seal in manifest.files:
+def verify_files(root: Path, manifest: Manifest, *, stamps: Mapping[str, Stamp] | None = None) -> dict[str, Stamp]:
+    """Compare every file with its seal; raise DamagedSnapshot at the first that differs, by name.
+
+    A file that has not been touched since its checksum was last compared, as its stamp says, is not read again.
+    Gives the stamps of all files. Two threads read, since hashing is all that this waits for.
+    """
+    name = manifest.name  # worked out once: it is a hash of the whole
+
+    def verify(seal: FileSeal) -> tuple[str, Stamp]:
         path = sealed_path(root, name, seal)
         if not path.is_file():
             raise DamagedSnapshot(f"a file of snapshot {name} is missing: {path}")
         if path.stat().st_size != seal.bytes:
             raise DamagedSnapshot(f"a file of snapshot {name} has another length than when it was built: {path}")
-        if checksum(path) != seal.sha256:
+        place = path.relative_to(root).as_posix()
+        known = (stamps or {}).get(place)
+        if known is not None and known == make_stamp(path, seal.sha256):
+            return place, known
+        rest_of(path)
+        stamp = make_stamp(path, checksum(path))
+        if stamp.sha256 != seal.sha256:
             raise DamagedSnapshot(f"a file of snapshot {name} has been changed since it was built: {path}")
+        return place, stamp
+
+    with ThreadPoolExecutor(2) as readers:
+        return dict(readers.map(verify, manifest.files))
 
 
 def read_current(root: Path) -> str:

@@ -1,6 +1,6 @@
 """A segment: an immutable block of embeddings with their references, in one folder.
 
-    embeddings.faiss   the index, which is also the store: each embedding lies there once
+    embeddings.npy     (rows, 256) float16: the store, and what the index is mapped over; each embedding lies there once
     species.npy        (lists,) int64: taxon id of each list, ascending
     offsets.npy        (lists + 1,) int64: the rows of list i are offsets[i] .. offsets[i + 1]
     observations.npy   (rows,) int64: the observation each row's photo belongs to
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,13 +22,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.domain import Neighbour, Reference
-from retrieval.embedder import Embeddings
+from retrieval.domain import Reference
 from retrieval.errors import DamagedSnapshot
-from retrieval.faiss_index import FaissIndex, write_index
+from retrieval.faiss_codes import FaissCodes
+from retrieval.faiss_index import FaissIndex, RowSource, write_index
+from retrieval.hiding import HidingIndex
 from retrieval.readonly import open_readonly
 
-FILES = ("embeddings.faiss", "species.npy", "offsets.npy", "observations.npy", "references.sqlite")
+FILES = ("embeddings.npy", "species.npy", "offsets.npy", "observations.npy", "references.sqlite")
 
 TABLE = """
 CREATE TABLE photo_references (
@@ -63,7 +65,7 @@ class ReferenceEntry:
         return (self.species, self.observation_id, self.photo)
 
 
-def write_segment(folder: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings) -> None:
+def write_segment(folder: Path, entries: Sequence[ReferenceEntry], embeddings: RowSource) -> None:
     """Write the references, sorted by their `place`, with their embeddings (rows in the same order) to a new folder."""
     if not entries or len(entries) != len(embeddings):
         raise ValueError(f"{len(entries)} references and {len(embeddings)} embeddings make no segment")
@@ -75,7 +77,7 @@ def write_segment(folder: Path, entries: Sequence[ReferenceEntry], embeddings: E
     np.save(folder / "species.npy", species)
     np.save(folder / "offsets.npy", offsets)
     np.save(folder / "observations.npy", np.array([entry.observation_id for entry in entries], dtype=np.int64))
-    write_index(folder / "embeddings.faiss", embeddings, lists.astype(np.int64), len(species))
+    write_index(folder / "embeddings.npy", embeddings)
     table = sqlite3.connect(folder / "references.sqlite", isolation_level=None)
     try:
         table.execute("PRAGMA journal_mode = OFF")
@@ -103,40 +105,56 @@ def name_entries(entries: Iterable[ReferenceEntry], model: str) -> str:
 
 
 class Segment:
-    """An open segment. `base` is added to its row numbers, so that they are unique in the snapshot."""
+    """An open segment. `base` is added to its row numbers, so that they are unique in the snapshot.
 
-    def __init__(self, folder: Path, base: int) -> None:
+    `withdrawn` rows (ascending) stay in the files and answer nothing. `store` knows all rows, `index` those that
+    may answer; `codes` is the first stage, where the snapshot has one.
+    """
+
+    def __init__(self, folder: Path, base: int, withdrawn: NDArray[np.int64] | None = None) -> None:
         self.base = base
-        self.index = FaissIndex(folder / "embeddings.faiss")
         try:
-            self.species, self.offsets, self.observations = (
-                open_array(folder / f"{name}.npy") for name in ("species", "offsets", "observations")
-            )
+            # as plain arrays over the mapped files: NumPy's own class for these is slow to index
+            self.species: NDArray[np.int64] = np.asarray(np.load(folder / "species.npy", mmap_mode="r"))
+            self.offsets: NDArray[np.int64] = np.asarray(np.load(folder / "offsets.npy", mmap_mode="r"))
+            self.observations: NDArray[np.int64] = np.asarray(np.load(folder / "observations.npy", mmap_mode="r"))
         except (OSError, ValueError, EOFError) as error:
             raise DamagedSnapshot(f"segment {folder.name} cannot be read") from error
-        self.rows = self.index.rows
-        if self.rows != len(self.observations) or self.rows != self.offsets[-1]:
+        self.store = FaissIndex(folder / "embeddings.npy", self.offsets)
+        self.rows = self.store.rows
+        if self.rows != len(self.observations) or len(self.species) + 1 != len(self.offsets):
             raise DamagedSnapshot(f"the files of segment {folder.name} do not belong together")
+        self.codes: FaissCodes | None = None
+        self.withdrawn: NDArray[np.bool_] | None = None  # (rows,)
+        self.index: FaissIndex | HidingIndex = self.store
+        if withdrawn is not None and len(withdrawn):
+            if withdrawn[-1] >= self.rows or withdrawn[0] < 0:
+                raise DamagedSnapshot(f"rows are withdrawn from segment {folder.name} that it does not have")
+            self.withdrawn = np.zeros(self.rows, dtype=np.bool_)
+            self.withdrawn[withdrawn] = True
+            self.index = HidingIndex(self.store, self.withdrawn)
         self._references = open_readonly(folder / "references.sqlite")
 
     def lists_of(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers of the lists that hold the given species (ascending taxon ids)."""
         return np.flatnonzero(np.isin(self.species, species, assume_unique=True)).astype(np.int64)
 
+    def species_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The species of rows of this segment (counted from 0)."""
+        found: NDArray[np.int64] = self.species[np.searchsorted(self.offsets, rows, side="right") - 1]
+        return found
+
     def count_rows(self, lists: NDArray[np.int64]) -> int:
-        """How many references the lists hold."""
+        """How many rows the lists hold, withdrawn ones among them."""
         return int(np.sum(self.offsets[lists + 1] - self.offsets[lists]))
 
-    def search(self, embeddings: Embeddings, k: int, lists: NDArray[np.int64]) -> list[list[Neighbour]]:
-        """The nearest references of each view among the lists, best first."""
-        similarities, rows = self.index.search(embeddings, k, lists)
-        species = self.species[np.searchsorted(self.offsets, rows, side="right") - 1]
-        observations = self.observations[rows]  # where there is no row, of some other: left out below
-        columns = ((rows + self.base), species, observations, similarities)
-        return [
-            [Neighbour(*neighbour) for neighbour in zip(*near, strict=True) if neighbour[0] >= self.base]
-            for near in zip(*(column.tolist() for column in columns), strict=True)
-        ]
+    def count_references(self) -> NDArray[np.int64]:
+        """How many references each list holds; (lists,) int64."""
+        sizes: NDArray[np.int64] = np.diff(self.offsets)
+        if self.withdrawn is not None:
+            of_list = np.searchsorted(self.offsets, np.flatnonzero(self.withdrawn), side="right") - 1
+            sizes = sizes - np.bincount(of_list, minlength=len(sizes))
+        return sizes
 
     def reference(self, row: int) -> Reference:
         """The reference at a row of this segment (counted from 0)."""
@@ -147,16 +165,45 @@ class Segment:
         place = int(np.searchsorted(self.species, species))
         if place == len(self.species) or self.species[place] != species:
             return []
-        return self._read("photo_row BETWEEN ? AND ?", int(self.offsets[place]), int(self.offsets[place + 1]) - 1)
+        first, last = int(self.offsets[place]), int(self.offsets[place + 1]) - 1
+        return self._standing(self._read("photo_row BETWEEN ? AND ?", first, last))
 
     def reference_of_photo(self, photo: str) -> Reference | None:
-        """The reference whose photo has this digest, if it is here."""
-        found = self._read("photo = ?", photo)
+        """The reference whose photo has this digest, if it is here and has not been withdrawn."""
+        found = self._standing(self._read("photo = ?", photo))
         return found[0] if found else None
+
+    def all_references(self) -> list[Reference]:
+        """Every reference, by row, withdrawn ones among them."""
+        return self._read("photo_row >= 0")
+
+    def licences(self) -> dict[str, int]:
+        """How many references stand under each licence."""
+        query = "SELECT photo_row, licence FROM photo_references"
+        if self.withdrawn is None:
+            return dict(
+                self._references.execute("SELECT licence, count(*) FROM photo_references GROUP BY 1 ORDER BY 1")
+            )
+        standing = Counter(licence for row, licence in self._references.execute(query) if not self.withdrawn[row])
+        return dict(sorted(standing.items()))
+
+    def under_other_licences(self, licences: Collection[str]) -> NDArray[np.bool_]:
+        """Which rows stand under none of the licences; (rows,)."""
+        marks = ", ".join("?" * len(licences))
+        query = f"SELECT photo_row FROM photo_references WHERE licence IN ({marks})"  # noqa: S608 - question marks
+        hidden = np.ones(self.rows, dtype=np.bool_)
+        hidden[[row for (row,) in self._references.execute(query, sorted(licences))]] = False
+        return hidden
 
     def close(self) -> None:
         """Let go of the reference table; the maps go with the object."""
         self._references.close()
+
+    def _standing(self, references: list[Reference]) -> list[Reference]:
+        """Those that have not been withdrawn."""
+        if self.withdrawn is None:
+            return references
+        return [reference for reference in references if not self.withdrawn[reference.row - self.base]]
 
     def _read(self, where: str, *values: int | str) -> list[Reference]:
         query = f"SELECT {COLUMNS} FROM photo_references WHERE {where} ORDER BY photo_row"  # noqa: S608 - no text of others
@@ -164,18 +211,3 @@ class Segment:
             Reference(row + self.base, *rest)  # the columns stand in the order of Reference's fields
             for row, *rest in self._references.execute(query, values)
         ]
-
-
-def open_array(path: Path) -> NDArray[np.int64]:
-    """An array in a file, mapped; as a plain array, since a `memmap` costs a microsecond at every touch."""
-    return np.asarray(np.load(path, mmap_mode="r"))
-
-
-def merge_neighbours(per_segment: Sequence[list[list[Neighbour]]], k: int) -> list[list[Neighbour]]:
-    """Merge what each segment found for each view: the `k` best, ties by row."""
-    if len(per_segment) == 1:
-        return per_segment[0]
-    return [
-        sorted((n for found in views for n in found), key=lambda n: (-n.similarity, n.row))[:k]
-        for views in zip(*per_segment, strict=True)
-    ]

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.domain import WORLD, Neighbour, Reference
-from retrieval.embedder import Embeddings
+from retrieval.domain import WORLD, Reference
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
+from retrieval.faiss_codes import FaissCodes, read_codebook
+from retrieval.flora import Flora, Shelf
 from retrieval.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
 from retrieval.ranking import Voting
-from retrieval.segment import Segment, merge_neighbours
+from retrieval.recipes import Recipe
+from retrieval.segment import Segment
+from retrieval.stamps import read_stamps
 from retrieval.taxonomy import Taxonomy
-
-
-class Flora:
-    """A region's species and where their references lie. Costs bits: the embeddings are the snapshot's."""
-
-    def __init__(self, card: FloraCard, species: NDArray[np.int64], segments: tuple[Segment, ...]) -> None:
-        self.card = card
-        self.species = species  # ascending taxon ids, those without references among them
-        self._parts = [(segment, segment.lists_of(species)) for segment in segments]
-
-    def __contains__(self, species: int) -> bool:
-        place = int(np.searchsorted(self.species, species))
-        return place < len(self.species) and int(self.species[place]) == species
-
-    def neighbours(self, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
-        """The `k` nearest references of the flora for each view, best first; fewer where the flora has fewer."""
-        return merge_neighbours([part.search(embeddings, k, lists) for part, lists in self._parts], k)
 
 
 class Snapshot:
@@ -42,21 +29,31 @@ class Snapshot:
         self.name = manifest.name
         self.manifest = manifest
         self.taxonomy = Taxonomy(folder / "taxonomy.sqlite")
+        codebook = read_codebook(root / "codebooks" / manifest.codebook) if manifest.codebook else None
         segments, base = [], 0
         for name in manifest.segments:
-            segments.append(Segment(root / "segments" / name, base))
-            base += segments[-1].rows
+            segment = Segment(root / "segments" / name, base, read_withdrawn(folder, manifest, name))
+            if codebook is not None:
+                path = root / "codebooks" / manifest.codebook / f"{name}.codes"
+                segment.codes = FaissCodes(path, segment.offsets, codebook)
+            segments.append(segment)
+            base += segment.rows
         self.segments = tuple(segments)
-        if base != manifest.references:
-            raise DamagedSnapshot(f"snapshot {self.name} promises {manifest.references} references and holds {base}")
-        self._species: NDArray[np.int64] = np.load(folder / "species.npy")
+        held = base - sum(manifest.withdrawn.values())
+        if held != manifest.references:
+            raise DamagedSnapshot(f"snapshot {self.name} promises {manifest.references} references and holds {held}")
+        species: NDArray[np.int64] = np.load(folder / "species.npy")
+        if any(not np.isin(segment.species, species, assume_unique=True).all() for segment in segments):
+            raise DamagedSnapshot(f"snapshot {self.name} has references of species that it does not list")
+        recipes = {flora: Recipe(**recipe) for flora, recipe in manifest.recipes.items()}
+        self.shelf = Shelf(species, self.segments, recipes, self.name)
         self._cards = {card.id: card for card in manifest.floras}
         self._bits = {  # read now: later the folder may have been cleared away, which hurts no file that is open
             flora: np.fromfile(folder / "floras" / f"{flora}.bits", dtype=np.uint8)
             for flora in self._cards
             if flora != WORLD
         }
-        self.flora = lru_cache(maxsize=64)(self._flora)
+        self.flora = lru_cache(maxsize=512)(self._flora)
 
     @property
     def model(self) -> str:
@@ -88,14 +85,28 @@ class Snapshot:
             known = ", ".join(sorted(self._cards)[:20])
             raise UnknownFlora(f"there is no flora {flora!r} in snapshot {self.name}; there are: {known}")
         if flora == WORLD:
-            lists = [np.asarray(segment.species) for segment in self.segments]
-            species = np.unique(np.concatenate([np.zeros(0, np.int64), *lists]))
+            held = self.shelf.counts(self.shelf.species) > 0
         else:
-            species = self._species[np.unpackbits(self._bits[flora], count=len(self._species)).astype(bool)]
-        return Flora(card, species, self.segments)
+            held = np.unpackbits(self._bits[flora], count=len(self.shelf.species)).astype(np.bool_)
+        return self.shelf.cut(held, card, self.shelf.recipes.get(flora, Recipe(references=card.references)))
+
+    def flora_of(self, taxa: Iterable[int], title: str = "a list of taxa") -> Flora:
+        """The flora of any list of taxa, with nothing built: a genus or family stands for all its species.
+
+        Raises UnknownTaxon for an id that the snapshot does not know.
+        """
+        wanted = set(taxa)
+        strangers = [taxon for taxon in wanted if self.taxonomy.taxon(taxon).rank != "species"]
+        species = self.shelf.bits_of(wanted)
+        if strangers:
+            higher = set(strangers)
+            for place in np.flatnonzero(~species).tolist():
+                line = self.taxonomy.lineage(int(self.shelf.species[place]))
+                species[place] = any(taxon.id in higher for taxon in line)
+        return self.shelf.cut_ad_hoc(species, title)
 
     def reference(self, row: int) -> Reference:
-        """The reference at a row of the snapshot."""
+        """The reference at a row of the snapshot; a withdrawn one too, for those who hold its row."""
         segment = next(segment for segment in reversed(self.segments) if segment.base <= row)
         return segment.reference(row - segment.base)
 
@@ -113,13 +124,7 @@ class Snapshot:
 
     def count_references(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many references each of the given species has; (species,) int64."""
-        counts = np.zeros(len(species), dtype=np.int64)
-        for segment in self.segments:
-            sizes = np.diff(segment.offsets)
-            places = np.searchsorted(segment.species, species)
-            held = np.minimum(places, len(segment.species) - 1)
-            counts += np.where(np.asarray(segment.species)[held] == species, sizes[held], 0)
-        return counts
+        return self.shelf.counts(species)
 
     def close(self) -> None:
         """Let go of all files."""
@@ -128,11 +133,22 @@ class Snapshot:
             segment.close()
 
 
-def open_snapshot(root: Path, name: str | None = None) -> Snapshot:
+def read_withdrawn(folder: Path, manifest: Manifest, segment: str) -> NDArray[np.int64] | None:
+    """The rows of a segment that a snapshot has withdrawn, ascending."""
+    if segment not in manifest.withdrawn:
+        return None
+    rows: NDArray[np.int64] = np.load(folder / "withdrawn" / f"{segment}.npy")
+    if len(rows) != manifest.withdrawn[segment] or np.any(np.diff(rows) <= 0):
+        raise DamagedSnapshot(f"the withdrawn rows of segment {segment} are not those that {manifest.name} counts")
+    return rows
+
+
+def open_snapshot(root: Path, name: str | None = None, *, thorough: bool = False) -> Snapshot:
     """Open the published snapshot under `root`, or the one named; every checksum is compared first.
 
+    A file that nothing has touched since the indexer compared it here is not read again, unless `thorough`.
     Raises NoSnapshot, DamagedSnapshot or SnapshotMismatch, each saying what to do.
     """
     manifest = read_manifest(root, name or read_current(root))
-    verify_files(root, manifest)
+    verify_files(root, manifest, stamps=None if thorough else read_stamps(root))
     return Snapshot(root, manifest)

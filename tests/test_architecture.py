@@ -35,7 +35,7 @@ HOMES = {
     "werkzeug": ("web/*", "app.py"),
     "sqlalchemy": ("database/*",),
     "alembic": ("database/*",),
-    "faiss": ("retrieval/faiss_index.py",),
+    "faiss": ("retrieval/faiss_*.py",),
     "openvino": ("retrieval/models/openvino.py",),
     "tensorflow": (),
     "torch": (),

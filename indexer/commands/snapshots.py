@@ -1,4 +1,4 @@
-"""embed, build, publish, rollback, list, verify: from curated photos to a snapshot that readers open."""
+"""embed, build, publish, rollback, withdraw, compact, list, verify: from photos to a snapshot that readers open."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from indexer.build import build_snapshot
 from indexer.catalogue import photos_to_embed, read_catalogue
 from indexer.embed import embed_photos
 from indexer.embeddings import EmbeddingStore
+from indexer.grow import compact_snapshot, withdraw_references
 from indexer.photos import PhotoStore
 from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.errors import BuildError
 from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
+from retrieval.recipes import RECALL_BAR
 from retrieval.views import PhotoLimits
 from settings import Settings
 
@@ -44,12 +46,25 @@ def register(commands: Any) -> None:
             command.add_argument("--retry", action="store_true", help="try photos again that failed before")
     publish_command = commands.add_parser("publish", help="verify a built snapshot and point readers at it")
     publish_command.add_argument("snapshot", nargs="?", help="its name (default: the one built last)")
+    publish_command.add_argument(
+        "--recall-bar",
+        type=float,
+        default=RECALL_BAR,
+        help="least recall@10 against exact search, measured when it was built, of any flora (default: %(default)s)",
+    )
     publish_command.set_defaults(func=publish)
     rollback_command = commands.add_parser("rollback", help="go back to the snapshot published before")
     rollback_command.set_defaults(func=rollback)
     verify_command = commands.add_parser("verify", help="check every byte of a snapshot, and its answers")
     verify_command.add_argument("snapshot", nargs="?", help="its name (default: the published one)")
     verify_command.set_defaults(func=verify)
+    withdraw_command = commands.add_parser("withdraw", help="let references answer nothing any more, and publish")
+    withdraw_command.add_argument("photos", nargs="+", metavar="PHOTO", help="digest of a reference's photo")
+    withdraw_command.set_defaults(func=withdraw)
+    compact_command = commands.add_parser(
+        "compact", help="put all references into one segment, without the withdrawn ones, and publish; answers stay"
+    )
+    compact_command.set_defaults(func=compact)
     list_command = commands.add_parser("list", help="list the snapshots, the newest first")
     list_command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     list_command.set_defaults(func=list_all)
@@ -103,7 +118,19 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
 
 def publish(options: argparse.Namespace, settings: Settings) -> int:
     """Publish a snapshot and print its name."""
-    return announce(publish_snapshot(settings.flora_indexes, options.snapshot), settings)
+    name = publish_snapshot(settings.flora_indexes, options.snapshot, recall_bar=options.recall_bar)
+    return announce(name, settings)
+
+
+def withdraw(options: argparse.Namespace, settings: Settings) -> int:
+    """Withdraw references and publish without them; the next build brings back what the catalogue still has."""
+    withdraw_references(settings.flora_indexes, options.photos)
+    return announce(publish_snapshot(settings.flora_indexes), settings)
+
+
+def compact(options: argparse.Namespace, settings: Settings) -> int:
+    """Compact the published snapshot and publish the result."""
+    return announce(publish_snapshot(settings.flora_indexes, compact_snapshot(settings.flora_indexes)), settings)
 
 
 def rollback(options: argparse.Namespace, settings: Settings) -> int:

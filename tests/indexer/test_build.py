@@ -17,6 +17,7 @@ from retrieval.errors import BuildError
 from retrieval.index import ExactIndex
 from retrieval.manifest import checksum, read_manifest
 from retrieval.snapshot import open_snapshot
+from retrieval.stamps import STAMPS
 from tests.catalogues import CARD, SPECIES, build, fill_store, make_catalogue, make_reference, make_references
 
 FLORAS = [
@@ -27,7 +28,7 @@ FLORAS = [
 
 
 def all_bytes(root: Path) -> dict[str, str]:
-    files = (path for path in root.rglob("*") if path.is_file() and path.name not in {HISTORY, ".lock"})
+    files = (path for path in root.rglob("*") if path.is_file() and path.name not in {HISTORY, STAMPS, ".lock"})
     return {path.relative_to(root).as_posix(): checksum(path) for path in files}
 
 
@@ -154,7 +155,7 @@ def test_a_damaged_segment_is_written_anew_rather_than_sealed(tmp_path: Path) ->
     root, references = tmp_path / "a", make_references()
     name = build(root, tmp_path / "e", references)
     publish_snapshot(root)
-    damaged = root / "segments" / read_manifest(root, name).segments[0] / "embeddings.faiss"
+    damaged = root / "segments" / read_manifest(root, name).segments[0] / "embeddings.npy"
     content = bytearray(damaged.read_bytes())
     content[-100] ^= 1
     damaged.write_bytes(content)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.build import FloraPlan, writing
+from indexer.build import FloraPlan
 from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
+from indexer.staging import writing
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot
 from retrieval.manifest import read_current, read_manifest, switch_current
 from retrieval.snapshot import open_snapshot
@@ -109,7 +110,7 @@ def test_an_index_that_answers_wrongly_is_found_although_its_checksums_agree(tmp
     segment = root / "segments" / manifest.segments[0]
     with fill_store(tmp_path / "e", make_references()) as store:
         rows = store.read([entry.photo for entry in make_references()])
-    write_index(segment / "embeddings.faiss", 3 * rows, (list(range(10)) * 8)[:80], 10)  # type: ignore[arg-type]
+    write_index(segment / "embeddings.npy", 3 * rows)
     files = tuple(
         seal_file(root, root / seal.path) if seal.path.startswith("segments/") else seal for seal in manifest.files
     )

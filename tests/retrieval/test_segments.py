@@ -12,7 +12,9 @@ import pytest
 from retrieval.domain import Neighbour, Reference
 from retrieval.embedder import DIM, Embeddings, unit_rows
 from retrieval.errors import DamagedSnapshot
-from retrieval.segment import FILES, ReferenceEntry, Segment, merge_neighbours, name_entries, write_segment
+from retrieval.recipes import Recipe
+from retrieval.segment import FILES, ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.store import Part, search_parts
 from tests.snapshots import make_entry
 
 
@@ -23,6 +25,11 @@ def some_entries(count: int = 40) -> tuple[list[ReferenceEntry], Embeddings]:
         for number in noise.permutation(count).tolist()
     ]
     return sorted(entries, key=lambda entry: entry.place), unit_rows(noise.normal(size=(count, DIM)))
+
+
+def search(segment: Segment, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
+    """Search all six lists of a segment."""
+    return search_parts([Part(segment, np.arange(6))], embeddings, k, Recipe()).neighbours()
 
 
 @pytest.fixture
@@ -77,7 +84,7 @@ def test_lists_are_found_for_the_species_that_are_here(segment: Segment) -> None
 def test_neighbours_carry_species_observation_and_row_of_their_reference(segment: Segment) -> None:
     entries, embeddings = some_entries()
 
-    found = segment.search(embeddings, 5, np.arange(6))
+    found = search(segment, embeddings, 5)
 
     for row, near in enumerate(found):
         assert near[0].row == row
@@ -91,7 +98,7 @@ def test_the_base_moves_rows_and_nothing_else(tmp_path: Path, segment: Segment) 
     _, embeddings = some_entries()
     moved = Segment(tmp_path / "segment", 1000)
 
-    here, there = segment.search(embeddings[:3], 9, np.arange(6)), moved.search(embeddings[:3], 9, np.arange(6))
+    here, there = search(segment, embeddings[:3], 9), search(moved, embeddings[:3], 9)
 
     assert [[replace(near, row=near.row + 1000) for near in view] for view in here] == there
     assert moved.reference(4) == replace(segment.reference(4), row=1004)
@@ -181,22 +188,12 @@ def test_a_file_full_of_nonsense_is_damaged(tmp_path: Path, file: str) -> None:
 def test_files_of_two_segments_do_not_belong_together(tmp_path: Path) -> None:
     write_segment(tmp_path / "one", *some_entries(40))
     write_segment(tmp_path / "other", *some_entries(38))
-    (tmp_path / "other" / "embeddings.faiss").replace(tmp_path / "one" / "embeddings.faiss")
+    (tmp_path / "other" / "embeddings.npy").replace(tmp_path / "one" / "embeddings.npy")
 
-    with pytest.raises(DamagedSnapshot, match="do not belong together"):
+    with pytest.raises(DamagedSnapshot, match="belong together"):
         Segment(tmp_path / "one", 0)
 
 
 def test_nobody_can_write_to_an_open_table(segment: Segment) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         segment._references.execute("DELETE FROM photo_references")
-
-
-def test_several_findings_are_merged_by_similarity_then_by_row() -> None:
-    one = [[Neighbour(1, 1, 1, 0.9), Neighbour(2, 1, 2, 0.5)], []]
-    other = [[Neighbour(10, 2, 3, 0.9), Neighbour(11, 2, 4, 0.7)], [Neighbour(12, 2, 5, 0.1)]]
-
-    merged = merge_neighbours([other, one], 3)
-
-    assert [[near.row for near in view] for view in merged] == [[1, 10, 11], [12]]
-    assert merge_neighbours([one], 3) == one

@@ -1,0 +1,393 @@
+"""Flora search against its peers on one seeded collection: recall, latency, batches, memory, opening, growing.
+
+    python -m benchmarks.flora_search --rows 1000000 --work /tmp/flora_search --results benchmarks/results
+
+Each round asks every column in turn, so that a noisy machine is noisy to all; the medians of rounds and the ratios to
+the column `FAISS flat fp16 + IDSelectorBitmap` are what counts. One query is one observation of one to four photos.
+Peers that are not installed are left out and named. `--costly` takes peers that are built slowly over some floras only,
+and their means, like ours beside them, are over those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import hashlib
+import json
+import platform
+import shutil
+import time
+import tracemalloc
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.collection import Collection, draw_observations, make_collection
+from benchmarks.engine import CARD, FIRST, Rows, brute_force, make_catalogue, make_entry, measure_opening
+from benchmarks.peers import PEERS, Peer, installed
+from indexer.build import build_snapshot
+from indexer.grow import append_references
+from indexer.publish import publish_snapshot
+from retrieval.domain import WORLD
+from retrieval.embedder import Embeddings
+from retrieval.flora import Flora, Shelf
+from retrieval.manifest import FloraCard
+from retrieval.recipes import Recipe
+from retrieval.snapshot import Snapshot, open_snapshot
+
+OURS = "Fungarium"
+YARDSTICK = "FAISS flat fp16 + IDSelectorBitmap"
+COSTLY = ("ScaNN bf16 per flora", "usearch fp16 per flora", "FAISS HNSW fp16 per flora", "hnswlib with a filter")
+Ask = Callable[[str, Embeddings], Any]
+
+
+def main() -> None:
+    """Run it, print it, keep it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=86_000)
+    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--observations", type=int, default=6, help="asked of each flora in each round")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS)[:4], choices=list(PEERS), metavar="PEER")
+    parser.add_argument("--costly", nargs="*", default=(), help="floras of costly peers (default: all)")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the snapshot; made anew")
+    parser.add_argument("--results", type=Path, help="folder to write NAME.json and NAME.txt to")
+    parser.add_argument("--name", help="of the results (default: flora_search-ROWS)")
+    options = parser.parse_args()
+    shutil.rmtree(options.work, ignore_errors=True)
+    results = measure(options)
+    text = report(results)
+    print(text)
+    if options.results:
+        name = options.name or f"flora_search-{options.rows}"
+        (options.results / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (options.results / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All figures of one run."""
+    results: dict[str, Any] = {"machine": describe_machine(), "seed": options.seed, "rounds": options.rounds}
+    collection = make_collection(options.rows, options.seed)
+    results["references"] = len(collection.rows)
+    results["species"] = int(collection.species[-1]) + 1
+    root = options.work / "flora_indexes"
+    results["build"] = build(root, collection)
+    results["opening"] = measure_opening(root)
+    snapshot = open_snapshot(root)
+    members = {
+        flora: np.flatnonzero(np.isin(collection.species, listed)) for flora, listed in collection.floras.items()
+    }
+    members[WORLD] = np.arange(len(collection.rows))
+    listed = {**collection.floras, WORLD: np.arange(results["species"])}
+    queries = {
+        flora: list(draw_observations(collection, listed[flora], 64, options.seed + number))
+        for number, flora in enumerate(members)
+    }
+    results["floras"] = {flora: len(rows) for flora, rows in members.items()}
+    results["bytes_per_reference"] = {OURS: memory(snapshot) / len(collection.rows)}
+    columns: dict[str, tuple[Ask, Sequence[str]]] = {OURS: (ours(snapshot), list(members))}
+    columns[f"{OURS}, exact"] = (exact(snapshot), list(members))
+    results["not_installed"] = [name for name in options.peers if not installed(name)]
+    results["peer_build_s"] = {}
+    for name in options.peers:
+        if installed(name):
+            some = [f for f in members if f in options.costly or name not in COSTLY or not options.costly]
+            started = time.perf_counter()
+            peer: Peer = PEERS[name][0](collection.rows, {flora: members[flora] for flora in some})
+            results["peer_build_s"][name] = time.perf_counter() - started
+            results["bytes_per_reference"][name] = peer.bytes / len(collection.rows)
+            columns[name] = (asker(peer), some)
+    truth = {
+        flora: brute_force(collection.rows[rows], np.concatenate(queries[flora][:40]), 50)
+        for flora, rows in members.items()
+    }
+    results["recall"] = {
+        name: {f: recall(ask, f, queries[f][:40], collection, truth[f]) for f in floras}
+        for name, (ask, floras) in columns.items()
+    }
+    results["recipes"] = {
+        flora: snapshot.flora(flora).recipe.described() | {"species": snapshot.flora(flora).card.covered}
+        for flora in members
+    }
+    results["latency_ms"] = latency(columns, queries, options.rounds, options.observations)
+    results["ad_hoc"] = ad_hoc(snapshot, collection, options)
+    results["batch"] = batch(snapshot, queries, options.rounds)
+    results["two_threads_gain"] = two_threads_gain()
+    results["many_floras"] = many_floras()
+    snapshot.close()
+    del columns, peer
+    gc.collect()
+    results["append"] = append(root, collection)
+    return results
+
+
+def describe_machine() -> dict[str, str]:
+    """What the figures were taken on."""
+    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    packages = {}
+    for package in ("faiss-cpu", "numpy", "scann", "usearch", "hnswlib"):
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "cpu": cpus[0].split(":")[1].strip(),
+        "cores": str(len(cpus)),
+        "python": platform.python_version(),
+        "faiss": faiss.get_compile_options().strip(),
+        **packages,
+    }
+
+
+def build(root: Path, collection: Collection) -> dict[str, float]:
+    """Build and publish the collection; seconds."""
+    catalogue = make_catalogue(collection)
+    started = time.perf_counter()
+    build_snapshot(root, catalogue, Rows(collection.rows), CARD)  # type: ignore[arg-type] # reads as the store does
+    built = time.perf_counter()
+    publish_snapshot(root)
+    return {"build_s": built - started, "publish_s": time.perf_counter() - built}
+
+
+def memory(snapshot: Snapshot) -> int:
+    """Bytes of all that is read to search: every file but the tables about photos and taxa."""
+    sizes = [seal.bytes for seal in snapshot.manifest.files if not seal.path.endswith((".sqlite", ".json", ".md"))]
+    return sum(sizes)
+
+
+def ours(snapshot: Snapshot) -> Ask:
+    """Floras as they are published."""
+    return lambda flora, views: snapshot.flora(flora).search(views, 50).rows
+
+
+def exact(snapshot: Snapshot) -> Ask:
+    """The same floras, every row compared."""
+    floras = {card.id: replace(snapshot.flora(card.id), recipe=Recipe()) for card in snapshot.floras}
+    return lambda flora, views: floras[flora].search(views, 50).rows
+
+
+def asker(peer: Peer) -> Ask:
+    """A peer, on one thread."""
+
+    def ask(flora: str, views: Embeddings) -> NDArray[np.int64]:
+        faiss.omp_set_num_threads(1)
+        return peer.search(flora, views, 50)
+
+    return ask
+
+
+def recall(
+    ask: Ask, flora: str, queries: Sequence[Embeddings], collection: Collection, truth: NDArray[np.float32]
+) -> tuple[float, float]:
+    """recall@10 and @50: how many answers are at least as similar as the last of the truth, rounding forgiven."""
+    views = np.concatenate(queries)
+    found = np.concatenate([ask(flora, observation) for observation in queries])
+    stored = collection.rows[np.maximum(found, 0)].astype(np.float32)
+    near = np.einsum("vkd,vd->vk", stored, views)
+    near[found < 0] = -np.inf
+    near = -np.sort(-near, axis=1)
+    return tuple(float(np.mean(near[:, :k] >= truth[:, k - 1 : k] - 2e-6)) for k in (10, 50))  # type: ignore[return-value]
+
+
+def latency(
+    columns: Mapping[str, tuple[Ask, Sequence[str]]],
+    queries: Mapping[str, Sequence[Embeddings]],
+    rounds: int,
+    observations: int,
+) -> dict[str, dict[str, float]]:
+    """Milliseconds an observation, medians over rounds, each column in turn within each flora of each round."""
+    times: dict[str, dict[str, list[float]]] = {name: {flora: [] for flora in fs} for name, (_, fs) in columns.items()}
+    for turn in range(rounds + 1):
+        for flora, asked in queries.items():
+            chosen = [asked[(turn * observations + n) % len(asked)] for n in range(observations)]
+            for name, (ask, floras) in columns.items():
+                if flora in floras:
+                    ask(flora, chosen[0])  # brings what others drove out of the caches back
+                    started = time.perf_counter()
+                    for views in chosen:
+                        ask(flora, views)
+                    if turn:  # the first round warms up
+                        times[name][flora].append(1e3 * (time.perf_counter() - started) / observations)
+    return {name: {f: float(np.median(taken)) for f, taken in floras.items()} for name, floras in times.items()}
+
+
+def ad_hoc(snapshot: Snapshot, collection: Collection, options: argparse.Namespace) -> dict[str, float]:
+    """A list of 500 species put together on the spot, beside the prepared flora whose size is nearest."""
+    count = int(collection.species[-1]) + 1
+    chosen = np.sort(np.random.default_rng(options.seed).choice(count, min(500, count // 2), replace=False))
+    started = time.perf_counter()
+    flora = snapshot.flora_of((FIRST + chosen).tolist())
+    made = time.perf_counter() - started
+    nearest = min(snapshot.floras[1:], key=lambda card: abs(card.references - flora.card.references))
+    prepared = snapshot.flora(nearest.id)
+    asked = list(draw_observations(collection, chosen, 30, options.seed))
+    truth = brute_force(collection.rows[np.isin(collection.species, chosen)], np.concatenate(asked), 50)
+    found = recall(lambda _, views: flora.search(views, 50).rows, "", asked, collection, truth)
+    spent: dict[str, list[float]] = {"ad_hoc_ms": [], "prepared_ms": []}
+    for _ in range(options.rounds + 1):
+        for name, one in (("ad_hoc_ms", flora), ("prepared_ms", prepared)):
+            started = time.perf_counter()
+            for views in asked:
+                one.search(views, 50)
+            spent[name].append(1e3 * (time.perf_counter() - started) / len(asked))
+    return {
+        "species": len(chosen),
+        "references": flora.card.references,
+        "prepared_references": nearest.references,
+        "make_ms": 1e3 * made,
+        "recall_at_10": found[0],
+        "recall_at_50": found[1],
+        **{name: float(np.median(taken[1:])) for name, taken in spent.items()},
+    }
+
+
+def batch(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]], rounds: int) -> dict[str, dict[str, float]]:
+    """Observations per second: 64 in one call on two threads, and one at a time on one."""
+    figures = {}
+    for flora, asked in queries.items():
+        one, many = [], []
+        chosen: Flora = snapshot.flora(flora)
+        for _ in range(max(3, rounds // 2)):
+            started = time.perf_counter()
+            for views in asked:
+                chosen.search(views, 50)
+            between = time.perf_counter()
+            chosen.search(np.concatenate(asked), 50, threads=2)
+            one.append(len(asked) / (between - started))
+            many.append(len(asked) / (time.perf_counter() - between))
+        figures[flora] = {
+            "one": float(np.median(one)),
+            "many": float(np.median(many)),
+            "ratio": float(np.median(np.array(many) / np.array(one))),
+        }
+    return figures
+
+
+def two_threads_gain() -> float:
+    """What a second thread is worth on this machine while others use it: hashing, which shares nothing."""
+    block, gains = bytes(40_000_000), []
+    for _ in range(7):
+        started = time.perf_counter()
+        hashlib.sha256(block).digest()
+        between = time.perf_counter()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: hashlib.sha256(block).digest(), range(2)))
+        gains.append(2 * (between - started) / (time.perf_counter() - between))
+    return float(np.median(gains))
+
+
+def many_floras(floras: int = 300, species: int = 20_000) -> dict[str, float]:
+    """What hundreds of floras of a large world take in memory and on disk, held open all at once."""
+    known = np.arange(2 * species, dtype=np.int64)
+
+    class Listed:
+        """A segment's list of species, which is all that a flora is cut from."""
+
+        species = known
+        withdrawn = None
+
+        def count_references(self) -> NDArray[np.int64]:
+            return np.ones_like(known)
+
+    shelf = Shelf(known, [Listed()])  # type: ignore[list-item] # all that is needed
+    draw = np.random.default_rng(0)
+    tracemalloc.start()
+    held = []
+    for number in range(floras):
+        bits = np.zeros(2 * species, dtype=np.bool_)
+        bits[draw.choice(2 * species, species, replace=False)] = True
+        held.append(shelf.cut(bits, FloraCard(str(number), "", species, species, species), Recipe()))
+    bytes_held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return {
+        "floras": len(held),
+        "species": species,
+        "bytes_in_memory": bytes_held,
+        "bytes_on_disk": floras * 2 * species / 8,
+    }
+
+
+def append(root: Path, collection: Collection) -> dict[str, Any]:
+    """Append 1,000 references and publish; seconds, and whether an old byte was touched."""
+    draw = np.random.default_rng(5)
+    species = np.sort(draw.integers(0, int(collection.species[-1]) + 1, 500))
+    rows = collection.world.photograph(species, 2, draw)
+    first, seen = len(collection.rows), int(collection.observations[-1]) + 1
+    entries = [make_entry(first + n, int(species[n // 2]), seen + n // 2) for n in range(len(rows))]
+    old = {path: path.stat().st_mtime_ns for path in (root / "segments").rglob("*") if path.is_file()}
+    started = time.perf_counter()
+    append_references(root, entries, rows)
+    appended = time.perf_counter()
+    publish_snapshot(root)
+    published = time.perf_counter()
+    snapshot = open_snapshot(root)
+    found = snapshot.flora(WORLD).search(rows[:1], 1)
+    searchable = snapshot.reference(int(found.rows[0, 0])).photo == entries[0].photo
+    snapshot.close()
+    return {
+        "references": len(rows),
+        "append_s": appended - started,
+        "publish_s": published - appended,
+        "old_files_untouched": all(path.stat().st_mtime_ns == time_ for path, time_ in old.items()),
+        "searchable": searchable,
+    }
+
+
+def report(results: Mapping[str, Any]) -> str:
+    """The figures as text."""
+    lines = [
+        f"{results['references']:,} references, {results['species']:,} species, seed {results['seed']}, "
+        f"{results['rounds']} rounds; ms are medians of the mean over floras, one thread",
+        json.dumps(results["machine"]),
+        f"not installed: {', '.join(results['not_installed']) or 'none'}",
+        "",
+        f"{'column':38} {'ms':>8} {'2 %':>8} {'25 %':>8} {'world':>8} {'x bitmap':>8} {'r@10 min':>8} {'r@50 min':>8} "
+        f"{'B/ref':>7} {'build s':>8}",
+    ]
+    yardstick = results["latency_ms"].get(YARDSTICK, {})
+    for name, per_flora in results["latency_ms"].items():
+
+        def mean(part: str, values: Mapping[str, float] = per_flora) -> float:
+            chosen = [taken for flora, taken in values.items() if part in flora]
+            return float(np.mean(chosen)) if chosen else float("nan")
+
+        beside = float(np.mean([yardstick[flora] for flora in per_flora])) if yardstick else float("nan")
+        at_10, at_50 = (min(values) for values in zip(*results["recall"][name].values(), strict=True))
+        figures = (mean(""), mean("-02"), mean("-25"), mean(WORLD), beside / mean(""))
+        size, built = (results[part].get(name, float("nan")) for part in ("bytes_per_reference", "peer_build_s"))
+        line = f"{name:38} " + " ".join(f"{figure:8.3f}" for figure in figures)
+        lines.append(f"{line} {at_10:8.4f} {at_50:8.4f} {size:7.0f} {built:8.1f}")
+        if len(per_flora) < len(results["floras"]):
+            same = float(np.mean([results["latency_ms"][OURS][flora] for flora in per_flora]))
+            lines.append(f"    over {', '.join(per_flora)} alone, where {OURS} takes {same:.3f} ms")
+    ratios = [figures["ratio"] for figures in results["batch"].values()]
+    one, many = (sum(1 / f[n] for f in results["batch"].values()) for n in ("one", "many"))
+    lines += [
+        "",
+        "flora: references, species, recipe, depth, recall@10 and @50 in the manifest; recall measured here",
+        *(
+            f"  {flora:10} {results['floras'][flora]:9,} {recipe['species']:6,} {recipe['kind']:9} {recipe['depth']:5} "
+            f"{recipe['recall_at_10']:.4f} {recipe['recall_at_50']:.4f}   {results['recall'][OURS][flora][0]:.4f} "
+            f"{results['recall'][OURS][flora][1]:.4f}  {results['latency_ms'][OURS][flora]:7.3f} ms"
+            for flora, recipe in results["recipes"].items()
+        ),
+        "",
+        f"64 observations in one call, two threads: {one / many:.2f} times the observations per second, all floras; "
+        f"median flora {np.median(ratios):.2f}, least {min(ratios):.2f}; "
+        f"a second thread was worth {results['two_threads_gain']:.2f} on this machine in this run (of 2)",
+        *(f"{part}: {json.dumps(results[part])}" for part in ("build", "opening", "append", "ad_hoc", "many_floras")),
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Which files were compared with their checksums, and have not been touched since: so that opening is quick.
+
+A stamp is what the system says of a file at the moment its checksum was found right: device, inode, length, and the
+times of its last change in nanoseconds. Whatever writes to the file moves the second of these times, which no
+ordinary program can set back; a copy has another inode. Only a disk that changes bytes by itself goes
+unnoticed at opening, and is found by `python -m indexer verify`, which reads everything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+STAMPS = "STAMPS.json"
+TICK = 0.05  # seconds: file times move in steps of some milliseconds, and a stamp must be older than the next write
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A file as it was when its checksum was compared."""
+
+    sha256: str
+    device: int
+    inode: int
+    length: int
+    modified: int  # nanoseconds
+    changed: int  # nanoseconds
+
+
+def make_stamp(path: Path, sha256: str) -> Stamp:
+    """The stamp of a file as it is now, for a checksum known to be its."""
+    found = path.stat()
+    return Stamp(sha256, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def rest_of(path: Path) -> None:
+    """Wait until a file just written is older than a tick, so that no later write can bear the same time."""
+    age = time.time() - path.stat().st_ctime
+    if 0 <= age < TICK:
+        time.sleep(TICK - age)
+
+
+def read_stamps(root: Path) -> dict[str, Stamp]:
+    """All stamps under the folder, by path; none where the file is absent or no sense can be made of it."""
+    try:
+        entries = json.loads((root / STAMPS).read_text(encoding="utf-8"))
+        return {str(path): Stamp(**entry) for path, entry in entries.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def write_stamps(root: Path, stamps: Mapping[str, Stamp]) -> None:
+    """Keep the stamps; those of files that are gone are dropped. A folder that cannot be written to goes without."""
+    kept = {path: asdict(stamp) for path, stamp in sorted(stamps.items()) if (root / path).exists()}
+    new = root / f".{STAMPS}.new"
+    try:
+        new.write_text(json.dumps(kept, indent=0) + "\n", encoding="utf-8")
+        os.replace(new, root / STAMPS)  # noqa: PTH105 - the pair of names reads better
+    except OSError:
+        return

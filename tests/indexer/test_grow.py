@@ -1,0 +1,297 @@
+"""Appending, withdrawing, compacting: new references are found at once, nothing old is rewritten, answers stay."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.build import Catalogue, build_snapshot
+from indexer.embeddings import EmbeddingStore
+from indexer.grow import append_references, compact_snapshot, withdraw_references
+from indexer.publish import publish_snapshot, roll_back, verify_snapshot
+from retrieval.domain import WORLD
+from retrieval.embedder import unit_rows
+from retrieval.errors import BuildError, DamagedSnapshot, UnknownPhoto
+from retrieval.index import ExactIndex
+from retrieval.manifest import checksum, read_current, read_manifest
+from retrieval.recipes import TWO_STAGE, Recipe
+from retrieval.snapshot import Snapshot, open_snapshot
+from tests.catalogues import CARD, make_reference
+from tests.floras import FLORAS, SPECIES, TAXA, embed, make_entries, publish
+
+ENTRIES = make_entries()
+ROWS = embed(ENTRIES)
+QUERIES = unit_rows(ROWS[::29] + 0.05 * np.random.default_rng(4).normal(size=ROWS[::29].shape))
+GONE = ENTRIES[5:160:5]
+
+
+def answers(snapshot: Snapshot, recipe: Recipe | None = None) -> list[bytes]:
+    """What every flora answers, as bytes: photos, species, observations and similarities to the last bit."""
+    lines = []
+    for card in snapshot.floras:
+        flora = snapshot.flora(card.id)
+        found = replace(flora, recipe=recipe or flora.recipe).search(QUERIES, 15)
+        photos = [snapshot.reference(row).photo for row in found.rows.ravel().tolist() if row >= 0]
+        lines.append(
+            "".join(photos).encode()
+            + found.similarities.tobytes()
+            + found.species.tobytes()
+            + found.observations.tobytes()
+        )
+    return lines
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    publish(tmp_path, ENTRIES[:-20])
+    return tmp_path
+
+
+def test_appended_references_are_found_as_soon_as_published_and_rewrite_nothing(root: Path) -> None:
+    old = {path: (path.stat().st_mtime_ns, checksum(path)) for path in (root / "segments").rglob("*.*")}
+    before = open_snapshot(root)
+
+    append_references(root, ENTRIES[-20:], ROWS[-20:])
+    publish_snapshot(root)
+
+    after = open_snapshot(root)
+    nearest = after.flora(WORLD).neighbours(ROWS[-20:], 1)
+    assert [after.reference(near[0].row).photo for near in nearest] == [entry.photo for entry in ENTRIES[-20:]]
+    assert {path: (path.stat().st_mtime_ns, checksum(path)) for path in old} == old
+    assert len(after.segments) == 2
+    assert after.manifest.references == len(ENTRIES)
+    assert after.manifest.observations == len({entry.observation_id for entry in ENTRIES})
+    assert before.manifest.references == len(ENTRIES) - 20
+    cards = {card.id: card for card in after.floras}
+    south = {species for plan in FLORAS if plan.id == "south" for species in plan.species}
+    assert cards["south"].references == sum(entry.species in south for entry in ENTRIES)
+
+
+def test_a_species_the_snapshot_does_not_know_is_not_appended(root: Path) -> None:
+    with pytest.raises(BuildError, match="knows no species"):
+        append_references(root, [make_reference(7, 7)], ROWS[:1])
+
+
+def test_a_photo_is_not_appended_twice(root: Path) -> None:
+    with pytest.raises(BuildError, match="already"):
+        append_references(root, [ENTRIES[3]], ROWS[3:4])
+
+
+@pytest.mark.parametrize("recipe", [None, Recipe(TWO_STAGE, 250)], ids=["exact", "two-stage"])
+def test_withdrawn_references_answer_nothing_and_all_others_as_if_they_had_never_been(
+    root: Path, recipe: Recipe | None
+) -> None:
+    withdraw_references(root, [entry.photo for entry in GONE])
+    publish_snapshot(root)
+
+    snapshot = open_snapshot(root)
+    gone = {entry.photo for entry in GONE}
+    left = [n for n, entry in enumerate(ENTRIES[:-20]) if entry.photo not in gone]
+    species = np.array([ENTRIES[n].species for n in left])
+    for card in snapshot.floras:
+        flora = snapshot.flora(card.id)
+        found = replace(flora, recipe=recipe or flora.recipe).neighbours(QUERIES, 15)
+        _, expected = ExactIndex(ROWS[left], species).search(QUERIES, 15, flora.species)
+        assert [[snapshot.reference(n.row).photo for n in view] for view in found] == [
+            [ENTRIES[left[row]].photo for row in view] for view in expected.tolist()
+        ]
+    assert snapshot.manifest.references == len(left)
+    assert sum(len(snapshot.references_of(taxon)) for taxon in SPECIES) == len(left)
+    assert snapshot.count_references(np.array(SPECIES)).sum() == len(left)
+    assert sum(snapshot.manifest.licences.values()) == len(left)
+    with pytest.raises(UnknownPhoto):
+        snapshot.reference_of_photo(GONE[0].photo)
+
+
+def test_withdrawing_twice_adds_up_and_rewrites_no_segment(root: Path) -> None:
+    first = read_manifest(root, read_current(root)).segments
+    for entry in GONE[:2]:
+        withdraw_references(root, [entry.photo])
+        publish_snapshot(root)
+
+    manifest = read_manifest(root, read_current(root))
+
+    assert manifest.segments == first
+    assert manifest.withdrawn == {first[0]: 2}
+
+
+def test_what_is_not_there_cannot_be_withdrawn(root: Path) -> None:
+    withdraw_references(root, [GONE[0].photo])
+    publish_snapshot(root)
+
+    with pytest.raises(UnknownPhoto):
+        withdraw_references(root, [GONE[0].photo])
+    with pytest.raises(UnknownPhoto):
+        withdraw_references(root, ["f" * 64])
+
+
+def test_rolling_back_brings_withdrawn_references_back(root: Path) -> None:
+    withdraw_references(root, [GONE[0].photo])
+    publish_snapshot(root)
+
+    roll_back(root)
+
+    assert open_snapshot(root).reference_of_photo(GONE[0].photo).photo == GONE[0].photo
+
+
+@pytest.mark.parametrize("recipe", [None, Recipe(TWO_STAGE, 60)], ids=["exact", "two-stage"])
+def test_compaction_changes_no_answer_by_a_bit(tmp_path: Path, recipe: Recipe | None) -> None:
+    publish(tmp_path, ENTRIES, segments=4)
+    withdraw_references(tmp_path, [entry.photo for entry in GONE])
+    publish_snapshot(tmp_path)
+    before = open_snapshot(tmp_path)
+    expected = answers(before, recipe)
+
+    publish_snapshot(tmp_path, compact_snapshot(tmp_path))
+
+    after = open_snapshot(tmp_path)
+    assert len(before.segments) == 4
+    assert len(after.segments) == 1
+    assert after.segments[0].rows == len(ENTRIES) - len(GONE)
+    assert after.manifest.recipes == before.manifest.recipes
+    assert after.manifest.licences == before.manifest.licences
+    assert answers(after, recipe) == expected
+
+
+def test_compacting_what_is_compact_changes_nothing(root: Path) -> None:
+    assert compact_snapshot(root) == read_current(root)
+
+
+def test_a_build_withdraws_what_the_catalogue_lost_and_rewrites_no_segment(root: Path) -> None:
+    with EmbeddingStore(root / "store", CARD["model"]) as store:
+        catalogue = Catalogue(ENTRIES[:-25], TAXA, [], [], FLORAS)
+        name = build_snapshot(root, catalogue, store, CARD, codes_from=0)
+
+    manifest = read_manifest(root, name)
+    assert manifest.segments == read_manifest(root, read_current(root)).segments
+    assert list(manifest.withdrawn.values()) == [5]
+    assert manifest.references == len(ENTRIES) - 25
+
+
+def test_a_recall_below_the_bar_is_not_published(root: Path) -> None:
+    from indexer.publish import require_recall
+
+    manifest = read_manifest(root, read_current(root))
+    poor = replace(manifest, recipes={"north": Recipe(TWO_STAGE, 50, 0.985, 0.9, 192, 100).described()})
+
+    require_recall(poor, 0.98)
+    with pytest.raises(BuildError, match="flora north finds"):
+        require_recall(poor, 0.99)
+
+
+def test_codes_of_other_rows_are_found_although_their_checksums_agree(root: Path) -> None:
+    from indexer.publish import probe_codes
+
+    segment = open_snapshot(root).segments[0]
+    assert segment.codes is not None
+    probe_codes(segment, "whole")
+
+    rows = segment.store._rows
+    segment.store._rows = rows[::-1]
+
+    with pytest.raises(DamagedSnapshot, match="codes"):
+        probe_codes(segment, "reversed")
+
+
+@pytest.mark.parametrize("moment", ["open", "verify"])
+def test_a_flipped_byte_in_any_file_is_found(tmp_path: Path, moment: str) -> None:
+    """At opening, where a program flipped it; by verify, where the disk did so and left the times as they were."""
+    publish(tmp_path, ENTRIES[:200], segments=2)
+    withdraw_references(tmp_path, [ENTRIES[0].photo])
+    name = publish_snapshot(tmp_path)
+    manifest = read_manifest(tmp_path, name)
+    own = tmp_path / "snapshots" / name
+    files = [path for seal in manifest.files for path in (own / seal.path, tmp_path / seal.path) if path.exists()]
+    files.append(own / "manifest.json")
+    dice = random.Random(5)
+
+    assert len(files) == len(manifest.files) + 1
+    for path in files:
+        whole = path.read_bytes()
+        place = dice.randrange(len(whole))
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(bytes([whole[place] ^ (1 << dice.randrange(8))]))
+        if moment == "verify":
+            forget_the_flip(tmp_path, path)
+            with pytest.raises(DamagedSnapshot):
+                verify_snapshot(tmp_path, name)
+        else:
+            with pytest.raises(DamagedSnapshot):
+                open_snapshot(tmp_path)
+        path.write_bytes(whole)
+    verify_snapshot(tmp_path, name)
+    open_snapshot(tmp_path).close()
+
+
+def forget_the_flip(root: Path, path: Path) -> None:
+    """Make the stamp of a file agree with its times, as if nothing had written to it."""
+    from retrieval.stamps import make_stamp, read_stamps, write_stamps
+
+    stamps = read_stamps(root)
+    place = path.relative_to(root).as_posix()
+    if place in stamps:
+        stamps[place] = make_stamp(path, stamps[place].sha256)
+        write_stamps(root, stamps)
+
+
+GROWER = """
+import random, sys
+from pathlib import Path
+from indexer.grow import append_references, compact_snapshot, withdraw_references
+from indexer.publish import publish_snapshot
+from retrieval.snapshot import open_snapshot
+from tests.floras import SPECIES, embed
+from tests.catalogues import make_reference
+root, turn = Path(sys.argv[1]), int(sys.argv[2])
+print("ready", flush=True)
+for step in range(1000):
+    new = [make_reference(SPECIES[n], 1_000_000 * (turn + 1) + 1000 * step + n) for n in range(5)]
+    append_references(root, new, embed(new))
+    publish_snapshot(root)
+    if step % 3 == 1:
+        withdraw_references(root, [new[0].photo])
+        publish_snapshot(root)
+    if step % 3 == 2:
+        publish_snapshot(root, compact_snapshot(root))
+"""
+
+
+@pytest.mark.slow
+def test_fifty_growers_killed_at_random_moments_leave_a_whole_snapshot_each_time(tmp_path: Path) -> None:
+    publish(tmp_path, ENTRIES[:120])
+    moments, seen = random.Random(50), set()
+
+    for turn in range(50):
+        grower = subprocess.Popen(
+            [sys.executable, "-c", GROWER, str(tmp_path), str(turn)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).resolve().parents[2],
+        )
+        assert grower.stdout is not None
+        grower.stdout.readline()
+        time.sleep(moments.uniform(0.0, 0.6))  # the moment of death is the point of this test
+        grower.send_signal(signal.SIGKILL)
+        grower.wait()
+        grower.stdout.close()
+
+        snapshot = open_snapshot(tmp_path)
+        seen.add((snapshot.name, len(snapshot.segments)))
+        assert sum(len(snapshot.references_of(species)) for species in SPECIES) == snapshot.manifest.references
+        assert snapshot.flora(WORLD).neighbours(QUERIES[:1], 3)[0]
+        snapshot.close()
+        if turn % 10 == 0:
+            verify_snapshot(tmp_path, read_current(tmp_path))
+
+    verify_snapshot(tmp_path, read_current(tmp_path))
+    assert len({name for name, _ in seen}) > 10, "too few growers lived long enough to publish anything"
+    assert len({segments for _, segments in seen}) > 1, "no grower was killed between appending and compacting"

@@ -1,0 +1,174 @@
+"""Floras on GPUs: answers are the CPU's, memory stays in its budget, and a GPU that fails is said and done without.
+
+The same suite runs over a small device made of NumPy, and over GPUs where there are any.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from indexer.grow import withdraw_references
+from indexer.publish import publish_snapshot
+from retrieval.accelerator import ROW_BYTES, Device, HotFloras
+from retrieval.domain import WORLD
+from retrieval.embedder import Embeddings, unit_rows
+from retrieval.faiss_gpu import count_gpus, find_devices
+from retrieval.index import Rows, Similarities, best_rows
+from retrieval.snapshot import Snapshot, open_snapshot
+from tests.floras import embed, make_entries, publish
+
+ENTRIES = make_entries()
+ROWS = embed(ENTRIES)
+QUERIES = unit_rows(ROWS[::31] + 0.05 * np.random.default_rng(6).normal(size=ROWS[::31].shape))
+Devices: TypeAlias = Callable[[int, int], list[Device]]  # how many, and the rows that each has room for
+
+
+class NumpyRows:
+    def __init__(self, rows: NDArray[np.float16]) -> None:
+        self._rows = rows.astype(np.float32)
+
+    def search(self, embeddings: Embeddings, k: int) -> tuple[Similarities, Rows]:
+        near = embeddings @ self._rows.T
+        return best_rows(near, np.broadcast_to(np.arange(len(self._rows)), near.shape), k)
+
+
+class NumpyDevice:
+    def __init__(self, number: int, budget: int) -> None:
+        self.name, self.budget = f"numpy{number}", budget
+        self.loads: list[int] = []
+        self.broken = False
+
+    def load(self, rows: NDArray[np.float16]) -> NumpyRows:
+        if self.broken:
+            raise RuntimeError("out of memory")
+        self.loads.append(len(rows))
+        return NumpyRows(rows)
+
+
+def numpy_devices(count: int, rows: int) -> list[Device]:
+    return [NumpyDevice(number, rows * ROW_BYTES) for number in range(count)]
+
+
+def gpu_devices(count: int, rows: int) -> list[Device]:
+    if count_gpus() < count:
+        pytest.skip(f"FAISS sees {count_gpus()} GPUs here, and {count} are needed")
+    return list(find_devices(rows * ROW_BYTES)[:count])
+
+
+@pytest.fixture(params=[numpy_devices, gpu_devices], ids=["numpy", "gpu"])
+def devices(request: pytest.FixtureRequest) -> Devices:
+    make: Devices = request.param
+    return make
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    root = tmp_path_factory.mktemp("accelerator")
+    publish(root, ENTRIES, segments=2)
+    withdraw_references(root, [entry.photo for entry in ENTRIES[::7]])
+    publish_snapshot(root)
+    return open_snapshot(root)
+
+
+@pytest.mark.parametrize(("count", "room"), [(1, 10_000), (2, 10_000), (2, 300)])
+def test_answers_are_those_of_the_cpu_to_the_last_bit(
+    snapshot: Snapshot, devices: Devices, count: int, room: int
+) -> None:
+    floras = [snapshot.flora(card.id) for card in snapshot.floras]
+    floras += [snapshot.flora_of([11, 12]), snapshot.flora(WORLD).under(["CC0-1.0"])]
+    expected = [flora.search(QUERIES, 20) for flora in floras]
+    snapshot.shelf.accelerator = HotFloras(devices(count, room))
+
+    found = [flora.search(QUERIES, 20) for flora in floras]
+
+    standing, snapshot.shelf.accelerator = snapshot.shelf.accelerator.standing, None
+    assert "cpu" not in standing
+    for here, there in zip(found, expected, strict=True):
+        assert np.array_equal(here.rows, there.rows)
+        assert np.array_equal(here.similarities, there.similarities)
+
+
+def test_a_flora_is_loaded_once_and_the_coldest_makes_room(snapshot: Snapshot) -> None:
+    device = NumpyDevice(0, 400 * ROW_BYTES)
+    hot = HotFloras([device])
+    north, few, south = (snapshot.flora(flora) for flora in ("north", "few", "south"))
+    sizes = {flora.card.id: flora.card.references for flora in (north, few, south)}
+    assert sizes["north"] + sizes["few"] <= 400 < sizes["north"] + sizes["few"] + sizes["south"]
+
+    for flora in (north, few, north, south, few, north):
+        assert hot.choose(flora.key, flora.parts(), QUERIES[:1], 5) is not None
+
+    loaded = ("north", "few", "south", "few", "north")  # south made both others leave, and north south
+    assert device.loads == [sizes[flora] for flora in loaded]
+    assert "2 floras" in hot.standing
+
+
+def test_a_flora_larger_than_all_devices_is_left_to_the_cpu(snapshot: Snapshot) -> None:
+    hot = HotFloras(numpy_devices(2, 50))
+    world = snapshot.flora(WORLD)
+
+    assert hot.choose(world.key, world.parts(), QUERIES, 5) is None
+    assert "numpy0" in hot.standing
+
+
+def test_more_neighbours_than_a_gpu_gives_are_left_to_the_cpu(snapshot: Snapshot) -> None:
+    world = snapshot.flora(WORLD)
+
+    assert HotFloras(numpy_devices(1, 10_000)).choose(world.key, world.parts(), QUERIES, 2_040) is None
+
+
+def test_a_device_that_fails_is_said_in_the_log_and_done_without(
+    snapshot: Snapshot, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = NumpyDevice(0, 10_000 * ROW_BYTES)
+    device.broken = True
+    world = snapshot.flora(WORLD)
+    expected = world.search(QUERIES, 20)
+    hot = snapshot.shelf.accelerator = HotFloras([device])
+
+    found = world.search(QUERIES, 20)
+
+    snapshot.shelf.accelerator = None
+    assert np.array_equal(found.rows, expected.rows)
+    assert hot.standing == "cpu: the GPU failed and is not used any more: out of memory"
+    assert "searched on the CPU" in caplog.text
+
+
+def test_without_a_gpu_it_is_the_cpu_and_says_so() -> None:
+    assert HotFloras([]).standing == "cpu: no GPU is at hand"
+
+
+def test_a_flora_of_another_snapshot_or_licence_has_another_key(snapshot: Snapshot, tmp_path: Path) -> None:
+    publish(tmp_path, ENTRIES[:100])
+    world = snapshot.flora(WORLD)
+
+    keys = {
+        world.key,
+        world.under(["CC0-1.0"]).key,
+        snapshot.flora("north").key,
+        open_snapshot(tmp_path).flora("north").key,
+    }
+
+    assert len(keys) == 4
+    assert replace(world).key == world.key
+
+
+def test_looking_for_gpus_ends_no_process() -> None:
+    """faiss-gpu without a GPU aborts the process when asked the wrong way; see PACKAGES and `count_gpus`."""
+    code = "import logging; from retrieval import faiss_gpu; logging.basicConfig(level=20)"
+    code += "; print(len(faiss_gpu.find_devices(1)))"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+
+    assert int(ran.stdout) == count_gpus()
+    if not count_gpus():
+        assert "searched on the CPU" in ran.stderr
