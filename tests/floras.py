@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +43,8 @@ def make_entries(observations: int = 6) -> list[ReferenceEntry]:
             for photo in range(2):
                 entry = make_reference(species, species * 1000 + number, photo)
                 licence = LICENCES[(number + photo) % 3]
-                made.append(ReferenceEntry(*(licence if f == "CC0-1.0" else f for f in fields_of(entry))))
+                made.append(replace(entry, licence=licence))
     return sorted(made, key=lambda entry: entry.place)
-
-
-def fields_of(entry: ReferenceEntry) -> tuple[object, ...]:
-    """The entry's fields in order."""
-    return tuple(getattr(entry, name) for name in ReferenceEntry.__slots__)
 
 
 def embed(entries: Sequence[ReferenceEntry]) -> Embeddings:
