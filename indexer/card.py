@@ -31,7 +31,7 @@ def write_card(manifest: Manifest) -> str:
         "|---|---:|",
         *(f"| {licence or 'not stated'} | {count:,} |" for licence, count in manifest.licences.items()),
         "",
-        "Index: exact. Every reference of a flora is compared at float16; nothing is left out.",
+        *describe_search(manifest),
         "Votes: {neighbours} neighbours a photo, temperature {temperature}.".format(**manifest.voting),
         "Shares are not calibrated.",
         "",
@@ -45,3 +45,24 @@ def write_card(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def describe_search(manifest: Manifest) -> list[str]:
+    """How floras are searched, and what that was measured to find."""
+    withdrawn = sum(manifest.withdrawn.values())
+    left_out = [f"{withdrawn:,} withdrawn references lie in the segments and answer nothing.", ""] if withdrawn else []
+    if not manifest.recipes:
+        return [*left_out, "Index: exact. Every reference of a flora is compared at float16; nothing is left out."]
+    return [
+        *left_out,
+        "Index: exact, but for the floras below: short codes choose `depth` references, which are compared at float16.",
+        "",
+        "| flora | depth | recall@10 | recall@50 | measured on |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {flora} | {recipe['depth']:,} | {recipe['recall_at_10']:.4f} | {recipe['recall_at_50']:.4f} | "
+            f"{recipe['queries']} of its references |"
+            for flora, recipe in manifest.recipes.items()
+        ),
+        "",
+    ]

@@ -295,3 +295,14 @@ def test_fifty_growers_killed_at_random_moments_leave_a_whole_snapshot_each_time
     verify_snapshot(tmp_path, read_current(tmp_path))
     assert len({name for name, _ in seen}) > 10, "too few growers lived long enough to publish anything"
     assert len({segments for _, segments in seen}) > 1, "no grower was killed between appending and compacting"
+
+
+def test_the_card_says_how_floras_are_searched_and_what_is_withdrawn(root: Path) -> None:
+    from indexer.card import write_card
+
+    manifest = read_manifest(root, read_current(root))
+    measured = replace(manifest, recipes={"north": Recipe(TWO_STAGE, 400, 0.9981, 0.9923, 192, 99).described()})
+
+    assert "nothing is left out" in write_card(manifest)
+    assert "| north | 400 | 0.9981 | 0.9923 | 192 of its references |" in write_card(measured)
+    assert "3 withdrawn references" in write_card(replace(manifest, withdrawn={"a": 1, "b": 2}))

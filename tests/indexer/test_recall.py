@@ -1,0 +1,66 @@
+"""Recipes: chosen by cost, deep enough for what they are measured to find, kept while the flora stays as large."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.recall import draw_queries, measure_recipes
+from retrieval.domain import WORLD
+from retrieval.recipes import EXACT, TWO_STAGE, Recipe, cheaper_kind, cost, recipe_for
+from retrieval.snapshot import Snapshot, open_snapshot
+from tests.floras import make_entries, publish
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    root = tmp_path_factory.mktemp("recall")
+    publish(root, make_entries(), segments=2)
+    return open_snapshot(root)
+
+
+def test_small_floras_are_cheaper_exactly_and_large_ones_in_two_stages() -> None:
+    assert cheaper_kind(1_000, 50) == EXACT
+    assert cheaper_kind(1_000_000, 5_000) == TWO_STAGE
+    assert cost(EXACT, 2_000_000, 1) == 2 * cost(EXACT, 1_000_000, 1)
+
+
+def test_a_flora_of_the_moment_is_as_deep_as_the_deepest_measured() -> None:
+    measured = [Recipe(TWO_STAGE, 300), Recipe(TWO_STAGE, 800), Recipe()]
+
+    assert recipe_for(500_000, 2_000, measured) == Recipe(TWO_STAGE, 800, 0.0, 0.0, 0, 500_000)
+    assert recipe_for(500, 20, measured).kind == EXACT
+    assert recipe_for(500_000, 2_000, []).kind == EXACT
+
+
+def test_a_recipe_is_kept_while_its_flora_is_about_as_large(snapshot: Snapshot) -> None:
+    world = snapshot.flora(WORLD)
+    size = world.card.references
+    same = Recipe(TWO_STAGE, 400, 0.999, 0.995, 192, size - size // 50)
+    other = Recipe(TWO_STAGE, 400, 0.999, 0.995, 192, size // 2)
+
+    assert measure_recipes([world], {WORLD: same}) == {WORLD: same}
+    assert measure_recipes([world], {WORLD: other}) == {}  # measured anew: exact is cheaper for so few
+
+
+def test_queries_are_references_that_may_answer_and_the_same_each_time(snapshot: Snapshot) -> None:
+    north = snapshot.flora("north")
+
+    once, again = draw_queries(north.parts()), draw_queries(north.parts())
+
+    assert np.array_equal(once[0], again[0])
+    assert np.allclose(np.linalg.norm(once[0], axis=1), 1, atol=1e-5)
+    nearest = replace(north).search(once[0], 1)
+    assert np.array_equal(nearest.observations[:, 0], once[1])
+
+
+def test_a_snapshot_without_codes_is_searched_exactly(tmp_path: Path) -> None:
+    publish(tmp_path, make_entries()[:100], codes=False)
+    opened = open_snapshot(tmp_path)
+
+    assert opened.manifest.codebook == ""
+    assert all(segment.codes is None for segment in opened.segments)
+    assert replace(opened.flora(WORLD), recipe=Recipe(TWO_STAGE, 60)).neighbours(np.eye(1, 256, dtype=np.float32), 3)[0]
