@@ -29,7 +29,7 @@ def make_second(root: Path, *, publish: bool = False) -> Made:
 
 def damage(made: Made) -> Path:
     """Change one byte of the embeddings, and give back what undoes it."""
-    path = made.root / "segments" / made.manifest.segments[0] / "embeddings.faiss"
+    path = made.root / "segments" / made.manifest.segments[0] / "embeddings.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
@@ -161,10 +161,10 @@ def test_a_damaged_first_snapshot_is_refused(tmp_path: Path) -> None:
     damage(make_snapshot(tmp_path))
     published = Published(tmp_path, accept_all, patience=0)
 
-    with pytest.raises(DamagedSnapshot, match=r"embeddings\.faiss"), published.lease():
+    with pytest.raises(DamagedSnapshot, match=r"embeddings\.npy"), published.lease():
         pass
 
-    assert "embeddings.faiss" in published.health().detail
+    assert "embeddings.npy" in published.health().detail
 
 
 def test_a_damaged_new_snapshot_leaves_the_old_in_use_until_it_is_mended(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_damaged_new_snapshot_leaves_the_old_in_use_until_it_is_mended(tmp_pat
     with published.lease() as snapshot:
         assert snapshot.name == first.manifest.name
     assert published.health().status == "degraded"
-    assert "embeddings.faiss" in published.health().detail
+    assert "embeddings.npy" in published.health().detail
 
     damage(second)  # the same again undoes it
     assert path.exists()
