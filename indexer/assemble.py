@@ -37,12 +37,13 @@ def assemble(
     *,
     keep_recipes: bool = False,
     codes_from: int = CODES_FROM,
+    licences: Mapping[str, int] | None = None,
 ) -> str:
     """Finish the snapshot whose taxonomy, species and floras lie in `staging`/snapshot; gives its name.
 
     `draft` names model, voting, segments, the codebook and recipes of the snapshot it continues; the rest is counted
     here. `known` are seals of files that have just been verified and need not be read again. With `keep_recipes`
-    floras are searched as before, however their size has changed.
+    floras are searched as before, however their size has changed. `licences` are counted here unless they are given.
     """
     folder = staging / "snapshot"
     write_withdrawn(folder, withdrawn)
@@ -62,9 +63,9 @@ def assemble(
         if codebook != draft.codebook:
             before, keep_recipes = {}, False
         recipes = before if keep_recipes else measure_recipes(floras, before)
-        licences: Counter[str] = Counter()
-        for segment in shelf.segments:
-            licences.update(segment.licences())
+        counted = Counter(licences or {})
+        for segment in shelf.segments if licences is None else ():
+            counted.update(segment.licences())
         manifest = replace(
             draft,
             references=rows,
@@ -72,7 +73,7 @@ def assemble(
             species=floras[0].card.covered,
             floras=tuple(flora.card for flora in floras),
             files=seal_files(root, folder, draft.segments, codebook, sealed),
-            licences=dict(sorted(licences.items())),
+            licences=dict(sorted(counted.items())),
             withdrawn={segment: len(gone) for segment, gone in sorted(withdrawn.items())},
             codebook=codebook,
             recipes={flora: recipe.described() for flora, recipe in recipes.items()},

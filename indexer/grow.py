@@ -6,6 +6,7 @@ Each makes a new snapshot, complete and verified, that is then published like an
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -46,7 +47,9 @@ def append_references(root: Path, entries: Sequence[ReferenceEntry], embeddings:
             raise BuildError("these references have been withdrawn as they are: run `python -m indexer compact` first")
         write_segment(staging / "segment", ordered, embeddings[order])
         settle(staging / "segment", root / "segments" / name)
-        return continue_snapshot(root, staging, published, (*manifest.segments, name), gone_rows(published))
+        licences = Counter(manifest.licences) + Counter(entry.licence for entry in entries)
+        segments = (*manifest.segments, name)
+        return continue_snapshot(root, staging, published, segments, gone_rows(published), licences=licences)
 
 
 def withdraw_references(root: Path, photos: Collection[str]) -> str:
@@ -138,6 +141,7 @@ def continue_snapshot(
     withdrawn: Mapping[str, NDArray[np.int64]],
     *,
     keep_recipes: bool = False,
+    licences: Mapping[str, int] | None = None,
 ) -> str:
     """Assemble a snapshot that differs from the published one in its references alone."""
     old, folder = root / "snapshots" / published.name, staging / "snapshot"
@@ -149,4 +153,6 @@ def continue_snapshot(
     manifest: Manifest = published.manifest
     titles = {card.id: card.title for card in manifest.floras[1:]}
     draft = replace(manifest, segments=tuple(segments))
-    return assemble(root, staging, draft, titles, withdrawn, manifest.files, keep_recipes=keep_recipes)
+    return assemble(
+        root, staging, draft, titles, withdrawn, manifest.files, keep_recipes=keep_recipes, licences=licences
+    )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def test_appended_references_are_found_as_soon_as_published_and_rewrite_nothing(
     assert len(after.segments) == 2
     assert after.manifest.references == len(ENTRIES)
     assert after.manifest.observations == len({entry.observation_id for entry in ENTRIES})
+    assert after.manifest.licences == dict(Counter(sorted(entry.licence for entry in ENTRIES)))
     assert before.manifest.references == len(ENTRIES) - 20
     cards = {card.id: card for card in after.floras}
     south = {species for plan in FLORAS if plan.id == "south" for species in plan.species}
