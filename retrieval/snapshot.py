@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.domain import WORLD, Neighbour, Reference
+from retrieval.calibration import Calibration, read_calibration
+from retrieval.domain import RANKS, WORLD, Neighbour, Reference
 from retrieval.embedder import Embeddings
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
+from retrieval.learned import METRIC, read_metric, read_sums, sum_segments
 from retrieval.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
+from retrieval.occurrences import FILE as OCCURRENCES
+from retrieval.occurrences import Occurrences, read_occurrences
+from retrieval.prototypes import Metric, SpeciesSums, make_prototypes
 from retrieval.ranking import Voting
 from retrieval.segment import Segment, merge_neighbours
 from retrieval.taxonomy import Taxonomy
@@ -68,6 +73,55 @@ class Snapshot:
     def voting(self) -> Voting:
         """How neighbours vote in this snapshot."""
         return Voting(int(self.manifest.voting["neighbours"]), float(self.manifest.voting["temperature"]))
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What was learned on held-out observations; the defaults where nobody has calibrated the snapshot."""
+        return read_calibration(self.manifest.calibration)
+
+    @cached_property
+    def sums(self) -> SpeciesSums:
+        """What prototypes are made of, read from the snapshot, or from its embeddings where it has no such file."""
+        return read_sums(self._folder) or sum_segments(self.segments)
+
+    @cached_property
+    def metric(self) -> Metric | None:
+        """The metric of the prototypes, if one was learned."""
+        return read_metric(self._folder / METRIC) if self.calibration.metric else None
+
+    @cached_property
+    def prototypes(self) -> NDArray[np.float64]:
+        """The prototype of each species of `sums`, in the metric."""
+        lineages = self.lineages(self.sums.species)
+        genera = np.unique(lineages[:, RANKS.index("genus")], return_inverse=True)
+        known = genera[0][genera[1]] >= 0
+        return make_prototypes(
+            self.sums.sums,
+            self.sums.observations,
+            np.where(known, genera[1], -1),
+            shrinkage=self.calibration.shrinkage,
+            centre=self.sums.centre,
+            metric=self.metric,
+        )
+
+    @cached_property
+    def occurrences(self) -> Occurrences | None:
+        """When and where the species of `all_species` were recorded; None where nothing is known of it."""
+        return read_occurrences(self._folder / OCCURRENCES, len(self._species))
+
+    @property
+    def all_species(self) -> NDArray[np.int64]:
+        """Taxon ids of all species, with references or on a list, ascending."""
+        return np.asarray(self._species)
+
+    def lineages(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Taxon ids of the given species and of all above them, (species, 7) by rank; -1 where a rank is not known."""
+        table = np.full((len(species), len(RANKS)), -1, dtype=np.int64)
+        for row, taxon in zip(table, species.tolist(), strict=True):
+            for node in self.taxonomy.lineage(taxon):
+                if node.rank in RANKS:
+                    row[RANKS.index(node.rank)] = node.id
+        return table
 
     def require_model(self, model: str) -> None:
         """Refuse a query made with another model, precision or preprocessing than the references."""
