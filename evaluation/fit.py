@@ -51,7 +51,7 @@ def fit_logit(
     terms: NDArray[np.float64],
     truth: NDArray[np.int64],
     *,
-    start: Sequence[float],
+    start: Sequence[float] | NDArray[np.float64],
     offset: NDArray[np.float64] | None = None,
     ridge: float = RIDGE,
 ) -> tuple[NDArray[np.float64], float]:

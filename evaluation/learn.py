@@ -198,6 +198,9 @@ def learn_rejection(
     values = np.array([observe(np.array([s]), row) for s, row in zip([*near, *far], [*scores, *hidden], strict=True)])
     unknown = np.repeat([False, True], asked.count)
     constant, similarity, entropy = fit_logistic(values, unknown, rate=UNKNOWN_RATE)
+    if similarity > 0:  # being more like a reference may not speak for "none of these"
+        constant, entropy = fit_logistic(values[:, 1:], unknown, rate=UNKNOWN_RATE)
+        similarity = 0.0
     return {
         "constant": float(constant),
         "similarity": float(similarity),

@@ -49,10 +49,14 @@ def cross_validate(
     strangers: Embeddings | None = None,
     only: Sequence[str] = ("votes", "prototypes", "counts"),
     bare: Method | None = None,
+    given: Sequence[Method] = (),
     fusion: str = "mean",
+    most: int | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Judged:
-    """Judge every observation whose species has another one. With `bare`, nothing is learned: it answers.
+    """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
+
+    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before.
 
     `strangers` are embeddings of photos that show no fungus, each asked alone.
     """
@@ -65,7 +69,11 @@ def cross_validate(
     for fold in range(folds):
         held = listed[dealt == fold]
         asked_for = np.array([one for one in held.tolist() if one in judgeable], dtype=np.int64)
-        method = bare or learn(gallery.only(~np.isin(gallery.observations, held)), seed=seed, only=only)
+        asked_for = np.sort(np.random.default_rng([seed, fold]).permutation(asked_for)[:most])
+        if given:
+            method = given[fold]
+        else:
+            method = bare or learn(gallery.only(~np.isin(gallery.observations, held)), seed=seed, only=only)
         method = Method(method.voting, method.calibration, method.metric, fusion)
         methods.append(method)
         if len(asked_for):
@@ -92,12 +100,19 @@ def ask_strangers(embeddings: Embeddings) -> Questions:
     return Questions(embeddings, nobody, np.arange(len(embeddings)), nobody)
 
 
-def judge(gallery: Gallery, asked: Questions, method: Method, fold: int = 0) -> dict[str, NDArray[np.generic]]:
-    """Ask, and see where the truth stands; ties go to the lower column, as the answer line's go by name."""
+def judge(
+    gallery: Gallery, asked: Questions, method: Method, fold: int = 0, *, hidden: bool = True
+) -> dict[str, NDArray[np.generic]]:
+    """Ask, and see where the truth stands; ties go to the lower column, as the answer line's go by name.
+
+    With `hidden`, all is asked again with the references of the true species hidden.
+    """
     scores, near = score_all(gallery, asked, search(gallery, asked, NEIGHBOURS), method)
     none = none_of(scores, near, method)
-    hidden_found = search(gallery, asked, NEIGHBOURS, hide="species")
-    hidden, far = score_all(gallery, asked, hidden_found, method, hide="species")
+    strange, far = scores, near
+    if hidden:
+        hidden_found = search(gallery, asked, NEIGHBOURS, hide="species")
+        strange, far = score_all(gallery, asked, hidden_found, method, hide="species")
     of_truth = scores[np.arange(asked.count), asked.truth]
     first = scores.argmax(axis=1)
     rank = 1 + (scores > of_truth[:, None]).sum(axis=1)
@@ -113,7 +128,7 @@ def judge(gallery: Gallery, asked: Questions, method: Method, fold: int = 0) -> 
         "score": known.max(axis=1),
         "similarity": near,
         "none": none,
-        "hidden_none": none_of(hidden, far, method),
+        "hidden_none": none_of(strange, far, method),
         "hidden_similarity": far,
         "nodes": nodes,
         "nodes_right": right,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.calibration import Calibration, read_calibration
+from retrieval.calibration import Calibration, read_calibration, score_views
 from retrieval.domain import RANKS, WORLD, Neighbour, Reference
 from retrieval.embedder import Embeddings
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
@@ -16,7 +16,7 @@ from retrieval.learned import METRIC, read_metric, read_sums, sum_segments
 from retrieval.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
 from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.occurrences import Occurrences, read_occurrences
-from retrieval.prototypes import Metric, SpeciesSums, make_prototypes
+from retrieval.prototypes import Metric, SpeciesSums, make_prototypes, project
 from retrieval.ranking import Voting
 from retrieval.segment import Segment, merge_neighbours
 from retrieval.taxonomy import Taxonomy
@@ -58,6 +58,7 @@ class Snapshot:
         self._species: NDArray[np.int64] = np.load(folder / "species.npy", mmap_mode="r")
         self._cards = {card.id: card for card in manifest.floras}
         self.flora = lru_cache(maxsize=64)(self._flora)
+        self.flora_lineages = lru_cache(maxsize=64)(self._flora_lineages)
 
     @property
     def model(self) -> str:
@@ -108,6 +109,27 @@ class Snapshot:
     def occurrences(self) -> Occurrences | None:
         """When and where the species of `all_species` were recorded; None where nothing is known of it."""
         return read_occurrences(self._folder / OCCURRENCES, len(self._species))
+
+    def count_observations(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Observations of each of the given species in the gallery, (species,)."""
+        places = np.minimum(np.searchsorted(self.sums.species, species), len(self.sums.species) - 1)
+        return np.where(self.sums.species[places] == species, self.sums.observations[places], 0)
+
+    def score_views(self, flora: Flora, embeddings: Embeddings, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of a flora's species for each view from the shares of the votes, as the calibration says."""
+        learned = self.calibration
+        if not learned.calibrated:
+            return score_views(shares, None, np.ones(shares.shape[1]), learned)
+        counts = self.count_observations(flora.species)
+        similarities = np.zeros_like(shares)
+        held = counts > 0
+        places = np.searchsorted(self.sums.species, flora.species[held])
+        similarities[:, held] = project(embeddings, self.sums.centre, self.metric) @ self.prototypes[places].T
+        return score_views(shares, similarities, counts.astype(np.float64), learned)
+
+    def _flora_lineages(self, flora: str) -> NDArray[np.int64]:
+        """The lineages of a flora's species."""
+        return self.lineages(self.flora(flora).species)
 
     @property
     def all_species(self) -> NDArray[np.int64]:
