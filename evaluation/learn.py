@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from evaluation.fit import (
     Fitted,
     draw_sample,
     fit_logistic,
+    fit_logit,
     fit_photos,
     fit_sharpening,
     fit_strength,
@@ -23,6 +24,7 @@ from evaluation.fit import (
 )
 from evaluation.gallery import Found, Gallery, Questions, search
 from evaluation.scoring import Method, Scores
+from retrieval.confidence import top_logit, trust
 from retrieval.lookalikes import confusions
 from retrieval.priors import RING_WEIGHTS, apply_prior, month_records, nearby_lift
 from retrieval.rejection import STRANGE, UNKNOWN_RATE, none_probability, observe
@@ -146,7 +148,9 @@ def learn(
     say("none of these")
     rejection = learn_rejection(gallery, asked, scores, near, fitted, seed)
     method = learned_more(method, rejection=rejection)
-    known = scores * (1 - none_of(scores, near, method))[:, None]
+    alone, lone = first_photos(gallery, asked, found, fitted, seed)
+    method = learned_more(method, confidence=fit_confidence([(scores, asked), (lone, alone)]))
+    known, _ = final_scores(scores, near, asked.photos, method)
     sums, right = deepest_nodes(known, asked.truth, gallery)
     method = learned_more(
         method,
@@ -168,25 +172,78 @@ def learned_more(method: Method, **values: object) -> Method:
 def learn_priors(
     gallery: Gallery, asked: Questions, scores: Scores, fitted: Fitted, rings_of: RingsOf | None, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Strengths of the priors. The uniform one is learned on one observation of each species, drawn anew."""
+    """Strengths of the priors, and how scores are tempered under them.
+
+    The uniform prior is learned on one observation of each species, drawn anew, together with what is
+    none of these under it; the regional one is the same correction, to another expectation.
+    """
     even = draw_sample(gallery, OBSERVATIONS, seed + 2, balanced=True)
-    even_scores, _ = score_apart(gallery, even, search(gallery, even, NEIGHBOURS), fitted, seed=seed)
-    strengths = {"uniform": fit_strength(even_scores, even.truth, [uniform_log_lifts(gallery, even)])[0]}
-    strengths["regional"] = strengths["uniform"]  # the same correction, to another expectation
+    found = search(gallery, even, NEIGHBOURS)
+    even_scores, near = score_apart(gallery, even, found, fitted, seed=seed)
+    lifts = uniform_log_lifts(gallery, even)
+    terms = np.stack([np.log(np.maximum(even_scores, 1e-12)), lifts], axis=-1)
+    (temper, strength), _ = fit_logit(terms, even.truth, start=[1.0, 1.0])
+    temper, strength = max(0.1, float(temper)), max(0.0, float(strength))
+    hidden_found = search(gallery, even, NEIGHBOURS, hide="species")
+    hidden, far = score_apart(gallery, even, hidden_found, fitted, seed=seed, hide="species")
+    after, hidden = (apply_prior(one, strength * lifts, temper=temper) for one in (even_scores, hidden))
+    learned: dict[str, dict[str, float]] = {
+        "priors": {"uniform": strength, "regional": strength},
+        "tempers": {"uniform": temper, "regional": temper},
+        "smoothing": {},
+        "rejection_even": fit_rejection(after, near, hidden, far),
+    }
+    alone, lone = first_photos(gallery, even, found, fitted, seed)
+    single = apply_prior(lone, strength * lifts, temper=temper)
+    learned["confidence_even"] = fit_confidence([(after, even), (single, alone)])
     if gallery.months is None or gallery.cells is None or rings_of is None or asked.count < FEWEST:
-        return {"priors": strengths, "smoothing": {}}
+        return learned
     records = count_records(gallery, rings_of)
     best: tuple[float, float, list[float]] | None = None
     for smoothing in SMOOTHINGS:
-        lifts = season_place_lifts(records, asked, smoothing)
-        found = fit_strength(scores, asked.truth, lifts)
-        after = apply_prior(scores, found[0] * lifts[0] + found[1] * lifts[1])
-        tried = (log_loss(after, asked.truth), smoothing, found)
+        both = season_place_lifts(records, asked, smoothing)
+        strengths = fit_strength(scores, asked.truth, both)
+        lifted = apply_prior(scores, strengths[0] * both[0] + strengths[1] * both[1])
+        tried = (log_loss(lifted, asked.truth), smoothing, strengths)
         best = tried if best is None else min(best, tried)
     assert best is not None
     _, smoothing, (season, place) = best
-    strengths |= {"season": season, "place": place}
-    return {"priors": strengths, "smoothing": {"season": smoothing, "place": smoothing}}
+    learned["priors"] |= {"season": season, "place": place}
+    learned["smoothing"] = {"season": smoothing, "place": smoothing}
+    return learned
+
+
+def first_photos(
+    gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, seed: int
+) -> tuple[Questions, Scores]:
+    """The same observations by their first photo alone."""
+    everyone = np.ones(asked.count, dtype=bool)
+    alone = asked.only(everyone, 1)
+    scores, _ = score_apart(gallery, alone, found.of(asked.views_of(everyone, 1)), fitted, seed=seed)
+    return alone, scores
+
+
+def fit_confidence(parts: Sequence[tuple[Scores, Questions]]) -> dict[str, float]:
+    """How often a top score is right, from its logit and the number of photos."""
+    values = np.concatenate([np.column_stack([top_logit(scores), np.log(asked.photos)]) for scores, asked in parts])
+    right = np.concatenate([scores.argmax(axis=1) == asked.truth for scores, asked in parts])
+    if right.all() or not right.any():
+        return {}
+    constant, logit, photos = fit_logistic(values, right, rate=float(right.mean()))
+    return {"constant": float(constant), "logit": max(0.05, float(logit)), "photos": float(photos)}
+
+
+def final_scores(
+    scores: Scores,
+    near: NDArray[np.float64],
+    photos: NDArray[np.int64],
+    method: Method,
+    priors: Collection[str] = (),
+) -> tuple[Scores, NDArray[np.float64]]:
+    """Scores as the answer gives them, confidence and "none of these" taken into account; and the latter."""
+    none = none_of(scores, near, method, priors)
+    trusted = trust(scores, photos.astype(np.float64), method.calibration.confidence_of(priors))
+    return trusted * (1 - none)[:, None], none
 
 
 def learn_rejection(
@@ -195,8 +252,15 @@ def learn_rejection(
     """Weights of the two features, and the similarity below which a photo is strange."""
     found = search(gallery, asked, NEIGHBOURS, hide="species")
     hidden, far = score_apart(gallery, asked, found, fitted, seed=seed, hide="species")
+    return fit_rejection(scores, near, hidden, far)
+
+
+def fit_rejection(
+    scores: Scores, near: NDArray[np.float64], hidden: Scores, far: NDArray[np.float64]
+) -> dict[str, float]:
+    """The same from the scores and closest similarities of observations, known and with their species hidden."""
     values = np.array([observe(np.array([s]), row) for s, row in zip([*near, *far], [*scores, *hidden], strict=True)])
-    unknown = np.repeat([False, True], asked.count)
+    unknown = np.repeat([False, True], len(scores))
     constant, similarity, entropy = fit_logistic(values, unknown, rate=UNKNOWN_RATE)
     if similarity > 0:  # being more like a reference may not speak for "none of these"
         constant, entropy = fit_logistic(values[:, 1:], unknown, rate=UNKNOWN_RATE)
@@ -209,9 +273,11 @@ def learn_rejection(
     }
 
 
-def none_of(scores: Scores, near: NDArray[np.float64], method: Method) -> NDArray[np.float64]:
-    """The probability of "none of these" of each observation."""
-    weights = method.calibration.rejection
+def none_of(
+    scores: Scores, near: NDArray[np.float64], method: Method, priors: Collection[str] = ()
+) -> NDArray[np.float64]:
+    """The probability of "none of these" of each observation, under the priors that were applied."""
+    weights = method.calibration.rejection_of(priors)
     return np.array(
         [none_probability(*observe(np.array([s]), row), weights) for s, row in zip(near, scores, strict=True)]
     )

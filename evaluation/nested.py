@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evaluation.fit import NEIGHBOURS
 from evaluation.gallery import Gallery, Questions, ask_itself, search
-from evaluation.learn import deepest_nodes, learn, none_of
+from evaluation.learn import deepest_nodes, final_scores, learn, none_of
 from evaluation.scoring import Method, score_all
 from retrieval.embedder import Embeddings
 
@@ -108,7 +108,7 @@ def judge(
     With `hidden`, all is asked again with the references of the true species hidden.
     """
     scores, near = score_all(gallery, asked, search(gallery, asked, NEIGHBOURS), method)
-    none = none_of(scores, near, method)
+    known, none = final_scores(scores, near, asked.photos, method)
     strange, far = scores, near
     if hidden:
         hidden_found = search(gallery, asked, NEIGHBOURS, hide="species")
@@ -116,7 +116,6 @@ def judge(
     of_truth = scores[np.arange(asked.count), asked.truth]
     first = scores.argmax(axis=1)
     rank = 1 + (scores > of_truth[:, None]).sum(axis=1)
-    known = scores * (1 - none)[:, None]
     nodes, right = deepest_nodes(known, asked.truth, gallery)
     genera = gallery.genera
     return {

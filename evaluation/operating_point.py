@@ -22,8 +22,8 @@ from evaluation.learn import (
     calibration_error,
     count_records,
     deepest_nodes,
+    final_scores,
     learn,
-    none_of,
     season_place_lifts,
     uniform_log_lifts,
 )
@@ -36,6 +36,7 @@ from retrieval.rejection import UNKNOWN_RATE
 from retrieval.specificity import depth_curve, fit_threshold, judge_depths
 
 TARGET = 0.90
+EVEN = ("uniform",)
 
 
 def grid_rings(cell: int) -> list[list[int]]:
@@ -105,7 +106,8 @@ def measure_operating_point(
     nearest = (gallery.columns[near.rows[:, 0]] == one.truth).astype(np.float64)
     strengths = method.calibration.priors
     uniform = strengths["uniform"] * uniform_log_lifts(gallery, one)
-    even = apply_prior(base, uniform)
+    temper = method.calibration.temper_of(["uniform"])
+    even = apply_prior(base, uniform, temper=temper)
     season, place = season_place_lifts(count_records(gallery, grid_rings), one, method.calibration.smoothing["season"])
     boosted = {
         "season": apply_prior(base, strengths["season"] * season),
@@ -121,7 +123,9 @@ def measure_operating_point(
         "regional flora over world": region_gain(gallery, one, hits, drawn.region, method, seed),
         "season and place": gain(hits, right(boosted["season and place"], one.truth), seed),
     }
-    everything = apply_prior(together["mean"], uniform + strengths["season"] * season + strengths["place"] * place)
+    everything = apply_prior(
+        together["mean"], uniform + strengths["season"] * season + strengths["place"] * place, temper=temper
+    )
     ablation = {
         "1-NN": float(nearest.mean()),
         **measure_parts(gallery, one, near, method),
@@ -143,7 +147,7 @@ def measure_operating_point(
         "recall1": recall[0],
         "recall5": recall[1],
         "rows": rows,
-        **measure_trust(gallery, one, near, apply_prior(base, uniform), closest, uniform, method, seed),
+        **measure_trust(gallery, one, near, even, closest, uniform, method, seed),
         "ablation": ablation,
         "calibration": method.calibration.as_json(),
         "voting": asdict(method.voting),
@@ -192,16 +196,16 @@ def measure_trust(
     seed: int,
 ) -> dict[str, Any]:
     """Specificity and calibration on the half of the queries that thresholds were not fitted on, and rejection."""
-    known = scores * (1 - none_of(scores, closest, method))[:, None]
+    known, none = final_scores(scores, closest, one.photos, method, EVEN)
     half = np.random.default_rng(seed).permutation(one.count) % 2 == 0
     sums, correct = deepest_nodes(known, one.truth, gallery)
     threshold = fit_threshold(sums[half], correct[half], TARGET)
     judged, depths = judge_depths(sums[~half], correct[~half], threshold)
     hidden, far = score_all(gallery, one, search(gallery, one, NEIGHBOURS, hide="species"), method, hide="species")
-    hidden = apply_prior(hidden, uniform)
-    none, none_hidden = none_of(scores, closest, method), none_of(hidden, far, method)
+    hidden = apply_prior(hidden, uniform, temper=method.calibration.temper_of(EVEN))
+    trusted, none_hidden = final_scores(hidden, far, one.photos, method, EVEN)
     strange = np.random.default_rng(seed + 1).random(one.count) < UNKNOWN_RATE
-    top = np.where(strange, (hidden.max(axis=1) * (1 - none_hidden)), known.max(axis=1))
+    top = np.where(strange, trusted.max(axis=1), known.max(axis=1))
     hit = (known.argmax(axis=1) == one.truth) & ~strange
     return {
         "specificity": {

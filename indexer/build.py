@@ -20,6 +20,7 @@ from indexer.embeddings import EmbeddingStore
 from indexer.history import log_event
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError, SnapshotError
+from retrieval.learned import sum_segments, write_sums
 from retrieval.manifest import (
     FileSeal,
     FloraCard,
@@ -31,6 +32,9 @@ from retrieval.manifest import (
     sync_folder,
     verify_files,
 )
+from retrieval.occurrences import FILE as OCCURRENCES
+from retrieval.occurrences import Occurrence, count_occurrences, write_occurrences
+from retrieval.prototypes import SpeciesSums
 from retrieval.ranking import Voting
 from retrieval.segment import FILES, ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshot import open_snapshot
@@ -57,6 +61,7 @@ class Catalogue:
     synonyms: Sequence[tuple[str, int]]
     vernacular_names: Sequence[tuple[int, str, str]]
     floras: Sequence[FloraPlan]
+    occurrences: Sequence[Occurrence] = ()  # records of species with month and cell, with or without photos
 
 
 def build_snapshot(
@@ -83,6 +88,9 @@ def build_snapshot(
             sorted(catalogue.synonyms),
             sorted(catalogue.vernacular_names),
         )
+        if catalogue.occurrences:
+            write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
+        write_sums(folder, sum_written(root, segments))
         world = FloraCard(WORLD, "World: every species with references", len(counts), len(counts), sum(counts.values()))
         manifest = Manifest(
             model=dict(card),
@@ -96,6 +104,16 @@ def build_snapshot(
             licences=dict(sorted(Counter(entry.licence for entry in catalogue.references).items())),
         )
         return finish(root, folder, manifest)
+
+
+def sum_written(root: Path, segments: Sequence[str]) -> SpeciesSums:
+    """What prototypes are made of, from the segments as they were written."""
+    opened = [Segment(root / "segments" / name, 0) for name in segments]
+    try:
+        return sum_segments(opened)
+    finally:
+        for segment in opened:
+            segment.close()
 
 
 def vars_of(voting: Voting) -> dict[str, float]:

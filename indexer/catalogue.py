@@ -9,6 +9,7 @@ from database import floras as flora_tables
 from database import photos as photo_tables
 from database import taxa as taxon_tables
 from database.session import Session
+
 from indexer.build import Catalogue, FloraPlan
 from indexer.embed import PhotoToEmbed
 from indexer.embeddings import EmbeddingStore

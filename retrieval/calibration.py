@@ -10,7 +10,7 @@ that a collection of a few hundred observations can afford it. `evaluation/fit.p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -44,9 +44,13 @@ class Calibration:
     sharpening: Mapping[str, float] = field(default_factory=dict)  # fusion rule -> exponent of the number of photos
     aspects: Mapping[str, float] = field(default_factory=dict)  # aspect -> weight of a photo that shows it
     priors: Mapping[str, float] = field(default_factory=dict)  # prior -> strength, an exponent
+    tempers: Mapping[str, float] = field(default_factory=dict)  # prior -> exponent of the scores when it is applied
     smoothing: Mapping[str, float] = field(default_factory=dict)  # prior -> records that the flora counts for
     thresholds: Mapping[str, float] = field(default_factory=dict)  # target accuracy, as "0.90" -> node probability
     rejection: Mapping[str, float] = field(default_factory=dict)  # feature -> weight; see retrieval/rejection.py
+    rejection_even: Mapping[str, float] = field(default_factory=dict)  # the same, when all species are equally likely
+    confidence: Mapping[str, float] = field(default_factory=dict)  # see retrieval/confidence.py
+    confidence_even: Mapping[str, float] = field(default_factory=dict)
     lookalikes: tuple[tuple[int, int, float], ...] = ()  # (species, taken for, share of its observations)
     metric: bool = False  # the snapshot holds a metric for prototypes
     fitted: Mapping[str, Any] = field(default_factory=dict)  # on what: observations, seed, log-loss, error
@@ -55,6 +59,20 @@ class Calibration:
     def calibrated(self) -> bool:
         """Whether scores have been fitted, and may be called so."""
         return bool(self.fitted)
+
+    def rejection_of(self, priors: Collection[str]) -> Mapping[str, float]:
+        """The weights of rejection under the priors that are applied: rare species leave scores more undecided."""
+        return self.rejection_even if self.rejection_even and {"uniform", "regional"} & set(priors) else self.rejection
+
+    def confidence_of(self, priors: Collection[str]) -> Mapping[str, float]:
+        """The weights of the confidence under the priors that are applied."""
+        return (
+            self.confidence_even if self.confidence_even and {"uniform", "regional"} & set(priors) else self.confidence
+        )
+
+    def temper_of(self, priors: Collection[str]) -> float:
+        """The exponent of the scores under the priors that are applied."""
+        return float(np.prod([self.tempers.get(prior, 1.0) for prior in sorted(priors)]))
 
     @property
     def meaning(self) -> str:

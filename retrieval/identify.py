@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from retrieval.candidates import Answer, make_candidates, make_higher, make_rankings, make_stop
+from retrieval.confidence import trust
 from retrieval.domain import WORLD, Candidate, Doubt, Identification, Neighbour, Vote
 from retrieval.embedder import Embedder, Embeddings
 from retrieval.expectation import expect
@@ -60,13 +61,16 @@ def identify_embeddings(
     chosen = snapshot.flora(flora)
     answer = answer_flora(embeddings, snapshot, chosen, voting, wished)
     expected = expect(snapshot, chosen, wished)
-    boosted = apply_prior(answer.fused, expected.log_lift)
+    learned = snapshot.calibration
+    boosted = apply_prior(answer.fused, expected.log_lift, temper=learned.temper_of(expected.applied))
     closest = np.array([ballot[0].similarity for ballot in answer.votes if ballot])
     similarity, entropy = observe(closest, boosted)
-    learned = snapshot.calibration
-    none = none_probability(similarity, entropy, learned.rejection)
-    doubt = decide(similarity, none, learned.rejection, no_reject=wished.no_reject)
-    scored = replace(answer, scores=boosted * (1 - none), expected=expected)
+    weights = learned.rejection_of(expected.applied)
+    none = none_probability(similarity, entropy, weights)
+    doubt = decide(similarity, none, weights, no_reject=wished.no_reject)
+    photos = np.array([float(len(embeddings))])
+    trusted = trust(boosted[None], photos, learned.confidence_of(expected.applied))[0]
+    scored = replace(answer, scores=trusted * (1 - none), expected=expected)
     outside: tuple[Candidate, ...] = ()
     if flora != WORLD:
         world = answer_flora(embeddings, snapshot, snapshot.flora(WORLD), voting, replace(wished, within=()))

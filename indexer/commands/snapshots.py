@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from database.session import open_database
 from tqdm import tqdm
 
-from database.session import open_database
 from indexer.build import build_snapshot
 from indexer.catalogue import photos_to_embed, read_catalogue
 from indexer.embed import embed_photos
