@@ -180,6 +180,6 @@ def closing(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str
         "## What the simulation cannot show",
         "",
         "Species are normal clouds in it, which is what prototypes in a learned metric assume: they gain far more",
-        "there than on real photos (the two tables above). Read its first line as an upper bound, and the others as what",
+        "there than on real photos (the two tables above). Read its first line as an upper bound, the others as what",
         "each rule adds on top. Its assumptions and their sources stand in `evaluation/simulate.py`.",
     ]
