@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.simulate import Finds, Simulation
+from evaluation.simulate import Simulation
 from retrieval.domain import RANKS
 from retrieval.embedder import Embeddings
 from retrieval.prototypes import sum_observations
@@ -37,6 +37,8 @@ class Gallery:
     lineages: NDArray[np.int64]  # (columns, 7) taxon ids, -1 where a rank is not known
     months: NDArray[np.int64] | None = None  # (rows,) 1 to 12
     cells: NDArray[np.int64] | None = None  # (rows,)
+    world: Gallery | None = None  # of a flora's gallery: where it was taken from, which prototypes are made of
+    taken: NDArray[np.int64] | None = None  # (columns,): its species' columns there
 
     @property
     def width(self) -> int:
@@ -82,7 +84,12 @@ class Gallery:
         kept = self.only(listed[self.columns])
         renumbered = np.cumsum(listed) - 1
         return replace(
-            kept, columns=renumbered[kept.columns], species=self.species[listed], lineages=self.lineages[listed]
+            kept,
+            columns=renumbered[kept.columns],
+            species=self.species[listed],
+            lineages=self.lineages[listed],
+            world=self,
+            taken=np.flatnonzero(listed),
         )
 
 
@@ -186,20 +193,19 @@ def of_simulation(drawn: Simulation) -> tuple[Gallery, Questions]:
     ranks = np.arange(1, len(RANKS) + 1) * 1_000_000
     lineages = drawn.lineages + ranks
 
-    def when_where(finds: Finds) -> dict[str, NDArray[np.int64]]:
-        return {"months": finds.month + 1, "cells": finds.cell}
-
     gallery = Gallery(
         drawn.gallery.embeddings,
         drawn.gallery.species,
         drawn.gallery.observation,
         lineages[:, -1],
         lineages,
-        **when_where(drawn.gallery),
+        months=drawn.gallery.month + 1,
+        cells=drawn.gallery.cell,
     )
     asked = drawn.queries
     nobody = np.full(len(asked), -1, dtype=np.int64)
-    return gallery, Questions(asked.embeddings, asked.species, asked.observation, nobody, **when_where(asked))
+    months, cells = asked.month + 1, asked.cell
+    return gallery, Questions(asked.embeddings, asked.species, asked.observation, nobody, months, cells)
 
 
 def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:

@@ -23,7 +23,9 @@ from evaluation.learn import (
     count_records,
     deepest_nodes,
     final_scores,
+    fit_confidence,
     learn,
+    learned_more,
     season_place_lifts,
     uniform_log_lifts,
 )
@@ -196,8 +198,11 @@ def measure_trust(
     seed: int,
 ) -> dict[str, Any]:
     """Specificity and calibration on the half of the queries that thresholds were not fitted on, and rejection."""
-    known, none = final_scores(scores, closest, one.photos, method, EVEN)
     half = np.random.default_rng(seed).permutation(one.count) % 2 == 0
+    gallery_alone, _ = final_scores(scores, closest, one.photos, method, EVEN)
+    confidence = fit_confidence([(scores[half], one.only(half))])  # from held-out observations, like the threshold
+    method = learned_more(method, confidence_even=confidence)
+    known, none = final_scores(scores, closest, one.photos, method, EVEN)
     sums, correct = deepest_nodes(known, one.truth, gallery)
     threshold = fit_threshold(sums[half], correct[half], TARGET)
     judged, depths = judge_depths(sums[~half], correct[~half], threshold)
@@ -212,11 +217,15 @@ def measure_trust(
             "target": TARGET,
             "threshold": threshold,
             "accuracy": float(judged.mean()),
+            "accuracyOnFittedHalf": float(judge_depths(sums[half], correct[half], threshold)[0].mean()),
             "depth": float(depths.mean()),
             "observations": len(judged),
             "curve": depth_curve(sums[~half], correct[~half], np.linspace(0.02, 0.99, 40).tolist()),
         },
         "calibrationError": calibration_error(top[~half], hit[~half]),
+        "calibrationErrorFromGalleryAlone": calibration_error(
+            np.where(strange, trusted.max(axis=1), gallery_alone.max(axis=1))[~half], hit[~half]
+        ),
         "calibrationErrorWithoutUnknown": calibration_error(
             known.max(axis=1)[~half], (known.argmax(axis=1) == one.truth)[~half]
         ),

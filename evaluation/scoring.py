@@ -54,6 +54,10 @@ def prototype_similarities(
     A question of the gallery's own is taken out of its species' prototype, and out of the mean of its
     genus, before it is compared; with `hide` = species, all of its species is.
     """
+    if gallery.world is not None and gallery.taken is not None:  # a flora chooses species, it does not remake them
+        there = replace(questions, columns=np.where(questions.columns >= 0, gallery.taken[questions.columns], -1))
+        similarities, numbers = prototype_similarities(gallery.world, there, method, hide)
+        return similarities[:, gallery.taken], numbers[:, gallery.taken]
     sums, counts = gallery.sums
     given = method.calibration.shrinkage
 

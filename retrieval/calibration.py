@@ -124,7 +124,7 @@ def score_views(
     if similarities is None or not calibration.prototypes:
         similarities = np.zeros_like(shares)
     terms = features(shares, similarities, counts, calibration.floor)
-    logits = calibration.votes * terms[..., 0]
+    logits = calibration.votes * terms[..., 0] if calibration.votes else np.zeros_like(shares)  # 0 x -inf is no number
     logits = logits + calibration.prototypes * terms[..., 1] + calibration.counts * terms[..., 2]
     if calibration.floor:
         unseen = np.broadcast_to(counts <= 0, logits.shape)
