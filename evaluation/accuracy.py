@@ -54,7 +54,10 @@ SIMULATED_LINES = (
         "specificity at target 90 %, unseen half",
         "90 +- 1 %, depth 5.09 of 7",
         lambda found: abs(found["specificity"]["accuracy"] - 0.9) <= 0.01 and found["specificity"]["depth"] >= 5.09,
-        lambda found: f"{found['specificity']['accuracy']:.1%}, depth {found['specificity']['depth']:.2f}",
+        lambda found: (
+            f"{found['specificity']['accuracy']:.1%}, depth {found['specificity']['depth']:.2f} "
+            f"(halves exchanged: {found['specificity']['accuracyWithHalvesExchanged']:.1%})"
+        ),
     ),
     Line(
         "expected calibration error of the top score, unseen half",

@@ -198,7 +198,7 @@ def measure_trust(
     seed: int,
 ) -> dict[str, Any]:
     """Specificity and calibration on the half of the queries that thresholds were not fitted on, and rejection."""
-    half = np.random.default_rng(seed).permutation(one.count) % 2 == 0
+    half = split_evenly(one.truth, seed)
     gallery_alone, _ = final_scores(scores, closest, one.photos, method, EVEN)
     confidence = fit_confidence([(scores[half], one.only(half))])  # from held-out observations, like the threshold
     method = learned_more(method, confidence_even=confidence)
@@ -206,6 +206,7 @@ def measure_trust(
     sums, correct = deepest_nodes(known, one.truth, gallery)
     threshold = fit_threshold(sums[half], correct[half], TARGET)
     judged, depths = judge_depths(sums[~half], correct[~half], threshold)
+    turned, _ = judge_depths(sums[half], correct[half], fit_threshold(sums[~half], correct[~half], TARGET))
     hidden, far = score_all(gallery, one, search(gallery, one, NEIGHBOURS, hide="species"), method, hide="species")
     hidden = apply_prior(hidden, uniform, temper=method.calibration.temper_of(EVEN))
     trusted, none_hidden = final_scores(hidden, far, one.photos, method, EVEN)
@@ -217,6 +218,7 @@ def measure_trust(
             "target": TARGET,
             "threshold": threshold,
             "accuracy": float(judged.mean()),
+            "accuracyWithHalvesExchanged": float(turned.mean()),
             "accuracyOnFittedHalf": float(judge_depths(sums[half], correct[half], threshold)[0].mean()),
             "depth": float(depths.mean()),
             "observations": len(judged),
@@ -232,6 +234,15 @@ def measure_trust(
         "reliability": reliability(top[~half], hit[~half]),
         "rejection": rejection_measures(none, none_hidden),
     }
+
+
+def split_evenly(truth: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """One half of the observations, half of each species': species differ more than observations of one do."""
+    drawn = np.random.default_rng(seed).permutation(len(truth))
+    order = drawn[np.argsort(truth[drawn], kind="stable")]
+    half = np.zeros(len(truth), dtype=bool)
+    half[order[::2]] = True
+    return half
 
 
 def reliability(confidence: NDArray[np.float64], hit: NDArray[np.bool_], bins: int = 10) -> list[dict[str, float]]:

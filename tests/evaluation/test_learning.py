@@ -124,7 +124,7 @@ def test_measures_by_hand() -> None:
     right = np.array([True, True, False, False])
     assert calibration_error(np.array([0.9, 0.9, 0.1, 0.1]), right, bins=2) == pytest.approx(0.1)
     lineages = np.array([[1, 2, 3, 4, 5, 6, 10], [1, 2, 3, 4, 5, 6, 11], [1, 2, 3, 4, 5, 7, 12]])
-    gallery = Gallery(np.zeros((3, 4)), np.arange(3), np.arange(3), lineages[:, -1], lineages)
+    gallery = Gallery(np.zeros((3, 4), np.float32), np.arange(3), np.arange(3), lineages[:, -1], lineages)
     sums, correct = deepest_nodes(np.array([[0.3, 0.25, 0.45]]), np.array([0]), gallery)
     assert sums[0, -2:] == pytest.approx([0.55, 0.45])
     assert correct[0, -2:].tolist() == [True, False]
