@@ -54,10 +54,10 @@ def test_a_prototype_leans_on_its_genus_the_more_the_fewer_observations_it_has()
     sums = np.array([[2.0, 0, 0], [0, 1, 0], [0, 0, 9], [0, 0, 0]])
     counts, genera = np.array([2, 1, 9, 0]), np.array([0, 0, -1, 0])
 
-    rows = make_prototypes(sums, counts, genera, shrinkage=1.0, centre=np.zeros(3), metric=None)
+    rows = make_prototypes(sums, counts, genera, shrinkage=2.0, centre=np.zeros(3), metric=None)
 
     genus = np.array([0.5, 0.5, 0])  # the mean of the two species' means
-    expected = [np.array([2.5, 0.5, 0]), np.array([0.5, 1.5, 0]), np.array([0, 0, 9]), genus]
+    expected = [np.array([3.0, 1.0, 0]), np.array([1.0, 2.0, 0]), np.array([0, 0, 9]), genus]
     assert rows == pytest.approx(np.stack([row / np.linalg.norm(row) for row in expected]))
 
 
