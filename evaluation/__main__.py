@@ -1,4 +1,7 @@
-"""`python -m evaluation`: leave one observation out at a time, and say how often the published snapshot is right."""
+"""`python -m evaluation`: leave one observation out at a time, and say how often the published snapshot is right.
+
+`python -m evaluation report`, `calibrate` and `accuracy` do more; each says what with --help.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from evaluation.commands import COMMANDS, run
 from evaluation.leave_one_out import count_queries, judge_snapshot
 from evaluation.metrics import Outcome, measure
 from retrieval.command import run_guarded
@@ -34,11 +38,16 @@ TITLES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate and print; errors meant for people go to stderr as one sentence."""
 
-    def run() -> int:
-        evaluate(make_parser(read_settings()).parse_args(arguments))
+    def evaluate_or_command() -> int:
+        settings = read_settings()
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if given and given[0] in COMMANDS:
+            run(given, settings.flora_indexes)
+        else:
+            evaluate(make_parser(settings).parse_args(given))
         return 0
 
-    return run_guarded(run)
+    return run_guarded(evaluate_or_command)
 
 
 def make_parser(settings: Settings) -> argparse.ArgumentParser:

@@ -16,7 +16,11 @@ from indexer.embeddings import EmbeddingStore
 from indexer.staging import building, settle
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError, SnapshotError
+from retrieval.learned import sum_segments, write_sums
 from retrieval.manifest import Manifest, read_current, read_manifest, verify_files
+from retrieval.occurrences import FILE as OCCURRENCES
+from retrieval.occurrences import Occurrence, count_occurrences, write_occurrences
+from retrieval.prototypes import SpeciesSums
 from retrieval.ranking import Voting
 from retrieval.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.stamps import read_stamps
@@ -43,6 +47,7 @@ class Catalogue:
     synonyms: Sequence[tuple[str, int]]
     vernacular_names: Sequence[tuple[int, str, str]]
     floras: Sequence[FloraPlan]
+    occurrences: Sequence[Occurrence] = ()  # records of species with month and cell, with or without photos
 
 
 def build_snapshot(
@@ -79,6 +84,9 @@ def build_snapshot(
             sorted(catalogue.synonyms),
             sorted(catalogue.vernacular_names),
         )
+        if catalogue.occurrences:
+            write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
+        write_sums(folder, sum_written(root, segments))
         draft = Manifest(
             model=dict(card),
             segments=tuple(segments),
@@ -93,6 +101,16 @@ def build_snapshot(
         )
         titles = {flora.id: flora.title for flora in catalogue.floras}
         return assemble(root, staging, draft, titles, withdrawn, before.files if before else (), codes_from=codes_from)
+
+
+def sum_written(root: Path, segments: Sequence[str]) -> SpeciesSums:
+    """What prototypes are made of, from the segments as they were written."""
+    opened = [Segment(root / "segments" / name, 0) for name in segments]
+    try:
+        return sum_segments(opened)
+    finally:
+        for segment in opened:
+            segment.close()
 
 
 def vars_of(voting: Voting) -> dict[str, float]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from database import floras as flora_tables
 from database import photos as photo_tables
 from database import taxa as taxon_tables
+from database.photos import ReferencePhoto
 from database.session import Session
 from indexer.build import Catalogue, FloraPlan
 from indexer.embed import PhotoToEmbed
 from indexer.embeddings import EmbeddingStore
 from indexer.floras import resolve_flora
 from indexer.photos import PhotoStore
+from retrieval.cells import cell_of
 from retrieval.domain import WORLD
+from retrieval.occurrences import Occurrence
 from retrieval.segment import ReferenceEntry
 
 
@@ -25,8 +28,24 @@ def photos_to_embed(session: Session, store: PhotoStore) -> Iterator[PhotoToEmbe
         yield PhotoToEmbed(photo.sha256, path.read_bytes, photo.aspect)
 
 
+def read_occurrences(photos: Iterable[ReferencePhoto]) -> list[Occurrence]:
+    """When and where the observations were made: each once, by month and by cell; 0 where it is not known."""
+    seen = {photo.observation_id: photo for photo in photos}
+    return [
+        Occurrence(
+            photo.species,
+            photo.event_date.month if photo.event_date else 0,
+            0
+            if photo.decimal_latitude is None or photo.decimal_longitude is None
+            else cell_of(photo.decimal_latitude, photo.decimal_longitude),
+        )
+        for _, photo in sorted(seen.items())
+    ]
+
+
 def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalogue, list[str]]:
     """All that a snapshot is made of; second, the digests of photos that are left out for want of an embedding."""
+    photos = list(photo_tables.references(session))
     references = [
         ReferenceEntry(
             photo.sha256,
@@ -38,7 +57,7 @@ def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalo
             photo.source,
             photo.aspect,
         )
-        for photo in photo_tables.references(session)
+        for photo in photos
     ]
     missing = embeddings.missing(entry.photo for entry in references)
     left_out = set(missing)
@@ -53,5 +72,6 @@ def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalo
             for flora in flora_tables.floras(session)
             if flora.id != WORLD  # follows from the references
         ],
+        occurrences=read_occurrences(photos),
     )
     return catalogue, missing

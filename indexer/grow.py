@@ -20,11 +20,14 @@ from indexer.build import read_entries
 from indexer.staging import building, settle
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import BuildError, UnknownPhoto
+from retrieval.learned import METRIC
 from retrieval.manifest import Manifest
+from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.segment import ReferenceEntry, name_entries, write_segment
 from retrieval.snapshot import Snapshot, open_snapshot
 
 OWN_FILES = ("taxonomy.sqlite", "species.npy")
+LEARNED_FILES = (OCCURRENCES, METRIC)  # where there are such; sums of prototypes are made anew from what stands
 
 
 def append_references(root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings) -> str:
@@ -148,6 +151,9 @@ def continue_snapshot(
     (folder / "floras").mkdir(parents=True)
     for own in OWN_FILES:
         shutil.copyfile(old / own, folder / own)
+    for learned in LEARNED_FILES:
+        if (old / learned).is_file():
+            shutil.copyfile(old / learned, folder / learned)
     for bits in sorted((old / "floras").iterdir()):
         shutil.copyfile(bits, folder / "floras" / bits.name)
     manifest: Manifest = published.manifest

@@ -7,17 +7,22 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 from retrieval.command import run_guarded
-from retrieval.domain import WORLD, Evidence
-from retrieval.errors import UnreadablePhoto
+from retrieval.domain import ASPECTS, WORLD, Evidence
+from retrieval.errors import ImpossibleWish, UnreadablePhoto
+from retrieval.fusion import FUSIONS
 from retrieval.identify import identify
 from retrieval.models.handles import open_model
 from retrieval.present import evidence_json, evidence_line, identification_json, identification_text, taxon_json
+from retrieval.priors import PRIORS
 from retrieval.similar import find_similar
 from retrieval.snapshot import Snapshot, open_snapshot
+from retrieval.specificity import TARGET
 from retrieval.views import PhotoLimits
+from retrieval.wishes import Wishes
 from settings import Settings, read_settings
 
 
@@ -52,9 +57,51 @@ def make_parser(settings: Settings) -> argparse.ArgumentParser:
             help="folder of the snapshots (default: %(default)s)",
         )
         command.add_argument("--snapshot", help="a snapshot by name instead of the published one")
+        if name == "identify":
+            add_wishes(command)
         command.add_argument("--model", default=settings.model, help="model handle (default: %(default)s)")
         command.add_argument("--card", type=Path, default=settings.model_card or None, help="the model's card")
     return parser
+
+
+def add_wishes(command: argparse.ArgumentParser) -> None:
+    """The options of an identification beside photos and flora."""
+    command.add_argument("--place", help="latitude,longitude of the find in degrees")
+    command.add_argument("--date", type=date.fromisoformat, help="day of the find, YYYY-MM-DD")
+    command.add_argument("--prior", action="append", choices=PRIORS, help="apply this prior; repeat for several")
+    command.add_argument("--no-priors", action="store_true", help="apply none, whatever place and date are given")
+    command.add_argument("--within", action="append", default=[], metavar="NAME", help="a taxon you are sure of")
+    command.add_argument("--aspect", action="append", default=[], choices=ASPECTS, help="what each photo shows")
+    command.add_argument("--target", type=float, default=TARGET, help="share of answers to be right")
+    command.add_argument("--fusion", choices=FUSIONS, default="mean", help="how photos are fused")
+    command.add_argument("--no-reject", action="store_true", help="rank even what is probably none of these")
+
+
+def read_wishes(options: argparse.Namespace, snapshot: Snapshot) -> Wishes:
+    """The wishes of a command line; raises ImpossibleWish for a place or a name that cannot be read."""
+    coordinates = None
+    if options.place:
+        try:
+            latitude, longitude = (float(part) for part in options.place.split(","))
+        except ValueError as error:
+            raise ImpossibleWish("--place is latitude,longitude in degrees, such as 55.68,12.57") from error
+        coordinates = (latitude, longitude)
+    within = []
+    for name in options.within:
+        taxon = snapshot.taxonomy.find(name)
+        if taxon is None:
+            raise ImpossibleWish(f"there is no taxon {name!r} in this snapshot")
+        within.append(taxon.id)
+    return Wishes(
+        coordinates=coordinates,
+        day=options.date,
+        priors=() if options.no_priors else options.prior,
+        within=tuple(within),
+        aspects=tuple(options.aspect),
+        target=options.target,
+        fusion=options.fusion,
+        no_reject=options.no_reject,
+    )
 
 
 def run_command(options: argparse.Namespace, settings: Settings) -> None:
@@ -71,7 +118,15 @@ def answer_command(
     """Identify, or list what is similar, from an open snapshot."""
     embedder = open_model(options.model, options.card)
     if options.command == "identify":
-        answer = identify(photos, snapshot, embedder, flora=options.flora, limits=limits, candidates=options.count)
+        answer = identify(
+            photos,
+            snapshot,
+            embedder,
+            flora=options.flora,
+            limits=limits,
+            candidates=options.count,
+            wishes=read_wishes(options, snapshot),
+        )
         lines = identification_text(answer, snapshot)
         print(dump(identification_json(answer, snapshot)) if options.json else "\n".join(lines))
         return

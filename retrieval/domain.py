@@ -72,9 +72,45 @@ class Candidate:
     """A taxon in the answer, with its evidence."""
 
     taxon: Taxon
-    share: float  # of the votes, 0 to 1; not yet calibrated, so not called a score
+    share: float  # what the photos alone say, 0 to 1: a share of votes, or a calibrated score where that was learned
     evidence: tuple[Evidence, ...] = ()
     per_photo: tuple[float, ...] = ()  # the share each photo alone would have given
+    score: float = 0.0  # the share with priors, and with the probability of "none of these" taken off
+    prior: float = 1.0  # what the priors multiplied the share by, before all were brought to their sum
+    expected_here: bool | None = None  # None: no place was given, or nothing is known of places
+    expected_now: bool | None = None
+    lookalikes: tuple[Lookalike, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalike:
+    """A species that is often confused with a candidate in this collection."""
+
+    taxon: Taxon
+    share: float  # of the observations of one that were taken for the other
+    toxicity: str  # what a source says of its poison, in its words; empty where nobody says anything
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where the answer stops: the deepest taxon that is probable enough to be right in `target` of all answers."""
+
+    taxon: Taxon | None  # None: not even the widest is probable enough
+    probability: float
+    depth: int  # kingdom 1 to species 7, 0 for none
+    threshold: float
+    target: float
+    calibrated: bool  # whether the threshold was fitted; else it is the target itself
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Whether the answer is to be trusted at all."""
+
+    rejected: bool
+    none: float  # probability that it is none of the species with references
+    similarity: float  # of the closest reference
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +135,10 @@ class Identification:
     snapshot: str
     model: str
     notice: str = field(default=NOTICE)
+    calibrated: bool = False
+    fusion: str = "mean"
+    priors: tuple[str, ...] = ()  # those that were applied
+    stop: Stop | None = None
+    doubt: Doubt | None = None
+    rankings: tuple[tuple[tuple[Taxon, float], ...], ...] = ()  # each photo's own first species
+    decided_by: int = 0  # the photo without which the first species would lose most

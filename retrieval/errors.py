@@ -44,6 +44,14 @@ class UnknownPhoto(IdentificationError):
     """No reference photo of that id."""
 
 
+class PlaceUnavailable(IdentificationError):
+    """A place was given that is none on Earth, or that cannot be used here."""
+
+
+class ImpossibleWish(IdentificationError):
+    """An option of an identification has a value that there is not."""
+
+
 class SnapshotError(FungariumError):
     """A snapshot cannot be opened, or there is none."""
 

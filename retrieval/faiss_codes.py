@@ -19,6 +19,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.arrays import load_array
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import DamagedSnapshot
 from retrieval.faiss_index import map_lists, scan_lists
@@ -85,7 +86,7 @@ def train_codebook(rows: NDArray[np.float16], seed: int = 7) -> Codebook:
 def read_codebook(folder: Path) -> Codebook:
     """Read what `Codebook.write` wrote."""
     try:
-        rotation, centroids = np.load(folder / "rotation.npy"), np.load(folder / "centroids.npy")
+        rotation, centroids = load_array(folder / "rotation.npy"), load_array(folder / "centroids.npy")
     except (OSError, ValueError, EOFError) as error:
         raise DamagedSnapshot(f"codebook {folder.name} cannot be read") from error
     if rotation.shape != (DIM, DIM) or centroids.shape != (PARTS, 1 << BITS, DIM // PARTS):

@@ -17,6 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.arrays import load_array
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import DamagedSnapshot
 from retrieval.index import Lists, Rows, Similarities, best_rows
@@ -63,7 +64,7 @@ class FaissIndex:
         faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
         self._offsets = np.asarray(offsets, dtype=np.int64)
         try:
-            self._rows: NDArray[np.float16] = np.asarray(np.load(path, mmap_mode="r"))  # mapped all the same
+            self._rows: NDArray[np.float16] = load_array(path, mapped=True)
         except (OSError, ValueError, EOFError) as error:
             raise DamagedSnapshot(f"{path.name} is no array of embeddings") from error
         if self._rows.dtype != np.float16 or self._rows.ndim != 2 or self._rows.shape[1] != DIM:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
-from retrieval.domain import WORLD, Candidate, Evidence, Identification, Neighbour, Taxon, Vote
+import numpy as np
+
+from retrieval.candidates import Answer, make_candidates, make_higher, make_rankings, make_stop
+from retrieval.confidence import trust
+from retrieval.domain import WORLD, Candidate, Doubt, Identification, Neighbour, Vote
 from retrieval.embedder import Embedder, Embeddings
-from retrieval.ranking import Shares, Voting, cast_votes, fuse_shares, rank_taxa, share_votes, sum_shares
+from retrieval.expectation import expect
+from retrieval.flora import Flora
+from retrieval.fusion import deciding_photo, fuse_scores, weigh_photos
+from retrieval.priors import apply_prior
+from retrieval.ranking import Shares, Voting, cast_votes, share_rows
+from retrieval.rejection import decide, none_probability, observe
 from retrieval.snapshot import Snapshot
+from retrieval.specificity import under
 from retrieval.views import PhotoLimits, decode_views
+from retrieval.wishes import Wishes
 
-EVIDENCE = 4  # reference photos shown for a candidate
 OUTSIDE = 5  # candidates shown that are not on the flora's list
 
 
@@ -23,42 +34,86 @@ def identify(
     voting: Voting | None = None,
     limits: PhotoLimits | None = None,
     candidates: int = 10,
+    wishes: Wishes | None = None,
 ) -> Identification:
     """Rank the species of `flora` for the photos of one observation."""
     snapshot.require_model(embedder.model)
     snapshot.flora(flora)
+    (wishes or Wishes()).check(len(photos))
     views = decode_views(photos, embedder.short_side, limits)
     embeddings = embedder.embed(views)
     return identify_embeddings(
-        embeddings, snapshot, flora=flora, voting=voting or snapshot.voting, candidates=candidates
+        embeddings, snapshot, flora=flora, voting=voting or snapshot.voting, candidates=candidates, wishes=wishes
     )
 
 
 def identify_embeddings(
-    embeddings: Embeddings, snapshot: Snapshot, *, flora: str, voting: Voting, candidates: int
+    embeddings: Embeddings,
+    snapshot: Snapshot,
+    *,
+    flora: str,
+    voting: Voting,
+    candidates: int,
+    wishes: Wishes | None = None,
 ) -> Identification:
     """Rank the species of `flora` for the embeddings of one observation's views."""
+    wished = wishes or Wishes()
+    wished.check(len(embeddings))
+    for taxon in wished.within:
+        snapshot.taxonomy.taxon(taxon)  # refuses what is no taxon: nothing lies within it
     chosen = snapshot.flora(flora)
-    votes = vote_views(chosen.neighbours(embeddings, voting.neighbours), voting)
-    per_view = [share_votes(ballot) for ballot in votes]
-    shares = fuse_shares(per_view)
+    answer = answer_flora(embeddings, snapshot, chosen, voting, wished)
+    expected = expect(snapshot, chosen, wished)
+    learned = snapshot.calibration
+    boosted = apply_prior(answer.fused, expected.log_lift, temper=learned.temper_of(expected.applied))
+    closest = np.array([ballot[0].similarity for ballot in answer.votes if ballot])
+    similarity, entropy = observe(closest, boosted)
+    weights = learned.rejection_of(expected.applied)
+    none = none_probability(similarity, entropy, weights)
+    doubt = decide(similarity, none, weights, no_reject=wished.no_reject)
+    photos = np.array([float(len(embeddings))])
+    trusted = trust(boosted[None], photos, learned.confidence_of(expected.applied))[0]
+    scored = replace(answer, scores=trusted * (1 - none), expected=expected)
     outside: tuple[Candidate, ...] = ()
     if flora != WORLD:
-        everywhere = snapshot.flora(WORLD)
-        world_votes = vote_views(everywhere.neighbours(embeddings, voting.neighbours), voting)
-        world_views = [share_votes(ballot) for ballot in world_votes]
-        excluded = better_outside(fuse_shares(world_views), chosen.species.tolist())
-        outside = make_candidates(excluded, world_views, world_votes, snapshot, OUTSIDE)
+        world = answer_flora(embeddings, snapshot, snapshot.flora(WORLD), voting, replace(wished, within=()))
+        excluded = better_outside(world.shares, chosen.species.tolist())
+        outside = make_candidates(replace(world, scores=world.fused), snapshot, OUTSIDE, only=excluded)
     return Identification(
-        species=make_candidates(shares, per_view, votes, snapshot, candidates),
-        genera=make_higher(shares, per_view, snapshot, "genus", candidates),
-        families=make_higher(shares, per_view, snapshot, "family", candidates),
+        species=make_candidates(scored, snapshot, candidates),
+        genera=make_higher(scored, snapshot, "genus", candidates),
+        families=make_higher(scored, snapshot, "family", candidates),
         outside=outside,
         flora=flora,
         photos=len(embeddings),
         snapshot=snapshot.name,
         model=snapshot.model,
+        calibrated=learned.calibrated,
+        fusion=wished.fusion,
+        priors=expected.applied,
+        stop=make_stop(scored, snapshot, wished),
+        doubt=Doubt(doubt.rejected, doubt.probability, doubt.similarity, doubt.reason),
+        rankings=make_rankings(scored, snapshot),
+        decided_by=answer.decided_by,
     )
+
+
+def answer_flora(embeddings: Embeddings, snapshot: Snapshot, flora: Flora, voting: Voting, wished: Wishes) -> Answer:
+    """What the photos alone say of a flora: each photo's scores, and the fused ones."""
+    learned = snapshot.calibration
+    votes = vote_views(flora.neighbours(embeddings, voting.neighbours), voting)
+    columns = {species: column for column, species in enumerate(flora.species.tolist())}
+    shares = share_rows(votes, columns, len(columns))
+    per_photo = snapshot.score_views(flora, embeddings, shares)
+    lineages = snapshot.flora_lineages(flora.card.id)
+    if wished.within:
+        per_photo = per_photo * under(lineages, wished.within)
+        per_photo = per_photo / np.maximum(per_photo.sum(axis=1, keepdims=True), 1e-300)
+    weights = weigh_photos(embeddings, wished.aspects, learned.aspects)
+    sharpening = learned.sharpening.get(wished.fusion, 0.0)
+    fused = fuse_scores(per_photo, weights, rule=wished.fusion, sharpening=sharpening)
+    decided = deciding_photo(per_photo, weights, rule=wished.fusion, sharpening=sharpening)
+    return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided)
 
 
 def vote_views(neighbours: Sequence[Sequence[Neighbour]], voting: Voting) -> list[list[Vote]]:
@@ -67,54 +122,7 @@ def vote_views(neighbours: Sequence[Sequence[Neighbour]], voting: Voting) -> lis
 
 
 def better_outside(world: Shares, listed: Sequence[int]) -> dict[int, float]:
-    """Species that got a larger share of the world's votes than any species of the list, and are not on it."""
+    """Species that got a larger share of the world than any species of the list, and are not on it."""
     inside = set(listed)
     best = max((share for species, share in world.items() if species in inside), default=0.0)
     return {species: share for species, share in world.items() if species not in inside and share > best}
-
-
-def make_candidates(
-    shares: Shares, per_view: Sequence[Shares], votes: Sequence[Sequence[Vote]], snapshot: Snapshot, count: int
-) -> tuple[Candidate, ...]:
-    """The first `count` species of the ranking, each with the reference photos that spoke for it."""
-    taxa = {species: snapshot.taxonomy.taxon(species) for species in shares}
-    ranking = rank_taxa(shares, {species: taxon.name for species, taxon in taxa.items()})[:count]
-    return tuple(
-        Candidate(
-            taxa[species],
-            shares[species],
-            tuple(find_evidence(species, votes, snapshot)),
-            tuple(view.get(species, 0.0) for view in per_view),
-        )
-        for species in ranking
-    )
-
-
-def find_evidence(species: int, votes: Sequence[Sequence[Vote]], snapshot: Snapshot) -> list[Evidence]:
-    """The reference photos that voted for the species, best first, each with the photo it resembles most."""
-    closest: dict[int, tuple[float, int]] = {}
-    for photo, ballot in enumerate(votes):
-        for vote in ballot:
-            if vote.species == species:
-                found = (vote.similarity, -photo)  # the earlier photo, where two are equally similar
-                closest[vote.row] = max(closest.get(vote.row, found), found)
-    best = sorted(closest.items(), key=lambda item: (-item[1][0], item[0]))[:EVIDENCE]
-    return [Evidence(snapshot.reference(row), similarity, -photo) for row, (similarity, photo) in best]
-
-
-def make_higher(
-    shares: Shares, per_view: Sequence[Shares], snapshot: Snapshot, rank: str, count: int
-) -> tuple[Candidate, ...]:
-    """The taxa of a wider rank, each with the sum of its species."""
-    parents: dict[int, int] = {}
-    taxa: dict[int, Taxon] = {}
-    for species in shares:
-        taxon = snapshot.taxonomy.ancestor(species, rank)
-        if taxon is not None:
-            parents[species], taxa[taxon.id] = taxon.id, taxon
-    sums = sum_shares(shares, parents)
-    view_sums: list[Mapping[int, float]] = [sum_shares(view, parents) for view in per_view]
-    ranking = rank_taxa(sums, {key: taxon.name for key, taxon in taxa.items()})[:count]
-    return tuple(
-        Candidate(taxa[key], sums[key], (), tuple(view.get(key, 0.0) for view in view_sums)) for key in ranking
-    )

@@ -75,6 +75,7 @@ class Manifest:
     floras: tuple[FloraCard, ...]
     files: tuple[FileSeal, ...]
     voting: dict[str, float] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)  # retrieval.calibration.Calibration; empty: none
     licences: dict[str, int] = field(default_factory=dict)  # references under each licence
     withdrawn: dict[str, int] = field(default_factory=dict)  # rows of each segment that answer nothing any more
     codebook: str = ""  # of the first stage; empty where all floras are searched exactly
@@ -88,6 +89,8 @@ class Manifest:
     def text(self) -> str:
         """The manifest file, byte for byte."""
         body = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        if not self.calibration:
+            del body["calibration"]  # so that snapshots from before there was any keep their names
         return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

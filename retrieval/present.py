@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from retrieval.domain import Candidate, Evidence, Identification, Reference, Taxon
+from retrieval.calibration import CALIBRATED_MEANING, SHARE_MEANING
+from retrieval.domain import Candidate, Doubt, Evidence, Identification, Reference, Stop, Taxon
 from retrieval.snapshot import Snapshot
 
-SHARE_MEANING = (
-    "The share of the votes that similar reference photos gave this taxon, from 0 to 1. "
-    "Not yet calibrated: a share of 0.8 does not mean right in 8 of 10 cases."
+CALIBRATED_SHARE = (
+    "The visual score: what the photos alone say, calibrated, from 0 to 1; without priors, and before "
+    '"none of these" is considered.'
 )
 
 
@@ -58,12 +59,59 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
 
 
 def candidate_json(candidate: Candidate, snapshot: Snapshot) -> dict[str, Any]:
-    """A candidate: its taxon, its share, what each photo alone would say, and the evidence."""
-    return {
+    """A candidate: its taxon, its score, what the photos and what the priors said, and the evidence."""
+    described: dict[str, Any] = {
         "taxon": taxon_json(candidate.taxon, snapshot),
+        "score": round(candidate.score, 6),
         "share": round(candidate.share, 6),
         "sharePerPhoto": [round(share, 6) for share in candidate.per_photo],
+        "prior": round(candidate.prior, 6),
         "evidence": [evidence_json(evidence) for evidence in candidate.evidence],
+    }
+    if candidate.expected_here is not None:
+        described["expectedHere"] = candidate.expected_here
+    if candidate.expected_now is not None:
+        described["expectedNow"] = candidate.expected_now
+    if candidate.lookalikes:
+        described["lookalikes"] = [
+            {
+                "taxon": taxon_json(other.taxon, snapshot),
+                "confusedShare": round(other.share, 4),
+                "toxic": bool(other.toxicity),
+            }
+            for other in candidate.lookalikes
+        ]
+    return described
+
+
+def stop_json(stop: Stop, snapshot: Snapshot) -> dict[str, Any]:
+    """The specificity decision, in numbers and in words."""
+    return {
+        "taxon": None if stop.taxon is None else taxon_json(stop.taxon, snapshot),
+        "probability": round(stop.probability, 6),
+        "depth": stop.depth,
+        "threshold": round(stop.threshold, 6),
+        "target": stop.target,
+        "calibrated": stop.calibrated,
+        "words": stop_words(stop),
+    }
+
+
+def stop_words(stop: Stop) -> str:
+    """The decision as a sentence."""
+    if stop.taxon is None:
+        return "Not even the widest taxon is probable enough to be named."
+    aim = f"to be right in {stop.target:.0%} of answers" if stop.calibrated else "by shares, which are not calibrated"
+    return f"The narrowest name that is sure enough, {aim}: {stop.taxon.rank} {stop.taxon.name}."
+
+
+def doubt_json(doubt: Doubt) -> dict[str, Any]:
+    """Whether to trust the answer at all."""
+    return {
+        "rejected": doubt.rejected,
+        "noneOfThese": round(doubt.none, 6),
+        "similarity": round(doubt.similarity, 6),
+        "reason": doubt.reason,
     }
 
 
@@ -80,7 +128,18 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
         "notOnTheList": listed(answer.outside),
         "flora": answer.flora,
         "photos": answer.photos,
-        "shareMeaning": SHARE_MEANING,
+        "shareMeaning": CALIBRATED_SHARE if answer.calibrated else SHARE_MEANING,
+        "scoreMeaning": CALIBRATED_MEANING if answer.calibrated else SHARE_MEANING,
+        "calibrated": answer.calibrated,
+        "fusion": answer.fusion,
+        "priorsApplied": list(answer.priors),
+        "specificity": None if answer.stop is None else stop_json(answer.stop, snapshot),
+        "rejection": None if answer.doubt is None else doubt_json(answer.doubt),
+        "photoRankings": [
+            [{"taxonID": t.id, "scientificName": t.name, "share": round(share, 6)} for t, share in ranking]
+            for ranking in answer.rankings
+        ],
+        "decidingPhoto": answer.decided_by,
         "snapshot": answer.snapshot,
         "model": answer.model,
         "notice": answer.notice,
@@ -100,7 +159,7 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
             yield f"       {evidence_line(evidence)}"
     for title, candidates in (("Genus", answer.genera), ("Family", answer.families)):
         if candidates:
-            sums = ", ".join(f"{c.taxon.name} {c.share:.0%}" for c in candidates[:3])
+            sums = ", ".join(f"{c.taxon.name} {c.score:.0%}" for c in candidates[:3])
             yield f"{title + ':':8}{sums}"
     if answer.outside:
         yield ""
@@ -108,7 +167,16 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
         for candidate in answer.outside:
             yield f"     {candidate_line(candidate, snapshot)}"
     yield ""
-    yield "Percentages are shares of the votes of similar photos, not yet calibrated."
+    if answer.stop is not None:
+        yield stop_words(answer.stop)
+    if answer.doubt is not None and answer.doubt.reason:
+        yield answer.doubt.reason
+    if answer.priors:
+        yield f"Priors applied: {', '.join(answer.priors)}."
+    if answer.calibrated:
+        yield "Percentages are calibrated probabilities, with that of none of these species taken off."
+    else:
+        yield "Percentages are shares of the votes of similar photos, not yet calibrated."
     yield answer.notice
 
 
@@ -119,12 +187,19 @@ def candidate_line(candidate: Candidate, snapshot: Snapshot) -> str:
     toxicity = snapshot.taxonomy.toxicity(candidate.taxon.id)
     return "".join(
         (
-            f"{candidate.share:6.1%}  {candidate.taxon.name}",
+            f"{candidate.score:6.1%}  {candidate.taxon.name}",
             f" ({names[0]})" if names else "",
             f", {family.name}" if family else "",
             f"  [{toxicity}]" if toxicity else "",
+            lookalike_words(candidate),
         )
     )
+
+
+def lookalike_words(candidate: Candidate) -> str:
+    """Species often confused with the candidate, poisonous ones named so."""
+    named = [f"{o.taxon.name}{f' [{o.toxicity}]' if o.toxicity else ''}" for o in candidate.lookalikes]
+    return f"  (often confused with {', '.join(named)})" if named else ""
 
 
 def evidence_line(evidence: Evidence) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.arrays import load_array
 from retrieval.domain import Reference
 from retrieval.errors import DamagedSnapshot
 from retrieval.faiss_codes import FaissCodes
@@ -114,10 +115,9 @@ class Segment:
     def __init__(self, folder: Path, base: int, withdrawn: NDArray[np.int64] | None = None) -> None:
         self.base = base
         try:
-            # as plain arrays over the mapped files: NumPy's own class for these is slow to index
-            self.species: NDArray[np.int64] = np.asarray(np.load(folder / "species.npy", mmap_mode="r"))
-            self.offsets: NDArray[np.int64] = np.asarray(np.load(folder / "offsets.npy", mmap_mode="r"))
-            self.observations: NDArray[np.int64] = np.asarray(np.load(folder / "observations.npy", mmap_mode="r"))
+            self.species: NDArray[np.int64] = load_array(folder / "species.npy", mapped=True)
+            self.offsets: NDArray[np.int64] = load_array(folder / "offsets.npy", mapped=True)
+            self.observations: NDArray[np.int64] = load_array(folder / "observations.npy", mapped=True)
         except (OSError, ValueError, EOFError) as error:
             raise DamagedSnapshot(f"segment {folder.name} cannot be read") from error
         self.store = FaissIndex(folder / "embeddings.npy", self.offsets)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.domain import WORLD, Reference
+from retrieval.arrays import load_array
+from retrieval.calibration import Calibration, read_calibration, score_views
+from retrieval.domain import RANKS, WORLD, Reference
+from retrieval.embedder import Embeddings
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
 from retrieval.faiss_codes import FaissCodes, read_codebook
 from retrieval.flora import Flora, Shelf
+from retrieval.learned import METRIC, read_metric, read_sums, sum_segments
 from retrieval.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
+from retrieval.occurrences import FILE as OCCURRENCES
+from retrieval.occurrences import Occurrences, read_occurrences
+from retrieval.prototypes import Metric, SpeciesSums, make_prototypes, project
 from retrieval.ranking import Voting
 from retrieval.recipes import Recipe
 from retrieval.segment import Segment
@@ -42,18 +49,20 @@ class Snapshot:
         held = base - sum(manifest.withdrawn.values())
         if held != manifest.references:
             raise DamagedSnapshot(f"snapshot {self.name} promises {manifest.references} references and holds {held}")
-        species: NDArray[np.int64] = np.load(folder / "species.npy")
+        species: NDArray[np.int64] = load_array(folder / "species.npy")
         if any(not np.isin(segment.species, species, assume_unique=True).all() for segment in segments):
             raise DamagedSnapshot(f"snapshot {self.name} has references of species that it does not list")
         recipes = {flora: Recipe(**recipe) for flora, recipe in manifest.recipes.items()}
         self.shelf = Shelf(species, self.segments, recipes, self.name)
         self._cards = {card.id: card for card in manifest.floras}
+        self._folder = folder
         self._bits = {  # read now: later the folder may have been cleared away, which hurts no file that is open
             flora: np.fromfile(folder / "floras" / f"{flora}.bits", dtype=np.uint8)
             for flora in self._cards
             if flora != WORLD
         }
         self.flora = lru_cache(maxsize=512)(self._flora)
+        self.flora_lineages = lru_cache(maxsize=64)(self._flora_lineages)
 
     @property
     def model(self) -> str:
@@ -69,6 +78,76 @@ class Snapshot:
     def voting(self) -> Voting:
         """How neighbours vote in this snapshot."""
         return Voting(int(self.manifest.voting["neighbours"]), float(self.manifest.voting["temperature"]))
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What was learned on held-out observations; the defaults where nobody has calibrated the snapshot."""
+        return read_calibration(self.manifest.calibration)
+
+    @cached_property
+    def sums(self) -> SpeciesSums:
+        """What prototypes are made of, read from the snapshot, or from its embeddings where it has no such file."""
+        return read_sums(self._folder) or sum_segments(self.segments)
+
+    @cached_property
+    def metric(self) -> Metric | None:
+        """The metric of the prototypes, if one was learned."""
+        return read_metric(self._folder / METRIC) if self.calibration.metric else None
+
+    @cached_property
+    def prototypes(self) -> NDArray[np.float64]:
+        """The prototype of each species of `sums`, in the metric."""
+        lineages = self.lineages(self.sums.species)
+        genera = np.unique(lineages[:, RANKS.index("genus")], return_inverse=True)
+        known = genera[0][genera[1]] >= 0
+        return make_prototypes(
+            self.sums.sums,
+            self.sums.observations,
+            np.where(known, genera[1], -1),
+            shrinkage=self.calibration.shrinkage,
+            centre=self.sums.centre,
+            metric=self.metric,
+        )
+
+    @cached_property
+    def occurrences(self) -> Occurrences | None:
+        """When and where the species of `all_species` were recorded; None where nothing is known of it."""
+        return read_occurrences(self._folder / OCCURRENCES, len(self.all_species))
+
+    def count_observations(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Observations of each of the given species in the gallery, (species,)."""
+        places = np.minimum(np.searchsorted(self.sums.species, species), len(self.sums.species) - 1)
+        return np.where(self.sums.species[places] == species, self.sums.observations[places], 0)
+
+    def score_views(self, flora: Flora, embeddings: Embeddings, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of a flora's species for each view from the shares of the votes, as the calibration says."""
+        learned = self.calibration
+        if not learned.calibrated:
+            return score_views(shares, None, np.ones(shares.shape[1]), learned)
+        counts = self.count_observations(flora.species)
+        similarities = np.zeros_like(shares)
+        held = counts > 0
+        places = np.searchsorted(self.sums.species, flora.species[held])
+        similarities[:, held] = project(embeddings, self.sums.centre, self.metric) @ self.prototypes[places].T
+        return score_views(shares, similarities, counts.astype(np.float64), learned)
+
+    def _flora_lineages(self, flora: str) -> NDArray[np.int64]:
+        """The lineages of a flora's species."""
+        return self.lineages(self.flora(flora).species)
+
+    @property
+    def all_species(self) -> NDArray[np.int64]:
+        """Taxon ids of all species, with references or on a list, ascending."""
+        return self.shelf.species
+
+    def lineages(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Taxon ids of the given species and of all above them, (species, 7) by rank; -1 where a rank is not known."""
+        table = np.full((len(species), len(RANKS)), -1, dtype=np.int64)
+        for row, taxon in zip(table, species.tolist(), strict=True):
+            for node in self.taxonomy.lineage(taxon):
+                if node.rank in RANKS:
+                    row[RANKS.index(node.rank)] = node.id
+        return table
 
     def require_model(self, model: str) -> None:
         """Refuse a query made with another model, precision or preprocessing than the references."""
@@ -137,7 +216,7 @@ def read_withdrawn(folder: Path, manifest: Manifest, segment: str) -> NDArray[np
     """The rows of a segment that a snapshot has withdrawn, ascending."""
     if segment not in manifest.withdrawn:
         return None
-    rows: NDArray[np.int64] = np.load(folder / "withdrawn" / f"{segment}.npy")
+    rows: NDArray[np.int64] = load_array(folder / "withdrawn" / f"{segment}.npy")
     if len(rows) != manifest.withdrawn[segment] or np.any(np.diff(rows) <= 0):
         raise DamagedSnapshot(f"the withdrawn rows of segment {segment} are not those that {manifest.name} counts")
     return rows

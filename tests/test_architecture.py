@@ -36,6 +36,7 @@ HOMES = {
     "sqlalchemy": ("database/*",),
     "alembic": ("database/*",),
     "faiss": ("retrieval/faiss_*.py",),
+    "h3": ("retrieval/cells.py",),
     "openvino": ("retrieval/models/openvino.py",),
     "tensorflow": (),
     "torch": (),

@@ -33,6 +33,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnsupportedPhoto: Kind(415, "unsupported-photo", "Files of this kind are not accepted"),
     errors.PhotoTooLarge: Kind(413, "photo-too-large", "The photo is too large"),
     errors.TooManyPhotos: Kind(422, "too-many-photos", "There are too many photos"),
+    errors.ImpossibleWish: Kind(400, "impossible-wish", "An option cannot be fulfilled"),
+    errors.PlaceUnavailable: Kind(400, "place-unavailable", "The place cannot be used"),
     errors.NoPhoto: Kind(400, "no-photo", "There is no photo"),
     errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),

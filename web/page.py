@@ -13,14 +13,14 @@ from retrieval.domain import NOTICE, WORLD
 from retrieval.errors import FungariumError
 from retrieval.identify import identify
 from retrieval.manifest import FloraCard
-from retrieval.present import SHARE_MEANING, identification_json
+from retrieval.present import identification_json
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits, render_photo
 from web.api.overview import openapi_document
 from web.errors import INVALID, KINDS, Problem
 from web.present import photo_url, web_address
 from web.services import services
-from web.uploads import IdentifyObservation, parser, read_photos
+from web.uploads import IdentifyObservation, parser, read_photos, read_wishes
 
 blueprint = Blueprint("page", __name__)
 
@@ -53,19 +53,27 @@ def show_identification() -> str:
     given = services()
     form = parser.parse(IdentifyObservation(), request, location="files")
     photos = read_photos(form, given.limits)
+    wishes = read_wishes(form)
     with given.published.lease() as snapshot:
         answer = identify(
-            photos, snapshot, given.embedder(), flora=form["flora"], limits=given.limits, candidates=form["count"]
+            photos,
+            snapshot,
+            given.embedder(),
+            flora=form["flora"],
+            limits=given.limits,
+            candidates=form["count"],
+            wishes=wishes,
         )
+        described = identification_json(answer, snapshot)
         return render_template(
             "page.html",
             choice=make_choice(snapshot, form["flora"]),
             snapshot=snapshot,
             notice=answer.notice,
-            answer=identification_json(answer, snapshot),
+            answer=described,
             searched=snapshot.flora(form["flora"]).card,
             previews=[preview(photo, given.limits) for photo in photos],
-            meaning=SHARE_MEANING,
+            meaning=described["scoreMeaning"],
             OPEN=OPEN,
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from retrieval.present import SHARE_MEANING
+from retrieval.calibration import SHARE_MEANING
 
 Field = fields.Field[Any]
 
@@ -79,13 +79,55 @@ class SimilarReference(Evidence):
     taxon = fields.Nested(Taxon)
 
 
+class Lookalike(Answer):
+    """A species that this one is often confused with, as the evaluation found."""
+
+    taxon = fields.Nested(Taxon)
+    confused_share = fields.Float(metadata=about("Share of this species' observations that were taken for the other."))
+    toxic = fields.Boolean(metadata=about("A source calls the other toxic. False says nothing."))
+
+
 class Candidate(Answer):
     """A taxon that the find may be, with what speaks for it."""
 
     taxon = fields.Nested(Taxon)
+    score = fields.Float(metadata=about("What photos and priors say together; scoreMeaning says what it means."))
+    prior = fields.Float(metadata=about("By what the priors multiply the visual share, before all adds up to 1 again."))
+    expected_here = fields.Boolean(metadata=about("Recorded around the place; left out where that is not known."))
+    expected_now = fields.Boolean(metadata=about("Recorded around the day; left out where that is not known."))
+    lookalikes = fields.List(fields.Nested(Lookalike))
     share = fields.Float(metadata=about(SHARE_MEANING))
     share_per_photo = fields.List(fields.Float(), metadata=about("The share that each photo alone would have given."))
     evidence = fields.List(fields.Nested(Evidence), metadata=about("The reference photos that voted; of species only."))
+
+
+class Specificity(Answer):
+    """How far the answer dares to go: the narrowest taxon that is sure enough."""
+
+    taxon = fields.Nested(Taxon, allow_none=True)
+    probability = fields.Float()
+    depth = fields.Integer(metadata=about("kingdom 1 to species 7; 0 for nothing at all."))
+    threshold = fields.Float()
+    target = fields.Float(metadata=about("Share of answers to be right."))
+    calibrated = fields.Boolean()
+    words = fields.String()
+
+
+class Rejection(Answer):
+    """Whether the photos show any of the flora's species at all."""
+
+    rejected = fields.Boolean()
+    none_of_these = fields.Float()
+    similarity = fields.Float(metadata=about("Of the closest reference photo."))
+    reason = fields.String()
+
+
+class PhotoRank(Answer):
+    """A species in the ranking that one photo alone would give."""
+
+    taxon_id = fields.Integer(data_key="taxonID")
+    scientific_name = fields.String()
+    share = fields.Float()
 
 
 class Identification(Answer):
@@ -100,6 +142,14 @@ class Identification(Answer):
     flora = fields.String()
     photos = fields.Integer()
     share_meaning = fields.String()
+    score_meaning = fields.String()
+    calibrated = fields.Boolean(metadata=about("Whether scores were calibrated on held-out observations."))
+    fusion = fields.String()
+    priors_applied = fields.List(fields.String())
+    specificity = fields.Nested(Specificity, allow_none=True)
+    rejection = fields.Nested(Rejection, allow_none=True)
+    photo_rankings = fields.List(fields.List(fields.Nested(PhotoRank)), metadata=about("What each photo alone says."))
+    deciding_photo = fields.Integer(allow_none=True, metadata=about("The photo that decided, counted from 0."))
     snapshot = fields.String()
     model = fields.String()
     notice = fields.String()

@@ -17,9 +17,13 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import CombinedMultiDict, FileStorage
 from werkzeug.exceptions import UnsupportedMediaType
 
-from retrieval.domain import WORLD
-from retrieval.errors import IdentificationError, PhotoTooLarge, UnreadablePhoto
+from retrieval.domain import ASPECTS, WORLD
+from retrieval.errors import IdentificationError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
+from retrieval.fusion import FUSIONS
+from retrieval.priors import PRIORS
+from retrieval.specificity import TARGET
 from retrieval.views import PhotoLimits, check_count, sniff
+from retrieval.wishes import Wishes
 
 SLACK: Final = 1_000_000  # bytes of a form beside its photos
 PARTS: Final = 32  # parts of a form beyond as many photos as are allowed: so that "too many" can be said kindly
@@ -70,6 +74,60 @@ class IdentifyObservation(Observation):
 
     count = fields.Integer(
         load_default=10, validate=validate.Range(1, 50), metadata={"description": "Candidates to list."}
+    )
+    latitude = fields.Float(
+        load_default=None,
+        validate=validate.Range(-90, 90),
+        metadata={"description": "Where the find was made, in degrees; used for this answer and forgotten."},
+    )
+    longitude = fields.Float(
+        load_default=None, validate=validate.Range(-180, 180), metadata={"description": "Goes with latitude."}
+    )
+    date = fields.Date(load_default=None, metadata={"description": "Day of the find, YYYY-MM-DD."})
+    priors = fields.List(
+        fields.String(validate=validate.OneOf([*PRIORS, "none"])),
+        load_default=None,
+        metadata={
+            "description": "Priors to apply; repeat the part for each, or `none`. "
+            "Left out: season and place, where a date and a place are given."
+        },
+    )
+    within = fields.List(
+        fields.Integer(), load_default=list, metadata={"description": "Taxon ids that the find surely belongs to."}
+    )
+    aspects = fields.List(
+        fields.String(validate=validate.OneOf(ASPECTS)),
+        load_default=list,
+        metadata={"description": "What each photo shows, in their order, or nothing at all."},
+    )
+    target = fields.Float(
+        load_default=TARGET,
+        validate=validate.Range(0.5, 1, max_inclusive=False),
+        metadata={"description": "Share of answers to be right; decides how specific the answer dares to be."},
+    )
+    fusion = fields.String(
+        load_default="mean", validate=validate.OneOf(FUSIONS), metadata={"description": "How photos are fused."}
+    )
+    noReject = fields.Boolean(  # noqa: N815 - a name of the API
+        load_default=False, metadata={"description": "Rank even what is probably none of the flora's species."}
+    )
+
+
+def read_wishes(form: Mapping[str, Any]) -> Wishes:
+    """The options of a loaded form; raises ImpossibleWish for half a place."""
+    place = (form["latitude"], form["longitude"])
+    if (place[0] is None) != (place[1] is None):
+        raise ImpossibleWish("latitude and longitude go together: send both or neither")
+    priors = form["priors"]
+    return Wishes(
+        coordinates=None if place[0] is None else place,
+        day=form["date"],
+        priors=None if priors is None else tuple(prior for prior in priors if prior != "none"),
+        within=tuple(form["within"]),
+        aspects=tuple(form["aspects"]),
+        target=form["target"],
+        fusion=form["fusion"],
+        no_reject=form["noReject"],
     )
 
 

@@ -49,8 +49,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 def check_candidate(candidate: dict[str, Any]) -> None:
     """Every field that the answer promises, and reference photos never without author and licence."""
-    assert set(candidate) == {"taxon", "share", "sharePerPhoto", "evidence"}
+    always = {"taxon", "score", "share", "sharePerPhoto", "prior", "evidence"}
+    assert always <= set(candidate) <= always | {"expectedHere", "expectedNow", "lookalikes"}
     assert 0 <= candidate["share"] <= 1
+    assert 0 <= candidate["score"] <= 1
     assert all(0 <= share <= 1 for share in candidate["sharePerPhoto"])
     described = {"taxonID", "scientificName", "scientificNameAuthorship", "taxonRank", "vernacularNames"}
     assert described <= set(candidate["taxon"])

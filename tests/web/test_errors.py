@@ -140,6 +140,8 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
 
     expected = {
         "UnreadablePhoto": 400,
+        "ImpossibleWish": 400,
+        "PlaceUnavailable": 400,
         "UnsupportedPhoto": 415,
         "PhotoTooLarge": 413,
         "TooManyPhotos": 422,

@@ -39,7 +39,8 @@ def test_photos_are_described_as_repeated_files(document: dict[str, Any]) -> Non
     body = document["paths"]["/api/v1/identify"]["post"]["requestBody"]["content"]
     schema = document["components"]["schemas"][body["multipart/form-data"]["schema"]["$ref"].split("/")[-1]]
 
-    assert set(schema["properties"]) == {"photos", "images", "flora", "count"}
+    wishes = {"latitude", "longitude", "date", "priors", "within", "aspects", "target", "fusion", "noReject"}
+    assert set(schema["properties"]) == {"photos", "images", "flora", "count"} | wishes
     assert schema["properties"]["photos"]["items"] == {"type": "string", "format": "binary"}
 
 
@@ -60,7 +61,7 @@ def test_every_route_has_a_summary_and_every_field_of_an_answer_a_type(document:
         for name, operation in operations.items():
             assert name == "parameters" or operation["summary"].endswith(".")
     for schema in document["components"]["schemas"].values():
-        assert all({"type", "$ref", "allOf"} & part.keys() for part in schema["properties"].values())
+        assert all({"type", "$ref", "allOf", "anyOf"} & part.keys() for part in schema["properties"].values())
 
 
 def test_the_pages_load_nothing_from_elsewhere(client: FlaskClient) -> None:

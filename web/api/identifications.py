@@ -10,7 +10,7 @@ from web.openapi import PREFIX, ApiBlueprint
 from web.present import identification_answer, similar_answer
 from web.schemas import Identification, SimilarReferences
 from web.services import services
-from web.uploads import CompareObservation, IdentifyObservation, read_photos
+from web.uploads import CompareObservation, IdentifyObservation, read_photos, read_wishes
 
 blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="What a find may be")
 
@@ -25,9 +25,16 @@ def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
     """
     given = services()
     photos = read_photos(form, given.limits)
+    wishes = read_wishes(form)
     with given.published.lease() as snapshot:
         answer = identify(
-            photos, snapshot, given.embedder(), flora=form["flora"], limits=given.limits, candidates=form["count"]
+            photos,
+            snapshot,
+            given.embedder(),
+            flora=form["flora"],
+            limits=given.limits,
+            candidates=form["count"],
+            wishes=wishes,
         )
         return identification_answer(answer, snapshot)
 

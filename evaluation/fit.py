@@ -1,0 +1,283 @@
+"""Fits what a snapshot learns, by log-loss on observations that are held out of the references that answer.
+
+Each observation of the collection is asked of all the others. First the score of a single photo (kernel
+temperature, floor, prototypes and the three weights), then how photos are sharpened, how strong
+priors are, the probability of none of these, and last the thresholds of the specificity decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.gallery import Found, Gallery, Questions, ask_itself, search
+from evaluation.scoring import Method, Scores, fuse_all, make_metric, score_all, view_features
+from retrieval.calibration import Calibration, normalise
+from retrieval.fusion import FUSIONS
+from retrieval.prototypes import Metric
+from retrieval.ranking import Voting
+
+NEIGHBOURS = 50
+GRID: dict[str, tuple[float, ...]] = {
+    "temperature": (0.02, 0.03, 0.05, 0.08, 0.12),
+    "floor": (1e-2, 1e-3, 1e-4),
+    "shrinkage": (1.0, 4.0, 16.0),
+    "metric": (1.0, 0.5, 0.2, 0.05),
+}
+"""What is tried for the numbers in which the log-loss is not convex; the others are found exactly."""
+START = {"temperature": 0.05, "floor": 1e-2, "shrinkage": 4.0, "metric": 0.5}
+RIDGE = 1e-3
+FOLDS = 5  # within which the metric is made without the observations that it is tried on
+PLENTY = 5_000  # observations from which one more or less in the metric cannot be noticed
+SAMPLE = 1_500  # observations that the single-photo score is fitted on
+PHOTO_SAMPLE = 400  # observations of several photos that fusion is learned on
+FEWEST = 20  # observations of several photos (or with a date, a place) below which nothing is learned of them
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was learned of single photos, and on what."""
+
+    method: Method
+    metric_shrinkage: float
+    loss: float
+    tried: tuple[tuple[str, float, float], ...]  # (name, value, log-loss)
+
+
+def fit_logit(
+    terms: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    *,
+    start: Sequence[float] | NDArray[np.float64],
+    offset: NDArray[np.float64] | None = None,
+    ridge: float = RIDGE,
+) -> tuple[NDArray[np.float64], float]:
+    """The weights of a conditional logit by damped Newton steps, and the mean log-loss they reach.
+
+    `terms` (observations, species, weights), `truth` the column of each; `offset` is added to the
+    logits unweighted. The loss is convex, so that the start decides nothing but the time.
+    """
+    rows = np.arange(len(truth))
+    ground = np.zeros(terms.shape[:2]) if offset is None else offset
+
+    def loss_at(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores = normalise(terms @ weights + ground)
+        plain = -np.log(np.maximum(scores[rows, truth], 1e-300)).mean()
+        return float(plain + ridge / 2 * weights @ weights / len(weights)), scores
+
+    weights = np.asarray(start, dtype=np.float64)
+    loss, scores = loss_at(weights)
+    for _ in range(30):
+        means = np.einsum("vk,vkf->vf", scores, terms)
+        gradient = (terms[rows, truth] - means).mean(axis=0) - ridge * weights / len(weights)
+        flat = (scores[..., None] * terms).reshape(-1, terms.shape[2])
+        curvature = flat.T @ terms.reshape(-1, terms.shape[2]) / len(truth) - means.T @ means / len(truth)
+        step = np.linalg.solve(curvature + (ridge / len(weights) + 1e-9) * np.eye(len(weights)), gradient)
+        length = 1.0
+        while length > 1e-4:
+            tried, tried_scores = loss_at(weights + length * step)
+            if tried < loss:
+                break
+            length /= 2
+        else:
+            break
+        gain, weights, loss, scores = loss - tried, weights + length * step, tried, tried_scores
+        if gain < 1e-6:
+            break
+    return weights, float(-np.log(np.maximum(scores[rows, truth], 1e-300)).mean())
+
+
+def draw_sample(gallery: Gallery, count: int, seed: int, *, balanced: bool = False) -> Questions:
+    """Observations of the gallery, drawn as they come, or one of each species; species with one have no question."""
+    rng = np.random.default_rng(seed)
+    several = gallery.sums[1][gallery.columns] > 1
+    observations, rows = np.unique(gallery.observations[several], return_index=True)
+    shuffled = rng.permutation(len(observations))
+    if balanced:
+        columns = gallery.columns[several][rows][shuffled]
+        shuffled = shuffled[np.unique(columns, return_index=True)[1]]
+        shuffled = rng.permutation(shuffled)
+    return ask_itself(gallery, np.sort(observations[shuffled[:count]]))
+
+
+def fit_photos(
+    gallery: Gallery,
+    *,
+    seed: int = 1,
+    advance: Callable[[str], object] = lambda text: None,
+    only: Sequence[str] = ("votes", "prototypes", "counts"),
+) -> Fitted:
+    """Fit the score of a single photo. `only` leaves terms out, for the ablation table."""
+    asked = draw_sample(gallery, SAMPLE, seed)
+    if not asked.count:
+        raise ValueError("no species has two observations, so that nothing can be held out")
+    found = search(gallery, asked, NEIGHBOURS)
+    folds = deal_own(gallery, asked, seed)
+    kept = np.array([name in only for name in ("votes", "prototypes", "counts")])
+    made: dict[float, list[Metric | None]] = {}
+    tried: dict[tuple[float, ...], tuple[float, NDArray[np.float64]]] = {}
+    log: list[tuple[str, float, float]] = []
+
+    def attempt(values: dict[str, float]) -> float:
+        key = tuple(values[name] for name in GRID)
+        if key not in tried:
+            shrinkage = values["metric"]
+            if shrinkage not in made:
+                made[shrinkage] = fold_metrics(gallery, asked, folds, shrinkage)
+            terms = np.concatenate(
+                [
+                    view_features(gallery, part, found.of(views), method_of(values, metric))
+                    for part, views, metric in deal_folds(asked, folds, made[shrinkage])
+                ]
+            )
+            truth = np.concatenate([part.columns for part, _, _ in deal_folds(asked, folds, made[shrinkage])])
+            tried[key] = fit_positive(terms, truth, kept)
+        return tried[key][0]
+
+    values = dict(START)
+    for _ in range(2):
+        before = dict(values)
+        for name, choices in GRID.items():
+            losses = {choice: attempt({**values, name: choice}) for choice in choices}
+            values[name] = min(choices, key=lambda choice: (losses[choice], choice))
+            log += [(name, choice, losses[choice]) for choice in choices]
+            advance(f"{name} {values[name]}, log-loss {losses[values[name]]:.3f}")
+        if values == before:
+            break
+    loss, full = tried[tuple(values[name] for name in GRID)]
+    method = method_of(values, make_metric(gallery, values["metric"]))
+    learned = method.calibration.changed(
+        votes=float(full[0]),
+        prototypes=float(full[1]),
+        counts=float(full[2]),
+        metric=method.metric is not None,
+        fitted={"observations": asked.count, "photos": len(asked.columns), "seed": seed, "logLoss": loss},
+    )
+    return Fitted(replace(method, calibration=learned), values["metric"], loss, tuple(log))
+
+
+def fit_positive(
+    terms: NDArray[np.float64], truth: NDArray[np.int64], kept: NDArray[np.bool_]
+) -> tuple[float, NDArray[np.float64]]:
+    """The log-loss and the weights (0 for what is not kept); votes and prototypes may not count against a species."""
+    start = np.array([1.0, 5.0, 0.1])[kept]
+    weights, loss = fit_logit(terms[..., kept], truth, start=start)
+    full = np.zeros(len(kept))
+    full[kept] = weights
+    if (full[:2] < 0).any() and kept.sum() > 1:
+        return fit_positive(terms, truth, kept & ~((full < 0) & (np.arange(len(kept)) < 2)))
+    return loss, full
+
+
+def method_of(values: dict[str, float], metric: Metric | None) -> Method:
+    """A method with the numbers of the grid, its weights still to be found."""
+    learned = Calibration(floor=values["floor"], shrinkage=values["shrinkage"])
+    return Method(Voting(NEIGHBOURS, values["temperature"]), learned, metric)
+
+
+def deal_own(gallery: Gallery, asked: Questions, seed: int) -> NDArray[np.int64]:
+    """The fold of each view's observation; a single one where one observation cannot be noticed in the metric."""
+    if len(gallery.spans[0]) >= PLENTY:
+        return np.zeros(len(asked.own), dtype=np.int64)
+    return np.random.default_rng(seed).permutation(int(gallery.observations.max()) + 1)[asked.own] % FOLDS
+
+
+def score_apart(
+    gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, *, seed: int, hide: str = "own"
+) -> tuple[Scores, NDArray[np.float64]]:
+    """`score_all`, but each observation with a metric that was made without it."""
+    folds = deal_own(gallery, asked, seed)
+    if fitted.method.metric is None or not folds.any():
+        return score_all(gallery, asked, found, fitted.method, hide=hide)
+    scores, near = np.zeros((asked.count, gallery.width)), np.zeros(asked.count)
+    metrics = fold_metrics(gallery, asked, folds, fitted.metric_shrinkage)
+    for part, views, metric in deal_folds(asked, folds, metrics):
+        at = np.unique(asked.observations[views])
+        method = replace(fitted.method, metric=metric)
+        scores[at], near[at] = score_all(gallery, part, found.of(views), method, hide=hide)
+    return scores, near
+
+
+def fold_metrics(gallery: Gallery, asked: Questions, folds: NDArray[np.int64], shrinkage: float) -> list[Metric | None]:
+    """A metric for each fold, made without the fold's observations."""
+    count = int(folds.max()) + 1
+    if count == 1:
+        return [make_metric(gallery, shrinkage)]
+    return [
+        make_metric(gallery, shrinkage, ~np.isin(gallery.observations, asked.own[folds == fold]))
+        for fold in range(count)
+    ]
+
+
+def deal_folds(
+    asked: Questions, folds: NDArray[np.int64], metrics: list[Metric | None]
+) -> list[tuple[Questions, NDArray[np.int64], Metric | None]]:
+    """The questions of each fold with its metric."""
+    dealt = []
+    for fold, metric in enumerate(metrics):
+        chosen = folds[asked.first] == fold
+        if chosen.any():
+            dealt.append((asked.only(chosen), asked.views_of(chosen), metric))
+    return dealt
+
+
+def fit_sharpening(gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, *, seed: int) -> dict[str, float]:
+    """For each way to fuse photos, the exponent with the least log-loss over observations of several photos."""
+    several = asked.photos > 1
+    if several.sum() < FEWEST:
+        return dict.fromkeys(FUSIONS, 0.0)
+    several &= np.cumsum(several) <= PHOTO_SAMPLE
+    some, near = asked.only(several), found.of(asked.views_of(several))
+    alone = replace(some, observations=np.arange(len(some.columns)))
+    method = fitted.method
+    per_view, _ = score_apart(gallery, alone, near, fitted, seed=seed)
+    best = {}
+    for rule in FUSIONS:
+        losses = []
+        for exponent in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
+            tried = method.calibration.changed(sharpening={rule: exponent})
+            scores = fuse_all(per_view, some, replace(method, calibration=tried, fusion=rule))
+            losses.append((log_loss(scores, some.truth), exponent))
+        best[rule] = min(losses)[1]
+    return best
+
+
+def log_loss(scores: Scores, truth: NDArray[np.int64]) -> float:
+    """Mean negative logarithm of the score of the true species."""
+    return float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-12)).mean())
+
+
+def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[NDArray[np.float64]]) -> list[float]:
+    """The exponent of each lift with the least log-loss, on top of the scores as they are.
+
+    `log_lifts` hold logarithms, (species,) or (observations, species). Strengths below 0 would turn
+    a prior round; they become 0.
+    """
+    terms = np.stack([np.broadcast_to(lift, scores.shape) for lift in log_lifts], axis=-1)
+    offset = np.log(np.maximum(scores, 1e-12))
+    weights, _ = fit_logit(terms, truth, start=[0.5] * len(log_lifts), offset=offset)
+    return [max(0.0, float(weight)) for weight in weights]
+
+
+def fit_logistic(
+    values: NDArray[np.float64], labels: NDArray[np.bool_], *, rate: float = 0.5, ridge: float = 1e-4
+) -> NDArray[np.float64]:
+    """Constant and weights of a logistic regression, as if a share `rate` of the observations were labelled."""
+    centre, spread = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
+    design = np.column_stack([np.ones(len(values)), (values - centre) / spread])
+    sides = np.where(labels, rate / max(1, labels.sum()), (1 - rate) / max(1, (~labels).sum()))
+    penalty = ridge * np.diag(np.append(0.0, np.ones(values.shape[1])))
+    weights = np.append(np.log(rate / (1 - rate)), np.zeros(values.shape[1]))
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-design @ weights))
+        gradient = design.T @ (sides * (labels - chance)) - penalty @ weights
+        curvature = (design * (sides * chance * (1 - chance))[:, None]).T @ design + penalty
+        step = np.linalg.solve(curvature + 1e-9 * np.eye(len(weights)), gradient)
+        weights = weights + step * min(1.0, 2.0 / max(1e-9, np.abs(step).max()))
+        if np.abs(step).max() < 1e-8:
+            break
+    slopes = weights[1:] / spread
+    return np.append(weights[0] - slopes @ centre, slopes)

@@ -1,0 +1,324 @@
+"""Learns the whole calibration of a collection from its own observations; nothing else is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.fit import (
+    FEWEST,
+    NEIGHBOURS,
+    Fitted,
+    draw_sample,
+    fit_logistic,
+    fit_logit,
+    fit_photos,
+    fit_sharpening,
+    fit_strength,
+    log_loss,
+    score_apart,
+)
+from evaluation.gallery import Found, Gallery, Questions, search
+from evaluation.scoring import Method, Scores
+from retrieval.confidence import top_logit, trust
+from retrieval.lookalikes import confusions
+from retrieval.priors import RING_WEIGHTS, apply_prior, month_records, nearby_lift
+from retrieval.rejection import STRANGE, UNKNOWN_RATE, none_probability, observe
+from retrieval.specificity import fit_threshold
+
+TARGETS = ("0.80", "0.85", "0.90", "0.95", "0.99")
+SMOOTHINGS = (1.0, 3.0, 10.0, 30.0)
+OBSERVATIONS = 2_000  # that everything after the single-photo score is learned on
+
+RingsOf = Callable[[int], Sequence[Sequence[int]]]
+
+
+class Narrator(Protocol):
+    """Told what is being done."""
+
+    def __call__(self, text: str, /) -> object: ...
+
+
+@dataclass(frozen=True)
+class Records:
+    """Months and cells of a gallery's observations, as `retrieval.occurrences` counts them."""
+
+    months: NDArray[np.float64]  # (species, 12)
+    around: dict[int, NDArray[np.float64]]  # cell -> weighted records of each species in its rings
+    cells: NDArray[np.float64]  # (species,): records with a cell
+
+
+def count_records(gallery: Gallery, rings_of: RingsOf) -> Records:
+    """Count each observation once."""
+    rows = gallery.spans[0]
+    if gallery.months is None or gallery.cells is None:
+        raise ValueError("the gallery's observations have no months and no cells")
+    columns = gallery.columns[rows]
+    months = np.zeros((gallery.width, 12))
+    np.add.at(months, (columns, gallery.months[rows] - 1), 1)
+    cells = {int(cell): np.zeros(gallery.width) for cell in np.unique(gallery.cells[rows])}
+    for cell, column in zip(gallery.cells[rows].tolist(), columns.tolist(), strict=True):
+        cells[cell][column] += 1
+    return Records(
+        months,
+        _Around({}, cells, rings_of, gallery.width),
+        np.bincount(columns, minlength=gallery.width).astype(np.float64),
+    )
+
+
+class _Around(dict[int, NDArray[np.float64]]):
+    """Weighted records around cells, added up when a cell is first asked for."""
+
+    def __init__(
+        self, start: dict[int, NDArray[np.float64]], cells: dict[int, NDArray[np.float64]], rings: RingsOf, width: int
+    ) -> None:
+        super().__init__(start)
+        self._cells, self._rings, self._width = cells, rings, width
+
+    def __missing__(self, cell: int) -> NDArray[np.float64]:
+        near = np.zeros(self._width)
+        for weight, ring in zip(RING_WEIGHTS, self._rings(cell), strict=False):
+            for one in ring:
+                if one in self._cells:
+                    near += weight * self._cells[one]
+        self[cell] = near
+        return near
+
+
+def season_place_lifts(
+    records: Records, asked: Questions, smoothing: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logarithms of the season's and the place's lift for each observation, (observations, species) twice.
+
+    An observation of the gallery's own is taken out of the counts first: it may not vouch for itself.
+    """
+    if asked.months is None or asked.cells is None:
+        raise ValueError("the observations have no months and no cells")
+    dated = records.months.sum(axis=1)
+    season = np.zeros((asked.count, len(dated)))
+    place = np.zeros_like(season)
+    about = {month: month_records(records.months, month) for month in range(1, 13)}
+    for number, view in enumerate(asked.first.tolist()):
+        month, cell, own = int(asked.months[view]), int(asked.cells[view]), int(asked.own[view]) >= 0
+        column = int(asked.columns[view])
+        for table, near, total in (
+            (season, about[month], dated),
+            (place, records.around[cell], records.cells),
+        ):
+            if own:
+                near, total = near.copy(), total.copy()
+                near[column], total[column] = max(0.0, near[column] - 1), max(0.0, total[column] - 1)
+            table[number] = np.log(nearby_lift(near, total, smoothing=smoothing))
+    return season, place
+
+
+def uniform_log_lifts(gallery: Gallery, asked: Questions) -> NDArray[np.float64]:
+    """Logarithms of 1 / p(k) for each observation, its own species counted without it."""
+    counts = gallery.sums[1].astype(np.float64)
+    lifts = np.repeat(-np.log(np.maximum(counts, 1))[None], asked.count, axis=0)
+    own = asked.own[asked.first] >= 0
+    truth = asked.truth[own]
+    lifts[np.flatnonzero(own), truth] = -np.log(np.maximum(counts[truth] - 1, 1))
+    return lifts
+
+
+def learn(
+    gallery: Gallery,
+    *,
+    seed: int = 1,
+    rings_of: RingsOf | None = None,
+    say: Narrator = lambda text: None,
+    only: Sequence[str] = ("votes", "prototypes", "counts"),
+) -> Method:
+    """Learn everything in turn; what the collection has too few observations for keeps its default."""
+    fitted = fit_photos(gallery, seed=seed, advance=say, only=only)
+    asked = draw_sample(gallery, OBSERVATIONS, seed + 1)
+    found = search(gallery, asked, NEIGHBOURS)
+    say(f"several photos, on {int((asked.photos > 1).sum())} observations")
+    sharpening = fit_sharpening(gallery, asked, found, fitted, seed=seed)
+    fitted = replace(fitted, method=learned_more(fitted.method, sharpening=sharpening))
+    method = fitted.method
+    scores, near = score_apart(gallery, asked, found, fitted, seed=seed)
+    say("priors")
+    method = learned_more(method, **learn_priors(gallery, asked, scores, fitted, rings_of, seed))
+    say("none of these")
+    rejection = learn_rejection(gallery, asked, scores, near, fitted, seed)
+    method = learned_more(method, rejection=rejection)
+    alone, lone = first_photos(gallery, asked, found, fitted, seed)
+    method = learned_more(method, confidence=fit_confidence([(scores, asked), (lone, alone)]))
+    known, _ = final_scores(scores, near, asked.photos, method)
+    sums, right = deepest_nodes(known, asked.truth, gallery)
+    method = learned_more(
+        method,
+        thresholds={target: fit_threshold(sums, right, float(target)) for target in TARGETS},
+        lookalikes=confusions(
+            zip(gallery.species[asked.truth].tolist(), gallery.species[scores.argmax(axis=1)].tolist(), strict=True)
+        ),
+    )
+    error = calibration_error(known.max(axis=1), known.argmax(axis=1) == asked.truth)
+    notes = {**method.calibration.fitted, "calibrationError": error, "fusedLogLoss": log_loss(scores, asked.truth)}
+    return learned_more(method, fitted=notes)
+
+
+def learned_more(method: Method, **values: object) -> Method:
+    """The method with more of its calibration known."""
+    return replace(method, calibration=method.calibration.changed(**values))
+
+
+def learn_priors(
+    gallery: Gallery, asked: Questions, scores: Scores, fitted: Fitted, rings_of: RingsOf | None, seed: int
+) -> dict[str, dict[str, float]]:
+    """Strengths of the priors, and how scores are tempered under them.
+
+    The uniform prior is learned on one observation of each species, drawn anew, together with what is
+    none of these under it; the regional one is the same correction, to another expectation.
+    """
+    even = draw_sample(gallery, OBSERVATIONS, seed + 2, balanced=True)
+    found = search(gallery, even, NEIGHBOURS)
+    even_scores, near = score_apart(gallery, even, found, fitted, seed=seed)
+    lifts = uniform_log_lifts(gallery, even)
+    terms = np.stack([np.log(np.maximum(even_scores, 1e-12)), lifts], axis=-1)
+    (temper, strength), _ = fit_logit(terms, even.truth, start=[1.0, 1.0])
+    temper, strength = max(0.1, float(temper)), max(0.0, float(strength))
+    hidden_found = search(gallery, even, NEIGHBOURS, hide="species")
+    hidden, far = score_apart(gallery, even, hidden_found, fitted, seed=seed, hide="species")
+    after, hidden = (apply_prior(one, strength * lifts, temper=temper) for one in (even_scores, hidden))
+    learned: dict[str, dict[str, float]] = {
+        "priors": {"uniform": strength, "regional": strength},
+        "tempers": {"uniform": temper, "regional": temper},
+        "smoothing": {},
+        "rejection_even": fit_rejection(after, near, hidden, far),
+    }
+    alone, lone = first_photos(gallery, even, found, fitted, seed)
+    single = apply_prior(lone, strength * lifts, temper=temper)
+    learned["confidence_even"] = fit_confidence([(after, even), (single, alone)])
+    if gallery.months is None or gallery.cells is None or rings_of is None or asked.count < FEWEST:
+        return learned
+    records = count_records(gallery, rings_of)
+    best: tuple[float, float, list[float]] | None = None
+    for smoothing in SMOOTHINGS:
+        both = season_place_lifts(records, asked, smoothing)
+        strengths = fit_strength(scores, asked.truth, both)
+        lifted = apply_prior(scores, strengths[0] * both[0] + strengths[1] * both[1])
+        tried = (log_loss(lifted, asked.truth), smoothing, strengths)
+        best = tried if best is None else min(best, tried)
+    assert best is not None
+    _, smoothing, (season, place) = best
+    learned["priors"] |= {"season": season, "place": place}
+    learned["smoothing"] = {"season": smoothing, "place": smoothing}
+    return learned
+
+
+def first_photos(
+    gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, seed: int
+) -> tuple[Questions, Scores]:
+    """The same observations by their first photo alone."""
+    everyone = np.ones(asked.count, dtype=bool)
+    alone = asked.only(everyone, 1)
+    scores, _ = score_apart(gallery, alone, found.of(asked.views_of(everyone, 1)), fitted, seed=seed)
+    return alone, scores
+
+
+def fit_confidence(parts: Sequence[tuple[Scores, Questions]]) -> dict[str, float]:
+    """How often a top score is right, from its logit and the number of photos."""
+    values = np.concatenate([np.column_stack([top_logit(scores), np.log(asked.photos)]) for scores, asked in parts])
+    right = np.concatenate([scores.argmax(axis=1) == asked.truth for scores, asked in parts])
+    if right.all() or not right.any():
+        return {}
+    constant, logit, photos = fit_logistic(values, right, rate=float(right.mean()))
+    return {"constant": float(constant), "logit": max(0.05, float(logit)), "photos": float(photos)}
+
+
+def final_scores(
+    scores: Scores,
+    near: NDArray[np.float64],
+    photos: NDArray[np.int64],
+    method: Method,
+    priors: Collection[str] = (),
+) -> tuple[Scores, NDArray[np.float64]]:
+    """Scores as the answer gives them, confidence and "none of these" taken into account; and the latter."""
+    none = none_of(scores, near, method, priors)
+    trusted = trust(scores, photos.astype(np.float64), method.calibration.confidence_of(priors))
+    return trusted * (1 - none)[:, None], none
+
+
+def learn_rejection(
+    gallery: Gallery, asked: Questions, scores: Scores, near: NDArray[np.float64], fitted: Fitted, seed: int
+) -> dict[str, float]:
+    """Weights of the two features, and the similarity below which a photo is strange."""
+    found = search(gallery, asked, NEIGHBOURS, hide="species")
+    hidden, far = score_apart(gallery, asked, found, fitted, seed=seed, hide="species")
+    return fit_rejection(scores, near, hidden, far)
+
+
+def fit_rejection(
+    scores: Scores, near: NDArray[np.float64], hidden: Scores, far: NDArray[np.float64]
+) -> dict[str, float]:
+    """The same from the scores and closest similarities of observations, known and with their species hidden."""
+    values = np.array([observe(np.array([s]), row) for s, row in zip([*near, *far], [*scores, *hidden], strict=True)])
+    unknown = np.repeat([False, True], len(scores))
+    constant, similarity, entropy = fit_logistic(values, unknown, rate=UNKNOWN_RATE)
+    if similarity > 0:  # being more like a reference may not speak for "none of these"
+        constant, entropy = fit_logistic(values[:, 1:], unknown, rate=UNKNOWN_RATE)
+        similarity = 0.0
+    return {
+        "constant": float(constant),
+        "similarity": float(similarity),
+        "entropy": float(entropy),
+        "strange": float(np.quantile(near, STRANGE)),
+    }
+
+
+def none_of(
+    scores: Scores, near: NDArray[np.float64], method: Method, priors: Collection[str] = ()
+) -> NDArray[np.float64]:
+    """The probability of "none of these" of each observation, under the priors that were applied."""
+    weights = method.calibration.rejection_of(priors)
+    return np.array(
+        [none_probability(*observe(np.array([s]), row), weights) for s, row in zip(near, scores, strict=True)]
+    )
+
+
+def deepest_nodes(
+    scores: Scores, truth: NDArray[np.int64], gallery: Gallery
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The most probable node of each rank and whether it is the true one: (observations, 7) twice."""
+    ranks = gallery.lineages.shape[1]
+    sums = np.zeros((len(scores), ranks))
+    right = np.zeros((len(scores), ranks), dtype=bool)
+    for rank in range(ranks):
+        nodes = gallery.lineages[:, rank]
+        known = nodes >= 0
+        if not known.any():
+            continue
+        taxa, places = np.unique(nodes[known], return_inverse=True)
+        order = np.argsort(places, kind="stable")
+        starts = np.searchsorted(places[order], np.arange(len(taxa)))
+        added = np.add.reduceat(scores[:, np.flatnonzero(known)[order]], starts, axis=1)
+        best = added.argmax(axis=1)
+        sums[:, rank] = added[np.arange(len(scores)), best]
+        right[:, rank] = (truth >= 0) & (taxa[best] == np.where(truth >= 0, nodes[truth], -2))
+    return sums, right
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15) -> float:
+    """Expected calibration error over bins of equal width (Guo et al. 2017)."""
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(places, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def auroc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
+    """Chance that a positive has the higher value, ties counting half (Mann and Whitney 1947)."""
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, side="left") + np.searchsorted(ordered, positive, side="right")
+    return float(below.sum() / (2 * len(positive) * len(negative)))
+
+
+def of_views(found: Found, asked: Questions, kept: NDArray[np.bool_], photos: int | None = None) -> Found:
+    """What was found for the questions that `asked.only(kept, photos)` keeps."""
+    return found.of(asked.views_of(kept, photos))

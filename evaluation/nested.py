@@ -1,0 +1,135 @@
+"""Nested cross-validation: every observation is judged by a calibration that has not seen it.
+
+The observations are dealt into folds. For each, everything is learned from the others alone, the fold
+being no reference either; then each observation of the fold is asked of all references but its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.fit import NEIGHBOURS
+from evaluation.gallery import Gallery, Questions, ask_itself, search
+from evaluation.learn import deepest_nodes, final_scores, learn, none_of
+from evaluation.scoring import Method, score_all
+from retrieval.embedder import Embeddings
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came out for each observation, in the order of the gallery's rows; and for what is no fungus."""
+
+    observations: NDArray[np.int64]
+    truth: NDArray[np.int64]  # columns
+    first: NDArray[np.int64]  # columns
+    rank: NDArray[np.int64]
+    genus_right: NDArray[np.bool_]
+    score: NDArray[np.float64]  # of the first species, "none of these" taken off
+    similarity: NDArray[np.float64]  # of the closest reference, mean over photos
+    none: NDArray[np.float64]  # probability of none of these
+    hidden_none: NDArray[np.float64]  # the same, all references of its species hidden
+    hidden_similarity: NDArray[np.float64]
+    strangers_none: NDArray[np.float64]  # (folds, strangers)
+    strangers_similarity: NDArray[np.float64]  # (strangers,)
+    nodes: NDArray[np.float64]
+    nodes_right: NDArray[np.bool_]
+    methods: tuple[Method, ...]
+    fold: NDArray[np.int64]
+
+
+def cross_validate(
+    gallery: Gallery,
+    *,
+    folds: int = 10,
+    seed: int = 1,
+    strangers: Embeddings | None = None,
+    only: Sequence[str] = ("votes", "prototypes", "counts"),
+    bare: Method | None = None,
+    given: Sequence[Method] = (),
+    fusion: str = "mean",
+    most: int | None = None,
+    advance: Callable[[int], object] = lambda count: None,
+) -> Judged:
+    """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
+
+    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before.
+
+    `strangers` are embeddings of photos that show no fungus, each asked alone.
+    """
+    listed = np.unique(gallery.observations)
+    dealt = np.random.default_rng(seed).permutation(len(listed)) % folds
+    judgeable = set(ask_itself(gallery).own.tolist())
+    parts: list[dict[str, NDArray[np.generic]]] = []
+    methods, stranger_none = [], []
+    stranger_near = np.zeros(0)
+    for fold in range(folds):
+        held = listed[dealt == fold]
+        asked_for = np.array([one for one in held.tolist() if one in judgeable], dtype=np.int64)
+        asked_for = np.sort(np.random.default_rng([seed, fold]).permutation(asked_for)[:most])
+        if given:
+            method = given[fold]
+        else:
+            method = bare or learn(gallery.only(~np.isin(gallery.observations, held)), seed=seed, only=only)
+        method = Method(method.voting, method.calibration, method.metric, fusion)
+        methods.append(method)
+        if len(asked_for):
+            parts.append(judge(gallery, ask_itself(gallery, asked_for), method, fold))
+        if strangers is not None and len(strangers):
+            alone = ask_strangers(strangers)
+            found = search(gallery, alone, NEIGHBOURS)
+            scores, stranger_near = score_all(gallery, alone, found, method)
+            stranger_none.append(none_of(scores, stranger_near, method))
+        advance(1)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.argsort(joined["observations"], kind="stable")
+    return Judged(
+        **{name: values[order] for name, values in joined.items()},
+        strangers_none=np.stack(stranger_none) if stranger_none else np.zeros((0, 0)),
+        strangers_similarity=stranger_near,
+        methods=tuple(methods),
+    )
+
+
+def ask_strangers(embeddings: Embeddings) -> Questions:
+    """Each embedding as an observation of one photo, of no species."""
+    nobody = np.full(len(embeddings), -1, dtype=np.int64)
+    return Questions(embeddings, nobody, np.arange(len(embeddings)), nobody)
+
+
+def judge(
+    gallery: Gallery, asked: Questions, method: Method, fold: int = 0, *, hidden: bool = True
+) -> dict[str, NDArray[np.generic]]:
+    """Ask, and see where the truth stands; ties go to the lower column, as the answer line's go by name.
+
+    With `hidden`, all is asked again with the references of the true species hidden.
+    """
+    scores, near = score_all(gallery, asked, search(gallery, asked, NEIGHBOURS), method)
+    known, none = final_scores(scores, near, asked.photos, method)
+    strange, far = scores, near
+    if hidden:
+        hidden_found = search(gallery, asked, NEIGHBOURS, hide="species")
+        strange, far = score_all(gallery, asked, hidden_found, method, hide="species")
+    of_truth = scores[np.arange(asked.count), asked.truth]
+    first = scores.argmax(axis=1)
+    rank = 1 + (scores > of_truth[:, None]).sum(axis=1)
+    nodes, right = deepest_nodes(known, asked.truth, gallery)
+    genera = gallery.genera
+    return {
+        "observations": asked.own[asked.first],
+        "truth": asked.truth,
+        "first": first,
+        "rank": np.where(of_truth > 0, rank, 0),
+        "genus_right": (genera[first] == genera[asked.truth]) & (genera[first] >= 0),
+        "score": known.max(axis=1),
+        "similarity": near,
+        "none": none,
+        "hidden_none": none_of(strange, far, method),
+        "hidden_similarity": far,
+        "nodes": nodes,
+        "nodes_right": right,
+        "fold": np.full(asked.count, fold),
+    }

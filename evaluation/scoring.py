@@ -1,0 +1,171 @@
+"""Scores for very many questions, by the rules of the answer line, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.gallery import Found, Gallery, Questions
+from retrieval.calibration import Calibration, features, score_views
+from retrieval.fusion import fuse_scores, weigh_photos
+from retrieval.prototypes import Metric, make_prototypes, project, whiten_within
+from retrieval.ranking import Voting, vote_shares
+
+Scores = NDArray[np.float64]  # (observations, species)
+VIEWS = 1024  # views that are scored together
+
+
+@dataclass(frozen=True)
+class Method:
+    """How questions are answered: the kernel, what was learned, the metric, how photos are fused."""
+
+    voting: Voting
+    calibration: Calibration
+    metric: Metric | None = None
+    fusion: str = "mean"
+
+
+def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """The pooled covariance of photos about their species' mean, (256, 256), of the rows given."""
+    embeddings = gallery.embeddings if rows is None else gallery.embeddings[rows]
+    columns = gallery.columns if rows is None else gallery.columns[rows]
+    numbers = np.bincount(columns, minlength=gallery.width)
+    means = np.zeros((gallery.width, embeddings.shape[1]))
+    np.add.at(means, columns, embeddings)
+    means /= np.maximum(1, numbers)[:, None]
+    apart = embeddings - means[columns]
+    freedom = max(1, len(columns) - int((numbers > 0).sum()))
+    return np.asarray(apart.T @ apart / freedom, dtype=np.float64)
+
+
+def make_metric(gallery: Gallery, shrinkage: float, rows: NDArray[np.bool_] | None = None) -> Metric | None:
+    """The metric in which the gallery's species are round; None where it is shrunk to nothing."""
+    return None if shrinkage >= 1 else whiten_within(pool_scatter(gallery, rows), shrinkage)
+
+
+def prototype_similarities(
+    gallery: Gallery, questions: Questions, method: Method, hide: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Similarity of each view to each prototype, and the observations behind each: both (views, species).
+
+    A question of the gallery's own is taken out of its species' prototype, and out of the mean of its
+    genus, before it is compared; with `hide` = species, all of its species is.
+    """
+    if gallery.world is not None and gallery.taken is not None:  # a flora chooses species, it does not remake them
+        there = replace(questions, columns=np.where(questions.columns >= 0, gallery.taken[questions.columns], -1))
+        similarities, numbers = prototype_similarities(gallery.world, there, method, hide)
+        return similarities[:, gallery.taken], numbers[:, gallery.taken]
+    sums, counts = gallery.sums
+    given = method.calibration.shrinkage
+
+    def make(s: NDArray[np.float64], n: NDArray[np.int64], genera: NDArray[np.int64]) -> NDArray[np.float64]:
+        return make_prototypes(s, n, genera, shrinkage=given, centre=gallery.centre, metric=method.metric)
+
+    views = project(questions.embeddings, gallery.centre, method.metric)
+    similarities = views @ make(sums, counts, gallery.genera).T
+    numbers = np.repeat(counts[None].astype(np.float64), len(views), axis=0)
+    first, ends = gallery.spans
+    place = {int(gallery.observations[row]): number for number, row in enumerate(first)}
+    bounds = np.append(questions.first, len(views))
+    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        own, column = int(questions.own[start]), int(questions.columns[start])
+        if column < 0 or (hide != "species" and own not in place):
+            continue
+        genus = gallery.genera[column]
+        kin = np.flatnonzero(gallery.genera == genus) if genus >= 0 else np.array([column])
+        at = int(np.flatnonzero(kin == column)[0])
+        left, remaining = sums[kin].copy(), counts[kin].copy()
+        if hide == "species":
+            left[at], remaining[at] = 0.0, 0
+        else:
+            rows = slice(first[place[own]], ends[place[own] + 1])
+            left[at] -= gallery.embeddings[rows].mean(axis=0, dtype=np.float64)
+            remaining[at] -= 1
+        similarities[start:stop, kin] = views[start:stop] @ make(left, remaining, np.minimum(gallery.genera[kin], 0)).T
+        numbers[start:stop, column] = remaining[at]
+    return similarities, numbers
+
+
+def view_terms(
+    gallery: Gallery, questions: Questions, found: Found, method: Method, hide: str = "own"
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Vote shares, similarities to prototypes and numbers of observations, each (views, species)."""
+    near = np.where(found.rows >= 0, gallery.columns[found.rows], -1)
+    witnesses = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
+    k = method.voting.neighbours
+    shares = vote_shares(
+        found.similarities[:, :k], witnesses[:, :k], near[:, :k], gallery.width, method.voting.temperature
+    )
+    return (shares, *prototype_similarities(gallery, questions, method, hide))
+
+
+def view_features(gallery: Gallery, questions: Questions, found: Found, method: Method) -> NDArray[np.float64]:
+    """The terms that the fit weighs, (views, species, 3)."""
+    shares, similarities, numbers = view_terms(gallery, questions, found, method)
+    return features(shares, similarities, numbers, method.calibration.floor)
+
+
+def score_blocks(
+    gallery: Gallery, questions: Questions, found: Found, method: Method, *, hide: str = "own"
+) -> Iterator[tuple[slice, Scores, NDArray[np.float64]]]:
+    """Fused scores of the observations, block by block: (observations, scores, closest similarity of each)."""
+    bounds = np.append(questions.first, len(questions.columns))
+    start = 0
+    while start < questions.count:
+        stop = int(np.searchsorted(bounds, bounds[start] + VIEWS, side="right")) - 1
+        stop = min(questions.count, max(stop, start + 1))
+        views = np.arange(bounds[start], bounds[stop])
+        block = replace_views(questions, views, start)
+        terms = view_terms(gallery, block, found.of(views), method, hide)
+        per_view = score_views(*terms, method.calibration)
+        closest = found.similarities[views, 0]
+        fused = fuse_all(per_view, block, method)
+        near = np.array([float(np.sort(own).mean()) for own in np.split(closest, block.first[1:])])
+        yield slice(start, stop), fused, near
+        start = stop
+
+
+def fuse_views(per_view: Scores, embeddings: NDArray[np.floating], method: Method) -> NDArray[np.float64]:
+    """One observation's scores from those of its photos, as the answer line fuses them."""
+    learned = method.calibration
+    weights = weigh_photos(embeddings, (), learned.aspects)
+    sharpening = learned.sharpening.get(method.fusion, 0.0)
+    return fuse_scores(per_view, weights, rule=method.fusion, sharpening=sharpening)
+
+
+def fuse_all(per_view: Scores, questions: Questions, method: Method) -> Scores:
+    """Fused scores of all observations from those of their views."""
+    bounds = np.append(questions.first, len(per_view))
+    return np.stack(
+        [
+            fuse_views(per_view[start:stop], questions.embeddings[start:stop], method)
+            for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        ]
+    )
+
+
+def replace_views(questions: Questions, views: NDArray[np.int64], first: int) -> Questions:
+    """The questions with some views only, which are whole observations; `first` is counted as 0."""
+    return replace(
+        questions,
+        embeddings=questions.embeddings[views],
+        columns=questions.columns[views],
+        observations=questions.observations[views] - first,
+        own=questions.own[views],
+        months=None,
+        cells=None,
+    )
+
+
+def score_all(
+    gallery: Gallery, questions: Questions, found: Found, method: Method, *, hide: str = "own"
+) -> tuple[Scores, NDArray[np.float64]]:
+    """All fused scores at once, (observations, species), and the closest similarities, (observations,)."""
+    scores = np.zeros((questions.count, gallery.width))
+    near = np.zeros(questions.count)
+    for block, fused, closest in score_blocks(gallery, questions, found, method, hide=hide):
+        scores[block], near[block] = fused, closest
+    return scores, near

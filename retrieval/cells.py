@@ -1,0 +1,37 @@
+"""H3 cells, in which records are counted: a place is known to the width of a cell, never better.
+
+The only home of the package h3; without it, place is not taken into account, and asking for it says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from retrieval.errors import PlaceUnavailable
+
+RESOLUTION = 4  # an edge of about 23 km, the resolution of iNaturalist's ranges
+RINGS = 3  # the cell itself and two rings around it
+
+
+def h3_library() -> Any:
+    """The package; raises PlaceUnavailable, which names it, where it is missing."""
+    try:
+        import h3
+    except ImportError as error:
+        raise PlaceUnavailable("places cannot be used here: install the package h3 (pip install 'h3~=4.5')") from error
+    return h3
+
+
+def cell_of(latitude: float, longitude: float) -> int:
+    """The cell that holds a place, as a number; raises PlaceUnavailable for what is no place on Earth."""
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise PlaceUnavailable(f"{latitude}, {longitude} is no place on Earth: latitude comes first, in degrees")
+    h3 = h3_library()
+    return int(h3.str_to_int(h3.latlng_to_cell(latitude, longitude, RESOLUTION)))
+
+
+def cells_around(latitude: float, longitude: float) -> list[list[int]]:
+    """The cell of a place, then the rings around it, each from the lowest number."""
+    h3 = h3_library()
+    centre = h3.int_to_str(cell_of(latitude, longitude))
+    return [sorted(int(h3.str_to_int(cell)) for cell in h3.grid_ring(centre, ring)) for ring in range(RINGS)]

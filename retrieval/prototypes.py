@@ -1,0 +1,106 @@
+"""A species' prototype: the mean direction of its observations, leaning on its genus where they are few.
+
+Similarity to a prototype carries the long tail: a species with two photos is seldom the nearest
+neighbour of anything, but its mean, drawn towards the mean of its genus, is a fair guess of how it looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows: TypeAlias = NDArray[np.float64]  # (rows, dim)
+Metric: TypeAlias = NDArray[np.float32]  # (dim, dim): rows times the metric are whitened within species
+
+
+@dataclass(frozen=True, slots=True)
+class SpeciesSums:
+    """What prototypes are made of: for each species the sum of its observations' mean embeddings."""
+
+    species: NDArray[np.int64]  # (species,) taxon ids, ascending
+    sums: Rows  # (species, dim)
+    observations: NDArray[np.int64]  # (species,)
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """The mean of all observations, (dim,): what all photos of the collection have in common."""
+        return np.asarray(self.sums.sum(axis=0) / max(1, int(self.observations.sum())))
+
+
+def sum_observations(
+    embeddings: NDArray[np.floating], columns: NDArray[np.int64], observations: NDArray[np.int64], width: int
+) -> tuple[Rows, NDArray[np.int64]]:
+    """Add up each column's observations, each as the mean of its photos: sums (width, dim) and counts (width,).
+
+    Twelve photos of one mushroom weigh as much as one.
+    """
+    groups, firsts, members = np.unique(observations, return_index=True, return_inverse=True)
+    means = np.zeros((len(groups), embeddings.shape[1]), dtype=np.float64)
+    np.add.at(means, members, embeddings)
+    means /= np.bincount(members, minlength=len(groups))[:, None]
+    sums = np.zeros((width, embeddings.shape[1]), dtype=np.float64)
+    np.add.at(sums, columns[firsts], means)
+    return sums, np.bincount(columns[firsts], minlength=width)
+
+
+def make_prototypes(
+    sums: Rows,
+    counts: NDArray[np.int64],
+    genera: NDArray[np.int64],
+    *,
+    shrinkage: float,
+    centre: NDArray[np.float64],
+    metric: Metric | None,
+) -> Rows:
+    """Prototypes of length 1, (species, dim), in the metric.
+
+    (sum of the species' observations + shrinkage x mean of its genus' species) / (their number): the
+    posterior mean of a normal species mean under a normal genus (James and Stein 1961; empirical Bayes).
+    `genera` numbers each species' genus from 0, -1 where unknown. A species without observations is its genus.
+    """
+    known = counts > 0
+    means = np.zeros_like(sums)
+    means[known] = sums[known] / counts[known, None] - centre
+    grouped = known & (genera >= 0)
+    total = np.zeros((int(genera.max(initial=-1)) + 1, sums.shape[1]))
+    np.add.at(total, genera[grouped], means[grouped])
+    members = np.bincount(genera[grouped], minlength=len(total))
+    genus = np.zeros_like(sums)
+    inside = genera >= 0
+    genus[inside] = (total / np.maximum(1, members)[:, None])[genera[inside]]
+    return unit_or_zero((counts[:, None] * means + shrinkage * genus) @ square(metric, sums.shape[1]))
+
+
+def project(embeddings: NDArray[np.floating], centre: NDArray[np.float64], metric: Metric | None) -> Rows:
+    """Embeddings as prototypes see them: without what all share, in the metric, of length 1."""
+    return unit_or_zero((embeddings - centre) @ square(metric, embeddings.shape[1]))
+
+
+def whiten_within(scatter: Rows, shrinkage: float) -> Metric:
+    """The metric in which species are round: the root of the inverse of their pooled covariance.
+
+    Fisher's discriminant (1936), known as within-class covariance normalisation where recordings of
+    voices are compared (Hatch et al. 2006). The covariance is drawn towards a ball by `shrinkage`,
+    from 0 (not at all) to 1 (entirely; the metric is then cosine), since there are fewer photos than
+    it has entries (Ledoit and Wolf 2004).
+    """
+    dim = len(scatter)
+    size = float(np.trace(scatter)) / dim
+    if size <= 0:
+        return np.eye(dim, dtype=np.float32)
+    values, vectors = np.linalg.eigh((1 - shrinkage) * scatter / size + shrinkage * np.eye(dim))
+    return np.asarray((vectors / np.sqrt(np.maximum(values, 1e-6))) @ vectors.T, dtype=np.float32)
+
+
+def unit_or_zero(rows: Rows) -> Rows:
+    """Scale rows to length 1; a row of zeros, of a species that nothing is known of, stays."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-9))
+
+
+def square(metric: Metric | None, dim: int) -> NDArray[np.floating]:
+    """The metric, or the one that changes nothing."""
+    return np.eye(dim) if metric is None else metric

@@ -1,0 +1,66 @@
+"""Knowing when not to know: photos of no fungus, and species that nobody has referenced.
+
+A logistic regression on two things that need no photo of anything else: how similar the closest
+reference is, and how undecided the scores are. It is fitted on the collection's own observations, once
+as they are and once with all references of their species taken away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+REJECT = 0.5  # probability of "none of these" from which an answer is called rejected
+UNKNOWN_RATE = 0.05  # how many observations are expected to be of no referenced species; the fit's share is set to it
+FEATURES = ("similarity", "entropy")
+STRANGE = 0.01  # closest references less similar than in 1 % of the collection's own observations: perhaps no fungus
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Whether an answer should be trusted at all, and why not."""
+
+    rejected: bool
+    probability: float  # that it is none of the species with references
+    similarity: float  # of the closest reference
+    reason: str
+
+
+def observe(similarities: NDArray[np.floating], scores: NDArray[np.float64]) -> tuple[float, float]:
+    """The two features of an observation: mean over photos of the closest similarity, and entropy of the fused scores.
+
+    `similarities` (photos,) of each photo's closest reference; entropy in nats.
+    """
+    positive = scores[scores > 0]
+    entropy = float(-(np.sort(positive * np.log(positive))).sum()) if len(positive) else 0.0
+    closest = float(np.sort(similarities).mean()) if len(similarities) else -1.0
+    return closest, entropy
+
+
+def none_probability(similarity: float, entropy: float, weights: Mapping[str, float]) -> float:
+    """The probability that it is none of these; 0 where rejection has not been calibrated."""
+    if not weights:
+        return 0.0
+    logit = weights["constant"] + weights["similarity"] * similarity + weights["entropy"] * entropy
+    return 1.0 / (1.0 + math.exp(-min(50.0, max(-50.0, logit))))
+
+
+def decide(
+    similarity: float, probability: float, weights: Mapping[str, float], *, no_reject: bool = False
+) -> Rejection:
+    """Reject what is probably none of these, or less similar than almost all of the collection is to itself."""
+    strange = bool(weights) and similarity < weights.get("strange", -1.0)
+    unknown = bool(weights) and probability >= REJECT
+    if strange:
+        reason = "Nothing in the collection looks like this: perhaps no fungus, or not to be seen on the photo."
+    elif unknown:
+        reason = "It is probably none of the species that have reference photos here."
+    else:
+        reason = ""
+    if reason and no_reject:
+        reason += " Ranked all the same, as asked."
+    return Rejection((strange or unknown) and not no_reject, probability, similarity, reason)

@@ -1,0 +1,178 @@
+"""What is learned, on collections small enough to see through, and that the evaluation asks as the answer line does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.__main__ import main
+from evaluation.fit import fit_logit, fit_strength
+from evaluation.gallery import Gallery, Questions, ask_itself, of_simulation, read_gallery, search
+from evaluation.learn import auroc, calibration_error, deepest_nodes, final_scores
+from evaluation.nested import cross_validate
+from evaluation.operating_point import nearest_recall
+from evaluation.scoring import Method, score_all
+from evaluation.simulate import Assumptions, simulate
+from indexer.build import FloraPlan
+from indexer.publish import publish_snapshot
+from retrieval.calibration import normalise
+from retrieval.domain import WORLD
+from retrieval.embedder import unit_rows
+from retrieval.identify import identify_embeddings
+from retrieval.present import identification_json
+from retrieval.snapshot import Snapshot, open_snapshot
+from retrieval.wishes import Wishes
+from tests.catalogues import SPECIES, build, make_references
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """A published snapshot of ten species, calibrated by the command."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    build(folder / "a", folder / "e", make_references(observations=6), [FloraPlan("n", "N", frozenset(SPECIES[:6]))])
+    publish_snapshot(folder / "a")
+    plain = open_snapshot(folder / "a").name
+    assert main(["calibrate", "--indexes", str(folder / "a")]) == 0
+    (name,) = {path.name for path in (folder / "a" / "snapshots").iterdir()} - {plain}
+    return open_snapshot(folder / "a", name)
+
+
+def make_queries(gallery: Gallery, count: int) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    rows = gallery.embeddings[rng.integers(0, len(gallery.columns), count)]
+    return unit_rows(rows + 0.08 * rng.normal(size=rows.shape))
+
+
+def test_the_evaluation_scores_as_the_answer_line_does(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+    rows = make_queries(gallery, 6)
+    nobody = np.full(6, -1)
+    asked = Questions(rows, nobody, np.array([0, 0, 1, 2, 2, 2]), nobody)
+    method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
+
+    scores, near = score_all(gallery, asked, search(gallery, asked), method)
+    final, _ = final_scores(scores, near, asked.photos, method)
+
+    for number, views in enumerate(([0, 1], [2], [3, 4, 5])):
+        answer = identify_embeddings(rows[views], calibrated, flora=WORLD, voting=calibrated.voting, candidates=100)
+        given = {candidate.taxon.id: candidate for candidate in answer.species}
+        for column, taxon in enumerate(gallery.species.tolist()):
+            if taxon in given:
+                assert given[taxon].share == pytest.approx(scores[number, column], abs=2e-3)
+                assert given[taxon].score == pytest.approx(final[number, column], abs=2e-3)
+
+
+def test_scores_and_none_of_these_add_up_to_one(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+
+    answer = identify_embeddings(
+        make_queries(gallery, 2), calibrated, flora=WORLD, voting=calibrated.voting, candidates=100
+    )
+
+    assert answer.doubt is not None
+    assert sum(candidate.score for candidate in answer.species) + answer.doubt.none == pytest.approx(1, abs=1e-4)
+    assert sum(candidate.score for candidate in answer.genera) + answer.doubt.none == pytest.approx(1, abs=1e-9)
+
+
+def test_every_part_of_the_answer_is_json(calibrated: Snapshot) -> None:
+    rows = make_queries(read_gallery(calibrated, calibrated.flora(WORLD)), 3)
+    wishes = Wishes(priors=("uniform",), within=(3,), fusion="product")
+
+    answer = identify_embeddings(rows, calibrated, flora="n", voting=calibrated.voting, candidates=5, wishes=wishes)
+    found = identification_json(answer, calibrated)
+
+    assert found["calibrated"] is True
+    assert "None of these".lower() in found["scoreMeaning"].lower()
+    assert found["priorsApplied"] == ["uniform"]
+    assert len(found["photoRankings"]) == 3
+    assert found["decidingPhoto"] in range(3)
+    assert found["specificity"]["taxon"]["taxonRank"] in {"genus", "species"}
+    assert all(one["taxon"]["genus"] == "Alpha" for one in found["species"])
+    assert set(found["rejection"]) == {"rejected", "noneOfThese", "similarity", "reason"}
+
+
+def test_an_observation_of_its_own_is_taken_out_of_its_prototype(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+    method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
+    asked = ask_itself(gallery, gallery.observations[:1])
+    without = gallery.only(gallery.observations != gallery.observations[0])
+    stranger = Questions(asked.embeddings, asked.columns, asked.observations, np.full(len(asked.own), -1))
+
+    scores, _ = score_all(gallery, asked, search(gallery, asked), method)
+    others, _ = score_all(without, stranger, search(without, stranger), method)
+
+    assert scores == pytest.approx(others, abs=0.02)  # the centre alone still knows it
+    assert scores.argmax() == others.argmax()
+
+
+def test_the_logit_finds_the_weights_that_made_the_choices() -> None:
+    rng = np.random.default_rng(2)
+    terms = rng.normal(size=(6000, 5, 2))
+    chances = normalise(terms @ np.array([1.5, -0.7]))
+    truth = np.array([rng.choice(5, p=row) for row in chances])
+
+    weights, _ = fit_logit(terms, truth, start=[0.0, 0.0])
+
+    assert weights == pytest.approx([1.5, -0.7], abs=0.08)
+    assert fit_strength(np.full((6000, 5), 0.2), truth, [terms[..., 0]])[0] == pytest.approx(1.3, abs=0.3)
+
+
+def test_measures_by_hand() -> None:
+    assert auroc(np.array([3.0, 1.0]), np.array([0.0, 1.0])) == pytest.approx((2 + 1.5) / 4)
+    right = np.array([True, True, False, False])
+    assert calibration_error(np.array([0.9, 0.9, 0.1, 0.1]), right, bins=2) == pytest.approx(0.1)
+    lineages = np.array([[1, 2, 3, 4, 5, 6, 10], [1, 2, 3, 4, 5, 6, 11], [1, 2, 3, 4, 5, 7, 12]])
+    gallery = Gallery(np.zeros((3, 4), np.float32), np.arange(3), np.arange(3), lineages[:, -1], lineages)
+    sums, correct = deepest_nodes(np.array([[0.3, 0.25, 0.45]]), np.array([0]), gallery)
+    assert sums[0, -2:] == pytest.approx([0.55, 0.45])
+    assert correct[0, -2:].tolist() == [True, False]
+
+
+def test_cross_validation_judges_each_observation_once(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+
+    judged = cross_validate(gallery, folds=3)
+
+    assert judged.observations.tolist() == sorted(set(gallery.observations.tolist()))
+    assert len(judged.methods) == 3
+    assert ((judged.rank >= 0) & (judged.rank <= gallery.width)).all()
+
+
+def test_the_report_is_one_page_that_needs_nothing(calibrated: Snapshot, tmp_path: Path) -> None:
+    root = calibrated._folder.parents[1]
+
+    assert (
+        main(["report", calibrated.name, "--indexes", str(root), "--out", str(tmp_path / "r.html"), "--no-ablations"])
+        == 0
+    )
+
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "http" not in page
+    assert (tmp_path / "r.json").exists()
+
+
+def test_the_same_seed_draws_the_same_collection() -> None:
+    few = Assumptions(references=20_000)
+
+    one, other = (simulate(few, queries=50, seed=7) for _ in range(2))
+
+    assert np.array_equal(one.gallery.embeddings, other.gallery.embeddings)
+    assert np.array_equal(one.queries.cell, other.queries.cell)
+    assert not np.array_equal(one.gallery.embeddings, simulate(few, queries=50, seed=8).gallery.embeddings)
+
+
+@pytest.mark.slow
+def test_the_simulation_is_as_large_and_as_good_as_what_is_published(shared: Path) -> None:
+    names = shared / "samples" / "fgvcx-fungi-2018" / "val.json"
+    gallery, asked = of_simulation(simulate(names=names, queries=10_000))
+
+    one = asked.only(np.arange(asked.count) < 4_000, 1)
+    first, five = nearest_recall(gallery, search(gallery, one, 100), one.truth)
+
+    assert (gallery.width, len(gallery.columns)) == (1394, 85_578)
+    assert len(np.unique(gallery.genera)) == 418
+    assert first == pytest.approx(0.399, abs=0.01 + 0.015)  # two standard errors of 4,000 observations more
+    assert five == pytest.approx(0.60, abs=0.02 + 0.015)
