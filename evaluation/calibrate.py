@@ -12,13 +12,14 @@ import numpy as np
 from evaluation.gallery import ask_itself, read_gallery
 from evaluation.learn import learn
 from evaluation.scoring import Method
+from retrieval.card import write_card
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
-from retrieval.learned import METRIC, write_sums
-from retrieval.manifest import seal_file, verify_files
-from retrieval.snapshot import Snapshot
-
-STAGING = ".calibrating"
+from retrieval.history import log_event
+from retrieval.learned import METRIC, SUMS, write_sums
+from retrieval.manifest import SHARED, seal_file
+from retrieval.snapshot import Snapshot, open_snapshot
+from retrieval.staging import building, settle
 
 
 def calibrate_snapshot(
@@ -34,29 +35,21 @@ def calibrate_snapshot(
 def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:
     """Write a snapshot with what was learned; all its own files are copied, and sealed anew with the new ones."""
     manifest = snapshot.manifest
-    folder = root / STAGING
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(root / "snapshots" / manifest.name, folder)
-    (folder / "manifest.json").unlink()
-    card = folder / "card.md"
-    note = card.read_text(encoding="utf-8") if card.exists() else None
-    card.unlink(missing_ok=True)
-    write_sums(folder, snapshot.sums)
-    (folder / METRIC).unlink(missing_ok=True)
-    if method.metric is not None:
-        np.save(folder / METRIC, method.metric)
-    shared = [seal for seal in manifest.files if seal.path.startswith("segments/")]
-    own = [seal_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
-    written = replace(
-        manifest, files=(*shared, *own), voting=asdict(method.voting), calibration=method.calibration.as_json()
-    )
-    (folder / "manifest.json").write_text(written.text(), encoding="utf-8")
-    if note is not None:
-        (folder / "card.md").write_text(note, encoding="utf-8")
-    place = root / "snapshots" / written.name
-    if place.exists():
-        shutil.rmtree(folder)
-    else:
-        folder.rename(place)
-    verify_files(root, written)
+    with building(root) as staging:
+        folder = staging / "snapshot"
+        left = shutil.ignore_patterns("manifest.json", "card.md", SUMS, METRIC)
+        shutil.copytree(root / "snapshots" / manifest.name, folder, ignore=left)
+        write_sums(folder, snapshot.sums)
+        if method.metric is not None:
+            np.save(folder / METRIC, method.metric)
+        shared = [seal for seal in manifest.files if seal.path.startswith(SHARED)]
+        own = [seal_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
+        written = replace(
+            manifest, files=(*shared, *own), voting=asdict(method.voting), calibration=method.calibration.as_json()
+        )
+        (folder / "manifest.json").write_text(written.text(), encoding="utf-8")
+        (folder / "card.md").write_text(write_card(written), encoding="utf-8")
+        settle(folder, root / "snapshots" / written.name)
+        open_snapshot(root, written.name).close()
+        log_event(root, "built", written.name)
     return written.name

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.card import write_card
 from indexer.codes import CODES_FROM, ensure_codes
-from indexer.history import log_event
 from indexer.recall import measure_recipes
-from indexer.staging import settle
+from retrieval.card import write_card
 from retrieval.domain import WORLD
 from retrieval.faiss_codes import FaissCodes, read_codebook
 from retrieval.flora import Flora, Shelf
+from retrieval.history import log_event
 from retrieval.manifest import FileSeal, FloraCard, Manifest, seal_file, verify_files
 from retrieval.recipes import Recipe
 from retrieval.segment import FILES, Segment
 from retrieval.snapshot import open_snapshot
+from retrieval.staging import settle
 from retrieval.stamps import read_stamps, write_stamps
 
 WORLD_TITLE = "World: every species with references"

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from indexer.assemble import assemble
 from indexer.codes import CODES_FROM
 from indexer.embeddings import EmbeddingStore
-from indexer.staging import building, settle
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError, SnapshotError
 from retrieval.learned import sum_segments, write_sums
@@ -23,6 +22,7 @@ from retrieval.occurrences import Occurrence, count_occurrences, write_occurrenc
 from retrieval.prototypes import SpeciesSums
 from retrieval.ranking import Voting
 from retrieval.segment import ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.staging import building, settle
 from retrieval.stamps import read_stamps
 from retrieval.taxonomy import write_taxonomy
 

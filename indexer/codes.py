@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.staging import settle_file
 from retrieval.faiss_codes import read_codebook, train_codebook, write_codes
+from retrieval.staging import settle_file
 
 CODES_FROM = 50_000  # references from which floras may be large enough for two stages
 

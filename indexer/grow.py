@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from indexer.assemble import assemble
 from indexer.build import read_entries
-from indexer.staging import building, settle
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.learned import METRIC
@@ -25,6 +24,7 @@ from retrieval.manifest import Manifest
 from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.segment import ReferenceEntry, name_entries, write_segment
 from retrieval.snapshot import Snapshot, open_snapshot
+from retrieval.staging import building, settle
 
 OWN_FILES = ("taxonomy.sqlite", "species.npy")
 LEARNED_FILES = (OCCURRENCES, METRIC)  # where there are such; sums of prototypes are made anew from what stands

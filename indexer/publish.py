@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.history import log_event, read_history
-from indexer.staging import writing
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotError
+from retrieval.history import log_event, read_history
 from retrieval.index import ExactIndex
 from retrieval.manifest import Manifest, read_current, read_manifest, switch_current, verify_files
 from retrieval.recipes import DEPTHS, RECALL_BAR
 from retrieval.segment import Segment
 from retrieval.snapshot import Snapshot
+from retrieval.staging import writing
 from retrieval.stamps import read_stamps, write_stamps
 from retrieval.store import Part, choose_rows
 

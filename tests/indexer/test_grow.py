@@ -300,7 +300,7 @@ def test_fifty_growers_killed_at_random_moments_leave_a_whole_snapshot_each_time
 
 
 def test_the_card_says_how_floras_are_searched_and_what_is_withdrawn(root: Path) -> None:
-    from indexer.card import write_card
+    from retrieval.card import write_card
 
     manifest = read_manifest(root, read_current(root))
     measured = replace(manifest, recipes={"north": Recipe(TWO_STAGE, 400, 0.9981, 0.9923, 192, 99).described()})

@@ -13,10 +13,10 @@ import pytest
 
 from indexer.build import FloraPlan
 from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
-from indexer.staging import writing
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot
 from retrieval.manifest import read_current, read_manifest, switch_current
 from retrieval.snapshot import open_snapshot
+from retrieval.staging import writing
 from tests.catalogues import SPECIES, build, make_references
 
 

@@ -33,7 +33,9 @@ def write_card(manifest: Manifest) -> str:
         "",
         *describe_search(manifest),
         "Votes: {neighbours} neighbours a photo, temperature {temperature}.".format(**manifest.voting),
-        "Shares are not calibrated.",
+        "Scores were calibrated on held-out observations of this snapshot."
+        if manifest.calibration
+        else "Shares are not calibrated: `python -m evaluation calibrate` learns what they mean.",
         "",
         NOTICE,
         "",
