@@ -11,7 +11,7 @@ from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotEr
 from retrieval.history import log_event, read_history
 from retrieval.index import ExactIndex
 from retrieval.manifest import Manifest, read_current, read_manifest, switch_current, verify_files
-from retrieval.recipes import DEPTHS, RECALL_BAR
+from retrieval.recipes import RECALL_BAR
 from retrieval.segment import Segment
 from retrieval.snapshot import Snapshot
 from retrieval.staging import writing
@@ -19,6 +19,7 @@ from retrieval.stamps import read_stamps, write_stamps
 from retrieval.store import Part, choose_rows
 
 PROBES = 64  # rows of a segment that verification searches for
+CODES_DEPTH = 200  # rows among which a probed row must be by its code
 CODES_FIND = 0.9  # of the probed rows must be found through their codes
 SLACK = 2e-3  # how far float16 may move a length or a similarity
 
@@ -139,7 +140,7 @@ def probe_codes(segment: Segment, name: str) -> None:
     rows = np.unique(np.linspace(0, segment.rows - 1, PROBES).astype(np.int64))
     lists = np.arange(len(segment.species), dtype=np.int64)
     queries = segment.store.take(rows).astype(np.float32)
-    chosen = choose_rows([Part(segment, lists)], queries, 1, DEPTHS[0])
+    chosen = choose_rows([Part(segment, lists)], queries, 1, CODES_DEPTH)
     found = np.mean([row + segment.base in near for row, near in zip(rows.tolist(), chosen, strict=True)])
     if found < CODES_FIND:
         raise DamagedSnapshot(f"the codes of snapshot {name} lead to {found:.0%} of the rows that they stand for")
