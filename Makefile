@@ -23,8 +23,10 @@ demo: environment ## draw a collection, build its index, identify a find, serve 
 	done
 	@echo "== 3/6 embedding"
 	@$(INDEXER) embed
-	@echo "== 4/6 building and publishing"
+	@echo "== 4/6 building, learning what scores mean on held-out finds, and publishing"
 	@$(INDEXER) build
+	@$(INDEXER) publish
+	@$(DEMO_SETTINGS) $(RUN) -m evaluation calibrate
 	@$(INDEXER) publish
 	@echo "== 5/6 identifying two drawings of one find that the index has not seen"
 	@$(DEMO_SETTINGS) $(RUN) -m retrieval identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import io
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from tests.snapshots import CITRINA, draw_photo
+from evaluation.calibrate import calibrate_snapshot
+from retrieval.manifest import switch_current
+from tests.snapshots import CITRINA, draw_photo, make_snapshot
+from tests.web.conftest import make_app
 
 
 def ask(client: FlaskClient, **wishes: Any) -> tuple[int, dict[str, Any]]:
@@ -60,3 +66,21 @@ def test_an_impossible_wish_is_refused_in_words(
 
     assert found == status
     assert part in body["detail"] or part in str(body.get("errors"))
+
+
+def test_a_calibrated_snapshot_answers_with_scores_and_words(tmp_path: Path) -> None:
+    made = make_snapshot(tmp_path)
+    with closing(made.open()) as snapshot:
+        switch_current(tmp_path, calibrate_snapshot(tmp_path, snapshot))
+    client = make_app(tmp_path, made.photos).test_client()
+
+    status, body = ask(client)
+    form = {"photos": [(io.BytesIO(draw_photo(CITRINA, 9)), "photo.jpg")]}
+    page = client.post("/", data=form, content_type="multipart/form-data").get_data(as_text=True)
+
+    assert (status, body["calibrated"]) == (200, True)
+    total = sum(candidate["score"] for candidate in body["species"]) + body["rejection"]["noneOfThese"]
+    assert total == pytest.approx(1, abs=1e-4)
+    assert "calibrated probability" in body["scoreMeaning"]
+    said = body["rejection"]["reason"] if body["rejection"]["rejected"] else body["specificity"]["words"]
+    assert said in html.unescape(page)
