@@ -11,16 +11,16 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from retrieval.domain import NOTICE, WORLD
 from retrieval.errors import FungariumError
-from retrieval.identify import identify
 from retrieval.manifest import FloraCard
 from retrieval.present import identification_json
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits, render_photo
 from web.api.overview import openapi_document
+from web.asking import identified
 from web.errors import INVALID, KINDS, Problem
 from web.present import photo_url, web_address
 from web.services import services
-from web.uploads import IdentifyObservation, parser, read_photos, read_wishes
+from web.uploads import IdentifyObservation, parser
 
 blueprint = Blueprint("page", __name__)
 
@@ -50,20 +50,8 @@ def show_form() -> str:
 @blueprint.route("/", methods=["POST"])
 def show_identification() -> str:
     """The ranked species for the photos of the form."""
-    given = services()
     form = parser.parse(IdentifyObservation(), request, location="files")
-    photos = read_photos(form, given.limits)
-    wishes = read_wishes(form)
-    with given.published.lease() as snapshot:
-        answer = identify(
-            photos,
-            snapshot,
-            given.embedder(),
-            flora=form["flora"],
-            limits=given.limits,
-            candidates=form["count"],
-            wishes=wishes,
-        )
+    with identified(form) as (answer, snapshot, photos):
         described = identification_json(answer, snapshot)
         return render_template(
             "page.html",
@@ -72,7 +60,7 @@ def show_identification() -> str:
             notice=answer.notice,
             answer=described,
             searched=snapshot.flora(form["flora"]).card,
-            previews=[preview(photo, given.limits) for photo in photos],
+            previews=[preview(photo, services().limits) for photo in photos],
             meaning=described["scoreMeaning"],
             OPEN=OPEN,
         )

@@ -213,7 +213,7 @@ assert "faiss" not in sys.modules, "importing the entry point loads FAISS"
 from tests.snapshots import MUSCARIA, draw_photo
 from tests.web.conftest import encode_photos
 application = app.create()
-assert application.extensions["services"].published._lease is None, "a snapshot was opened before the fork"
+assert application.extensions["services"].published._holding is None, "a snapshot was opened before the fork"
 assert "openvino" not in sys.modules, "a runtime was loaded before the fork"
 child = os.fork()
 if not child:

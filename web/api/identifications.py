@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from retrieval.identify import identify
 from retrieval.similar import find_similar
+from web.asking import identified
 from web.openapi import PREFIX, ApiBlueprint
 from web.present import identification_answer, similar_answer
 from web.schemas import Identification, SimilarReferences
 from web.services import services
-from web.uploads import CompareObservation, IdentifyObservation, read_photos, read_wishes
+from web.uploads import CompareObservation, IdentifyObservation, read_photos
 
 blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="What a find may be")
 
@@ -23,19 +23,7 @@ def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
 
     The photos are compared and forgotten. A suggestion by a machine, and never advice on eating.
     """
-    given = services()
-    photos = read_photos(form, given.limits)
-    wishes = read_wishes(form)
-    with given.published.lease() as snapshot:
-        answer = identify(
-            photos,
-            snapshot,
-            given.embedder(),
-            flora=form["flora"],
-            limits=given.limits,
-            candidates=form["count"],
-            wishes=wishes,
-        )
+    with identified(form) as (answer, snapshot, _):
         return identification_answer(answer, snapshot)
 
 
