@@ -10,9 +10,12 @@ REGIONS := north west south
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
 INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
 
-.PHONY: demo test check lint environment development clean-demo
+PAGES := web/static/built/manifest.json
+PAGE_SOURCES := $(wildcard web/frontend/*.* web/frontend/.npmrc web/frontend/src/*.ts web/frontend/src/*/* web/static/*.css)
 
-demo: environment ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
+.PHONY: demo test check lint environment development pages clean-demo
+
+demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
 	@$(RUN) -m evaluation.specimens $(DEMO)/collection
 	@echo "== 2/6 importing the archive and three regional checklists"
@@ -39,15 +42,23 @@ else
 	@echo "== 6/6 not serving, as asked"
 endif
 
-test: development lint ## everything that must pass
+test: development pages lint ## everything that must pass
 	$(RUN) -m pytest
 
 check: test ## the same
 
-lint: development
+lint: development pages
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy .
+	@if [ -x web/frontend/node_modules/.bin/tsc ]; then echo "tsc"; PATH="$$PATH:$(CURDIR)/$(VENV)/bin" web/frontend/node_modules/.bin/tsc --noEmit -p web/frontend; fi
+
+pages: $(PAGES) ## build the pages' scripts and styles
+
+$(PAGES): $(PAGE_SOURCES) | $(VENV)/installed
+	@echo "building the pages' scripts and styles"
+	@sh web/frontend/build.sh $(CURDIR)/$(RUN) || \
+	  echo "not built, for the reason above: the pages work without scripts; 'make pages' tries again" >&2
 
 environment: $(VENV)/installed
 

@@ -34,6 +34,9 @@ class Settings:
     max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
+    answer_days: int = field(default=90, metadata={"help": "days that an answer is kept whose link was asked for"})
+    tiles: str = field(default="", metadata={"help": "address of map tiles with {z}, {x}, {y}; empty: outlines only"})
+    tiles_credit: str = field(default="", metadata={"help": "who made the map tiles; shown on every map"})
 
     @property
     def database_url(self) -> str:

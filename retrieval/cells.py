@@ -35,3 +35,10 @@ def cells_around(latitude: float, longitude: float) -> list[list[int]]:
     h3 = h3_library()
     centre = h3.int_to_str(cell_of(latitude, longitude))
     return [sorted(int(h3.str_to_int(cell)) for cell in h3.grid_ring(centre, ring)) for ring in range(RINGS)]
+
+
+def cell_outline(cell: int) -> list[tuple[float, float]]:
+    """The corners of a cell, (latitude, longitude) each."""
+    h3 = h3_library()
+    corners = h3.cell_to_boundary(h3.int_to_str(cell))
+    return [(round(latitude, 4), round(longitude, 4)) for latitude, longitude in corners]

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Flask, Response
 
-from web import page
-from web.api import floras, health, identifications, overview, photos, species
+from web import assets
+from web.api import floras, health, identifications, overview, photos, species, taxa
 from web.errors import register_errors
+from web.languages import register_languages
 from web.openapi import CONFIG, ProblemApi
-from web.services import Services
+from web.pages.blueprint import load_pages
+from web.pages.problems import render_problem, wants_page
+from web.pages.script_words import identify_words
+from web.pages.words import template_words
+from web.services import Services, services
 from web.uploads import PhotoRequest, upload_config
 
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{tiles}; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Only our own files, and pictures that a page made itself (`blob:`); map tiles from where the settings say."""
+
 SECURITY: Final = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""No script, no font and no picture of others is ever loaded."""
+"""Headers of every answer, beside the policy."""
 
 
 def create_app(services: Services) -> Flask:
@@ -32,18 +42,28 @@ def create_app(services: Services) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
     api = ProblemApi(app)
-    for module in (overview, identifications, floras, species, photos, health):
+    for module in (overview, identifications, floras, species, taxa, photos, health):
         api.register_blueprint(module.blueprint)
-    app.register_blueprint(page.blueprint)
-    app.context_processor(page.template_words)
-    register_errors(app, page.wants_page, page.render_problem)
+    register_languages(app)
+    app.register_blueprint(assets.blueprint)
+    app.register_blueprint(load_pages())
+    app.context_processor(lambda: template_words() | {"identify_words": identify_words})
+    register_errors(app, wants_page, render_problem)
     app.after_request(add_headers)
     return app
 
 
 def add_headers(response: Response) -> Response:
-    """Headers of every answer; only pictures may be kept by browsers, which say so themselves."""
-    response.headers.extend({name: value for name, value in SECURITY.items() if name not in response.headers})
+    """Headers of every answer; only files and pictures may be kept by browsers, which say so themselves."""
+    headers = {**SECURITY, "Content-Security-Policy": policy(services().tiles)}
+    response.headers.extend({name: value for name, value in headers.items() if name not in response.headers})
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def policy(tiles: str) -> str:
+    """The Content-Security-Policy; `tiles` is the address of map tiles, or empty."""
+    parts = urlsplit(tiles)
+    host = parts.netloc.replace("{s}", "*")
+    return POLICY.format(tiles=f" {parts.scheme}://{host}" if host else "")

@@ -12,6 +12,7 @@ from werkzeug.routing import RoutingException
 
 from database.errors import DatabaseError
 from retrieval import errors
+from web.answers import UnknownAnswer
 
 MEDIA_TYPE: Final = "application/problem+json"
 PROBLEMS_AT: Final = "/api/v1/docs#"  # where each type of problem is explained
@@ -39,6 +40,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
     errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
+    UnknownAnswer: Kind(404, "unknown-answer", "There is no such answer"),
     errors.NoSnapshot: Kind(503, "no-snapshot", "Nothing has been published yet"),
     errors.DamagedSnapshot: Kind(503, "damaged-snapshot", "The published snapshot is damaged"),
     errors.SnapshotMismatch: Kind(503, "snapshot-mismatch", "Snapshot and model do not belong together"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,14 +10,23 @@ from typing import cast
 
 from flask import current_app
 
+from database.areas import flora_countries
+from database.datasets import DatasetCredit, dataset_credits
+from database.photo_facts import PhotoFacts, photo_facts
 from database.photos import reference, stored_path
 from database.session import Database, open_database
 from retrieval.embedder import Embedder
 from retrieval.models.handles import open_model
 from retrieval.views import PhotoLimits
 from settings import Settings
+from web.answers import KeptAnswers
 from web.published import Published
 from web.reference_photos import LocatedPhotos, PhotoSource
+
+
+def no_facts(_photos: Collection[str]) -> Mapping[str, PhotoFacts]:
+    """What is known of photos where there is no catalogue."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,12 @@ class Services:
     embedder: Callable[[], Embedder]  # opens the model the first time
     photos: PhotoSource
     limits: PhotoLimits
+    answers: KeptAnswers
+    flora_countries: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # alpha-2 codes of each flora
+    datasets: Callable[[], Mapping[str, DatasetCredit]] = dict
+    photo_facts: Callable[[Collection[str]], Mapping[str, PhotoFacts]] = no_facts
+    tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only
+    tiles_credit: str = ""  # who made the tiles, shown on every map
 
 
 def make_services(settings: Settings) -> Services:
@@ -45,6 +60,18 @@ def make_services(settings: Settings) -> Services:
         with database().reading() as session:
             return reference(session, sha256).location
 
+    def countries() -> Mapping[str, tuple[str, ...]]:
+        with database().reading() as session:
+            return flora_countries(session)
+
+    def datasets() -> Mapping[str, DatasetCredit]:
+        with database().reading() as session:
+            return dataset_credits(session)
+
+    def facts(photos: Collection[str]) -> Mapping[str, PhotoFacts]:
+        with database().reading() as session:
+            return photo_facts(session, photos)
+
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
 
@@ -53,6 +80,12 @@ def make_services(settings: Settings) -> Services:
         embedder=embedder,
         photos=LocatedPhotos(locate, stored),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
+        answers=KeptAnswers(settings.data / "answers", settings.answer_days),
+        flora_countries=countries,
+        datasets=datasets,
+        photo_facts=facts,
+        tiles=settings.tiles,
+        tiles_credit=settings.tiles_credit,
     )
 
 

@@ -18,6 +18,7 @@ from retrieval.errors import UnknownPhoto
 from retrieval.models.descriptor import Descriptor
 from retrieval.views import PhotoLimits
 from tests.snapshots import Made, make_snapshot
+from web.answers import KeptAnswers
 from web.application import create_app
 from web.published import Published
 from web.services import Services
@@ -45,7 +46,8 @@ def make_app(
     """The application over the snapshots under `root`, with the descriptor and small limits."""
     embedder = Descriptor()
     published = Published(root, lambda snapshot: snapshot.require_model(embedder.model), patience=patience)
-    return create_app(Services(published, lambda: embedder, HeldPhotos(photos), limits or PhotoLimits()))
+    answers = KeptAnswers(root / "answers", days=30)
+    return create_app(Services(published, lambda: embedder, HeldPhotos(photos), limits or PhotoLimits(), answers))
 
 
 @pytest.fixture(scope="session")

@@ -149,6 +149,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "UnknownFlora": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
+        "UnknownAnswer": 404,
     }.get(kind.__name__, 503)
 
     assert assert_problem(app.test_client().get("/raise"), expected, KINDS[kind].name) == "It is so."
@@ -179,7 +180,9 @@ def test_every_answer_forbids_scripts_and_guessing(client: FlaskClient, app: Fla
 
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
-        assert "script-src" not in policy
+        assert "script-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
         assert "unsafe-inline" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         answer.close()

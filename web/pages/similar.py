@@ -1,0 +1,122 @@
+"""Similar images: what looks like a photo, uploaded or of the references, without a word about what it is."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import render_template, request
+from marshmallow import EXCLUDE, Schema, fields, validate
+from webargs.multidictproxy import MultiDictProxy
+from werkzeug.datastructures import MultiDict
+
+from retrieval.domain import NOTICE, WORLD
+from retrieval.present import evidence_json, reference_json
+from retrieval.snapshot import Snapshot
+from retrieval.views import decode_views, render_photo
+from web.likeness import Filters, embedding_of_reference, find_alike, read_token, write_token
+from web.pages.blueprint import blueprint
+from web.pages.identify import FRAGMENT, PREVIEW, PageParser, as_address, known_taxon
+from web.pages.script_words import similar_words
+from web.services import services
+from web.uploads import PhotoFile, read_photos
+
+AT_ONCE: Final = 40
+FURTHEST: Final = 2000  # photos that can be scrolled through
+SHAPE: Final = (4, 3)  # of a photo that the catalogue does not know
+
+
+class SimilarQuery(Schema):
+    """A photo, given in one of three ways, and filters."""
+
+    class Meta:
+        """Links may carry what we do not know."""
+
+        unknown = EXCLUDE
+
+    photos: fields.List[Any] = fields.List(PhotoFile(), load_default=list)
+    images: fields.List[Any] = fields.List(PhotoFile(), load_default=list)
+    photo = fields.String(load_default="", validate=validate.Length(max=64))  # SHA-256 of a reference
+    embedding = fields.String(load_default="", validate=validate.Length(max=6000))  # of an earlier search
+    flora = fields.String(load_default=WORLD, validate=validate.Length(1, 64))
+    taxon = fields.String(load_default="", validate=validate.Length(max=200))
+    licence = fields.String(load_default="", validate=validate.Length(max=200))
+    month = fields.Integer(load_default=0, validate=validate.Range(0, 12))
+    skip = fields.Integer(load_default=0, validate=validate.Range(0, FURTHEST))
+
+
+class QueryParser(PageParser):
+    """Leaves out what was left empty in a link, too."""
+
+    def load_querystring(self, req: Any, schema: Any) -> MultiDictProxy:
+        return MultiDictProxy(MultiDict((n, text) for n, text in req.args.items(multi=True) if text.strip()), schema)
+
+
+query_parser: Final = QueryParser()
+
+
+@blueprint.route("/similar")
+def show_similar() -> str:
+    """What looks like a reference photo, or the empty form."""
+    return render_similar(query_parser.parse(SimilarQuery(), request, location="querystring"))
+
+
+@blueprint.route("/similar", methods=["POST"])
+def show_similar_to_upload() -> str:
+    """What looks like a photo that a person has, or more of an earlier search."""
+    return render_similar(query_parser.parse(SimilarQuery(), request, location="files"))
+
+
+def render_similar(query: dict[str, Any]) -> str:
+    """The page, or only its photos where a script asks for more."""
+    given = services()
+    shown: dict[str, Any] = {"query": query, "found": None, "own": "", "reference": None, "token": ""}
+    with given.published.lease() as snapshot:
+        embeddings = None
+        if query["embedding"]:
+            embeddings = read_token(query["embedding"])
+        elif query["photos"] or query["images"] or (request.method == "POST" and not query["photo"]):
+            photos = read_photos(query, given.limits)
+            snapshot.require_model(given.embedder().model)
+            embeddings = given.embedder().embed(decode_views(photos, given.embedder().short_side, given.limits))
+            shown["own"] = as_address(render_photo(photos[0], PREVIEW, given.limits))
+        elif query["photo"]:
+            embeddings = embedding_of_reference(query["photo"], snapshot)
+            reference = snapshot.reference_of_photo(query["photo"])
+            shown["reference"] = reference_json(reference) | {"name": name_of(reference.species, snapshot)}
+        if embeddings is not None:
+            shown |= search(embeddings, snapshot, query)
+        return render_template(
+            "similar_fragment.html" if FRAGMENT in request.headers else "similar.html",
+            floras=snapshot.floras,
+            licences=sorted(snapshot.manifest.licences),
+            snapshot=snapshot,
+            notice=NOTICE,
+            limits=given.limits,
+            said=similar_words(),
+            **shown,
+        )
+
+
+def search(embeddings: Any, snapshot: Snapshot, query: dict[str, Any]) -> dict[str, Any]:
+    """The photos to show, and how to ask for more."""
+    taxon = known_taxon(query["taxon"], snapshot) if query["taxon"] else None
+    filters = Filters(query["flora"], taxon, query["licence"], query["month"])
+    likenesses = find_alike(embeddings, snapshot, filters, skip=query["skip"], count=AT_ONCE)
+    found = []
+    for evidence in likenesses.found:
+        facts = likenesses.facts.get(evidence.reference.photo)
+        width, height = (facts.width, facts.height) if facts and facts.width and facts.height else SHAPE
+        name = name_of(evidence.reference.species, snapshot)
+        species = {"species": evidence.reference.species, "name": name, "width": width, "height": height}
+        found.append(evidence_json(evidence) | species)
+    following = query["skip"] + AT_ONCE
+    return {
+        "found": found,
+        "token": write_token(embeddings),
+        "following": following if likenesses.more and following <= FURTHEST else None,
+    }
+
+
+def name_of(species: int, snapshot: Snapshot) -> str:
+    """The species' scientific name."""
+    return snapshot.taxonomy.taxon(species).name
