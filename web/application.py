@@ -7,12 +7,24 @@ from typing import Final
 from flask import Flask, Response
 
 from web import page
-from web.api import floras, health, identifications, metrics, overview, photos, species
+from web.api import (
+    batches,
+    embeddings,
+    floras,
+    health,
+    identifications,
+    metrics,
+    overview,
+    photos,
+    similar,
+    species,
+)
 from web.errors import register_errors
 from web.openapi import CONFIG, ProblemApi
 from web.reception import register_reception
 from web.services import Services
 from web.serving import Serving
+from web.unchanging import mark_unchanging
 from web.uploads import PhotoRequest, upload_config
 
 SECURITY: Final = {
@@ -36,7 +48,7 @@ def create_app(services: Services) -> Flask:
     app.extensions["serving"] = Serving(services)
     register_reception(app)
     api = ProblemApi(app)
-    for module in (overview, identifications, floras, species, photos, health):
+    for module in (overview, identifications, batches, similar, embeddings, floras, species, photos, health):
         api.register_blueprint(module.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_blueprint(metrics.blueprint)
@@ -48,6 +60,7 @@ def create_app(services: Services) -> Flask:
 
 def add_headers(response: Response) -> Response:
     """Headers of every answer; only pictures may be kept by browsers, which say so themselves."""
+    mark_unchanging(response)
     response.headers.extend({name: value for name, value in SECURITY.items() if name not in response.headers})
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
