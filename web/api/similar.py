@@ -71,7 +71,7 @@ class CompareEmbeddings(Filters):
     """Embeddings of this server's model, and which reference photos to compare them with."""
 
     embeddings = fields.List(
-        fields.List(fields.Float(), validate=validate.Length(equal=DIM)),
+        fields.List(fields.Float(validate=validate.Range(-1e6, 1e6)), validate=validate.Length(equal=DIM)),
         required=True,
         validate=validate.Length(1, 16),
         metadata=about("Rows of 256 numbers, as /api/v1/embeddings gives them."),
