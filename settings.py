@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from retrieval.errors import SettingsError
 
@@ -35,6 +36,21 @@ class Settings:
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
 
+    identify: str = field(
+        default="open", metadata={"help": "who may identify: anybody, or with a key", "choices": ("open", "keyed")}
+    )
+    daily_quota: int = field(default=500, metadata={"help": "identifications a person has each day, UTC"})
+    anonymous_quota: int = field(
+        default=0,
+        metadata={"help": "identifications a day of an address without a key; 0: not limited", "least": 0},
+    )
+    limits: str = field(
+        default="memory://", metadata={"help": "where quotas are counted: memory://, or redis://HOST:PORT/0"}
+    )
+    secret_file: str = field(default="", metadata={"help": "file with the secret that signs sessions"})
+    https: str = field(default="no", metadata={"help": "cookies over HTTPS only", "choices": ("no", "yes")})
+    proxies: int = field(default=0, metadata={"help": "reverse proxies in front, believed on addresses", "least": 0})
+
     @property
     def database_url(self) -> str:
         """The database's address, with the default filled in."""
@@ -51,15 +67,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             continue
         if name not in known:
             raise SettingsError(f"there is no setting {name}; there are: {', '.join(sorted(known))}")
-        values[known[name].name] = parse_setting(name, text, known[name].type)
+        values[known[name].name] = parse_setting(name, text, known[name].type, known[name].metadata)
     return Settings(**values)  # type: ignore[arg-type] # each value was parsed to its field's type
 
 
-def parse_setting(name: str, text: str, kind: object) -> object:
-    """Bring a setting's text to its type."""
+def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any]) -> object:
+    """Bring a setting's text to its type; `choices` and `least` of its metadata bound it."""
+    if text not in (choices := metadata.get("choices", (text,))):
+        raise SettingsError(f"{name} must be {' or '.join(choices)}, not {text!r}")
     if kind == "int":
-        if not text.strip().isdecimal() or int(text) == 0:
-            raise SettingsError(f"{name} must be a whole number above 0, not {text!r}")
+        least: int = metadata.get("least", 1)
+        if not text.strip().isdecimal() or int(text) < least:
+            raise SettingsError(f"{name} must be a whole number above {least - 1}, not {text!r}")
         if name == f"{PREFIX}PORT" and int(text) > LAST_PORT:
             raise SettingsError(f"{name} must be at most {LAST_PORT}, not {text}")
         return int(text)

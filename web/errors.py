@@ -10,8 +10,9 @@ from flask import Flask, Response, current_app, json, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
-from database.errors import DatabaseError
+from database.errors import DatabaseError, PersonError, UnknownKey, UnknownPerson
 from retrieval import errors
+from web import refusals
 
 MEDIA_TYPE: Final = "application/problem+json"
 PROBLEMS_AT: Final = "/api/v1/docs#"  # where each type of problem is explained
@@ -44,6 +45,13 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.SnapshotMismatch: Kind(503, "snapshot-mismatch", "Snapshot and model do not belong together"),
     errors.SnapshotError: Kind(503, "snapshot-unavailable", "The published snapshot cannot be opened"),
     errors.ModelError: Kind(503, "model-unavailable", "The model cannot be opened"),
+    refusals.NotSignedIn: Kind(401, "not-signed-in", "This needs a key, or somebody who is signed in"),
+    refusals.NotAllowed: Kind(403, "not-allowed", "This caller may not do this"),
+    refusals.QuotaSpent: Kind(429, "quota-spent", "Today's share is used up"),
+    refusals.TooManyAttempts: Kind(429, "too-many-attempts", "There were too many attempts"),
+    UnknownPerson: Kind(404, "unknown-person", "There is no such person"),
+    UnknownKey: Kind(404, "unknown-key", "There is no such API key"),
+    PersonError: Kind(422, "impossible-account", "The account or key cannot be made or changed so"),
     DatabaseError: Kind(503, "database-unavailable", "The database cannot be read"),
 }
 """The engine's errors. An error that is not here is looked up by its base; one without a base here is our own fault."""
@@ -74,7 +82,7 @@ def describe_engine_error(error: errors.FungariumError) -> Problem:
     if kind is None:
         current_app.logger.error("%s: %s", type(error).__name__, error, exc_info=error)
         return describe_http_error(InternalServerError())
-    headers = {"Retry-After": str(RETRY_AFTER)} if kind.status == 503 else {}
+    headers = {"Retry-After": str(RETRY_AFTER)} if kind.status == 503 else getattr(error, "headers", {})
     return Problem(kind.status, kind.title, sentence(str(error)), PROBLEMS_AT + kind.name, headers=headers)
 
 

@@ -17,10 +17,17 @@ def test_without_variables_the_defaults_hold() -> None:
 
 def test_every_setting_can_be_set_by_its_name_in_capitals() -> None:
     for setting in fields(Settings):
-        read = read_settings({f"FUNGARIUM_{setting.name.upper()}": "7"})
+        text = setting.metadata.get("choices", ("7",))[-1]
 
-        assert str(getattr(read, setting.name)) == "7"
+        read = read_settings({f"FUNGARIUM_{setting.name.upper()}": text})
+
+        assert str(getattr(read, setting.name)) == text
         assert type(getattr(read, setting.name)) is type(getattr(Settings(), setting.name))
+
+
+def test_a_choice_is_one_of_those_there_are() -> None:
+    with pytest.raises(SettingsError, match="FUNGARIUM_IDENTIFY must be open or keyed, not 'shut'"):
+        read_settings({"FUNGARIUM_IDENTIFY": "shut"})
 
 
 def test_every_setting_says_what_it_is() -> None:
