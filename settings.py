@@ -31,7 +31,21 @@ class Settings:
     )
     host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
     port: int = field(default=8000, metadata={"help": "port the server listens on"})
-    threads: int = field(default=4, metadata={"help": "requests one worker answers at a time"})
+    workers: int = field(default=0, metadata={"help": "processes; 0: one for each core, four at most", "least": 0})
+    threads: int = field(default=80, metadata={"help": "requests one worker has in hand at a time, of any kind"})
+    queue: int = field(default=64, metadata={"help": "identifications one worker has in hand; more get a 503"})
+    batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
+    deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
+    cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
+    metrics: str = field(
+        default="loopback",
+        metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},
+    )
+    log: str = field(default="json", metadata={"help": "form of the log", "choices": ("json", "text")})
+    log_level: str = field(
+        default="info",
+        metadata={"help": "what is logged: info is a line a request", "choices": ("debug", "info", "warning", "error")},
+    )
     max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
@@ -74,7 +88,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any]) -> object:
     """Bring a setting's text to its type; `choices` and `least` of its metadata bound it."""
     if text not in (choices := metadata.get("choices", (text,))):
-        raise SettingsError(f"{name} must be {' or '.join(choices)}, not {text!r}")
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {text!r}")
     if kind == "int":
         least: int = metadata.get("least", 1)
         if not text.strip().isdecimal() or int(text) < least:

@@ -126,10 +126,16 @@ class Counts:
         try:
             with self.database().writing() as session:
                 add_uses(session, counts)
+                written = {counted: used_on(session, *counted) for counted in self._seeded}
         except BaseException:
             with self._lock:
                 self._unwritten.update(counts)
             raise
+        memory = self._own_memory()
+        with self._lock:  # what other workers wrote counts too: without Redis they agree within seconds
+            for counted, used in written.items():
+                key = key_of(counted)
+                memory.incr(key, 2 * DAY, used + self._unwritten[counted] - memory.get(key))
 
     def close(self) -> None:
         """Write what is not written yet and end."""
@@ -138,10 +144,12 @@ class Counts:
             self.write_history()
         except DatabaseError as error:
             log.warning("the last uses could not be written: %s", error)
+        shared = getattr(self._shared, "storage", None)  # the library's own name for the client of Redis
+        if shared is not None:
+            shared.close()
 
     def _add(self, counted: Counted, amount: int) -> int:
-        holder, day, action = counted
-        key = f"fungarium/uses/{action}/{holder}/{day.isoformat()}"
+        key = key_of(counted)
         storage = self._storage()
         try:
             if isinstance(storage, MemoryStorage):
@@ -210,6 +218,12 @@ class Counts:
             if self._shared is None:
                 self._shared = open_storage(self.storage)
             return self._shared
+
+
+def key_of(counted: Counted) -> str:
+    """What a count is called in memory and in Redis."""
+    holder, day, action = counted
+    return f"fungarium/uses/{action}/{holder}/{day.isoformat()}"
 
 
 def open_storage(address: str) -> Storage:

@@ -41,6 +41,17 @@ def no_database() -> Database:
 
 
 @dataclass(frozen=True, slots=True)
+class Throughput:
+    """Bounds of what one process does at a time."""
+
+    queue: int = 64  # identifications in hand, at most
+    batch: int = 32  # views that share a batch of the model, at most
+    batch_wait: float = 0.004  # seconds that a batch waits for views of other requests, at most
+    deadline: float = 30.0  # seconds until an answer is given up
+    cache_bytes: int = 64_000_000  # of answers and embeddings kept
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything a request needs. A test gives its own."""
 
@@ -48,6 +59,8 @@ class Services:
     embedder: Callable[[], Embedder]  # opens the model the first time
     photos: PhotoSource
     limits: PhotoLimits
+    throughput: Throughput = Throughput()
+    metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
@@ -87,6 +100,13 @@ def make_services(settings: Settings) -> Services:
         ),
         counts=Counts(settings.limits, database),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
+        throughput=Throughput(
+            queue=settings.queue,
+            batch=settings.batch,
+            deadline=float(settings.deadline),
+            cache_bytes=1_000_000 * settings.cache_megabytes,
+        ),
+        metrics_for=settings.metrics,
     )
 
 

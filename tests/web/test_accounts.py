@@ -195,6 +195,7 @@ def test_the_last_administrator_stays(server: Server) -> None:
 
 
 def test_a_short_password_is_refused_and_an_old_hash_renewed(server: Server) -> None:
+    assert sign_in(server, "ada") == 200
     ada = server.signed_in("ada")
 
     short = ada.client.post("/api/v1/people", json={"login": "new", "password": "short"}, headers=ada.token)
@@ -273,6 +274,20 @@ def test_a_restart_forgets_no_use(database: Database) -> None:
     after.close()
     with database.reading() as session:
         assert used_on(session, "person:1", NOON.date(), "identify") == 5
+
+
+def test_workers_without_redis_agree_as_soon_as_they_have_written(database: Database) -> None:
+    one, other = (Counts(database=lambda: database, now=lambda: NOON) for _ in range(2))
+    for counts in (one, other):
+        counts.spend("person:1", "identify", 9, amount=2)
+    one.write_history()
+
+    other.write_history()
+    other.spend("person:1", "identify", 9)
+
+    assert other.left("person:1", "identify", 9).remaining == 4
+    one.close()
+    other.close()
 
 
 def test_of_callers_without_a_key_nothing_is_written(start: Callable[..., Server]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -25,9 +26,17 @@ def storage(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def count(storage: str) -> Callable[[], Counts]:
+def count(storage: str) -> Iterator[Callable[[], Counts]]:
     """What another worker would count with."""
-    return lambda: Counts(storage, now=lambda: NOON)
+    made: list[Counts] = []
+
+    def make() -> Counts:
+        made.append(Counts(storage, now=lambda: NOON))
+        return made[-1]
+
+    yield make
+    for counts in made:
+        counts.close()
 
 
 def test_no_more_is_spent_than_there_is_however_many_ask_at_once(count: Callable[[], Counts]) -> None:
@@ -68,11 +77,14 @@ def test_attempts_are_counted_and_asking_whether_one_may_is_none(count: Callable
 
 
 def test_workers_count_together_in_redis(redis: RedisServer) -> None:
-    one, other = Counts(redis.address, now=lambda: NOON), Counts(redis.address, now=lambda: NOON)
-    one.spend("person:1", "identify", 3, amount=2)
+    with (
+        closing(Counts(redis.address, now=lambda: NOON)) as one,
+        closing(Counts(redis.address, now=lambda: NOON)) as other,
+    ):
+        one.spend("person:1", "identify", 3, amount=2)
 
-    assert other.spend("person:1", "identify", 3, amount=2) is None
-    assert other.spend("person:1", "identify", 3) is not None
+        assert other.spend("person:1", "identify", 3, amount=2) is None
+        assert other.spend("person:1", "identify", 3) is not None
 
 
 def test_while_redis_is_away_each_counts_for_itself_and_nobody_is_refused(redis: RedisServer) -> None:
@@ -84,6 +96,7 @@ def test_while_redis_is_away_each_counts_for_itself_and_nobody_is_refused(redis:
     attempt = counts.attempt("olga", Throttle(2, 15))
     redis.start()
     back = counts.spend("person:1", "identify", 3)
+    counts.close()
 
     assert away is not None
     assert attempt

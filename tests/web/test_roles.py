@@ -48,6 +48,7 @@ ROUTES: dict[str, frozenset[str]] = {
     "POST /": IDENTIFIES,
     "GET /static/<path:filename>": EVERYBODY,
     "GET /healthz": EVERYBODY,
+    "GET /metrics": EVERYBODY,  # from where `FUNGARIUM_METRICS` says
     # API v1: the published snapshot
     "GET /api/v1/": EVERYBODY,
     "GET /api/v1/docs": EVERYBODY,
