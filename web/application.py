@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from flask import Flask, Response
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from web import page
+from web.access import SCHEMES, register_access
 from web.api import (
+    accounts,
     batches,
     embeddings,
     floras,
     health,
     identifications,
+    keys,
     metrics,
     overview,
     photos,
@@ -47,8 +51,14 @@ def create_app(services: Services) -> Flask:
     app.extensions["services"] = services
     app.extensions["serving"] = Serving(services)
     register_reception(app)
+    if services.policy.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=services.policy.proxies, x_proto=services.policy.proxies)  # type: ignore[method-assign]
+    register_access(app)
     api = ProblemApi(app)
-    for module in (overview, identifications, batches, similar, embeddings, floras, species, photos, health):
+    for name, scheme in SCHEMES.items():
+        api.spec.components.security_scheme(name, scheme)
+    finds = (identifications, batches, similar, embeddings)
+    for module in (overview, *finds, floras, species, photos, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_blueprint(metrics.blueprint)

@@ -24,5 +24,7 @@ def mark_unchanging(response: Response) -> Response:
     asked = f"{FORM} {followed} {request.full_path}"
     response.set_etag(sha256(asked.encode()).hexdigest()[:32], weak=True)
     response.cache_control.no_cache = True
+    if "caller" in g:  # asked for with a key or signed in: for nobody else
+        response.cache_control.private = True
     response.make_conditional(request)
     return response

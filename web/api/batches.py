@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, request, stream_with_context
 from marshmallow import Schema, fields, validate
 
+from web import access
 from web.batches import LINES, PART, BatchObservation, answer_batch, place_after, read_batch
 from web.openapi import PREFIX, ApiBlueprint
 from web.schemas import about
@@ -39,6 +40,7 @@ FORM: dict[str, Any] = {
 
 
 @blueprint.route("/batch", methods=["POST"])
+@access.require("identify")
 @blueprint.arguments(BatchQuery, location="query")
 @blueprint.doc(
     requestBody={
@@ -65,6 +67,7 @@ def identify_batch(query: dict[str, Any]) -> Response:
         held.callback(shared.batches.leave)
         batch = read_batch(request, given.throughput.batch_lines, given.throughput.batch_bytes)
         start = place_after(query["cursor"], batch)
+        access.spend("identify", len(batch.lines) - start)
         snapshot = held.enter_context(given.published.lease())
         snapshot.require_model(shared.embedder().model)
         kept = held.pop_all()

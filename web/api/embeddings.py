@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from retrieval.embedder import DIM
+from web import access
 from web.openapi import PREFIX, ApiBlueprint
 from web.present import named
 from web.schemas import EmbeddingRows
@@ -16,6 +17,7 @@ blueprint = ApiBlueprint("embeddings", __name__, url_prefix=f"{PREFIX}/embedding
 
 
 @blueprint.route("", methods=["POST"])
+@access.require("identify")
 @blueprint.arguments(EmbedPhotos, location="files")
 @blueprint.response(200, EmbeddingRows)
 def embed_photos(form: dict[str, Any]) -> dict[str, Any]:
@@ -23,6 +25,7 @@ def embed_photos(form: dict[str, Any]) -> dict[str, Any]:
 
     The similarity of two photos is the sum of the products of their numbers.
     """
+    access.spend("identify")
     given, shared = services(), serving()
     queries = make_queries(read_photos(form, given.limits), read_look(form))
     with given.published.lease() as snapshot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from web import access
 from web.asking import identified
 from web.openapi import PREFIX, ApiBlueprint
 from web.present import brief, identification_answer
@@ -14,6 +15,7 @@ blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, descrip
 
 
 @blueprint.route("/identify", methods=["POST"])
+@access.require("identify")
 @blueprint.arguments(IdentifyObservation, location="files")
 @blueprint.response(200, Identification)
 def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
@@ -21,6 +23,7 @@ def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
 
     The photos are compared and forgotten. A suggestion by a machine, and never advice on eating.
     """
+    access.spend("identify")
     with identified(form) as (answer, snapshot, _):
         body = identification_answer(answer, snapshot)
         return brief(body) if form["detail"] == "brief" else body

@@ -15,6 +15,7 @@ from retrieval.errors import ImpossibleWish
 from retrieval.flora import Flora
 from retrieval.similar import find_similar_in
 from retrieval.snapshot import Snapshot
+from web import access
 from web.caching import make_key
 from web.cursors import read_cursor, write_cursor
 from web.openapi import PREFIX, ApiBlueprint
@@ -84,6 +85,7 @@ class CompareEmbeddings(Filters):
 
 
 @blueprint.route("", methods=["POST"])
+@access.require("identify")
 @blueprint.arguments(CompareObservation, location="files")
 @blueprint.response(200, SimilarReferences)
 def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
@@ -91,6 +93,7 @@ def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
 
     No vote and no ranking of species: only similarity.
     """
+    access.spend("identify")
     given, shared = services(), serving()
     photos = read_photos(form, given.limits)
     queries = make_queries(photos, read_look(form))
@@ -101,11 +104,13 @@ def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
         return page_of(embeddings, snapshot, flora, form, len(photos))
 
 
-@blueprint.route("/<string(length=64):photo>")
+@blueprint.route("/<string:photo>")
+@access.require("identify")
 @blueprint.arguments(Filters, location="query")
 @blueprint.response(200, SimilarReferences)
 def find_similar_to_reference(query: dict[str, Any], photo: str) -> dict[str, Any]:
     """Find the reference photos that look most like another one, which itself is left out."""
+    access.spend("identify")
     with services().published.lease() as snapshot:
         follows(snapshot)
         row = snapshot.reference_of_photo(photo).row
@@ -119,12 +124,14 @@ def find_similar_to_reference(query: dict[str, Any], photo: str) -> dict[str, An
 
 
 @blueprint.route("/embeddings", methods=["POST"])
+@access.require("identify")
 @blueprint.doc(
     requestBody={"required": True, "content": {"application/json": {"schema": CompareEmbeddings}}},
 )
 @blueprint.response(200, SimilarReferences)
 def find_similar_to_embeddings() -> dict[str, Any]:
     """Find the reference photos whose embeddings are most similar to given ones."""
+    access.spend("identify")
     request.max_content_length = EMBEDDINGS_BYTES
     body = parser.parse(CompareEmbeddings(), request, location="json")
     try:
