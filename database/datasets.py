@@ -1,8 +1,8 @@
-"""Where references come from, as their datasets want to be named."""
+"""How datasets are to be cited."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -12,14 +12,15 @@ from database.models import Dataset
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetCredit:
-    """A dataset as it is cited; what nobody stated is empty."""
+class Credit:
+    """What to say of a dataset wherever its photos are shown."""
 
     title: str
     citation: str
     licence: str
 
 
-def dataset_credits(session: Session) -> Mapping[str, DatasetCredit]:
-    """All datasets by id."""
-    return {row.id: DatasetCredit(row.title, row.citation, row.licence) for row in session.scalars(select(Dataset))}
+def dataset_credits(session: Session, datasets: Sequence[str]) -> dict[str, Credit]:
+    """The credits of some datasets, by their ids; those that are not known are left out."""
+    found = session.scalars(select(Dataset).where(Dataset.id.in_(datasets)))
+    return {dataset.id: Credit(dataset.title, dataset.citation, dataset.licence) for dataset in found}

@@ -33,16 +33,22 @@ HOMES = {
     "flask_smorest": ("web/*", "app.py"),
     "marshmallow": ("web/*", "app.py"),
     "werkzeug": ("web/*", "app.py"),
+    "prometheus_client": ("web/metrics.py", "web/gunicorn.py"),
     "sqlalchemy": ("database/*",),
     "alembic": ("database/*",),
+    "argon2": ("database/people.py", "database/passwords.py"),
+    "limits": ("web/quotas.py",),
+    "flask_wtf": ("web/*",),
     "faiss": ("retrieval/faiss_*.py",),
     "h3": ("retrieval/cells.py",),
     "openvino": ("retrieval/models/openvino.py",),
+    "openTSNE": ("indexer/atlas.py",),
     "tensorflow": (),
     "torch": (),
     "pillow_heif": ("retrieval/heif.py",),
     "PIL": (
         "retrieval/views.py",
+        "retrieval/crops.py",
         "retrieval/heif.py",
         "retrieval/models/*",
         "evaluation/specimens/*",
@@ -50,7 +56,7 @@ HOMES = {
     ),
 }
 READS_SETTINGS = ("app.py", "*/__main__.py", "web/services.py", "indexer/commands.py", "indexer/commands/*")
-LAZY = ("openvino", "pillow_heif", "tensorflow", "torch")
+LAZY = ("openTSNE", "openvino", "pillow_heif", "tensorflow", "torch")
 """Loaded by the function that needs them, never by an import."""
 
 LONGEST = 400  # lines

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from retrieval.errors import IdentificationError
+from retrieval.errors import IdentificationError, ImpossibleWish
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{24}")
 DAY: Final = 86_400  # seconds
@@ -26,14 +26,16 @@ class UnknownAnswer(IdentificationError):
 
 
 class KeptAnswers:
-    """The folder of kept answers; each is there for `days` days."""
+    """The folder of kept answers; each is there for `days` days. Without a folder nothing can be kept."""
 
-    def __init__(self, folder: Path, days: int) -> None:
-        self.days = days
+    def __init__(self, folder: Path | None, days: int) -> None:
+        self.days = days if folder else 0
         self._folder = folder
 
     def keep(self, answer: dict[str, Any], photos: Sequence[bytes]) -> str:
         """Keep an answer with the person's photos, drawn small; gives its id. Whatever is over is thrown away."""
+        if self._folder is None:
+            raise ImpossibleWish("answers cannot be kept here")
         self._folder.mkdir(parents=True, exist_ok=True)
         self.clear()
         name = secrets.token_urlsafe(18)
@@ -62,13 +64,13 @@ class KeptAnswers:
 
     def clear(self) -> None:
         """Throw away what is over, and what a keeper that was killed has left."""
-        for folder in self._folder.iterdir():
+        for folder in self._folder.iterdir() if self._folder else ():
             if self._is_over(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _find(self, name: str) -> Path:
-        folder = self._folder / name
-        if not NAME.fullmatch(name) or not folder.is_dir() or self._is_over(folder):
+        folder = (self._folder or Path()) / name
+        if self._folder is None or not NAME.fullmatch(name) or not folder.is_dir() or self._is_over(folder):
             raise self._unknown()
         return folder
 

@@ -6,9 +6,25 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from web import assets
-from web.api import floras, health, identifications, overview, photos, species, taxa
+from web.access import SCHEMES, register_access
+from web.api import (
+    accounts,
+    batches,
+    embeddings,
+    floras,
+    health,
+    identifications,
+    keys,
+    metrics,
+    overview,
+    photos,
+    similar,
+    species,
+    taxa,
+)
 from web.errors import register_errors
 from web.languages import register_languages
 from web.openapi import CONFIG, ProblemApi
@@ -16,7 +32,10 @@ from web.pages.blueprint import load_pages
 from web.pages.problems import render_problem, wants_page
 from web.pages.script_words import identify_words
 from web.pages.words import template_words
+from web.reception import register_reception
 from web.services import Services, services
+from web.serving import Serving
+from web.unchanging import mark_unchanging
 from web.uploads import PhotoRequest, upload_config
 
 POLICY: Final = (
@@ -41,12 +60,21 @@ def create_app(services: Services) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
+    app.extensions["serving"] = Serving(services)
+    register_reception(app)
+    if services.policy.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=services.policy.proxies, x_proto=services.policy.proxies)  # type: ignore[method-assign]
+    register_access(app)
     api = ProblemApi(app)
-    for module in (overview, identifications, floras, species, taxa, photos, health):
+    for name, scheme in SCHEMES.items():
+        api.spec.components.security_scheme(name, scheme)
+    finds = (identifications, batches, similar, embeddings)
+    for module in (overview, *finds, floras, species, taxa, photos, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     register_languages(app)
     app.register_blueprint(assets.blueprint)
     app.register_blueprint(load_pages())
+    app.register_blueprint(metrics.blueprint)
     app.context_processor(lambda: template_words() | {"identify_words": identify_words})
     register_errors(app, wants_page, render_problem)
     app.after_request(add_headers)
@@ -55,6 +83,7 @@ def create_app(services: Services) -> Flask:
 
 def add_headers(response: Response) -> Response:
     """Headers of every answer; only files and pictures may be kept by browsers, which say so themselves."""
+    mark_unchanging(response)
     headers = {**SECURITY, "Content-Security-Policy": policy(services().tiles)}
     response.headers.extend({name: value for name, value in headers.items() if name not in response.headers})
     if "Cache-Control" not in response.headers:

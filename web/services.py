@@ -2,30 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache, lru_cache, partial
 from pathlib import Path
+from secrets import token_bytes
 from typing import cast
 
 from flask import current_app
 
 from database.areas import flora_countries
-from database.datasets import DatasetCredit, dataset_credits
-from database.photo_facts import PhotoFacts, photo_facts
-from database.photos import reference, stored_path
+from database.datasets import Credit, dataset_credits
+from database.errors import DatabaseError
+from database.photos import event_dates, photo_shapes, reference, stored_path
 from database.session import Database, open_database
+from retrieval.atlas import Atlas, atlas_path, read_atlas
 from retrieval.embedder import Embedder
 from retrieval.models.handles import open_model
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.answers import KeptAnswers
 from web.published import Published
+from web.quotas import Counts
 from web.reference_photos import LocatedPhotos, PhotoSource
+from web.secret import SECRET, read_secret
 
 
-def no_facts(_photos: Collection[str]) -> Mapping[str, PhotoFacts]:
-    """What is known of photos where there is no catalogue."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may do what without being asked for a key, and how often."""
+
+    identify_open: bool = True
+    daily_quota: int = 500  # of a person
+    anonymous_quota: int = 0  # of an address; 0: not limited
+    https: bool = False
+    proxies: int = 0  # reverse proxies in front whose word for the caller's address is taken
+
+
+def no_database() -> Database:
+    """Where there is none: nothing that needs people or observations can be had."""
+    raise DatabaseError("this server was started without a database")
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Bounds of what one process does at a time."""
+
+    queue: int = 64  # identifications in hand, at most
+    batch: int = 32  # views that share a batch of the model, at most
+    batch_wait: float = 0.004  # seconds that a batch waits for views of other requests, at most
+    deadline: float = 30.0  # seconds until an answer is given up
+    cache_bytes: int = 64_000_000  # of answers and embeddings kept
+    batches: int = 2  # requests of many observations in hand, at most
+    batch_lines: int = 100  # observations in one request, at most
+    batch_bytes: int = 200_000_000  # of one such request, at most
+
+
+def no_dates(_: Sequence[str]) -> Mapping[str, date]:
+    """Where nobody knows when a photo was taken."""
+    return {}
+
+
+def no_shapes(_: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+    """Where nobody knows how large a photo is."""
+    return {}
+
+
+def no_atlas(_: str) -> Atlas | None:
+    """Where none has been made."""
+    return None
+
+
+def no_credits(_: Sequence[str]) -> Mapping[str, Credit]:
+    """Where nobody knows how a dataset is cited."""
     return {}
 
 
@@ -37,12 +87,20 @@ class Services:
     embedder: Callable[[], Embedder]  # opens the model the first time
     photos: PhotoSource
     limits: PhotoLimits
-    answers: KeptAnswers
+    throughput: Throughput = Throughput()
+    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos, by their sha256
+    credits: Callable[[Sequence[str]], Mapping[str, Credit]] = no_credits  # of datasets, by their ids
+    shapes: Callable[[Sequence[str]], Mapping[str, tuple[int, int]]] = no_shapes  # width and height, by their sha256
     flora_countries: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # alpha-2 codes of each flora
-    datasets: Callable[[], Mapping[str, DatasetCredit]] = dict
-    photo_facts: Callable[[Collection[str]], Mapping[str, PhotoFacts]] = no_facts
+    answers: KeptAnswers = field(default_factory=lambda: KeptAnswers(None, 0))  # of people who asked for a link
+    atlas: Callable[[str], Atlas | None] = no_atlas  # of a snapshot, by its name
     tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only
     tiles_credit: str = ""  # who made the tiles, shown on every map
+    metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
+    database: Callable[[], Database] = no_database  # opens it the first time
+    policy: Policy = Policy()
+    counts: Counts = field(default_factory=Counts)
+    secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
 
 
 def make_services(settings: Settings) -> Services:
@@ -60,17 +118,29 @@ def make_services(settings: Settings) -> Services:
         with database().reading() as session:
             return reference(session, sha256).location
 
+    def dates_of(photos: Sequence[str]) -> Mapping[str, date]:
+        with database().reading() as session:
+            return event_dates(session, photos)
+
+    def credits_of(datasets: Sequence[str]) -> Mapping[str, Credit]:
+        with database().reading() as session:
+            return dataset_credits(session, datasets)
+
+    def shapes_of(photos: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        with database().reading() as session:
+            return photo_shapes(session, photos)
+
     def countries() -> Mapping[str, tuple[str, ...]]:
         with database().reading() as session:
             return flora_countries(session)
 
-    def datasets() -> Mapping[str, DatasetCredit]:
-        with database().reading() as session:
-            return dataset_credits(session)
+    @lru_cache(maxsize=2)
+    def atlas_made(name: str, _made: float) -> Atlas | None:
+        return read_atlas(settings.flora_indexes, name)
 
-    def facts(photos: Collection[str]) -> Mapping[str, PhotoFacts]:
-        with database().reading() as session:
-            return photo_facts(session, photos)
+    def atlas_of(name: str) -> Atlas | None:
+        path = atlas_path(settings.flora_indexes, name)
+        return atlas_made(name, path.stat().st_mtime) if path.exists() else None
 
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
@@ -80,12 +150,33 @@ def make_services(settings: Settings) -> Services:
         embedder=embedder,
         photos=LocatedPhotos(locate, stored),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
-        answers=KeptAnswers(settings.data / "answers", settings.answer_days),
+        database=database,
+        policy=Policy(
+            identify_open=settings.identify == "open",
+            daily_quota=settings.daily_quota,
+            anonymous_quota=settings.anonymous_quota,
+            https=settings.https == "yes",
+            proxies=settings.proxies,
+        ),
+        counts=Counts(settings.limits, database),
+        secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
+        throughput=Throughput(
+            queue=settings.queue,
+            batch=settings.batch,
+            deadline=float(settings.deadline),
+            cache_bytes=1_000_000 * settings.cache_megabytes,
+            batch_lines=settings.max_batch,
+            batch_bytes=settings.max_batch_bytes,
+        ),
+        event_dates=dates_of,
+        shapes=shapes_of,
         flora_countries=countries,
-        datasets=datasets,
-        photo_facts=facts,
+        answers=KeptAnswers(settings.data / "answers", settings.answer_days),
+        atlas=atlas_of,
         tiles=settings.tiles,
         tiles_credit=settings.tiles_credit,
+        credits=credits_of,
+        metrics_for=settings.metrics,
     )
 
 

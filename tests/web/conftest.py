@@ -18,10 +18,13 @@ from retrieval.errors import UnknownPhoto
 from retrieval.models.descriptor import Descriptor
 from retrieval.views import PhotoLimits
 from tests.snapshots import Made, make_snapshot
+from tests.web.people import server, start
 from web.answers import KeptAnswers
 from web.application import create_app
 from web.published import Published
 from web.services import Services
+
+__all__ = ["server", "start"]
 
 LIMITS = PhotoLimits(bytes=400_000, pixels=1_000_000, photos=3)
 
@@ -47,7 +50,9 @@ def make_app(
     embedder = Descriptor()
     published = Published(root, lambda snapshot: snapshot.require_model(embedder.model), patience=patience)
     answers = KeptAnswers(root / "answers", days=30)
-    return create_app(Services(published, lambda: embedder, HeldPhotos(photos), limits or PhotoLimits(), answers))
+    return create_app(
+        Services(published, lambda: embedder, HeldPhotos(photos), limits or PhotoLimits(), answers=answers)
+    )
 
 
 @pytest.fixture(scope="session")

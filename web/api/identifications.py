@@ -1,21 +1,21 @@
-"""Photos in, ranked species or similar reference photos out."""
+"""Photos in, ranked species out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from retrieval.similar import find_similar
+from web import access
 from web.asking import identified
 from web.openapi import PREFIX, ApiBlueprint
-from web.present import identification_answer, similar_answer
-from web.schemas import Identification, SimilarReferences
-from web.services import services
-from web.uploads import CompareObservation, IdentifyObservation, read_photos
+from web.present import brief, identification_answer
+from web.schemas import Identification
+from web.uploads import IdentifyObservation
 
 blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="What a find may be")
 
 
 @blueprint.route("/identify", methods=["POST"])
+@access.require("identify")
 @blueprint.arguments(IdentifyObservation, location="files")
 @blueprint.response(200, Identification)
 def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
@@ -23,22 +23,7 @@ def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
 
     The photos are compared and forgotten. A suggestion by a machine, and never advice on eating.
     """
+    access.spend("identify")
     with identified(form) as (answer, snapshot, _):
-        return identification_answer(answer, snapshot)
-
-
-@blueprint.route("/similar", methods=["POST"])
-@blueprint.arguments(CompareObservation, location="files")
-@blueprint.response(200, SimilarReferences)
-def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
-    """Find the reference photos that look most like the photos.
-
-    No vote and no ranking of species: only similarity.
-    """
-    given = services()
-    photos = read_photos(form, given.limits)
-    with given.published.lease() as snapshot:
-        found = find_similar(
-            photos, snapshot, given.embedder(), flora=form["flora"], count=form["count"], limits=given.limits
-        )
-        return similar_answer(found, len(photos), form["flora"], snapshot)
+        body = identification_answer(answer, snapshot)
+        return brief(body) if form["detail"] == "brief" else body

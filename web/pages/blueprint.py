@@ -9,7 +9,7 @@ from flask import Blueprint
 
 blueprint = Blueprint("page", __name__)
 
-MODULES: Final = ("identify", "answers", "similar", "floras", "species", "docs")
+MODULES: Final = ("identify", "answers", "similar", "floras", "species", "atlas", "docs")
 
 
 def load_pages() -> Blueprint:

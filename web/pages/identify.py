@@ -21,6 +21,7 @@ from retrieval.errors import ImpossibleWish
 from retrieval.manifest import FloraCard
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits, render_photo
+from web import access
 from web.asking import identified
 from web.pages.blueprint import blueprint
 from web.present import identification_answer
@@ -80,6 +81,7 @@ def show_form() -> str:
 @blueprint.route("/", methods=["POST"])
 def show_identification() -> str | Response:
     """The ranked species for the photos of the form; kept at a link where that was asked for."""
+    access.spend("identify")
     form = page_parser.parse(PageObservation(), request, location="files")
     if form["known"]:
         with services().published.lease() as snapshot:

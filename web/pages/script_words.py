@@ -156,3 +156,25 @@ def similar_words() -> dict[str, Any]:
         "words": own | sending_words() | box_words() | compare_words(),
         "urls": {"taxa": url_for("taxa.complete_names"), "similar": url_for("page.show_similar")},
     }
+
+
+def atlas_words(flora: str) -> dict[str, Any]:
+    """For the atlas."""
+    return {
+        "words": {
+            "atlas": _("Atlas: arrow keys move, plus and minus zoom"),
+            "doubtful": _("doubtful: lies among {name}"),
+            "loading": _("Loading …"),
+            "points": _("{number} photos"),
+            "species": _("The species"),
+            "similar": _("more like it"),
+            "close": _("Close"),
+            "zoomIn": _("Closer"),
+            "zoomOut": _("Farther"),
+        },
+        "urls": {
+            "points": url_for("page.list_points", flora=flora),
+            "names": url_for("page.list_point_names", flora=flora),
+            "photos": url_for("page.list_point_photos"),
+        },
+    }

@@ -9,19 +9,25 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
+from retrieval.crops import WHOLE
 from retrieval.domain import NOTICE, WORLD
+from retrieval.embedder import Embeddings
 from retrieval.present import evidence_json, reference_json
+from retrieval.similar import find_similar_in
 from retrieval.snapshot import Snapshot
-from retrieval.views import decode_views, render_photo
-from web.likeness import Filters, embedding_of_reference, find_alike, read_token, write_token
+from retrieval.views import render_photo
+from web import access
+from web.api.similar import choose_references, make_filter
+from web.likeness import read_token, write_token
 from web.pages.blueprint import blueprint
-from web.pages.identify import FRAGMENT, PREVIEW, PageParser, as_address, known_taxon
+from web.pages.identify import FRAGMENT, KEPT, PageParser, as_address, known_taxon
 from web.pages.script_words import similar_words
 from web.services import services
+from web.serving import make_queries, serving
 from web.uploads import PhotoFile, read_photos
 
 AT_ONCE: Final = 40
-FURTHEST: Final = 2000  # photos that can be scrolled through
+FURTHEST: Final = 1000  # photos that can be scrolled through
 SHAPE: Final = (4, 3)  # of a photo that the catalogue does not know
 
 
@@ -72,17 +78,21 @@ def render_similar(query: dict[str, Any]) -> str:
     shown: dict[str, Any] = {"query": query, "found": None, "own": "", "reference": None, "token": ""}
     with given.published.lease() as snapshot:
         embeddings = None
-        if query["embedding"]:
-            embeddings = read_token(query["embedding"])
-        elif query["photos"] or query["images"] or (request.method == "POST" and not query["photo"]):
+        if query["photos"] or query["images"] or (request.method == "POST" and not asked_before(query)):
+            access.spend("identify")
             photos = read_photos(query, given.limits)
-            snapshot.require_model(given.embedder().model)
-            embeddings = given.embedder().embed(decode_views(photos, given.embedder().short_side, given.limits))
-            shown["own"] = as_address(render_photo(photos[0], PREVIEW, given.limits))
+            snapshot.require_model(serving().embedder().model)
+            embeddings = serving().embed(make_queries(photos, WHOLE), given.limits)
+            shown["own"] = as_address(render_photo(photos[0], KEPT, given.limits))
+        elif query["embedding"]:
+            embeddings = read_token(query["embedding"])
         elif query["photo"]:
-            embeddings = embedding_of_reference(query["photo"], snapshot)
             reference = snapshot.reference_of_photo(query["photo"])
-            shown["reference"] = reference_json(reference) | {"name": name_of(reference.species, snapshot)}
+            embeddings = snapshot.embedding_of(reference.row)
+            shown["reference"] = reference_json(reference) | {
+                "name": name_of(reference.species, snapshot),
+                "species": reference.species,
+            }
         if embeddings is not None:
             shown |= search(embeddings, snapshot, query)
         return render_template(
@@ -97,24 +107,28 @@ def render_similar(query: dict[str, Any]) -> str:
         )
 
 
-def search(embeddings: Any, snapshot: Snapshot, query: dict[str, Any]) -> dict[str, Any]:
+def asked_before(query: dict[str, Any]) -> bool:
+    """Whether the photo of this search is known already."""
+    return bool(query["embedding"] or query["photo"])
+
+
+def search(embeddings: Embeddings, snapshot: Snapshot, query: dict[str, Any]) -> dict[str, Any]:
     """The photos to show, and how to ask for more."""
+    licences = [query["licence"]] if query["licence"] else []
     taxon = known_taxon(query["taxon"], snapshot) if query["taxon"] else None
-    filters = Filters(query["flora"], taxon, query["licence"], query["month"])
-    likenesses = find_alike(embeddings, snapshot, filters, skip=query["skip"], count=AT_ONCE)
+    flora = choose_references(snapshot, {"flora": query["flora"], "taxon": taxon, "licences": licences})
+    first, stop = query["skip"], query["skip"] + AT_ONCE
+    keep = make_filter([query["month"]] if query["month"] else [], "")
+    near = find_similar_in(embeddings, snapshot, flora, stop + 1, keep=keep)
+    shapes = services().shapes([evidence.reference.photo for evidence in near[first:stop]])
     found = []
-    for evidence in likenesses.found:
-        facts = likenesses.facts.get(evidence.reference.photo)
-        width, height = (facts.width, facts.height) if facts and facts.width and facts.height else SHAPE
-        name = name_of(evidence.reference.species, snapshot)
-        species = {"species": evidence.reference.species, "name": name, "width": width, "height": height}
-        found.append(evidence_json(evidence) | species)
-    following = query["skip"] + AT_ONCE
-    return {
-        "found": found,
-        "token": write_token(embeddings),
-        "following": following if likenesses.more and following <= FURTHEST else None,
-    }
+    for evidence in near[first:stop]:
+        species = evidence.reference.species
+        width, height = shapes.get(evidence.reference.photo, SHAPE)
+        named = {"species": species, "name": name_of(species, snapshot), "width": width, "height": height}
+        found.append(evidence_json(evidence) | named)
+    more = len(near) > stop and stop <= FURTHEST
+    return {"found": found, "token": write_token(embeddings), "following": stop if more else None}
 
 
 def name_of(species: int, snapshot: Snapshot) -> str:

@@ -16,6 +16,7 @@ from retrieval.errors import UnknownTaxon
 from retrieval.lookalikes import lookalikes_of
 from retrieval.present import reference_json, taxon_json
 from retrieval.snapshot import Snapshot
+from web.api.species import known_credits
 from web.pages.blueprint import blueprint
 from web.pages.script_words import species_words
 from web.services import services
@@ -126,7 +127,8 @@ def choose_photos(references: Sequence[Reference], most: int = BESIDE) -> list[R
 
 def credit_datasets(references: Sequence[Reference]) -> list[Credit]:
     """Whose photos these are, dataset by dataset, the largest share first."""
-    known = services().datasets()
+    datasets = sorted({reference.observation.partition(":")[0] for reference in references})
+    known = known_credits(datasets)
     shares: dict[str, list[Reference]] = {}
     for reference in references:
         shares.setdefault(reference.observation.partition(":")[0], []).append(reference)
