@@ -9,7 +9,19 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from web import page
 from web.access import SCHEMES, register_access
-from web.api import accounts, floras, health, identifications, keys, metrics, overview, photos, species
+from web.api import (
+    accounts,
+    floras,
+    health,
+    identifications,
+    keys,
+    metrics,
+    observations,
+    overview,
+    photos,
+    species,
+    verdicts,
+)
 from web.errors import register_errors
 from web.openapi import CONFIG, ProblemApi
 from web.reception import register_reception
@@ -43,7 +55,7 @@ def create_app(services: Services) -> Flask:
     api = ProblemApi(app)
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
-    for module in (overview, identifications, floras, species, photos, accounts, keys, health):
+    for module in (overview, identifications, floras, species, photos, observations, verdicts, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_blueprint(metrics.blueprint)
