@@ -124,7 +124,8 @@ class NewObservation(Described):
     """Photos of one find, with what a person says of it."""
 
     id = Words(
-        load_default="",
+        load_default=None,
+        allow_none=True,
         validate=UUID,
         metadata=about("A UUID made by the client: sent again after a broken connection, nothing is recorded twice."),
     )
