@@ -70,6 +70,19 @@ class Settings:
     https: str = field(default="no", metadata={"help": "cookies over HTTPS only", "choices": ("no", "yes")})
     proxies: int = field(default=0, metadata={"help": "reverse proxies in front, believed on addresses", "least": 0})
 
+    observation_photos: str = field(
+        default="", metadata={"help": "where photos of observations are kept: a folder, or s3://BUCKET/PREFIX"}
+    )
+    photo_side: int = field(default=2048, metadata={"help": "pixels of the longer side of a photo that is kept"})
+    originals: str = field(
+        default="no", metadata={"help": "yes: photos are kept at full size too", "choices": ("no", "yes")}
+    )
+
+    @property
+    def photos_at(self) -> str:
+        """Where photos of observations are kept, with the default filled in."""
+        return self.observation_photos or str((self.data / "observations").absolute())
+
     @property
     def database_url(self) -> str:
         """The database's address, with the default filled in."""

@@ -19,11 +19,13 @@ from web.api import (
     identifications,
     keys,
     metrics,
+    observations,
     overview,
     photos,
     similar,
     species,
     taxa,
+    verdicts,
 )
 from web.errors import register_errors
 from web.languages import register_languages
@@ -69,7 +71,8 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    for module in (overview, *finds, floras, species, taxa, photos, accounts, keys, health):
+    plain = (floras, species, taxa, photos, observations, verdicts, accounts, keys, health)
+    for module in (overview, *finds, *plain):
         api.register_blueprint(module.blueprint)
     register_languages(app)
     app.register_blueprint(assets.blueprint)

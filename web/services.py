@@ -14,7 +14,8 @@ from flask import current_app
 
 from database.areas import flora_countries
 from database.datasets import Credit, dataset_credits
-from database.errors import DatabaseError
+from database.errors import DatabaseError, StoreUnavailable
+from database.photo_files import PhotoFiles
 from database.photos import event_dates, photo_shapes, reference, stored_path
 from database.session import Database, open_database
 from retrieval.atlas import Atlas, atlas_path, read_atlas
@@ -38,6 +39,19 @@ class Policy:
     anonymous_quota: int = 0  # of an address; 0: not limited
     https: bool = False
     proxies: int = 0  # reverse proxies in front whose word for the caller's address is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How photos of observations are kept."""
+
+    side: int = 2048  # pixels of the longer side
+    originals: bool = False  # keep them at full size too
+
+
+def no_photo_files() -> PhotoFiles:
+    """Where there are none: nothing can be recorded."""
+    raise StoreUnavailable("this server was started without a place for photos")
 
 
 def no_database() -> Database:
@@ -100,6 +114,8 @@ class Services:
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
+    photo_files: Callable[[], PhotoFiles] = no_photo_files  # of observations
+    keeping: Keeping = Keeping()
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
 
 
@@ -113,6 +129,10 @@ def make_services(settings: Settings) -> Services:
     @cache
     def database() -> Database:
         return open_database(settings.database_url)
+
+    @cache
+    def photo_files() -> PhotoFiles:
+        return PhotoFiles(settings.photos_at)
 
     def locate(sha256: str) -> str:
         with database().reading() as session:
@@ -159,6 +179,8 @@ def make_services(settings: Settings) -> Services:
             proxies=settings.proxies,
         ),
         counts=Counts(settings.limits, database),
+        photo_files=photo_files,
+        keeping=Keeping(settings.photo_side, settings.originals == "yes"),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
         throughput=Throughput(
             queue=settings.queue,
