@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from retrieval.addresses import parse_networks
 from retrieval.errors import SettingsError
 
 PREFIX = "FUNGARIUM_"
@@ -34,6 +35,12 @@ class Settings:
     max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
+    cors_origins: str = field(
+        default="", metadata={"help": "web pages of others that may ask from a browser: origins with commas, or *"}
+    )
+    fetch_allow: str = field(
+        default="", metadata={"help": "networks that photos may be fetched from though they are not public"}
+    )
 
     @property
     def database_url(self) -> str:
@@ -63,6 +70,8 @@ def parse_setting(name: str, text: str, kind: object) -> object:
         if name == f"{PREFIX}PORT" and int(text) > LAST_PORT:
             raise SettingsError(f"{name} must be at most {LAST_PORT}, not {text}")
         return int(text)
+    if name == f"{PREFIX}FETCH_ALLOW":
+        parse_networks(text)
     if kind == "Path":
         if not text:
             raise SettingsError(f"{name} must name a folder")
