@@ -8,6 +8,9 @@ from flask import Flask, Response
 
 from web import page
 from web.api import floras, health, identifications, overview, photos, species
+from web.contracts.registering import register_contracts
+from web.contracts.shapes import shape_problem
+from web.cors import register_cors
 from web.errors import register_errors
 from web.openapi import CONFIG, ProblemApi
 from web.services import Services
@@ -31,12 +34,14 @@ def create_app(services: Services) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
+    register_cors(app, services.contracts.origins)
     api = ProblemApi(app)
     for module in (overview, identifications, floras, species, photos, health):
         api.register_blueprint(module.blueprint)
+    register_contracts(app, services)
     app.register_blueprint(page.blueprint)
     app.context_processor(page.template_words)
-    register_errors(app, page.wants_page, page.render_problem)
+    register_errors(app, page.wants_page, page.render_problem, shape_problem)
     app.after_request(add_headers)
     return app
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from retrieval.domain import Identification
 from retrieval.identify import identify
 from retrieval.snapshot import Snapshot
+from retrieval.wishes import Wishes
 from web.services import services
 from web.uploads import read_photos, read_wishes
 
@@ -19,13 +20,24 @@ def identified(form: Mapping[str, Any]) -> Iterator[tuple[Identification, Snapsh
     given = services()
     photos, wishes = read_photos(form, given.limits), read_wishes(form)
     with given.published.lease() as snapshot:
-        answer = identify(
-            photos,
+        yield (
+            identify_photos(photos, snapshot, flora=form["flora"], candidates=form["count"], wishes=wishes),
             snapshot,
-            given.embedder(),
-            flora=form["flora"],
-            limits=given.limits,
-            candidates=form["count"],
-            wishes=wishes,
+            photos,
         )
-        yield answer, snapshot, photos
+
+
+def identify_photos(
+    photos: Sequence[bytes], snapshot: Snapshot, *, flora: str, candidates: int, wishes: Wishes
+) -> Identification:
+    """The answer of a snapshot for the photos of one observation. Raises what `retrieval.identify` raises."""
+    given = services()
+    return identify(
+        photos,
+        snapshot,
+        given.embedder(),
+        flora=flora,
+        limits=given.limits,
+        candidates=candidates,
+        wishes=wishes,
+    )

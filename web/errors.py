@@ -12,6 +12,7 @@ from werkzeug.routing import RoutingException
 
 from database.errors import DatabaseError
 from retrieval import errors
+from web.remote_photos import Busy
 
 MEDIA_TYPE: Final = "application/problem+json"
 PROBLEMS_AT: Final = "/api/v1/docs#"  # where each type of problem is explained
@@ -36,6 +37,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.ImpossibleWish: Kind(400, "impossible-wish", "An option cannot be fulfilled"),
     errors.PlaceUnavailable: Kind(400, "place-unavailable", "The place cannot be used"),
     errors.NoPhoto: Kind(400, "no-photo", "There is no photo"),
+    errors.ForbiddenAddress: Kind(400, "forbidden-address", "The address is not fetched from"),
+    errors.PhotoNotFetched: Kind(400, "photo-not-fetched", "The photo cannot be fetched"),
+    Busy: Kind(503, "busy-fetching", "Too many photos are being fetched"),
     errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
     errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
@@ -98,7 +102,7 @@ def explain(error: HTTPException) -> str:
     if isinstance(error, MethodNotAllowed):
         return f"This address does not answer {request.method}, only {', '.join(sorted(error.valid_methods or ()))}."
     if isinstance(error, RequestEntityTooLarge):
-        given, most = request.content_length, current_app.config["MAX_CONTENT_LENGTH"]
+        given, most = request.content_length, request.max_content_length or 0
         if given is not None and given <= most:
             return "The form has far too many parts, or too much text. Send the photos as files, each with a filename."
         return f"The upload is too large: all photos together may have {most:,} bytes."
@@ -135,12 +139,23 @@ def drain_request(most: int) -> None:
         left -= len(chunk)
 
 
-def register_errors(app: Flask, wants_page: Callable[[], bool], render_page: Callable[[Problem], Response]) -> None:
-    """Answer every error in one shape: as JSON, or inside the page where the request came from it."""
+def register_errors(
+    app: Flask,
+    wants_page: Callable[[], bool],
+    render_page: Callable[[Problem], Response],
+    shape: Callable[[Problem], Response | None] = lambda problem: None,
+) -> None:
+    """Answer every error in one shape: as JSON, or inside the page where the request came from it.
+
+    `shape` gives the answer for addresses whose callers expect errors of another shape, None for all others.
+    """
 
     def answer(problem: Problem) -> Response:
         if problem.status == 413:
             drain_request(2 * app.config["MAX_CONTENT_LENGTH"])
+        shaped = shape(problem)
+        if shaped is not None:
+            return shaped
         return render_page(problem) if wants_page() else problem_response(problem)
 
     def engine_error(error: errors.FungariumError) -> Response:

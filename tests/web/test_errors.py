@@ -146,6 +146,8 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "PhotoTooLarge": 413,
         "TooManyPhotos": 422,
         "NoPhoto": 400,
+        "PhotoNotFetched": 400,
+        "ForbiddenAddress": 400,
         "UnknownFlora": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
