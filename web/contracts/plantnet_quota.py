@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from flask import Response
+
 from web.contracts.allowance import Allowance, left, today, used
 from web.contracts.openapi import ContractBlueprint, PlantnetError
 from web.contracts.plantnet_schemas import Day, DayQuery, Status, YearQuery
+from web.contracts.shapes import json_response
 
 blueprint = ContractBlueprint(
     "plantnet quota", __name__, url_prefix="/v2", error=PlantnetError, description="What was used, and what is left"
@@ -48,16 +51,17 @@ def show_history(query: dict[str, Any]) -> list[dict[str, Any]]:
 
 @blueprint.route("/subscription")
 @blueprint.response(200, {"type": "object"})
-def show_subscription() -> dict[str, Any]:
+def show_subscription() -> Response:
     """Show the terms: there is nothing to pay here."""
     allowance = left()
-    return {
+    terms = {
         "account": {},
         "contract": {"type": "self-hosted", "identificationsPerDay": allowance.limit},
         "history": [],
         "billing": {},
         "security": {"exposeKey": False, "ips": [], "domains": []},
     }
+    return json_response(terms, 200)
 
 
 def describe_day(day: date) -> dict[str, Any]:

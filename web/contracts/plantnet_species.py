@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from flask import Response
+
 from retrieval.domain import WORLD, Evidence, Taxon
 from retrieval.errors import ImpossibleWish, UnknownTaxon
 from retrieval.snapshot import Snapshot
@@ -20,6 +22,7 @@ from web.contracts.plantnet_schemas import (
     SpeciesQuery,
 )
 from web.contracts.projects import BEST, projects
+from web.contracts.shapes import json_response
 from web.contracts.words import common_names, dates_of
 from web.services import services
 
@@ -77,17 +80,17 @@ def align_species(query: dict[str, Any], project: str) -> dict[str, Any]:
 
 @blueprint.route("/languages")
 @blueprint.response(200, {"type": "array", "items": {"type": "string"}})
-def list_languages() -> list[str]:
+def list_languages() -> Response:
     """List the languages that there are common names in, English always."""
     with services().published.lease() as snapshot:
-        return sorted({"en", *snapshot.taxonomy.languages()})
+        return json_response(sorted({"en", *snapshot.taxonomy.languages()}), 200)
 
 
 def list_species(species: Sequence[int], query: Mapping[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
     """Species by name, those that a prefix fits, a page of them; raises ImpossibleWish for half a page."""
     size, page = query["page_size"], query["page"]
     if (size is None) != (page is None):
-        raise ImpossibleWish("pageSize and page go together: send both or neither")
+        raise ImpossibleWish("send pageSize and page together, or neither")
     if query["images"] and (size is None or size > MOST_PICTURED):
         raise ImpossibleWish(f"species are listed with images on pages of at most {MOST_PICTURED}")
     taxa = sorted((snapshot.taxonomy.taxon(each) for each in species), key=lambda taxon: (taxon.name, taxon.id))

@@ -1,8 +1,9 @@
-"""Errors in the shape that each contract's clients read. The statuses stay those of `web.errors`, but for 422."""
+"""Errors in the shape that each contract's clients read; the statuses are those of `web.errors`, but 400 for 422."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from flask import Response, json, request
@@ -41,9 +42,11 @@ def plantnet_error(status: int, message: str, headers: Mapping[str, str] | None 
 
 
 def plantnet_problem(problem: Problem) -> Response:
-    """A problem in Pl@ntNet's shape; what is wrong with values is 400 there."""
-    status = 400 if problem.status == 422 else problem.status
+    """A problem in Pl@ntNet's shape."""
+    status = problem.status
     message = MESSAGES.get(problem.type.rpartition("#")[2], problem.detail)
+    if status == 404 and problem.type == "about:blank":
+        message = "There is no such route; /api/contracts/openapi.json lists those there are."
     return plantnet_error(status, message, problem.headers)
 
 
@@ -76,6 +79,7 @@ SHAPES: Final[tuple[tuple[str, Callable[[Problem], Response]], ...]] = (
 
 def shape_problem(problem: Problem) -> Response | None:
     """The problem as the contract of the address has it; None for addresses of our own."""
+    problem = replace(problem, status=400) if problem.status == 422 else problem
     shape = next((shape for prefix, shape in SHAPES if request.path.startswith(prefix)), None)
     return shape(problem) if shape else None
 

@@ -40,11 +40,12 @@ def genus_of(taxon: Taxon, snapshot: Snapshot) -> dict[str, str]:
 
 
 def common_names(taxon: Taxon, snapshot: Snapshot, language: str) -> list[str]:
-    """Common names in a language, and those of which nobody says what language they are in."""
+    """Common names in a language, then those of which nobody says what language they are in; each once."""
     wanted = language.lower().replace("_", "-")
-    fitting = {wanted, wanted.partition("-")[0], ""}
-    named = snapshot.taxonomy.vernacular_names(taxon.id)
-    return [name for known, name in named if known.lower().replace("_", "-") in fitting]
+    fitting = (wanted, wanted.partition("-")[0], "")
+    named = [(known.lower().replace("_", "-"), name) for known, name in snapshot.taxonomy.vernacular_names(taxon.id)]
+    kept = sorted((fitting.index(known), name) for known, name in named if known in fitting)
+    return list(dict.fromkeys(name for _, name in kept))
 
 
 def picture_url(photo: str, size: str) -> str:
