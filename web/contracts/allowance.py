@@ -1,12 +1,18 @@
-"""What a caller may still ask today, for contracts that tell it in their answers."""
+"""Who asks, and what they may still ask today, for contracts that tell it in their answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
+from web import access
+from web.quotas import Quota
+from web.services import services
+
+IDENTIFY: Final = "identify"
 UNLIMITED: Final = 1_000_000  # what is said to be left where nothing is counted: clients want a number
 
 
@@ -24,18 +30,28 @@ class Allowance:
 
 
 def spend() -> Allowance:
-    """Take one identification from the caller's day; raises what turns a caller away."""
-    return Allowance(None, None)
+    """Take one identification from the caller's day; raises Refusal."""
+    return allowed(access.spend(IDENTIFY))
 
 
 def left() -> Allowance:
     """What is left of the caller's day."""
-    return Allowance(None, None)
+    return allowed(access.left(IDENTIFY))
 
 
-def used(first: date, last: date) -> Sequence[tuple[date, int]]:
-    """Identifications of the caller by day, days without any left out."""
-    return ()
+def allowed(quota: Quota) -> Allowance:
+    """A quota without whose it is."""
+    return Allowance(quota.limit, quota.remaining)
+
+
+def used(first: date, last: date) -> Mapping[date, int]:
+    """Identifications of the caller by day, days without any left out; none of a caller who is nobody in particular."""
+    counts: Counter[date] = Counter()
+    person = access.caller().person
+    if person is not None:
+        for day, action, count in services().counts.history(f"person:{person.id}", first, last):
+            counts[day] += count if action == IDENTIFY else 0
+    return +counts
 
 
 def today() -> date:

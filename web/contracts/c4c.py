@@ -12,6 +12,7 @@ from werkzeug.datastructures import FileStorage
 from retrieval.domain import NOTICE, WORLD, Candidate
 from retrieval.snapshot import Snapshot
 from retrieval.wishes import Wishes
+from web.access import require
 from web.asking import identify_photos
 from web.contracts.allowance import spend
 from web.contracts.openapi import Asked, ContractBlueprint
@@ -19,6 +20,7 @@ from web.contracts.photos import Sent, bound_post, fetch_addresses, most_photos,
 from web.contracts.plantnet_schemas import LANGUAGE
 from web.contracts.shapes import json_response
 from web.contracts.words import common_names, genus_of, picture_url
+from web.reception import take_place
 from web.schemas import Answer, about
 from web.services import services
 from web.uploads import PhotoFile
@@ -136,6 +138,7 @@ def bound_posts() -> None:
 
 
 @blueprint.route("/identify", methods=["POST"])
+@require("identify")
 @blueprint.arguments(C4cQuery, location="query", error_status_code=400)
 @blueprint.arguments(C4cForm, location="files", error_status_code=400)
 @blueprint.response(200, C4cIdentified)
@@ -145,11 +148,14 @@ def identify_upload(query: dict[str, Any], form: dict[str, Any]) -> dict[str, An
 
 
 @blueprint.route("/identify")
+@require("identify")
 @blueprint.arguments(C4cAddresses, location="query", error_status_code=400)
 @blueprint.response(200, C4cIdentified)
 def identify_addresses(query: dict[str, Any]) -> dict[str, Any]:
     """Rank the species for photos that this server fetches from public addresses."""
-    return answer(fetch_addresses(query["image"], most_photos(PHOTOS)), query)
+    sent = fetch_addresses(query["image"], most_photos(PHOTOS))
+    take_place()
+    return answer(sent, query)
 
 
 @blueprint.route("/taxa")

@@ -14,12 +14,14 @@ from retrieval.errors import UnreadablePhoto
 from retrieval.snapshot import Snapshot
 from retrieval.views import sniff
 from retrieval.wishes import Wishes
+from web.access import require
 from web.asking import identify_photos
 from web.contracts.allowance import spend
 from web.contracts.openapi import Asked, ContractBlueprint
 from web.contracts.photos import check_count, most_photos
 from web.contracts.projects import projects
 from web.contracts.words import cite, common_names, picture_url
+from web.reception import take_place
 from web.schemas import Answer, about
 from web.services import services
 
@@ -132,13 +134,17 @@ blueprint = ContractBlueprint(
 
 
 @blueprint.before_request
-def bound_posts() -> None:
-    """As many bytes as all photos have in base 64."""
+def receive() -> None:
+    """Take a place, as forms with photos do, and read no more than all photos have in base 64."""
+    if request.method != "POST":
+        return
+    take_place()
     limits = services().limits
     request.max_content_length = most_photos(PHOTOS) * (limits.bytes * 4 // 3 + 1000) + 10_000
 
 
 @blueprint.route("/imagevision", methods=["POST"])
+@require("identify")
 @blueprint.arguments(VisionQuery, location="query", error_status_code=400)
 @blueprint.arguments(Instances, location="json", error_status_code=400)
 @blueprint.response(200, VisionTaxon(many=True))

@@ -11,6 +11,7 @@ from retrieval.domain import WORLD, Candidate, Stop, Taxon
 from retrieval.errors import ImpossibleWish
 from retrieval.snapshot import Snapshot
 from retrieval.wishes import Wishes
+from web.access import require
 from web.asking import identify_photos
 from web.contracts.allowance import spend
 from web.contracts.openapi import Asked, ContractBlueprint
@@ -126,6 +127,7 @@ def bound_posts() -> None:
 
 
 @blueprint.route("/v1/computervision/score_image", methods=["POST"])
+@require("identify")
 @blueprint.arguments(ScoreForm, location="files", error_status_code=400)
 @blueprint.response(200, Scores)
 def score_image(form: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +136,7 @@ def score_image(form: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/v2/computervision/score_image", methods=["POST"])
+@require("identify")
 @blueprint.arguments(ScoreForm, location="files", error_status_code=400)
 @blueprint.response(200, Scores)
 def score_image_v2(form: dict[str, Any]) -> dict[str, Any]:

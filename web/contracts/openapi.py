@@ -7,6 +7,7 @@ from typing import Any, Final
 from flask_smorest import Api
 from marshmallow import EXCLUDE, Schema, fields
 
+from web.access import ignore_foreign_keys
 from web.openapi import CONFIG, ApiBlueprint
 from web.schemas import Answer, about
 
@@ -43,6 +44,7 @@ class ContractBlueprint(ApiBlueprint):
     def __init__(self, name: str, module: str, *, error: type[Schema], **other: Any) -> None:
         super().__init__(name, module, **other)
         self._error = error
+        self.before_request(ignore_foreign_keys)
 
     def _prepare_response_doc(self, doc: Any, doc_info: Any, **other: Any) -> Any:
         """Describe the contract's error in place of flask-smorest's."""

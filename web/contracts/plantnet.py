@@ -13,6 +13,7 @@ from retrieval.domain import ASPECTS, WORLD, Candidate, Identification, Referenc
 from retrieval.errors import ImpossibleWish
 from retrieval.snapshot import Snapshot
 from retrieval.wishes import Wishes
+from web.access import require
 from web.asking import identify_photos
 from web.contracts.allowance import Allowance, spend
 from web.contracts.openapi import ContractBlueprint, PlantnetError
@@ -21,6 +22,7 @@ from web.contracts.plantnet_schemas import MOST_RESULTS, Identified, IdentifyAdd
 from web.contracts.projects import BEST, projects
 from web.contracts.shapes import SPECIES_NOT_FOUND, plantnet_error
 from web.contracts.words import cite, common_names, dates_of, genus_of, names_of, picture_url, when
+from web.reception import take_place
 from web.services import services
 
 blueprint = ContractBlueprint(
@@ -47,6 +49,7 @@ def bound_posts() -> None:
 
 
 @blueprint.route("/identify/<string:project>", methods=["POST"])
+@require("identify")
 @blueprint.arguments(IdentifyQuery, location="query", error_status_code=400)
 @blueprint.arguments(IdentifyForm, location="files", error_status_code=400)
 @blueprint.response(200, Identified)
@@ -62,6 +65,7 @@ def identify_upload(query: dict[str, Any], form: dict[str, Any], project: str) -
 
 
 @blueprint.route("/identify/<string:project>")
+@require("identify")
 @blueprint.arguments(IdentifyAddresses, location="query", error_status_code=400)
 @blueprint.response(200, Identified)
 def identify_addresses(query: dict[str, Any], project: str) -> dict[str, Any] | Response:
@@ -69,6 +73,7 @@ def identify_addresses(query: dict[str, Any], project: str) -> dict[str, Any] | 
     require_project(project)
     check_organs(query["organs"], len(query["images"]))
     photos = fetch_addresses(query["images"], most_photos(PHOTOS))
+    take_place()
     return answer_identification(project, query, query["organs"], photos)
 
 

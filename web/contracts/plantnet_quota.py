@@ -46,7 +46,7 @@ def show_history(query: dict[str, Any]) -> list[dict[str, Any]]:
     """Show the identifications of each day of a year that has any; of this year where none is named."""
     year = query["year"] or today().year
     counts = used(date(year, 1, 1), date(year, 12, 31))
-    return [{"day": day.isoformat(), "quota": {"identify": {"count": count}}} for day, count in counts]
+    return [{"day": day.isoformat(), "quota": {"identify": {"count": count}}} for day, count in sorted(counts.items())]
 
 
 @blueprint.route("/subscription")
@@ -66,7 +66,7 @@ def show_subscription() -> Response:
 
 def describe_day(day: date) -> dict[str, Any]:
     """A day and what was asked on it; of today also what is left."""
-    count = dict(used(day, day)).get(day, 0)
+    count = used(day, day).get(day, 0)
     told: dict[str, Any] = {"count": count}
     allowance = left() if day == today() else Allowance(None, None)
     if allowance.limit is not None and allowance.remaining is not None:

@@ -13,8 +13,9 @@ from retrieval.domain import NOTICE, Candidate, Identification
 from retrieval.identify import identify_embeddings
 from retrieval.snapshot import Snapshot
 from retrieval.tiles import Box, Tiling, covered, cut_boxes
-from retrieval.views import cut_view, decode_pixels, decode_views
+from retrieval.views import cut_view, decode_pixels
 from retrieval.wishes import Wishes
+from web.access import require
 from web.contracts.allowance import spend
 from web.contracts.openapi import Asked, ContractBlueprint, PlantnetError
 from web.contracts.photos import bound_post, read_files
@@ -23,6 +24,7 @@ from web.contracts.plantnet_schemas import Embedded, PhotoForm, Survey, SurveyFo
 from web.contracts.projects import BEST, projects
 from web.contracts.shapes import plantnet_error
 from web.services import services
+from web.serving import make_query, serving
 
 blueprint = ContractBlueprint(
     "plantnet tools", __name__, url_prefix="/v2", error=PlantnetError, description="Tiles and embeddings"
@@ -48,6 +50,7 @@ def bound_posts() -> None:
 
 
 @blueprint.route("/survey/tiles/<string:project>", methods=["POST"])
+@require("identify")
 @blueprint.arguments(SurveyForm, location="files", error_status_code=400)
 @blueprint.response(200, Survey)
 def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     boxes = cut_boxes(width, height, tiling)
     allowance = spend()
-    embedder = services().embedder()
+    embedder = serving().embedder()
     found: dict[str, dict[str, Sightings]] = {rank: defaultdict(Sightings) for rank in RANKS}
     matching = 0
     with services().published.lease() as snapshot:
@@ -96,16 +99,15 @@ def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
 
 
 @blueprint.route("/embeddings", methods=["POST"])
+@require("identify")
 @blueprint.arguments(PhotoForm, location="files", error_status_code=400)
 @blueprint.response(200, Embedded)
 def embed_photo(form: dict[str, Any]) -> dict[str, Any]:
     """Give the embedding of a photo."""
-    given = services()
     photo = read_files(form["image"], 1)[0].photo
     spend()
-    embedder = given.embedder()
-    row = embedder.embed(decode_views([photo], embedder.short_side, given.limits))[0]
-    return {"embeddings": [round(number, 8) for number in row.tolist()], "version": embedder.model}
+    row = serving().embed([make_query(photo)], services().limits)[0]
+    return {"embeddings": [round(number, 8) for number in row.tolist()], "version": serving().embedder().model}
 
 
 @blueprint.route("/diseases/identify", methods=["POST"])

@@ -7,12 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from shapely.geometry import shape
 
-from database.checklists import ChecklistEntry, add_checklist
+from database.checklists import replace_checklist
 from database.flora_places import FloraPlace, flora_places
 from database.floras import FloraEntry, add_flora
 from database.regions import ISO, OWN, WGSRPD, RegionEntry, put_region
 from database.session import Database
+from retrieval.domain import Candidate
 from retrieval.errors import UnknownFlora
 from retrieval.snapshot import Snapshot
 from tests.snapshots import CIBARIUS, CITRINA, MUSCARIA, Made, make_snapshot
@@ -46,8 +48,6 @@ def test_a_kilometre_is_a_kilometre() -> None:
 
 
 def test_distance_is_zero_within_and_goes_round_the_globe() -> None:
-    from shapely.geometry import shape
-
     fiji = shape(box(177, -20, 180, -15))
 
     assert distance(fiji, -17, 178) == 0
@@ -64,9 +64,6 @@ def test_the_smallest_area_that_holds_the_place_comes_first(snapshot: Snapshot) 
 
 
 def test_best_by_answer_is_the_smaller_flora_that_has_the_first_species(snapshot: Snapshot, made: Made) -> None:
-    from tests.web.contracts.conftest import FIND  # noqa: F401 - the drawings are cached there
-    from retrieval.domain import Candidate
-
     def candidate(species: int, score: float) -> Candidate:
         return Candidate(snapshot.taxonomy.taxon(species), score, score=score)
 
@@ -89,15 +86,15 @@ def test_names_of_the_contract_are_not_taken_by_floras(tmp_path: Path) -> None:
             known.flora_of("best")
 
 
-def test_where_floras_lie_is_read_from_their_regions_and_their_checklists(empty_tables: Database) -> None:
-    with empty_tables.writing() as session:
+def test_where_floras_lie_is_read_from_their_regions_and_their_checklists(database: Database) -> None:
+    with database.writing() as session:
         put_region(session, RegionEntry("wgsrpd-10", "Northern Europe", WGSRPD, ("DK",), box(5, 54, 30, 71)))
         put_region(session, RegionEntry("iso-dk", "Denmark", ISO, ("DK",)))
-        add_checklist(session, ChecklistEntry("danes", "Danish fungi", region="iso-dk"))
+        replace_checklist(session, "danes", {}, title="Danish fungi", region="iso-dk", source="")
         add_flora(session, FloraEntry("nordic", "Nordic", regions=("wgsrpd-10",)))
         add_flora(session, FloraEntry("both", "Both", checklists=("danes",), regions=("wgsrpd-10",)))
         add_flora(session, FloraEntry("danish", "Danish", checklists=("danes",)))
-    with empty_tables.reading() as session:
+    with database.reading() as session:
         places = {place.flora: place for place in flora_places(session)}
 
     assert places.keys() == {"world", "nordic", "both", "danish"}
