@@ -24,7 +24,7 @@ from web.contracts.plantnet_schemas import Embedded, PhotoForm, Survey, SurveyFo
 from web.contracts.projects import BEST, projects
 from web.contracts.shapes import plantnet_error
 from web.services import services
-from web.serving import make_query, serving
+from web.serving import make_queries, serving
 
 blueprint = ContractBlueprint(
     "plantnet tools", __name__, url_prefix="/v2", error=PlantnetError, description="Tiles and embeddings"
@@ -106,7 +106,7 @@ def embed_photo(form: dict[str, Any]) -> dict[str, Any]:
     """Give the embedding of a photo."""
     photo = read_files(form["image"], 1)[0].photo
     spend()
-    row = serving().embed([make_query(photo)], services().limits)[0]
+    row = serving().embed(make_queries([photo]), services().limits)[0]
     return {"embeddings": [round(number, 8) for number in row.tolist()], "version": serving().embedder().model}
 
 
