@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from flask import Response
 
+from retrieval.crops import WHOLE
 from retrieval.domain import NOTICE, Candidate, Identification
 from retrieval.identify import identify_embeddings
 from retrieval.snapshot import Snapshot
@@ -106,7 +107,7 @@ def embed_photo(form: dict[str, Any]) -> dict[str, Any]:
     """Give the embedding of a photo."""
     photo = read_files(form["image"], 1)[0].photo
     spend()
-    row = serving().embed(make_queries([photo]), services().limits)[0]
+    row = serving().embed(make_queries([photo], WHOLE), services().limits)[0]
     return {"embeddings": [round(number, 8) for number in row.tolist()], "version": serving().embedder().model}
 
 
