@@ -34,6 +34,7 @@ FOLDS = 5  # within which the metric is made without the observations that it is
 PLENTY = 5_000  # observations from which one more or less in the metric cannot be noticed
 SAMPLE = 1_500  # observations that the single-photo score is fitted on
 PHOTO_SAMPLE = 400  # observations of several photos that fusion is learned on
+BELIEF = 0.5  # deviation of a prior's strength from 1, as believed before anything was seen
 FEWEST = 20  # observations of several photos (or with a date, a place) below which nothing is learned of them
 
 
@@ -54,11 +55,13 @@ def fit_logit(
     start: Sequence[float] | NDArray[np.float64],
     offset: NDArray[np.float64] | None = None,
     ridge: float = RIDGE,
+    towards: float = 0.0,
 ) -> tuple[NDArray[np.float64], float]:
     """The weights of a conditional logit by damped Newton steps, and the mean log-loss they reach.
 
     `terms` (observations, species, weights), `truth` the column of each; `offset` is added to the
-    logits unweighted. The loss is convex, so that the start decides nothing but the time.
+    logits unweighted. The loss is convex, so that the start decides nothing but the time. `ridge` draws the
+    weights `towards` a value.
     """
     rows = np.arange(len(truth))
     ground = np.zeros(terms.shape[:2]) if offset is None else offset
@@ -66,13 +69,13 @@ def fit_logit(
     def loss_at(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         scores = normalise(terms @ weights + ground)
         plain = -np.log(np.maximum(scores[rows, truth], 1e-300)).mean()
-        return float(plain + ridge / 2 * weights @ weights / len(weights)), scores
+        return float(plain + ridge / 2 * float(((weights - towards) ** 2).mean())), scores
 
     weights = np.asarray(start, dtype=np.float64)
     loss, scores = loss_at(weights)
     for _ in range(30):
         means = np.einsum("vk,vkf->vf", scores, terms)
-        gradient = (terms[rows, truth] - means).mean(axis=0) - ridge * weights / len(weights)
+        gradient = (terms[rows, truth] - means).mean(axis=0) - ridge * (weights - towards) / len(weights)
         flat = (scores[..., None] * terms).reshape(-1, terms.shape[2])
         curvature = flat.T @ terms.reshape(-1, terms.shape[2]) / len(truth) - means.T @ means / len(truth)
         step = np.linalg.solve(curvature + (ridge / len(weights) + 1e-9) * np.eye(len(weights)), gradient)
@@ -224,16 +227,21 @@ def deal_folds(
     return dealt
 
 
-def fit_sharpening(gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, *, seed: int) -> dict[str, float]:
-    """For each way to fuse photos, the exponent with the least log-loss over observations of several photos."""
+def sample_several(
+    gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, *, seed: int
+) -> tuple[Questions, Scores] | None:
+    """Some observations of several photos, and the scores of each photo alone; None where there are too few."""
     several = asked.photos > 1
     if several.sum() < FEWEST:
-        return dict.fromkeys(FUSIONS, 0.0)
+        return None
     several &= np.cumsum(several) <= PHOTO_SAMPLE
     some, near = asked.only(several), found.of(asked.views_of(several))
     alone = replace(some, observations=np.arange(len(some.columns)))
-    method = fitted.method
-    per_view, _ = score_apart(gallery, alone, near, fitted, seed=seed)
+    return some, score_apart(gallery, alone, near, fitted, seed=seed)[0]
+
+
+def fit_sharpening(some: Questions, per_view: Scores, method: Method) -> dict[str, float]:
+    """For each way to fuse photos, the exponent with the least log-loss over observations of several photos."""
     best = {}
     for rule in FUSIONS:
         losses = []
@@ -253,12 +261,13 @@ def log_loss(scores: Scores, truth: NDArray[np.int64]) -> float:
 def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[NDArray[np.float64]]) -> list[float]:
     """The exponent of each lift with the least log-loss, on top of the scores as they are.
 
-    `log_lifts` hold logarithms, (species,) or (observations, species). Strengths below 0 would turn
-    a prior round; they become 0.
+    `log_lifts` hold logarithms, (species,) or (observations, species). Strengths are believed beforehand to be
+    near 1, which is Bayes' rule, with a deviation of BELIEF; below 0 they would turn a prior round, and become 0.
     """
     terms = np.stack([np.broadcast_to(lift, scores.shape) for lift in log_lifts], axis=-1)
     offset = np.log(np.maximum(scores, 1e-12))
-    weights, _ = fit_logit(terms, truth, start=[0.5] * len(log_lifts), offset=offset)
+    ridge = len(log_lifts) / (BELIEF**2 * len(truth))
+    weights, _ = fit_logit(terms, truth, start=[0.5] * len(log_lifts), offset=offset, ridge=ridge, towards=1.0)
     return [max(0.0, float(weight)) for weight in weights]
 
 

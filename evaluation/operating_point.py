@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.expect import count_records, log_lifts
 from evaluation.fit import NEIGHBOURS
 from evaluation.gallery import Found, Gallery, Questions, of_simulation, search
 from evaluation.learn import (
     auroc,
     calibration_error,
-    count_records,
     deepest_nodes,
     final_scores,
     fit_confidence,
     learn,
     learned_more,
-    season_place_lifts,
     uniform_log_lifts,
 )
 from evaluation.scoring import Method, Scores, score_all
@@ -42,12 +41,12 @@ EVEN = ("uniform",)
 
 
 def grid_rings(cell: int) -> list[list[int]]:
-    """The cell, then two rings around it, on the simulated grid."""
-    x, y = divmod(cell, GRID)
+    """The cell, then two rings around it, on the simulated grid; cells are numbered from 1, since 0 is not known."""
+    x, y = divmod(cell - 1, GRID)
     rings: list[list[int]] = [[], [], []]
     for i in range(max(0, x - 2), min(GRID, x + 3)):
         for j in range(max(0, y - 2), min(GRID, y + 3)):
-            rings[max(abs(i - x), abs(j - y))].append(i * GRID + j)
+            rings[max(abs(i - x), abs(j - y))].append(i * GRID + j + 1)
     return rings
 
 
@@ -110,7 +109,8 @@ def measure_operating_point(
     uniform = strengths["uniform"] * uniform_log_lifts(gallery, one)
     temper = method.calibration.temper_of(["uniform"])
     even = apply_prior(base, uniform, temper=temper)
-    season, place = season_place_lifts(count_records(gallery, grid_rings), one, method.calibration.smoothing["season"])
+    records, smoothing = count_records(gallery, grid_rings), method.calibration.smoothing
+    season, place = (log_lifts(records, one, prior, smoothing[prior]) for prior in ("season", "place"))
     boosted = {
         "season": apply_prior(base, strengths["season"] * season),
         "place": apply_prior(base, strengths["place"] * place),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.gallery import Found, Gallery, Questions
+from retrieval.aspects import AspectModel, name_aspects
 from retrieval.calibration import Calibration, features, score_views
 from retrieval.fusion import fuse_scores, weigh_photos
 from retrieval.prototypes import Metric, make_prototypes, project, whiten_within
@@ -26,6 +27,7 @@ class Method:
     calibration: Calibration
     metric: Metric | None = None
     fusion: str = "mean"
+    aspect_model: AspectModel | None = None
 
 
 def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -128,10 +130,12 @@ def score_blocks(
         start = stop
 
 
-def fuse_views(per_view: Scores, embeddings: NDArray[np.floating], method: Method) -> NDArray[np.float64]:
+def fuse_views(
+    per_view: Scores, embeddings: NDArray[np.floating], method: Method, aspects: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """One observation's scores from those of its photos, as the answer line fuses them."""
     learned = method.calibration
-    weights = weigh_photos(embeddings, (), learned.aspects)
+    weights = weigh_photos(embeddings, () if aspects is None else name_aspects(aspects), learned.aspects)
     sharpening = learned.sharpening.get(method.fusion, 0.0)
     return fuse_scores(per_view, weights, rule=method.fusion, sharpening=sharpening)
 
@@ -139,9 +143,15 @@ def fuse_views(per_view: Scores, embeddings: NDArray[np.floating], method: Metho
 def fuse_all(per_view: Scores, questions: Questions, method: Method) -> Scores:
     """Fused scores of all observations from those of their views."""
     bounds = np.append(questions.first, len(per_view))
+    shown = questions.aspects if method.calibration.aspects else None
     return np.stack(
         [
-            fuse_views(per_view[start:stop], questions.embeddings[start:stop], method)
+            fuse_views(
+                per_view[start:stop],
+                questions.embeddings[start:stop],
+                method,
+                None if shown is None else shown[start:stop],
+            )
             for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
         ]
     )
@@ -157,6 +167,7 @@ def replace_views(questions: Questions, views: NDArray[np.int64], first: int) ->
         own=questions.own[views],
         months=None,
         cells=None,
+        aspects=None if questions.aspects is None else questions.aspects[views],
     )
 
 

@@ -140,6 +140,8 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
             for ranking in answer.rankings
         ],
         "decidingPhoto": answer.decided_by,
+        "photoAspects": list(answer.aspects),
+        "aspectsTold": answer.aspects_told,
         "snapshot": answer.snapshot,
         "model": answer.model,
         "notice": answer.notice,
