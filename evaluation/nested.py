@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.expect import count_records, earth_rings, sum_lifts
+from evaluation.expect import Records, count_records, earth_rings, sum_lifts
 from evaluation.fit import NEIGHBOURS
 from evaluation.gallery import Found, Gallery, Questions, ask_itself, search
-from evaluation.learn import deepest_nodes, final_scores, learn, none_of
+from evaluation.learn import deepest_nodes, final_scores, learn, none_of, uniform_log_lifts
 from evaluation.scoring import Method, score_all
 from retrieval.embedder import Embeddings
 from retrieval.priors import apply_prior
@@ -62,10 +62,10 @@ def cross_validate(
 ) -> Judged:
     """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
 
-    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `priors` (season, place)
-    are applied where month and place are known. `aspects` of photos are taken as labelled, as told from the
-    photos, or all weigh the same (none). With `brief`, only the ranking is learned and judged. `searched` keeps what
-    each fold found, for the next of several trials.
+    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `priors` are
+    applied: season and place where month and cell are known, and uniform. Aspects are taken as labelled, as told from
+    the photos, or all weigh the same (none). With `brief`, only the ranking is learned and judged. `searched` keeps
+    what each fold found, for the next of several trials.
 
     `strangers` are embeddings of photos that show no fungus, each asked alone.
     """
@@ -94,11 +94,10 @@ def cross_validate(
             asked = weigh_as(ask_itself(gallery, asked_for), method, aspects)
             if fold not in kept:
                 kept[fold] = search(gallery, asked, NEIGHBOURS)
-            lifts = None
-            if records is not None:
-                learned = method.calibration
-                lifts = sum_lifts(records, asked, priors, learned.priors, learned.smoothing)
-            parts.append(judge(gallery, asked, method, fold, found=kept[fold], hidden=not brief, log_lift=lifts))
+            lifts = lift_all(gallery, asked, method, priors, records)
+            parts.append(
+                judge(gallery, asked, method, fold, found=kept[fold], hidden=not brief, priors=priors, log_lift=lifts)
+            )
         if strangers is not None and len(strangers):
             alone = ask_strangers(strangers)
             found = search(gallery, alone, NEIGHBOURS)
@@ -113,6 +112,21 @@ def cross_validate(
         strangers_similarity=stranger_near,
         methods=tuple(methods),
     )
+
+
+def lift_all(
+    gallery: Gallery, asked: Questions, method: Method, priors: Sequence[str], records: Records | None
+) -> NDArray[np.float64] | None:
+    """The logarithm of the priors' lifts, (observations, species), at the strengths that the method learned."""
+    learned = method.calibration
+    total = None
+    if local := [prior for prior in priors if prior in {"season", "place"}]:
+        assert records is not None
+        total = sum_lifts(records, asked, local, learned.priors, learned.smoothing)
+    if "uniform" in priors:
+        uniform = learned.priors.get("uniform", 1.0) * uniform_log_lifts(gallery, asked)
+        total = uniform if total is None else total + uniform
+    return total
 
 
 def weigh_as(asked: Questions, method: Method, aspects: str) -> Questions:
@@ -136,6 +150,7 @@ def judge(
     *,
     found: Found | None = None,
     hidden: bool = True,
+    priors: Sequence[str] = (),
     log_lift: NDArray[np.float64] | None = None,
 ) -> dict[str, NDArray[np.generic]]:
     """Ask, and see where the truth stands; ties go to the lower column, as the answer line's go by name.
@@ -144,8 +159,8 @@ def judge(
     """
     scores, near = score_all(gallery, asked, found or search(gallery, asked, NEIGHBOURS), method)
     if log_lift is not None:
-        scores = apply_prior(scores, log_lift)
-    known, none = final_scores(scores, near, asked.photos, method)
+        scores = apply_prior(scores, log_lift, temper=method.calibration.temper_of(priors))
+    known, none = final_scores(scores, near, asked.photos, method, priors)
     strange, far = scores, near
     if hidden:
         hidden_found = search(gallery, asked, NEIGHBOURS, hide="species")

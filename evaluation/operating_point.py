@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.ablate import paired_gain
 from evaluation.expect import count_records, log_lifts
 from evaluation.fit import NEIGHBOURS
 from evaluation.gallery import Found, Gallery, Questions, of_simulation, search
@@ -53,22 +54,6 @@ def grid_rings(cell: int) -> list[list[int]]:
 def right(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
     """1 where the first species is the true one."""
     return np.asarray(scores.argmax(axis=1) == truth, dtype=np.float64)
-
-
-def gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> dict[str, float]:
-    """Top-1 before and after on the same observations, and the gain in points with its bootstrap interval."""
-    rng = np.random.default_rng(seed)
-    apart = after - before
-    spread = [apart[rng.integers(0, len(apart), len(apart))].mean() for _ in range(500)]
-    low, high = np.percentile(spread, [2.5, 97.5])
-    return {
-        "before": float(before.mean()),
-        "after": float(after.mean()),
-        "gain": 100 * float(apart.mean()),
-        "low": 100 * float(low),
-        "high": 100 * float(high),
-        "observations": len(apart),
-    }
 
 
 def nearest_recall(gallery: Gallery, found: Found, truth: NDArray[np.int64]) -> tuple[float, float]:
@@ -119,11 +104,11 @@ def measure_operating_point(
     several = asked.photos > 1
     together = {rule: score_all(gallery, asked, found, replace(method, fusion=rule))[0] for rule in FUSIONS}
     rows = {
-        "votes and prototypes over 1-NN": gain(nearest, hits, seed),
-        "uniform prior": gain(hits, right(even, one.truth), seed),
-        "2 to 4 photos over one": gain(hits[several], right(together["mean"], asked.truth)[several], seed),
+        "votes and prototypes over 1-NN": paired_gain(nearest, hits, seed),
+        "uniform prior": paired_gain(hits, right(even, one.truth), seed),
+        "2 to 4 photos over one": paired_gain(hits[several], right(together["mean"], asked.truth)[several], seed),
         "regional flora over world": region_gain(gallery, one, hits, drawn.region, method, seed),
-        "season and place": gain(hits, right(boosted["season and place"], one.truth), seed),
+        "season and place": paired_gain(hits, right(boosted["season and place"], one.truth), seed),
     }
     everything = apply_prior(
         together["mean"], uniform + strengths["season"] * season + strengths["place"] * place, temper=temper
@@ -166,7 +151,7 @@ def region_gain(
     there = one.only(local)
     there = replace(there, columns=(np.cumsum(region) - 1)[there.columns])
     scores, _ = score_all(flora, there, search(flora, there, NEIGHBOURS), method)
-    return gain(hits[local], right(scores, there.truth), seed)
+    return paired_gain(hits[local], right(scores, there.truth), seed)
 
 
 def measure_parts(gallery: Gallery, one: Questions, near: Found, method: Method) -> dict[str, float]:
