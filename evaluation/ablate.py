@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.expect import known_of
+from evaluation.fit import PLENTY
 from evaluation.gallery import Found, Gallery, Questions, ask_itself
 from evaluation.learn import calibration_error
 from evaluation.metrics import macro_f1
@@ -81,8 +82,8 @@ def ablate(
 ) -> dict[str, dict[str, float]]:
     """Top-1, top-5 and macro-F1 with rules taken away, and the change of top-1 against `judged`, with its interval.
 
-    A variant that leaves out what a score is made of is learned anew in each fold; all others are judged by what
-    the fold had learned.
+    A variant that leaves out what a score is made of is learned anew in each fold (in a large collection its weights
+    alone); all others are judged by what the fold had learned.
     """
 
     def trial(**given: Any) -> Judged:
@@ -113,7 +114,8 @@ def ablate(
     variants["everything, with the uniform prior"] = {"priors": ("uniform",)}
     for title, given in variants.items():
         say(title)
-        learned = {} if {"bare", "only"} & set(given) else {"given": judged.methods}
+        anew = {"settled": judged.methods} if len(gallery.spans[0]) >= PLENTY else {}
+        learned = {"bare": {}, "only": anew}.get(next(iter(given)), {"given": judged.methods})
         found = trial(**given, **learned)
         table[title] = shown(found.rank, found.first)
     return {**table, "everything (default)": shown(judged.rank, judged.first)}

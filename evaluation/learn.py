@@ -60,12 +60,14 @@ def learn(
     say: Narrator = lambda text: None,
     only: Sequence[str] = ("votes", "prototypes", "counts"),
     brief: bool = False,
+    settled: Method | None = None,
 ) -> Method:
     """Learn everything in turn; what the collection has too few observations for keeps its default.
 
-    With `brief`, only what a ranking by the photos needs.
+    With `brief`, only what a ranking by the photos needs; with `settled`, temperature, floor and shrinkages are those
+    of a method that was learned before, and only the weights are found.
     """
-    fitted = fit_photos(gallery, seed=seed, advance=say, only=only)
+    fitted = fit_photos(gallery, seed=seed, advance=say, only=only, settled=numbers_of(settled))
     asked = draw_sample(gallery, OBSERVATIONS, seed + 1)
     found = search(gallery, asked, NEIGHBOURS)
     say(f"several photos, on {int((asked.photos > 1).sum())} observations")
@@ -93,6 +95,19 @@ def learn(
     error = calibration_error(known.max(axis=1), known.argmax(axis=1) == asked.truth)
     notes = {**method.calibration.fitted, "calibrationError": error, "fusedLogLoss": log_loss(scores, asked.truth)}
     return learned_more(method, fitted=notes)
+
+
+def numbers_of(method: Method | None) -> dict[str, float] | None:
+    """The numbers of the grid of a method that was learned."""
+    if method is None:
+        return None
+    learned = method.calibration
+    return {
+        "temperature": method.voting.temperature,
+        "floor": learned.floor,
+        "shrinkage": learned.shrinkage,
+        "metric": float(learned.fitted["metricShrinkage"]),
+    }
 
 
 def learned_more(method: Method, **values: object) -> Method:

@@ -35,6 +35,7 @@ class Judged:
     none: NDArray[np.float64]  # probability of none of these
     hidden_none: NDArray[np.float64]  # the same, all references of its species hidden
     hidden_similarity: NDArray[np.float64]
+    hidden_score: NDArray[np.float64]  # of the first species then, which cannot be right
     strangers_none: NDArray[np.float64]  # (folds, strangers)
     strangers_similarity: NDArray[np.float64]  # (strangers,)
     nodes: NDArray[np.float64]
@@ -57,6 +58,7 @@ def cross_validate(
     priors: Sequence[str] = (),
     aspects: str = "labelled",
     brief: bool = False,
+    settled: Sequence[Method] = (),
     searched: dict[int, Found] | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Judged:
@@ -65,7 +67,8 @@ def cross_validate(
     With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `priors` are
     applied: season and place where month and cell are known, and uniform. Aspects are taken as labelled, as told from
     the photos, or all weigh the same (none). With `brief`, only the ranking is learned and judged. `searched` keeps
-    what each fold found, for the next of several trials.
+    what each fold found, for the next of several trials; `settled` are methods whose numbers are kept while the weights
+    are learned anew.
 
     `strangers` are embeddings of photos that show no fungus, each asked alone.
     """
@@ -86,7 +89,9 @@ def cross_validate(
             method = given[fold]
         else:
             others = gallery.only(~np.isin(gallery.observations, held))
-            method = bare or learn(others, seed=seed, only=only, rings_of=rings, brief=brief)
+            method = bare or learn(
+                others, seed=seed, only=only, rings_of=rings, brief=brief, settled=settled[fold] if settled else None
+            )
         method = replace(method, fusion=fusion)
         methods.append(method)
         advance(1)
@@ -181,6 +186,7 @@ def judge(
         "none": none,
         "hidden_none": none_of(strange, far, method),
         "hidden_similarity": far,
+        "hidden_score": final_scores(strange, far, asked.photos, method, priors)[0].max(axis=1),
         "nodes": nodes,
         "nodes_right": right,
         "fold": np.full(asked.count, fold),

@@ -6,6 +6,7 @@ learned is learned from the gallery alone; thresholds are fitted on one half of 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import evaluation.simulate as simulate_module
 from evaluation.ablate import paired_gain
 from evaluation.expect import count_records, log_lifts
 from evaluation.fit import NEIGHBOURS
@@ -54,6 +56,11 @@ def grid_rings(cell: int) -> list[list[int]]:
 def right(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
     """1 where the first species is the true one."""
     return np.asarray(scores.argmax(axis=1) == truth, dtype=np.float64)
+
+
+def simulator_digest() -> str:
+    """What the simulation is made by: a measurement of another simulator is none of this one's."""
+    return hashlib.sha256(Path(simulate_module.__file__).read_bytes()).hexdigest()[:16]
 
 
 def nearest_recall(gallery: Gallery, found: Found, truth: NDArray[np.int64]) -> tuple[float, float]:
@@ -125,6 +132,7 @@ def measure_operating_point(
     say("specificity, calibration, rejection")
     return {
         "assumptions": asdict(drawn.assumptions),
+        "simulator": simulator_digest(),
         "names": "file" if names else "generated",
         "seed": seed,
         "species": gallery.width,

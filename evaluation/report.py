@@ -20,13 +20,14 @@ from evaluation.operating_point import rejection_measures, reliability
 from retrieval.domain import RANKS, WORLD
 from retrieval.embedder import Embeddings
 from retrieval.errors import BuildError
+from retrieval.rejection import UNKNOWN_RATE
 from retrieval.snapshot import Snapshot
 from retrieval.specificity import depth_curve, fit_threshold, judge_depths
 
 SIZES = ((1, 1, "1"), (2, 5, "2-5"), (6, 20, "6-20"), (21, 10**9, ">20"))
 SHOWN = 25  # rows of the longer tables
 FLORAS = 12
-MOST = 4_000  # observations of a fold that are judged, where a collection is large
+MOST = 2_500  # observations of a fold that are judged, where a collection is large
 
 
 def make_report(
@@ -76,6 +77,7 @@ def make_report(
         "byFlora": by_flora(judged, gallery, snapshot),
         "calibrationError": calibration_error(judged.score, judged.rank == 1),
         "calibrationErrorByChance": chance_error(judged.score, seed),
+        "calibrationErrorWithUnknown": error_with_unknown(judged, seed),
         "reliability": reliability(judged.score, judged.rank == 1),
         "specificity": specificity(judged, seed),
         "rejection": rejection(judged),
@@ -104,6 +106,12 @@ def chance_error(score: NDArray[np.float64], seed: int, draws: int = 200) -> flo
     """
     rng = np.random.default_rng(seed)
     return float(np.mean([calibration_error(score, rng.random(len(score)) < score) for _ in range(draws)]))
+
+
+def error_with_unknown(judged: Judged, seed: int) -> float:
+    """The calibration error where as many are of no referenced species as scores take for granted (UNKNOWN_RATE)."""
+    strange = np.random.default_rng(seed + 1).random(len(judged.truth)) < UNKNOWN_RATE
+    return calibration_error(np.where(strange, judged.hidden_score, judged.score), (judged.rank == 1) & ~strange)
 
 
 def count_folds(gallery: Gallery) -> int:
