@@ -3,7 +3,8 @@
     python -m benchmarks.report_cost [--references 100000] [--out benchmarks/results/report_cost.json]
 
 The snapshot is built by the project's own indexer from the simulated collection (`evaluation/simulate.py`), with
-months, H3 cells and aspects; then the command itself is run in a process of its own, as a person would.
+months, H3 cells and aspects; then the command itself is run in a process of its own, as a person would. On a machine
+that others use too, `processorSeconds` says more than `seconds`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def build(root: Path, drawn: Simulation) -> None:
     for line in numbers.tolist():
         for rank, (taxon, parent) in enumerate(zip(line, [None, *line], strict=False)):
             name = f"{RANKS[rank]}{taxon}"
-            taxa[taxon] = (Taxon(taxon, name, RANKS[rank], parent), "toxic, says nobody" if taxon % 50 == 0 else "")
+            toxicity = "said to be toxic in this simulation" if taxon % 50 == 0 else ""
+            taxa[taxon] = (Taxon(taxon, name, RANKS[rank], parent), toxicity)
     species = numbers[found.species, -1].tolist()
     entries = [
         ReferenceEntry(
@@ -118,9 +120,11 @@ def measure(root: Path, place: Path, options: argparse.Namespace) -> dict[str, A
     started = time.perf_counter()
     subprocess.run([*command, "--seed", str(options.seed)], check=True, env={**os.environ, **threads})  # noqa: S603
     seconds = time.perf_counter() - started
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = json.loads((place / "report.json").read_text(encoding="utf-8"))
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "threads": options.threads,
         "seed": options.seed,
@@ -128,7 +132,8 @@ def measure(root: Path, place: Path, options: argparse.Namespace) -> dict[str, A
         "species": found["species"],
         "judged": found["observations"],
         "seconds": round(seconds, 1),
-        "mostMemoryMB": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
+        "processorSeconds": round(used.ru_utime + used.ru_stime, 1),
+        "mostMemoryMB": round(used.ru_maxrss / 1024),
         "load": [round(one, 2) for one in os.getloadavg()],
         "top1": found["measures"]["top1"],
         "calibrationError": found["calibrationError"],

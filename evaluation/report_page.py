@@ -49,8 +49,8 @@ def write_page(report: Mapping[str, Any]) -> str:
         table(("measure", "value", "95 % interval (bootstrap over observations)"), measures),
         "<h2>How far the score can be trusted</h2>",
         f"<p>Expected calibration error of the top score: {report['calibrationError']:.3f}; perfectly calibrated "
-        f"scores would show {report['calibrationErrorByChance']:.3f} on so many observations. Where one in twenty is of "
-        f"no referenced species, as scores take for granted: {report['calibrationErrorWithUnknown']:.3f}.</p>",
+        f"scores would show {report['calibrationErrorByChance']:.3f} on so many observations. Where one in twenty "
+        f"is of no referenced species, as scores take for granted: {report['calibrationErrorWithUnknown']:.3f}.</p>",
         charts(report),
         specificity_words(report["specificity"]),
         "<h2>Each rule on and off</h2>",

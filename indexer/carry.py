@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from retrieval.aspects import FILE as ASPECTS
 from retrieval.domain import Taxon
+from retrieval.errors import UnknownTaxon
 from retrieval.learned import METRIC
 from retrieval.manifest import Manifest
 from retrieval.taxonomy import Taxonomy
@@ -32,6 +33,14 @@ def carry_calibration(root: Path, folder: Path, before: Manifest, taxa: Sequence
         lookalikes = [
             pair
             for pair in before.calibration.get("lookalikes", [])
-            if all(taxonomy.taxon(int(taxon)).name == names.get(int(taxon)) for taxon in pair[:2])
+            if all(same_name(taxonomy, int(taxon), names) for taxon in pair[:2])
         ]
     return {**before.calibration, "lookalikes": lookalikes}
+
+
+def same_name(taxonomy: Taxonomy, taxon: int, names: Mapping[int, str]) -> bool:
+    """Whether an id stands for the same name as before."""
+    try:
+        return taxonomy.taxon(taxon).name == names.get(taxon)
+    except UnknownTaxon:
+        return False
