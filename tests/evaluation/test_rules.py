@@ -66,6 +66,8 @@ def test_the_top_score_means_what_it_says(measured: dict[str, Any]) -> None:
 def test_votes_of_all_neighbours_and_all_parts_beat_each_part(measured: dict[str, Any]) -> None:
     parts = measured["ablation"]
 
+    assert parts["kernel votes"] > measured["recall1"] / 2
+    assert parts["prototypes, learned metric"] > measured["recall1"]
     assert parts["votes and prototypes (default)"] > parts["kernel votes"]
     assert parts["all photos, mean, uniform, season and place"] > parts["default, season and place prior"]
     assert parts["default, season and place prior"] > max(parts["default, season prior"], parts["default, place prior"])

@@ -7,10 +7,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.aspects import code_aspects, make_aspect_model, name_aspects, read_aspect_model, write_aspect_model
-from retrieval.domain import ASPECTS
+from evaluation.calibrate import write_calibrated
+from evaluation.scoring import Method
+from indexer.publish import publish_snapshot
+from retrieval.aspects import (
+    AspectModel,
+    code_aspects,
+    make_aspect_model,
+    name_aspects,
+    read_aspect_model,
+    write_aspect_model,
+)
+from retrieval.calibration import Calibration
+from retrieval.domain import ASPECTS, WORLD
 from retrieval.embedder import unit_rows
 from retrieval.errors import DamagedSnapshot
+from retrieval.identify import identify_embeddings
+from retrieval.present import identification_json, identification_text
+from retrieval.ranking import Voting
+from retrieval.snapshot import open_snapshot
+from retrieval.wishes import Wishes
+from tests.catalogues import build, make_references
 
 
 def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,3 +72,28 @@ def test_what_is_written_is_read_and_damage_is_seen(tmp_path: Path) -> None:
 
 def test_names_and_codes_are_the_same_words() -> None:
     assert name_aspects(code_aspects([*ASPECTS, "", "what"])) == [*ASPECTS, "", ""]
+
+
+def test_photos_weigh_by_the_aspect_that_is_given_or_else_told(tmp_path: Path) -> None:
+    build(tmp_path / "a", tmp_path / "e", make_references())
+    publish_snapshot(tmp_path / "a")
+    plain = open_snapshot(tmp_path / "a")
+    one, other = (plain.references_of(species)[0] for species in plain.all_species[:2].tolist())
+    stored = [plain.segments[0].store.take(np.array([reference.row])) for reference in (one, other)]
+    rows = unit_rows(np.concatenate(stored).astype(np.float32))
+    model = AspectModel(np.array([0, 1]), np.stack([rows[0], rows[1]]).astype(float), np.zeros(2))
+    learned = Calibration(aspects={"cap": 1.0, "hymenium": 5.0}, tells_aspects=True, fitted={"logLoss": 1.0})
+    name = write_calibrated(tmp_path / "a", plain, Method(Voting(), learned, aspect_model=model))
+    snapshot = open_snapshot(tmp_path / "a", name)
+
+    def ask(*aspects: str) -> tuple[int, tuple[str, ...], bool]:
+        answer = identify_embeddings(
+            rows, snapshot, flora=WORLD, voting=Voting(), candidates=3, wishes=Wishes(aspects=aspects)
+        )
+        assert identification_json(answer, snapshot)["photoAspects"] == list(answer.aspects)
+        assert any("decided" in line for line in identification_text(answer, snapshot))
+        return answer.species[0].taxon.id, answer.aspects, answer.aspects_told
+
+    assert ask("hymenium", "cap") == (one.species, ("hymenium", "cap"), False)
+    assert ask("cap", "hymenium") == (other.species, ("cap", "hymenium"), False)
+    assert ask() == (other.species, ("cap", "hymenium"), True)
