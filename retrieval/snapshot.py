@@ -13,7 +13,7 @@ from retrieval.arrays import load_array
 from retrieval.aspects import AspectModel, name_aspects, read_aspect_model
 from retrieval.calibration import Calibration, read_calibration, score_views
 from retrieval.domain import RANKS, WORLD, Reference
-from retrieval.embedder import Embeddings
+from retrieval.embedder import Embeddings, unit_rows
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
 from retrieval.faiss_codes import FaissCodes, read_codebook
 from retrieval.flora import Flora, Shelf
@@ -212,6 +212,11 @@ class Snapshot:
             if reference is not None:
                 return reference
         raise UnknownPhoto(f"snapshot {self.name} has no reference photo {photo[:64]!r}")
+
+    def embedding_of(self, row: int) -> Embeddings:
+        """The embedding of the reference at a row, (1, 256), as it is stored: at float16, brought to length 1."""
+        segment = next(segment for segment in reversed(self.segments) if segment.base <= row)
+        return unit_rows(segment.store.take(np.array([row - segment.base])).astype(np.float32))
 
     def references_of(self, species: int) -> list[Reference]:
         """All references of a species, in the order of rows."""
