@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from retrieval.addresses import parse_networks
 from retrieval.errors import SettingsError
 
 PREFIX = "FUNGARIUM_"
@@ -54,6 +55,16 @@ class Settings:
     answer_days: int = field(default=90, metadata={"help": "days that an answer is kept whose link was asked for"})
     tiles: str = field(default="", metadata={"help": "address of map tiles with {z}, {x}, {y}; empty: outlines only"})
     tiles_credit: str = field(default="", metadata={"help": "who made the map tiles; shown on every map"})
+    cors_origins: str = field(
+        default="", metadata={"help": "web pages of others that may ask from a browser: origins with commas, or *"}
+    )
+    fetch_allow: str = field(
+        default="",
+        metadata={
+            "help": "networks that photos may be fetched from though they are not public",
+            "example": "10.1.0.0/16",
+        },
+    )
 
     identify: str = field(
         default="open", metadata={"help": "who may identify: anybody, or with a key", "choices": ("open", "keyed")}
@@ -114,6 +125,8 @@ def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any
         if name == f"{PREFIX}PORT" and int(text) > LAST_PORT:
             raise SettingsError(f"{name} must be at most {LAST_PORT}, not {text}")
         return int(text)
+    if name == f"{PREFIX}FETCH_ALLOW":
+        parse_networks(text)
     if kind == "Path":
         if not text:
             raise SettingsError(f"{name} must name a folder")

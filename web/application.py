@@ -27,6 +27,9 @@ from web.api import (
     taxa,
     verdicts,
 )
+from web.contracts.registering import register_contracts
+from web.contracts.shapes import shape_problem
+from web.cors import register_cors
 from web.errors import register_errors
 from web.languages import register_languages
 from web.openapi import CONFIG, ProblemApi
@@ -62,6 +65,7 @@ def create_app(services: Services) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
+    register_cors(app, services.contracts.origins)
     app.extensions["serving"] = Serving(services)
     register_reception(app)
     if services.policy.proxies:
@@ -74,12 +78,13 @@ def create_app(services: Services) -> Flask:
     plain = (floras, species, taxa, photos, observations, verdicts, accounts, keys, health)
     for module in (overview, *finds, *plain):
         api.register_blueprint(module.blueprint)
+    register_contracts(app, services)
     register_languages(app)
     app.register_blueprint(assets.blueprint)
     app.register_blueprint(load_pages())
     app.register_blueprint(metrics.blueprint)
     app.context_processor(lambda: template_words() | {"identify_words": identify_words})
-    register_errors(app, wants_page, render_problem)
+    register_errors(app, wants_page, render_problem, shape_problem)
     app.after_request(add_headers)
     return app
 

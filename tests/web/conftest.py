@@ -21,6 +21,7 @@ from tests.snapshots import Made, make_snapshot
 from tests.web.people import server, start
 from web.answers import KeptAnswers
 from web.application import create_app
+from web.contracts.given import Contracts
 from web.published import Published
 from web.services import Services
 
@@ -44,15 +45,25 @@ class HeldPhotos:
 
 
 def make_app(
-    root: Path, photos: Mapping[str, bytes], *, patience: float = 0.0, limits: PhotoLimits | None = LIMITS
+    root: Path,
+    photos: Mapping[str, bytes],
+    *,
+    patience: float = 0.0,
+    limits: PhotoLimits | None = LIMITS,
+    contracts: Contracts | None = None,
 ) -> Flask:
     """The application over the snapshots under `root`, with the descriptor and small limits."""
     embedder = Descriptor()
     published = Published(root, lambda snapshot: snapshot.require_model(embedder.model), patience=patience)
-    answers = KeptAnswers(root / "answers", days=30)
-    return create_app(
-        Services(published, lambda: embedder, HeldPhotos(photos), limits or PhotoLimits(), answers=answers)
+    given = Services(
+        published,
+        lambda: embedder,
+        HeldPhotos(photos),
+        limits or PhotoLimits(),
+        contracts=contracts or Contracts(),
+        answers=KeptAnswers(root / "answers", days=30),
     )
+    return create_app(given)
 
 
 @pytest.fixture(scope="session")
