@@ -35,11 +35,11 @@ from benchmarks.engine import CARD, FIRST, Rows, brute_force, make_catalogue, ma
 from benchmarks.peers import PEERS, Peer, installed
 from indexer.build import build_snapshot
 from indexer.grow import append_references
-from indexer.publish import publish_snapshot
 from retrieval.domain import WORLD
 from retrieval.embedder import Embeddings
 from retrieval.flora import Flora, Shelf
 from retrieval.manifest import FloraCard
+from retrieval.publishing import publish_snapshot
 from retrieval.recipes import Recipe
 from retrieval.snapshot import Snapshot, open_snapshot
 

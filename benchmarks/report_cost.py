@@ -27,11 +27,11 @@ import numpy as np
 from benchmarks.engine import CARD, Rows
 from evaluation.simulate import GRID, Assumptions, Simulation, simulate
 from indexer.build import Catalogue, FloraPlan, build_snapshot
-from indexer.publish import publish_snapshot
 from retrieval.cells import cell_of
 from retrieval.domain import ASPECTS, RANKS, Taxon
 from retrieval.occasions import Occasion
 from retrieval.occurrences import Occurrence
+from retrieval.publishing import publish_snapshot
 from retrieval.segment import ReferenceEntry
 
 SOUTH, WEST, STEP_NORTH, STEP_EAST = 46.0, 4.0, 0.36, 0.52  # degrees; a step is about the width of a cell

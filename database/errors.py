@@ -13,6 +13,10 @@ class DatabaseBusy(DatabaseError):
     """Somebody else is writing, and has been for too long to wait."""
 
 
+class UnknownRun(FungariumError):
+    """There is no such import."""
+
+
 class SchemaMismatch(DatabaseError):
     """The tables are not those of this version: none, older, newer, or of something else."""
 

@@ -11,9 +11,9 @@ import numpy as np
 from indexer.build import Catalogue, FloraPlan, build_snapshot
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import append_references
-from indexer.publish import publish_snapshot
 from retrieval.domain import Taxon
 from retrieval.embedder import Embeddings, unit_rows
+from retrieval.publishing import publish_snapshot
 from retrieval.segment import ReferenceEntry
 from tests.catalogues import CARD, make_embedding, make_reference
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -37,17 +36,12 @@ from web.pages.blueprint import load_pages
 from web.pages.problems import render_problem, wants_page
 from web.pages.script_words import identify_words
 from web.pages.words import template_words
+from web.policy import policy
 from web.reception import register_reception
 from web.services import Services, services
 from web.serving import Serving
 from web.unchanging import mark_unchanging
 from web.uploads import PhotoRequest, upload_config
-
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{tiles}; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""Only our own files, and pictures that a page made itself (`blob:`); map tiles from where the settings say."""
 
 SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -97,10 +91,3 @@ def add_headers(response: Response) -> Response:
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def policy(tiles: str) -> str:
-    """The Content-Security-Policy; `tiles` is the address of map tiles, or empty."""
-    parts = urlsplit(tiles)
-    host = parts.netloc.replace("{s}", "*")
-    return POLICY.format(tiles=f" {parts.scheme}://{host}" if host else "")

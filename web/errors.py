@@ -23,6 +23,7 @@ from database.errors import (
     UnknownName,
     UnknownObservation,
     UnknownPerson,
+    UnknownRun,
 )
 from retrieval import errors
 from web import refusals
@@ -102,6 +103,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     UnknownKey: Kind(404, "unknown-key", "There is no such API key"),
     UnknownObservation: Kind(404, "unknown-observation", "There is no such observation"),
     UnknownFieldPhoto: Kind(404, "unknown-observation-photo", "The observation has no such photo"),
+    UnknownRun: Kind(404, "unknown-import", "There is no such import"),
     NotTheirs: Kind(403, "not-theirs", "The observation is somebody else's"),
     UnknownName: Kind(422, "unknown-name", "The name is not in the catalogue"),
     FieldError: Kind(422, "impossible-observation", "The observation or verdict cannot be so"),

@@ -22,11 +22,11 @@ from indexer.embed import embed_photos
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import compact_snapshot, withdraw_references
 from indexer.photos import PhotoStore
-from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.card import describe_calibration
 from retrieval.errors import BuildError
 from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
+from retrieval.publishing import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.recipes import RECALL_BAR
 from retrieval.snapshot import open_snapshot
 from retrieval.views import PhotoLimits

@@ -15,13 +15,13 @@ from evaluation.fit import log_loss
 from evaluation.gallery import Found, Gallery, Questions, ask_itself, read_gallery
 from evaluation.scoring import Method
 from indexer.build import Catalogue, build_snapshot
-from indexer.publish import publish_snapshot
 from retrieval.calibration import Calibration
 from retrieval.cells import cell_of
 from retrieval.domain import ASPECTS, WORLD
 from retrieval.embedder import unit_rows
 from retrieval.occasions import Occasion
 from retrieval.priors import month_records, nearby_lift
+from retrieval.publishing import publish_snapshot
 from retrieval.ranking import Voting
 from retrieval.snapshot import open_snapshot
 from tests.catalogues import CARD, SPECIES, TAXA, fill_store, make_references

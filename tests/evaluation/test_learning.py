@@ -17,12 +17,12 @@ from evaluation.report import chance_error
 from evaluation.scoring import Method, score_all
 from evaluation.simulate import Assumptions, simulate
 from indexer.build import FloraPlan
-from indexer.publish import publish_snapshot
 from retrieval.calibration import normalise
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
 from retrieval.identify import identify_embeddings
 from retrieval.present import identification_json
+from retrieval.publishing import publish_snapshot
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.wishes import Wishes
 from tests.catalogues import SPECIES, build, make_references

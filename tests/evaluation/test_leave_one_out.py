@@ -13,8 +13,8 @@ import pytest
 from evaluation.__main__ import main
 from evaluation.leave_one_out import count_queries, judge_snapshot, read_queries
 from indexer.build import FloraPlan
-from indexer.publish import publish_snapshot
 from retrieval.domain import WORLD
+from retrieval.publishing import publish_snapshot
 from retrieval.ranking import Voting
 from retrieval.segment import ReferenceEntry
 from retrieval.snapshot import Snapshot, open_snapshot

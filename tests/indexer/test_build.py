@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from indexer.build import FloraPlan, build_snapshot
-from indexer.publish import publish_snapshot
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
 from retrieval.errors import BuildError
 from retrieval.history import HISTORY, read_history
 from retrieval.index import ExactIndex
 from retrieval.manifest import checksum, read_manifest
+from retrieval.publishing import publish_snapshot
 from retrieval.snapshot import open_snapshot
 from retrieval.stamps import STAMPS
 from tests.catalogues import CARD, SPECIES, build, fill_store, make_catalogue, make_reference, make_references

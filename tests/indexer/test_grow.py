@@ -20,7 +20,6 @@ from evaluation.scoring import Method
 from indexer.build import Catalogue, build_snapshot
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import append_references, compact_snapshot, withdraw_references
-from indexer.publish import publish_snapshot, roll_back, verify_snapshot
 from retrieval.calibration import Calibration
 from retrieval.card import describe_calibration
 from retrieval.domain import WORLD
@@ -30,6 +29,7 @@ from retrieval.index import ExactIndex
 from retrieval.learned import METRIC
 from retrieval.manifest import checksum, read_current, read_manifest
 from retrieval.occasions import Occasion
+from retrieval.publishing import publish_snapshot, roll_back, verify_snapshot
 from retrieval.ranking import Voting
 from retrieval.recipes import TWO_STAGE, Recipe
 from retrieval.segment import ReferenceEntry
@@ -188,7 +188,7 @@ def test_a_build_withdraws_what_the_catalogue_lost_and_rewrites_no_segment(root:
 
 
 def test_a_recall_below_the_bar_is_not_published(root: Path) -> None:
-    from indexer.publish import require_recall
+    from retrieval.publishing import require_recall
 
     manifest = read_manifest(root, read_current(root))
     poor = replace(manifest, recipes={"north": Recipe(TWO_STAGE, 50, 0.985, 0.9, 192, 100).described()})
@@ -199,7 +199,7 @@ def test_a_recall_below_the_bar_is_not_published(root: Path) -> None:
 
 
 def test_codes_of_other_rows_are_found_although_their_checksums_agree(root: Path) -> None:
-    from indexer.publish import probe_codes
+    from retrieval.publishing import probe_codes
 
     segment = open_snapshot(root).segments[0]
     assert segment.codes is not None
@@ -258,7 +258,7 @@ GROWER = """
 import random, sys
 from pathlib import Path
 from indexer.grow import append_references, compact_snapshot, withdraw_references
-from indexer.publish import publish_snapshot
+from retrieval.publishing import publish_snapshot
 from retrieval.snapshot import open_snapshot
 from tests.floras import SPECIES, embed
 from tests.catalogues import make_reference

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from indexer.build import FloraPlan
-from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot
 from retrieval.manifest import read_current, read_manifest, switch_current
+from retrieval.publishing import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.snapshot import open_snapshot
 from retrieval.staging import writing
 from tests.catalogues import SPECIES, build, make_references
@@ -151,7 +151,7 @@ def test_two_publishers_do_not_meet(tmp_path: Path) -> None:
 PUBLISHER = """
 import sys
 from pathlib import Path
-from indexer.publish import publish_snapshot
+from retrieval.publishing import publish_snapshot
 from tests.catalogues import build, make_references
 print("ready", flush=True)
 for observations in range(3, 1000):

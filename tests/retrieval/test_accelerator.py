@@ -17,12 +17,12 @@ import pytest
 from numpy.typing import NDArray
 
 from indexer.grow import withdraw_references
-from indexer.publish import publish_snapshot
 from retrieval.accelerator import ROW_BYTES, Device, HotFloras
 from retrieval.domain import WORLD
 from retrieval.embedder import Embeddings, unit_rows
 from retrieval.faiss_gpu import count_gpus, find_devices
 from retrieval.index import Rows, Similarities, best_rows
+from retrieval.publishing import publish_snapshot
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.floras import embed, make_entries, publish
 

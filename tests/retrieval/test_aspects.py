@@ -9,7 +9,6 @@ import pytest
 
 from evaluation.calibrate import write_calibrated
 from evaluation.scoring import Method
-from indexer.publish import publish_snapshot
 from retrieval.aspects import (
     AspectModel,
     code_aspects,
@@ -24,6 +23,7 @@ from retrieval.embedder import unit_rows
 from retrieval.errors import DamagedSnapshot
 from retrieval.identify import identify_embeddings
 from retrieval.present import identification_json, identification_text
+from retrieval.publishing import publish_snapshot
 from retrieval.ranking import Voting
 from retrieval.snapshot import open_snapshot
 from retrieval.wishes import Wishes

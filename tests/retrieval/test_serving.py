@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.publish import publish_snapshot, roll_back
 from retrieval.domain import WORLD
 from retrieval.errors import DamagedSnapshot, NoSnapshot, SnapshotMismatch
 from retrieval.manifest import read_manifest, switch_current
+from retrieval.publishing import publish_snapshot, roll_back
 from retrieval.serving import CurrentSnapshot
 from retrieval.snapshot import Snapshot
 from tests.catalogues import build, make_references

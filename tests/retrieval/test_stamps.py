@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.publish import verify_snapshot
 from retrieval.errors import DamagedSnapshot
 from retrieval.manifest import read_current
+from retrieval.publishing import verify_snapshot
 from retrieval.snapshot import open_snapshot
 from retrieval.stamps import STAMPS, Stamp, make_stamp, read_stamps, write_stamps
 from tests.catalogues import build, make_references

@@ -89,7 +89,9 @@ def serve(
         }
     embedder = Descriptor()
     published = Published(root, lambda snapshot: snapshot.require_model(embedder.model))
-    services = Services(published, lambda: embedder, LocatedPhotos(str, Path), PhotoLimits(400_000, 1_000_000, 3))
+    services = Services(
+        published, lambda: embedder, LocatedPhotos(str, Path), PhotoLimits(400_000, 1_000_000, 3), flora_indexes=root
+    )
     counts = counts or Counts(database=lambda: database, now=lambda: NOON)
     files = PhotoFiles(str(photos_at))
     given = {"policy": policy or Policy(), "counts": counts, "photo_files": lambda: files, **more}

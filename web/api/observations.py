@@ -66,31 +66,7 @@ def record_observation(form: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
     Once this has answered, photos and text are on the disk. With `id`, sending it again records nothing twice.
     """
-    given, person = services(), signed_in()
-    photos = read_photos(form | {"images": []}, given.limits)
-    drawn = draw(photos, form["aspects"])
-    if form["readMetadata"]:
-        fill_in(form, photos_say(photos, given.limits))
-    key = (form["id"] or str(uuid4())).lower()
-    if (known := already_recorded(key)) is not None:
-        return known, 200
-    said = ask_engine(photos, form["flora"]) if form["suggest"] else None
-    try:
-        kept = keep_photos(given.photo_files(), drawn)
-        with given.database().writing() as session:
-            if (twin := recorded(session, key)) is not None:  # by the same request, sent twice at once
-                return shown_again(twin), 200
-            keep_photos(given.photo_files(), drawn)  # again: somebody may have removed the same photo meanwhile
-            observation = record(session, key, person.id, form, kept, said)
-            if form["taxon_id"] is not None or form["scientific_name"]:
-                taxon = find_taxon(session, taxon_id=form["taxon_id"], name=form["scientific_name"])
-                give_opinion(session, observation, person.id, taxon, form["certainty"])
-            settle(session, observation)
-            answer = observation_answer(observation, access.caller())
-    except FungariumError:
-        forget_photos(drawn)
-        raise
-    return answer, 201
+    return keep_find(form, read_photos(form | {"images": []}, services().limits))
 
 
 @blueprint.route("")
@@ -160,23 +136,7 @@ def remove_observation(key: str) -> None:
 @blueprint.response(200, FieldObservationAnswer)
 def add_observation_photos(form: dict[str, Any], key: str) -> dict[str, Any]:
     """Add photos to one's own observation."""
-    given, asking = services(), access.caller()
-    with given.database().reading() as session:
-        theirs(session, key)
-    photos = read_photos(form | {"images": []}, given.limits)
-    drawn = draw(photos, form["aspects"])
-    try:
-        kept = keep_photos(given.photo_files(), drawn)
-        with given.database().writing() as session:
-            observation = theirs(session, key)
-            keep_photos(given.photo_files(), drawn)
-            if len(observation.photos) + len(kept) > given.limits.photos:
-                raise ImpossibleWish(f"an observation may have at most {given.limits.photos} photos")
-            add_photos(session, observation, kept)
-            return observation_answer(observation, asking)
-    except FungariumError:
-        forget_photos(drawn)
-        raise
+    return keep_more_photos(form, key)
 
 
 @blueprint.route("/<string:key>/photos/<string:sha256>", methods=["DELETE"])
@@ -212,6 +172,55 @@ def draw_photo(query: dict[str, Any], key: str, sha256: str) -> Response:
         return response
     response.set_data(render_photo(services().photo_files().get(sha256), query["size"]))
     return response
+
+
+def keep_find(form: dict[str, Any], photos: list[bytes]) -> tuple[dict[str, Any], int]:
+    """Record a loaded form of NewObservation with its photos; the status says whether it is new. Pages call it too."""
+    given, person = services(), signed_in()
+    drawn = draw(photos, form["aspects"])
+    if form["readMetadata"]:
+        fill_in(form, photos_say(photos, given.limits))
+    key = (form["id"] or str(uuid4())).lower()
+    if (known := already_recorded(key)) is not None:
+        return known, 200
+    said = ask_engine(photos, form["flora"]) if form["suggest"] else None
+    try:
+        kept = keep_photos(given.photo_files(), drawn)
+        with given.database().writing() as session:
+            if (twin := recorded(session, key)) is not None:  # by the same request, sent twice at once
+                return shown_again(twin), 200
+            keep_photos(given.photo_files(), drawn)  # again: somebody may have removed the same photo meanwhile
+            observation = record(session, key, person.id, form, kept, said)
+            if form["taxon_id"] is not None or form["scientific_name"]:
+                taxon = find_taxon(session, taxon_id=form["taxon_id"], name=form["scientific_name"])
+                give_opinion(session, observation, person.id, taxon, form["certainty"])
+            settle(session, observation)
+            answer = observation_answer(observation, access.caller())
+    except FungariumError:
+        forget_photos(drawn)
+        raise
+    return answer, 201
+
+
+def keep_more_photos(form: dict[str, Any], key: str) -> dict[str, Any]:
+    """Add the photos of a loaded form of MorePhotos to one's own observation. Pages call it too."""
+    given, asking = services(), access.caller()
+    with given.database().reading() as session:
+        theirs(session, key)
+    photos = read_photos(form | {"images": []}, given.limits)
+    drawn = draw(photos, form["aspects"])
+    try:
+        kept = keep_photos(given.photo_files(), drawn)
+        with given.database().writing() as session:
+            observation = theirs(session, key)
+            keep_photos(given.photo_files(), drawn)
+            if len(observation.photos) + len(kept) > given.limits.photos:
+                raise ImpossibleWish(f"an observation may have at most {given.limits.photos} photos")
+            add_photos(session, observation, kept)
+            return observation_answer(observation, asking)
+    except FungariumError:
+        forget_photos(drawn)
+        raise
 
 
 def draw(photos: list[bytes], aspects: list[str]) -> list[DrawnPhoto]:
@@ -323,10 +332,14 @@ def read_cursor(text: str, count: int) -> tuple[float, ...] | None:
     return numbers
 
 
+def cursor_of(page: Page) -> str:
+    """Where the next page begins, as `read_cursor` reads it."""
+    return urlsafe_b64encode(json.dumps(page.after).encode()).decode()
+
+
 def next_address(page: Page) -> str | None:
     """The same question for the next page."""
     if page.after is None:
         return None
-    cursor = urlsafe_b64encode(json.dumps(page.after).encode()).decode()
     asked: dict[str, Any] = {name: values for name, values in request.args.lists() if name not in ("after", "api-key")}
-    return url_for("observations.find_observations", **asked, after=cursor)
+    return url_for("observations.find_observations", **asked, after=cursor_of(page))

@@ -9,7 +9,9 @@ from flask import Blueprint
 
 blueprint = Blueprint("page", __name__)
 
-MODULES: Final = ("identify", "answers", "similar", "floras", "species", "atlas", "docs")
+FIELD: Final = ("signing_in", "profile", "keys", "observations", "observation", "recording", "validate", "saying")
+ADMINISTRATION: Final = ("administration", "imports", "people")
+MODULES: Final = ("identify", "answers", "similar", "floras", "species", "atlas", "docs", *FIELD, *ADMINISTRATION)
 
 
 def load_pages() -> Blueprint:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from flask import Response, make_response, render_template, request
+from flask_babel import gettext
 
 from retrieval.domain import NOTICE
 from retrieval.errors import FungariumError
 from web.errors import Problem
 from web.pages.identify import FRAGMENT, make_choice, typed_words
+from web.pages.words import here
 from web.services import services
+
+APART: Final = ("/observations", "/validate", "/me", "/sign-", "/administration")
+"""Where the form of the first page would be out of place."""
 
 
 def wants_page() -> bool:
@@ -24,7 +32,7 @@ def wants_page() -> bool:
 def render_problem(problem: Problem) -> Response:
     """The page with what went wrong on top, and the form with what was chosen below."""
     if FRAGMENT in request.headers:
-        page = render_template("problem_fragment.html", problem=problem)
+        page = render_template("problem_fragment.html", problem=plain(problem))
     else:
         page = render_whole(problem)
     response = make_response(page, problem.status)
@@ -32,8 +40,21 @@ def render_problem(problem: Problem) -> Response:
     return response
 
 
+def plain(problem: Problem) -> Problem:
+    """The problem in words for people where a library's own are for programs."""
+    if "CSRF" not in problem.detail:
+        return problem
+    return replace(
+        problem,
+        title=gettext("This form is too old"),
+        detail=gettext("Nothing was changed. Go back, load the page again, and send the form once more."),
+    )
+
+
 def render_whole(problem: Problem) -> str:
     """The page of a problem, with the form wherever there is something to choose from."""
+    if problem.status == 401 or request.path.startswith(APART):
+        return render_template("problem.html", problem=plain(problem), typed={}, following=here())
     try:
         with services().published.lease() as snapshot:
             return render_template(

@@ -9,6 +9,8 @@ from flask_babel import format_decimal, get_locale, gettext
 
 from web.assets import asset_url
 from web.languages import LANGUAGES, language, vernacular
+from web.pages.field_terms import certainty_word, day, role_word, scope_word, status_word, verdict_word
+from web.pages.visitor import visitor, visitor_may
 from web.present import photo_url, web_address
 
 THIN: Final = "\u202f"  # a narrow space that no line breaks at
@@ -74,6 +76,9 @@ def sections() -> list[tuple[str, str]]:
         "page.show_similar": gettext("Similar"),
         "page.show_floras": gettext("Floras"),
         "page.show_atlas": gettext("Atlas"),
+        "page.list_observations": gettext("Observations"),
+        **({"page.show_queue": gettext("Validate")} if visitor_may("validate") else {}),
+        **({"page.show_snapshots": gettext("Administration")} if visitor_may("administer") else {}),
     }
     return [(page, title) for page, title in titles.items() if page in current_app.view_functions]
 
@@ -96,6 +101,13 @@ def template_words() -> dict[str, Any]:
         "web_address": web_address,
         "asset_url": asset_url,
         "sections": sections,
+        "visitor": visitor,
+        "status_word": status_word,
+        "certainty_word": certainty_word,
+        "verdict_word": verdict_word,
+        "role_word": role_word,
+        "scope_word": scope_word,
+        "day": day,
         "vernacular": vernacular,
         "language": language,
         "LANGUAGES": LANGUAGES,

@@ -1,0 +1,115 @@
+"""Observations as a list and on a map: everybody's, one's own, and those near a place."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import render_template, request, url_for
+from marshmallow import ValidationError
+from werkzeug.datastructures import MultiDict
+
+from database.field_search import Page, search, search_near
+from database.lineages import find_taxon
+from database.validation import STATUSES
+from retrieval.errors import FungariumError, ImpossibleWish
+from retrieval.manifest import FloraCard
+from web import access
+from web.access import require
+from web.api.accounts import signed_in
+from web.api.observations import cursor_of, read_cursor, read_search
+from web.field_answers import observation_answer
+from web.field_forms import Search
+from web.pages.blueprint import blueprint
+from web.pages.field_words import observations_words
+from web.pages.visitor import describe, load
+from web.services import services
+
+AT_ONCE: Final = 24
+RADII: Final = (2, 5, 10, 25, 50, 100)  # kilometres
+ASKED: Final = ("flora", "from", "to")
+
+
+@blueprint.route("/observations")
+@require("read")
+def list_observations() -> str | tuple[str, int]:
+    """Everybody's, the last recorded first; by taxon, flora, day and status."""
+    return show_list("all", {})
+
+
+@blueprint.route("/observations/mine")
+@require("session")
+def show_own_observations() -> str | tuple[str, int]:
+    """One's own."""
+    return show_list("mine", {"person": signed_in().id})
+
+
+@blueprint.route("/observations/near")
+@require("read")
+def list_near_observations() -> str | tuple[str, int]:
+    """Those near a place, the nearest first."""
+    latitude, longitude = request.args.get("latitude", "").strip(), request.args.get("longitude", "").strip()
+    return show_list("near", {"near": f"{latitude},{longitude}"} if latitude or longitude else {})
+
+
+def show_list(kind: str, given: dict[str, Any]) -> str | tuple[str, int]:
+    """A page of the list; where a filter cannot be, it says so and everything typed stays."""
+    problem, found = None, Page([], None)
+    asking = access.caller()
+    try:
+        query = read_query(request.args, given)
+        with services().database().reading() as session:
+            if taxon := request.args.get("taxon", "").strip():
+                query["taxon"] = find_taxon(session, name=taxon[:1].upper() + taxon[1:]).id
+            wanted, near = read_search(query), query["near"]
+            after = read_cursor(query["after"], 2 if near else 1)
+            if near:
+                latitude, longitude = read_point(near)
+                found = search_near(session, wanted, latitude, longitude, query["radius"], after=after, limit=AT_ONCE)
+            elif kind != "near":
+                found = search(session, wanted, after=after, limit=AT_ONCE)
+            listed = [observation_answer(observation, asking) for observation in found.observations]
+    except (FungariumError, ValidationError) as error:
+        problem, listed = describe(error), []
+    names: dict[str, Any] = {name: values for name, values in request.args.lists() if name != "after"}
+    page = render_template(
+        "observations.html",
+        kind=kind,
+        listed=listed,
+        following=url_for(request.endpoint or "", **names, after=cursor_of(found)) if found.after else "",
+        typed=request.args,
+        chosen=request.args.getlist("status"),
+        asked=kind != "near" or bool(given),
+        filtered=bool([one for one in ("taxon", "status", *ASKED) if request.args.get(one)]),
+        floras=known_floras(),
+        STATUSES=STATUSES,
+        RADII=RADII,
+        problem=problem,
+        said=observations_words(listed, None if kind != "near" else given.get("near", "")),
+    )
+    return (page, problem.status) if problem else page
+
+
+def read_query(args: MultiDict[str, str], given: dict[str, Any]) -> dict[str, Any]:
+    """The filters as the API reads them; raises ValidationError, in the words of the form."""
+    asked: dict[str, Any] = {name: args.get(name, "").strip() for name in (*ASKED, "after", "radius")}
+    return load(Search(), asked | {"status": args.getlist("status")} | given)
+
+
+def read_point(near: str) -> tuple[float, float]:
+    """Latitude and longitude of the search; raises ImpossibleWish."""
+    try:
+        latitude, longitude = (float(part) for part in near.split(","))
+    except ValueError as error:
+        raise ImpossibleWish("a place has a latitude and a longitude in degrees, such as 55.68 and 12.57") from error
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise ImpossibleWish("latitude goes from -90 to 90 degrees, and longitude from -180 to 180")
+    return latitude, longitude
+
+
+def known_floras() -> tuple[FloraCard, ...]:
+    """The floras of the published snapshot; none where nothing is published just now."""
+    try:
+        with services().published.lease() as snapshot:
+            return snapshot.floras
+    except FungariumError:
+        return ()

@@ -1,0 +1,82 @@
+"""One's own account: name, places, password, what is left of today, and how often one was right."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from flask import render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from database.people import set_password
+from database.track_record import track_record
+from web import access
+from web.access import require
+from web.api.accounts import NewPassword, OwnChanges, authenticate, changed_person, quota_answer, signed_in
+from web.pages.blueprint import blueprint
+from web.pages.visitor import TROUBLE, go_to, load, shown_again
+from web.services import services
+
+DAYS: Final = 14  # of use that are drawn
+
+
+@blueprint.route("/me")
+@require("session")
+def show_profile() -> str:
+    """The account as it is."""
+    return render_template("profile.html", **account(), typed={}, done=request.args.get("done", ""))
+
+
+@blueprint.route("/me", methods=["POST"])
+@require("session")
+def change_profile() -> Response:
+    """Change the name, or whether places are shown."""
+    try:
+        form = load(OwnChanges(), {"name": request.form.get("name", "")})
+        form["obscures"] = "obscures" in request.form
+        with services().database().writing() as session:
+            changed_person(session, signed_in().id, form)
+    except TROUBLE as error:
+        return shown_again("profile.html", error, **account())
+    return go_to(url_for("page.show_profile", done="account"))
+
+
+@blueprint.route("/me/password", methods=["POST"])
+@require("session")
+def change_password() -> Response:
+    """Change the password; every other session ends."""
+    person = signed_in()
+    try:
+        form = load(NewPassword(), {name: request.form.get(name, "") for name in ("current", "password")})
+        authenticate(person.login, form["current"])
+        with services().database().writing() as session:
+            changed = set_password(session, person.id, form["password"])
+    except TROUBLE as error:
+        return shown_again("profile.html", error, **account())
+    access.remember(changed)
+    return go_to(url_for("page.show_profile", done="password"))
+
+
+def account() -> dict[str, Any]:
+    """Everything that the page shows of whoever is signed in."""
+    person, counts = signed_in(), services().counts
+    with services().database().reading() as session:
+        groups = track_record(session, person.id)
+    return {
+        "person": person,
+        "quota": quota_answer(access.left("identify")),
+        "use": days_of_use(f"person:{person.id}", DAYS),
+        "groups": groups,
+        "words": sum(group.said for group in groups),
+        "settled": sum(group.settled for group in groups),
+        "right": sum(group.right for group in groups),
+        "today": counts.now().date(),
+    }
+
+
+def days_of_use(holder: str, days: int) -> list[tuple[Any, int]]:
+    """(day, identifications) of the last days, those without any too."""
+    counts = services().counts
+    today = counts.now().date()
+    found = {day: number for day, _, number in counts.history(holder, today - timedelta(days=days - 1), today)}
+    return [(day, found.get(day, 0)) for day in (today - timedelta(days=ago) for ago in reversed(range(days)))]

@@ -1,0 +1,184 @@
+"""A new observation, and changes to one: photos, place, day, surroundings, and what its person holds it for."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import render_template, request, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from database.field_records import digests, discard, drop_photo, edit, photo_of, remove
+from database.validation import CERTAINTIES
+from retrieval.domain import WORLD
+from retrieval.errors import NoPhoto
+from web import access
+from web.access import require
+from web.answers import UnknownAnswer
+from web.api.accounts import signed_in
+from web.api.observations import keep_find, keep_more_photos, theirs
+from web.field_answers import observation_answer
+from web.field_forms import LICENCES, OPTIONAL, Described, MorePhotos, NewObservation
+from web.pages.blueprint import blueprint
+from web.pages.field_words import recording_words
+from web.pages.observations import known_floras
+from web.pages.visitor import TROUBLE, go_to, load, shown_again
+from web.services import services
+from web.uploads import read_photos
+
+SUGGESTED: Final = 5  # names of an answer that are offered
+TEXTS: Final = ("locality", "habitat", "substrate", "remarks", "licence")
+NAMES: Final = ("eventDate", "decimalLatitude", "decimalLongitude", "coordinateUncertaintyInMeters", *TEXTS)
+OWN: Final = ("id", "scientificName", "certainty", "flora", "readMetadata", "obscured")
+"""Fields of a new observation beside those that can be changed later."""
+
+
+@blueprint.route("/observations/new")
+@require("write")
+def show_new_observation() -> str:
+    """The empty form, or one for the photos of a kept answer."""
+    typed = {name: text for name, text in request.args.items() if name in (*NAMES, *OWN, "answer")}
+    return render_template("recording.html", typed=typed, **choices(typed.get("answer", "")))
+
+
+@blueprint.route("/observations/new", methods=["POST"])
+@require("write")
+def record_find() -> Response:
+    """Record it and show it."""
+    signed_in()
+    answer = request.form.get("answer", "")
+    try:
+        given: dict[str, Any] = {name: request.form.get(name, "").strip() for name in (*NAMES, *OWN)}
+        form = load(NewObservation(), given | {"aspects": request.form.getlist("aspects")})
+        try:
+            photos = read_photos({"photos": request.files.getlist("photos"), "images": []}, services().limits)
+        except NoPhoto:
+            if not answer:
+                raise
+            photos = photos_of_answer(answer)
+        recorded, _ = keep_find(form, photos)
+    except TROUBLE as error:
+        return shown_again("recording.html", error, **choices(answer))
+    return go_to(url_for("page.show_observation", key=recorded["id"], done="recorded"))
+
+
+@blueprint.route("/observations/<string:key>/edit")
+@require("write")
+def show_edit(key: str) -> str:
+    """The form with what is known."""
+    observation = own_observation(key)
+    return render_template("recording.html", typed=filled(observation), observation=observation, **choices(""))
+
+
+@blueprint.route("/observations/<string:key>/edit", methods=["POST"])
+@require("write")
+def change_find(key: str) -> Response:
+    """Change it and show it."""
+    observation = own_observation(key)
+    try:
+        form = Described().load(changes(request.form))
+        with services().database().writing() as session:
+            edit(session, theirs(session, key), form)
+    except TROUBLE as error:
+        return shown_again("recording.html", error, observation=observation, **choices(""))
+    return go_to(url_for("page.show_observation", key=key, done="changed"))
+
+
+@blueprint.route("/observations/<string:key>/photos", methods=["POST"])
+@require("write")
+def add_photos_to_find(key: str) -> Response:
+    """Add photos to it."""
+    observation = own_observation(key)
+    try:
+        form = load(MorePhotos(), {"aspects": request.form.getlist("aspects")})
+        keep_more_photos(form | {"photos": request.files.getlist("photos")}, key)
+    except TROUBLE as error:
+        return shown_again("recording.html", error, observation=observation, **choices(""), typed=filled(observation))
+    return go_to(url_for("page.show_edit", key=key))
+
+
+@blueprint.route("/observations/<string:key>/photos/<string:sha256>/remove", methods=["POST"])
+@require("write")
+def remove_photo_of_find(key: str, sha256: str) -> Response:
+    """Show a photo no longer."""
+    observation = own_observation(key)
+    try:
+        with services().database().writing() as session:
+            found = theirs(session, key)
+            gone = digests([photo_of(found, sha256)])
+            drop_photo(session, found, sha256)
+        discard(services().database(), services().photo_files(), gone)
+    except TROUBLE as error:
+        return shown_again("recording.html", error, observation=observation, **choices(""), typed=filled(observation))
+    return go_to(url_for("page.show_edit", key=key))
+
+
+@blueprint.route("/observations/<string:key>/remove")
+@require("write")
+def show_removal(key: str) -> str:
+    """Ask whether it shall really go."""
+    return render_template("removal.html", observation=own_observation(key))
+
+
+@blueprint.route("/observations/<string:key>/remove", methods=["POST"])
+@require("write")
+def remove_find(key: str) -> Response:
+    """Remove it with its photos and all that was said of it."""
+    with services().database().writing() as session:
+        observation = theirs(session, key)
+        gone = digests(observation.photos)
+        remove(session, observation)
+    discard(services().database(), services().photo_files(), gone)
+    return go_to(url_for("page.show_own_observations", done="removed"))
+
+
+def own_observation(key: str) -> dict[str, Any]:
+    """An observation that the caller may change. Raises UnknownObservation, NotTheirs."""
+    with services().database().reading() as session:
+        return observation_answer(theirs(session, key), access.caller())
+
+
+def changes(form: MultiDict[str, str]) -> dict[str, Any]:
+    """What the form says of everything that can be changed: what was emptied is taken out, a cleared box is a no."""
+    said: dict[str, Any] = {name: form.get(name, "").strip() for name in NAMES}
+    said = {name: None if text == "" and name in OPTIONAL else text for name, text in said.items()}
+    if not said["licence"]:
+        del said["licence"]
+    return said | {"obscured": "obscured" in form}
+
+
+def filled(observation: dict[str, Any]) -> dict[str, Any]:
+    """An observation as the form writes it."""
+    values = {name: observation[name] for name in NAMES}
+    return {name: "" if value is None else value for name, value in values.items()} | {
+        "obscured": "true" if observation["obscured"] else ""
+    }
+
+
+def choices(answer: str) -> dict[str, Any]:
+    """What the form offers to choose from, and the kept answer that it began with."""
+    kept = kept_answer(answer) if answer else None
+    return {
+        "floras": known_floras(),
+        "limits": services().limits,
+        "LICENCES": LICENCES,
+        "CERTAINTIES": list(CERTAINTIES),
+        "WORLD": WORLD,
+        "kept": kept,
+        "suggested": [one["taxon"]["scientificName"] for one in kept["species"][:SUGGESTED]] if kept else [],
+        "said": recording_words(),
+    }
+
+
+def kept_answer(name: str) -> dict[str, Any] | None:
+    """A kept answer, or None where it has gone."""
+    try:
+        return services().answers.read(name) | {"name": name}
+    except UnknownAnswer:
+        return None
+
+
+def photos_of_answer(name: str) -> list[bytes]:
+    """The photos that were kept with an answer, small as they are. Raises UnknownAnswer."""
+    answers = services().answers
+    return [answers.photo(name, number) for number in range(answers.read(name)["photos"])]

@@ -1,0 +1,38 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from flask import render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from web import access
+from web.api.accounts import SignIn, authenticate
+from web.pages.blueprint import blueprint
+from web.pages.visitor import TROUBLE, go_to, load, own_path, shown_again
+
+
+@blueprint.route("/sign-in")
+def show_sign_in() -> str:
+    """The form."""
+    return render_template("sign_in.html", following=own_path(request.args.get("next", ""), "/"), typed={})
+
+
+@blueprint.route("/sign-in", methods=["POST"])
+def do_sign_in() -> Response:
+    """Sign in, and go on to where the person wanted to go."""
+    following = own_path(request.form.get("next", ""), url_for("page.show_own_observations"))
+    access.csrf.protect()  # else a stranger's page could sign somebody in as the stranger
+    try:
+        form = load(SignIn(), {name: request.form.get(name, "") for name in ("login", "password")})
+        access.remember(authenticate(form["login"], form["password"]))
+    except TROUBLE as error:
+        return shown_again("sign_in.html", error, following=following)
+    return go_to(following)
+
+
+@blueprint.route("/sign-out", methods=["POST"])
+@access.require("session")
+def do_sign_out() -> Response:
+    """Sign out here."""
+    access.forget()
+    return go_to(url_for("page.show_form"))
