@@ -9,52 +9,62 @@ from flask_babel import format_date, gettext
 
 def status_word(status: str) -> str:
     """How far an observation's name is to be believed."""
-    return {
-        "unidentified": gettext("not identified"),
-        "suggestion": gettext("suggestion"),
-        "likely": gettext("likely"),
-        "approved": gettext("approved"),
-    }.get(status, status)
+    return str(
+        {
+            "unidentified": gettext("not identified"),
+            "suggestion": gettext("suggestion"),
+            "likely": gettext("likely"),
+            "approved": gettext("approved"),
+        }.get(status, status)
+    )
 
 
 def certainty_word(certainty: str) -> str:
     """How sure somebody is."""
-    return {
-        "certain": gettext("certain"),
-        "probable": gettext("probable"),
-        "possible": gettext("possible"),
-    }.get(certainty, certainty)
+    return str(
+        {
+            "certain": gettext("certain"),
+            "probable": gettext("probable"),
+            "possible": gettext("possible"),
+        }.get(certainty, certainty)
+    )
 
 
 def verdict_word(kind: str) -> str:
     """What somebody did, after their name."""
-    return {
-        "propose": gettext("proposed"),
-        "agree": gettext("agreed with"),
-        "withdraw": gettext("took back"),
-        "approve": gettext("approved as an expert"),
-        "unapprove": gettext("took the approval back of"),
-    }.get(kind, kind)
+    return str(
+        {
+            "propose": gettext("proposed"),
+            "agree": gettext("agreed with"),
+            "withdraw": gettext("took back"),
+            "approve": gettext("approved as an expert"),
+            "unapprove": gettext("took the approval back of"),
+        }.get(kind, kind)
+    )
 
 
 def role_word(role: str) -> str:
     """What somebody is on this server."""
-    return {
-        "observer": gettext("observer"),
-        "expert": gettext("expert"),
-        "administrator": gettext("administrator"),
-    }.get(role, role)
+    return str(
+        {
+            "observer": gettext("observer"),
+            "expert": gettext("expert"),
+            "administrator": gettext("administrator"),
+        }.get(role, role)
+    )
 
 
 def scope_word(scope: str) -> str:
     """What a key opens."""
-    return {
-        "identify": gettext("identify finds"),
-        "read": gettext("read observations"),
-        "write": gettext("record observations"),
-        "validate": gettext("give an opinion on observations"),
-        "administer": gettext("administer this server"),
-    }.get(scope, scope)
+    return str(
+        {
+            "identify": gettext("identify finds"),
+            "read": gettext("read observations"),
+            "write": gettext("record observations"),
+            "validate": gettext("give an opinion on observations"),
+            "administer": gettext("administer this server"),
+        }.get(scope, scope)
+    )
 
 
 def day(moment: date | datetime | None) -> str:

@@ -106,7 +106,11 @@ def identify_words() -> dict[str, Any]:
     }
     return {
         "words": own | sending_words() | box_words() | compare_words() | map_words(),
-        "urls": {"taxa": url_for("taxa.complete_names"), **map_urls()},
+        "urls": {
+            "taxa": url_for("taxa.complete_names"),
+            "save": url_for("page.show_new_observation", carried="yes"),
+            **map_urls(),
+        },
         "aspects": aspect_words(),
         **map_parts(),
     }

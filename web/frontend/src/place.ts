@@ -9,8 +9,9 @@ export class Place {
   private readonly latitude = find<HTMLInputElement>("latitude");
   private readonly longitude = find<HTMLInputElement>("longitude");
   private readonly day = find<HTMLInputElement>("date");
-  private readonly flora = find<HTMLSelectElement>("flora");
-  private readonly more = find<HTMLDetailsElement>("more");
+  private readonly flora = document.getElementById("flora") as HTMLSelectElement | null;
+  private readonly uncertainty = document.getElementById("uncertainty") as HTMLInputElement | null; // metres
+  private readonly more = find<HTMLElement>("more");
   private readonly asked = make("div", { class: "consent", role: "status" });
   private readonly proposal = make("div", { class: "proposal", role: "status" });
   private readonly box = make("div", { class: "map", hidden: true });
@@ -27,7 +28,7 @@ export class Place {
     );
     find("place").append(buttons, this.box);
     this.more.before(this.asked);
-    this.flora.closest(".field")?.append(this.proposal);
+    (this.flora?.closest(".field") ?? find("place")).append(this.proposal);
     for (const field of [this.latitude, this.longitude]) field.addEventListener("change", () => void this.propose());
   }
 
@@ -50,7 +51,7 @@ export class Place {
     const use = (withPlace: boolean): void => {
       if (day && !this.day.value) this.day.value = day;
       if (withPlace && placed?.latitude != null && placed.longitude != null) this.set([placed.latitude, placed.longitude]);
-      this.more.open = true;
+      if (this.more instanceof HTMLDetailsElement) this.more.open = true;
       done();
     };
     const choices = [
@@ -85,11 +86,14 @@ export class Place {
     const { L, makeMap } = await import("./map.ts");
     const place: [number, number] | null = this.latitude.value ? [Number(this.latitude.value), Number(this.longitude.value)] : null;
     const map = await makeMap(this.box, { center: place ?? [54, 10], zoom: place ? 6 : 4 });
+    const around = L.circle([0, 0], { radius: 0, color: "#9a4a24", weight: 1, fillOpacity: 0.15, interactive: false });
     const put = (at: [number, number]): void => {
       this.marker ??= L.circleMarker(at, { radius: 8, color: "#9a4a24", fillOpacity: 0.6 }).addTo(map);
       this.marker.setLatLng(at);
+      around.setLatLng(at).setRadius(Number(this.uncertainty?.value) || 0).addTo(map);
     };
     if (place) put(place);
+    this.uncertainty?.addEventListener("input", () => around.setRadius(Number(this.uncertainty?.value) || 0));
     map.on("click", ({ latlng }: { latlng: { lat: number; lng: number } }) => {
       const at: [number, number] = [latlng.lat, ((((latlng.lng + 180) % 360) + 360) % 360) - 180];
       put(at);
@@ -103,9 +107,10 @@ export class Place {
     if (!this.latitude.value || !this.longitude.value) return;
     const { nearestFlora } = await import("./world.ts");
     const near = await nearestFlora(Number(this.latitude.value), Number(this.longitude.value)).catch(() => null);
-    if (!near || near.id === this.flora.value) return;
+    const flora = this.flora;
+    if (!near || !flora || near.id === flora.value || ![...flora.options].some((option) => option.value === near.id)) return;
     const take = button(word("useFlora", { title: near.title }), () => {
-      this.flora.value = near.id;
+      flora.value = near.id;
       this.proposal.replaceChildren(make("p", { class: "help" }, word("floraChosen", { title: near.title })));
     });
     this.proposal.replaceChildren(make("p", {}, word("nearestFlora", { title: near.title })), take);

@@ -1,3 +1,5 @@
+import type { Point } from "./field_map.ts";
+
 /** What the server says to scripts: words in the visitor's language, and addresses. */
 interface Said {
   words: Record<string, string>;
@@ -5,6 +7,8 @@ interface Said {
   aspects?: Record<string, string>;
   tiles?: string;
   tilesCredit?: string;
+  points?: Point[];
+  near?: string | null;
 }
 
 const said: Said = JSON.parse(document.getElementById("words")?.textContent ?? '{"words":{},"urls":{}}') as Said;
@@ -20,4 +24,6 @@ export function url(key: string): string {
 }
 
 export const aspects: Record<string, string> = said.aspects ?? {};
+export const points: Point[] = said.points ?? [];
+export const near: string | null = said.near ?? null; // the point of a search nearby; empty before there is one
 export const tiles = { url: said.tiles ?? "", credit: said.tilesCredit ?? "" };

@@ -1,12 +1,13 @@
 /** The first page: makes the plain form pleasant. Without it, the form works as it is. */
 import { boxPhoto } from "../box.ts";
 import { compareOnClick } from "../compare.ts";
+import { carry } from "../carry.ts";
 import { button, find, make } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { Place } from "../place.ts";
 import { type Reply, send } from "../send.ts";
 import { Tray } from "../tray.ts";
-import { aspects, word } from "../words.ts";
+import { aspects, url, word } from "../words.ts";
 
 const form = find<HTMLFormElement>("ask");
 const field = find<HTMLInputElement>("photos");
@@ -139,6 +140,24 @@ function offerMore(): void {
   const kept = actions?.querySelector<HTMLAnchorElement>(".kept a");
   if (kept) history.replaceState(null, "", kept.href);
   else actions?.append(button(word("keep"), () => void ask(true)));
+  const saving = document.getElementById("save-find");
+  if (saving && tray.photos.length) saving.addEventListener("click", (event) => {
+    event.preventDefault();
+    void saveFind();
+  });
+}
+
+/** Take the find along to the form of an observation, where its place can be obscured before anything is kept. */
+async function saveFind(): Promise<void> {
+  const typed = new FormData(form);
+  const said = (name: string): string => String(typed.get(name) ?? "");
+  const fields = { eventDate: said("date"), decimalLatitude: said("latitude"), decimalLongitude: said("longitude"), flora: said("flora") };
+  const names = [...answer.querySelectorAll(".candidate h3 a i")].slice(0, 5).map((name) => name.textContent ?? "");
+  try {
+    await carry({ photos: await tray.prepared(), fields, names });
+  } finally {
+    window.location.assign(url("save"));
+  }
 }
 
 dropZone();

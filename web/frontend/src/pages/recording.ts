@@ -1,0 +1,96 @@
+/** The form of an observation: photos in a tray, the place on a map, names completed, nothing lost when it is refused. */
+import { boxPhoto } from "../box.ts";
+import { takeUp } from "../carry.ts";
+import { find, make } from "../dom.ts";
+import { completeNames } from "../known.ts";
+import { nameOffer, offerNames } from "../offers.ts";
+import { Place } from "../place.ts";
+import { type Reply, send } from "../send.ts";
+import { Tray } from "../tray.ts";
+import { word } from "../words.ts";
+
+const form = find<HTMLFormElement>("ask");
+const place = new Place();
+
+function explain(trouble: HTMLElement, { status, html }: Reply): void {
+  if (html.includes('class="problem"')) trouble.innerHTML = html;
+  else {
+    const said = status === 0 ? "offline" : status === 413 ? "allTooLarge" : status === 429 || status >= 500 ? "busy" : "refused";
+    trouble.replaceChildren(make("section", { class: "problem", role: "alert" }, make("h2", {}, word(`${said}Title`)), make("p", {}, word(said))));
+  }
+  trouble.append(make("p", { class: "again" }, word("stillHere")));
+  trouble.scrollIntoView({ block: "nearest" });
+}
+
+function startNew(): void {
+  const field = find<HTMLInputElement>("photos");
+  const submit = find<HTMLButtonElement>("save");
+  const progress = find("progress");
+  const bar = find<HTMLProgressElement>("progress-bar");
+  const name = find<HTMLInputElement>("name");
+  const needed = field.required;
+  const tray = new Tray(
+    Number(form.dataset["photos"]),
+    Number(form.dataset["bytes"]),
+    () => (field.required = needed && tray.photos.length === 0),
+    boxPhoto,
+  );
+
+  async function take(files: Iterable<File>, ask = true): Promise<void> {
+    const taken = [...files];
+    await tray.add(taken);
+    field.value = "";
+    if (ask) void place.offer(taken);
+  }
+
+  async function save(): Promise<void> {
+    if (submit.getAttribute("aria-disabled") === "true") return;
+    find("trouble").replaceChildren();
+    submit.setAttribute("aria-disabled", "true");
+    progress.hidden = false;
+    find("progress-words").textContent = word("preparing");
+    const filled = new FormData(form);
+    filled.delete("photos");
+    (await tray.prepared()).forEach((blob, number) => filled.append("photos", blob, `photo-${number + 1}.jpg`));
+    const chosen = tray.photos.map((photo) => photo.aspect);
+    if (chosen.some(Boolean) && chosen.every(Boolean)) for (const aspect of chosen) filled.append("aspects", aspect);
+    const reply = await send(form.action || window.location.href, filled, (share, said) => {
+      if (share < 1) bar.value = share;
+      else bar.removeAttribute("value");
+      find("progress-words").textContent = said;
+    });
+    submit.setAttribute("aria-disabled", "false");
+    progress.hidden = true;
+    const done = reply.status === 200 ? /id="done" href="([^"]*)"/.exec(reply.html)?.[1] : undefined;
+    if (done) window.location.assign(done.replaceAll("&amp;", "&"));
+    else explain(find("trouble"), reply);
+  }
+
+  async function carried(): Promise<void> {
+    if (!new URLSearchParams(window.location.search).has("carried")) return;
+    const found = await takeUp();
+    if (!found) return;
+    await take(found.photos.map((blob, number) => new File([blob], `photo-${number + 1}.jpg`, { type: "image/jpeg" })), false);
+    for (const [named, value] of Object.entries(found.fields)) {
+      const input = form.elements.namedItem(named);
+      if (value && (input instanceof HTMLInputElement || input instanceof HTMLSelectElement)) input.value = value;
+    }
+    find("offers").replaceChildren(...found.names.flatMap((each) => [nameOffer(each), " "]));
+    offerNames(name);
+    form.before(make("p", { class: "done", role: "status" }, word("carried")));
+  }
+
+  find("photos-field").append(tray.trouble, tray.list);
+  find("photos-field").classList.add("drop-zone");
+  find("read-metadata").remove(); // asked for photo by photo instead, and nothing of them is sent but pixels
+  field.addEventListener("change", () => void take([...(field.files ?? [])]));
+  completeNames(name);
+  offerNames(name);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void save();
+  });
+  void carried().finally(() => form.classList.add("enhanced"));
+}
+
+if (!form.dataset["edit"]) startNew();
