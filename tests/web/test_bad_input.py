@@ -140,7 +140,7 @@ def test_the_api_answers_what_its_document_allows_and_what_it_does_not(app: Flas
             answer = case.call()
             case.validate_response(answer, checks=[not_a_server_error])
             if answer.status_code >= 400:
-                assert answer.headers["Content-Type"][0].startswith("application/problem+json"), case.operation.label
+                assert answer.headers["content-type"][0].startswith("application/problem+json"), case.operation.label
 
         ask()
 
