@@ -32,8 +32,13 @@ def cell_of(latitude: float, longitude: float) -> int:
 
 def cells_around(latitude: float, longitude: float) -> list[list[int]]:
     """The cell of a place, then the rings around it, each from the lowest number."""
+    return rings_around(cell_of(latitude, longitude))
+
+
+def rings_around(cell: int) -> list[list[int]]:
+    """A cell, then the rings around it, each from the lowest number."""
     h3 = h3_library()
-    centre = h3.int_to_str(cell_of(latitude, longitude))
+    centre = h3.int_to_str(cell)
     return [sorted(int(h3.str_to_int(cell)) for cell in h3.grid_ring(centre, ring)) for ring in range(RINGS)]
 
 

@@ -14,12 +14,16 @@ from flask import current_app
 
 from database.datasets import Credit, dataset_credits
 from database.errors import DatabaseError
+from database.flora_places import FloraPlace, flora_places
 from database.photos import event_dates, reference, stored_path
 from database.session import Database, open_database
+from retrieval.addresses import Guard, parse_networks
 from retrieval.embedder import Embedder
 from retrieval.models.handles import open_model
 from retrieval.views import PhotoLimits
 from settings import Settings
+from web.contracts.given import Contracts
+from web.cors import parse_origins
 from web.published import Published
 from web.quotas import Counts
 from web.reference_photos import LocatedPhotos, PhotoSource
@@ -82,6 +86,7 @@ class Services:
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
+    contracts: Contracts = field(default_factory=Contracts)
 
 
 def make_services(settings: Settings) -> Services:
@@ -110,6 +115,10 @@ def make_services(settings: Settings) -> Services:
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
 
+    def places() -> list[FloraPlace]:
+        with database().reading() as session:
+            return flora_places(session)
+
     return Services(
         published=Published(settings.flora_indexes, lambda snapshot: snapshot.require_model(embedder().model)),
         embedder=embedder,
@@ -136,6 +145,9 @@ def make_services(settings: Settings) -> Services:
         event_dates=dates_of,
         credits=credits_of,
         metrics_for=settings.metrics,
+        contracts=Contracts(
+            places, dates_of, Guard(parse_networks(settings.fetch_allow)), parse_origins(settings.cors_origins)
+        ),
     )
 
 
