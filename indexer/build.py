@@ -86,7 +86,7 @@ def build_snapshot(
         )
         if catalogue.occurrences:
             write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
-        write_sums(folder, sum_written(root, segments))
+        write_sums(folder, sum_written(root, segments, withdrawn))
         draft = Manifest(
             model=dict(card),
             segments=tuple(segments),
@@ -98,14 +98,15 @@ def build_snapshot(
             voting=vars_of(voting or Voting()),
             codebook=before.codebook if before else "",
             recipes=before.recipes if before else {},
+            codes=before.codes if before else {},
         )
         titles = {flora.id: flora.title for flora in catalogue.floras}
         return assemble(root, staging, draft, titles, withdrawn, before.files if before else (), codes_from=codes_from)
 
 
-def sum_written(root: Path, segments: Sequence[str]) -> SpeciesSums:
+def sum_written(root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]) -> SpeciesSums:
     """What prototypes are made of, from the segments as they were written."""
-    opened = [Segment(root / "segments" / name, 0) for name in segments]
+    opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in segments]
     try:
         return sum_segments(opened)
     finally:

@@ -6,15 +6,18 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-EXACT, TWO_STAGE = "exact", "two-stage"
+EXACT, TWO_STAGE, PROTOTYPE_FIRST = "exact", "two-stage", "prototype-first"
 
 RECALL_BAR = 0.99  # recall@10 below which nothing is published
-DEPTHS = (400, 600, 800, 1200, 1600, 2400, 3200)
+DEPTHS = (200, 300, 400, 600, 800, 1200, 1600, 2400, 3200)
 """How many rows the first stage may hand to the second; a flora gets the least that reaches both aims."""
+PROBES = (8, 16, 32, 64, 128, 256, 512)
+"""How many species may be looked at, those whose mean a view resembles most."""
 AIM_AT_10, AIM_AT_50 = 0.997, 0.993  # on a sample of references, kinder than new photos: above 0.99 and 0.98
+WIDER = 2  # times as many species as was measured anywhere are looked at in floras that were not measured
 
 # Nanoseconds for a view on one thread, from benchmarks/results/; only their ratios matter for the choice.
-EXACT_ROW, CODES_ROW, CODES_LIST, RANKED_ROW, TWO_STAGE_ONCE = 14.0, 2.0, 150.0, 250.0, 60_000.0
+EXACT_ROW, CODES_ROW, CODES_LIST, RANKED_ROW, TWO_STAGE_ONCE, GUIDE_LINE = 14.0, 1.1, 250.0, 150.0, 60_000.0, 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +30,42 @@ class Recipe:
     recall_at_50: float = 1.0
     queries: int = 0  # 0: nothing was measured, because the search is exact
     references: int = 0  # of the flora when it was measured
+    probes: int = 0  # species that each view is looked for in; 0: all
+    looked_at: int = 0  # references that a view was compared with by their codes, on average; 0: all
 
     def described(self) -> dict[str, Any]:
         """As the manifest keeps it."""
         return asdict(self)
 
 
-def cost(kind: str, rows: int, lists: int, depth: int = 400) -> float:
-    """Nanoseconds that a view is expected to take."""
-    if kind == EXACT:
+def cost(recipe: Recipe, rows: int, species: int) -> float:
+    """Nanoseconds that a view is expected to take in a flora of so many references and species."""
+    if recipe.kind == EXACT:
         return EXACT_ROW * rows
-    return TWO_STAGE_ONCE + CODES_ROW * rows + CODES_LIST * lists + RANKED_ROW * min(depth, rows)
+    ranked = TWO_STAGE_ONCE + RANKED_ROW * min(recipe.depth, rows)
+    if recipe.kind == TWO_STAGE:
+        return ranked + CODES_ROW * rows
+    return ranked + GUIDE_LINE * species + CODES_LIST * recipe.probes + CODES_ROW * (recipe.looked_at or rows)
 
 
-def cheaper_kind(rows: int, lists: int) -> str:
-    """Exact search for small floras, two stages for those where that costs less."""
-    return min((EXACT, TWO_STAGE), key=lambda kind: cost(kind, rows, lists))
+def cheapest(recipes: Iterable[Recipe], rows: int, species: int) -> Recipe:
+    """The recipe that is expected to cost least; the first of those that cost the same."""
+    return min(recipes, key=lambda recipe: cost(recipe, rows, species))
 
 
-def recipe_for(rows: int, lists: int, measured: Iterable[Recipe]) -> Recipe:
-    """The recipe of a flora put together on the spot: as deep as the deepest that was measured."""
-    depth = max((recipe.depth for recipe in measured), default=0)
-    if not depth or cheaper_kind(rows, lists) == EXACT:
+def recipe_for(rows: int, species: int, measured: Iterable[Recipe]) -> Recipe:
+    """The recipe of a flora put together on the spot, which nobody has measured.
+
+    As deep as most that were measured; where any is prototype-first, among more species than any needed.
+    """
+    known = [recipe for recipe in measured if recipe.kind != EXACT]
+    if not known:
         return Recipe(references=rows)
-    return Recipe(TWO_STAGE, depth, 0.0, 0.0, 0, rows)
+    depth = sorted(recipe.depth for recipe in known)[-1 - len(known) // 4]
+    choices = [Recipe(references=rows), Recipe(TWO_STAGE, depth, 0.0, 0.0, 0, rows)]
+    guided = [recipe for recipe in known if recipe.kind == PROTOTYPE_FIRST]
+    if guided:
+        probes = WIDER * max(recipe.probes for recipe in guided)
+        looked_at = min(rows, WIDER * max(recipe.looked_at for recipe in guided))
+        choices.append(Recipe(PROTOTYPE_FIRST, depth, 0.0, 0.0, 0, rows, probes, looked_at))
+    return cheapest(choices, rows, species)

@@ -15,6 +15,7 @@ from retrieval.domain import RANKS, WORLD, Reference
 from retrieval.embedder import Embeddings
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
 from retrieval.faiss_codes import FaissCodes, read_codebook
+from retrieval.faiss_guide import MEANS, Guide
 from retrieval.flora import Flora, Shelf
 from retrieval.learned import METRIC, read_metric, read_sums, sum_segments
 from retrieval.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
@@ -40,8 +41,8 @@ class Snapshot:
         segments, base = [], 0
         for name in manifest.segments:
             segment = Segment(root / "segments" / name, base, read_withdrawn(folder, manifest, name))
-            if codebook is not None:
-                path = root / "codebooks" / manifest.codebook / f"{name}.codes"
+            if codebook is not None and name in manifest.codes:
+                path = root / "codebooks" / manifest.codebook / manifest.codes[name]
                 segment.codes = FaissCodes(path, segment.offsets, codebook)
             segments.append(segment)
             base += segment.rows
@@ -53,7 +54,8 @@ class Snapshot:
         if any(not np.isin(segment.species, species, assume_unique=True).all() for segment in segments):
             raise DamagedSnapshot(f"snapshot {self.name} has references of species that it does not list")
         recipes = {flora: Recipe(**recipe) for flora, recipe in manifest.recipes.items()}
-        self.shelf = Shelf(species, self.segments, recipes, self.name)
+        guide = Guide(folder) if (folder / MEANS).exists() else None
+        self.shelf = Shelf(species, self.segments, recipes, self.name, guide)
         self._cards = {card.id: card for card in manifest.floras}
         self._folder = folder
         self._bits = {  # read now: later the folder may have been cleared away, which hurts no file that is open

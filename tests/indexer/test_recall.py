@@ -10,7 +10,7 @@ import pytest
 
 from indexer.recall import draw_queries, measure_recipes
 from retrieval.domain import WORLD
-from retrieval.recipes import EXACT, TWO_STAGE, Recipe, cheaper_kind, cost, recipe_for
+from retrieval.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe, cheapest, cost, recipe_for
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.floras import make_entries, publish
 
@@ -23,15 +23,24 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 
 def test_small_floras_are_cheaper_exactly_and_large_ones_in_two_stages() -> None:
-    assert cheaper_kind(1_000, 50) == EXACT
-    assert cheaper_kind(1_000_000, 5_000) == TWO_STAGE
-    assert cost(EXACT, 2_000_000, 1) == 2 * cost(EXACT, 1_000_000, 1)
+    exact, coded = Recipe(), Recipe(TWO_STAGE, 800)
+    guided = Recipe(PROTOTYPE_FIRST, 800, probes=16, looked_at=20_000)
+
+    assert cheapest([exact, coded, guided], 1_000, 50) == exact
+    assert cheapest([exact, coded], 1_000_000, 5_000) == coded
+    assert cheapest([exact, coded, guided], 1_000_000, 5_000) == guided
+    assert cheapest([exact, coded, replace(guided, looked_at=950_000)], 1_000_000, 5_000) == coded
+    assert cost(exact, 2_000_000, 1) == 2 * cost(exact, 1_000_000, 1)
 
 
-def test_a_flora_of_the_moment_is_as_deep_as_the_deepest_measured() -> None:
+def test_a_flora_of_the_moment_is_as_deep_as_most_that_were_measured_and_looked_for_in_more_species() -> None:
     measured = [Recipe(TWO_STAGE, 300), Recipe(TWO_STAGE, 800), Recipe()]
+    guided = Recipe(PROTOTYPE_FIRST, 400, probes=16, looked_at=9_000)
 
     assert recipe_for(500_000, 2_000, measured) == Recipe(TWO_STAGE, 800, 0.0, 0.0, 0, 500_000)
+    assert recipe_for(500_000, 2_000, [*measured, guided]) == Recipe(
+        PROTOTYPE_FIRST, 800, 0.0, 0.0, 0, 500_000, 32, 18_000
+    )
     assert recipe_for(500, 20, measured).kind == EXACT
     assert recipe_for(500_000, 2_000, []).kind == EXACT
 
