@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, Un
 from retrieval.faiss_codes import FaissCodes, read_codebook
 from retrieval.faiss_guide import MEANS, Guide
 from retrieval.flora import Flora, Shelf
+from retrieval.flora_words import in_words, read_flora
 from retrieval.learned import METRIC, read_metric, read_sums, sum_segments
 from retrieval.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
 from retrieval.occurrences import FILE as OCCURRENCES
@@ -160,7 +162,14 @@ class Snapshot:
             )
 
     def _flora(self, flora: str) -> Flora:
-        """The flora of an id; raises UnknownFlora, naming those that there are."""
+        """The flora of an id, or one in words, as `retrieval.flora_words` reads them; raises UnknownFlora."""
+        if flora in self._cards or not in_words(flora):
+            return self.published(flora)
+        read = read_flora(flora, self)
+        return replace(read, card=replace(read.card, id=flora))
+
+    def published(self, flora: str) -> Flora:
+        """The published flora of an id; raises UnknownFlora, naming those that there are."""
         card = self._cards.get(flora)
         if card is None:
             known = ", ".join(sorted(self._cards)[:20])
@@ -185,6 +194,20 @@ class Snapshot:
                 line = self.taxonomy.lineage(int(self.shelf.species[place]))
                 species[place] = any(taxon.id in higher for taxon in line)
         return self.shelf.cut_ad_hoc(species, title)
+
+    def flora_of_bits(self, bits: NDArray[np.bool_], title: str) -> Flora:
+        """The flora of a set of `all_species`."""
+        return self.shelf.cut_ad_hoc(bits, title)
+
+    @property
+    def names(self) -> Taxonomy:
+        """Who knows the names of taxa."""
+        return self.taxonomy
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """The licences that references stand under."""
+        return tuple(sorted(self.manifest.licences))
 
     def reference(self, row: int) -> Reference:
         """The reference at a row of the snapshot; a withdrawn one too, for those who hold its row."""
