@@ -30,7 +30,21 @@ class Settings:
     )
     host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
     port: int = field(default=8000, metadata={"help": "port the server listens on"})
-    threads: int = field(default=4, metadata={"help": "requests one worker answers at a time"})
+    workers: int = field(default=0, metadata={"help": "processes; 0: one for each core, four at most"})
+    threads: int = field(default=80, metadata={"help": "requests one worker has in hand at a time, of any kind"})
+    queue: int = field(default=64, metadata={"help": "identifications one worker has in hand; more get a 503"})
+    batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
+    deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
+    cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
+    metrics: str = field(
+        default="loopback",
+        metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},
+    )
+    log: str = field(default="json", metadata={"help": "form of the log", "choices": ("json", "text")})
+    log_level: str = field(
+        default="info",
+        metadata={"help": "what is logged: info is a line a request", "choices": ("debug", "info", "warning", "error")},
+    )
     max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
@@ -51,6 +65,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             continue
         if name not in known:
             raise SettingsError(f"there is no setting {name}; there are: {', '.join(sorted(known))}")
+        choices = known[name].metadata.get("choices")
+        if choices and text not in choices:
+            raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {text!r}")
         values[known[name].name] = parse_setting(name, text, known[name].type)
     return Settings(**values)  # type: ignore[arg-type] # each value was parsed to its field's type
 
@@ -58,6 +75,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def parse_setting(name: str, text: str, kind: object) -> object:
     """Bring a setting's text to its type."""
     if kind == "int":
+        if text == "0" and name == f"{PREFIX}WORKERS":
+            return 0
         if not text.strip().isdecimal() or int(text) == 0:
             raise SettingsError(f"{name} must be a whole number above 0, not {text!r}")
         if name == f"{PREFIX}PORT" and int(text) > LAST_PORT:

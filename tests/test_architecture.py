@@ -33,6 +33,7 @@ HOMES = {
     "flask_smorest": ("web/*", "app.py"),
     "marshmallow": ("web/*", "app.py"),
     "werkzeug": ("web/*", "app.py"),
+    "prometheus_client": ("web/metrics.py", "web/gunicorn.py"),
     "sqlalchemy": ("database/*",),
     "alembic": ("database/*",),
     "faiss": ("retrieval/faiss_*.py",),

@@ -7,10 +7,12 @@ from typing import Final
 from flask import Flask, Response
 
 from web import page
-from web.api import floras, health, identifications, overview, photos, species
+from web.api import floras, health, identifications, metrics, overview, photos, species
 from web.errors import register_errors
 from web.openapi import CONFIG, ProblemApi
+from web.reception import register_reception
 from web.services import Services
+from web.serving import Serving
 from web.uploads import PhotoRequest, upload_config
 
 SECURITY: Final = {
@@ -31,10 +33,13 @@ def create_app(services: Services) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
+    app.extensions["serving"] = Serving(services)
+    register_reception(app)
     api = ProblemApi(app)
     for module in (overview, identifications, floras, species, photos, health):
         api.register_blueprint(module.blueprint)
     app.register_blueprint(page.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.context_processor(page.template_words)
     register_errors(app, page.wants_page, page.render_problem)
     app.after_request(add_headers)

@@ -21,6 +21,17 @@ from web.reference_photos import LocatedPhotos, PhotoSource
 
 
 @dataclass(frozen=True, slots=True)
+class Throughput:
+    """Bounds of what one process does at a time."""
+
+    queue: int = 64  # identifications in hand, at most
+    batch: int = 32  # views that share a batch of the model, at most
+    batch_wait: float = 0.004  # seconds that a batch waits for views of other requests, at most
+    deadline: float = 30.0  # seconds until an answer is given up
+    cache_bytes: int = 64_000_000  # of answers and embeddings kept
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything a request needs. A test gives its own."""
 
@@ -28,6 +39,8 @@ class Services:
     embedder: Callable[[], Embedder]  # opens the model the first time
     photos: PhotoSource
     limits: PhotoLimits
+    throughput: Throughput = Throughput()
+    metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
 
 
 def make_services(settings: Settings) -> Services:
@@ -53,6 +66,13 @@ def make_services(settings: Settings) -> Services:
         embedder=embedder,
         photos=LocatedPhotos(locate, stored),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
+        throughput=Throughput(
+            queue=settings.queue,
+            batch=settings.batch,
+            deadline=float(settings.deadline),
+            cache_bytes=1_000_000 * settings.cache_megabytes,
+        ),
+        metrics_for=settings.metrics,
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from retrieval.similar import find_similar
+from retrieval.similar import find_similar_embeddings
 from web.asking import identified
 from web.openapi import PREFIX, ApiBlueprint
 from web.present import identification_answer, similar_answer
 from web.schemas import Identification, SimilarReferences
 from web.services import services
+from web.serving import make_query, serving
 from web.uploads import CompareObservation, IdentifyObservation, read_photos
 
 blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="What a find may be")
@@ -38,7 +39,8 @@ def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
     given = services()
     photos = read_photos(form, given.limits)
     with given.published.lease() as snapshot:
-        found = find_similar(
-            photos, snapshot, given.embedder(), flora=form["flora"], count=form["count"], limits=given.limits
-        )
+        snapshot.require_model(serving().embedder().model)
+        snapshot.flora(form["flora"])
+        embeddings = serving().embed([make_query(photo) for photo in photos], given.limits)
+        found = find_similar_embeddings(embeddings, snapshot, flora=form["flora"], count=form["count"])
         return similar_answer(found, len(photos), form["flora"], snapshot)
