@@ -36,6 +36,14 @@ class Settings:
     batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
     deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
     cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
+    gpu_megabytes: int = field(default=0, metadata={"help": "memory of each GPU for searching; 0: search on the CPU"})
+    gpu_keeps: str = field(
+        default="floras",
+        metadata={
+            "help": "what lies on GPUs: floras, a copy of each hot one; lists, every reference once",
+            "choices": ("floras", "lists"),
+        },
+    )
     metrics: str = field(
         default="loopback",
         metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},
@@ -75,7 +83,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def parse_setting(name: str, text: str, kind: object) -> object:
     """Bring a setting's text to its type."""
     if kind == "int":
-        if text == "0" and name == f"{PREFIX}WORKERS":
+        if text == "0" and name in (f"{PREFIX}WORKERS", f"{PREFIX}GPU_MEGABYTES"):
             return 0
         if not text.strip().isdecimal() or int(text) == 0:
             raise SettingsError(f"{name} must be a whole number above 0, not {text!r}")

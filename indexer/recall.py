@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from retrieval.embedder import Embeddings, unit_rows
 from retrieval.flora import Flora
+from retrieval.index import Rows
 from retrieval.recipes import (
     AIM_AT_10,
     AIM_AT_50,
@@ -20,6 +21,7 @@ from retrieval.recipes import (
     TWO_STAGE,
     Recipe,
     cheapest,
+    cost,
 )
 from retrieval.store import Guided, Part, choose_rows, search_parts
 
@@ -48,7 +50,8 @@ def measure_recipe(flora: Flora) -> Recipe:
     exact = Recipe(references=references)
     parts, guided = flora.prepared.parts, flora.prepared.guided
     hopeful = Recipe(PROTOTYPE_FIRST, DEPTHS[0], references=references, probes=PROBES[0], looked_at=1)
-    if any(part.segment.codes is None for part in parts) or cheapest([exact, hopeful], references, species) == exact:
+    least = cheapest([exact, hopeful, replace(hopeful, depth=0)], references, species)
+    if any(part.segment.codes is None for part in parts) or least == exact:
         return exact
     queries, observations = draw_queries(parts)
     truth = search_parts(parts, queries, 50 + OWN, exact, threads=2)
@@ -59,23 +62,38 @@ def measure_recipe(flora: Flora) -> Recipe:
 
     def measured(recipe: Recipe) -> Recipe:
         """The recipe with its recalls."""
-        chosen = choose_rows(parts, queries, 50 + OWN, recipe, guided)
+        if recipe.depth:
+            chosen: Sequence[Rows] = choose_rows(parts, queries, 50 + OWN, recipe, guided)
+        else:
+            found = search_parts(parts, queries, 50 + OWN, recipe, threads=2, guided=guided)
+            others = (found.observations != observations[:, None]) & (found.rows >= 0)
+            chosen = [rows[other] for rows, other in zip(found.rows, others, strict=True)]
         at_10, at_50 = (
             float(np.mean([np.isin(target[:k], rows).mean() for target, rows in zip(targets, chosen, strict=True)]))
             for k in (10, 50)
         )
         return replace(recipe, recall_at_10=round(at_10, 5), recall_at_50=round(at_50, 5), queries=len(queries))
 
+    def dearer(recipe: Recipe, *than: Recipe) -> bool:
+        """Whether a recipe costs more than another even if it is as cheap as its kind can be."""
+        return any(cost(recipe, references, species) >= cost(other, references, species) for other in than)
+
     found = [exact]
-    two_stage = first_good(measured(Recipe(TWO_STAGE, depth, references=references)) for depth in DEPTHS)
-    if two_stage is not None:
-        found.append(two_stage)
-        probing = replace(two_stage, kind=PROTOTYPE_FIRST)
-        first = first_good(measured(replace(probing, probes=probes)) for probes in PROBES if probes < species)
-        if first is not None and guided is not None:
-            shallow = (measured(replace(first, depth=depth)) for depth in DEPTHS if depth <= first.depth)
-            best = first_good(shallow) or first
-            found.append(replace(best, looked_at=count_looked_at(parts, guided, queries, best.probes)))
+    probing = 0
+    if guided is not None:
+        near = (replace(hopeful, depth=0, probes=probes) for probes in PROBES if probes < species)
+        first = first_good(measured(with_looked_at(recipe, parts, guided, queries)) for recipe in near)
+        if first is not None:
+            found.append(first)
+            probing = first.probes
+    if not dearer(Recipe(TWO_STAGE, DEPTHS[0]), *found):
+        deep = first_good(measured(Recipe(TWO_STAGE, depth, references=references)) for depth in DEPTHS)
+        found += [deep] if deep is not None else []
+    if guided is not None and probing:
+        coded = with_looked_at(replace(hopeful, probes=2 * probing), parts, guided, queries)
+        if not dearer(coded, *found):
+            deep = first_good(measured(replace(coded, depth=depth)) for depth in DEPTHS)
+            found += [deep] if deep is not None else []
     return cheapest(found, references, species)
 
 
@@ -85,15 +103,14 @@ def first_good(recipes: Iterable[Recipe]) -> Recipe | None:
     return next(good, None)
 
 
-def count_looked_at(parts: Sequence[Part], guided: Guided, queries: Embeddings, probes: int) -> int:
-    """How many references lie, on average, in the species that a view resembles most."""
-    lines = guided.guide.nearest(queries, probes, guided.cut)
+def with_looked_at(recipe: Recipe, parts: Sequence[Part], guided: Guided, queries: Embeddings) -> Recipe:
+    """The recipe with how many references lie, on average, in the species that a view resembles most."""
+    lines = guided.guide.nearest(queries, recipe.probes, guided.cut)
     total = 0
     for part in parts:
-        if part.lists_of_lines is not None:
-            lists = part.lists_of_lines[lines[lines >= 0]]
-            total += part.segment.count_rows(lists[lists >= 0])
-    return max(1, round(total / len(queries)))
+        lists = part.lists_at(lines[lines >= 0])
+        total += part.segment.count_rows(lists[lists >= 0])
+    return replace(recipe, looked_at=max(1, round(total / len(queries))))
 
 
 def draw_queries(parts: Sequence[Part]) -> tuple[Embeddings, NDArray[np.int64]]:

@@ -10,7 +10,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.accelerator import HotFloras
+from retrieval.accelerator import Accelerator
 from retrieval.domain import Neighbour
 from retrieval.embedder import Embeddings
 from retrieval.faiss_guide import Guide
@@ -38,7 +38,7 @@ class Shelf:
         self.species = species  # ascending taxon ids; the bits of floras stand for these
         self.segments = tuple(segments)
         self.recipes = recipes or {}
-        self.accelerator: HotFloras | None = None  # set by whoever has one to share
+        self.accelerator: Accelerator | None = None  # set by whoever has one to share
         self._places = [np.searchsorted(species, segment.species) for segment in self.segments]
         self._counts = np.zeros(len(species), dtype=np.int64)
         for segment, places in zip(self.segments, self._places, strict=True):
@@ -146,9 +146,9 @@ class Flora:
 
     @property
     def key(self) -> str:
-        """Names the references that the flora searches."""
-        words = "\x1f".join((self.shelf.name, *self.licences))
-        return sha256(self.packed.tobytes() + words.encode()).hexdigest()
+        """Names the references that the flora searches: its snapshot, then its species and licences."""
+        words = "\x1f".join(self.licences)
+        return f"{self.shelf.name}/{sha256(self.packed.tobytes() + words.encode()).hexdigest()}"
 
     def neighbours(self, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
         """The `k` nearest references of the flora for each view, best first; fewer where the flora has fewer."""

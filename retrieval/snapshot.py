@@ -231,7 +231,9 @@ class Snapshot:
         return self.shelf.counts(species)
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Let go of all files, and of what lies on GPUs."""
+        if self.shelf.accelerator is not None:
+            self.shelf.accelerator.forget(self.name)
         self.taxonomy.close()
         for segment in self.segments:
             segment.close()

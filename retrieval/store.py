@@ -19,7 +19,7 @@ from retrieval.faiss_guide import Guide, GuideCut
 from retrieval.faiss_index import rank_candidates
 from retrieval.hiding import HidingIndex
 from retrieval.index import Lists, Rows, Similarities
-from retrieval.recipes import EXACT, Recipe
+from retrieval.recipes import PROTOTYPE_FIRST, Recipe
 from retrieval.segment import Segment
 
 VIEWS_AT_ONCE = 32  # of a batch, in one thread: enough to share passes, few enough to share the work among threads
@@ -41,6 +41,12 @@ class Part:
         if self.segment.codes is None:
             raise ValueError(f"segment {self.segment.base} has no codes")
         return self.segment.codes.cut(self.lists, self.hidden)
+
+    def lists_at(self, lines: Lists) -> Lists:
+        """The segment's lists of lines of the guide, -1 for none."""
+        if self.lists_of_lines is None:
+            raise ValueError(f"segment {self.segment.base} does not know the guide")
+        return np.where(lines < 0, -1, self.lists_of_lines[lines])
 
     @cached_property
     def selector(self) -> object:
@@ -104,7 +110,7 @@ def search_parts(
     recipe, or decline.
     """
     queries = np.asarray(embeddings, dtype=np.float32)
-    two_stage = bool(parts) and recipe.kind != EXACT and all(part.segment.codes is not None for part in parts)
+    two_stage = bool(parts) and recipe.depth > 0 and all(part.segment.codes is not None for part in parts)
 
     def one(block: Embeddings) -> tuple[Similarities, Rows]:
         chosen = choose(parts, block, k) if choose is not None else None
@@ -112,6 +118,8 @@ def search_parts(
             chosen = choose_rows(parts, block, k, recipe, guided)
         if chosen is not None:
             return rank_chosen(parts, block, k, chosen)
+        if recipe.kind == PROTOTYPE_FIRST and guided is not None:
+            return search_near(parts, block, k, recipe.probes, guided)
         return search_exact(parts, block, k)
 
     pieces = min(len(queries), max(threads, -(-len(queries) // VIEWS_AT_ONCE)))
@@ -129,12 +137,26 @@ def search_parts(
     return Found(similarities, rows, *describe_rows(parts, rows))
 
 
-def search_exact(parts: Sequence[Part], embeddings: Embeddings, k: int) -> tuple[Similarities, Rows]:
-    """Compare every row of every part."""
+def search_near(
+    parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided
+) -> tuple[Similarities, Rows]:
+    """Compare every row of the species whose mean each view resembles most; where they have too few, of more."""
+    while True:
+        lines = guided.guide.nearest(embeddings, probes, guided.cut)
+        best, found = search_exact(parts, embeddings, k, lines)
+        if lines.shape[1] >= guided.cut.lines or np.all(found[:, k - 1 :] >= 0):
+            return best, found
+        probes *= 4
+
+
+def search_exact(
+    parts: Sequence[Part], embeddings: Embeddings, k: int, lines: Lists | None = None
+) -> tuple[Similarities, Rows]:
+    """Compare every row of every part, or of the species of each view's own lines."""
     near, at = [], []
     for part in parts:
         index = part.segment.index if part.hidden is None else HidingIndex(part.segment.store, part.hidden)
-        similarities, rows = index.search(embeddings, k, part.lists)
+        similarities, rows = index.search(embeddings, k, part.lists if lines is None else part.lists_at(lines))
         near.append(similarities)
         at.append(np.where(rows < 0, -1, rows + part.segment.base))
     if len(parts) == 1:
@@ -216,7 +238,7 @@ def scan_part(part: Part, turned: Embeddings, wide: int, lines: Lists | None) ->
         raise ValueError("a segment without codes can be searched exactly only")
     if lines is None or part.lists_of_lines is None:
         return codes.search(turned, wide, part.cut)
-    return codes.probe(turned, wide, np.where(lines < 0, -1, part.lists_of_lines[lines]), part.selector)
+    return codes.probe(turned, wide, part.lists_at(lines), part.selector)
 
 
 def order_rows(parts: Sequence[Part], rows: Rows) -> Rows:

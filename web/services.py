@@ -12,8 +12,11 @@ from flask import current_app
 
 from database.photos import reference, stored_path
 from database.session import Database, open_database
+from retrieval.accelerator import Accelerator
 from retrieval.embedder import Embedder
+from retrieval.faiss_gpu import open_accelerator
 from retrieval.models.handles import open_model
+from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.published import Published
@@ -41,6 +44,7 @@ class Services:
     limits: PhotoLimits
     throughput: Throughput = Throughput()
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
+    searched_on: Callable[[], str] = lambda: "cpu"  # what floras are searched on, and why if not on a GPU
 
 
 def make_services(settings: Settings) -> Services:
@@ -61,8 +65,21 @@ def make_services(settings: Settings) -> Services:
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
 
+    @cache
+    def accelerator() -> Accelerator | None:
+        return open_accelerator(settings.gpu_keeps, 1_000_000 * settings.gpu_megabytes)
+
+    def accept(snapshot: Snapshot) -> None:
+        snapshot.require_model(embedder().model)
+        snapshot.shelf.accelerator = accelerator()
+
+    def searched_on() -> str:
+        chosen = accelerator()
+        return "cpu" if chosen is None else chosen.standing
+
     return Services(
-        published=Published(settings.flora_indexes, lambda snapshot: snapshot.require_model(embedder().model)),
+        published=Published(settings.flora_indexes, accept),
+        searched_on=searched_on,
         embedder=embedder,
         photos=LocatedPhotos(locate, stored),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
