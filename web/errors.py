@@ -11,8 +11,9 @@ from flask import Flask, Response, current_app, json, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
-from database.errors import DatabaseError
+from database.errors import DatabaseError, PersonError, UnknownKey, UnknownPerson
 from retrieval import errors
+from web import refusals
 from web.admission import Overloaded
 from web.deadlines import DeadlinePassed
 
@@ -75,6 +76,13 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         "The model cannot be opened",
         "The model cannot be used; whoever runs this server finds the reason in its log.",
     ),
+    refusals.NotSignedIn: Kind(401, "not-signed-in", "This needs a key, or somebody who is signed in"),
+    refusals.NotAllowed: Kind(403, "not-allowed", "This caller may not do this"),
+    refusals.QuotaSpent: Kind(429, "quota-spent", "Today's share is used up"),
+    refusals.TooManyAttempts: Kind(429, "too-many-attempts", "There were too many attempts"),
+    UnknownPerson: Kind(404, "unknown-person", "There is no such person"),
+    UnknownKey: Kind(404, "unknown-key", "There is no such API key"),
+    PersonError: Kind(422, "impossible-account", "The account or key cannot be made or changed so"),
     DatabaseError: Kind(
         503,
         "database-unavailable",
@@ -114,7 +122,11 @@ def describe_engine_error(error: errors.FungariumError) -> Problem:
         return describe_http_error(InternalServerError())
     if kind.said:
         log.warning("%s: %s", kind.name, error)
-    headers = {"Retry-After": str(RETRY_AFTER.get(type(error), LATER))} if kind.status == 503 else {}
+    headers = (
+        {"Retry-After": str(RETRY_AFTER.get(type(error), LATER))}
+        if kind.status == 503
+        else getattr(error, "headers", {})
+    )
     return Problem(kind.status, kind.title, public_words(error), PROBLEMS_AT + kind.name, headers=headers)
 
 

@@ -25,6 +25,11 @@ def test_every_setting_can_be_set_by_its_name_in_capitals() -> None:
         assert type(getattr(read, setting.name)) is type(getattr(Settings(), setting.name))
 
 
+def test_a_choice_is_one_of_those_there_are() -> None:
+    with pytest.raises(SettingsError, match="FUNGARIUM_IDENTIFY must be one of open, keyed, not 'shut'"):
+        read_settings({"FUNGARIUM_IDENTIFY": "shut"})
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert all(setting.metadata["help"] for setting in fields(Settings))
 

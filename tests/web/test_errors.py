@@ -149,6 +149,13 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "UnknownFlora": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
+        "NotSignedIn": 401,
+        "NotAllowed": 403,
+        "QuotaSpent": 429,
+        "TooManyAttempts": 429,
+        "UnknownPerson": 404,
+        "UnknownKey": 404,
+        "PersonError": 422,
     }.get(kind.__name__, 503)
 
     words = assert_problem(app.test_client().get("/raise"), expected, KINDS[kind].name)

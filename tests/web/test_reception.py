@@ -122,14 +122,14 @@ def test_the_log_says_what_was_done_and_nothing_of_the_find(
     app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     secrets = ["55.676098", "12.568337", "2026-10-03", "photo 0.jpg", "sesame", "198.51.100.7"]
-    headers = {"X-Request-Id": "one", "Authorization": "Bearer sesame", "X-Forwarded-For": "198.51.100.7"}
+    headers = {"X-Request-Id": "one", "Authorization": "Basic sesame", "X-Forwarded-For": "198.51.100.7"}
     with caplog.at_level(logging.DEBUG):
         client.post(
-            "/api/v1/identify?api-key=sesame&lat=55.676098",
+            "/api/v1/identify?word=sesame&lat=55.676098",
             headers=headers,
             **encode_photos([PHOTO], latitude="55.676098", longitude="12.568337", date="2026-10-03"),
         )
-        client.post("/api/v1/identify?api-key=sesame", **encode_photos([b"broken"], latitude="55.676098"))
+        client.post("/api/v1/identify?word=sesame", **encode_photos([b"broken"], latitude="55.676098"))
         client.get("/nothing/sesame/55.676098?key=sesame")
 
     records = [record for record in caplog.records if record.name == "web.requests"]

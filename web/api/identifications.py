@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from retrieval.similar import find_similar_embeddings
+from web import access
 from web.asking import identified
 from web.openapi import PREFIX, ApiBlueprint
 from web.present import identification_answer, similar_answer
@@ -17,6 +18,7 @@ blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, descrip
 
 
 @blueprint.route("/identify", methods=["POST"])
+@access.require("identify")
 @blueprint.arguments(IdentifyObservation, location="files")
 @blueprint.response(200, Identification)
 def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
@@ -24,11 +26,13 @@ def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
 
     The photos are compared and forgotten. A suggestion by a machine, and never advice on eating.
     """
+    access.spend("identify")
     with identified(form) as (answer, snapshot, _):
         return identification_answer(answer, snapshot)
 
 
 @blueprint.route("/similar", methods=["POST"])
+@access.require("identify")
 @blueprint.arguments(CompareObservation, location="files")
 @blueprint.response(200, SimilarReferences)
 def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +40,7 @@ def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
 
     No vote and no ranking of species: only similarity.
     """
+    access.spend("identify")
     given = services()
     photos = read_photos(form, given.limits)
     with given.published.lease() as snapshot:
