@@ -57,6 +57,8 @@ class Settings:
         metadata={"help": "what is logged: info is a line a request", "choices": ("debug", "info", "warning", "error")},
     )
     max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
+    max_batch: int = field(default=100, metadata={"help": "observations in one batch, at most"})
+    max_batch_bytes: int = field(default=200_000_000, metadata={"help": "bytes of one batch, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
 

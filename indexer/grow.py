@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from indexer.assemble import assemble
 from indexer.build import read_entries
+from retrieval.aspects import FILE as ASPECTS
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.faiss_guide import SPECIES as GUIDE_SPECIES
 from retrieval.learned import METRIC, add_sums, replace_sums, sum_segments, write_sums
 from retrieval.manifest import Manifest
+from retrieval.occasions import Occasion, gather_occasions, write_occasions
 from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.prototypes import SpeciesSums
 from retrieval.segment import ReferenceEntry, Segment, name_entries, write_segment
@@ -29,11 +31,16 @@ from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.staging import building, settle
 
 OWN_FILES = ("taxonomy.sqlite", "species.npy")
-LEARNED_FILES = (OCCURRENCES, METRIC, GUIDE_SPECIES)  # where there are such; sums of prototypes are given
+LEARNED_FILES = (OCCURRENCES, METRIC, ASPECTS, GUIDE_SPECIES)  # where there are such; sums of prototypes are given
 
 
-def append_references(root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings) -> str:
+def append_references(
+    root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings, occasions: Sequence[Occasion] = ()
+) -> str:
     """Add references, with their embeddings (rows in the same order), in a segment of their own; gives the snapshot.
+
+    `occasions` say when and where their observations were made, where that is known; the counts of the priors stay
+    those of the last build.
 
     Their species must be known to the published snapshot: for new species or floras, build from the catalogue.
     A photo that was withdrawn may come again.
@@ -55,7 +62,8 @@ def append_references(root: Path, entries: Sequence[ReferenceEntry], embeddings:
         licences = Counter(manifest.licences) + Counter(entry.licence for entry in entries)
         segments = (*manifest.segments, name)
         sums = add_sums(published.sums, sum_one(root / "segments" / name))
-        return continue_snapshot(root, staging, published, segments, gone_rows(published), sums, licences=licences)
+        gone = gone_rows(published)
+        return continue_snapshot(root, staging, published, segments, gone, sums, licences=licences, occasions=occasions)
 
 
 def withdraw_references(root: Path, photos: Collection[str]) -> str:
@@ -163,6 +171,17 @@ def gone_rows(snapshot: Snapshot) -> dict[str, NDArray[np.int64]]:
     }
 
 
+def standing_observations(
+    root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """The observations that references which may answer belong to, ascending."""
+    held = [
+        np.delete(np.load(root / "segments" / name / "observations.npy"), withdrawn.get(name, np.zeros(0, np.int64)))
+        for name in segments
+    ]
+    return np.unique(np.concatenate(held))
+
+
 def continue_snapshot(
     root: Path,
     staging: Path,
@@ -173,6 +192,7 @@ def continue_snapshot(
     *,
     keep_recipes: bool = False,
     licences: Mapping[str, int] | None = None,
+    occasions: Sequence[Occasion] = (),
 ) -> str:
     """Assemble a snapshot that differs from the published one in its references alone."""
     old, folder = root / "snapshots" / published.name, staging / "snapshot"
@@ -183,6 +203,9 @@ def continue_snapshot(
         if (old / learned).is_file():
             shutil.copyfile(old / learned, folder / learned)
     write_sums(folder, sums)
+    known = published.occasions.listed() if published.occasions else []
+    standing = standing_observations(root, segments, withdrawn)
+    write_occasions(folder, gather_occasions([*known, *occasions]).only(standing))
     for bits in sorted((old / "floras").iterdir()):
         shutil.copyfile(bits, folder / "floras" / bits.name)
     manifest: Manifest = published.manifest

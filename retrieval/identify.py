@@ -95,6 +95,8 @@ def identify_embeddings(
         doubt=Doubt(doubt.rejected, doubt.probability, doubt.similarity, doubt.reason),
         rankings=make_rankings(scored, snapshot),
         decided_by=answer.decided_by,
+        aspects=answer.aspects,
+        aspects_told=not wished.aspects and bool(answer.aspects),
     )
 
 
@@ -109,11 +111,12 @@ def answer_flora(embeddings: Embeddings, snapshot: Snapshot, flora: Flora, votin
     if wished.within:
         per_photo = per_photo * under(lineages, wished.within)
         per_photo = per_photo / np.maximum(per_photo.sum(axis=1, keepdims=True), 1e-300)
-    weights = weigh_photos(embeddings, wished.aspects, learned.aspects)
+    aspects = tuple(wished.aspects) or snapshot.tell_aspects(embeddings)
+    weights = weigh_photos(embeddings, aspects, learned.aspects)
     sharpening = learned.sharpening.get(wished.fusion, 0.0)
     fused = fuse_scores(per_photo, weights, rule=wished.fusion, sharpening=sharpening)
     decided = deciding_photo(per_photo, weights, rule=wished.fusion, sharpening=sharpening)
-    return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided)
+    return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided, aspects=aspects)
 
 
 def vote_views(neighbours: Sequence[Sequence[Neighbour]], voting: Voting) -> list[list[Vote]]:

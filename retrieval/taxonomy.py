@@ -98,6 +98,16 @@ class Taxonomy:
             found = [self.taxon(taxon) for (taxon,) in self._table.execute(query, (name,))]
         return max(found, key=lambda taxon: (RANKS.index(taxon.rank), -taxon.id), default=None)
 
+    def starting_with(self, prefix: str) -> set[int]:
+        """Taxa one of whose names, accepted, synonym or common, begins so; upper and lower case are the same."""
+        pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        query = (
+            "SELECT id FROM taxa WHERE name LIKE ?1 ESCAPE '\\' "
+            "UNION SELECT taxon FROM synonyms WHERE name LIKE ?1 ESCAPE '\\' "
+            "UNION SELECT taxon FROM vernacular_names WHERE name LIKE ?1 ESCAPE '\\'"
+        )
+        return {taxon for (taxon,) in self._table.execute(query, (pattern,))}
+
     def close(self) -> None:
         """Let go of the file."""
         self._table.close()

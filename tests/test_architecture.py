@@ -47,6 +47,7 @@ HOMES = {
     "pillow_heif": ("retrieval/heif.py",),
     "PIL": (
         "retrieval/views.py",
+        "retrieval/crops.py",
         "retrieval/heif.py",
         "retrieval/models/*",
         "evaluation/specimens/*",

@@ -9,12 +9,26 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from web import page
 from web.access import SCHEMES, register_access
-from web.api import accounts, floras, health, identifications, keys, metrics, overview, photos, species
+from web.api import (
+    accounts,
+    batches,
+    embeddings,
+    floras,
+    health,
+    identifications,
+    keys,
+    metrics,
+    overview,
+    photos,
+    similar,
+    species,
+)
 from web.errors import register_errors
 from web.openapi import CONFIG, ProblemApi
 from web.reception import register_reception
 from web.services import Services
 from web.serving import Serving
+from web.unchanging import mark_unchanging
 from web.uploads import PhotoRequest, upload_config
 
 SECURITY: Final = {
@@ -43,7 +57,8 @@ def create_app(services: Services) -> Flask:
     api = ProblemApi(app)
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
-    for module in (overview, identifications, floras, species, photos, accounts, keys, health):
+    finds = (identifications, batches, similar, embeddings)
+    for module in (overview, *finds, floras, species, photos, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     app.register_blueprint(page.blueprint)
     app.register_blueprint(metrics.blueprint)
@@ -55,6 +70,7 @@ def create_app(services: Services) -> Flask:
 
 def add_headers(response: Response) -> Response:
     """Headers of every answer; only pictures may be kept by browsers, which say so themselves."""
+    mark_unchanging(response)
     response.headers.extend({name: value for name, value in SECURITY.items() if name not in response.headers})
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flask import Flask, Response, current_app, json, request
+from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
@@ -145,13 +145,18 @@ def describe_http_error(error: HTTPException) -> Problem:
     """The problem that an error of Flask, Werkzeug or webargs is; wrong values are named one by one."""
     messages = getattr(error, "data", {}).get("messages")
     if messages:
-        wrong = {name: flatten(found) for values in messages.values() for name, found in values.items()}
-        detail = "; ".join(f"{name}: {' '.join(found)}" for name, found in sorted(wrong.items()))
-        return Problem(INVALID.status, INVALID.title, detail, PROBLEMS_AT + INVALID.name, wrong)
+        return describe_wrong_values({name: found for values in messages.values() for name, found in values.items()})
     status = error.code or 500
     known = ("Allow", "Retry-After")
     headers = {name: value for name, value in error.get_headers() if name in known}
     return Problem(status, error.name, explain(error), headers=headers)
+
+
+def describe_wrong_values(messages: Mapping[str, Any]) -> Problem:
+    """The problem that values are which a schema refused, by their names."""
+    wrong = {str(name): flatten(found) for name, found in messages.items()}
+    detail = "; ".join(f"{name}: {' '.join(found)}" for name, found in sorted(wrong.items()))
+    return Problem(INVALID.status, INVALID.title, detail, PROBLEMS_AT + INVALID.name, wrong)
 
 
 def explain(error: HTTPException) -> str:
@@ -161,10 +166,12 @@ def explain(error: HTTPException) -> str:
     if isinstance(error, MethodNotAllowed):
         return f"This address does not answer {request.method}, only {', '.join(sorted(error.valid_methods or ()))}."
     if isinstance(error, RequestEntityTooLarge):
-        given, most = request.content_length, current_app.config["MAX_CONTENT_LENGTH"]
+        if error.description != RequestEntityTooLarge.description:
+            return sentence(error.description or error.name)
+        given, most = request.content_length, request.max_content_length or 0
         if given is not None and given <= most:
             return "The form has far too many parts, or too much text. Send the photos as files, each with a filename."
-        return f"The upload is too large: all photos together may have {most:,} bytes."
+        return f"The upload is too large: all of it together, photos and text, may have {most:,} bytes."
     if isinstance(error, InternalServerError):
         return "Something went wrong here, and it is not your fault. It has been written to the server's log."
     return sentence(error.description or error.name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache, partial
 from pathlib import Path
 from secrets import token_bytes
@@ -11,8 +12,9 @@ from typing import cast
 
 from flask import current_app
 
+from database.datasets import Credit, dataset_credits
 from database.errors import DatabaseError
-from database.photos import reference, stored_path
+from database.photos import event_dates, reference, stored_path
 from database.session import Database, open_database
 from retrieval.accelerator import Accelerator
 from retrieval.embedder import Embedder
@@ -52,6 +54,19 @@ class Throughput:
     batch_wait: float = 0.004  # seconds that a batch waits for views of other requests, at most
     deadline: float = 30.0  # seconds until an answer is given up
     cache_bytes: int = 64_000_000  # of answers and embeddings kept
+    batches: int = 2  # requests of many observations in hand, at most
+    batch_lines: int = 100  # observations in one request, at most
+    batch_bytes: int = 200_000_000  # of one such request, at most
+
+
+def no_dates(_: Sequence[str]) -> Mapping[str, date]:
+    """Where nobody knows when a photo was taken."""
+    return {}
+
+
+def no_credits(_: Sequence[str]) -> Mapping[str, Credit]:
+    """Where nobody knows how a dataset is cited."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,8 @@ class Services:
     photos: PhotoSource
     limits: PhotoLimits
     throughput: Throughput = Throughput()
+    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos, by their sha256
+    credits: Callable[[Sequence[str]], Mapping[str, Credit]] = no_credits  # of datasets, by their ids
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
     searched_on: Callable[[], str] = lambda: "cpu"  # what floras are searched on, and why if not on a GPU
     database: Callable[[], Database] = no_database  # opens it the first time
@@ -85,6 +102,14 @@ def make_services(settings: Settings) -> Services:
     def locate(sha256: str) -> str:
         with database().reading() as session:
             return reference(session, sha256).location
+
+    def dates_of(photos: Sequence[str]) -> Mapping[str, date]:
+        with database().reading() as session:
+            return event_dates(session, photos)
+
+    def credits_of(datasets: Sequence[str]) -> Mapping[str, Credit]:
+        with database().reading() as session:
+            return dataset_credits(session, datasets)
 
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
@@ -122,7 +147,11 @@ def make_services(settings: Settings) -> Services:
             batch=settings.batch,
             deadline=float(settings.deadline),
             cache_bytes=1_000_000 * settings.cache_megabytes,
+            batch_lines=settings.max_batch,
+            batch_bytes=settings.max_batch_bytes,
         ),
+        event_dates=dates_of,
+        credits=credits_of,
         metrics_for=settings.metrics,
     )
 

@@ -17,6 +17,7 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import CombinedMultiDict, FileStorage
 from werkzeug.exceptions import UnsupportedMediaType
 
+from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD
 from retrieval.errors import IdentificationError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
 from retrieval.fusion import FUSIONS
@@ -26,7 +27,8 @@ from retrieval.views import PhotoLimits, check_count, sniff
 from retrieval.wishes import Wishes
 
 SLACK: Final = 1_000_000  # bytes of a form beside its photos
-PARTS: Final = 32  # parts of a form beyond as many photos as are allowed: so that "too many" can be said kindly
+DETAILS: Final = ("brief", "full")
+PARTS: Final = 64  # parts of a form beyond as many photos as are allowed: so that "too many" can be said kindly
 
 
 class PhotoRequest(Request):
@@ -46,23 +48,9 @@ class PhotoFile(Upload):  # type: ignore[misc] # flask-smorest has no type infor
         return value
 
 
-class Observation(Schema):
-    """Photos of one find, and where to look."""
-
-    class Meta:
-        """A misspelt `flora` is refused; left out, it would be answered with the whole world."""
-
-        unknown = RAISE
-
-    photos: fields.List[FileStorage] = fields.List(
-        PhotoFile(),
-        load_default=list,
-        metadata={"description": "Photos of the same find: JPEG, PNG, WebP or HEIC. Repeat the part for each."},
-    )
-    images: fields.List[FileStorage] = fields.List(
-        PhotoFile(), load_default=list, metadata={"description": "Another name of photos."}
-    )
-    flora = fields.String(
+def flora_field() -> fields.String:
+    """The flora to search."""
+    return fields.String(
         load_default=WORLD,
         validate=validate.Length(min=1, max=500),
         metadata={
@@ -72,9 +60,59 @@ class Observation(Schema):
     )
 
 
-class IdentifyObservation(Observation):
-    """Photos of one find, and how many candidates to list."""
+class Strict(Schema):
+    """Options that refuse what they do not know: a misspelt `flora` would be answered with the whole world."""
 
+    class Meta:
+        """As said above."""
+
+        unknown = RAISE
+
+
+class Observation(Strict):
+    """Photos of one find."""
+
+    photos: fields.List[FileStorage] = fields.List(
+        PhotoFile(),
+        load_default=list,
+        metadata={"description": "Photos of the same find: JPEG, PNG, WebP or HEIC. Repeat the part for each."},
+    )
+    images: fields.List[FileStorage] = fields.List(
+        PhotoFile(), load_default=list, metadata={"description": "Another name of photos."}
+    )
+
+
+class LookOptions(Strict):
+    """How the photos are looked at."""
+
+    boxes = fields.List(
+        fields.String(validate=validate.Length(max=100)),
+        load_default=list,
+        metadata={
+            "description": "Region of interest of each photo, in their order, or nothing at all: "
+            "`left,top,width,height` in shares of the upright photo, such as `0.25,0.1,0.5,0.8`; "
+            "empty for the whole photo."
+        },
+    )
+    augmentation = fields.String(
+        load_default="none",
+        validate=validate.OneOf(AUGMENTATIONS),
+        metadata={
+            "description": "Crops whose embeddings are averaged: `two-scale` looks at the centre too, `full` at 14 "
+            "crops, which takes as much longer."
+        },
+    )
+
+
+class IdentifyOptions(LookOptions):
+    """How an identification is made, beside its photos."""
+
+    flora = flora_field()
+    detail = fields.String(
+        load_default="full",
+        validate=validate.OneOf(DETAILS),
+        metadata={"description": "`brief` leaves out evidence, genera, families and what each photo alone says."},
+    )
     count = fields.Integer(
         load_default=10, validate=validate.Range(1, 50), metadata={"description": "Candidates to list."}
     )
@@ -116,6 +154,32 @@ class IdentifyObservation(Observation):
     )
 
 
+class IdentifyObservation(Observation, IdentifyOptions):
+    """Photos of one find, where to look, and how many candidates to list."""
+
+
+class EmbedPhotos(Observation, LookOptions):
+    """Photos to embed."""
+
+
+def read_look(form: Mapping[str, Any]) -> Look:
+    """How a loaded form wants its photos looked at; raises ImpossibleWish for a box that is none."""
+    return Look(tuple(read_box(text) for text in form.get("boxes", ())), form.get("augmentation", "none"))
+
+
+def read_box(text: str) -> Box | None:
+    """`left,top,width,height` in shares; None for an empty one."""
+    if not text.strip():
+        return None
+    try:
+        left, top, width, height = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ImpossibleWish(
+            "a box is left,top,width,height, four shares of the photo such as 0.25,0.1,0.5,0.8"
+        ) from error
+    return Box(left, top, width, height)
+
+
 def read_wishes(form: Mapping[str, Any]) -> Wishes:
     """The options of a loaded form; raises ImpossibleWish for half a place."""
     place = (form["latitude"], form["longitude"])
@@ -131,14 +195,6 @@ def read_wishes(form: Mapping[str, Any]) -> Wishes:
         target=form["target"],
         fusion=form["fusion"],
         no_reject=form["noReject"],
-    )
-
-
-class CompareObservation(Observation):
-    """Photos of one find, and how many similar reference photos to list."""
-
-    count = fields.Integer(
-        load_default=20, validate=validate.Range(1, 100), metadata={"description": "Reference photos to list."}
     )
 
 

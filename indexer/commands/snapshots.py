@@ -21,6 +21,7 @@ from indexer.embeddings import EmbeddingStore
 from indexer.grow import compact_snapshot, withdraw_references
 from indexer.photos import PhotoStore
 from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
+from retrieval.card import describe_calibration
 from retrieval.errors import BuildError
 from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
@@ -113,6 +114,7 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
         uncovered = flora.species - flora.covered
         gap = f", {uncovered} species without a photo" if uncovered else ""
         print(f"  {flora.id}: {flora.species} species, {flora.references} references{gap}")
+    print(describe_calibration(manifest))
     return 0
 
 

@@ -59,7 +59,11 @@ ROUTES: dict[str, frozenset[str]] = {
     "GET /api/v1/species/<int(max=9223372036854775807):species>": EVERYBODY,
     "GET /api/v1/photos/<string:sha256>": EVERYBODY,
     "POST /api/v1/identify": IDENTIFIES,
+    "POST /api/v1/identify/batch": IDENTIFIES,
     "POST /api/v1/similar": IDENTIFIES,
+    "POST /api/v1/similar/embeddings": IDENTIFIES,
+    "GET /api/v1/similar/<string:photo>": IDENTIFIES,
+    "POST /api/v1/embeddings": IDENTIFIES,
     # people, keys, quotas
     "GET /api/v1/session": ANYBODY,
     "POST /api/v1/session": EVERYBODY,
