@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from retrieval.addresses import parse_networks
 from retrieval.errors import SettingsError
 
 PREFIX = "FUNGARIUM_"
@@ -61,6 +62,16 @@ class Settings:
     max_batch_bytes: int = field(default=200_000_000, metadata={"help": "bytes of one batch, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
+    cors_origins: str = field(
+        default="", metadata={"help": "web pages of others that may ask from a browser: origins with commas, or *"}
+    )
+    fetch_allow: str = field(
+        default="",
+        metadata={
+            "help": "networks that photos may be fetched from though they are not public",
+            "example": "10.1.0.0/16",
+        },
+    )
 
     identify: str = field(
         default="open", metadata={"help": "who may identify: anybody, or with a key", "choices": ("open", "keyed")}
@@ -76,6 +87,19 @@ class Settings:
     secret_file: str = field(default="", metadata={"help": "file with the secret that signs sessions"})
     https: str = field(default="no", metadata={"help": "cookies over HTTPS only", "choices": ("no", "yes")})
     proxies: int = field(default=0, metadata={"help": "reverse proxies in front, believed on addresses", "least": 0})
+
+    observation_photos: str = field(
+        default="", metadata={"help": "where photos of observations are kept: a folder, or s3://BUCKET/PREFIX"}
+    )
+    photo_side: int = field(default=2048, metadata={"help": "pixels of the longer side of a photo that is kept"})
+    originals: str = field(
+        default="no", metadata={"help": "yes: photos are kept at full size too", "choices": ("no", "yes")}
+    )
+
+    @property
+    def photos_at(self) -> str:
+        """Where photos of observations are kept, with the default filled in."""
+        return self.observation_photos or str((self.data / "observations").absolute())
 
     @property
     def database_url(self) -> str:
@@ -108,6 +132,8 @@ def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any
         if name == f"{PREFIX}PORT" and int(text) > LAST_PORT:
             raise SettingsError(f"{name} must be at most {LAST_PORT}, not {text}")
         return int(text)
+    if name == f"{PREFIX}FETCH_ALLOW":
+        parse_networks(text)
     if kind == "Path":
         if not text:
             raise SettingsError(f"{name} must name a folder")

@@ -53,6 +53,7 @@ class Taxonomy:
         self._table = open_readonly(path)
         self.taxon = lru_cache(maxsize=65_536)(self._taxon)
         self.lineage = lru_cache(maxsize=65_536)(self._lineage)
+        self.languages = lru_cache(maxsize=1)(self._languages)
 
     def _taxon(self, taxon: int) -> Taxon:
         """The taxon of an id; raises UnknownTaxon."""
@@ -89,6 +90,11 @@ class Taxonomy:
         """(language, name) of the taxon's common names."""
         query = "SELECT language, name FROM vernacular_names WHERE taxon = ? ORDER BY 1, 2"
         return [(language, name) for language, name in self._table.execute(query, (taxon,))]
+
+    def _languages(self) -> tuple[str, ...]:
+        """The languages that there are common names in, in alphabetical order."""
+        query = "SELECT DISTINCT language FROM vernacular_names WHERE language != '' ORDER BY 1"
+        return tuple(language for (language,) in self._table.execute(query))
 
     def find(self, name: str) -> Taxon | None:
         """The taxon of an accepted name or a synonym, written exactly so; where ranks share a name, the narrowest."""

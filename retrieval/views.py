@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from retrieval.embedder import View
+from retrieval.embedder import Pixels, View
 from retrieval.errors import NoPhoto, PhotoTooLarge, TooManyPhotos, UnreadablePhoto, UnsupportedPhoto
 from retrieval.heif import register_heif
 
@@ -123,14 +123,35 @@ def decode_views(photos: Sequence[bytes], short_side: int, limits: PhotoLimits |
         return list(pool.map(decode, numbered))
 
 
-def render_photo(photo: bytes, side: int, limits: PhotoLimits | None = None) -> bytes:
+def render_photo(photo: bytes, side: int, limits: PhotoLimits | None = None, *, quality: int = 85) -> bytes:
     """Draw the photo anew as a JPEG whose longer side has at most `side` pixels, upright and without metadata."""
     with open_photo(photo, limits or PhotoLimits()) as image:
         upright = scale_upright(image, lambda width, height: min(1.0, side / max(width, height)), cut=False)
         drawn = io.BytesIO()
         bare = Image.fromarray(np.asarray(upright))  # from the pixels alone: Pillow hands a JPEG's comment on
-        bare.save(drawn, "JPEG", quality=85, optimize=True)
+        bare.save(drawn, "JPEG", quality=quality, optimize=True)
         return drawn.getvalue()
+
+
+def photo_size(photo: bytes, limits: PhotoLimits | None = None) -> tuple[int, int]:
+    """Width and height as the file says them, without decoding."""
+    with open_photo(photo, limits or PhotoLimits()) as image:
+        return image.size
+
+
+def decode_pixels(photo: bytes, limits: PhotoLimits | None = None) -> Pixels:
+    """Decode the whole photo at its own size, upright; raises the IdentificationErrors of this module's checks."""
+    with open_photo(photo, limits or PhotoLimits()) as image:
+        return np.asarray(scale_upright(image, lambda width, height: 1.0, cut=False))
+
+
+def cut_view(pixels: Pixels, box: tuple[int, int, int, int], short_side: int) -> View:
+    """A view of a part of a photo: left, top, right and bottom in pixels."""
+    left, top, right, bottom = box
+    part = Image.fromarray(pixels[top:bottom, left:right])
+    scale = short_side / min(part.size)
+    size = (max(1, round(part.width * scale)), max(1, round(part.height * scale)))
+    return View(np.asarray(part.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)))
 
 
 def scale_upright(image: Image.Image, scale: Callable[[int, int], float], *, cut: bool = True) -> Image.Image:

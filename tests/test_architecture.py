@@ -40,6 +40,8 @@ HOMES = {
     "limits": ("web/quotas.py",),
     "flask_wtf": ("web/*",),
     "faiss": ("retrieval/faiss_*.py",),
+    "urllib3": ("retrieval/fetching.py",),
+    "requests": ("retrieval/fetching.py", "indexer/fetching.py"),
     "h3": ("retrieval/cells.py",),
     "openvino": ("retrieval/models/openvino.py",),
     "tensorflow": (),

@@ -18,11 +18,16 @@ from web.api import (
     identifications,
     keys,
     metrics,
+    observations,
     overview,
     photos,
     similar,
     species,
+    verdicts,
 )
+from web.contracts.registering import register_contracts
+from web.contracts.shapes import shape_problem
+from web.cors import register_cors
 from web.errors import register_errors
 from web.openapi import CONFIG, ProblemApi
 from web.reception import register_reception
@@ -49,6 +54,7 @@ def create_app(services: Services) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
+    register_cors(app, services.contracts.origins)
     app.extensions["serving"] = Serving(services)
     register_reception(app)
     if services.policy.proxies:
@@ -58,12 +64,13 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    for module in (overview, *finds, floras, species, photos, accounts, keys, health):
+    for module in (overview, *finds, floras, species, photos, observations, verdicts, accounts, keys, health):
         api.register_blueprint(module.blueprint)
+    register_contracts(app, services)
     app.register_blueprint(page.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.context_processor(page.template_words)
-    register_errors(app, page.wants_page, page.render_problem)
+    register_errors(app, page.wants_page, page.render_problem, shape_problem)
     app.after_request(add_headers)
     return app
 

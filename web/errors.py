@@ -11,11 +11,24 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
-from database.errors import DatabaseError, PersonError, UnknownKey, UnknownPerson
+from database.errors import (
+    DatabaseError,
+    FieldError,
+    NotTheirs,
+    PersonError,
+    StoreFull,
+    StoreUnavailable,
+    UnknownFieldPhoto,
+    UnknownKey,
+    UnknownName,
+    UnknownObservation,
+    UnknownPerson,
+)
 from retrieval import errors
 from web import refusals
 from web.admission import Overloaded
 from web.deadlines import DeadlinePassed
+from web.remote_photos import Busy
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +59,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.ImpossibleWish: Kind(400, "impossible-wish", "An option cannot be fulfilled"),
     errors.PlaceUnavailable: Kind(400, "place-unavailable", "The place cannot be used"),
     errors.NoPhoto: Kind(400, "no-photo", "There is no photo"),
+    errors.ForbiddenAddress: Kind(400, "forbidden-address", "The address is not fetched from"),
+    errors.PhotoNotFetched: Kind(400, "photo-not-fetched", "The photo cannot be fetched"),
+    Busy: Kind(503, "busy-fetching", "Too many photos are being fetched"),
     errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
     errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
@@ -82,6 +98,18 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     refusals.TooManyAttempts: Kind(429, "too-many-attempts", "There were too many attempts"),
     UnknownPerson: Kind(404, "unknown-person", "There is no such person"),
     UnknownKey: Kind(404, "unknown-key", "There is no such API key"),
+    UnknownObservation: Kind(404, "unknown-observation", "There is no such observation"),
+    UnknownFieldPhoto: Kind(404, "unknown-observation-photo", "The observation has no such photo"),
+    NotTheirs: Kind(403, "not-theirs", "The observation is somebody else's"),
+    UnknownName: Kind(422, "unknown-name", "The name is not in the catalogue"),
+    FieldError: Kind(422, "impossible-observation", "The observation or verdict cannot be so"),
+    StoreFull: Kind(507, "no-room", "There is no room for more photos"),
+    StoreUnavailable: Kind(
+        503,
+        "photos-unavailable",
+        "The photos cannot be reached",
+        "The photos cannot be reached; whoever runs this server finds the reason in its log.",
+    ),
     PersonError: Kind(422, "impossible-account", "The account or key cannot be made or changed so"),
     DatabaseError: Kind(
         503,
@@ -205,12 +233,23 @@ def drain_request(most: int) -> None:
         left -= len(chunk)
 
 
-def register_errors(app: Flask, wants_page: Callable[[], bool], render_page: Callable[[Problem], Response]) -> None:
-    """Answer every error in one shape: as JSON, or inside the page where the request came from it."""
+def register_errors(
+    app: Flask,
+    wants_page: Callable[[], bool],
+    render_page: Callable[[Problem], Response],
+    shape: Callable[[Problem], Response | None] = lambda problem: None,
+) -> None:
+    """Answer every error in one shape: as JSON, or inside the page where the request came from it.
+
+    `shape` gives the answer for addresses whose callers expect errors of another shape, None for all others.
+    """
 
     def answer(problem: Problem) -> Response:
         if problem.status == 413 or problem.type.endswith("#overloaded"):
             drain_request(2 * app.config["MAX_CONTENT_LENGTH"])
+        shaped = shape(problem)
+        if shaped is not None:
+            return shaped
         return render_page(problem) if wants_page() else problem_response(problem)
 
     def engine_error(error: errors.FungariumError) -> Response:

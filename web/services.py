@@ -13,16 +13,21 @@ from typing import cast
 from flask import current_app
 
 from database.datasets import Credit, dataset_credits
-from database.errors import DatabaseError
+from database.errors import DatabaseError, StoreUnavailable
+from database.flora_places import FloraPlace, flora_places
+from database.photo_files import PhotoFiles
 from database.photos import event_dates, reference, stored_path
 from database.session import Database, open_database
 from retrieval.accelerator import Accelerator
+from retrieval.addresses import Guard, parse_networks
 from retrieval.embedder import Embedder
 from retrieval.faiss_gpu import open_accelerator
 from retrieval.models.handles import open_model
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
+from web.contracts.given import Contracts
+from web.cors import parse_origins
 from web.published import Published
 from web.quotas import Counts
 from web.reference_photos import LocatedPhotos, PhotoSource
@@ -38,6 +43,19 @@ class Policy:
     anonymous_quota: int = 0  # of an address; 0: not limited
     https: bool = False
     proxies: int = 0  # reverse proxies in front whose word for the caller's address is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How photos of observations are kept."""
+
+    side: int = 2048  # pixels of the longer side
+    originals: bool = False  # keep them at full size too
+
+
+def no_photo_files() -> PhotoFiles:
+    """Where there are none: nothing can be recorded."""
+    raise StoreUnavailable("this server was started without a place for photos")
 
 
 def no_database() -> Database:
@@ -85,7 +103,10 @@ class Services:
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
+    photo_files: Callable[[], PhotoFiles] = no_photo_files  # of observations
+    keeping: Keeping = Keeping()
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
+    contracts: Contracts = field(default_factory=Contracts)
 
 
 def make_services(settings: Settings) -> Services:
@@ -98,6 +119,10 @@ def make_services(settings: Settings) -> Services:
     @cache
     def database() -> Database:
         return open_database(settings.database_url)
+
+    @cache
+    def photo_files() -> PhotoFiles:
+        return PhotoFiles(settings.photos_at)
 
     def locate(sha256: str) -> str:
         with database().reading() as session:
@@ -126,6 +151,10 @@ def make_services(settings: Settings) -> Services:
         chosen = accelerator()
         return "cpu" if chosen is None else chosen.standing
 
+    def places() -> list[FloraPlace]:
+        with database().reading() as session:
+            return flora_places(session)
+
     return Services(
         published=Published(settings.flora_indexes, accept),
         searched_on=searched_on,
@@ -141,6 +170,8 @@ def make_services(settings: Settings) -> Services:
             proxies=settings.proxies,
         ),
         counts=Counts(settings.limits, database),
+        photo_files=photo_files,
+        keeping=Keeping(settings.photo_side, settings.originals == "yes"),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
         throughput=Throughput(
             queue=settings.queue,
@@ -153,6 +184,9 @@ def make_services(settings: Settings) -> Services:
         event_dates=dates_of,
         credits=credits_of,
         metrics_for=settings.metrics,
+        contracts=Contracts(
+            places, dates_of, Guard(parse_networks(settings.fetch_allow)), parse_origins(settings.cors_origins)
+        ),
     )
 
 

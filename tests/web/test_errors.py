@@ -146,6 +146,8 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "PhotoTooLarge": 413,
         "TooManyPhotos": 422,
         "NoPhoto": 400,
+        "PhotoNotFetched": 400,
+        "ForbiddenAddress": 400,
         "UnknownFlora": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
@@ -156,6 +158,12 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "UnknownPerson": 404,
         "UnknownKey": 404,
         "PersonError": 422,
+        "UnknownObservation": 404,
+        "UnknownFieldPhoto": 404,
+        "NotTheirs": 403,
+        "UnknownName": 422,
+        "FieldError": 422,
+        "StoreFull": 507,
     }.get(kind.__name__, 503)
 
     words = assert_problem(app.test_client().get("/raise"), expected, KINDS[kind].name)
@@ -179,7 +187,7 @@ def test_no_problem_names_a_file_or_an_address_of_the_server(made: Made, caplog:
     speaking = {kind.__name__ for kind, problem in KINDS.items() if problem.status == 503} - {
         k.__name__ for k in silent
     }
-    assert speaking == {"SnapshotMismatch", "Overloaded", "DeadlinePassed"}  # their words name no file
+    assert speaking == {"SnapshotMismatch", "Overloaded", "DeadlinePassed", "Busy"}  # their words name no file
     assert secret in caplog.text  # whoever runs the server reads it there
 
 
