@@ -19,11 +19,13 @@ from web.api import (
     identifications,
     keys,
     metrics,
+    observations,
     overview,
     photos,
     similar,
     species,
     taxa,
+    verdicts,
 )
 from web.contracts.registering import register_contracts
 from web.contracts.shapes import shape_problem
@@ -73,7 +75,8 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    for module in (overview, *finds, floras, species, taxa, photos, accounts, keys, health):
+    things = (floras, species, taxa, photos, observations, verdicts)
+    for module in (overview, *finds, *things, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     register_contracts(app, services)
     register_languages(app)

@@ -47,12 +47,16 @@ def test_everything_that_the_pages_say_is_translated(words: Catalog, language: s
 def test_what_is_filled_in_is_the_same_in_every_language(language: str) -> None:
     with (FOLDER / f"{language}.po").open("rb") as written:
         for message in read_po(written, locale=language):
-            ids = message.id if isinstance(message.id, tuple) else (message.id,)
-            texts = message.string if isinstance(message.string, tuple) else (message.string,)
+            ids, texts = forms(message.id), forms(message.string)
             wanted = set(PLACEHOLDER.findall(ids[-1]))
 
             assert all(set(PLACEHOLDER.findall(text)) <= wanted for text in texts), message.id
             assert wanted == set(PLACEHOLDER.findall(texts[-1])), message.id
+
+
+def forms(words: object) -> list[str]:
+    """A message's singular and plural, or its only form."""
+    return [str(form) for form in words] if isinstance(words, list | tuple) else [str(words)]
 
 
 @pytest.mark.parametrize("language", OTHERS)
