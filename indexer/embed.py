@@ -12,7 +12,7 @@ import numpy as np
 
 from indexer.embeddings import EmbeddingStore
 from retrieval.embedder import DIM, Embedder, Embeddings, View
-from retrieval.errors import IdentificationError, ModelError
+from retrieval.errors import IdentificationError, ModelError, ModelUnavailable
 from retrieval.views import PhotoLimits, decode_view
 
 BATCH = 32  # photos in one call of the model, and in one transaction
@@ -117,6 +117,8 @@ def embed_views(views: Sequence[View], embedder: Embedder, *, trusted: bool) -> 
     """
     try:
         return list(embedder.embed(views))
+    except ModelUnavailable:  # no photo is at fault, and it may be back: what was embedded is kept
+        raise
     except ModelError as error:
         if len(views) == 1:
             if trusted:

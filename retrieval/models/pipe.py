@@ -78,7 +78,8 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+        if not self.running:
+            self._end()  # of one that died, the pipes are still open
             paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", self._module],
@@ -88,6 +89,7 @@ class Child:
                 bufsize=0,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "3"},
             )
+        assert self._process is not None
         return self._process
 
     def _read(self, stream: IO[bytes], seconds: float) -> tuple[dict[str, Any], bytes]:

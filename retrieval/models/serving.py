@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import requests
 from PIL import Image
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as LateError
 
 from retrieval.embedder import Pixels
 from retrieval.errors import ModelError, ModelUnavailable
@@ -116,16 +118,16 @@ class ServedNetwork:
                 method, address, data=body, headers=headers, timeout=limit, stream=True, allow_redirects=False
             ) as response:
                 found = bytearray()
-                for part in response.iter_content(PART):
+                while part := response.raw.read1(PART, decode_content=True):  # what is there: a whole part may never be
                     found += part
                     if time.monotonic() > deadline:
                         raise ModelUnavailable(late)
                     if len(found) > MOST_BYTES:
                         raise ModelError(f"the server at {self._shown} answers more than {MOST_BYTES:,} bytes")
                 status = response.status_code
-        except requests.Timeout as error:
+        except (requests.Timeout, LateError) as error:
             raise ModelUnavailable(late) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise ModelUnavailable(
                 f"the server at {self._shown} does not answer: is it running, and is the address right?"
             ) from error
