@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 
 from indexer.embeddings import EmbeddingStore
+from retrieval.augmentation import WHOLE, embed_photos_views, side_to_decode
 from retrieval.embedder import DIM, Embedder, Embeddings, View
 from retrieval.errors import IdentificationError, ModelError, ModelUnavailable
 from retrieval.views import PhotoLimits, decode_view
@@ -52,15 +53,17 @@ def embed_photos(
     *,
     limits: PhotoLimits | None = None,
     workers: int = 2,
+    recipe: str = WHOLE,
     advance: Callable[[int], object] = lambda count: None,
 ) -> EmbedReport:
     """Embed every photo the store does not know yet; `advance` is told how many photos have been dealt with.
 
     A photo that cannot be decoded or embedded is remembered with its reason, and the others go on. One whose file
-    cannot be read is tried again next time.
+    cannot be read is tried again next time. `recipe` says which views of a photo are made and pooled to its row.
     """
     embedded = already = failed = 0
     unread: list[tuple[str, str]] = []
+    side = side_to_decode(embedder.short_side, recipe)
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool:
 
         def new_photos() -> Iterator[PhotoToEmbed]:
@@ -74,7 +77,7 @@ def embed_photos(
 
         def decode(photo: PhotoToEmbed) -> View | str | Unread:
             try:
-                return decode_view(photo.read(), embedder.short_side, limits, photo.aspect)
+                return decode_view(photo.read(), side, limits, photo.aspect)
             except IdentificationError as error:
                 return str(error)
             except OSError as error:
@@ -94,7 +97,7 @@ def embed_photos(
         stream = decoded()
         while batch := list(islice(stream, BATCH)):
             views = [view for _, view in batch if isinstance(view, View)]
-            rows = iter(embed_views(views, embedder, trusted=embedded + already > 0))
+            rows = iter(embed_views(views, embedder, recipe, trusted=embedded + already > 0))
             outcomes = [(photo.photo, next(rows) if isinstance(view, View) else view) for photo, view in batch]
             done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | Unread)]
             store.add([photo for photo, _ in done], np.array([row for _, row in done]).reshape(-1, DIM))
@@ -109,14 +112,16 @@ def embed_photos(
     return EmbedReport(embedded, already, failed, tuple(unread))
 
 
-def embed_views(views: Sequence[View], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:
+def embed_views(
+    views: Sequence[View], embedder: Embedder, recipe: str = WHOLE, *, trusted: bool
+) -> list[Embeddings | str]:
     """The row of each view, or the reason why the model has none for it: a picture in which it finds nothing at all.
 
     Where it has none for any view, and is not `trusted` for what it did before, the model is at fault and its
     ModelError is raised.
     """
     try:
-        return list(embedder.embed(views))
+        return list(embed_photos_views(views, embedder, recipe))
     except ModelUnavailable:  # no photo is at fault, and it may be back: what was embedded is kept
         raise
     except ModelError as error:
@@ -124,7 +129,7 @@ def embed_views(views: Sequence[View], embedder: Embedder, *, trusted: bool) -> 
             if trusted:
                 return [str(error)]
             raise
-    rows = [embed_views([view], embedder, trusted=True)[0] for view in views]
+    rows = [embed_views([view], embedder, recipe, trusted=True)[0] for view in views]
     if not trusted and all(isinstance(row, str) for row in rows):
         raise ModelError(str(rows[0]))
     return rows

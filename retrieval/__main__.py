@@ -10,6 +10,7 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
+from retrieval.augmentation import RECIPES, WHOLE
 from retrieval.command import run_guarded
 from retrieval.domain import ASPECTS, WORLD, Evidence
 from retrieval.errors import ImpossibleWish, UnreadablePhoto
@@ -22,7 +23,7 @@ from retrieval.similar import find_similar
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.specificity import TARGET
 from retrieval.views import PhotoLimits
-from retrieval.wishes import Wishes
+from retrieval.wishes import Wishes, read_box
 from settings import Settings, read_settings
 
 
@@ -74,6 +75,14 @@ def add_wishes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--aspect", action="append", default=[], choices=ASPECTS, help="what each photo shows")
     command.add_argument("--target", type=float, default=TARGET, help="share of answers to be right")
     command.add_argument("--fusion", choices=FUSIONS, default="mean", help="how photos are fused")
+    command.add_argument("--views", choices=RECIPES, default=WHOLE, help="views made of each photo (default: whole)")
+    command.add_argument(
+        "--region",
+        action="append",
+        default=[],
+        metavar="L,T,R,B",
+        help="where the fungus is on each photo, in shares of its sides; '' for the whole photo",
+    )
     command.add_argument("--no-reject", action="store_true", help="rank even what is probably none of these")
 
 
@@ -101,6 +110,8 @@ def read_wishes(options: argparse.Namespace, snapshot: Snapshot) -> Wishes:
         target=options.target,
         fusion=options.fusion,
         no_reject=options.no_reject,
+        views=options.views,
+        boxes=tuple(read_box(text) for text in options.region),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from retrieval.augmentation import embed_photos_views, side_to_decode
 from retrieval.candidates import Answer, make_candidates, make_higher, make_rankings, make_stop
 from retrieval.confidence import trust
 from retrieval.domain import WORLD, Candidate, Doubt, Identification, Neighbour, Vote
@@ -39,9 +40,10 @@ def identify(
     """Rank the species of `flora` for the photos of one observation."""
     snapshot.require_model(embedder.model)
     snapshot.flora(flora)
-    (wishes or Wishes()).check(len(photos))
-    views = decode_views(photos, embedder.short_side, limits)
-    embeddings = embedder.embed(views)
+    wished = wishes or Wishes()
+    wished.check(len(photos))
+    views = decode_views(photos, side_to_decode(embedder.short_side, wished.views), limits, wished.boxes)
+    embeddings = embed_photos_views(views, embedder, wished.views)
     return identify_embeddings(
         embeddings, snapshot, flora=flora, voting=voting or snapshot.voting, candidates=candidates, wishes=wishes
     )

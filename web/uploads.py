@@ -17,13 +17,14 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import CombinedMultiDict, FileStorage
 from werkzeug.exceptions import UnsupportedMediaType
 
+from retrieval.augmentation import RECIPES, WHOLE
 from retrieval.domain import ASPECTS, WORLD
 from retrieval.errors import IdentificationError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
 from retrieval.fusion import FUSIONS
 from retrieval.priors import PRIORS
 from retrieval.specificity import TARGET
 from retrieval.views import PhotoLimits, check_count, sniff
-from retrieval.wishes import Wishes
+from retrieval.wishes import Wishes, read_box
 
 SLACK: Final = 1_000_000  # bytes of a form beside its photos
 PARTS: Final = 32  # parts of a form beyond as many photos as are allowed: so that "too many" can be said kindly
@@ -108,6 +109,19 @@ class IdentifyObservation(Observation):
     fusion = fields.String(
         load_default="mean", validate=validate.OneOf(FUSIONS), metadata={"description": "How photos are fused."}
     )
+    augmentation = fields.String(
+        load_default=WHOLE,
+        validate=validate.OneOf(RECIPES),
+        metadata={"description": "Views made of each photo: more of them take longer and see a little more."},
+    )
+    regions = fields.List(
+        fields.String(validate=validate.Length(max=100)),
+        load_default=list,
+        metadata={
+            "description": "Where the fungus is on each photo, in their order: left,top,right,bottom in shares of the "
+            "photo's sides, or nothing for the whole photo."
+        },
+    )
     noReject = fields.Boolean(  # noqa: N815 - a name of the API
         load_default=False, metadata={"description": "Rank even what is probably none of the flora's species."}
     )
@@ -128,6 +142,8 @@ def read_wishes(form: Mapping[str, Any]) -> Wishes:
         target=form["target"],
         fusion=form["fusion"],
         no_reject=form["noReject"],
+        views=form["augmentation"],
+        boxes=tuple(read_box(text) for text in form["regions"]),
     )
 
 

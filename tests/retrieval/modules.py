@@ -1,4 +1,4 @@
-"""SavedModels as TensorFlow writes them: `python -m tests.retrieval.modules KIND FOLDER`, run in a process of its own."""
+"""SavedModels as TensorFlow writes them: `python -m tests.retrieval.modules KIND FOLDER`, in a process of its own."""
 
 from __future__ import annotations
 
@@ -60,12 +60,11 @@ def write_tf2(folder: Path) -> None:
     module = tf.Module()
     module.weights = make_variables(tf, lambda value, name: tf.Variable(value, name=name))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32, "images")])
     def serve(images: Any) -> dict[str, Any]:
         return {"embedding": network(tf, images, module.weights)[1]}
 
-    module.serve = serve
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32, "images")])
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
 def write_refused(folder: Path) -> None:
@@ -75,13 +74,12 @@ def write_refused(folder: Path) -> None:
     module = tf.Module()
     module.weights = make_variables(tf, lambda value, name: tf.Variable(value, name=name))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32, "images")])
     def serve(images: Any) -> dict[str, Any]:
         rows = network(tf, images, module.weights)[1]
         return {"embedding": tf.math.lgamma(tf.abs(rows) + 1.0) + tf.cast(tf.strings.length(["abc"]), tf.float32)}
 
-    module.serve = serve
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32, "images")])
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
 if __name__ == "__main__":

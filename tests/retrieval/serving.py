@@ -48,11 +48,11 @@ def serve() -> Iterator[Served]:
         def log_message(self, format: str, *values: object) -> None:  # noqa: A002 - the name of its base
             pass
 
-        def do_GET(self) -> None:  # noqa: N802 - the name that its base calls
+        def do_GET(self) -> None:
             told.asked.append(f"GET {self.path}")
             self.send(200, json.dumps({"model_version_status": told.versions}).encode())
 
-        def do_POST(self) -> None:  # noqa: N802 - the name that its base calls
+        def do_POST(self) -> None:
             told.asked.append(f"POST {self.path}")
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if told.broken:

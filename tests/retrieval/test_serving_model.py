@@ -1,4 +1,4 @@
-"""A model behind HTTP: the right rows, patience with a server that fails, and a sentence where it never answers well."""
+"""A model behind HTTP: the right rows, patience with a server that fails, a sentence where it never answers well."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_the_named_output_of_several_is_taken(served: Served) -> None:
 def test_no_version_at_all_is_said(served: Served) -> None:
     served.versions = []
 
-    with pytest.raises(ModelUnavailable, match="no version of the model .* is available yet"):
+    with pytest.raises(ModelUnavailable, match=r"no version of the model .* is available yet"):
         open_served(served)
 
 
