@@ -12,7 +12,7 @@ import numpy as np
 
 from indexer.embeddings import EmbeddingStore
 from retrieval.augmentation import WHOLE, embed_photos_views, side_to_decode
-from retrieval.embedder import DIM, Embedder, Embeddings, View
+from retrieval.embedder import Embedder, Embeddings, View
 from retrieval.errors import IdentificationError, ModelError, ModelUnavailable
 from retrieval.views import PhotoLimits, decode_view
 
@@ -100,7 +100,7 @@ def embed_photos(
             rows = iter(embed_views(views, embedder, recipe, trusted=embedded + already > 0))
             outcomes = [(photo.photo, next(rows) if isinstance(view, View) else view) for photo, view in batch]
             done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | Unread)]
-            store.add([photo for photo, _ in done], np.array([row for _, row in done]).reshape(-1, DIM))
+            store.add([photo for photo, _ in done], np.array([row for _, row in done]).reshape(len(done), -1))
             for photo, reason in outcomes:
                 if isinstance(reason, str):
                     store.add_failure(photo, reason)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.commands import checklists, floras, imports, regions, snapshots
+from indexer.commands import checklists, floras, imports, models, regions, snapshots
 from retrieval.models.handles import HANDLES
 from settings import PREFIX, Settings
 
@@ -22,7 +22,7 @@ def indexer_commands() -> Iterator[str]:
     """Every command of the indexer, with its verb where it has verbs."""
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for module in (imports, checklists, regions, floras, snapshots):
+    for module in (imports, checklists, regions, floras, snapshots, models):
         module.register(commands)
     for name, command in commands.choices.items():
         verbs = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
