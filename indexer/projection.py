@@ -23,8 +23,8 @@ Ids: TypeAlias = NDArray[np.int64]  # (photos,)
 
 WHITENING = 0.5  # components are divided by variance to this power of a standard deviation: half of the way to white
 TEMPERATURE = 0.08
-RATE = 0.003  # of Adam, relative to the size of the matrix's entries
-DECAY = 0.02  # towards the start, a step
+RATE = 0.01  # of Adam, relative to the size of the matrix's entries
+DECAY = 0.005  # towards the start, a step
 STEPS = 300
 LOOK = 10  # steps between two looks at the held-out observations
 PATIENCE = 5  # looks without a gain

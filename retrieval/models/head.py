@@ -64,7 +64,7 @@ def read_head(path: Path) -> Head:
     if not path.is_file():
         raise ModelError(f"there is no head at {path}: its card names it; `python -m indexer fit-head` writes one")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             mean, matrix = file["mean"], file["matrix"]
             facts = json.loads(file["facts"].tobytes())
         head = Head(mean, matrix, {name: fact for name, fact in facts.items() if name not in {"format", "digest"}})
