@@ -24,9 +24,12 @@ def create() -> Flask:
     Imported here so that FAISS is loaded on that side only: used on both sides of a fork, it hangs.
     """
     from web.application import create_app
+    from web.journal import start_journal
     from web.services import make_services
 
-    return create_app(make_services(read_settings()))
+    settings = read_settings()
+    start_journal(settings.log, settings.log_level)
+    return create_app(make_services(settings))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    serve(create, host=settings.host, port=settings.port, threads=settings.threads)
-    return 0
+    return serve(create, host=settings.host, port=settings.port, threads=settings.threads, workers=settings.workers)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from retrieval.errors import SettingsError
 
@@ -24,16 +25,47 @@ class Settings:
     data: Path = field(default=Path("data"), metadata={"help": "folder of the photo store, embeddings and reports"})
     flora_indexes: Path = field(default=Path("flora_indexes"), metadata={"help": "folder of the published snapshots"})
     database: str = field(default="", metadata={"help": "SQLAlchemy address; empty: an SQLite file in the data folder"})
-    model: str = field(default="descriptor", metadata={"help": "model handle: descriptor, onnx:PATH or hub:PATH"})
+    model: str = field(
+        default="descriptor", metadata={"help": "model handle, such as descriptor, onnx:PATH or hub:PATH_OR_URL"}
+    )
     model_card: str = field(
         default="", metadata={"help": "file with the model's preprocessing, if not beside the model"}
     )
     host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
     port: int = field(default=8000, metadata={"help": "port the server listens on"})
-    threads: int = field(default=4, metadata={"help": "requests one worker answers at a time"})
+    workers: int = field(default=0, metadata={"help": "processes; 0: one for each core, four at most", "least": 0})
+    threads: int = field(default=80, metadata={"help": "requests one worker has in hand at a time, of any kind"})
+    queue: int = field(default=64, metadata={"help": "identifications one worker has in hand; more get a 503"})
+    batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
+    deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
+    cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
+    metrics: str = field(
+        default="loopback",
+        metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},
+    )
+    log: str = field(default="json", metadata={"help": "form of the log", "choices": ("json", "text")})
+    log_level: str = field(
+        default="info",
+        metadata={"help": "what is logged: info is a line a request", "choices": ("debug", "info", "warning", "error")},
+    )
     max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
+
+    identify: str = field(
+        default="open", metadata={"help": "who may identify: anybody, or with a key", "choices": ("open", "keyed")}
+    )
+    daily_quota: int = field(default=500, metadata={"help": "identifications a person has each day, UTC"})
+    anonymous_quota: int = field(
+        default=0,
+        metadata={"help": "identifications a day of an address without a key; 0: not limited", "least": 0},
+    )
+    limits: str = field(
+        default="memory://", metadata={"help": "where quotas are counted: memory://, or redis://HOST:PORT/0"}
+    )
+    secret_file: str = field(default="", metadata={"help": "file with the secret that signs sessions"})
+    https: str = field(default="no", metadata={"help": "cookies over HTTPS only", "choices": ("no", "yes")})
+    proxies: int = field(default=0, metadata={"help": "reverse proxies in front, believed on addresses", "least": 0})
 
     @property
     def database_url(self) -> str:
@@ -51,15 +83,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             continue
         if name not in known:
             raise SettingsError(f"there is no setting {name}; there are: {', '.join(sorted(known))}")
-        values[known[name].name] = parse_setting(name, text, known[name].type)
+        values[known[name].name] = parse_setting(name, text, known[name].type, known[name].metadata)
     return Settings(**values)  # type: ignore[arg-type] # each value was parsed to its field's type
 
 
-def parse_setting(name: str, text: str, kind: object) -> object:
-    """Bring a setting's text to its type."""
+def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any]) -> object:
+    """Bring a setting's text to its type; `choices` and `least` of its metadata bound it."""
+    if text not in (choices := metadata.get("choices", (text,))):
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {text!r}")
     if kind == "int":
-        if not text.strip().isdecimal() or int(text) == 0:
-            raise SettingsError(f"{name} must be a whole number above 0, not {text!r}")
+        least: int = metadata.get("least", 1)
+        if not text.strip().isdecimal() or int(text) < least:
+            raise SettingsError(f"{name} must be a whole number above {least - 1}, not {text!r}")
         if name == f"{PREFIX}PORT" and int(text) > LAST_PORT:
             raise SettingsError(f"{name} must be at most {LAST_PORT}, not {text}")
         return int(text)

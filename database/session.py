@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
 from database.errors import DatabaseBusy, DatabaseError, SchemaMismatch
-from database.models import Base
+from database.tables import Base
 
 __all__ = ["Database", "Session", "open_database", "upgrade"]
 

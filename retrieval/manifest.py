@@ -107,7 +107,7 @@ def read_manifest(root: Path, name: str) -> Manifest:
     except (OSError, ValueError) as error:
         raise DamagedSnapshot(f"the manifest of snapshot {name} cannot be read: {path}") from error
     if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
-        raise SnapshotMismatch(f"{path} is not the manifest of a Fungarium snapshot")
+        raise SnapshotMismatch(f"{path.name} of snapshot {name} is not the manifest of a Fungarium snapshot")
     version = body.pop("version", None)
     if version != VERSION:
         raise SnapshotMismatch(f"snapshot {name} has format version {version}; this program reads version {VERSION}")

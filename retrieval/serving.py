@@ -38,6 +38,7 @@ class Standing:
 
     snapshot: Snapshot | None
     trouble: str
+    error: FungariumError | None = None  # the same as it was raised
 
 
 class CurrentSnapshot:
@@ -82,7 +83,8 @@ class CurrentSnapshot:
             self._follow()
         with self._guard:
             snapshot = self._holding.snapshot if self._holding else None
-            return Standing(snapshot, str(self._refused[2]) if self._refused else "")
+            error = self._refused[2] if self._refused else None
+            return Standing(snapshot, str(error) if error else "", error)
 
     def close(self) -> None:
         """Let go of the snapshot, once its last lease has ended."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from database.commands import keys, people
 from indexer.commands import checklists, floras, imports, models, regions, snapshots
 from retrieval.models.handles import HANDLES
 from settings import PREFIX, Settings
@@ -18,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "flora_indexes" / "README.md"])
 
 
-def indexer_commands() -> Iterator[str]:
-    """Every command of the indexer, with its verb where it has verbs."""
+def documented_commands() -> Iterator[str]:
+    """Every command of indexer and database, with its verb where it has verbs."""
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for module in (imports, checklists, regions, floras, snapshots, models):
+    for module in (imports, checklists, regions, floras, snapshots, models, people, keys):
         module.register(commands)
     for name, command in commands.choices.items():
         verbs = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
@@ -32,7 +33,7 @@ def indexer_commands() -> Iterator[str]:
 def test_every_command_is_documented() -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
-    undocumented = [command for command in indexer_commands() if f"`{command}" not in page]
+    undocumented = [command for command in documented_commands() if f"`{command}" not in page]
 
     assert undocumented == []
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from flask import Flask, Response
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from web import page
-from web.api import floras, health, identifications, overview, photos, species
+from web.access import SCHEMES, register_access
+from web.api import accounts, floras, health, identifications, keys, metrics, overview, photos, species
 from web.errors import register_errors
 from web.openapi import CONFIG, ProblemApi
+from web.reception import register_reception
 from web.services import Services
+from web.serving import Serving
 from web.uploads import PhotoRequest, upload_config
 
 SECURITY: Final = {
@@ -31,10 +35,18 @@ def create_app(services: Services) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
+    app.extensions["serving"] = Serving(services)
+    register_reception(app)
+    if services.policy.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=services.policy.proxies, x_proto=services.policy.proxies)  # type: ignore[method-assign]
+    register_access(app)
     api = ProblemApi(app)
-    for module in (overview, identifications, floras, species, photos, health):
+    for name, scheme in SCHEMES.items():
+        api.spec.components.security_scheme(name, scheme)
+    for module in (overview, identifications, floras, species, photos, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     app.register_blueprint(page.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.context_processor(page.template_words)
     register_errors(app, page.wants_page, page.render_problem)
     app.after_request(add_headers)

@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from retrieval.domain import Identification
-from retrieval.identify import identify
+from retrieval.identify import identify_embeddings
 from retrieval.snapshot import Snapshot
+from retrieval.wishes import Wishes
+from web.caching import make_key
+from web.deadlines import present_deadline
 from web.services import services
+from web.serving import make_query, serving
 from web.uploads import read_photos, read_wishes
 
 
 @contextmanager
 def identified(form: Mapping[str, Any]) -> Iterator[tuple[Identification, Snapshot, list[bytes]]]:
     """The answer to a loaded form, the snapshot it came from, open while it is shown, and the photos."""
-    given = services()
-    photos, wishes = read_photos(form, given.limits), read_wishes(form)
-    with given.published.lease() as snapshot:
-        answer = identify(
-            photos,
-            snapshot,
-            given.embedder(),
-            flora=form["flora"],
-            limits=given.limits,
-            candidates=form["count"],
-            wishes=wishes,
-        )
+    photos, wishes = read_photos(form, services().limits), read_wishes(form)
+    with answered(photos, flora=form["flora"], candidates=form["count"], wishes=wishes) as (answer, snapshot):
         yield answer, snapshot, photos
+
+
+@contextmanager
+def answered(
+    photos: Sequence[bytes], *, flora: str, candidates: int, wishes: Wishes
+) -> Iterator[tuple[Identification, Snapshot]]:
+    """The answer for the photos of one observation, and the snapshot it came from, open while it is shown.
+
+    Photos are decoded and embedded together with those of other requests; the same question to the same snapshot
+    is answered from memory. Raises what `retrieval.identify` raises, Overloaded and DeadlinePassed.
+    """
+    with services().published.lease() as snapshot:
+        serving().saw(snapshot)
+        yield identify_photos(photos, snapshot, flora=flora, candidates=candidates, wishes=wishes), snapshot
+
+
+def identify_photos(
+    photos: Sequence[bytes], snapshot: Snapshot, *, flora: str, candidates: int, wishes: Wishes
+) -> Identification:
+    """What `retrieval.identify.identify` answers, by way of what the requests of this process share."""
+    given, shared = services(), serving()
+    snapshot.require_model(shared.embedder().model)
+    snapshot.flora(flora)
+    wishes.check(len(photos))
+    queries = [make_query(photo) for photo in photos]
+    key = make_key(snapshot.name, flora, candidates, wishes, [query.digest for query in queries])
+    known = shared.answers.get(key)
+    shared.metrics.looked_up("answers", hit=known is not None)
+    if known is not None:
+        return known
+    embeddings = shared.embed(queries, given.limits, wishes.views, wishes.boxes)
+    present_deadline().left()  # nobody waits: nothing is searched
+    with shared.metrics.stage("rank"):
+        answer = identify_embeddings(
+            embeddings, snapshot, flora=flora, voting=snapshot.voting, candidates=candidates, wishes=wishes
+        )
+    shared.answers.put(key, answer)
+    return answer

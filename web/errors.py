@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,12 +11,18 @@ from flask import Flask, Response, current_app, json, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
-from database.errors import DatabaseError
+from database.errors import DatabaseError, PersonError, UnknownKey, UnknownPerson
 from retrieval import errors
+from web import refusals
+from web.admission import Overloaded
+from web.deadlines import DeadlinePassed
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 PROBLEMS_AT: Final = "/api/v1/docs#"  # where each type of problem is explained
-RETRY_AFTER: Final = 10  # seconds
+LATER: Final = 10  # seconds until trying again may help
+RETRY_AFTER: Final[Mapping[type[Exception], int]] = {Overloaded: 2}
 CHUNK: Final = 1 << 16
 
 
@@ -26,6 +33,9 @@ class Kind:
     status: int
     name: str
     title: str
+    said: str = (
+        ""  # in place of the error's own words, which go to the log: they name files and addresses of the server
+    )
 
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
@@ -39,12 +49,48 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
     errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
-    errors.NoSnapshot: Kind(503, "no-snapshot", "Nothing has been published yet"),
-    errors.DamagedSnapshot: Kind(503, "damaged-snapshot", "The published snapshot is damaged"),
+    errors.NoSnapshot: Kind(
+        503,
+        "no-snapshot",
+        "Nothing has been published yet",
+        "Nothing has been published yet; whoever runs this server makes a snapshot with `python -m indexer build` "
+        "and `python -m indexer publish`.",
+    ),
+    errors.DamagedSnapshot: Kind(
+        503,
+        "damaged-snapshot",
+        "The published snapshot is damaged",
+        "The published snapshot is damaged; whoever runs this server finds the file in its log, and can publish anew "
+        "or roll back.",
+    ),
     errors.SnapshotMismatch: Kind(503, "snapshot-mismatch", "Snapshot and model do not belong together"),
-    errors.SnapshotError: Kind(503, "snapshot-unavailable", "The published snapshot cannot be opened"),
-    errors.ModelError: Kind(503, "model-unavailable", "The model cannot be opened"),
-    DatabaseError: Kind(503, "database-unavailable", "The database cannot be read"),
+    errors.SnapshotError: Kind(
+        503,
+        "snapshot-unavailable",
+        "The published snapshot cannot be opened",
+        "The published snapshot cannot be opened, or is being opened; whoever runs this server finds more in its log.",
+    ),
+    errors.ModelError: Kind(
+        503,
+        "model-unavailable",
+        "The model cannot be opened",
+        "The model cannot be used; whoever runs this server finds the reason in its log.",
+    ),
+    refusals.NotSignedIn: Kind(401, "not-signed-in", "This needs a key, or somebody who is signed in"),
+    refusals.NotAllowed: Kind(403, "not-allowed", "This caller may not do this"),
+    refusals.QuotaSpent: Kind(429, "quota-spent", "Today's share is used up"),
+    refusals.TooManyAttempts: Kind(429, "too-many-attempts", "There were too many attempts"),
+    UnknownPerson: Kind(404, "unknown-person", "There is no such person"),
+    UnknownKey: Kind(404, "unknown-key", "There is no such API key"),
+    PersonError: Kind(422, "impossible-account", "The account or key cannot be made or changed so"),
+    DatabaseError: Kind(
+        503,
+        "database-unavailable",
+        "The database cannot be read",
+        "The database cannot be used; whoever runs this server finds the reason in its log.",
+    ),
+    Overloaded: Kind(503, "overloaded", "More is asked for than can be answered"),
+    DeadlinePassed: Kind(503, "deadline-passed", "The answer was not ready in time"),
 }
 """The engine's errors. An error that is not here is looked up by its base; one without a base here is our own fault."""
 
@@ -70,12 +116,29 @@ class Problem:
 
 def describe_engine_error(error: errors.FungariumError) -> Problem:
     """The problem that an error of the engine is to whoever asked."""
-    kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)
+    kind = kind_of(error)
     if kind is None:
-        current_app.logger.error("%s: %s", type(error).__name__, error, exc_info=error)
+        log.error("%s: %s", type(error).__name__, error, exc_info=error)
         return describe_http_error(InternalServerError())
-    headers = {"Retry-After": str(RETRY_AFTER)} if kind.status == 503 else {}
-    return Problem(kind.status, kind.title, sentence(str(error)), PROBLEMS_AT + kind.name, headers=headers)
+    if kind.said:
+        log.warning("%s: %s", kind.name, error)
+    headers = (
+        {"Retry-After": str(RETRY_AFTER.get(type(error), LATER))}
+        if kind.status == 503
+        else getattr(error, "headers", {})
+    )
+    return Problem(kind.status, kind.title, public_words(error), PROBLEMS_AT + kind.name, headers=headers)
+
+
+def kind_of(error: errors.FungariumError) -> Kind | None:
+    """The kind of problem that an error is, found by its bases; None for one that is our own fault."""
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)
+
+
+def public_words(error: errors.FungariumError) -> str:
+    """What a stranger may read of an error: never where a file of the server lies."""
+    kind = kind_of(error)
+    return sentence(str(error)) if kind is None or not kind.said else kind.said
 
 
 def describe_http_error(error: HTTPException) -> Problem:
@@ -139,7 +202,7 @@ def register_errors(app: Flask, wants_page: Callable[[], bool], render_page: Cal
     """Answer every error in one shape: as JSON, or inside the page where the request came from it."""
 
     def answer(problem: Problem) -> Response:
-        if problem.status == 413:
+        if problem.status == 413 or problem.type.endswith("#overloaded"):
             drain_request(2 * app.config["MAX_CONTENT_LENGTH"])
         return render_page(problem) if wants_page() else problem_response(problem)
 

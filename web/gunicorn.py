@@ -1,27 +1,63 @@
-"""Serves the application with gunicorn: one process that answers in threads.
+"""Serves the application with gunicorn: a process for each core that answers in threads.
 
-Threads share one open snapshot and one model. Also a configuration file for gunicorn's own command:
-`gunicorn -c python:web.gunicorn 'app:create()'`.
+The threads of a process share one open snapshot, one model and its batches. Also a configuration file for gunicorn's
+own command: `gunicorn -c python:web.gunicorn 'app:create()'`.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import sys
+import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any
+from contextlib import closing
+from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from web.journal import make_formatter
+
+MOST_WORKERS: Final = 4  # by default: each has a model of its own in memory
+METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def count_workers() -> int:
+    """A process for each core this one may use, a few at most."""
+    return min(MOST_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+class Journal(Logger):  # type: ignore[misc] # gunicorn has no type information
+    """gunicorn's own log in the form of ours."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(make_formatter(os.environ.get("FUNGARIUM_LOG", "json")))
+
 
 worker_class = "gthread"
-workers = 1
-threads = 4
+workers = count_workers()
+threads = 80
 preload_app = False  # FAISS that was used before a fork hangs after it
 timeout = 60  # seconds without a sign of life from the worker itself; a request may take longer
 graceful_timeout = 30  # seconds that running requests are given to end
 keepalive = 5  # seconds
 loglevel = "warning"
+logger_class = Journal
+limit_request_line = 8190
+limit_request_field_size = 8190
 control_socket_disable = True  # a socket in the home folder that nobody asked for
+
+
+def on_starting(server: Any) -> None:
+    """Make the folder in which workers add up their counts, before any of them starts."""
+    if not os.environ.get(METRICS_FOLDER):
+        server.metrics_folder = os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="fungarium-metrics-")
 
 
 def when_ready(server: Any) -> None:
@@ -42,6 +78,39 @@ def post_worker_init(worker: Any) -> None:
     threading.Thread(target=application.extensions["services"].published.health, daemon=True).start()
 
 
+def child_exit(_: Any, worker: Any) -> None:
+    """Forget the gauges of a worker that has ended; its counters stay in the sums."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # of prometheus_client
+
+
+def on_exit(server: Any) -> None:
+    """Remove the folder of the counts."""
+    folder = getattr(server, "metrics_folder", None)
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+HOOKS_AND_OPTIONS: Final = (
+    "worker_class",
+    "preload_app",
+    "timeout",
+    "graceful_timeout",
+    "keepalive",
+    "loglevel",
+    "logger_class",
+    "limit_request_line",
+    "limit_request_field_size",
+    "control_socket_disable",
+    "on_starting",
+    "when_ready",
+    "post_worker_init",
+    "child_exit",
+    "on_exit",
+)
+
+
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no type information
     """gunicorn, started from Python rather than by its command."""
 
@@ -58,20 +127,32 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no type info
         return self._create()
 
 
-def serve(create: Callable[[], Flask], *, host: str, port: int, threads: int) -> None:
-    """Serve until a signal ends it; `create` makes the application in the worker, after the fork."""
-    named = (
-        "worker_class",
-        "workers",
-        "preload_app",
-        "timeout",
-        "graceful_timeout",
-        "keepalive",
-        "loglevel",
-        "control_socket_disable",
-        "when_ready",
-        "post_worker_init",
-    )
+def find_trouble(host: str, port: int) -> str:
+    """Why nobody can listen at an address, in a sentence; empty where somebody can."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return (
+            f"the server cannot listen at {host}, port {port} ({reason}); "
+            "choose another with FUNGARIUM_HOST and FUNGARIUM_PORT, or stop what listens there"
+        )
+    return ""
+
+
+def serve(create: Callable[[], Flask], *, host: str, port: int, threads: int, workers: int = 0) -> int:
+    """Serve until a signal ends it; `create` makes the application in the worker, after the fork.
+
+    Without a number of `workers` there is one for each core. Gives an exit status where nobody can listen.
+    """
+    trouble = find_trouble(host, port)
+    if trouble:
+        print(f"error: {trouble}", file=sys.stderr)
+        return 1
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    options = {name: globals()[name] for name in named} | {"bind": address, "threads": threads}
-    Server(create, options).run()
+    options = {name: globals()[name] for name in HOOKS_AND_OPTIONS}
+    Server(create, options | {"bind": address, "threads": threads, "workers": workers or count_workers()}).run()
+    return 0

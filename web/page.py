@@ -15,6 +15,7 @@ from retrieval.manifest import FloraCard
 from retrieval.present import identification_json
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits, render_photo
+from web import access
 from web.api.overview import openapi_document
 from web.asking import identified
 from web.errors import INVALID, KINDS, Problem
@@ -50,6 +51,7 @@ def show_form() -> str:
 @blueprint.route("/", methods=["POST"])
 def show_identification() -> str:
     """The ranked species for the photos of the form."""
+    access.spend("identify")
     form = parser.parse(IdentifyObservation(), request, location="files")
     with identified(form) as (answer, snapshot, photos):
         described = identification_json(answer, snapshot)

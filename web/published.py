@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from retrieval.serving import CurrentSnapshot
 from retrieval.snapshot import Snapshot
+from web.errors import public_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ class Published(CurrentSnapshot):
     def health(self) -> Health:
         """Look whether a snapshot is open, without waiting for one that is being opened."""
         standing = self.standing()
+        trouble = public_words(standing.error) if standing.error else ""
         if standing.snapshot is not None:
-            return Health("degraded" if standing.trouble else "ok", standing.trouble, standing.snapshot)
-        if not standing.trouble:
+            return Health("degraded" if trouble else "ok", trouble, standing.snapshot)
+        if not trouble:
             return Health("starting", "the published snapshot is being opened", None)
-        return Health("unavailable", standing.trouble, None)
+        return Health("unavailable", trouble, None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
+from secrets import token_bytes
 from typing import cast
 
 from flask import current_app
 
+from database.errors import DatabaseError
 from database.photos import reference, stored_path
 from database.session import Database, open_database
 from retrieval.embedder import Embedder
@@ -17,7 +19,36 @@ from retrieval.models.handles import open_model
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.published import Published
+from web.quotas import Counts
 from web.reference_photos import LocatedPhotos, PhotoSource
+from web.secret import SECRET, read_secret
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may do what without being asked for a key, and how often."""
+
+    identify_open: bool = True
+    daily_quota: int = 500  # of a person
+    anonymous_quota: int = 0  # of an address; 0: not limited
+    https: bool = False
+    proxies: int = 0  # reverse proxies in front whose word for the caller's address is taken
+
+
+def no_database() -> Database:
+    """Where there is none: nothing that needs people or observations can be had."""
+    raise DatabaseError("this server was started without a database")
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Bounds of what one process does at a time."""
+
+    queue: int = 64  # identifications in hand, at most
+    batch: int = 32  # views that share a batch of the model, at most
+    batch_wait: float = 0.004  # seconds that a batch waits for views of other requests, at most
+    deadline: float = 30.0  # seconds until an answer is given up
+    cache_bytes: int = 64_000_000  # of answers and embeddings kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +59,12 @@ class Services:
     embedder: Callable[[], Embedder]  # opens the model the first time
     photos: PhotoSource
     limits: PhotoLimits
+    throughput: Throughput = Throughput()
+    metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
+    database: Callable[[], Database] = no_database  # opens it the first time
+    policy: Policy = Policy()
+    counts: Counts = field(default_factory=Counts)
+    secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
 
 
 def make_services(settings: Settings) -> Services:
@@ -53,6 +90,23 @@ def make_services(settings: Settings) -> Services:
         embedder=embedder,
         photos=LocatedPhotos(locate, stored),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
+        database=database,
+        policy=Policy(
+            identify_open=settings.identify == "open",
+            daily_quota=settings.daily_quota,
+            anonymous_quota=settings.anonymous_quota,
+            https=settings.https == "yes",
+            proxies=settings.proxies,
+        ),
+        counts=Counts(settings.limits, database),
+        secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
+        throughput=Throughput(
+            queue=settings.queue,
+            batch=settings.batch,
+            deadline=float(settings.deadline),
+            cache_bytes=1_000_000 * settings.cache_megabytes,
+        ),
+        metrics_for=settings.metrics,
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from database.models import Base
 from database.session import parse_url
+from database.tables import Base
 
 
 def migrate(connection: Connection) -> None:

@@ -17,10 +17,17 @@ def test_without_variables_the_defaults_hold() -> None:
 
 def test_every_setting_can_be_set_by_its_name_in_capitals() -> None:
     for setting in fields(Settings):
-        read = read_settings({f"FUNGARIUM_{setting.name.upper()}": "7"})
+        text = setting.metadata.get("choices", ("7",))[-1]
 
-        assert str(getattr(read, setting.name)) == "7"
+        read = read_settings({f"FUNGARIUM_{setting.name.upper()}": text})
+
+        assert str(getattr(read, setting.name)) == text
         assert type(getattr(read, setting.name)) is type(getattr(Settings(), setting.name))
+
+
+def test_a_choice_is_one_of_those_there_are() -> None:
+    with pytest.raises(SettingsError, match="FUNGARIUM_IDENTIFY must be one of open, keyed, not 'shut'"):
+        read_settings({"FUNGARIUM_IDENTIFY": "shut"})
 
 
 def test_every_setting_says_what_it_is() -> None:
@@ -54,6 +61,11 @@ def test_a_folder_must_be_named() -> None:
 def test_the_database_lies_in_the_data_folder_unless_it_is_set() -> None:
     assert read_settings({"FUNGARIUM_DATA": "here"}).database_url == f"sqlite:///{Path('here') / 'fungarium.sqlite'}"
     assert read_settings({"FUNGARIUM_DATABASE": "postgresql:///x"}).database_url == "postgresql:///x"
+
+
+def test_a_setting_with_choices_takes_no_other() -> None:
+    with pytest.raises(SettingsError, match="FUNGARIUM_METRICS must be one of loopback, everybody, nobody, not 'all'"):
+        read_settings({"FUNGARIUM_METRICS": "all"})
 
 
 def test_settings_cannot_be_changed_once_they_are_read() -> None:

@@ -18,9 +18,12 @@ from retrieval.errors import UnknownPhoto
 from retrieval.models.descriptor import Descriptor
 from retrieval.views import PhotoLimits
 from tests.snapshots import Made, make_snapshot
+from tests.web.people import server, start
 from web.application import create_app
 from web.published import Published
 from web.services import Services
+
+__all__ = ["server", "start"]
 
 LIMITS = PhotoLimits(bytes=400_000, pixels=1_000_000, photos=3)
 

@@ -149,9 +149,38 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "UnknownFlora": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
+        "NotSignedIn": 401,
+        "NotAllowed": 403,
+        "QuotaSpent": 429,
+        "TooManyAttempts": 429,
+        "UnknownPerson": 404,
+        "UnknownKey": 404,
+        "PersonError": 422,
     }.get(kind.__name__, 503)
 
-    assert assert_problem(app.test_client().get("/raise"), expected, KINDS[kind].name) == "It is so."
+    words = assert_problem(app.test_client().get("/raise"), expected, KINDS[kind].name)
+
+    assert words == (KINDS[kind].said or "It is so.")
+
+
+def test_no_problem_names_a_file_or_an_address_of_the_server(made: Made, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(made.root, made.photos)
+    secret = "/srv/fungi/model.onnx at postgresql://keeper@db/x"
+
+    @app.get("/raise/<name>")
+    def fail(name: str) -> str:
+        raise {kind.__name__: kind for kind in KINDS}[name](f"there is no file {secret}")
+
+    silent = {kind for kind, problem in KINDS.items() if problem.said}
+    for kind in silent:
+        answer = app.test_client().get(f"/raise/{kind.__name__}")
+
+        assert secret not in answer.get_data(as_text=True)
+    speaking = {kind.__name__ for kind, problem in KINDS.items() if problem.status == 503} - {
+        k.__name__ for k in silent
+    }
+    assert speaking == {"SnapshotMismatch", "Overloaded", "DeadlinePassed"}  # their words name no file
+    assert secret in caplog.text  # whoever runs the server reads it there
 
 
 def test_each_type_of_problem_is_explained_where_it_points(client: FlaskClient) -> None:

@@ -157,17 +157,20 @@ def test_before_the_first_publication_the_server_says_what_to_do(tmp_path: Path)
     published.close()
 
 
-def test_a_damaged_first_snapshot_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_first_snapshot_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     damage(make_snapshot(tmp_path))
     published = Published(tmp_path, accept_all, patience=0)
 
     with pytest.raises(DamagedSnapshot, match=r"embeddings\.npy"), published.lease():
         pass
 
-    assert "embeddings.npy" in published.health().detail
+    assert "is damaged" in published.health().detail
+    assert "embeddings.npy" in caplog.text
 
 
-def test_a_damaged_new_snapshot_leaves_the_old_in_use_until_it_is_mended(tmp_path: Path) -> None:
+def test_a_damaged_new_snapshot_leaves_the_old_in_use_until_it_is_mended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first, second = make_snapshot(tmp_path), make_second(tmp_path)
     published = Published(tmp_path, accept_all, patience=0)
     with published.lease():
@@ -177,7 +180,8 @@ def test_a_damaged_new_snapshot_leaves_the_old_in_use_until_it_is_mended(tmp_pat
     with published.lease() as snapshot:
         assert snapshot.name == first.manifest.name
     assert published.health().status == "degraded"
-    assert "embeddings.npy" in published.health().detail
+    assert "is damaged" in published.health().detail
+    assert "embeddings.npy" in caplog.text
 
     damage(second)  # the same again undoes it
     assert path.exists()

@@ -72,9 +72,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, command: Sequence[str], port: int) -> Iterator[Running]:
+def serving(folder: Path, command: Sequence[str], port: int, **settings: str) -> Iterator[Running]:
     """A server for the time of a test; its first line says where it is, and that it listens."""
-    environment = settings_for(folder, port or 8000)
+    environment = settings_for(folder, port or 8000) | settings
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -142,7 +142,9 @@ def test_the_server_follows_a_publication_without_a_failed_request_and_ends_in_p
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE) == 0
         assert server.process.stderr is not None
-        assert server.process.stderr.read() == ""
+        lines = [json.loads(line) for line in server.process.stderr]
+        assert {line["level"] for line in lines} == {"info"}
+        assert {line["status"] for line in lines if line["logger"] == "web.requests"} == {200}
 
 
 def test_an_upload_that_is_far_too_large_gets_its_refusal_and_no_broken_pipe(tmp_path: Path) -> None:
@@ -158,7 +160,8 @@ def test_an_upload_that_is_far_too_large_gets_its_refusal_and_no_broken_pipe(tmp
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system does not say what a process has loaded")
 def test_gunicorns_own_command_serves_too_and_its_arbiter_never_loads_faiss(tmp_path: Path) -> None:
     make_snapshot(tmp_path / "flora_indexes")
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:web.gunicorn", "--bind", "127.0.0.1:0", "app:create()"]
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:web.gunicorn", "--bind", "127.0.0.1:0", "--workers", "2"]
+    command.append("app:create()")
     with serving(tmp_path, command, 0) as server:
         assert server.post("/api/v1/identify", FIND)[0] == 200
 
@@ -166,8 +169,8 @@ def test_gunicorns_own_command_serves_too_and_its_arbiter_never_loads_faiss(tmp_
         workers = Path(f"/proc/{arbiter}/task/{arbiter}/children").read_text(encoding="utf-8").split()
         loaded = [libraries(int(worker)) for worker in workers]
 
-        assert len(workers) == 1
-        assert "faiss" in loaded[0]
+        assert len(workers) == 2
+        assert any("faiss" in libraries_of_one for libraries_of_one in loaded)
         assert "faiss" not in libraries(arbiter)
         assert "openvino" not in libraries(arbiter)
 
@@ -204,6 +207,39 @@ def test_the_entry_point_explains_itself_and_refuses_what_it_does_not_know(
 
     assert ran.returncode == status
     assert words in ran.stdout + ran.stderr
+
+
+def test_a_taken_port_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        environment = settings_for(tmp_path, taken.getsockname()[1])
+
+        ran = subprocess.run(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE
+        )
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"error: the server cannot listen at 127.0.0.1, port {environment['FUNGARIUM_PORT']} ")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_the_counts_of_several_workers_are_added_up_and_their_folder_is_removed(tmp_path: Path) -> None:
+    make_snapshot(tmp_path / "flora_indexes")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with serving(
+        tmp_path, [sys.executable, "app.py"], free_port(), FUNGARIUM_WORKERS="2", TMPDIR=str(temporary)
+    ) as server:
+        for _ in range(6):
+            assert server.post("/api/v1/identify", FIND)[0] == 200
+        with urlopen(server.address + "/metrics", timeout=PATIENCE) as answer:
+            counts = answer.read().decode()
+
+        assert 'fungarium_request_seconds_count{method="POST",route="/api/v1/identify",status="200"} 6.0' in counts
+        assert 'model="descriptor@1"' in counts
+        assert list(temporary.iterdir())
+    assert not list(temporary.iterdir())
 
 
 FORK = """

@@ -86,7 +86,7 @@ def test_putting_the_services_together_opens_and_makes_nothing(tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_that_is_missing_is_told_as_such(tmp_path: Path) -> None:
+def test_a_model_that_is_missing_is_told_as_such(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = make_snapshot(tmp_path / "flora_indexes")
     client = create_app(make_services(Settings(flora_indexes=made.root, model="onnx:/nowhere.onnx"))).test_client()
 
@@ -94,7 +94,8 @@ def test_a_model_that_is_missing_is_told_as_such(tmp_path: Path) -> None:
 
     assert answer.status_code == 503
     assert answer.get_json()["type"] == "/api/v1/docs#model-unavailable"
-    assert "/nowhere.onnx" in answer.get_json()["detail"]
+    assert "/nowhere.onnx" in caplog.text
+    assert "/nowhere.onnx" not in answer.get_json()["detail"]
     assert UnknownModel.__name__ not in answer.get_json()["detail"]
 
 

@@ -1,0 +1,33 @@
+"""`python -m database COMMAND`: people, roles, passwords and API keys, for administrators."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from database.commands import keys, people
+from database.session import open_database, upgrade
+from retrieval.command import run_guarded
+from settings import read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m database", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (people, keys):
+        module.register(commands)
+    options = parser.parse_args(arguments)
+
+    def run() -> int:
+        settings = read_settings()
+        upgrade(settings.database_url)
+        with open_database(settings.database_url) as database:
+            return int(options.func(options, database))
+
+    return run_guarded(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

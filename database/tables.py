@@ -1,0 +1,8 @@
+"""All tables together: whoever compares, makes or copies the whole database imports `Base` from here."""
+
+from __future__ import annotations
+
+from database import people_models
+from database.models import Base
+
+__all__ = ["Base", "people_models"]

@@ -1,0 +1,160 @@
+"""The table of roles and routes: who may ask what. A route that is not in it fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from tests.snapshots import Made
+from tests.web.conftest import make_app
+from tests.web.people import Server
+from web.services import Policy
+
+CALLERS = (
+    "nobody",
+    "read key",
+    "identify key",
+    "write key",
+    "validate key",
+    "observer's key",
+    "expert's key",
+    "administrator's key",
+    "observer",
+    "expert",
+    "administrator",
+    "wrong key",
+)
+EVERYBODY = frozenset(CALLERS)
+"""For routes that look at no key at all."""
+
+KNOWN = EVERYBODY - {"nobody", "wrong key"}
+WHOLE = {"observer's key", "expert's key", "administrator's key", "observer", "expert", "administrator"}
+SIGNED_IN = frozenset({"observer", "expert", "administrator"})
+ANYBODY = EVERYBODY - {"wrong key"}
+READS = frozenset({"nobody", "read key"} | WHOLE)
+IDENTIFIES = frozenset({"nobody", "identify key"} | WHOLE)  # open by default; see the test of `keyed` below
+WRITES = frozenset({"write key"} | WHOLE)
+VALIDATES = frozenset({"validate key"} | WHOLE)
+ADMINISTERS = frozenset({"administrator's key", "administrator"})
+
+ROUTES: dict[str, frozenset[str]] = {
+    # pages
+    "GET /": EVERYBODY,
+    "POST /": IDENTIFIES,
+    "GET /static/<path:filename>": EVERYBODY,
+    "GET /healthz": EVERYBODY,
+    "GET /metrics": EVERYBODY,  # from where `FUNGARIUM_METRICS` says
+    # API v1: the published snapshot
+    "GET /api/v1/": EVERYBODY,
+    "GET /api/v1/docs": EVERYBODY,
+    "GET /api/v1/openapi.json": EVERYBODY,
+    "GET /api/v1/floras": EVERYBODY,
+    "GET /api/v1/floras/<string:flora>": EVERYBODY,
+    "GET /api/v1/floras/<string:flora>/species": EVERYBODY,
+    "GET /api/v1/species/<int(max=9223372036854775807):species>": EVERYBODY,
+    "GET /api/v1/photos/<string:sha256>": EVERYBODY,
+    "POST /api/v1/identify": IDENTIFIES,
+    "POST /api/v1/similar": IDENTIFIES,
+    # people, keys, quotas
+    "GET /api/v1/session": ANYBODY,
+    "POST /api/v1/session": EVERYBODY,
+    "DELETE /api/v1/session": SIGNED_IN,
+    "PUT /api/v1/session/password": SIGNED_IN,
+    "PATCH /api/v1/session/person": SIGNED_IN,
+    "GET /api/v1/quota": ANYBODY,
+    "GET /api/v1/quota/history": READS,
+    "GET /api/v1/keys": SIGNED_IN,
+    "POST /api/v1/keys": SIGNED_IN,
+    "DELETE /api/v1/keys/<int:key>": SIGNED_IN,
+    "GET /api/v1/people": ADMINISTERS,
+    "POST /api/v1/people": ADMINISTERS,
+    "PATCH /api/v1/people/<int:person>": ADMINISTERS,
+}
+"""Each route with the callers that are let in. Everybody else is answered 401 or 403 before anything is read."""
+
+HOW = """
+{route} is not in the table of roles and routes. Who may ask for it?
+Add a line to ROUTES in tests/web/test_roles.py, with one of EVERYBODY, ANYBODY, READS, IDENTIFIES, WRITES, VALIDATES,
+SIGNED_IN or ADMINISTERS, and put @require("...") of web.access first below the route if not everybody may.
+"""
+
+
+@pytest.fixture
+def system() -> str:
+    """One is enough here: what differs between the two is tested in tests/database."""
+    return "sqlite"
+
+
+def routes(app: Flask) -> list[str]:
+    """`METHOD RULE` of every route; Flask answers HEAD and OPTIONS itself."""
+    return sorted(
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    )
+
+
+@pytest.fixture(scope="module")
+def any_app(made: Made) -> Flask:
+    """An application to read routes from."""
+    return make_app(made.root, made.photos)
+
+
+def test_every_route_is_in_the_table_and_nothing_else(any_app: Flask) -> None:
+    there = routes(any_app)
+
+    for route in there:
+        assert route in ROUTES, HOW.format(route=route)
+    assert sorted(ROUTES) == there, "the table speaks of routes that are gone: remove their lines"
+
+
+def ask(server: Server, route: str) -> Callable[[str], TestResponse]:
+    """Asks for a route as one caller or another, with nothing in the request that could be done."""
+    method, _, rule = route.partition(" ")
+    path = re.sub(r"<[^>]*>", "987654", rule)
+    browsers = {login: server.signed_in(login) for login in ("olga", "erna", "ada")}
+    logins = {"observer": "olga", "expert": "erna", "administrator": "ada"}
+
+    def answer(caller: str) -> TestResponse:
+        request: dict[str, Any] = {"method": method, "headers": {}}
+        client = server.visitor()
+        if caller in logins:
+            client = browsers[logins[caller]].client
+            request["headers"] = browsers[logins[caller]].token
+        elif caller == "wrong key":
+            request["headers"] = {"X-API-Key": "fungarium_" + "x" * 43}
+        elif caller.endswith("'s key"):
+            request["headers"] = server.key(logins[caller.removesuffix("'s key")])
+        elif caller != "nobody":
+            request["headers"] = server.key("olga", caller.removesuffix(" key"))
+        return client.open(path, **request)
+
+    return answer
+
+
+@pytest.mark.parametrize("route", sorted(ROUTES))
+def test_a_route_lets_in_whom_the_table_names(server: Server, route: str) -> None:
+    answer = ask(server, route)
+
+    statuses = {caller: answer(caller).status_code for caller in CALLERS}  # in this order: the last may sign out
+
+    let_in = {caller for caller, status in statuses.items() if status not in (401, 403)}
+    assert let_in == ROUTES[route], statuses
+    assert not {caller for caller, status in statuses.items() if status >= 500}, statuses
+    refused = {caller: 401 if caller in ("nobody", "wrong key") else 403 for caller in EVERYBODY - ROUTES[route]}
+    if ROUTES[route] != SIGNED_IN:  # where a key is no session, whatever it opens
+        assert {caller: statuses[caller] for caller in refused} == refused
+
+
+@pytest.mark.parametrize("route", [route for route, callers in ROUTES.items() if callers == IDENTIFIES])
+def test_where_identifying_is_keyed_nobody_in_particular_is_let_in(start: Callable[..., Server], route: str) -> None:
+    answer = ask(start(policy=Policy(identify_open=False)), route)
+
+    assert answer("nobody").status_code == 401
+    assert answer("read key").status_code == 403
+    assert answer("identify key").status_code not in (401, 403)

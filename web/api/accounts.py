@@ -1,0 +1,349 @@
+"""Signing in and out, one's own account, and for administrators everybody's."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import Any, Final
+
+from flask_wtf.csrf import generate_csrf
+from marshmallow import RAISE, Schema, fields, validate
+
+from database.people import (
+    ROLES,
+    PersonEntry,
+    add_person,
+    change_person,
+    end_sessions,
+    list_people,
+    set_password,
+    set_quota,
+    sign_in,
+)
+from web import access
+from web.access import require
+from web.openapi import PREFIX, ApiBlueprint
+from web.quotas import Quota, Throttle
+from web.refusals import NotSignedIn, TooManyAttempts
+from web.schemas import Answer, about
+from web.services import services
+
+blueprint = ApiBlueprint("accounts", __name__, url_prefix=PREFIX, description="People, sessions and quotas")
+
+PER_LOGIN: Final = Throttle(10, 15)  # wrong passwords for one login from one address
+PER_ADDRESS: Final = Throttle(30, 15)
+FROM_EVERYWHERE: Final = Throttle(100, 60)  # for one login: a guess a second from many addresses finds nothing in years
+YEAR: Final = 366
+
+
+class SignIn(Schema):
+    """A login and its password."""
+
+    class Meta:
+        """Nothing else is read."""
+
+        unknown = RAISE
+
+    login = fields.String(required=True, validate=validate.Length(1, 255))
+    password = fields.String(required=True, validate=validate.Length(1, 1000), load_only=True)
+
+
+class NewPassword(Schema):
+    """A password in place of another."""
+
+    class Meta:
+        """Nothing else is read."""
+
+        unknown = RAISE
+
+    current = fields.String(required=True, validate=validate.Length(1, 1000))
+    password = fields.String(required=True, validate=validate.Length(1, 1000))
+
+
+class OwnChanges(Schema):
+    """What somebody may change of their own account."""
+
+    class Meta:
+        """A role among it would be refused, not overlooked."""
+
+        unknown = RAISE
+
+    name = fields.String(validate=validate.Length(1, 255), metadata=about("Shown to others."))
+    obscures = fields.Boolean(metadata=about("Show all my places to others as a grid cell only."))
+
+
+class Changes(OwnChanges):
+    """What an administrator may change of anybody's."""
+
+    role = fields.String(validate=validate.OneOf(ROLES))
+    active = fields.Boolean(metadata=about("Whether the person can sign in and their keys open anything."))
+    password = fields.String(validate=validate.Length(1, 1000), metadata=about("A new one; ends every session."))
+    dailyQuota = fields.Integer(  # noqa: N815 - a name of the API
+        validate=validate.Range(1, 10_000_000), allow_none=True, metadata=about("Identifications a day; null: as set.")
+    )
+
+
+class NewPerson(Schema):
+    """Somebody who shall be able to sign in."""
+
+    class Meta:
+        """Nothing else is read."""
+
+        unknown = RAISE
+
+    login = fields.String(required=True, validate=validate.Length(2, 64))
+    name = fields.String(load_default="", validate=validate.Length(0, 255))
+    role = fields.String(load_default="observer", validate=validate.OneOf(ROLES))
+    password = fields.String(load_default="", validate=validate.Length(0, 1000), load_only=True)
+
+
+class PeopleQuery(Schema):
+    """Which people to list."""
+
+    after = fields.Integer(load_default=0, metadata=about("List the people that come after the one of this id."))
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 500), metadata=about("People on a page."))
+
+
+class EndQuery(Schema):
+    """Which sessions to end."""
+
+    everywhere = fields.Boolean(load_default=False, metadata=about("Wherever this person is signed in."))
+
+
+class HistoryQuery(Schema):
+    """Which days to list."""
+
+    days = fields.Integer(load_default=31, validate=validate.Range(1, YEAR), metadata=about("Days up to today, UTC."))
+
+
+class Person(Answer):
+    """Somebody who may sign in."""
+
+    id = fields.Integer()
+    login = fields.String()
+    name = fields.String()
+    role = fields.String(metadata=about("observer, expert or administrator."))
+    active = fields.Boolean()
+    obscures = fields.Boolean(metadata=about("All their places are shown to others as a grid cell only."))
+    daily_quota = fields.Integer(allow_none=True)
+    created = fields.DateTime(metadata=about("UTC."))
+
+
+class People(Answer):
+    """Some of the people, in the order they were made."""
+
+    people = fields.List(fields.Nested(Person))
+    next = fields.Integer(allow_none=True, metadata=about("Give it as `after` for the next page; null on the last."))
+
+
+class QuotaAnswer(Answer):
+    """What is left of today."""
+
+    limit = fields.Integer(allow_none=True, metadata=about("Identifications a day; null: as many as you like."))
+    remaining = fields.Integer(allow_none=True)
+    reset_seconds = fields.Integer(metadata=about("Until 00:00 UTC, when the day begins anew."))
+
+
+class Whoever(Answer):
+    """Who asks, as this server sees it."""
+
+    by = fields.String(metadata=about("nobody, key or session."))
+    person = fields.Nested(Person, allow_none=True)
+    scopes = fields.List(fields.String(), metadata=about("What this caller may do."))
+    quota = fields.Nested(QuotaAnswer)
+    csrf_token = fields.String(
+        allow_none=True, metadata=about("Send it as X-CSRFToken with every change; of sessions only.")
+    )
+
+
+class DayOfUse(Answer):
+    """What one day saw."""
+
+    day = fields.Date()
+    action = fields.String()
+    count = fields.Integer()
+
+
+class UseHistory(Answer):
+    """What was used, day by day in UTC."""
+
+    days = fields.List(fields.Nested(DayOfUse))
+
+
+@blueprint.route("/session")
+@blueprint.response(200, Whoever)
+def show_session() -> dict[str, Any]:
+    """Say who asks, what they may do and what is left of their day."""
+    return whoever()
+
+
+@blueprint.route("/session", methods=["POST"])
+@blueprint.arguments(SignIn)
+@blueprint.response(200, Whoever)
+def start_session(form: dict[str, Any]) -> dict[str, Any]:
+    """Sign in with login and password.
+
+    The answer sets a cookie. A wrong password and an unknown login are refused alike.
+    """
+    access.remember(authenticate(form["login"], form["password"]))
+    return whoever()
+
+
+@blueprint.route("/session", methods=["DELETE"])
+@require("session")
+@blueprint.arguments(EndQuery, location="query")
+@blueprint.response(204)
+def end_session(query: dict[str, Any]) -> None:
+    """Sign out; with `everywhere`, wherever this person is signed in."""
+    person = access.caller().person
+    if query["everywhere"] and person is not None:
+        with services().database().writing() as session:
+            end_sessions(session, person.id)
+    access.forget()
+
+
+@blueprint.route("/session/password", methods=["PUT"])
+@require("session")
+@blueprint.arguments(NewPassword)
+@blueprint.response(200, Whoever)
+def change_own_password(form: dict[str, Any]) -> dict[str, Any]:
+    """Change one's own password; every other session of this person ends."""
+    person = signed_in()
+    authenticate(person.login, form["current"])
+    with services().database().writing() as session:
+        changed = set_password(session, person.id, form["password"])
+    access.remember(changed)
+    return whoever()
+
+
+@blueprint.route("/session/person", methods=["PATCH"])
+@require("session")
+@blueprint.arguments(OwnChanges)
+@blueprint.response(200, Person)
+def change_own_account(form: dict[str, Any]) -> dict[str, Any]:
+    """Change one's own name, or whether one's places are shown."""
+    with services().database().writing() as session:
+        return person_answer(change_person(session, signed_in().id, **form))
+
+
+@blueprint.route("/quota")
+@blueprint.response(200, QuotaAnswer)
+def show_quota() -> dict[str, Any]:
+    """Say what is left of the caller's day."""
+    return quota_answer(access.left("identify"))
+
+
+@blueprint.route("/quota/history")
+@require("read")
+@blueprint.arguments(HistoryQuery, location="query")
+@blueprint.response(200, UseHistory)
+def show_use_history(query: dict[str, Any]) -> dict[str, Any]:
+    """List what the caller used, day by day; of nobody in particular nothing is kept."""
+    person = access.caller().person
+    if person is None:
+        return {"days": []}
+    counts = services().counts
+    today = counts.now().date()
+    found = counts.history(f"person:{person.id}", today - timedelta(days=query["days"] - 1), today)
+    return {"days": [{"day": day, "action": action, "count": count} for day, action, count in found]}
+
+
+@blueprint.route("/people")
+@require("administer")
+@blueprint.arguments(PeopleQuery, location="query")
+@blueprint.response(200, People)
+def show_people(query: dict[str, Any]) -> dict[str, Any]:
+    """List the people of this server."""
+    with services().database().reading() as session:
+        found = list_people(session, after=query["after"], limit=query["limit"] + 1)
+    shown = found[: query["limit"]]
+    return {
+        "people": [person_answer(person) for person in shown],
+        "next": shown[-1].id if len(found) > len(shown) else None,
+    }
+
+
+@blueprint.route("/people", methods=["POST"])
+@require("administer")
+@blueprint.arguments(NewPerson)
+@blueprint.response(201, Person)
+def make_person(form: dict[str, Any]) -> dict[str, Any]:
+    """Make a person."""
+    with services().database().writing() as session:
+        return person_answer(add_person(session, form["login"], form["name"], form["role"], form["password"]))
+
+
+@blueprint.route("/people/<int:person>", methods=["PATCH"])
+@require("administer")
+@blueprint.arguments(Changes)
+@blueprint.response(200, Person)
+def change_any_person(form: dict[str, Any], person: int) -> dict[str, Any]:
+    """Change a person: role, name, password, quota, or whether they may still come in."""
+    with services().database().writing() as session:
+        if "dailyQuota" in form:
+            set_quota(session, person, form.pop("dailyQuota"))
+        if password := form.pop("password", ""):
+            set_password(session, person, password)
+        return person_answer(change_person(session, person, **form))
+
+
+def authenticate(login: str, password: str) -> PersonEntry:
+    """The person who has this login and password. Raises NotSignedIn, and TooManyAttempts after too many wrong ones.
+
+    Also what the login page calls.
+    """
+    counts, address = services().counts, access.address_mark()
+    tries = (
+        (f"{login.strip().casefold()}@{address}", PER_LOGIN),
+        (address, PER_ADDRESS),
+        (login.strip().casefold(), FROM_EVERYWHERE),
+    )
+    if not all(counts.may_attempt(what, throttle) for what, throttle in tries):
+        raise TooManyAttempts(
+            "there were too many wrong passwords; wait a quarter of an hour, or ask an administrator for a new one",
+            {"Retry-After": str(60 * PER_LOGIN.minutes)},
+        )
+    person = sign_in(services().database(), login, password)
+    if person is None:
+        for what, throttle in tries:
+            counts.attempt(what, throttle)
+        raise NotSignedIn("login and password do not belong together")
+    return person
+
+
+def signed_in() -> PersonEntry:
+    """The person of a session that `require` has let in."""
+    person = access.caller().person
+    if person is None:
+        raise NotSignedIn("sign in first")
+    return person
+
+
+def whoever() -> dict[str, Any]:
+    """The caller, for the caller."""
+    asking = access.caller()
+    return {
+        "by": asking.by,
+        "person": person_answer(asking.person) if asking.person else None,
+        "scopes": sorted(asking.scopes),
+        "quota": quota_answer(access.left("identify")),
+        "csrfToken": generate_csrf() if asking.by == access.SESSION else None,
+    }
+
+
+def person_answer(person: PersonEntry) -> dict[str, Any]:
+    """A person as the API shows one."""
+    return {
+        "id": person.id,
+        "login": person.login,
+        "name": person.name,
+        "role": person.role,
+        "active": person.active,
+        "obscures": person.obscures,
+        "dailyQuota": person.daily_quota,
+        "created": person.created.replace(tzinfo=UTC),
+    }
+
+
+def quota_answer(quota: Quota) -> dict[str, Any]:
+    """What is left, as the API says it."""
+    return {"limit": quota.limit, "remaining": quota.remaining, "resetSeconds": quota.reset_seconds}

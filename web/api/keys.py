@@ -1,0 +1,123 @@
+"""A person's API keys: issued, listed, revoked. Only somebody who is signed in issues one: no key makes another."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields, validate
+
+from database.api_keys import KeyEntry, issue_key, list_keys, revoke_key
+from database.people import SCOPES, utc_now
+from web import access
+from web.access import require
+from web.api.accounts import signed_in
+from web.openapi import PREFIX, ApiBlueprint
+from web.schemas import Answer, about
+from web.services import services
+
+blueprint = ApiBlueprint("keys", __name__, url_prefix=f"{PREFIX}/keys", description="API keys")
+
+
+class NewKey(Schema):
+    """What a key shall open."""
+
+    class Meta:
+        """Nothing else is read."""
+
+        unknown = RAISE
+
+    scopes = fields.List(
+        fields.String(validate=validate.OneOf(SCOPES)),
+        required=True,
+        validate=validate.Length(1, len(SCOPES)),
+        metadata=about("Some of identify, read, write, validate, administer."),
+    )
+    label = fields.String(load_default="", validate=validate.Length(0, 255), metadata=about("What it is for."))
+    dailyQuota = fields.Integer(  # noqa: N815 - a name of the API
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(1, 10_000_000),
+        metadata=about("Identifications a day with this key, beside its person's quota."),
+    )
+    days = fields.Integer(
+        load_default=None, allow_none=True, validate=validate.Range(1, 3660), metadata=about("Days until it expires.")
+    )
+
+
+class Key(Answer):
+    """An API key without its secret."""
+
+    id = fields.Integer()
+    prefix = fields.String(metadata=about("Its first letters."))
+    label = fields.String()
+    scopes = fields.List(fields.String())
+    daily_quota = fields.Integer(allow_none=True)
+    created = fields.DateTime(metadata=about("UTC."))
+    expires = fields.DateTime(allow_none=True)
+    revoked = fields.DateTime(allow_none=True)
+
+
+class IssuedKey(Key):
+    """An API key at the only time that it is shown."""
+
+    key = fields.String(metadata=about("The key. Keep it: it is not shown again."))
+
+
+class Keys(Answer):
+    """The caller's keys, the newest first."""
+
+    keys = fields.List(fields.Nested(Key))
+
+
+@blueprint.route("")
+@require("session")
+@blueprint.response(200, Keys)
+def show_keys() -> dict[str, Any]:
+    """List one's own keys, the revoked ones too."""
+    with services().database().reading() as session:
+        return {"keys": [key_answer(key) for key in list_keys(session, signed_in().id)]}
+
+
+@blueprint.route("", methods=["POST"])
+@require("session")
+@blueprint.arguments(NewKey)
+@blueprint.response(201, IssuedKey)
+def make_key(form: dict[str, Any]) -> dict[str, Any]:
+    """Issue a key to oneself; it is shown in this answer and never again."""
+    expires = utc_now() + timedelta(days=form["days"]) if form["days"] else None
+    with services().database().writing() as session:
+        key, entry = issue_key(
+            session,
+            signed_in().id,
+            form["scopes"],
+            label=form["label"],
+            daily_quota=form["dailyQuota"],
+            expires=expires,
+        )
+    return key_answer(entry) | {"key": key}
+
+
+@blueprint.route("/<int:key>", methods=["DELETE"])
+@require("session")
+@blueprint.response(204)
+def end_key(key: int) -> None:
+    """Revoke a key of one's own; an administrator, anybody's."""
+    asking = access.caller()
+    owner = None if "administer" in asking.scopes else signed_in().id
+    with services().database().writing() as session:
+        revoke_key(session, key, person_id=owner)
+
+
+def key_answer(key: KeyEntry) -> dict[str, Any]:
+    """A key as the API shows it."""
+    return {
+        "id": key.id,
+        "prefix": key.prefix,
+        "label": key.label,
+        "scopes": list(key.scopes),
+        "dailyQuota": key.daily_quota,
+        "created": key.created.replace(tzinfo=UTC),
+        "expires": key.expires.replace(tzinfo=UTC) if key.expires else None,
+        "revoked": key.revoked.replace(tzinfo=UTC) if key.revoked else None,
+    }

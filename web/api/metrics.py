@@ -1,0 +1,37 @@
+"""Counts for Prometheus: outside the API's document, since programs of whoever runs the server read them."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from flask import Blueprint, Response, abort, request
+
+from web.metrics import MEDIA_TYPE
+from web.services import services
+from web.serving import serving
+
+blueprint = Blueprint("metrics", __name__)
+
+FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-Ip")
+
+
+@blueprint.route("/metrics")
+def show_metrics() -> Response:
+    """All counts of all workers, to whom the setting allows."""
+    allowed = services().metrics_for
+    if allowed == "nobody":
+        abort(404)
+    if allowed == "loopback" and not asked_from_here():
+        abort(403, "The metrics are read from the server itself; FUNGARIUM_METRICS=everybody opens them.")
+    return Response(serving().metrics.text(), content_type=MEDIA_TYPE)
+
+
+def asked_from_here() -> bool:
+    """Whether the request comes from this machine, and not through a proxy on it."""
+    if any(name in request.headers for name in FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,74 @@
+"""The log: one JSON object a line, each with the id of its request. No photo, no place and no key is ever in it.
+
+Only what is listed here is written of a request: neither its query, nor its form, nor its headers, nor who sent it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import uuid
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final
+
+log = logging.getLogger("web.requests")
+
+OURS: Final = ("web", "retrieval", "database", "app")
+ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+FORMATS: Final = ("json", "text")
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+class JsonLines(logging.Formatter):
+    """A log record as a line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id.get():
+            line["requestId"] = request_id.get()
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def make_formatter(form: str) -> logging.Formatter:
+    """The formatter of a form of log: json, or text for people."""
+    return JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def start_journal(form: str, level: str) -> None:
+    """Write the log to standard error: ours from `level` on, warnings of everybody else."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(make_formatter(form))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    for name in OURS:
+        logging.getLogger(name).setLevel(level.upper())
+
+
+def accept_id(offered: str | None) -> str:
+    """The id that a client gave its request, if it looks like one, else a new one."""
+    return offered if offered and ACCEPTED_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def note_request(*, method: str, route: str, status: int, milliseconds: float, received: int, sent: int | None) -> None:
+    """Write the line of an answered request; `route` is the rule that matched, never the address that was sent."""
+    fields = {
+        "method": method,
+        "route": route,
+        "status": status,
+        "milliseconds": round(milliseconds, 1),
+        "bytesReceived": received,
+        "bytesSent": sent,
+    }
+    log.info("%s %s %d", method, route, status, extra={"fields": fields})

@@ -1,0 +1,119 @@
+"""What the server does, counted for Prometheus. The home of prometheus_client, with `web.gunicorn`.
+
+Several workers add up through files in the folder that PROMETHEUS_MULTIPROC_DIR names, which `web.gunicorn` makes
+before the workers start; a single process, as in tests, keeps its counts to itself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
+STAGES: Final = ("wait", "decode", "embed", "rank")
+MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """The counts of one application."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Histogram(
+            "fungarium_request_seconds",
+            "Seconds from the first byte that was read to the answer",
+            ["method", "route", "status"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self.stages = Histogram(
+            "fungarium_stage_seconds",
+            "Seconds of an identification: waiting for a decoder, decoding, embedding with its queue, ranking",
+            ["stage"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self.batch_views = Histogram(
+            "fungarium_batch_views", "Views in a batch of the model", buckets=SIZES, registry=self._registry
+        )
+        self.batch_requests = Histogram(
+            "fungarium_batch_requests", "Requests that shared a batch", buckets=SIZES, registry=self._registry
+        )
+        self.batch_seconds = Histogram(
+            "fungarium_batch_seconds", "Seconds of a batch in the model", buckets=SECONDS, registry=self._registry
+        )
+        self.cache = Counter("fungarium_cache", "Look-ups in the caches", ["cache", "outcome"], registry=self._registry)
+        self.refused = Counter(
+            "fungarium_refused", "Requests refused: no place, or too late", ["reason"], registry=self._registry
+        )
+        self.in_hand = Gauge(
+            "fungarium_in_hand",
+            "Identifications that are being worked on",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self.queued = Gauge(
+            "fungarium_queued_views",
+            "Views that waited for the model when the last batch began",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self.snapshot = Gauge(
+            "fungarium_snapshot",
+            "1 for the snapshot and model that answer, 0 for those that did",
+            ["snapshot", "model"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self.references = Gauge(
+            "fungarium_references",
+            "Reference photos in the open snapshot",
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self._open: tuple[str, str] | None = None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a part of an answer, where it succeeds and where it fails."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.labels(name).observe(time.perf_counter() - started)
+
+    def saw_batch(self, views: int, requests: int, seconds: float) -> None:
+        """Count a batch."""
+        self.batch_views.observe(views)
+        self.batch_requests.observe(requests)
+        self.batch_seconds.observe(seconds)
+
+    def looked_up(self, cache: str, *, hit: bool) -> None:
+        """Count a look-up in a cache."""
+        self.cache.labels(cache, "hit" if hit else "miss").inc()
+
+    def saw_snapshot(self, name: str, model: str, references: int) -> None:
+        """Note which snapshot answers."""
+        if self._open == (name, model):
+            return
+        if self._open is not None:
+            self.snapshot.labels(*self._open).set(0)
+        self._open = (name, model)
+        self.snapshot.labels(name, model).set(1)
+        self.references.set(references)
+
+    def text(self) -> bytes:
+        """All counts, of all workers, as Prometheus reads them."""
+        registry = self._registry
+        if os.environ.get(SHARED):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # of prometheus_client
+        return generate_latest(registry)
