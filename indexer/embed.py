@@ -17,6 +17,7 @@ from retrieval.errors import IdentificationError, ModelError, ModelUnavailable
 from retrieval.views import PhotoLimits, decode_view
 
 BATCH = 32  # photos in one call of the model, and in one transaction
+IN_FLIGHT = 1  # batches given to the model beside the one that is collected, so that it never waits for the store
 AHEAD = 3  # batches decoded in advance: enough to keep the model busy, and all the memory it takes
 
 
@@ -64,7 +65,10 @@ def embed_photos(
     embedded = already = failed = 0
     unread: list[tuple[str, str]] = []
     side = side_to_decode(embedder.short_side, recipe)
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool:
+    with (
+        ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="model") as model,
+    ):
 
         def new_photos() -> Iterator[PhotoToEmbed]:
             nonlocal already
@@ -94,13 +98,12 @@ def embed_photos(
                 first, view = window.popleft()
                 yield first, view.result()
 
-        stream = decoded()
-        while batch := list(islice(stream, BATCH)):
-            views = [view for _, view in batch if isinstance(view, View)]
-            rows = iter(embed_views(views, embedder, recipe, trusted=embedded + already > 0))
+        def keep(batch: Sequence[tuple[PhotoToEmbed, View | str | Unread]], rows: Iterator[Embeddings | str]) -> None:
+            nonlocal embedded, failed
             outcomes = [(photo.photo, next(rows) if isinstance(view, View) else view) for photo, view in batch]
             done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | Unread)]
-            store.add([photo for photo, _ in done], np.array([row for _, row in done]).reshape(len(done), -1))
+            if done:
+                store.add([photo for photo, _ in done], np.stack([row for _, row in done]))
             for photo, reason in outcomes:
                 if isinstance(reason, str):
                     store.add_failure(photo, reason)
@@ -109,6 +112,21 @@ def embed_photos(
             embedded += len(done)
             failed += len(batch) - len(done)
             advance(len(batch))
+
+        stream = decoded()
+        running: deque[tuple[list[tuple[PhotoToEmbed, View | str | Unread]], Future[list[Embeddings | str]]]] = deque()
+        try:
+            while batch := list(islice(stream, BATCH)):
+                views = [view for _, view in batch if isinstance(view, View)]
+                trusted = embedded + already > 0
+                running.append((batch, model.submit(embed_views, views, embedder, recipe, trusted=trusted)))
+                if not trusted or len(running) > IN_FLIGHT:  # the first batch says whether the model can be trusted
+                    before, found = running.popleft()
+                    keep(before, iter(found.result()))
+        finally:
+            while running:  # what the model has been given is kept, whatever went wrong with what came after
+                before, found = running.popleft()
+                keep(before, iter(found.result()))
     return EmbedReport(embedded, already, failed, tuple(unread))
 
 

@@ -39,18 +39,20 @@ def measure_recall(
     asked: NDArray[np.int64],
     *,
     temperature: float,
+    queries: Rows | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Recall:
     """Ask all references for each of the `asked` observations, its own photos left out, as the engine would.
 
     The same rules as retrieval.ranking, on arrays: 50 neighbours a photo, one vote an observation through its closest
-    photo, weight exp(similarity / temperature), shares averaged over photos.
+    photo, weight exp(similarity / temperature), shares averaged over photos. `queries` are other rows of the same
+    photos to ask with, where they were made by another recipe than the references.
     """
     species, columns = np.unique(labels.species, return_inverse=True)
     first = five = 0
     for observation in asked.tolist():
         mine = labels.observations == observation
-        similarity = embeddings[mine] @ embeddings.T
+        similarity = (embeddings if queries is None else queries)[mine] @ embeddings.T
         similarity[:, mine] = -np.inf
         shares = np.zeros(len(species))
         for row in similarity:

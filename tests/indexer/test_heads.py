@@ -88,7 +88,7 @@ def test_a_learned_head_finds_what_tells_species_apart_and_beats_principal_compo
     verdict = judge_heads(features, labels, folds=2)
 
     assert verdict.learned.observations == verdict.pca.observations == 80
-    assert verdict.learned.first > verdict.pca.first + 0.1
+    assert verdict.learned.first > verdict.pca.first + 0.05
     assert not verdict.worse
 
 
