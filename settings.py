@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from retrieval.addresses import parse_networks
 from retrieval.errors import SettingsError
 
 PREFIX = "FUNGARIUM_"
@@ -49,8 +50,20 @@ class Settings:
         metadata={"help": "what is logged: info is a line a request", "choices": ("debug", "info", "warning", "error")},
     )
     max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
+    max_batch: int = field(default=100, metadata={"help": "observations in one batch, at most"})
+    max_batch_bytes: int = field(default=200_000_000, metadata={"help": "bytes of one batch, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
+    cors_origins: str = field(
+        default="", metadata={"help": "web pages of others that may ask from a browser: origins with commas, or *"}
+    )
+    fetch_allow: str = field(
+        default="",
+        metadata={
+            "help": "networks that photos may be fetched from though they are not public",
+            "example": "10.1.0.0/16",
+        },
+    )
 
     identify: str = field(
         default="open", metadata={"help": "who may identify: anybody, or with a key", "choices": ("open", "keyed")}
@@ -98,6 +111,8 @@ def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any
         if name == f"{PREFIX}PORT" and int(text) > LAST_PORT:
             raise SettingsError(f"{name} must be at most {LAST_PORT}, not {text}")
         return int(text)
+    if name == f"{PREFIX}FETCH_ALLOW":
+        parse_networks(text)
     if kind == "Path":
         if not text:
             raise SettingsError(f"{name} must name a folder")

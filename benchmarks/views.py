@@ -19,13 +19,12 @@ from tqdm import tqdm
 from indexer.commands.models import LIMITS, read_photos
 from indexer.held_out import askable, measure_recall
 from indexer.projection import Labels
-from retrieval.augmentation import RECIPES, cut, side_to_decode
-from retrieval.embedder import Embeddings, View, unit_rows
+from retrieval.crops import decode_crops
+from retrieval.embedder import Embeddings, unit_rows
 from retrieval.models.handles import open_model
-from retrieval.views import decode_view
 from settings import read_settings
 
-CROPS = list(dict.fromkeys(crop for recipe in RECIPES.values() for crop in recipe))
+PLACES = {"none": [0], "mirrored": [0, 7], "two-scale": [0, 2], "full": list(range(14))}  # among those of `full`
 TEMPERATURES = (0.05, 0.08)
 
 
@@ -40,25 +39,21 @@ def main() -> None:
     photos, labels = read_photos(read_settings())
     rows, started = [], time.perf_counter()
     for photo in tqdm(photos, desc="views", unit="photo", file=sys.stderr):
-        view = decode_view(photo.read(), side_to_decode(model.short_side, "fourteen"), LIMITS)
-        rows.append(model.embed([View(cut(view, model.short_side, crop)) for crop in CROPS]))
-    seconds = (time.perf_counter() - started) / len(photos) / len(CROPS)
-    each = np.stack(rows)  # (photos, crops, 256)
-    pooled = {
-        name: unit_rows(each[:, [CROPS.index(crop) for crop in recipe]].mean(axis=1, dtype=np.float64))
-        for name, recipe in RECIPES.items()
-    }
+        rows.append(model.embed(decode_crops(photo.read(), model.short_side, LIMITS, augmentation="full")))
+    seconds = (time.perf_counter() - started) / len(photos) / 14
+    each = np.stack(rows)  # (photos, 14, 256)
+    pooled = {name: unit_rows(each[:, places].mean(axis=1, dtype=np.float64)) for name, places in PLACES.items()}
     asked = askable(labels)
     table: list[dict[str, Any]] = [
         {
             "references": batch,
             "asked": online,
-            "views": len(RECIPES[online]),
+            "views": len(PLACES[online]),
             **{f"T={t}": recalls(pooled[online], pooled[batch], labels, asked, t) for t in TEMPERATURES},
         }
-        for batch, online in [(n, n) for n in RECIPES]
-        + [("whole", n) for n in RECIPES if n != "whole"]
-        + [(n, "whole") for n in RECIPES if n != "whole"]
+        for batch, online in [(n, n) for n in PLACES]
+        + [("none", n) for n in PLACES if n != "none"]
+        + [(n, "none") for n in PLACES if n != "none"]
     ]
     result = {"model": model.model, "observations": len(asked), "photos": len(photos), "table": table}
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -51,6 +51,13 @@ def reference(session: Session, sha256: str) -> ReferencePhoto:
     if found is None:
         raise UnknownPhoto(f"there is no reference photo {sha256}")
     return _reference(*found)
+
+
+def event_dates(session: Session, photos: Sequence[str]) -> dict[str, date]:
+    """When the observations of some photos were made, by the photos' sha256; left out where nobody knows."""
+    asked = select(Photo.sha256, Observation.event_date).join(Observation, Observation.id == Photo.observation_id)
+    found = session.execute(asked.where(Photo.sha256.in_(photos), Photo.withdrawn.is_(False)))
+    return {sha256: day for sha256, day in found if day is not None}
 
 
 def species_with_photos(session: Session) -> set[int]:

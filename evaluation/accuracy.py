@@ -104,7 +104,10 @@ PHOTO_LINES = (
         "expected calibration error of the top score",
         "report",
         lambda found: True,
-        lambda found: f"{found['calibrationError']:.3f}",
+        lambda found: (
+            f"{found['calibrationError']:.3f}; {found['calibrationErrorByChance']:.3f} if scores were perfect, "
+            "by so few observations"
+        ),
     ),
 )
 
@@ -175,8 +178,12 @@ def closing(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str
         lines += ["| simulated, top-1 | |", "|---|---|"]
         lines += [f"| {name} | {value:.3f} |" for name, value in simulated["ablation"].items()]
     if photos:
-        lines += ["", "| real photos | top-1 | top-5 |", "|---|---|---|"]
-        lines += [f"| {name} | {one['top1']:.3f} | {one['top5']:.3f} |" for name, one in photos["ablation"].items()]
+        lines += ["", "| real photos | top-1 | top-5 | points against the default |", "|---|---|---|---|"]
+        lines += [
+            f"| {name} | {one['top1']:.3f} | {one['top5']:.3f} | "
+            f"{one['change']:+.1f} ({one['low']:+.1f} to {one['high']:+.1f}) |"
+            for name, one in photos["ablation"].items()
+        ]
     return [
         *lines,
         "",

@@ -9,15 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.expect import earth_rings
 from evaluation.gallery import ask_itself, read_gallery
 from evaluation.learn import learn
 from evaluation.scoring import Method
+from retrieval.aspects import FILE as ASPECTS
+from retrieval.aspects import write_aspect_model
+from retrieval.calibration import Calibration
 from retrieval.card import write_card
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
 from retrieval.history import log_event
 from retrieval.learned import METRIC, SUMS, write_sums
-from retrieval.manifest import SHARED, seal_file
+from retrieval.manifest import SHARED, Manifest, seal_file
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.staging import building, settle
 
@@ -29,7 +33,7 @@ def calibrate_snapshot(
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     if not ask_itself(gallery).count:
         raise BuildError("no species has two observations, so that nothing can be held out and learned from")
-    return write_calibrated(root, snapshot, learn(gallery, seed=seed, say=say))
+    return write_calibrated(root, snapshot, learn(gallery, seed=seed, rings_of=earth_rings(), say=say))
 
 
 def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:
@@ -37,15 +41,17 @@ def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:
     manifest = snapshot.manifest
     with building(root) as staging:
         folder = staging / "snapshot"
-        left = shutil.ignore_patterns("manifest.json", "card.md", SUMS, METRIC)
+        left = shutil.ignore_patterns("manifest.json", "card.md", SUMS, METRIC, ASPECTS)
         shutil.copytree(root / "snapshots" / manifest.name, folder, ignore=left)
         write_sums(folder, snapshot.sums)
         if method.metric is not None:
             np.save(folder / METRIC, method.metric)
+        if method.aspect_model is not None:
+            write_aspect_model(folder, method.aspect_model)
         shared = [seal for seal in manifest.files if seal.path.startswith(SHARED)]
         own = [seal_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
         written = replace(
-            manifest, files=(*shared, *own), voting=asdict(method.voting), calibration=method.calibration.as_json()
+            manifest, files=(*shared, *own), voting=asdict(method.voting), calibration=noted(method, manifest).as_json()
         )
         (folder / "manifest.json").write_text(written.text(), encoding="utf-8")
         (folder / "card.md").write_text(write_card(written), encoding="utf-8")
@@ -53,3 +59,14 @@ def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:
         open_snapshot(root, written.name).close()
         log_event(root, "built", written.name)
     return written.name
+
+
+def noted(method: Method, manifest: Manifest) -> Calibration:
+    """What was learned, with a note of what from: a build carries it over to snapshots that it was not learned from."""
+    source = {
+        "snapshot": manifest.name,
+        "references": manifest.references,
+        "observations": manifest.observations,
+        "species": manifest.species,
+    }
+    return method.calibration.changed(fitted={**method.calibration.fitted, "learnedFrom": source})

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from evaluation.accuracy import PHOTOS, SIMULATED, write_measurement, write_table
 from evaluation.calibrate import calibrate_snapshot
 from evaluation.operating_point import measure_operating_point
-from evaluation.report import make_report
+from evaluation.report import Progress, make_report
 from evaluation.report_page import write_page
 from retrieval.domain import WORLD
 from retrieval.embedder import Embeddings
@@ -62,20 +63,30 @@ def report(options: argparse.Namespace) -> None:
     """Write the report of a snapshot."""
     snapshot = open_snapshot(options.indexes, options.snapshot)
     strangers = embed_strangers(options, snapshot.model)
-    with tqdm(desc="evaluate", unit="fold", file=sys.stderr) as bar:
+    with tqdm(desc="reading", unit="step", file=sys.stderr) as bar:
         found = make_report(
             snapshot,
             flora=options.flora,
             seed=options.seed,
             strangers=strangers,
             ablations=not options.no_ablations,
-            advance=bar.update,
+            progress=shown_on(bar),
         )
     options.out.write_text(write_page(found), encoding="utf-8")
     beside = options.out.with_suffix(".json")
     beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(options.out)
     print(beside)
+
+
+def shown_on(bar: tqdm[Any]) -> Progress:
+    """A report's progress on a bar."""
+
+    def expect(steps: int) -> None:
+        bar.total = steps
+        bar.refresh()
+
+    return Progress(expect, bar.update, bar.set_description)
 
 
 def calibrate(options: argparse.Namespace) -> None:
@@ -94,8 +105,8 @@ def accuracy(options: argparse.Namespace) -> None:
         if options.photos:
             snapshot = open_snapshot(options.photos)
             strangers = embed_strangers(options, snapshot.model)
-            with tqdm(desc="photos", unit="fold", file=sys.stderr) as bar:
-                found = make_report(snapshot, seed=options.seed, strangers=strangers, advance=bar.update)
+            with tqdm(desc="photos", unit="step", file=sys.stderr) as bar:
+                found = make_report(snapshot, seed=options.seed, strangers=strangers, progress=shown_on(bar))
             write_measurement(options.docs, PHOTOS, found)
     print(write_table(options.docs), end="")
 

@@ -7,15 +7,23 @@ priors are, the probability of none of these, and last the thresholds of the spe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.gallery import Found, Gallery, Questions, ask_itself, search
-from evaluation.scoring import Method, Scores, fuse_all, make_metric, score_all, view_features
-from retrieval.calibration import Calibration, normalise
+from evaluation.scoring import (
+    Method,
+    Scores,
+    fuse_all,
+    make_metric,
+    prototype_similarities,
+    score_all,
+    view_shares,
+)
+from retrieval.calibration import Calibration, features, normalise
 from retrieval.fusion import FUSIONS
 from retrieval.prototypes import Metric
 from retrieval.ranking import Voting
@@ -30,10 +38,12 @@ GRID: dict[str, tuple[float, ...]] = {
 """What is tried for the numbers in which the log-loss is not convex; the others are found exactly."""
 START = {"temperature": 0.05, "floor": 1e-2, "shrinkage": 4.0, "metric": 0.5}
 RIDGE = 1e-3
+KEPT = 4  # similarities to prototypes that the search keeps: it goes through one number at a time
 FOLDS = 5  # within which the metric is made without the observations that it is tried on
 PLENTY = 5_000  # observations from which one more or less in the metric cannot be noticed
 SAMPLE = 1_500  # observations that the single-photo score is fitted on
 PHOTO_SAMPLE = 400  # observations of several photos that fusion is learned on
+BELIEF = 0.5  # deviation of a prior's strength from 1, as believed before anything was seen
 FEWEST = 20  # observations of several photos (or with a date, a place) below which nothing is learned of them
 
 
@@ -42,7 +52,7 @@ class Fitted:
     """What was learned of single photos, and on what."""
 
     method: Method
-    metric_shrinkage: float
+    numbers: dict[str, float]  # of GRID
     loss: float
     tried: tuple[tuple[str, float, float], ...]  # (name, value, log-loss)
 
@@ -54,27 +64,34 @@ def fit_logit(
     start: Sequence[float] | NDArray[np.float64],
     offset: NDArray[np.float64] | None = None,
     ridge: float = RIDGE,
+    towards: float = 0.0,
 ) -> tuple[NDArray[np.float64], float]:
     """The weights of a conditional logit by damped Newton steps, and the mean log-loss they reach.
 
     `terms` (observations, species, weights), `truth` the column of each; `offset` is added to the
-    logits unweighted. The loss is convex, so that the start decides nothing but the time.
+    logits unweighted. The loss is convex, so that the start decides nothing but the time. `ridge` draws the
+    weights `towards` a value.
     """
     rows = np.arange(len(truth))
-    ground = np.zeros(terms.shape[:2]) if offset is None else offset
+    columns = [np.ascontiguousarray(terms[..., number]) for number in range(terms.shape[2])]
+    chosen = terms[rows, truth]
 
     def loss_at(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scores = normalise(terms @ weights + ground)
+        logits = np.zeros(terms.shape[:2]) if offset is None else offset.copy()
+        for weight, column in zip(weights, columns, strict=True):
+            logits += weight * column
+        scores = normalise(logits)
         plain = -np.log(np.maximum(scores[rows, truth], 1e-300)).mean()
-        return float(plain + ridge / 2 * weights @ weights / len(weights)), scores
+        return float(plain + ridge / 2 * float(((weights - towards) ** 2).mean())), scores
 
     weights = np.asarray(start, dtype=np.float64)
     loss, scores = loss_at(weights)
     for _ in range(30):
-        means = np.einsum("vk,vkf->vf", scores, terms)
-        gradient = (terms[rows, truth] - means).mean(axis=0) - ridge * weights / len(weights)
-        flat = (scores[..., None] * terms).reshape(-1, terms.shape[2])
-        curvature = flat.T @ terms.reshape(-1, terms.shape[2]) / len(truth) - means.T @ means / len(truth)
+        weighed = [scores * column for column in columns]
+        means = np.stack([one.sum(axis=1) for one in weighed], axis=1)
+        gradient = (chosen - means).mean(axis=0) - ridge * (weights - towards) / len(weights)
+        curvature = np.array([[np.vdot(one, column) for column in columns] for one in weighed])
+        curvature = curvature / len(truth) - means.T @ means / len(truth)
         step = np.linalg.solve(curvature + (ridge / len(weights) + 1e-9) * np.eye(len(weights)), gradient)
         length = 1.0
         while length > 1e-4:
@@ -109,36 +126,57 @@ def fit_photos(
     seed: int = 1,
     advance: Callable[[str], object] = lambda text: None,
     only: Sequence[str] = ("votes", "prototypes", "counts"),
+    settled: Mapping[str, float] | None = None,
 ) -> Fitted:
-    """Fit the score of a single photo. `only` leaves terms out, for the ablation table."""
+    """Fit the score of a single photo. `only` leaves terms out, for the ablation table.
+
+    With `settled`, the numbers of the grid are those, and only the weights are found.
+    """
     asked = draw_sample(gallery, SAMPLE, seed)
     if not asked.count:
         raise ValueError("no species has two observations, so that nothing can be held out")
+    if len(asked.columns) > SAMPLE:  # so many observations that one photo of each is enough
+        asked = asked.only(np.ones(asked.count, dtype=bool), 1)
     found = search(gallery, asked, NEIGHBOURS)
     folds = deal_own(gallery, asked, seed)
     kept = np.array([name in only for name in ("votes", "prototypes", "counts")])
     made: dict[float, list[Metric | None]] = {}
     tried: dict[tuple[float, ...], tuple[float, NDArray[np.float64]]] = {}
     log: list[tuple[str, float, float]] = []
+    shares: dict[float, NDArray[np.float32]] = {}
+    likeness: dict[tuple[float, float], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def share(values: dict[str, float]) -> NDArray[np.float32]:
+        if values["temperature"] not in shares:
+            voted = view_shares(gallery, found, method_of(values, None))
+            shares[values["temperature"]] = voted.astype(np.float32)
+        return shares[values["temperature"]]
+
+    def liken(values: dict[str, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        key = values["shrinkage"], values["metric"]
+        if key not in likeness:
+            if len(likeness) >= KEPT:
+                likeness.pop(next(iter(likeness)))
+            if values["metric"] not in made:
+                made[values["metric"]] = fold_metrics(gallery, asked, folds, values["metric"])
+            near = np.zeros((len(asked.columns), gallery.width), dtype=np.float32)
+            numbers = np.zeros_like(near)
+            for part, views, metric in deal_folds(asked, folds, made[values["metric"]]):
+                near[views], numbers[views] = prototype_similarities(gallery, part, method_of(values, metric), "own")
+            likeness[key] = near, numbers
+        return likeness[key]
 
     def attempt(values: dict[str, float]) -> float:
         key = tuple(values[name] for name in GRID)
         if key not in tried:
-            shrinkage = values["metric"]
-            if shrinkage not in made:
-                made[shrinkage] = fold_metrics(gallery, asked, folds, shrinkage)
-            terms = np.concatenate(
-                [
-                    view_features(gallery, part, found.of(views), method_of(values, metric))
-                    for part, views, metric in deal_folds(asked, folds, made[shrinkage])
-                ]
-            )
-            truth = np.concatenate([part.columns for part, _, _ in deal_folds(asked, folds, made[shrinkage])])
-            tried[key] = fit_positive(terms, truth, kept)
+            near, numbers = liken(values)
+            terms = features(share(values).astype(np.float64), near.astype(np.float64), numbers, values["floor"])
+            tried[key] = fit_positive(terms, asked.columns, kept)
         return tried[key][0]
 
-    values = dict(START)
-    for _ in range(2):
+    values = dict(settled or START)
+    attempt(values)
+    for _ in range(0 if settled else 2):
         before = dict(values)
         for name, choices in GRID.items():
             losses = {choice: attempt({**values, name: choice}) for choice in choices}
@@ -154,9 +192,15 @@ def fit_photos(
         prototypes=float(full[1]),
         counts=float(full[2]),
         metric=method.metric is not None,
-        fitted={"observations": asked.count, "photos": len(asked.columns), "seed": seed, "logLoss": loss},
+        fitted={
+            "observations": asked.count,
+            "photos": len(asked.columns),
+            "seed": seed,
+            "logLoss": loss,
+            "metricShrinkage": values["metric"],
+        },
     )
-    return Fitted(replace(method, calibration=learned), values["metric"], loss, tuple(log))
+    return Fitted(replace(method, calibration=learned), dict(values), loss, tuple(log))
 
 
 def fit_positive(
@@ -193,7 +237,7 @@ def score_apart(
     if fitted.method.metric is None or not folds.any():
         return score_all(gallery, asked, found, fitted.method, hide=hide)
     scores, near = np.zeros((asked.count, gallery.width)), np.zeros(asked.count)
-    metrics = fold_metrics(gallery, asked, folds, fitted.metric_shrinkage)
+    metrics = fold_metrics(gallery, asked, folds, fitted.numbers["metric"])
     for part, views, metric in deal_folds(asked, folds, metrics):
         at = np.unique(asked.observations[views])
         method = replace(fitted.method, metric=metric)
@@ -224,16 +268,21 @@ def deal_folds(
     return dealt
 
 
-def fit_sharpening(gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, *, seed: int) -> dict[str, float]:
-    """For each way to fuse photos, the exponent with the least log-loss over observations of several photos."""
+def sample_several(
+    gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, *, seed: int
+) -> tuple[Questions, Scores] | None:
+    """Some observations of several photos, and the scores of each photo alone; None where there are too few."""
     several = asked.photos > 1
     if several.sum() < FEWEST:
-        return dict.fromkeys(FUSIONS, 0.0)
+        return None
     several &= np.cumsum(several) <= PHOTO_SAMPLE
     some, near = asked.only(several), found.of(asked.views_of(several))
     alone = replace(some, observations=np.arange(len(some.columns)))
-    method = fitted.method
-    per_view, _ = score_apart(gallery, alone, near, fitted, seed=seed)
+    return some, score_apart(gallery, alone, near, fitted, seed=seed)[0]
+
+
+def fit_sharpening(some: Questions, per_view: Scores, method: Method) -> dict[str, float]:
+    """For each way to fuse photos, the exponent with the least log-loss over observations of several photos."""
     best = {}
     for rule in FUSIONS:
         losses = []
@@ -253,12 +302,13 @@ def log_loss(scores: Scores, truth: NDArray[np.int64]) -> float:
 def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[NDArray[np.float64]]) -> list[float]:
     """The exponent of each lift with the least log-loss, on top of the scores as they are.
 
-    `log_lifts` hold logarithms, (species,) or (observations, species). Strengths below 0 would turn
-    a prior round; they become 0.
+    `log_lifts` hold logarithms, (species,) or (observations, species). Strengths are believed beforehand to be
+    near 1, which is Bayes' rule, with a deviation of BELIEF; below 0 they would turn a prior round, and become 0.
     """
     terms = np.stack([np.broadcast_to(lift, scores.shape) for lift in log_lifts], axis=-1)
     offset = np.log(np.maximum(scores, 1e-12))
-    weights, _ = fit_logit(terms, truth, start=[0.5] * len(log_lifts), offset=offset)
+    ridge = len(log_lifts) / (BELIEF**2 * len(truth))
+    weights, _ = fit_logit(terms, truth, start=[0.5] * len(log_lifts), offset=offset, ridge=ridge, towards=1.0)
     return [max(0.0, float(weight)) for weight in weights]
 
 

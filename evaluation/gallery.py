@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.simulate import Simulation
+from retrieval.aspects import code_aspects
 from retrieval.domain import RANKS
 from retrieval.embedder import Embeddings
 from retrieval.flora import Flora
@@ -23,6 +24,8 @@ from retrieval.snapshot import Snapshot
 
 GENUS = RANKS.index("genus")
 BLOCK = 512  # views that are searched together
+
+SAID = ("months", "cells", "aspects")  # what may be known of a photo beside its species
 
 Silent = Callable[[int], object]
 
@@ -36,8 +39,9 @@ class Gallery:
     observations: NDArray[np.int64]  # (rows,)
     species: NDArray[np.int64]  # (columns,) taxon ids
     lineages: NDArray[np.int64]  # (columns, 7) taxon ids, -1 where a rank is not known
-    months: NDArray[np.int64] | None = None  # (rows,) 1 to 12
-    cells: NDArray[np.int64] | None = None  # (rows,)
+    months: NDArray[np.int64] | None = None  # (rows,) 1 to 12, 0 where not known; None: nothing is known of any
+    cells: NDArray[np.int64] | None = None  # (rows,) 0 where not known
+    aspects: NDArray[np.int64] | None = None  # (rows,) places in ASPECTS, -1 where not known
     world: Gallery | None = None  # of a flora's gallery: where it was taken from, which prototypes are made of
     taken: NDArray[np.int64] | None = None  # (columns,): its species' columns there
 
@@ -75,7 +79,7 @@ class Gallery:
 
     def only(self, rows: NDArray[np.bool_]) -> Gallery:
         """The gallery with some rows only; all species stay columns."""
-        pick = {name: None if (held := getattr(self, name)) is None else held[rows] for name in ("months", "cells")}
+        pick = {name: None if (held := getattr(self, name)) is None else held[rows] for name in SAID}
         return Gallery(
             self.embeddings[rows], self.columns[rows], self.observations[rows], self.species, self.lineages, **pick
         )
@@ -104,6 +108,7 @@ class Questions:
     own: NDArray[np.int64]  # (views,) the gallery's observation that may not answer; -1: none
     months: NDArray[np.int64] | None = None
     cells: NDArray[np.int64] | None = None
+    aspects: NDArray[np.int64] | None = None
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
@@ -130,7 +135,7 @@ class Questions:
         place = np.arange(len(self.columns)) - np.repeat(self.first, self.photos)
         views = asked[self.observations] & (place < (photos or len(self.columns)))
         numbers = np.unique(self.observations[views], return_inverse=True)[1]
-        pick = {name: None if (held := getattr(self, name)) is None else held[views] for name in ("months", "cells")}
+        pick = {name: None if (held := getattr(self, name)) is None else held[views] for name in SAID}
         return Questions(self.embeddings[views], self.columns[views], numbers, self.own[views], **pick)
 
     def views_of(self, asked: NDArray[np.bool_], photos: int | None = None) -> NDArray[np.int64]:
@@ -201,11 +206,11 @@ def of_simulation(drawn: Simulation) -> tuple[Gallery, Questions]:
         lineages[:, -1],
         lineages,
         months=drawn.gallery.month + 1,
-        cells=drawn.gallery.cell,
+        cells=drawn.gallery.cell + 1,
     )
     asked = drawn.queries
     nobody = np.full(len(asked), -1, dtype=np.int64)
-    months, cells = asked.month + 1, asked.cell
+    months, cells = asked.month + 1, asked.cell + 1
     return gallery, Questions(asked.embeddings, asked.species, asked.observation, nobody, months, cells)
 
 
@@ -216,12 +221,19 @@ def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
         lists = segment.lists_of(flora.species)
         embeddings, rows = segment.index.embeddings(lists)
         at = np.searchsorted(np.asarray(segment.offsets), rows, side="right") - 1
-        blocks.append((embeddings, np.asarray(segment.species)[at], np.asarray(segment.observations)[rows]))
-    embeddings, taxa, observations = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        shown = code_aspects(segment.aspects())[rows]
+        blocks.append((embeddings, np.asarray(segment.species)[at], np.asarray(segment.observations)[rows], shown))
+    embeddings, taxa, observations, aspects = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     order = np.lexsort((np.arange(len(taxa)), observations, taxa))
     species, columns = np.unique(taxa[order], return_inverse=True)
     unit = embeddings[order] / np.linalg.norm(embeddings[order], axis=1, keepdims=True)
-    return Gallery(unit, columns, observations[order], species, snapshot.lineages(species))
+    gallery = Gallery(unit, columns, observations[order], species, snapshot.lineages(species))
+    if (aspects >= 0).any():
+        gallery = replace(gallery, aspects=aspects[order])
+    if snapshot.occasions is not None:
+        months, cells = snapshot.occasions.of(gallery.observations)
+        gallery = replace(gallery, months=months if months.any() else None, cells=cells if cells.any() else None)
+    return gallery
 
 
 def ask_itself(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> Questions:
@@ -231,5 +243,5 @@ def ask_itself(gallery: Gallery, observations: NDArray[np.int64] | None = None) 
         observations = np.unique(gallery.observations[several])
     rows = np.flatnonzero(np.isin(gallery.observations, observations))
     numbers = np.cumsum(np.diff(gallery.observations[rows], prepend=-1) != 0) - 1
-    pick = {name: None if (held := getattr(gallery, name)) is None else held[rows] for name in ("months", "cells")}
+    pick = {name: None if (held := getattr(gallery, name)) is None else held[rows] for name in SAID}
     return Questions(gallery.embeddings[rows], gallery.columns[rows], numbers, gallery.observations[rows], **pick)

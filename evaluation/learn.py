@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.aspects import fit_aspects, learn_to_tell, mixed, weighed
+from evaluation.expect import RingsOf, learn_season_place
 from evaluation.fit import (
-    FEWEST,
     NEIGHBOURS,
     Fitted,
     draw_sample,
@@ -18,102 +19,27 @@ from evaluation.fit import (
     fit_logit,
     fit_photos,
     fit_sharpening,
-    fit_strength,
     log_loss,
+    sample_several,
     score_apart,
 )
 from evaluation.gallery import Found, Gallery, Questions, search
-from evaluation.scoring import Method, Scores
+from evaluation.scoring import Method, Scores, fuse_all
 from retrieval.confidence import top_logit, trust
+from retrieval.fusion import FUSIONS
 from retrieval.lookalikes import confusions
-from retrieval.priors import RING_WEIGHTS, apply_prior, month_records, nearby_lift
+from retrieval.priors import apply_prior
 from retrieval.rejection import STRANGE, UNKNOWN_RATE, none_probability, observe
 from retrieval.specificity import fit_threshold
 
 TARGETS = ("0.80", "0.85", "0.90", "0.95", "0.99")
-SMOOTHINGS = (1.0, 3.0, 10.0, 30.0)
 OBSERVATIONS = 2_000  # that everything after the single-photo score is learned on
-
-RingsOf = Callable[[int], Sequence[Sequence[int]]]
 
 
 class Narrator(Protocol):
     """Told what is being done."""
 
     def __call__(self, text: str, /) -> object: ...
-
-
-@dataclass(frozen=True)
-class Records:
-    """Months and cells of a gallery's observations, as `retrieval.occurrences` counts them."""
-
-    months: NDArray[np.float64]  # (species, 12)
-    around: dict[int, NDArray[np.float64]]  # cell -> weighted records of each species in its rings
-    cells: NDArray[np.float64]  # (species,): records with a cell
-
-
-def count_records(gallery: Gallery, rings_of: RingsOf) -> Records:
-    """Count each observation once."""
-    rows = gallery.spans[0]
-    if gallery.months is None or gallery.cells is None:
-        raise ValueError("the gallery's observations have no months and no cells")
-    columns = gallery.columns[rows]
-    months = np.zeros((gallery.width, 12))
-    np.add.at(months, (columns, gallery.months[rows] - 1), 1)
-    cells = {int(cell): np.zeros(gallery.width) for cell in np.unique(gallery.cells[rows])}
-    for cell, column in zip(gallery.cells[rows].tolist(), columns.tolist(), strict=True):
-        cells[cell][column] += 1
-    return Records(
-        months,
-        _Around({}, cells, rings_of, gallery.width),
-        np.bincount(columns, minlength=gallery.width).astype(np.float64),
-    )
-
-
-class _Around(dict[int, NDArray[np.float64]]):
-    """Weighted records around cells, added up when a cell is first asked for."""
-
-    def __init__(
-        self, start: dict[int, NDArray[np.float64]], cells: dict[int, NDArray[np.float64]], rings: RingsOf, width: int
-    ) -> None:
-        super().__init__(start)
-        self._cells, self._rings, self._width = cells, rings, width
-
-    def __missing__(self, cell: int) -> NDArray[np.float64]:
-        near = np.zeros(self._width)
-        for weight, ring in zip(RING_WEIGHTS, self._rings(cell), strict=False):
-            for one in ring:
-                if one in self._cells:
-                    near += weight * self._cells[one]
-        self[cell] = near
-        return near
-
-
-def season_place_lifts(
-    records: Records, asked: Questions, smoothing: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logarithms of the season's and the place's lift for each observation, (observations, species) twice.
-
-    An observation of the gallery's own is taken out of the counts first: it may not vouch for itself.
-    """
-    if asked.months is None or asked.cells is None:
-        raise ValueError("the observations have no months and no cells")
-    dated = records.months.sum(axis=1)
-    season = np.zeros((asked.count, len(dated)))
-    place = np.zeros_like(season)
-    about = {month: month_records(records.months, month) for month in range(1, 13)}
-    for number, view in enumerate(asked.first.tolist()):
-        month, cell, own = int(asked.months[view]), int(asked.cells[view]), int(asked.own[view]) >= 0
-        column = int(asked.columns[view])
-        for table, near, total in (
-            (season, about[month], dated),
-            (place, records.around[cell], records.cells),
-        ):
-            if own:
-                near, total = near.copy(), total.copy()
-                near[column], total[column] = max(0.0, near[column] - 1), max(0.0, total[column] - 1)
-            table[number] = np.log(nearby_lift(near, total, smoothing=smoothing))
-    return season, place
 
 
 def uniform_log_lifts(gallery: Gallery, asked: Questions) -> NDArray[np.float64]:
@@ -133,15 +59,22 @@ def learn(
     rings_of: RingsOf | None = None,
     say: Narrator = lambda text: None,
     only: Sequence[str] = ("votes", "prototypes", "counts"),
+    brief: bool = False,
+    settled: Method | None = None,
 ) -> Method:
-    """Learn everything in turn; what the collection has too few observations for keeps its default."""
-    fitted = fit_photos(gallery, seed=seed, advance=say, only=only)
+    """Learn everything in turn; what the collection has too few observations for keeps its default.
+
+    With `brief`, only what a ranking by the photos needs; with `settled`, temperature, floor and shrinkages are those
+    of a method that was learned before, and only the weights are found.
+    """
+    fitted = fit_photos(gallery, seed=seed, advance=say, only=only, settled=numbers_of(settled))
     asked = draw_sample(gallery, OBSERVATIONS, seed + 1)
     found = search(gallery, asked, NEIGHBOURS)
     say(f"several photos, on {int((asked.photos > 1).sum())} observations")
-    sharpening = fit_sharpening(gallery, asked, found, fitted, seed=seed)
-    fitted = replace(fitted, method=learned_more(fitted.method, sharpening=sharpening))
-    method = fitted.method
+    method = learn_fusion(gallery, asked, found, fitted, seed)
+    fitted = replace(fitted, method=method)
+    if brief:
+        return method
     scores, near = score_apart(gallery, asked, found, fitted, seed=seed)
     say("priors")
     method = learned_more(method, **learn_priors(gallery, asked, scores, fitted, rings_of, seed))
@@ -164,9 +97,48 @@ def learn(
     return learned_more(method, fitted=notes)
 
 
+def numbers_of(method: Method | None) -> dict[str, float] | None:
+    """The numbers of the grid of a method that was learned."""
+    if method is None:
+        return None
+    learned = method.calibration
+    return {
+        "temperature": method.voting.temperature,
+        "floor": learned.floor,
+        "shrinkage": learned.shrinkage,
+        "metric": float(learned.fitted["metricShrinkage"]),
+    }
+
+
 def learned_more(method: Method, **values: object) -> Method:
     """The method with more of its calibration known."""
     return replace(method, calibration=method.calibration.changed(**values))
+
+
+def learn_fusion(gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, seed: int) -> Method:
+    """How photos of one observation are fused: weights of what they show, then how far they sharpen one another."""
+    method = learned_more(fitted.method, sharpening=dict.fromkeys(FUSIONS, 0.0))
+    several = sample_several(gallery, asked, found, fitted, seed=seed)
+    if several is None:
+        return method
+    some, per_view = several
+    chosen = mixed(some)
+    if chosen.any():
+        part, alone = some.only(chosen), per_view[some.views_of(chosen)]
+        weights = fit_aspects(alone, part, method, lambda fused: log_loss(fused, part.truth))
+        model, told, notes = learn_to_tell(gallery, seed)
+        if weights and model is not None:
+            rows = np.isin(gallery.observations, part.own)
+            losses = [
+                log_loss(fuse_all(alone, replace(part, aspects=shown), weighed(method, weights)), part.truth)
+                for shown in (np.full(len(part.columns), -1), told[rows], part.aspects)
+            ]
+            notes |= dict(zip(("logLossUnweighed", "logLossTold", "logLossLabelled"), losses, strict=True))
+            if losses[1] < losses[0]:
+                method = replace(learned_more(method, tells_aspects=True), aspect_model=model)
+        notes = {**method.calibration.fitted, "aspects": notes}
+        method = learned_more(weighed(method, weights), fitted=notes)
+    return learned_more(method, sharpening=fit_sharpening(some, per_view, method))
 
 
 def learn_priors(
@@ -196,20 +168,9 @@ def learn_priors(
     alone, lone = first_photos(gallery, even, found, fitted, seed)
     single = apply_prior(lone, strength * lifts, temper=temper)
     learned["confidence_even"] = fit_confidence([(after, even), (single, alone)])
-    if gallery.months is None or gallery.cells is None or rings_of is None or asked.count < FEWEST:
-        return learned
-    records = count_records(gallery, rings_of)
-    best: tuple[float, float, list[float]] | None = None
-    for smoothing in SMOOTHINGS:
-        both = season_place_lifts(records, asked, smoothing)
-        strengths = fit_strength(scores, asked.truth, both)
-        lifted = apply_prior(scores, strengths[0] * both[0] + strengths[1] * both[1])
-        tried = (log_loss(lifted, asked.truth), smoothing, strengths)
-        best = tried if best is None else min(best, tried)
-    assert best is not None
-    _, smoothing, (season, place) = best
-    learned["priors"] |= {"season": season, "place": place}
-    learned["smoothing"] = {"season": smoothing, "place": smoothing}
+    strengths, smoothing = learn_season_place(gallery, asked, scores, rings_of)
+    learned["priors"] |= strengths
+    learned["smoothing"] = smoothing
     return learned
 
 

@@ -7,16 +7,18 @@ being no reference either; then each observation of the fold is asked of all ref
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.expect import Records, count_records, earth_rings, sum_lifts
 from evaluation.fit import NEIGHBOURS
-from evaluation.gallery import Gallery, Questions, ask_itself, search
-from evaluation.learn import deepest_nodes, final_scores, learn, none_of
+from evaluation.gallery import Found, Gallery, Questions, ask_itself, search
+from evaluation.learn import deepest_nodes, final_scores, learn, none_of, uniform_log_lifts
 from evaluation.scoring import Method, score_all
 from retrieval.embedder import Embeddings
+from retrieval.priors import apply_prior
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Judged:
     none: NDArray[np.float64]  # probability of none of these
     hidden_none: NDArray[np.float64]  # the same, all references of its species hidden
     hidden_similarity: NDArray[np.float64]
+    hidden_score: NDArray[np.float64]  # of the first species then, which cannot be right
     strangers_none: NDArray[np.float64]  # (folds, strangers)
     strangers_similarity: NDArray[np.float64]  # (strangers,)
     nodes: NDArray[np.float64]
@@ -52,14 +55,26 @@ def cross_validate(
     given: Sequence[Method] = (),
     fusion: str = "mean",
     most: int | None = None,
+    priors: Sequence[str] = (),
+    aspects: str = "labelled",
+    brief: bool = False,
+    settled: Sequence[Method] = (),
+    searched: dict[int, Found] | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Judged:
     """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
 
-    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before.
+    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `priors` are
+    applied: season and place where month and cell are known, and uniform. Aspects are taken as labelled, as told from
+    the photos, or all weigh the same (none). With `brief`, only the ranking is learned and judged. `searched` keeps
+    what each fold found, for the next of several trials; `settled` are methods whose numbers are kept while the weights
+    are learned anew.
 
     `strangers` are embeddings of photos that show no fungus, each asked alone.
     """
+    kept = {} if searched is None else searched
+    rings = earth_rings() if priors or not (brief or given or bare) else None
+    records = count_records(gallery, rings) if priors else None
     listed = np.unique(gallery.observations)
     dealt = np.random.default_rng(seed).permutation(len(listed)) % folds
     judgeable = set(ask_itself(gallery).own.tolist())
@@ -73,11 +88,21 @@ def cross_validate(
         if given:
             method = given[fold]
         else:
-            method = bare or learn(gallery.only(~np.isin(gallery.observations, held)), seed=seed, only=only)
-        method = Method(method.voting, method.calibration, method.metric, fusion)
+            others = gallery.only(~np.isin(gallery.observations, held))
+            method = bare or learn(
+                others, seed=seed, only=only, rings_of=rings, brief=brief, settled=settled[fold] if settled else None
+            )
+        method = replace(method, fusion=fusion)
         methods.append(method)
+        advance(1)
         if len(asked_for):
-            parts.append(judge(gallery, ask_itself(gallery, asked_for), method, fold))
+            asked = weigh_as(ask_itself(gallery, asked_for), method, aspects)
+            if fold not in kept:
+                kept[fold] = search(gallery, asked, NEIGHBOURS)
+            lifts = lift_all(gallery, asked, method, priors, records)
+            parts.append(
+                judge(gallery, asked, method, fold, found=kept[fold], hidden=not brief, priors=priors, log_lift=lifts)
+            )
         if strangers is not None and len(strangers):
             alone = ask_strangers(strangers)
             found = search(gallery, alone, NEIGHBOURS)
@@ -94,6 +119,28 @@ def cross_validate(
     )
 
 
+def lift_all(
+    gallery: Gallery, asked: Questions, method: Method, priors: Sequence[str], records: Records | None
+) -> NDArray[np.float64] | None:
+    """The logarithm of the priors' lifts, (observations, species), at the strengths that the method learned."""
+    learned = method.calibration
+    total = None
+    if local := [prior for prior in priors if prior in {"season", "place"}]:
+        assert records is not None
+        total = sum_lifts(records, asked, local, learned.priors, learned.smoothing)
+    if "uniform" in priors:
+        uniform = learned.priors.get("uniform", 1.0) * uniform_log_lifts(gallery, asked)
+        total = uniform if total is None else total + uniform
+    return total
+
+
+def weigh_as(asked: Questions, method: Method, aspects: str) -> Questions:
+    """The questions with aspects as labelled, as told from the photos, or not known (none)."""
+    if aspects == "told" and method.aspect_model is not None:
+        return replace(asked, aspects=method.aspect_model.tell(asked.embeddings))
+    return asked if aspects == "labelled" else replace(asked, aspects=None)
+
+
 def ask_strangers(embeddings: Embeddings) -> Questions:
     """Each embedding as an observation of one photo, of no species."""
     nobody = np.full(len(embeddings), -1, dtype=np.int64)
@@ -101,14 +148,24 @@ def ask_strangers(embeddings: Embeddings) -> Questions:
 
 
 def judge(
-    gallery: Gallery, asked: Questions, method: Method, fold: int = 0, *, hidden: bool = True
+    gallery: Gallery,
+    asked: Questions,
+    method: Method,
+    fold: int = 0,
+    *,
+    found: Found | None = None,
+    hidden: bool = True,
+    priors: Sequence[str] = (),
+    log_lift: NDArray[np.float64] | None = None,
 ) -> dict[str, NDArray[np.generic]]:
     """Ask, and see where the truth stands; ties go to the lower column, as the answer line's go by name.
 
-    With `hidden`, all is asked again with the references of the true species hidden.
+    With `hidden`, all is asked again with the references of the true species hidden. `log_lift` are priors.
     """
-    scores, near = score_all(gallery, asked, search(gallery, asked, NEIGHBOURS), method)
-    known, none = final_scores(scores, near, asked.photos, method)
+    scores, near = score_all(gallery, asked, found or search(gallery, asked, NEIGHBOURS), method)
+    if log_lift is not None:
+        scores = apply_prior(scores, log_lift, temper=method.calibration.temper_of(priors))
+    known, none = final_scores(scores, near, asked.photos, method, priors)
     strange, far = scores, near
     if hidden:
         hidden_found = search(gallery, asked, NEIGHBOURS, hide="species")
@@ -129,6 +186,7 @@ def judge(
         "none": none,
         "hidden_none": none_of(strange, far, method),
         "hidden_similarity": far,
+        "hidden_score": final_scores(strange, far, asked.photos, method, priors)[0].max(axis=1),
         "nodes": nodes,
         "nodes_right": right,
         "fold": np.full(asked.count, fold),

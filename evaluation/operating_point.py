@@ -6,6 +6,7 @@ learned is learned from the gallery alone; thresholds are fitted on one half of 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -15,18 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import evaluation.simulate as simulate_module
+from evaluation.ablate import paired_gain
+from evaluation.expect import count_records, log_lifts
 from evaluation.fit import NEIGHBOURS
 from evaluation.gallery import Found, Gallery, Questions, of_simulation, search
 from evaluation.learn import (
     auroc,
     calibration_error,
-    count_records,
     deepest_nodes,
     final_scores,
     fit_confidence,
     learn,
     learned_more,
-    season_place_lifts,
     uniform_log_lifts,
 )
 from evaluation.scoring import Method, Scores, score_all
@@ -42,12 +44,12 @@ EVEN = ("uniform",)
 
 
 def grid_rings(cell: int) -> list[list[int]]:
-    """The cell, then two rings around it, on the simulated grid."""
-    x, y = divmod(cell, GRID)
+    """The cell, then two rings around it, on the simulated grid; cells are numbered from 1, since 0 is not known."""
+    x, y = divmod(cell - 1, GRID)
     rings: list[list[int]] = [[], [], []]
     for i in range(max(0, x - 2), min(GRID, x + 3)):
         for j in range(max(0, y - 2), min(GRID, y + 3)):
-            rings[max(abs(i - x), abs(j - y))].append(i * GRID + j)
+            rings[max(abs(i - x), abs(j - y))].append(i * GRID + j + 1)
     return rings
 
 
@@ -56,20 +58,9 @@ def right(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(scores.argmax(axis=1) == truth, dtype=np.float64)
 
 
-def gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> dict[str, float]:
-    """Top-1 before and after on the same observations, and the gain in points with its bootstrap interval."""
-    rng = np.random.default_rng(seed)
-    apart = after - before
-    spread = [apart[rng.integers(0, len(apart), len(apart))].mean() for _ in range(500)]
-    low, high = np.percentile(spread, [2.5, 97.5])
-    return {
-        "before": float(before.mean()),
-        "after": float(after.mean()),
-        "gain": 100 * float(apart.mean()),
-        "low": 100 * float(low),
-        "high": 100 * float(high),
-        "observations": len(apart),
-    }
+def simulator_digest() -> str:
+    """What the simulation is made by: a measurement of another simulator is none of this one's."""
+    return hashlib.sha256(Path(simulate_module.__file__).read_bytes()).hexdigest()[:16]
 
 
 def nearest_recall(gallery: Gallery, found: Found, truth: NDArray[np.int64]) -> tuple[float, float]:
@@ -110,7 +101,8 @@ def measure_operating_point(
     uniform = strengths["uniform"] * uniform_log_lifts(gallery, one)
     temper = method.calibration.temper_of(["uniform"])
     even = apply_prior(base, uniform, temper=temper)
-    season, place = season_place_lifts(count_records(gallery, grid_rings), one, method.calibration.smoothing["season"])
+    records, smoothing = count_records(gallery, grid_rings), method.calibration.smoothing
+    season, place = (log_lifts(records, one, prior, smoothing[prior]) for prior in ("season", "place"))
     boosted = {
         "season": apply_prior(base, strengths["season"] * season),
         "place": apply_prior(base, strengths["place"] * place),
@@ -119,11 +111,11 @@ def measure_operating_point(
     several = asked.photos > 1
     together = {rule: score_all(gallery, asked, found, replace(method, fusion=rule))[0] for rule in FUSIONS}
     rows = {
-        "votes and prototypes over 1-NN": gain(nearest, hits, seed),
-        "uniform prior": gain(hits, right(even, one.truth), seed),
-        "2 to 4 photos over one": gain(hits[several], right(together["mean"], asked.truth)[several], seed),
+        "votes and prototypes over 1-NN": paired_gain(nearest, hits, seed),
+        "uniform prior": paired_gain(hits, right(even, one.truth), seed),
+        "2 to 4 photos over one": paired_gain(hits[several], right(together["mean"], asked.truth)[several], seed),
         "regional flora over world": region_gain(gallery, one, hits, drawn.region, method, seed),
-        "season and place": gain(hits, right(boosted["season and place"], one.truth), seed),
+        "season and place": paired_gain(hits, right(boosted["season and place"], one.truth), seed),
     }
     everything = apply_prior(
         together["mean"], uniform + strengths["season"] * season + strengths["place"] * place, temper=temper
@@ -140,6 +132,7 @@ def measure_operating_point(
     say("specificity, calibration, rejection")
     return {
         "assumptions": asdict(drawn.assumptions),
+        "simulator": simulator_digest(),
         "names": "file" if names else "generated",
         "seed": seed,
         "species": gallery.width,
@@ -166,7 +159,7 @@ def region_gain(
     there = one.only(local)
     there = replace(there, columns=(np.cumsum(region) - 1)[there.columns])
     scores, _ = score_all(flora, there, search(flora, there, NEIGHBOURS), method)
-    return gain(hits[local], right(scores, there.truth), seed)
+    return paired_gain(hits[local], right(scores, there.truth), seed)
 
 
 def measure_parts(gallery: Gallery, one: Questions, near: Found, method: Method) -> dict[str, float]:

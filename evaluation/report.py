@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.ablate import ablate, aspects_learned, count_trials, judge_priors
 from evaluation.fit import PLENTY
-from evaluation.gallery import Gallery, ask_itself, read_gallery
+from evaluation.gallery import Found, Gallery, ask_itself, read_gallery
 from evaluation.learn import calibration_error
 from evaluation.metrics import Outcome, measure
 from evaluation.nested import Judged, cross_validate, judge
 from evaluation.operating_point import rejection_measures, reliability
-from evaluation.scoring import Method
-from retrieval.calibration import Calibration
 from retrieval.domain import RANKS, WORLD
 from retrieval.embedder import Embeddings
 from retrieval.errors import BuildError
-from retrieval.ranking import Voting
+from retrieval.rejection import UNKNOWN_RATE
 from retrieval.snapshot import Snapshot
 from retrieval.specificity import depth_curve, fit_threshold, judge_depths
 
 SIZES = ((1, 1, "1"), (2, 5, "2-5"), (6, 20, "6-20"), (21, 10**9, ">20"))
 SHOWN = 25  # rows of the longer tables
 FLORAS = 12
-MOST = 4_000  # observations of a fold that are judged, where a collection is large
+MOST = 2_500  # observations of a fold that are judged, where a collection is large
 
 
 def make_report(
@@ -38,14 +37,28 @@ def make_report(
     seed: int = 1,
     strangers: Embeddings | None = None,
     ablations: bool = True,
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Judge the snapshot by nested cross-validation and measure everything of it."""
+    told = progress or Progress()
+    told.say("reading")
     gallery = read_gallery(snapshot, snapshot.flora(flora))
     if not ask_itself(gallery).count:
         raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
     folds = count_folds(gallery)
-    judged = cross_validate(gallery, folds=folds, seed=seed, strangers=strangers, most=MOST, advance=advance)
+    told.expect(2 * folds * (1 + (count_trials(gallery) if ablations else 0)))
+    searched: dict[int, Found] = {}
+    told.say("learning and judging")
+    judged = cross_validate(
+        gallery,
+        folds=folds,
+        seed=seed,
+        strangers=strangers,
+        most=MOST,
+        searched=searched,
+        advance=told.advance,
+    )
+    again: dict[str, Any] = {"folds": folds, "seed": seed, "most": MOST, "advance": told.advance, "say": told.say}
     outcomes = as_outcomes(judged, gallery)
     return {
         "snapshot": snapshot.name,
@@ -63,14 +76,42 @@ def make_report(
         "byFamily": by_taxon(judged, gallery, snapshot, "family"),
         "byFlora": by_flora(judged, gallery, snapshot),
         "calibrationError": calibration_error(judged.score, judged.rank == 1),
+        "calibrationErrorByChance": chance_error(judged.score, seed),
+        "calibrationErrorWithUnknown": error_with_unknown(judged, seed),
         "reliability": reliability(judged.score, judged.rank == 1),
         "specificity": specificity(judged, seed),
         "rejection": rejection(judged),
         **confused(judged, gallery, snapshot),
-        "ablation": ablate(gallery, folds, seed, judged, advance) if ablations else {},
+        "ablation": ablate(gallery, judged, searched, **again) if ablations else {},
+        "priors": judge_priors(gallery, judged, searched, **again) if ablations else {},
+        "aspects": aspects_learned(judged.methods),
         "calibration": judged.methods[0].calibration.as_json(),
         "voting": asdict(judged.methods[0].voting),
     }
+
+
+@dataclass
+class Progress:
+    """Told how far a report is; a bar for people, or nothing."""
+
+    expect: Callable[[int], object] = lambda steps: None
+    advance: Callable[[int], object] = lambda count: None
+    say: Callable[[str], object] = lambda text: None
+
+
+def chance_error(score: NDArray[np.float64], seed: int, draws: int = 200) -> float:
+    """The calibration error that perfectly calibrated scores would show on so few observations, on average.
+
+    Bins of a few observations scatter: an error near this one is as good as can be told.
+    """
+    rng = np.random.default_rng(seed)
+    return float(np.mean([calibration_error(score, rng.random(len(score)) < score) for _ in range(draws)]))
+
+
+def error_with_unknown(judged: Judged, seed: int) -> float:
+    """The calibration error where as many are of no referenced species as scores take for granted (UNKNOWN_RATE)."""
+    strange = np.random.default_rng(seed + 1).random(len(judged.truth)) < UNKNOWN_RATE
+    return calibration_error(np.where(strange, judged.hidden_score, judged.score), (judged.rank == 1) & ~strange)
 
 
 def count_folds(gallery: Gallery) -> int:
@@ -192,33 +233,3 @@ def confused(judged: Judged, gallery: Gallery, snapshot: Snapshot) -> dict[str, 
             "pairs": listed(poisonous),
         },
     }
-
-
-def ablate(
-    gallery: Gallery, folds: int, seed: int, judged: Judged, advance: Callable[[int], object]
-) -> Mapping[str, dict[str, float]]:
-    """Top-1 and top-5 with rules taken away; each variant is learned anew in each fold where it learns anything."""
-
-    def shown(found: Judged) -> dict[str, float]:
-        return {
-            "top1": float((found.rank == 1).mean()),
-            "top5": float(((found.rank > 0) & (found.rank <= 5)).mean()),
-        }
-
-    bare = Method(Voting(), Calibration())
-    nearest = replace(bare, voting=Voting(1, 0.05))
-    table = {
-        "1-NN (first place only)": shown(cross_validate(gallery, folds=folds, seed=seed, bare=nearest, most=MOST)),
-        "kernel votes alone, T = 0.05": shown(cross_validate(gallery, folds=folds, seed=seed, bare=bare, most=MOST)),
-    }
-    for title, only in (
-        ("without prototypes", ("votes", "counts")),
-        ("without votes", ("prototypes", "counts")),
-        ("without numbers of observations", ("votes", "prototypes")),
-    ):
-        found = cross_validate(gallery, folds=folds, seed=seed, only=only, most=MOST, advance=advance)
-        table[title] = shown(found)
-    for rule in ("product", "max"):
-        found = cross_validate(gallery, folds=folds, seed=seed, fusion=rule, given=judged.methods, most=MOST)
-        table[f"everything, photos fused by {rule}"] = shown(found)
-    return {**table, "everything (default)": shown(judged)}

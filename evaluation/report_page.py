@@ -48,11 +48,14 @@ def write_page(report: Mapping[str, Any]) -> str:
         f"<p>{escape(head)}</p>",
         table(("measure", "value", "95 % interval (bootstrap over observations)"), measures),
         "<h2>How far the score can be trusted</h2>",
-        f"<p>Expected calibration error of the top score: {report['calibrationError']:.3f}.</p>",
+        f"<p>Expected calibration error of the top score: {report['calibrationError']:.3f}; perfectly calibrated "
+        f"scores would show {report['calibrationErrorByChance']:.3f} on so many observations. Where one in twenty "
+        f"is of no referenced species, as scores take for granted: {report['calibrationErrorWithUnknown']:.3f}.</p>",
         charts(report),
         specificity_words(report["specificity"]),
         "<h2>Each rule on and off</h2>",
-        table(("rules", "top-1", "top-5"), [(k, m["top1"], m["top5"]) for k, m in report["ablation"].items()]),
+        ablation_table(report["ablation"]),
+        *priors_and_aspects(report),
     ]
     for key, title in GROUPS:
         rows = [(row["group"], row["observations"], row["top1"], row["top5"]) for row in report[key]]
@@ -91,6 +94,38 @@ def charts(report: Mapping[str, Any]) -> str:
             label = f"{title}: AUROC {report['rejection'][key]['auroc']:.3f}"
             drawn.append(line_chart(label, roc, x="known rejected", y="strangers rejected", diagonal=True))
     return "".join(drawn)
+
+
+def points(found: Mapping[str, Any], name: str) -> str:
+    """A change in points with its interval."""
+    return f"{found[name]:+.1f} ({found['low']:+.1f} to {found['high']:+.1f})"
+
+
+def ablation_table(found: Mapping[str, Any]) -> str:
+    """Each variant with the change of its top-1 against everything together."""
+    rows = [(k, m["top1"], m["top5"], m.get("macroF1", "-"), points(m, "change")) for k, m in found.items()]
+    return table(("rules", "top-1", "top-5", "macro-F1", "points of top-1 against the default"), rows)
+
+
+def priors_and_aspects(report: Mapping[str, Any]) -> list[str]:
+    """What season and place add where they are known, and how much photos count by what they show."""
+    parts = []
+    if report["priors"]:
+        rows = [
+            (k, m["observations"], m["before"], m["after"], points(m, "gain"), m["calibrationError"])
+            for k, m in report["priors"].items()
+        ]
+        head = ("prior", "observations", "top-1 without", "with", "points", "calibration error")
+        parts += ["<h2>Season and place, where they are known</h2>", table(head, rows)]
+    if report["aspects"]:
+        learned = report["aspects"]
+        told = f"Aspects told from a photo are right in {learned['toldRight']:.1%}." if "toldRight" in learned else ""
+        parts += [
+            "<h2>What a photo shows</h2>",
+            f"<p>How much a photo counts, by its aspect. {told}</p>",
+            table(("aspect", "weight"), list(learned["weights"].items())),
+        ]
+    return parts
 
 
 def specificity_words(found: Mapping[str, Any]) -> str:

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.gallery import Found, Gallery, Questions
-from retrieval.calibration import Calibration, features, score_views
+from retrieval.aspects import AspectModel, name_aspects
+from retrieval.calibration import Calibration, score_views
 from retrieval.fusion import fuse_scores, weigh_photos
 from retrieval.prototypes import Metric, make_prototypes, project, whiten_within
 from retrieval.ranking import Voting, vote_shares
 
 Scores = NDArray[np.float64]  # (observations, species)
 VIEWS = 1024  # views that are scored together
+ROWS = 8192  # references that are summed together
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Method:
     calibration: Calibration
     metric: Metric | None = None
     fusion: str = "mean"
+    aspect_model: AspectModel | None = None
 
 
 def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -34,11 +37,15 @@ def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDA
     columns = gallery.columns if rows is None else gallery.columns[rows]
     numbers = np.bincount(columns, minlength=gallery.width)
     means = np.zeros((gallery.width, embeddings.shape[1]))
-    np.add.at(means, columns, embeddings)
+    starts = np.flatnonzero(np.diff(columns, prepend=-1))  # columns ascend
+    means[columns[starts]] = np.add.reduceat(embeddings, starts, axis=0, dtype=np.float64)
     means /= np.maximum(1, numbers)[:, None]
-    apart = embeddings - means[columns]
     freedom = max(1, len(columns) - int((numbers > 0).sum()))
-    return np.asarray(apart.T @ apart / freedom, dtype=np.float64)
+    scatter = np.zeros((embeddings.shape[1], embeddings.shape[1]))
+    for start in range(0, len(columns), ROWS):
+        apart = embeddings[start : start + ROWS] - means[columns[start : start + ROWS]]
+        scatter += apart.T @ apart
+    return scatter / freedom
 
 
 def make_metric(gallery: Gallery, shrinkage: float, rows: NDArray[np.bool_] | None = None) -> Metric | None:
@@ -89,23 +96,14 @@ def prototype_similarities(
     return similarities, numbers
 
 
-def view_terms(
-    gallery: Gallery, questions: Questions, found: Found, method: Method, hide: str = "own"
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Vote shares, similarities to prototypes and numbers of observations, each (views, species)."""
+def view_shares(gallery: Gallery, found: Found, method: Method) -> NDArray[np.float64]:
+    """Shares of the votes, (views, species)."""
     near = np.where(found.rows >= 0, gallery.columns[found.rows], -1)
     witnesses = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
     k = method.voting.neighbours
-    shares = vote_shares(
+    return vote_shares(
         found.similarities[:, :k], witnesses[:, :k], near[:, :k], gallery.width, method.voting.temperature
     )
-    return (shares, *prototype_similarities(gallery, questions, method, hide))
-
-
-def view_features(gallery: Gallery, questions: Questions, found: Found, method: Method) -> NDArray[np.float64]:
-    """The terms that the fit weighs, (views, species, 3)."""
-    shares, similarities, numbers = view_terms(gallery, questions, found, method)
-    return features(shares, similarities, numbers, method.calibration.floor)
 
 
 def score_blocks(
@@ -119,8 +117,8 @@ def score_blocks(
         stop = min(questions.count, max(stop, start + 1))
         views = np.arange(bounds[start], bounds[stop])
         block = replace_views(questions, views, start)
-        terms = view_terms(gallery, block, found.of(views), method, hide)
-        per_view = score_views(*terms, method.calibration)
+        shares = view_shares(gallery, found.of(views), method)
+        per_view = score_views(shares, *prototype_similarities(gallery, block, method, hide), method.calibration)
         closest = found.similarities[views, 0]
         fused = fuse_all(per_view, block, method)
         near = np.array([float(np.sort(own).mean()) for own in np.split(closest, block.first[1:])])
@@ -128,10 +126,12 @@ def score_blocks(
         start = stop
 
 
-def fuse_views(per_view: Scores, embeddings: NDArray[np.floating], method: Method) -> NDArray[np.float64]:
+def fuse_views(
+    per_view: Scores, embeddings: NDArray[np.floating], method: Method, aspects: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """One observation's scores from those of its photos, as the answer line fuses them."""
     learned = method.calibration
-    weights = weigh_photos(embeddings, (), learned.aspects)
+    weights = weigh_photos(embeddings, () if aspects is None else name_aspects(aspects), learned.aspects)
     sharpening = learned.sharpening.get(method.fusion, 0.0)
     return fuse_scores(per_view, weights, rule=method.fusion, sharpening=sharpening)
 
@@ -139,9 +139,15 @@ def fuse_views(per_view: Scores, embeddings: NDArray[np.floating], method: Metho
 def fuse_all(per_view: Scores, questions: Questions, method: Method) -> Scores:
     """Fused scores of all observations from those of their views."""
     bounds = np.append(questions.first, len(per_view))
+    shown = questions.aspects if method.calibration.aspects else None
     return np.stack(
         [
-            fuse_views(per_view[start:stop], questions.embeddings[start:stop], method)
+            fuse_views(
+                per_view[start:stop],
+                questions.embeddings[start:stop],
+                method,
+                None if shown is None else shown[start:stop],
+            )
             for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
         ]
     )
@@ -157,6 +163,7 @@ def replace_views(questions: Questions, views: NDArray[np.int64], first: int) ->
         own=questions.own[views],
         months=None,
         cells=None,
+        aspects=None if questions.aspects is None else questions.aspects[views],
     )
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.assemble import assemble
+from indexer.carry import carry_calibration
 from indexer.codes import CODES_FROM
 from indexer.embeddings import EmbeddingStore
-from retrieval.augmentation import WHOLE
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError, SnapshotError
 from retrieval.learned import sum_segments, write_sums
 from retrieval.manifest import Manifest, read_current, read_manifest, verify_files
+from retrieval.occasions import Occasion, gather_occasions, write_occasions
 from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.occurrences import Occurrence, count_occurrences, write_occurrences
 from retrieval.prototypes import SpeciesSums
@@ -49,6 +50,7 @@ class Catalogue:
     vernacular_names: Sequence[tuple[int, str, str]]
     floras: Sequence[FloraPlan]
     occurrences: Sequence[Occurrence] = ()  # records of species with month and cell, with or without photos
+    occasions: Sequence[Occasion] = ()  # month and cell of the references' observations
 
 
 def build_snapshot(
@@ -66,7 +68,8 @@ def build_snapshot(
     there; only new ones are written, to a segment of their own. One that has changed or gone is
     withdrawn from its segment, which is written anew only when a quarter of it has gone. The same
     catalogue over the same published snapshot gives the same name and bytes. From `codes_from`
-    references on, floras are large enough for a first stage of short codes.
+    references on, floras are large enough for a first stage of short codes. What the published snapshot
+    had learned is carried over, unless other votes are asked for.
     """
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
@@ -87,7 +90,11 @@ def build_snapshot(
         )
         if catalogue.occurrences:
             write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
+        shown = np.unique(np.array([entry.observation_id for entry in catalogue.references], dtype=np.int64))
+        write_occasions(folder, gather_occasions(catalogue.occasions).only(shown))
         write_sums(folder, sum_written(root, segments))
+        kept = before if voting is None else None  # votes that were asked for are not those that were learned from
+        calibration = carry_calibration(root, folder, kept, [taxon for taxon, _ in catalogue.taxa]) if kept else {}
         draft = Manifest(
             model=dict(card),
             segments=tuple(segments),
@@ -96,7 +103,8 @@ def build_snapshot(
             species=0,
             floras=(),
             files=(),
-            voting=vars_of(voting or Voting()),
+            voting=dict(kept.voting) if kept and calibration else vars_of(voting or Voting()),
+            calibration=calibration,
             codebook=before.codebook if before else "",
             recipes=before.recipes if before else {},
         )
@@ -106,8 +114,8 @@ def build_snapshot(
 
 def made_with(card: Mapping[str, Any]) -> str:
     """What the embeddings of a collection were made with: the model, and the views of each photo if several."""
-    views = str(card.get("views", WHOLE))
-    return str(card["model"]) if views == WHOLE else f"{card['model']}+{views}"
+    views = str(card.get("views", "none"))
+    return str(card["model"]) if views == "none" else f"{card['model']}+{views}"
 
 
 def sum_written(root: Path, segments: Sequence[str]) -> SpeciesSums:

@@ -17,6 +17,7 @@ from indexer.floras import resolve_flora
 from indexer.photos import PhotoStore
 from retrieval.cells import cell_of
 from retrieval.domain import WORLD
+from retrieval.occasions import Occasion
 from retrieval.occurrences import Occurrence
 from retrieval.segment import ReferenceEntry
 
@@ -28,19 +29,22 @@ def photos_to_embed(session: Session, store: PhotoStore) -> Iterator[PhotoToEmbe
         yield PhotoToEmbed(photo.sha256, path.read_bytes, photo.aspect)
 
 
-def read_occurrences(photos: Iterable[ReferencePhoto]) -> list[Occurrence]:
-    """When and where the observations were made: each once, by month and by cell; 0 where it is not known."""
+def read_occasions(photos: Iterable[ReferencePhoto]) -> dict[int, tuple[int, Occasion]]:
+    """Species of each observation, and when and where it was made, by month and by cell; 0 where it is not known."""
     seen = {photo.observation_id: photo for photo in photos}
-    return [
-        Occurrence(
+    return {
+        observation: (
             photo.species,
-            photo.event_date.month if photo.event_date else 0,
-            0
-            if photo.decimal_latitude is None or photo.decimal_longitude is None
-            else cell_of(photo.decimal_latitude, photo.decimal_longitude),
+            Occasion(
+                observation,
+                photo.event_date.month if photo.event_date else 0,
+                0
+                if photo.decimal_latitude is None or photo.decimal_longitude is None
+                else cell_of(photo.decimal_latitude, photo.decimal_longitude),
+            ),
         )
-        for _, photo in sorted(seen.items())
-    ]
+        for observation, photo in sorted(seen.items())
+    }
 
 
 def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalogue, list[str]]:
@@ -61,6 +65,7 @@ def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalo
     ]
     missing = embeddings.missing(entry.photo for entry in references)
     left_out = set(missing)
+    occasions = read_occasions(photos)
     toxicity = taxon_tables.toxicities(session)
     catalogue = Catalogue(
         references=[entry for entry in references if entry.photo not in left_out],
@@ -72,6 +77,7 @@ def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalo
             for flora in flora_tables.floras(session)
             if flora.id != WORLD  # follows from the references
         ],
-        occurrences=read_occurrences(photos),
+        occurrences=[Occurrence(species, found.month, found.cell) for species, found in occasions.values()],
+        occasions=[found for _, found in occasions.values()],
     )
     return catalogue, missing

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 
 from indexer.embeddings import EmbeddingStore
-from retrieval.augmentation import WHOLE, embed_photos_views, side_to_decode
+from retrieval.crops import decode_crops, pool_crops
 from retrieval.embedder import Embedder, Embeddings, View
 from retrieval.errors import IdentificationError, ModelError, ModelUnavailable
-from retrieval.views import PhotoLimits, decode_view
+from retrieval.views import PhotoLimits
+
+Crops: TypeAlias = list[View]  # of one photo
 
 BATCH = 32  # photos in one call of the model, and in one transaction
 IN_FLIGHT = 1  # batches given to the model beside the one that is collected, so that it never waits for the store
@@ -54,17 +57,17 @@ def embed_photos(
     *,
     limits: PhotoLimits | None = None,
     workers: int = 2,
-    recipe: str = WHOLE,
+    augmentation: str = "none",
     advance: Callable[[int], object] = lambda count: None,
 ) -> EmbedReport:
     """Embed every photo the store does not know yet; `advance` is told how many photos have been dealt with.
 
     A photo that cannot be decoded or embedded is remembered with its reason, and the others go on. One whose file
-    cannot be read is tried again next time. `recipe` says which views of a photo are made and pooled to its row.
+    cannot be read is tried again next time. `augmentation` says which crops of a photo its row is averaged of.
     """
     embedded = already = failed = 0
     unread: list[tuple[str, str]] = []
-    side = side_to_decode(embedder.short_side, recipe)
+    bounds = limits or PhotoLimits()
     with (
         ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="model") as model,
@@ -79,16 +82,16 @@ def embed_photos(
                 advance(len(known))
                 yield from (photo for photo in block if photo.photo not in known)
 
-        def decode(photo: PhotoToEmbed) -> View | str | Unread:
+        def decode(photo: PhotoToEmbed) -> Crops | str | Unread:
             try:
-                return decode_view(photo.read(), side, limits, photo.aspect)
+                return decode_crops(photo.read(), embedder.short_side, bounds, augmentation=augmentation)
             except IdentificationError as error:
                 return str(error)
             except OSError as error:
                 return Unread(f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}")
 
-        def decoded() -> Iterator[tuple[PhotoToEmbed, View | str | Unread]]:
-            window: deque[tuple[PhotoToEmbed, Future[View | str | Unread]]] = deque()
+        def decoded() -> Iterator[tuple[PhotoToEmbed, Crops | str | Unread]]:
+            window: deque[tuple[PhotoToEmbed, Future[Crops | str | Unread]]] = deque()
             for photo in new_photos():
                 window.append((photo, pool.submit(decode, photo)))
                 if len(window) >= AHEAD * BATCH:
@@ -98,9 +101,9 @@ def embed_photos(
                 first, view = window.popleft()
                 yield first, view.result()
 
-        def keep(batch: Sequence[tuple[PhotoToEmbed, View | str | Unread]], rows: Iterator[Embeddings | str]) -> None:
+        def keep(batch: Sequence[tuple[PhotoToEmbed, Crops | str | Unread]], rows: Iterator[Embeddings | str]) -> None:
             nonlocal embedded, failed
-            outcomes = [(photo.photo, next(rows) if isinstance(view, View) else view) for photo, view in batch]
+            outcomes = [(photo.photo, next(rows) if isinstance(view, list) else view) for photo, view in batch]
             done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | Unread)]
             if done:
                 store.add([photo for photo, _ in done], np.stack([row for _, row in done]))
@@ -114,12 +117,12 @@ def embed_photos(
             advance(len(batch))
 
         stream = decoded()
-        running: deque[tuple[list[tuple[PhotoToEmbed, View | str | Unread]], Future[list[Embeddings | str]]]] = deque()
+        running: deque[tuple[list[tuple[PhotoToEmbed, Crops | str | Unread]], Future[list[Embeddings | str]]]] = deque()
         try:
             while batch := list(islice(stream, BATCH)):
-                views = [view for _, view in batch if isinstance(view, View)]
+                views = [view for _, view in batch if isinstance(view, list)]
                 trusted = embedded + already > 0
-                running.append((batch, model.submit(embed_views, views, embedder, recipe, trusted=trusted)))
+                running.append((batch, model.submit(embed_views, views, embedder, trusted=trusted)))
                 if not trusted or len(running) > IN_FLIGHT:  # the first batch says whether the model can be trusted
                     before, found = running.popleft()
                     keep(before, iter(found.result()))
@@ -130,16 +133,15 @@ def embed_photos(
     return EmbedReport(embedded, already, failed, tuple(unread))
 
 
-def embed_views(
-    views: Sequence[View], embedder: Embedder, recipe: str = WHOLE, *, trusted: bool
-) -> list[Embeddings | str]:
-    """The row of each view, or the reason why the model has none for it: a picture in which it finds nothing at all.
+def embed_views(views: Sequence[Crops], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:
+    """The row of each photo from its crops, or why the model has none for it: a picture in which it finds nothing.
 
     Where it has none for any view, and is not `trusted` for what it did before, the model is at fault and its
     ModelError is raised.
     """
     try:
-        return list(embed_photos_views(views, embedder, recipe))
+        found = embedder.embed([crop for crops in views for crop in crops])
+        return list(pool_crops(found, [len(crops) for crops in views])) if views else []
     except ModelUnavailable:  # no photo is at fault, and it may be back: what was embedded is kept
         raise
     except ModelError as error:
@@ -147,7 +149,7 @@ def embed_views(
             if trusted:
                 return [str(error)]
             raise
-    rows = [embed_views([view], embedder, recipe, trusted=True)[0] for view in views]
+    rows = [embed_views([view], embedder, trusted=True)[0] for view in views]
     if not trusted and all(isinstance(row, str) for row in rows):
         raise ModelError(str(rows[0]))
     return rows

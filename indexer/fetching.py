@@ -14,9 +14,10 @@ import requests
 from indexer.photo_facts import LIMITS, inspect_photo, reason_of
 from indexer.photo_store import PhotoStore
 from indexer.records import Rejection
-from retrieval.errors import PhotoTooLarge, UnreadablePhoto
+from retrieval.addresses import SCHEMES, Guard
+from retrieval.errors import ForbiddenAddress, PhotoTooLarge, UnreadablePhoto
+from retrieval.fetching import guarded_session, open_address
 
-FETCHED = ("http", "https")
 USER_AGENT = "Fungarium/0.1 (open fungi identification; fetches each reference photo once)"
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more gets its peace for this run
@@ -30,6 +31,7 @@ class Fetcher:
         self,
         store: PhotoStore,
         *,
+        guard: Guard | None = None,  # of the machine's own network: archives are written by strangers
         delay: float = 1.0,  # seconds between two requests to one host
         attempts: int = 4,
         timeout: float = 30.0,  # seconds without a byte
@@ -48,9 +50,7 @@ class Fetcher:
         )
         self._sleep, self._clock = sleep, clock
         self._last: dict[str, float] = {}  # host to the time of its last request
-        self._session = requests.Session()
-        self._session.max_redirects = 5
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "image/*"})
+        self._session = guarded_session(guard or Guard(), agent=USER_AGENT)
 
     def __enter__(self) -> Fetcher:
         return self
@@ -73,7 +73,7 @@ class Fetcher:
         if known := self._store.recall(address):
             return known
         parts = urlsplit(address)
-        if parts.scheme.lower() not in FETCHED or not parts.hostname:
+        if parts.scheme.lower() not in SCHEMES or not parts.hostname:
             return Rejection("bad-address", f"{address!r} is no web address", photo=address)
         fault = ""
         for attempt in range(self._attempts):
@@ -100,7 +100,7 @@ class Fetcher:
     def _request(self, address: str) -> bytes | tuple[str, float] | Rejection:
         """Ask once: the bytes, or (what went wrong, seconds to wait) where asking again may help, or a rejection."""
         try:
-            with self._session.get(address, stream=True, timeout=self._timeout) as answer:
+            with open_address(self._session, address, timeout=self._timeout) as answer:
                 if answer.status_code in TRY_AGAIN:
                     return f"the server answers {answer.status_code}", read_retry_after(
                         answer.headers.get("Retry-After", "")
@@ -110,6 +110,8 @@ class Fetcher:
                         "unreachable", f"{address}: the server answers {answer.status_code}", photo=address
                     )
                 return self._read(answer, address)
+        except ForbiddenAddress as error:
+            return Rejection("bad-address", f"{address}: {error}", photo=address)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             return f"the server cannot be reached or breaks off ({type(error).__name__})", 0.0
         except (requests.RequestException, ValueError) as error:

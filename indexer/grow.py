@@ -17,21 +17,32 @@ from numpy.typing import NDArray
 
 from indexer.assemble import assemble
 from indexer.build import made_with, read_entries
+from retrieval.aspects import FILE as ASPECTS
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.learned import METRIC
 from retrieval.manifest import Manifest
+from retrieval.occasions import Occasion, gather_occasions, write_occasions
 from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.segment import ReferenceEntry, name_entries, write_segment
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.staging import building, settle
 
 OWN_FILES = ("taxonomy.sqlite", "species.npy")
-LEARNED_FILES = (OCCURRENCES, METRIC)  # where there are such; sums of prototypes are made anew from what stands
+LEARNED_FILES = (
+    OCCURRENCES,
+    METRIC,
+    ASPECTS,
+)  # where there are such; sums of prototypes are made anew
 
 
-def append_references(root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings) -> str:
+def append_references(
+    root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings, occasions: Sequence[Occasion] = ()
+) -> str:
     """Add references, with their embeddings (rows in the same order), in a segment of their own; gives the snapshot.
+
+    `occasions` say when and where their observations were made, where that is known; the counts of the priors stay
+    those of the last build.
 
     Their species must be known to the published snapshot: for new species or floras, build from the catalogue.
     A photo that was withdrawn may come again.
@@ -52,7 +63,8 @@ def append_references(root: Path, entries: Sequence[ReferenceEntry], embeddings:
         settle(staging / "segment", root / "segments" / name)
         licences = Counter(manifest.licences) + Counter(entry.licence for entry in entries)
         segments = (*manifest.segments, name)
-        return continue_snapshot(root, staging, published, segments, gone_rows(published), licences=licences)
+        gone = gone_rows(published)
+        return continue_snapshot(root, staging, published, segments, gone, licences=licences, occasions=occasions)
 
 
 def withdraw_references(root: Path, photos: Collection[str]) -> str:
@@ -136,6 +148,17 @@ def gone_rows(snapshot: Snapshot) -> dict[str, NDArray[np.int64]]:
     }
 
 
+def standing_observations(
+    root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """The observations that references which may answer belong to, ascending."""
+    held = [
+        np.delete(np.load(root / "segments" / name / "observations.npy"), withdrawn.get(name, np.zeros(0, np.int64)))
+        for name in segments
+    ]
+    return np.unique(np.concatenate(held))
+
+
 def continue_snapshot(
     root: Path,
     staging: Path,
@@ -145,6 +168,7 @@ def continue_snapshot(
     *,
     keep_recipes: bool = False,
     licences: Mapping[str, int] | None = None,
+    occasions: Sequence[Occasion] = (),
 ) -> str:
     """Assemble a snapshot that differs from the published one in its references alone."""
     old, folder = root / "snapshots" / published.name, staging / "snapshot"
@@ -154,6 +178,9 @@ def continue_snapshot(
     for learned in LEARNED_FILES:
         if (old / learned).is_file():
             shutil.copyfile(old / learned, folder / learned)
+    known = published.occasions.listed() if published.occasions else []
+    standing = standing_observations(root, segments, withdrawn)
+    write_occasions(folder, gather_occasions([*known, *occasions]).only(standing))
     for bits in sorted((old / "floras").iterdir()):
         shutil.copyfile(bits, folder / "floras" / bits.name)
     manifest: Manifest = published.manifest

@@ -9,10 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 from indexer.archives.container import Container, FolderContainer, is_there
 from indexer.archives.lines import DAMAGED
-from indexer.fetching import FETCHED, Fetcher
+from indexer.fetching import Fetcher
 from indexer.photo_facts import LIMITS, PhotoFacts, inspect_photo, reason_of
 from indexer.photo_store import PhotoStore
 from indexer.records import ArchiveSource, CuratedRecord, Record, Rejection
+from retrieval.addresses import SCHEMES
 from retrieval.errors import ArchiveError, PhotoTooLarge, UnreadablePhoto
 
 __all__ = [
@@ -140,7 +141,7 @@ def _locate_address(record: Record | CuratedRecord, photo: str, source: ArchiveS
         host = parts.hostname or ""
     except ValueError:
         return _reject(record, "bad-address", f"{photo!r} is no address")
-    if parts.scheme.lower() not in FETCHED or not host:
+    if parts.scheme.lower() not in SCHEMES or not host:
         return _reject(record, "bad-address", f"{photo!r} is no web address")
     if source.photos is not None:
         path = unquote(parts.path).lstrip("/")

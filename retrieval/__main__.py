@@ -10,8 +10,8 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from retrieval.augmentation import RECIPES, WHOLE
 from retrieval.command import run_guarded
+from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD, Evidence
 from retrieval.errors import ImpossibleWish, UnreadablePhoto
 from retrieval.fusion import FUSIONS
@@ -23,7 +23,7 @@ from retrieval.similar import find_similar
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.specificity import TARGET
 from retrieval.views import PhotoLimits
-from retrieval.wishes import Wishes, read_box
+from retrieval.wishes import Wishes
 from settings import Settings, read_settings
 
 
@@ -75,13 +75,13 @@ def add_wishes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--aspect", action="append", default=[], choices=ASPECTS, help="what each photo shows")
     command.add_argument("--target", type=float, default=TARGET, help="share of answers to be right")
     command.add_argument("--fusion", choices=FUSIONS, default="mean", help="how photos are fused")
-    command.add_argument("--views", choices=RECIPES, default=WHOLE, help="views made of each photo (default: whole)")
+    command.add_argument("--views", choices=AUGMENTATIONS, default="none", help="crops that each photo is averaged of")
     command.add_argument(
-        "--region",
+        "--box",
         action="append",
         default=[],
-        metavar="L,T,R,B",
-        help="where the fungus is on each photo, in shares of its sides; '' for the whole photo",
+        metavar="L,T,W,H",
+        help="where the fungus is on each photo: left,top,width,height in shares of its sides; '' for the whole",
     )
     command.add_argument("--no-reject", action="store_true", help="rank even what is probably none of these")
 
@@ -110,9 +110,18 @@ def read_wishes(options: argparse.Namespace, snapshot: Snapshot) -> Wishes:
         target=options.target,
         fusion=options.fusion,
         no_reject=options.no_reject,
-        views=options.views,
-        boxes=tuple(read_box(text) for text in options.region),
     )
+
+
+def read_box(text: str) -> Box | None:
+    """The region of interest that a text gives, None for an empty one; raises ImpossibleWish."""
+    if not text.strip():
+        return None
+    try:
+        left, top, width, height = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ImpossibleWish("a box is four numbers: left,top,width,height, such as 0.25,0.1,0.5,0.8") from error
+    return Box(left, top, width, height)
 
 
 def run_command(options: argparse.Namespace, settings: Settings) -> None:
@@ -137,6 +146,7 @@ def answer_command(
             limits=limits,
             candidates=options.count,
             wishes=read_wishes(options, snapshot),
+            look=Look(tuple(read_box(text) for text in options.box), options.views),
         )
         lines = identification_text(answer, snapshot)
         print(dump(identification_json(answer, snapshot)) if options.json else "\n".join(lines))

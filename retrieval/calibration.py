@@ -53,6 +53,7 @@ class Calibration:
     confidence_even: Mapping[str, float] = field(default_factory=dict)
     lookalikes: tuple[tuple[int, int, float], ...] = ()  # (species, taken for, share of its observations)
     metric: bool = False  # the snapshot holds a metric for prototypes
+    tells_aspects: bool = False  # the snapshot holds what tells aspects that a person did not give
     fitted: Mapping[str, Any] = field(default_factory=dict)  # on what: observations, seed, log-loss, error
 
     @property

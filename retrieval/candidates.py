@@ -34,6 +34,7 @@ class Answer:
     scores: NDArray[np.float64]  # (species,): with priors, and "none of these" taken off
     decided_by: int
     expected: Expectation | None = None
+    aspects: tuple[str, ...] = ()  # of the photos, given or told; empty: not known
 
     @property
     def shares(self) -> dict[int, float]:

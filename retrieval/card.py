@@ -33,9 +33,7 @@ def write_card(manifest: Manifest) -> str:
         "",
         *describe_search(manifest),
         "Votes: {neighbours} neighbours a photo, temperature {temperature}.".format(**manifest.voting),
-        "Scores were calibrated on held-out observations of this snapshot."
-        if manifest.calibration
-        else "Shares are not calibrated: `python -m evaluation calibrate` learns what they mean.",
+        describe_calibration(manifest),
         "",
         NOTICE,
         "",
@@ -47,6 +45,20 @@ def write_card(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def describe_calibration(manifest: Manifest) -> str:
+    """Whether scores are calibrated, and on what: a build carries over what the published snapshot had learned."""
+    if not manifest.calibration:
+        return "Shares are not calibrated: `python -m evaluation calibrate` learns what they mean."
+    source = manifest.calibration.get("fitted", {}).get("learnedFrom", {})
+    counts = {"references": manifest.references, "observations": manifest.observations, "species": manifest.species}
+    if not source or all(source.get(name) == count for name, count in counts.items()):
+        return "Scores were calibrated on held-out observations of this snapshot."
+    return (
+        f"Scores were calibrated on snapshot {source['snapshot']} ({source['references']:,} references of "
+        f"{source['species']:,} species) and carried over: `python -m evaluation calibrate` learns them anew."
+    )
 
 
 def describe_search(manifest: Manifest) -> list[str]:

@@ -32,6 +32,19 @@ def cell_of(latitude: float, longitude: float) -> int:
 
 def cells_around(latitude: float, longitude: float) -> list[list[int]]:
     """The cell of a place, then the rings around it, each from the lowest number."""
+    return rings_around(cell_of(latitude, longitude))
+
+
+def rings_around(cell: int) -> list[list[int]]:
+    """A cell, then the rings around it, each from the lowest number."""
     h3 = h3_library()
-    centre = h3.int_to_str(cell_of(latitude, longitude))
+    centre = h3.int_to_str(cell)
     return [sorted(int(h3.str_to_int(cell)) for cell in h3.grid_ring(centre, ring)) for ring in range(RINGS)]
+
+
+def describe_cell(cell: int) -> tuple[str, float, float]:
+    """A cell as maps name it, with latitude and longitude of its centre in degrees."""
+    h3 = h3_library()
+    name = h3.int_to_str(cell)
+    latitude, longitude = h3.cell_to_latlng(name)
+    return name, float(latitude), float(longitude)

@@ -142,3 +142,5 @@ class Identification:
     doubt: Doubt | None = None
     rankings: tuple[tuple[tuple[Taxon, float], ...], ...] = ()  # each photo's own first species
     decided_by: int = 0  # the photo without which the first species would lose most
+    aspects: tuple[str, ...] = ()  # what each photo shows, as given or told; empty: not known
+    aspects_told: bool = False  # by the machine, from the photos

@@ -32,6 +32,14 @@ class NoPhoto(IdentificationError):
     """An identification was asked for without a photo."""
 
 
+class PhotoNotFetched(IdentificationError):
+    """A photo could not be fetched from the address that was given for it."""
+
+
+class ForbiddenAddress(PhotoNotFetched):
+    """An address that is not asked: no web address, or not one of the public internet."""
+
+
 class UnknownFlora(IdentificationError):
     """No flora of that name in the snapshot."""
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from retrieval.augmentation import embed_photos_views, side_to_decode
 from retrieval.candidates import Answer, make_candidates, make_higher, make_rankings, make_stop
 from retrieval.confidence import trust
+from retrieval.crops import WHOLE, Look, decode_crops, pool_crops
 from retrieval.domain import WORLD, Candidate, Doubt, Identification, Neighbour, Vote
 from retrieval.embedder import Embedder, Embeddings
 from retrieval.expectation import expect
@@ -20,7 +20,7 @@ from retrieval.ranking import Shares, Voting, cast_votes, share_rows
 from retrieval.rejection import decide, none_probability, observe
 from retrieval.snapshot import Snapshot
 from retrieval.specificity import under
-from retrieval.views import PhotoLimits, decode_views
+from retrieval.views import PhotoLimits, check_count, decode_views
 from retrieval.wishes import Wishes
 
 OUTSIDE = 5  # candidates shown that are not on the flora's list
@@ -36,17 +36,30 @@ def identify(
     limits: PhotoLimits | None = None,
     candidates: int = 10,
     wishes: Wishes | None = None,
+    look: Look = WHOLE,
 ) -> Identification:
     """Rank the species of `flora` for the photos of one observation."""
     snapshot.require_model(embedder.model)
     snapshot.flora(flora)
-    wished = wishes or Wishes()
-    wished.check(len(photos))
-    views = decode_views(photos, side_to_decode(embedder.short_side, wished.views), limits, wished.boxes)
-    embeddings = embed_photos_views(views, embedder, wished.views)
+    (wishes or Wishes()).check(len(photos))
+    look.check(len(photos))
+    embeddings = embed_looked_at(photos, embedder, limits or PhotoLimits(), look)
     return identify_embeddings(
         embeddings, snapshot, flora=flora, voting=voting or snapshot.voting, candidates=candidates, wishes=wishes
     )
+
+
+def embed_looked_at(photos: Sequence[bytes], embedder: Embedder, limits: PhotoLimits, look: Look) -> Embeddings:
+    """One embedding for each photo, looked at as a person wants."""
+    if look == WHOLE:
+        return embedder.embed(decode_views(photos, embedder.short_side, limits))
+    check_count(len(photos), limits)
+    boxes = look.boxes or [None] * len(photos)
+    crops = [
+        decode_crops(photo, embedder.short_side, limits, box=box, augmentation=look.augmentation)
+        for photo, box in zip(photos, boxes, strict=True)
+    ]
+    return pool_crops(embedder.embed([view for views in crops for view in views]), [len(views) for views in crops])
 
 
 def identify_embeddings(
@@ -97,6 +110,8 @@ def identify_embeddings(
         doubt=Doubt(doubt.rejected, doubt.probability, doubt.similarity, doubt.reason),
         rankings=make_rankings(scored, snapshot),
         decided_by=answer.decided_by,
+        aspects=answer.aspects,
+        aspects_told=not wished.aspects and bool(answer.aspects),
     )
 
 
@@ -111,11 +126,12 @@ def answer_flora(embeddings: Embeddings, snapshot: Snapshot, flora: Flora, votin
     if wished.within:
         per_photo = per_photo * under(lineages, wished.within)
         per_photo = per_photo / np.maximum(per_photo.sum(axis=1, keepdims=True), 1e-300)
-    weights = weigh_photos(embeddings, wished.aspects, learned.aspects)
+    aspects = tuple(wished.aspects) or snapshot.tell_aspects(embeddings)
+    weights = weigh_photos(embeddings, aspects, learned.aspects)
     sharpening = learned.sharpening.get(wished.fusion, 0.0)
     fused = fuse_scores(per_photo, weights, rule=wished.fusion, sharpening=sharpening)
     decided = deciding_photo(per_photo, weights, rule=wished.fusion, sharpening=sharpening)
-    return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided)
+    return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided, aspects=aspects)
 
 
 def vote_views(neighbours: Sequence[Sequence[Neighbour]], voting: Voting) -> list[list[Vote]]:

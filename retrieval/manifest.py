@@ -12,6 +12,10 @@
             taxonomy.sqlite
             species.npy              ids of all species, ascending; the bits of a flora stand for these
             floras/<id>.bits         one bit a species
+            prototypes.npz           sums of the species' embeddings
+            occurrences.npz          records of each species by month and by H3 cell
+            occasions.npz            month and H3 cell of each observation, to learn from; nothing finer
+            metric.npy, aspects.npz  what calibration learned beside the numbers in the manifest
             withdrawn/<segment>.npy  rows of the segment that answer nothing any more
 
 A snapshot is written beside the others, checked, and then pointed at; nothing is ever changed in place.

@@ -140,6 +140,8 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
             for ranking in answer.rankings
         ],
         "decidingPhoto": answer.decided_by,
+        "photoAspects": list(answer.aspects),
+        "aspectsTold": answer.aspects_told,
         "snapshot": answer.snapshot,
         "model": answer.model,
         "notice": answer.notice,
@@ -171,6 +173,10 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
         yield stop_words(answer.stop)
     if answer.doubt is not None and answer.doubt.reason:
         yield answer.doubt.reason
+    if answer.photos > 1 and answer.species:
+        yield f"Photo {answer.decided_by + 1} decided."
+    if answer.aspects_told:
+        yield f"The photos seem to show: {', '.join(answer.aspects)}."
     if answer.priors:
         yield f"Priors applied: {', '.join(answer.priors)}."
     if answer.calibrated:
@@ -191,9 +197,20 @@ def candidate_line(candidate: Candidate, snapshot: Snapshot) -> str:
             f" ({names[0]})" if names else "",
             f", {family.name}" if family else "",
             f"  [{toxicity}]" if toxicity else "",
+            expected_words(candidate),
             lookalike_words(candidate),
         )
     )
+
+
+def expected_words(candidate: Candidate) -> str:
+    """Whether the species is to be expected here and now, where a place or a day was given and anything is known."""
+    words = [
+        f"{'' if expected else 'not '}expected {where}"
+        for where, expected in (("here", candidate.expected_here), ("now", candidate.expected_now))
+        if expected is not None
+    ]
+    return f"  ({', '.join(words)})" if words else ""
 
 
 def lookalike_words(candidate: Candidate) -> str:

@@ -177,6 +177,11 @@ class Segment:
         """Every reference, by row, withdrawn ones among them."""
         return self._read("photo_row >= 0")
 
+    def aspects(self) -> list[str]:
+        """What each row's photo shows, empty where nobody said; (rows,)."""
+        query = "SELECT aspect FROM photo_references ORDER BY photo_row"
+        return [aspect for (aspect,) in self._references.execute(query)]
+
     def licences(self) -> dict[str, int]:
         """How many references stand under each licence."""
         query = "SELECT photo_row, licence FROM photo_references"

@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.arrays import load_array
+from retrieval.aspects import AspectModel, name_aspects, read_aspect_model
 from retrieval.calibration import Calibration, read_calibration, score_views
 from retrieval.domain import RANKS, WORLD, Reference
-from retrieval.embedder import Embeddings
+from retrieval.embedder import Embeddings, unit_rows
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
 from retrieval.faiss_codes import FaissCodes, read_codebook
 from retrieval.flora import Flora, Shelf
 from retrieval.learned import METRIC, read_metric, read_sums, sum_segments
 from retrieval.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
+from retrieval.occasions import Occasions, read_occasions
 from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.occurrences import Occurrences, read_occurrences
 from retrieval.prototypes import Metric, SpeciesSums, make_prototypes, project
@@ -95,6 +97,15 @@ class Snapshot:
         return read_metric(self._folder / METRIC) if self.calibration.metric else None
 
     @cached_property
+    def aspect_model(self) -> AspectModel | None:
+        """What tells aspects, if that was learned and helps."""
+        return read_aspect_model(self._folder) if self.calibration.tells_aspects else None
+
+    def tell_aspects(self, embeddings: Embeddings) -> tuple[str, ...]:
+        """What each photo seems to show; nothing where that was not learned."""
+        return () if self.aspect_model is None else tuple(name_aspects(self.aspect_model.tell(embeddings)))
+
+    @cached_property
     def prototypes(self) -> NDArray[np.float64]:
         """The prototype of each species of `sums`, in the metric."""
         lineages = self.lineages(self.sums.species)
@@ -113,6 +124,11 @@ class Snapshot:
     def occurrences(self) -> Occurrences | None:
         """When and where the species of `all_species` were recorded; None where nothing is known of it."""
         return read_occurrences(self._folder / OCCURRENCES, len(self.all_species))
+
+    @cached_property
+    def occasions(self) -> Occasions | None:
+        """Month and cell of each observation, to learn from; None where the snapshot does not hold them."""
+        return read_occasions(self._folder)
 
     def count_observations(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Observations of each of the given species in the gallery, (species,)."""
@@ -196,6 +212,11 @@ class Snapshot:
             if reference is not None:
                 return reference
         raise UnknownPhoto(f"snapshot {self.name} has no reference photo {photo[:64]!r}")
+
+    def embedding_of(self, row: int) -> Embeddings:
+        """The embedding of the reference at a row, (1, 256), as it is stored: at float16, brought to length 1."""
+        segment = next(segment for segment in reversed(self.segments) if segment.base <= row)
+        return unit_rows(segment.store.take(np.array([row - segment.base])).astype(np.float32))
 
     def references_of(self, species: int) -> list[Reference]:
         """All references of a species, in the order of rows."""

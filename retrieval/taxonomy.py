@@ -53,6 +53,7 @@ class Taxonomy:
         self._table = open_readonly(path)
         self.taxon = lru_cache(maxsize=65_536)(self._taxon)
         self.lineage = lru_cache(maxsize=65_536)(self._lineage)
+        self.languages = lru_cache(maxsize=1)(self._languages)
 
     def _taxon(self, taxon: int) -> Taxon:
         """The taxon of an id; raises UnknownTaxon."""
@@ -90,6 +91,11 @@ class Taxonomy:
         query = "SELECT language, name FROM vernacular_names WHERE taxon = ? ORDER BY 1, 2"
         return [(language, name) for language, name in self._table.execute(query, (taxon,))]
 
+    def _languages(self) -> tuple[str, ...]:
+        """The languages that there are common names in, in alphabetical order."""
+        query = "SELECT DISTINCT language FROM vernacular_names WHERE language != '' ORDER BY 1"
+        return tuple(language for (language,) in self._table.execute(query))
+
     def find(self, name: str) -> Taxon | None:
         """The taxon of an accepted name or a synonym, written exactly so; where ranks share a name, the narrowest."""
         found = [self.taxon(taxon) for (taxon,) in self._table.execute("SELECT id FROM taxa WHERE name = ?", (name,))]
@@ -97,6 +103,16 @@ class Taxonomy:
             query = "SELECT taxon FROM synonyms WHERE name = ?"
             found = [self.taxon(taxon) for (taxon,) in self._table.execute(query, (name,))]
         return max(found, key=lambda taxon: (RANKS.index(taxon.rank), -taxon.id), default=None)
+
+    def starting_with(self, prefix: str) -> set[int]:
+        """Taxa one of whose names, accepted, synonym or common, begins so; upper and lower case are the same."""
+        pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        query = (
+            "SELECT id FROM taxa WHERE name LIKE ?1 ESCAPE '\\' "
+            "UNION SELECT taxon FROM synonyms WHERE name LIKE ?1 ESCAPE '\\' "
+            "UNION SELECT taxon FROM vernacular_names WHERE name LIKE ?1 ESCAPE '\\'"
+        )
+        return {taxon for (taxon,) in self._table.execute(query, (pattern,))}
 
     def close(self) -> None:
         """Let go of the file."""

@@ -10,12 +10,12 @@ import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from PIL import Image
 
-from retrieval.embedder import View
+from retrieval.embedder import Pixels, View
 from retrieval.errors import NoPhoto, PhotoTooLarge, TooManyPhotos, UnreadablePhoto, UnsupportedPhoto
 from retrieval.heif import register_heif
 
@@ -29,7 +29,6 @@ TRANSPOSES: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # whatever is not here, 0 (invalid, but written by some cameras) among it, means: as it lies
-Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the upright photo
 SMALLEST: Final = 16  # pixels; a side below this shows nothing
 LONGEST_RATIO: Final = 4  # a longer strip is cut at its centre, or scaling its short side up would fill the memory
 
@@ -90,28 +89,22 @@ def open_photo(photo: bytes, limits: PhotoLimits) -> Image.Image:
     return image
 
 
-def decode_view(
-    photo: bytes, short_side: int, limits: PhotoLimits | None = None, aspect: str = "", box: Box | None = None
-) -> View:
+def decode_view(photo: bytes, short_side: int, limits: PhotoLimits | None = None, aspect: str = "") -> View:
     """Decode a photo to a view whose shorter side has `short_side` pixels.
 
     JPEG is decoded at a reduced scale (draft mode), at least twice the wanted size:
     five times faster than whole, and the difference is below one grey level.
-    With a `box`, the region of interest, the view is cut to it, at the detail that the photo has there.
     Raises the IdentificationErrors of this module's checks.
     """
     with open_photo(photo, limits or PhotoLimits()) as image:
-        upright = scale_upright(image, lambda width, height: short_side / min(width, height), box=box)
+        upright = scale_upright(image, lambda width, height: short_side / min(width, height))
         return View(np.asarray(upright), aspect)
 
 
-def decode_views(
-    photos: Sequence[bytes], short_side: int, limits: PhotoLimits | None = None, boxes: Sequence[Box | None] = ()
-) -> list[View]:
+def decode_views(photos: Sequence[bytes], short_side: int, limits: PhotoLimits | None = None) -> list[View]:
     """Decode the photos of one observation side by side; Pillow lets go of the interpreter while it works.
 
-    An error is raised for the first photo that has one, and says which it was. `boxes` are the regions of interest,
-    one for each photo (None: the whole of it), or none at all.
+    An error is raised for the first photo that has one, and says which it was.
     """
     bounds = limits or PhotoLimits()
     check_count(len(photos), bounds)
@@ -119,7 +112,7 @@ def decode_views(
     def decode(numbered: tuple[int, bytes]) -> View:
         number, photo = numbered
         try:
-            return decode_view(photo, short_side, bounds, box=boxes[number - 1] if boxes else None)
+            return decode_view(photo, short_side, bounds)
         except (UnreadablePhoto, PhotoTooLarge) as error:
             raise type(error)(f"photo {number} of {len(photos)}: {error}") from error
 
@@ -140,24 +133,32 @@ def render_photo(photo: bytes, side: int, limits: PhotoLimits | None = None) -> 
         return drawn.getvalue()
 
 
-def scale_upright(
-    image: Image.Image, scale: Callable[[int, int], float], *, cut: bool = True, box: Box | None = None
-) -> Image.Image:
+def decode_pixels(photo: bytes, limits: PhotoLimits | None = None) -> Pixels:
+    """Decode the whole photo at its own size, upright; raises the IdentificationErrors of this module's checks."""
+    with open_photo(photo, limits or PhotoLimits()) as image:
+        return np.asarray(scale_upright(image, lambda width, height: 1.0, cut=False))
+
+
+def cut_view(pixels: Pixels, box: tuple[int, int, int, int], short_side: int) -> View:
+    """A view of a part of a photo: left, top, right and bottom in pixels."""
+    left, top, right, bottom = box
+    part = Image.fromarray(pixels[top:bottom, left:right])
+    scale = short_side / min(part.size)
+    size = (max(1, round(part.width * scale)), max(1, round(part.height * scale)))
+    return View(np.asarray(part.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)))
+
+
+def scale_upright(image: Image.Image, scale: Callable[[int, int], float], *, cut: bool = True) -> Image.Image:
     """Scale an open image by `scale(width, height)`, then turn it upright and make it RGB.
 
     Scaled before it is turned: turning first would decode the whole photo.
     """
     try:
-        orientation = image.getexif().get(ORIENTATION, 1)
-        turn = TRANSPOSES.get(orientation)
-        shown = None if box is None else find_box(box, orientation)
-        factor = scale(*(image.size if shown is None else place_box(shown, image.size)[2:]))
+        turn = TRANSPOSES.get(image.getexif().get(ORIENTATION, 1))
+        factor = scale(*image.size)
         image.draft(None, tuple(max(1, round(2 * side * factor)) for side in image.size))  # type: ignore[arg-type]
         image.load()
         rgb = to_rgb(image)
-        if shown is not None:
-            left, top, width, height = place_box(shown, rgb.size)
-            rgb = rgb.crop((left, top, left + width, top + height))
         if cut:
             rgb = cut_strip(rgb)
         factor = scale(*rgb.size)
@@ -169,25 +170,6 @@ def scale_upright(
         raise PhotoTooLarge("the photo needs more memory than is allowed") from error
     except Exception as error:  # decoders raise whatever they like on damaged files
         raise UnreadablePhoto("the photo is damaged or cut short and cannot be decoded") from error
-
-
-def find_box(box: Box, orientation: int) -> Box:
-    """Where a box of the upright photo lies in the photo as it is stored."""
-    left, top, right, bottom = box
-    if orientation >= 5:  # turned on its side: what is left was on top
-        left, top, right, bottom = top, left, bottom, right
-    if orientation in {2, 3, 7, 8}:
-        left, right = 1 - right, 1 - left
-    if orientation in {3, 4, 6, 7}:
-        top, bottom = 1 - bottom, 1 - top
-    return (left, top, right, bottom)
-
-
-def place_box(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, width and height of a box in pixels, at least one of each."""
-    left, top = (min(round(share * side), side - 1) for share, side in zip(box[:2], size, strict=True))
-    right, bottom = (round(share * side) for share, side in zip(box[2:], size, strict=True))
-    return left, top, max(1, right - left), max(1, bottom - top)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

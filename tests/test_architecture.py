@@ -40,6 +40,8 @@ HOMES = {
     "limits": ("web/quotas.py",),
     "flask_wtf": ("web/*",),
     "faiss": ("retrieval/faiss_*.py",),
+    "urllib3": ("retrieval/fetching.py", "retrieval/models/serving.py"),
+    "requests": ("retrieval/fetching.py", "retrieval/models/serving.py", "indexer/fetching.py"),
     "h3": ("retrieval/cells.py",),
     "openvino": ("retrieval/models/openvino.py", "indexer/quantise.py"),
     "onnxruntime": ("retrieval/models/onnxruntime.py",),
@@ -51,6 +53,7 @@ HOMES = {
     "pillow_heif": ("retrieval/heif.py",),
     "PIL": (
         "retrieval/views.py",
+        "retrieval/crops.py",
         "retrieval/heif.py",
         "retrieval/models/*",
         "evaluation/specimens/*",

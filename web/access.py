@@ -74,11 +74,21 @@ def caller() -> Caller:
 def given_key() -> str:
     """The API key of the request, or nothing: `Authorization: Bearer`, `X-API-Key`, or `api-key` in the query."""
     kind, _, rest = request.headers.get("Authorization", "").strip().partition(" ")
-    if kind.lower() == "bearer":
+    if kind.lower() == "bearer" and (rest.strip().startswith(MARK) or not g.get("foreign_keys")):
         return rest.strip()
     if kind.startswith(MARK):  # iNaturalist's clients send the token alone
         return kind
-    return (request.headers.get("X-API-Key") or request.args.get("api-key") or "").strip()
+    key = (request.headers.get("X-API-Key") or request.args.get("api-key") or "").strip()
+    return "" if g.get("foreign_keys") and not key.startswith(MARK) else key
+
+
+def ignore_foreign_keys() -> None:
+    """Take a key that is none of ours for no key at all, in this request.
+
+    Clients of other contracts send the key that they have for somebody else's server, or a made-up one. It opens
+    nothing here that is not open to everybody. One that looks like ours is still refused where it is not valid.
+    """
+    g.foreign_keys = True
 
 
 def require(scope: str) -> Callable[[Callable[Parameters, Answer]], Callable[Parameters, Answer]]:

@@ -9,12 +9,29 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from web import page
 from web.access import SCHEMES, register_access
-from web.api import accounts, floras, health, identifications, keys, metrics, overview, photos, species
+from web.api import (
+    accounts,
+    batches,
+    embeddings,
+    floras,
+    health,
+    identifications,
+    keys,
+    metrics,
+    overview,
+    photos,
+    similar,
+    species,
+)
+from web.contracts.registering import register_contracts
+from web.contracts.shapes import shape_problem
+from web.cors import register_cors
 from web.errors import register_errors
 from web.openapi import CONFIG, ProblemApi
 from web.reception import register_reception
 from web.services import Services
 from web.serving import Serving
+from web.unchanging import mark_unchanging
 from web.uploads import PhotoRequest, upload_config
 
 SECURITY: Final = {
@@ -35,6 +52,7 @@ def create_app(services: Services) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
+    register_cors(app, services.contracts.origins)
     app.extensions["serving"] = Serving(services)
     register_reception(app)
     if services.policy.proxies:
@@ -43,18 +61,21 @@ def create_app(services: Services) -> Flask:
     api = ProblemApi(app)
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
-    for module in (overview, identifications, floras, species, photos, accounts, keys, health):
+    finds = (identifications, batches, similar, embeddings)
+    for module in (overview, *finds, floras, species, photos, accounts, keys, health):
         api.register_blueprint(module.blueprint)
+    register_contracts(app, services)
     app.register_blueprint(page.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.context_processor(page.template_words)
-    register_errors(app, page.wants_page, page.render_problem)
+    register_errors(app, page.wants_page, page.render_problem, shape_problem)
     app.after_request(add_headers)
     return app
 
 
 def add_headers(response: Response) -> Response:
     """Headers of every answer; only pictures may be kept by browsers, which say so themselves."""
+    mark_unchanging(response)
     response.headers.extend({name: value for name, value in SECURITY.items() if name not in response.headers})
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"

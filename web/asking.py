@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from retrieval.crops import WHOLE, Look
 from retrieval.domain import Identification
 from retrieval.identify import identify_embeddings
 from retrieval.snapshot import Snapshot
@@ -13,21 +14,22 @@ from retrieval.wishes import Wishes
 from web.caching import make_key
 from web.deadlines import present_deadline
 from web.services import services
-from web.serving import make_query, serving
-from web.uploads import read_photos, read_wishes
+from web.serving import make_queries, serving
+from web.uploads import read_look, read_photos, read_wishes
 
 
 @contextmanager
 def identified(form: Mapping[str, Any]) -> Iterator[tuple[Identification, Snapshot, list[bytes]]]:
     """The answer to a loaded form, the snapshot it came from, open while it is shown, and the photos."""
-    photos, wishes = read_photos(form, services().limits), read_wishes(form)
-    with answered(photos, flora=form["flora"], candidates=form["count"], wishes=wishes) as (answer, snapshot):
+    photos, wishes, look = read_photos(form, services().limits), read_wishes(form), read_look(form)
+    asked = answered(photos, flora=form["flora"], candidates=form["count"], wishes=wishes, look=look)
+    with asked as (answer, snapshot):
         yield answer, snapshot, photos
 
 
 @contextmanager
 def answered(
-    photos: Sequence[bytes], *, flora: str, candidates: int, wishes: Wishes
+    photos: Sequence[bytes], *, flora: str, candidates: int, wishes: Wishes, look: Look = WHOLE
 ) -> Iterator[tuple[Identification, Snapshot]]:
     """The answer for the photos of one observation, and the snapshot it came from, open while it is shown.
 
@@ -35,25 +37,32 @@ def answered(
     is answered from memory. Raises what `retrieval.identify` raises, Overloaded and DeadlinePassed.
     """
     with services().published.lease() as snapshot:
-        serving().saw(snapshot)
-        yield identify_photos(photos, snapshot, flora=flora, candidates=candidates, wishes=wishes), snapshot
+        answer = identify_photos(photos, snapshot, flora=flora, candidates=candidates, wishes=wishes, look=look)
+        yield answer, snapshot
 
 
 def identify_photos(
-    photos: Sequence[bytes], snapshot: Snapshot, *, flora: str, candidates: int, wishes: Wishes
+    photos: Sequence[bytes],
+    snapshot: Snapshot,
+    *,
+    flora: str,
+    candidates: int,
+    wishes: Wishes,
+    look: Look = WHOLE,
 ) -> Identification:
     """What `retrieval.identify.identify` answers, by way of what the requests of this process share."""
     given, shared = services(), serving()
+    shared.saw(snapshot)
     snapshot.require_model(shared.embedder().model)
     snapshot.flora(flora)
     wishes.check(len(photos))
-    queries = [make_query(photo) for photo in photos]
-    key = make_key(snapshot.name, flora, candidates, wishes, [query.digest for query in queries])
+    queries = make_queries(photos, look)
+    key = make_key(snapshot.name, flora, candidates, wishes, [query.look for query in queries])
     known = shared.answers.get(key)
     shared.metrics.looked_up("answers", hit=known is not None)
     if known is not None:
         return known
-    embeddings = shared.embed(queries, given.limits, wishes.views, wishes.boxes)
+    embeddings = shared.embed(queries, given.limits)
     present_deadline().left()  # nobody waits: nothing is searched
     with shared.metrics.stage("rank"):
         answer = identify_embeddings(

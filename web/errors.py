@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flask import Flask, Response, current_app, json, request
+from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
@@ -16,6 +16,7 @@ from retrieval import errors
 from web import refusals
 from web.admission import Overloaded
 from web.deadlines import DeadlinePassed
+from web.remote_photos import Busy
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.ImpossibleWish: Kind(400, "impossible-wish", "An option cannot be fulfilled"),
     errors.PlaceUnavailable: Kind(400, "place-unavailable", "The place cannot be used"),
     errors.NoPhoto: Kind(400, "no-photo", "There is no photo"),
+    errors.ForbiddenAddress: Kind(400, "forbidden-address", "The address is not fetched from"),
+    errors.PhotoNotFetched: Kind(400, "photo-not-fetched", "The photo cannot be fetched"),
+    Busy: Kind(503, "busy-fetching", "Too many photos are being fetched"),
     errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
     errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
@@ -145,13 +149,18 @@ def describe_http_error(error: HTTPException) -> Problem:
     """The problem that an error of Flask, Werkzeug or webargs is; wrong values are named one by one."""
     messages = getattr(error, "data", {}).get("messages")
     if messages:
-        wrong = {name: flatten(found) for values in messages.values() for name, found in values.items()}
-        detail = "; ".join(f"{name}: {' '.join(found)}" for name, found in sorted(wrong.items()))
-        return Problem(INVALID.status, INVALID.title, detail, PROBLEMS_AT + INVALID.name, wrong)
+        return describe_wrong_values({name: found for values in messages.values() for name, found in values.items()})
     status = error.code or 500
     known = ("Allow", "Retry-After")
     headers = {name: value for name, value in error.get_headers() if name in known}
     return Problem(status, error.name, explain(error), headers=headers)
+
+
+def describe_wrong_values(messages: Mapping[str, Any]) -> Problem:
+    """The problem that values are which a schema refused, by their names."""
+    wrong = {str(name): flatten(found) for name, found in messages.items()}
+    detail = "; ".join(f"{name}: {' '.join(found)}" for name, found in sorted(wrong.items()))
+    return Problem(INVALID.status, INVALID.title, detail, PROBLEMS_AT + INVALID.name, wrong)
 
 
 def explain(error: HTTPException) -> str:
@@ -161,10 +170,12 @@ def explain(error: HTTPException) -> str:
     if isinstance(error, MethodNotAllowed):
         return f"This address does not answer {request.method}, only {', '.join(sorted(error.valid_methods or ()))}."
     if isinstance(error, RequestEntityTooLarge):
-        given, most = request.content_length, current_app.config["MAX_CONTENT_LENGTH"]
+        if error.description != RequestEntityTooLarge.description:
+            return sentence(error.description or error.name)
+        given, most = request.content_length, request.max_content_length or 0
         if given is not None and given <= most:
             return "The form has far too many parts, or too much text. Send the photos as files, each with a filename."
-        return f"The upload is too large: all photos together may have {most:,} bytes."
+        return f"The upload is too large: all of it together, photos and text, may have {most:,} bytes."
     if isinstance(error, InternalServerError):
         return "Something went wrong here, and it is not your fault. It has been written to the server's log."
     return sentence(error.description or error.name)
@@ -198,12 +209,23 @@ def drain_request(most: int) -> None:
         left -= len(chunk)
 
 
-def register_errors(app: Flask, wants_page: Callable[[], bool], render_page: Callable[[Problem], Response]) -> None:
-    """Answer every error in one shape: as JSON, or inside the page where the request came from it."""
+def register_errors(
+    app: Flask,
+    wants_page: Callable[[], bool],
+    render_page: Callable[[Problem], Response],
+    shape: Callable[[Problem], Response | None] = lambda problem: None,
+) -> None:
+    """Answer every error in one shape: as JSON, or inside the page where the request came from it.
+
+    `shape` gives the answer for addresses whose callers expect errors of another shape, None for all others.
+    """
 
     def answer(problem: Problem) -> Response:
         if problem.status == 413 or problem.type.endswith("#overloaded"):
             drain_request(2 * app.config["MAX_CONTENT_LENGTH"])
+        shaped = shape(problem)
+        if shaped is not None:
+            return shaped
         return render_page(problem) if wants_page() else problem_response(problem)
 
     def engine_error(error: errors.FungariumError) -> Response:

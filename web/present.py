@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import url_for
 
-from retrieval.domain import NOTICE, Evidence, Identification, Reference, Taxon
+from database.datasets import Credit
+from retrieval.domain import ASPECTS, NOTICE, Evidence, Identification, Reference, Taxon
 from retrieval.manifest import FloraCard
 from retrieval.present import evidence_json, identification_json, reference_json, taxon_json
 from retrieval.snapshot import Snapshot
 
 RANKED = ("species", "genera", "families", "notOnTheList")
+LONG = ("genera", "families", "photoRankings", "shareMeaning")  # left out of a brief answer
+SHORT = ("taxon", "score", "expectedHere", "expectedNow", "lookalikes")  # of a candidate, kept in a brief answer
 
 
 def photo_url(sha256: str, size: int | None = None) -> str:
     """Where the picture of a reference photo is; `size` in pixels of the longer side."""
     return url_for("photos.draw_reference_photo", sha256=sha256, size=size)
+
+
+def named(snapshot: Snapshot) -> dict[str, str]:
+    """What every answer says of where it comes from."""
+    return {"snapshot": snapshot.name, "model": snapshot.model, "notice": NOTICE}
+
+
+def brief(body: Mapping[str, Any]) -> dict[str, Any]:
+    """An identification without evidence and without what each photo alone says."""
+    kept = {name: value for name, value in body.items() if name not in LONG}
+    return kept | {
+        ranked: [{name: value for name, value in candidate.items() if name in SHORT} for candidate in body[ranked]]
+        for ranked in ("species", "notOnTheList")
+    }
 
 
 def identification_answer(answer: Identification, snapshot: Snapshot) -> dict[str, Any]:
@@ -44,9 +62,7 @@ def similar_answer(found: Sequence[Evidence], photos: int, flora: str, snapshot:
         ],
         "flora": flora,
         "photos": photos,
-        "snapshot": snapshot.name,
-        "model": snapshot.model,
-        "notice": NOTICE,
+        **named(snapshot),
     }
 
 
@@ -76,6 +92,31 @@ def species_line(taxon: Taxon, references: int, snapshot: Snapshot) -> dict[str,
 def reference_answer(reference: Reference) -> dict[str, Any]:
     """A reference photo with its address, author and licence."""
     return reference_json(reference) | {"url": photo_url(reference.photo)}
+
+
+def aspect_counts(references: Sequence[Reference]) -> list[dict[str, Any]]:
+    """How many reference photos show what."""
+    counts = Counter(reference.aspect for reference in references)
+    return [{"aspect": aspect, "photos": counts[aspect]} for aspect in (*ASPECTS, "") if counts[aspect]]
+
+
+def credit_answer(references: Sequence[Reference], known: Mapping[str, Credit]) -> list[dict[str, Any]]:
+    """The datasets that photos come from, with how to cite them where that is known."""
+    counts = Counter(dataset_of(reference) for reference in references)
+    return [
+        {"dataset": dataset, "photos": photos}
+        | (
+            {"title": known[dataset].title, "citation": known[dataset].citation, "licence": known[dataset].licence}
+            if dataset in known
+            else {}
+        )
+        for dataset, photos in sorted(counts.items())
+    ]
+
+
+def dataset_of(reference: Reference) -> str:
+    """The dataset of a reference, which its observation is named after."""
+    return reference.observation.partition(":")[0]
 
 
 def web_address(source: str) -> str:

@@ -150,20 +150,36 @@ class Identification(Answer):
     rejection = fields.Nested(Rejection, allow_none=True)
     photo_rankings = fields.List(fields.List(fields.Nested(PhotoRank)), metadata=about("What each photo alone says."))
     deciding_photo = fields.Integer(allow_none=True, metadata=about("The photo that decided, counted from 0."))
+    photo_aspects = fields.List(fields.String(), metadata=about("What each photo shows; nothing where not known."))
+    aspects_told = fields.Boolean(metadata=about("Whether the aspects were told from the photos, not given."))
     snapshot = fields.String()
     model = fields.String()
     notice = fields.String()
 
 
-class SimilarReferences(Answer):
+class Named(Answer):
+    """An answer that says where it comes from."""
+
+    snapshot = fields.String(metadata=about("The published state that was asked."))
+    model = fields.String(metadata=about("The model whose embeddings are compared."))
+    notice = fields.String(metadata=about("Belongs beside what is shown."))
+
+
+class SimilarReferences(Named):
     """The reference photos most similar to any of the photos."""
 
     references = fields.List(fields.Nested(SimilarReference), metadata=about("Best first, each once."))
     flora = fields.String()
-    photos = fields.Integer()
-    snapshot = fields.String()
-    model = fields.String()
-    notice = fields.String()
+    photos = fields.Integer(metadata=about("Photos or embeddings that were compared."))
+    cursor = fields.String(allow_none=True, metadata=about("For the next page of the same question; null on the last."))
+    next = fields.String(allow_none=True, metadata=about("Its address, where the question has one."))
+
+
+class EmbeddingRows(Named):
+    """Embeddings of photos."""
+
+    embeddings = fields.List(fields.List(fields.Float()), metadata=about("A row of length 1 for each photo."))
+    dimension = fields.Integer(metadata=about("Numbers in a row."))
 
 
 class Flora(Answer):
@@ -179,17 +195,14 @@ class Flora(Answer):
     species_url = fields.String()
 
 
-class FloraAnswer(Flora):
+class FloraAnswer(Flora, Named):
     """A flora of the published snapshot."""
 
-    snapshot = fields.String()
 
-
-class Floras(Answer):
+class Floras(Named):
     """All floras of the published snapshot, the whole world first."""
 
     floras = fields.List(fields.Nested(Flora))
-    snapshot = fields.String()
 
 
 class FloraSpecies(Answer):
@@ -200,17 +213,44 @@ class FloraSpecies(Answer):
     url = fields.String()
 
 
-class SpeciesPage(Answer):
+class SpeciesPage(Named):
     """Some species of a flora, by ascending taxon id."""
 
     species = fields.List(fields.Nested(FloraSpecies))
     total = fields.Integer(metadata=about("Species that fit the filter, on all pages."))
+    covered = fields.Integer(metadata=about("Of these, with reference photos."))
+    missing = fields.Integer(metadata=about("Of these, without: they can never be suggested."))
     next = fields.String(allow_none=True, metadata=about("Address of the next page; null on the last."))
     flora = fields.String()
-    snapshot = fields.String()
 
 
-class Species(Answer):
+class AspectCount(Answer):
+    """How many reference photos show a part of the fungus."""
+
+    aspect = fields.String(metadata=about("Empty where nobody said."))
+    photos = fields.Integer()
+
+
+class MapCell(Answer):
+    """A cell of the map, some 45 km across, in which a species was recorded."""
+
+    cell = fields.String(metadata=about("H3 index at resolution 4."))
+    decimal_latitude = fields.Float(metadata=about("Of the cell's centre."))
+    decimal_longitude = fields.Float(metadata=about("Of the cell's centre."))
+    records = fields.Integer()
+
+
+class DatasetCredit(Answer):
+    """A dataset that reference photos come from, to be named wherever they are shown. What is not known is left out."""
+
+    dataset = fields.String()
+    photos = fields.Integer()
+    title = fields.String()
+    citation = fields.String()
+    licence = fields.String()
+
+
+class Species(Named):
     """A species with its names, its place in the taxonomy, and some of its reference photos."""
 
     taxon = fields.Nested(Taxon)
@@ -219,7 +259,11 @@ class Species(Answer):
     references = fields.Integer(metadata=about("Its reference photos, on all pages."))
     photos = fields.List(fields.Nested(ReferencePhoto))
     next = fields.String(allow_none=True, metadata=about("Address of the next photos; null on the last page."))
-    snapshot = fields.String()
+    aspects = fields.List(fields.Nested(AspectCount), metadata=about("Of all its reference photos."))
+    months = fields.List(fields.Integer(), metadata=about("Records in each month, January first."))
+    cells = fields.List(fields.Nested(MapCell), metadata=about("Where it was recorded; the most records first."))
+    lookalikes = fields.List(fields.Nested(Lookalike))
+    credits = fields.List(fields.Nested(DatasetCredit))
 
 
 class ServerHealth(Answer):

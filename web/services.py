@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache, partial
 from pathlib import Path
 from secrets import token_bytes
@@ -11,13 +12,18 @@ from typing import cast
 
 from flask import current_app
 
+from database.datasets import Credit, dataset_credits
 from database.errors import DatabaseError
-from database.photos import reference, stored_path
+from database.flora_places import FloraPlace, flora_places
+from database.photos import event_dates, reference, stored_path
 from database.session import Database, open_database
+from retrieval.addresses import Guard, parse_networks
 from retrieval.embedder import Embedder
 from retrieval.models.handles import open_model
 from retrieval.views import PhotoLimits
 from settings import Settings
+from web.contracts.given import Contracts
+from web.cors import parse_origins
 from web.published import Published
 from web.quotas import Counts
 from web.reference_photos import LocatedPhotos, PhotoSource
@@ -49,6 +55,19 @@ class Throughput:
     batch_wait: float = 0.004  # seconds that a batch waits for views of other requests, at most
     deadline: float = 30.0  # seconds until an answer is given up
     cache_bytes: int = 64_000_000  # of answers and embeddings kept
+    batches: int = 2  # requests of many observations in hand, at most
+    batch_lines: int = 100  # observations in one request, at most
+    batch_bytes: int = 200_000_000  # of one such request, at most
+
+
+def no_dates(_: Sequence[str]) -> Mapping[str, date]:
+    """Where nobody knows when a photo was taken."""
+    return {}
+
+
+def no_credits(_: Sequence[str]) -> Mapping[str, Credit]:
+    """Where nobody knows how a dataset is cited."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +79,14 @@ class Services:
     photos: PhotoSource
     limits: PhotoLimits
     throughput: Throughput = Throughput()
+    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos, by their sha256
+    credits: Callable[[Sequence[str]], Mapping[str, Credit]] = no_credits  # of datasets, by their ids
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
+    contracts: Contracts = field(default_factory=Contracts)
 
 
 def make_services(settings: Settings) -> Services:
@@ -82,8 +104,20 @@ def make_services(settings: Settings) -> Services:
         with database().reading() as session:
             return reference(session, sha256).location
 
+    def dates_of(photos: Sequence[str]) -> Mapping[str, date]:
+        with database().reading() as session:
+            return event_dates(session, photos)
+
+    def credits_of(datasets: Sequence[str]) -> Mapping[str, Credit]:
+        with database().reading() as session:
+            return dataset_credits(session, datasets)
+
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
+
+    def places() -> list[FloraPlace]:
+        with database().reading() as session:
+            return flora_places(session)
 
     return Services(
         published=Published(settings.flora_indexes, lambda snapshot: snapshot.require_model(embedder().model)),
@@ -105,8 +139,15 @@ def make_services(settings: Settings) -> Services:
             batch=settings.batch,
             deadline=float(settings.deadline),
             cache_bytes=1_000_000 * settings.cache_megabytes,
+            batch_lines=settings.max_batch,
+            batch_bytes=settings.max_batch_bytes,
         ),
+        event_dates=dates_of,
+        credits=credits_of,
         metrics_for=settings.metrics,
+        contracts=Contracts(
+            places, dates_of, Guard(parse_networks(settings.fetch_allow)), parse_origins(settings.cors_origins)
+        ),
     )
 
 

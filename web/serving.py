@@ -16,12 +16,12 @@ import numpy as np
 from flask import current_app
 from numpy.typing import NDArray
 
-from retrieval.augmentation import WHOLE, embed_photos_views, side_to_decode
+from retrieval.crops import Box, Look, decode_crops, pool_crops
 from retrieval.domain import Identification
 from retrieval.embedder import Embedder, Embeddings, View
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto
 from retrieval.snapshot import Snapshot
-from retrieval.views import Box, PhotoLimits, check_count, decode_view
+from retrieval.views import PhotoLimits, check_count
 from web.admission import Gate
 from web.batching import SharedEmbedder
 from web.caching import BoundedCache, make_key
@@ -35,15 +35,27 @@ CANDIDATE_BYTES = 700
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A photo with its digest, by which what is known of it is found again."""
+    """A photo and how it is to be looked at; by its digest, what is known of it is found again."""
 
     photo: bytes
     digest: str
+    box: Box | None = None
+    augmentation: str = "none"
+
+    @property
+    def look(self) -> tuple[object, ...]:
+        """All that an embedding depends on beside the model."""
+        return (self.digest, self.box, self.augmentation)
 
 
-def make_query(photo: bytes) -> Query:
-    """The photo with its digest."""
-    return Query(photo, sha256(photo).hexdigest())
+def make_queries(photos: Sequence[bytes], look: Look) -> list[Query]:
+    """The photos with their digests; raises ImpossibleWish where boxes are given for other than all of them."""
+    look.check(len(photos))
+    boxes = look.boxes or [None] * len(photos)
+    return [
+        Query(photo, sha256(photo).hexdigest(), box, look.augmentation)
+        for photo, box in zip(photos, boxes, strict=True)
+    ]
 
 
 class Serving:
@@ -53,6 +65,7 @@ class Serving:
         wanted = services.throughput
         self.metrics = Metrics()
         self.gate = Gate(wanted.queue)
+        self.batches = Gate(wanted.batches)
         self.answers: BoundedCache[Identification] = BoundedCache(wanted.cache_bytes // 2, weigh_answer)
         self._embeddings: BoundedCache[NDArray[np.float32]] = BoundedCache(
             wanted.cache_bytes // 2, lambda row: row.nbytes
@@ -69,28 +82,24 @@ class Serving:
                 self._shared = self._share(self._services.embedder())
             return self._shared
 
-    def embed(
-        self, queries: Sequence[Query], limits: PhotoLimits, recipe: str = WHOLE, boxes: Sequence[Box | None] = ()
-    ) -> Embeddings:
-        """One embedding for each photo, those met a moment ago from memory, from the views that `recipe` makes of it.
+    def embed(self, queries: Sequence[Query], limits: PhotoLimits) -> Embeddings:
+        """One embedding for each photo, those met a moment ago from memory.
 
-        `boxes` are the photos' regions of interest, one for each or none at all.
         Raises the errors of photos, naming the first that has one, Overloaded and DeadlinePassed.
         """
         check_count(len(queries), limits)
         embedder = self.embedder()
-        shown = list(boxes) or [None] * len(queries)
-        keys = [make_key(embedder.model, query.digest, recipe, box) for query, box in zip(queries, shown, strict=True)]
+        keys = [make_key(embedder.model, *query.look) for query in queries]
         rows = {key: self._embeddings.get(key) for key in keys}
         for key in keys:
             self.metrics.looked_up("embeddings", hit=rows[key] is not None)
         missing = {key: place for place, key in reversed(list(enumerate(keys))) if rows[key] is None}
         places = sorted(missing.values())
         if places:
-            side = side_to_decode(embedder.short_side, recipe)
-            views = self._decode(queries, places, side, limits, shown)
+            decoded = self._decode(queries, places, embedder.short_side, limits)
             with self.metrics.stage("embed"):
-                found = embed_photos_views(views, embedder, recipe)
+                crops = embedder.embed([view for views in decoded for view in views])
+            found = pool_crops(crops, [len(views) for views in decoded])
             for place, row in zip(places, found, strict=True):
                 rows[keys[place]] = kept = np.array(row)  # a copy: the row is a view of its whole batch
                 self._embeddings.put(keys[place], kept)
@@ -124,27 +133,23 @@ class Serving:
         )
 
     def _decode(
-        self,
-        queries: Sequence[Query],
-        places: Sequence[int],
-        side: int,
-        limits: PhotoLimits,
-        boxes: Sequence[Box | None],
-    ) -> list[View]:
+        self, queries: Sequence[Query], places: Sequence[int], side: int, limits: PhotoLimits
+    ) -> list[list[View]]:
         """Decode side by side with those of other requests, as many at a time as there are cores.
 
         More at a time would be no faster, and each may need a quarter of a gigabyte.
         """
         deadline, submitted = present_deadline(), time.perf_counter()
 
-        def decode(place: int) -> View:
+        def decode(place: int) -> list[View]:
             self.metrics.stages.labels("wait").observe(time.perf_counter() - submitted)
             with until(deadline):
                 deadline.left()  # whoever has gone needs no photo decoded
                 with self.metrics.stage("decode"):
-                    return decode_view(queries[place].photo, side, limits, box=boxes[place])
+                    query = queries[place]
+                    return decode_crops(query.photo, side, limits, box=query.box, augmentation=query.augmentation)
 
-        running: list[Future[View]] = [self._decoders.submit(decode, place) for place in places]
+        running: list[Future[list[View]]] = [self._decoders.submit(decode, place) for place in places]
         views = []
         try:
             for place, future in zip(places, running, strict=True):

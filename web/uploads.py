@@ -17,17 +17,18 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import CombinedMultiDict, FileStorage
 from werkzeug.exceptions import UnsupportedMediaType
 
-from retrieval.augmentation import RECIPES, WHOLE
+from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD
 from retrieval.errors import IdentificationError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
 from retrieval.fusion import FUSIONS
 from retrieval.priors import PRIORS
 from retrieval.specificity import TARGET
 from retrieval.views import PhotoLimits, check_count, sniff
-from retrieval.wishes import Wishes, read_box
+from retrieval.wishes import Wishes
 
 SLACK: Final = 1_000_000  # bytes of a form beside its photos
-PARTS: Final = 32  # parts of a form beyond as many photos as are allowed: so that "too many" can be said kindly
+DETAILS: Final = ("brief", "full")
+PARTS: Final = 64  # parts of a form beyond as many photos as are allowed: so that "too many" can be said kindly
 
 
 class PhotoRequest(Request):
@@ -47,13 +48,26 @@ class PhotoFile(Upload):  # type: ignore[misc] # flask-smorest has no type infor
         return value
 
 
-class Observation(Schema):
-    """Photos of one find, and where to look."""
+def flora_field() -> fields.String:
+    """The flora to search."""
+    return fields.String(
+        load_default=WORLD,
+        validate=validate.Length(min=1, max=64),
+        metadata={"description": "Id of the flora to search; /api/v1/floras lists them."},
+    )
+
+
+class Strict(Schema):
+    """Options that refuse what they do not know: a misspelt `flora` would be answered with the whole world."""
 
     class Meta:
-        """A misspelt `flora` is refused; left out, it would be answered with the whole world."""
+        """As said above."""
 
         unknown = RAISE
+
+
+class Observation(Strict):
+    """Photos of one find."""
 
     photos: fields.List[FileStorage] = fields.List(
         PhotoFile(),
@@ -63,16 +77,39 @@ class Observation(Schema):
     images: fields.List[FileStorage] = fields.List(
         PhotoFile(), load_default=list, metadata={"description": "Another name of photos."}
     )
-    flora = fields.String(
-        load_default=WORLD,
-        validate=validate.Length(min=1, max=64),
-        metadata={"description": "Id of the flora to search; /api/v1/floras lists them."},
+
+
+class LookOptions(Strict):
+    """How the photos are looked at."""
+
+    boxes = fields.List(
+        fields.String(validate=validate.Length(max=100)),
+        load_default=list,
+        metadata={
+            "description": "Region of interest of each photo, in their order, or nothing at all: "
+            "`left,top,width,height` in shares of the upright photo, such as `0.25,0.1,0.5,0.8`; "
+            "empty for the whole photo."
+        },
+    )
+    augmentation = fields.String(
+        load_default="none",
+        validate=validate.OneOf(AUGMENTATIONS),
+        metadata={
+            "description": "Crops whose embeddings are averaged: `two-scale` looks at the centre too, `full` at 14 "
+            "crops, which takes as much longer."
+        },
     )
 
 
-class IdentifyObservation(Observation):
-    """Photos of one find, and how many candidates to list."""
+class IdentifyOptions(LookOptions):
+    """How an identification is made, beside its photos."""
 
+    flora = flora_field()
+    detail = fields.String(
+        load_default="full",
+        validate=validate.OneOf(DETAILS),
+        metadata={"description": "`brief` leaves out evidence, genera, families and what each photo alone says."},
+    )
     count = fields.Integer(
         load_default=10, validate=validate.Range(1, 50), metadata={"description": "Candidates to list."}
     )
@@ -109,22 +146,35 @@ class IdentifyObservation(Observation):
     fusion = fields.String(
         load_default="mean", validate=validate.OneOf(FUSIONS), metadata={"description": "How photos are fused."}
     )
-    augmentation = fields.String(
-        load_default=WHOLE,
-        validate=validate.OneOf(RECIPES),
-        metadata={"description": "Views made of each photo: more of them take longer and see a little more."},
-    )
-    regions = fields.List(
-        fields.String(validate=validate.Length(max=100)),
-        load_default=list,
-        metadata={
-            "description": "Where the fungus is on each photo, in their order: left,top,right,bottom in shares of the "
-            "photo's sides, or nothing for the whole photo."
-        },
-    )
     noReject = fields.Boolean(  # noqa: N815 - a name of the API
         load_default=False, metadata={"description": "Rank even what is probably none of the flora's species."}
     )
+
+
+class IdentifyObservation(Observation, IdentifyOptions):
+    """Photos of one find, where to look, and how many candidates to list."""
+
+
+class EmbedPhotos(Observation, LookOptions):
+    """Photos to embed."""
+
+
+def read_look(form: Mapping[str, Any]) -> Look:
+    """How a loaded form wants its photos looked at; raises ImpossibleWish for a box that is none."""
+    return Look(tuple(read_box(text) for text in form.get("boxes", ())), form.get("augmentation", "none"))
+
+
+def read_box(text: str) -> Box | None:
+    """`left,top,width,height` in shares; None for an empty one."""
+    if not text.strip():
+        return None
+    try:
+        left, top, width, height = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ImpossibleWish(
+            "a box is left,top,width,height, four shares of the photo such as 0.25,0.1,0.5,0.8"
+        ) from error
+    return Box(left, top, width, height)
 
 
 def read_wishes(form: Mapping[str, Any]) -> Wishes:
@@ -142,16 +192,6 @@ def read_wishes(form: Mapping[str, Any]) -> Wishes:
         target=form["target"],
         fusion=form["fusion"],
         no_reject=form["noReject"],
-        views=form["augmentation"],
-        boxes=tuple(read_box(text) for text in form["regions"]),
-    )
-
-
-class CompareObservation(Observation):
-    """Photos of one find, and how many similar reference photos to list."""
-
-    count = fields.Integer(
-        load_default=20, validate=validate.Range(1, 100), metadata={"description": "Reference photos to list."}
     )
 
 

@@ -19,6 +19,7 @@ from indexer.importing import ImportReport, import_archive, write_rejections
 from indexer.inspection import PhotoDesk
 from indexer.photos import Fetcher, PhotoStore
 from indexer.records import ArchiveSource
+from retrieval.addresses import Guard, parse_networks
 from retrieval.errors import BuildError
 from settings import Settings
 
@@ -70,7 +71,7 @@ def import_photos(options: argparse.Namespace, settings: Settings) -> int:
     with (
         open_database(settings.database_url) as database,
         PhotoStore(settings.data / "photos") as store,
-        Fetcher(store) as fetcher,
+        Fetcher(store, guard=Guard(parse_networks(settings.fetch_allow))) as fetcher,
     ):
         given = None if options.offline else fetcher
         desk = PhotoDesk(source, store, given, copy=options.copy, base_url=options.base_url)

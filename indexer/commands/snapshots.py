@@ -21,7 +21,8 @@ from indexer.embeddings import EmbeddingStore
 from indexer.grow import compact_snapshot, withdraw_references
 from indexer.photos import PhotoStore
 from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
-from retrieval.augmentation import RECIPES, WHOLE
+from retrieval.card import describe_calibration
+from retrieval.crops import AUGMENTATIONS
 from retrieval.errors import BuildError
 from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
@@ -44,9 +45,9 @@ def register(commands: Any) -> None:
         command.add_argument("--card", type=Path, help="file with the model's preprocessing, if not beside the model")
         command.add_argument(
             "--views",
-            choices=RECIPES,
-            default=WHOLE,
-            help="views of each photo that its row is made of (default: whole)",
+            choices=AUGMENTATIONS,
+            default="none",
+            help="crops that a photo's row is averaged of (default: %(default)s)",
         )
         command.set_defaults(func=function)
         if name == "embed":
@@ -88,7 +89,7 @@ def embed(options: argparse.Namespace, settings: Settings) -> int:
             store.forget_failures()
         with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
             report = embed_photos(
-                photos, store, embedder, limits=ARCHIVE_LIMITS, recipe=options.views, advance=bar.update
+                photos, store, embedder, limits=ARCHIVE_LIMITS, augmentation=options.views, advance=bar.update
             )
         print(f"model {made_with(card)}: {report.embedded} embedded, {report.already} already, {report.failed} failed")
         for photo, reason in (*report.unread, *store.failures().items()):
@@ -124,6 +125,7 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
         uncovered = flora.species - flora.covered
         gap = f", {uncovered} species without a photo" if uncovered else ""
         print(f"  {flora.id}: {flora.species} species, {flora.references} references{gap}")
+    print(describe_calibration(manifest))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -32,3 +33,13 @@ def test_the_page_is_what_the_measurements_say(tmp_path: Path) -> None:
     text = write_table(tmp_path)
 
     assert text == (DOCS / "accuracy.md").read_text(encoding="utf-8")
+
+
+def test_the_kept_measurement_belongs_to_the_simulator_as_it_is() -> None:
+    simulator = Path(__file__).resolve().parents[2] / "evaluation" / "simulate.py"
+
+    kept = read_measurement(DOCS, SIMULATED)["simulator"]
+
+    assert kept == hashlib.sha256(simulator.read_bytes()).hexdigest()[:16], (
+        "simulate.py has changed since docs/accuracy was measured: run python -m evaluation accuracy"
+    )

@@ -10,9 +10,10 @@ import pytest
 from evaluation.__main__ import main
 from evaluation.fit import fit_logit, fit_strength
 from evaluation.gallery import Gallery, Questions, ask_itself, of_simulation, read_gallery, search
-from evaluation.learn import auroc, calibration_error, deepest_nodes, final_scores
+from evaluation.learn import auroc, calibration_error, deepest_nodes, final_scores, learn, numbers_of
 from evaluation.nested import cross_validate
 from evaluation.operating_point import nearest_recall
+from evaluation.report import chance_error
 from evaluation.scoring import Method, score_all
 from evaluation.simulate import Assumptions, simulate
 from indexer.build import FloraPlan
@@ -176,3 +177,21 @@ def test_the_simulation_is_as_large_and_as_good_as_what_is_published(shared: Pat
     assert len(np.unique(gallery.genera)) == 418
     assert first == pytest.approx(0.399, abs=0.01 + 0.015)  # two standard errors of 4,000 observations more
     assert five == pytest.approx(0.60, abs=0.02 + 0.015)
+
+
+def test_perfect_scores_show_an_error_by_chance_that_falls_with_the_number_of_observations() -> None:
+    few, many = (chance_error(np.random.default_rng(1).random(count), seed=1) for count in (200, 20_000))
+
+    assert few == pytest.approx(0.1, abs=0.03)  # 15 bins of 13: a mean of 0.4 / sqrt(13)
+    assert many < 0.015
+
+
+def test_weights_found_anew_keep_the_numbers_that_were_settled(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+    before = learn(gallery, brief=True)
+
+    after = learn(gallery, brief=True, only=("votes", "counts"), settled=before)
+
+    assert numbers_of(after) == numbers_of(before)
+    assert after.calibration.prototypes == 0
+    assert after.calibration.votes != before.calibration.votes

@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from retrieval.addresses import Guard, parse_networks
+
+LOOPBACK = Guard(parse_networks("127.0.0.1/32"))
+"""Lets photos be fetched from this machine, which else is refused."""
+
 
 @dataclass
 class Answer:

@@ -11,7 +11,7 @@ from indexer.fetching import USER_AGENT, Fetcher, read_retry_after
 from indexer.photos import FoundPhoto, PhotoStore, open_photo
 from indexer.records import ArchiveSource, Record, Rejection
 from tests.indexer.archives import photo_bytes
-from tests.indexer.servers import Answer, PhotoServer, photo_server
+from tests.indexer.servers import LOOPBACK, Answer, PhotoServer, photo_server
 
 
 class Clock:
@@ -47,7 +47,9 @@ def store(tmp_path: Path) -> PhotoStore:
 
 @pytest.fixture
 def fetcher(store: PhotoStore, clock: Clock) -> Iterator[Fetcher]:
-    with Fetcher(store, delay=1.0, attempts=3, largest=20_000, sleep=clock.sleep, clock=clock) as fetches:
+    with Fetcher(
+        store, guard=LOOPBACK, delay=1.0, attempts=3, largest=20_000, sleep=clock.sleep, clock=clock
+    ) as fetches:
         yield fetches
 
 
@@ -68,7 +70,7 @@ def test_a_photo_is_fetched_once_and_then_remembered(
 
     first = fetched(fetcher.fetch(f"{server.address}/a.jpg"))
     again = fetcher.fetch(f"{server.address}/a.jpg")
-    with Fetcher(PhotoStore(store.folder)) as other:
+    with Fetcher(PhotoStore(store.folder), guard=LOOPBACK) as other:
         later = other.fetch(f"{server.address}/a.jpg")
 
     assert first == again == later
@@ -158,7 +160,7 @@ def test_a_download_that_breaks_off_is_begun_anew(server: PhotoServer, fetcher: 
 def test_a_photo_that_does_not_come_in_time_is_given_up(server: PhotoServer, store: PhotoStore, clock: Clock) -> None:
     server.answers["/a.jpg"] = [Answer(body=photo_bytes())]
 
-    with Fetcher(store, attempts=1, patience=-1, sleep=clock.sleep, clock=clock) as fetcher:
+    with Fetcher(store, guard=LOOPBACK, attempts=1, patience=-1, sleep=clock.sleep, clock=clock) as fetcher:
         outcome = fetcher.fetch(f"{server.address}/a.jpg")
 
     assert rejected(outcome).reason == "unreachable"

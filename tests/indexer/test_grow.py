@@ -8,22 +8,31 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evaluation.calibrate import write_calibrated
+from evaluation.scoring import Method
 from indexer.build import Catalogue, build_snapshot
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import append_references, compact_snapshot, withdraw_references
 from indexer.publish import publish_snapshot, roll_back, verify_snapshot
+from retrieval.calibration import Calibration
+from retrieval.card import describe_calibration
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
 from retrieval.errors import BuildError, DamagedSnapshot, UnknownPhoto
 from retrieval.index import ExactIndex
+from retrieval.learned import METRIC
 from retrieval.manifest import checksum, read_current, read_manifest
+from retrieval.occasions import Occasion
+from retrieval.ranking import Voting
 from retrieval.recipes import TWO_STAGE, Recipe
+from retrieval.segment import ReferenceEntry
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.catalogues import CARD, make_reference
 from tests.floras import FLORAS, SPECIES, TAXA, embed, make_entries, publish
@@ -308,3 +317,85 @@ def test_the_card_says_how_floras_are_searched_and_what_is_withdrawn(root: Path)
     assert "nothing is left out" in write_card(manifest)
     assert "| north | 400 | 0.9981 | 0.9923 | 192 of its references |" in write_card(measured)
     assert "3 withdrawn references" in write_card(replace(manifest, withdrawn={"a": 1, "b": 2}))
+
+
+def say_when(root: Path, entries: list[ReferenceEntry]) -> str:
+    """Build and publish with a month for every observation: its number's last digit and one."""
+    seen = {entry.observation_id for entry in entries}
+    with EmbeddingStore(root / "store", CARD["model"]) as store:
+        occasions = [Occasion(one, 1 + one % 10) for one in sorted(seen)]
+        catalogue = Catalogue(entries, TAXA, [], [], FLORAS, occasions=occasions)
+        name = build_snapshot(root, catalogue, store, CARD, codes_from=10**9)
+    publish_snapshot(root)
+    return name
+
+
+def months_of(root: Path) -> dict[int, int]:
+    with closing(open_snapshot(root)) as snapshot:
+        return {one.observation: one.month for one in snapshot.occasions.listed()} if snapshot.occasions else {}
+
+
+def test_months_of_observations_follow_what_is_appended_withdrawn_and_compacted(root: Path) -> None:
+    old, new = ENTRIES[:-20], ENTRIES[-20:]
+    say_when(root, old)
+    expected = {entry.observation_id: 1 + entry.observation_id % 10 for entry in old}
+    assert months_of(root) == expected
+
+    added = sorted({entry.observation_id for entry in new} - set(expected))
+    append_references(root, new, ROWS[-20:], [Occasion(one, 12) for one in added])
+    publish_snapshot(root)
+    expected |= dict.fromkeys(added, 12)
+    assert months_of(root) == expected
+
+    gone = ENTRIES[0].observation_id
+    withdraw_references(root, [entry.photo for entry in old if entry.observation_id == gone])
+    publish_snapshot(root)
+    del expected[gone]
+    assert months_of(root) == expected
+
+    publish_snapshot(root, compact_snapshot(root))
+    assert months_of(root) == expected
+    verify_snapshot(root, read_current(root))
+
+
+def test_a_snapshot_from_before_there_were_months_still_opens_and_grows(root: Path) -> None:
+    assert open_snapshot(root).occasions is None
+
+    append_references(root, ENTRIES[-20:], ROWS[-20:])
+    publish_snapshot(root)
+
+    assert open_snapshot(root).occasions is None
+
+
+def test_a_build_carries_over_what_was_learned_and_says_of_what(root: Path) -> None:
+    with closing(open_snapshot(root)) as snapshot:
+        learned = Calibration(
+            votes=0.5,
+            fitted={"logLoss": 1.0},
+            metric=True,
+            lookalikes=((SPECIES[0], SPECIES[1], 0.5), (SPECIES[1], 999_999, 0.5), (SPECIES[2], SPECIES[1], 0.4)),
+        )
+        metric = np.eye(256, dtype=np.float32)
+        calibrated = write_calibrated(root, snapshot, Method(Voting(40, 0.08), learned, metric))
+        publish_snapshot(root, calibrated)
+    assert "of this snapshot" in describe_calibration(read_manifest(root, calibrated))
+
+    with EmbeddingStore(root / "store", CARD["model"]) as store:
+        again = build_snapshot(root, Catalogue(ENTRIES[:-20], TAXA, [], [], FLORAS), store, CARD, codes_from=0)
+        renamed = [(replace(t, name="Renamed now") if t.id == SPECIES[2] else t, toxic) for t, toxic in TAXA]
+        grown = build_snapshot(root, Catalogue(ENTRIES[:-25], renamed, [], [], FLORAS), store, CARD, codes_from=0)
+        plain = build_snapshot(
+            root, Catalogue(ENTRIES[:-20], TAXA, [], [], FLORAS), store, CARD, voting=Voting(), codes_from=0
+        )
+
+    assert "of this snapshot" in describe_calibration(read_manifest(root, again))
+    manifest = read_manifest(root, grown)
+    assert manifest.voting == {"neighbours": 40, "temperature": 0.08}
+    assert "carried over" in describe_calibration(manifest)
+    assert "carried over" in (root / "snapshots" / grown / "card.md").read_text(encoding="utf-8")
+    with closing(open_snapshot(root, grown)) as snapshot:
+        assert snapshot.calibration.calibrated
+        assert snapshot.calibration.lookalikes == ((SPECIES[0], SPECIES[1], 0.5),)
+        assert np.array_equal(snapshot.metric, metric)  # type: ignore[arg-type]
+    assert not (root / "snapshots" / plain / METRIC).exists()
+    assert not read_manifest(root, plain).calibration

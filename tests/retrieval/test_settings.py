@@ -17,7 +17,7 @@ def test_without_variables_the_defaults_hold() -> None:
 
 def test_every_setting_can_be_set_by_its_name_in_capitals() -> None:
     for setting in fields(Settings):
-        text = setting.metadata.get("choices", ("7",))[-1]
+        text = setting.metadata.get("choices", (setting.metadata.get("example", "7"),))[-1]
 
         read = read_settings({f"FUNGARIUM_{setting.name.upper()}": text})
 

@@ -20,6 +20,7 @@ from retrieval.views import PhotoLimits
 from tests.snapshots import Made, make_snapshot
 from tests.web.people import server, start
 from web.application import create_app
+from web.contracts.given import Contracts
 from web.published import Published
 from web.services import Services
 
@@ -43,12 +44,20 @@ class HeldPhotos:
 
 
 def make_app(
-    root: Path, photos: Mapping[str, bytes], *, patience: float = 0.0, limits: PhotoLimits | None = LIMITS
+    root: Path,
+    photos: Mapping[str, bytes],
+    *,
+    patience: float = 0.0,
+    limits: PhotoLimits | None = LIMITS,
+    contracts: Contracts | None = None,
 ) -> Flask:
     """The application over the snapshots under `root`, with the descriptor and small limits."""
     embedder = Descriptor()
     published = Published(root, lambda snapshot: snapshot.require_model(embedder.model), patience=patience)
-    return create_app(Services(published, lambda: embedder, HeldPhotos(photos), limits or PhotoLimits()))
+    given = Services(
+        published, lambda: embedder, HeldPhotos(photos), limits or PhotoLimits(), contracts=contracts or Contracts()
+    )
+    return create_app(given)
 
 
 @pytest.fixture(scope="session")

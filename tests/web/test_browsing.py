@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from retrieval.domain import NOTICE
 from tests.snapshots import CITRINA, COLOURS, FLORAS, MUSCARIA, PANTHERINA, TAXA, Made
 from tests.web.conftest import make_app
 
@@ -43,7 +44,8 @@ def test_floras_are_listed_with_their_coverage(client: FlaskClient, made: Made) 
 def test_a_flora_has_an_address_of_its_own(client: FlaskClient, made: Made) -> None:
     listed = client.get("/api/v1/floras").get_json()["floras"][2]
 
-    assert client.get(listed["url"]).get_json() == listed | {"snapshot": made.manifest.name}
+    named = {"snapshot": made.manifest.name, "model": "descriptor@1", "notice": NOTICE}
+    assert client.get(listed["url"]).get_json() == listed | named
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 500])

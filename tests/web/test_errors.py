@@ -45,15 +45,15 @@ def assert_problem(answer: TestResponse, status: int, kind: str | None = None) -
         ("GET", "/api/v1/floras/nowhere/species", 404, "unknown-flora"),
         ("GET", "/api/v1/floras/north/species?limit=0", 422, "invalid-request"),
         ("GET", "/api/v1/floras/north/species?limit=501", 422, "invalid-request"),
-        ("GET", "/api/v1/floras/north/species?after=x", 422, "invalid-request"),
+        ("GET", "/api/v1/floras/north/species?cursor=x", 400, "impossible-wish"),
         ("GET", "/api/v1/floras/north/species?covered=perhaps", 422, "invalid-request"),
         ("GET", "/api/v1/species/999999", 404, "unknown-taxon"),
         ("GET", "/api/v1/species/99999999999999999999999999", 404, None),
-        ("GET", "/api/v1/floras/north/species?after=99999999999999999999999999", 422, "invalid-request"),
+        ("GET", "/api/v1/floras/north/species?limit=99999999999999999999999999", 422, "invalid-request"),
         ("GET", "/api/v1/species/4", 404, "unknown-taxon"),
         ("GET", "/api/v1/species/muscaria", 404, None),
         ("GET", "/api/v1/species/11?limit=1000", 422, "invalid-request"),
-        ("GET", "/api/v1/species/11?after=abc", 404, "unknown-photo"),
+        ("GET", "/api/v1/species/11?cursor=WyJwaG90b3MiLCJhYmMiXQ", 404, "unknown-photo"),
         ("GET", "/api/v1/photos/abc", 404, "unknown-photo"),
         ("GET", "/api/v1/photos/abc?size=641", 422, "invalid-request"),
     ],
@@ -146,6 +146,8 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "PhotoTooLarge": 413,
         "TooManyPhotos": 422,
         "NoPhoto": 400,
+        "PhotoNotFetched": 400,
+        "ForbiddenAddress": 400,
         "UnknownFlora": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
@@ -179,7 +181,7 @@ def test_no_problem_names_a_file_or_an_address_of_the_server(made: Made, caplog:
     speaking = {kind.__name__ for kind, problem in KINDS.items() if problem.status == 503} - {
         k.__name__ for k in silent
     }
-    assert speaking == {"SnapshotMismatch", "Overloaded", "DeadlinePassed"}  # their words name no file
+    assert speaking == {"SnapshotMismatch", "Overloaded", "DeadlinePassed", "Busy"}  # their words name no file
     assert secret in caplog.text  # whoever runs the server reads it there
 
 

@@ -153,7 +153,7 @@ def test_an_upload_that_is_far_too_large_gets_its_refusal_and_no_broken_pipe(tmp
         status, answer = server.post("/api/v1/identify", [bytes(14_000_000)])
 
         assert (status, answer["status"]) == (413, 413)
-        assert "all photos together" in answer["detail"]
+        assert "all of it together" in answer["detail"]
         assert server.post("/api/v1/identify", FIND)[0] == 200
 
 

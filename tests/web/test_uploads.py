@@ -154,7 +154,7 @@ def test_an_upload_larger_than_all_photos_together_is_refused_before_it_is_read(
     answer = ask("/api/v1/identify", [bytes(800_000), bytes(800_000), bytes(800_000)])
 
     assert answer.status_code == 413
-    assert "all photos together may have 2,200,000 bytes" in answer.get_json()["detail"]
+    assert "photos and text, may have 2,200,000 bytes" in answer.get_json()["detail"]
 
 
 def test_a_form_with_far_too_many_parts_is_refused_as_such(ask: Ask) -> None:

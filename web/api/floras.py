@@ -8,21 +8,29 @@ import numpy as np
 from flask import url_for
 from marshmallow import Schema, fields, validate
 
+from web.cursors import read_cursor, write_cursor
 from web.openapi import PREFIX, ApiBlueprint
-from web.present import flora_answer, species_line
+from web.present import flora_answer, named, species_line
 from web.schemas import FloraAnswer, Floras, SpeciesPage, about
 from web.services import services
+from web.unchanging import follows
 
 blueprint = ApiBlueprint("floras", __name__, url_prefix=f"{PREFIX}/floras", description="Regions and their species")
+
+
+KIND = "species"
 
 
 class SpeciesQuery(Schema):
     """Which species of a flora to list."""
 
-    after = fields.Integer(
-        load_default=0,
-        validate=validate.Range(0, 2**63 - 1),
-        metadata=about("List species with higher taxon ids than this."),
+    cursor = fields.String(
+        load_default="", validate=validate.Length(max=600), metadata=about("Where to go on; part of `next`.")
+    )
+    prefix = fields.String(
+        load_default="",
+        validate=validate.Length(max=100),
+        metadata=about("Only species with a scientific name, synonym or common name that begins so."),
     )
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 500), metadata=about("Species on a page."))
     covered = fields.Boolean(
@@ -35,7 +43,8 @@ class SpeciesQuery(Schema):
 def list_floras() -> dict[str, Any]:
     """List the floras of the published snapshot."""
     with services().published.lease() as snapshot:
-        return {"floras": [flora_answer(card) for card in snapshot.floras], "snapshot": snapshot.name}
+        follows(snapshot)
+        return {"floras": [flora_answer(card) for card in snapshot.floras], **named(snapshot)}
 
 
 @blueprint.route("/<string:flora>")
@@ -43,7 +52,8 @@ def list_floras() -> dict[str, Any]:
 def show_flora(flora: str) -> dict[str, Any]:
     """Show a flora and how much of it has reference photos."""
     with services().published.lease() as snapshot:
-        return flora_answer(snapshot.flora(flora).card) | {"snapshot": snapshot.name}
+        follows(snapshot)
+        return flora_answer(snapshot.flora(flora).card) | named(snapshot)
 
 
 @blueprint.route("/<string:flora>/species")
@@ -55,25 +65,33 @@ def list_species(query: dict[str, Any], flora: str) -> dict[str, Any]:
     Those without any can never be suggested, however common they are.
     """
     with services().published.lease() as snapshot:
+        follows(snapshot)
         species = snapshot.flora(flora).species
+        if query["prefix"]:
+            species = species[np.isin(species, list(snapshot.taxonomy.starting_with(query["prefix"])))]
         counts = snapshot.count_references(species)
         if query["covered"] is not None:
             fitting = (counts > 0) == query["covered"]
             species, counts = species[fitting], counts[fitting]
-        start = int(np.searchsorted(species, query["after"], side="right"))
+        (after,) = read_cursor(KIND, query["cursor"], int) if query["cursor"] else (0,)
+        start = int(np.searchsorted(species, after, side="right"))
         stop = start + query["limit"]
         page = zip(species[start:stop].tolist(), counts[start:stop].tolist(), strict=True)
         lines = [species_line(snapshot.taxonomy.taxon(taxon), count, snapshot) for taxon, count in page]
         following = None
         if stop < len(species):
-            chosen = {"limit": query["limit"], "after": int(species[stop - 1])}
+            chosen = {"limit": query["limit"], "cursor": write_cursor(KIND, int(species[stop - 1]))}
             if query["covered"] is not None:
                 chosen["covered"] = str(query["covered"]).lower()
+            if query["prefix"]:
+                chosen["prefix"] = query["prefix"]
             following = url_for("floras.list_species", flora=flora, **chosen)
         return {
             "species": lines,
             "total": len(species),
+            "covered": int(np.count_nonzero(counts)),
+            "missing": int(np.count_nonzero(counts == 0)),
             "next": following,
             "flora": flora,
-            "snapshot": snapshot.name,
+            **named(snapshot),
         }

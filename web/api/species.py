@@ -1,47 +1,67 @@
-"""One species: its names, its place in the taxonomy, its reference photos."""
+"""One species: its names, its place in the taxonomy, where and when it was recorded, its reference photos."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from flask import url_for
+import numpy as np
+from flask import current_app, url_for
 from marshmallow import Schema, fields, validate
 
-from retrieval.domain import Reference
-from retrieval.errors import UnknownPhoto, UnknownTaxon
+from database.datasets import Credit
+from database.errors import DatabaseError
+from retrieval.cells import describe_cell
+from retrieval.domain import ASPECTS, Reference
+from retrieval.errors import PlaceUnavailable, UnknownPhoto, UnknownTaxon
+from retrieval.lookalikes import lookalikes_of
 from retrieval.present import taxon_json
+from retrieval.snapshot import Snapshot
+from web.cursors import read_cursor, write_cursor
 from web.openapi import PREFIX, ApiBlueprint
-from web.present import reference_answer
+from web.present import aspect_counts, credit_answer, dataset_of, named, reference_answer
 from web.schemas import Species, about
 from web.services import services
+from web.unchanging import follows
 
 blueprint = ApiBlueprint("species", __name__, url_prefix=f"{PREFIX}/species", description="Species by taxon id")
+
+KIND: Final = "photos"
+MOST_CELLS: Final = 2000
 
 
 class PhotosQuery(Schema):
     """Which reference photos of a species to list."""
 
-    after = fields.String(load_default="", metadata=about("List the photos that come after the one of this id."))
+    cursor = fields.String(
+        load_default="", validate=validate.Length(max=600), metadata=about("Where to go on; part of `next`.")
+    )
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100), metadata=about("Photos on a page."))
+    aspect = fields.String(
+        load_default=None, validate=validate.OneOf(ASPECTS), metadata=about("Only photos that show this.")
+    )
 
 
 @blueprint.route("/<int(max=9223372036854775807):species>")
 @blueprint.arguments(PhotosQuery, location="query")
 @blueprint.response(200, Species)
 def show_species(query: dict[str, Any], species: int) -> dict[str, Any]:
-    """Show a species, and some of its reference photos with author and licence."""
+    """Show a species: names, months, map, look-alikes, and some of its reference photos with author and licence."""
     with services().published.lease() as snapshot:
+        follows(snapshot)
         taxon = snapshot.taxonomy.taxon(species)
         if taxon.rank != "species":
             raise UnknownTaxon(f"taxon {species}, {taxon.name}, is a {taxon.rank} and no species")
         references = snapshot.references_of(species)
-        start = place_after(query["after"], references)
+        shown = [one for one in references if query["aspect"] in (None, one.aspect)]
+        start = place_after(query["cursor"], shown)
         stop = start + query["limit"]
         following = None
-        if stop < len(references):
-            following = url_for(
-                "species.show_species", species=species, after=references[stop - 1].photo, limit=query["limit"]
-            )
+        if stop < len(shown):
+            chosen = {"aspect": query["aspect"]} if query["aspect"] else {}
+            cursor = write_cursor(KIND, shown[stop - 1].photo)
+            following = url_for("species.show_species", species=species, cursor=cursor, limit=query["limit"], **chosen)
+        datasets = sorted({dataset_of(reference) for reference in references})
         return {
             "taxon": taxon_json(taxon, snapshot),
             "lineage": [
@@ -50,17 +70,64 @@ def show_species(query: dict[str, Any], species: int) -> dict[str, Any]:
             ],
             "synonyms": snapshot.taxonomy.synonyms(species),
             "references": len(references),
-            "photos": [reference_answer(reference) for reference in references[start:stop]],
+            "photos": [reference_answer(reference) for reference in shown[start:stop]],
             "next": following,
-            "snapshot": snapshot.name,
+            "aspects": aspect_counts(references),
+            **describe_records(species, snapshot),
+            "lookalikes": [
+                {
+                    "taxon": taxon_json(snapshot.taxonomy.taxon(other), snapshot),
+                    "confusedShare": round(share, 4),
+                    "toxic": bool(snapshot.taxonomy.toxicity(other)),
+                }
+                for other, share in lookalikes_of(species, snapshot.calibration.lookalikes)
+            ],
+            "credits": credit_answer(references, known_credits(datasets)),
+            **named(snapshot),
         }
 
 
-def place_after(photo: str, references: list[Reference]) -> int:
+def describe_records(species: int, snapshot: Snapshot) -> dict[str, Any]:
+    """When and where the species was recorded: counts per month, and per cell of some 45 km; empty where not known."""
+    occurrences = snapshot.occurrences
+    place = int(np.searchsorted(snapshot.all_species, species))
+    known = place < len(snapshot.all_species) and int(snapshot.all_species[place]) == species
+    if occurrences is None or not known:
+        return {"months": [], "cells": []}
+    here = np.flatnonzero(occurrences.columns == place)
+    counts = sorted((-int(occurrences.counts[entry]), int(occurrences.cells[entry])) for entry in here.tolist())
+    cells = []
+    for records, cell in counts[:MOST_CELLS]:
+        try:
+            name, latitude, longitude = describe_cell(cell)
+        except PlaceUnavailable:
+            break
+        cells.append(
+            {
+                "cell": name,
+                "decimalLatitude": round(latitude, 4),
+                "decimalLongitude": round(longitude, 4),
+                "records": -records,
+            }
+        )
+    return {"months": [round(count) for count in occurrences.months[place].tolist()], "cells": cells}
+
+
+def known_credits(datasets: Sequence[str]) -> Mapping[str, Credit]:
+    """How the datasets are cited; nothing of it where the database cannot be read, which hides no author."""
+    try:
+        return services().credits(datasets)
+    except DatabaseError as error:
+        current_app.logger.warning("credits are not known: %s", error)
+        return {}
+
+
+def place_after(cursor: str, references: list[Reference]) -> int:
     """Where the page begins; raises UnknownPhoto where the photo before it is no longer there."""
-    if not photo:
+    if not cursor:
         return 0
+    (photo,) = read_cursor(KIND, cursor, str)
     for place, reference in enumerate(references):
         if reference.photo == photo:
             return place + 1
-    raise UnknownPhoto(f"the species has no reference photo {photo[:64]!r} any more; begin again without `after`")
+    raise UnknownPhoto("the photo that the cursor stands at is not there any more; begin again without it")

@@ -1,0 +1,64 @@
+"""Looking through a photo of many things: overlapping squares of it, each asked for by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from retrieval.errors import ImpossibleWish
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""left, top, right, bottom in pixels; right and bottom are beyond."""
+
+MOST: Final = 400  # tiles of a photo
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a photo is cut."""
+
+    size: int = 600  # pixels of a tile's side
+    stride: int = 300  # pixels from one tile to the next
+    factor: float = 2**0.5  # by what tiles and strides grow from one scale to the next
+    multi_scale: bool = False  # larger tiles, too, up to the whole of the shorter side
+
+
+def cut_boxes(width: int, height: int, tiling: Tiling) -> list[Box]:
+    """The tiles of a photo, the smallest first, each scale row by row; the last of a row ends at the edge.
+
+    A photo that is smaller than a tile is one tile. Raises ImpossibleWish for more than MOST.
+    """
+    boxes: list[Box] = []
+    scale = 1.0
+    while True:
+        side = min(round(tiling.size * scale), width, height)
+        stride = max(1, round(tiling.stride * scale))
+        lefts, tops = list(starts(width, side, stride)), list(starts(height, side, stride))
+        if len(boxes) + len(lefts) * len(tops) > MOST:
+            raise ImpossibleWish(f"the photo would be cut into more than {MOST} tiles: ask for larger ones or strides")
+        boxes += [(left, top, left + side, top + side) for top in tops for left in lefts]
+        if not tiling.multi_scale or side >= min(width, height):
+            return boxes
+        scale *= tiling.factor
+
+
+def starts(length: int, side: int, stride: int) -> Iterator[int]:
+    """Where tiles begin along one side of a photo."""
+    yield from range(0, length - side, stride)
+    yield length - side
+
+
+def covered(boxes: list[Box], width: int, height: int) -> float:
+    """The share of a photo that lies in any of the boxes."""
+    xs = sorted({edge for box in boxes for edge in (box[0], box[2])})
+    ys = sorted({edge for box in boxes for edge in (box[1], box[3])})
+    inside = np.zeros((max(len(ys) - 1, 0), max(len(xs) - 1, 0)), dtype=np.bool_)
+    for left, top, right, bottom in boxes:
+        inside[ys.index(top) : ys.index(bottom), xs.index(left) : xs.index(right)] = True
+    if not inside.size:
+        return 0.0
+    areas = np.outer(np.diff(ys), np.diff(xs))
+    return float(areas[inside].sum()) / (width * height)

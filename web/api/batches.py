@@ -1,0 +1,81 @@
+"""Many observations in, a line for each out, as they become known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from flask import Response, request, stream_with_context
+from marshmallow import Schema, fields, validate
+
+from web import access
+from web.batches import LINES, PART, BatchObservation, answer_batch, place_after, read_batch
+from web.openapi import PREFIX, ApiBlueprint
+from web.schemas import about
+from web.services import services
+from web.serving import serving
+
+blueprint = ApiBlueprint("batches", __name__, url_prefix=f"{PREFIX}/identify", description="Many finds at once")
+
+
+class BatchQuery(Schema):
+    """Where to go on."""
+
+    cursor = fields.String(
+        load_default="",
+        validate=validate.Length(max=600),
+        metadata=about("`cursor` of the last line that was received of the same batch: what comes after is answered."),
+    )
+
+
+FORM: dict[str, Any] = {
+    "type": "object",
+    "required": [PART],
+    "properties": {
+        PART: {"type": "string", "description": "A line of JSON for each observation, its photos named by their parts."}
+    },
+    "additionalProperties": {"type": "string", "format": "binary"},
+}
+
+
+@blueprint.route("/batch", methods=["POST"])
+@access.require("identify")
+@blueprint.arguments(BatchQuery, location="query")
+@blueprint.doc(
+    requestBody={
+        "required": True,
+        "description": "As NDJSON each line is an observation whose photos are in base64.",
+        "content": {LINES: {"schema": BatchObservation}, "multipart/form-data": {"schema": FORM}},
+    },
+    responses={
+        "200": {
+            "description": "A line of JSON for each observation, in their order: `id`, `cursor`, and `identification` "
+            "or `problem`; the last has `done`",
+            "content": {LINES: {"schema": {"type": "string"}}},
+        }
+    },
+)
+def identify_batch(query: dict[str, Any]) -> Response:
+    """Identify many observations, and stream a line of JSON for each.
+
+    An answer without a last line `done` was cut off: send the same batch with the last `cursor` to go on.
+    """
+    given, shared = services(), serving()
+    with ExitStack() as held:
+        shared.batches.enter()
+        held.callback(shared.batches.leave)
+        batch = read_batch(request, given.throughput.batch_lines, given.throughput.batch_bytes)
+        start = place_after(query["cursor"], batch)
+        access.spend("identify", len(batch.lines) - start)
+        snapshot = held.enter_context(given.published.lease())
+        snapshot.require_model(shared.embedder().model)
+        kept = held.pop_all()
+
+    def lines() -> Iterator[bytes]:
+        yield from answer_batch(batch, start, snapshot)
+        kept.close()
+
+    response = Response(stream_with_context(lines()), mimetype=LINES)
+    response.call_on_close(kept.close)  # when nobody reads any more
+    return response

@@ -1,0 +1,34 @@
+"""The model's own 256 numbers for photos, for whoever goes on with them elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from retrieval.embedder import DIM
+from web import access
+from web.openapi import PREFIX, ApiBlueprint
+from web.present import named
+from web.schemas import EmbeddingRows
+from web.services import services
+from web.serving import make_queries, serving
+from web.uploads import EmbedPhotos, read_look, read_photos
+
+blueprint = ApiBlueprint("embeddings", __name__, url_prefix=f"{PREFIX}/embeddings", description="Photos as numbers")
+
+
+@blueprint.route("", methods=["POST"])
+@access.require("identify")
+@blueprint.arguments(EmbedPhotos, location="files")
+@blueprint.response(200, EmbeddingRows)
+def embed_photos(form: dict[str, Any]) -> dict[str, Any]:
+    """Embed photos: for each a row of 256 numbers of length 1, by the model of the published snapshot.
+
+    The similarity of two photos is the sum of the products of their numbers.
+    """
+    access.spend("identify")
+    given, shared = services(), serving()
+    queries = make_queries(read_photos(form, given.limits), read_look(form))
+    with given.published.lease() as snapshot:
+        snapshot.require_model(shared.embedder().model)
+        rows = shared.embed(queries, given.limits)
+        return {"embeddings": rows.tolist(), "dimension": DIM, **named(snapshot)}

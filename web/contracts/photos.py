@@ -1,0 +1,71 @@
+"""The photos of a request of another contract, as files of a form or as addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from flask import request
+from werkzeug.datastructures import FileStorage
+
+from retrieval.errors import ForbiddenAddress, NoPhoto, TooManyPhotos
+from web.remote_photos import remote_photos
+from web.services import services
+from web.uploads import left_empty, read_photo
+
+LONGEST_NAME: Final = 120
+WHOLE_POST: Final = 50_000_000  # bytes, as Pl@ntNet has it
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A photo with what its sender called it."""
+
+    photo: bytes
+    name: str
+
+
+def bound_post(most: int = WHOLE_POST) -> None:
+    """Accept no more bytes than the contract says, or than this server does; before anything of a form is read."""
+    request.max_content_length = min(most, request.max_content_length or most)
+
+
+def most_photos(contract: int) -> int:
+    """Photos that one request may have, by its contract and by this server."""
+    return min(contract, services().limits.photos)
+
+
+def read_files(files: Sequence[FileStorage], most: int) -> list[Sent]:
+    """The photos of a form; raises NoPhoto, TooManyPhotos and what `read_photo` raises."""
+    sent = [file for file in files if not left_empty(file)]
+    check_count(len(sent), most)
+    limits = services().limits
+    return [
+        Sent(read_photo(file, f"photo {number} of {len(sent)}", limits), plain_name(file.filename or ""))
+        for number, file in enumerate(sent, start=1)
+    ]
+
+
+def fetch_addresses(addresses: Sequence[str], most: int) -> list[Sent]:
+    """The photos behind addresses; raises NoPhoto, TooManyPhotos and what `RemotePhotos.fetch` raises."""
+    check_count(len(addresses), most)
+    if any(len(address) > 2000 for address in addresses):
+        raise ForbiddenAddress("the address of a photo has more than 2,000 letters")
+    photos = remote_photos().fetch(addresses)
+    return [Sent(photo, plain_name(address)) for photo, address in zip(photos, addresses, strict=True)]
+
+
+def check_count(count: int, most: int) -> None:
+    """Refuse none, and too many."""
+    if not count:
+        raise NoPhoto("an identification needs at least one photo")
+    if count > most:
+        raise TooManyPhotos(f"{count} photos were given; one observation may have at most {most}")
+
+
+def plain_name(name: str) -> str:
+    """The last part of a path or address, to be shown back and used for nothing."""
+    last = re.split(r"[/\\]", name.partition("?")[0].rstrip("/\\"))[-1]
+    return "".join(sign for sign in last if sign.isprintable())[:LONGEST_NAME]

@@ -1,0 +1,231 @@
+"""Pl@ntNet's API v2: identification. The other routes are in the modules beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from hashlib import sha256
+from typing import Any, Final
+
+from flask import Response, request
+
+from retrieval.domain import ASPECTS, WORLD, Candidate, Identification, Reference, Taxon
+from retrieval.errors import ImpossibleWish
+from retrieval.snapshot import Snapshot
+from retrieval.wishes import Wishes
+from web.access import require
+from web.asking import identify_photos
+from web.contracts.allowance import Allowance, spend
+from web.contracts.openapi import ContractBlueprint, PlantnetError
+from web.contracts.photos import Sent, bound_post, fetch_addresses, most_photos, read_files
+from web.contracts.plantnet_schemas import MOST_RESULTS, Identified, IdentifyAddresses, IdentifyForm, IdentifyQuery
+from web.contracts.projects import BEST, projects
+from web.contracts.shapes import SPECIES_NOT_FOUND, plantnet_error
+from web.contracts.words import cite, common_names, dates_of, genus_of, names_of, picture_url, when
+from web.reception import take_place
+from web.services import services
+
+blueprint = ContractBlueprint(
+    "plantnet", __name__, url_prefix="/v2", error=PlantnetError, description="Identification, as Pl@ntNet has it"
+)
+
+PHOTOS: Final = 5
+LONGEST_ADDRESS: Final = 6000  # letters of a path with its query; gunicorn reads 8,190
+LONG: Final = "The address of the request is too long: send fewer or shorter images, or send the photos by POST"
+
+
+@blueprint.before_app_request
+def refuse_long_addresses() -> Response | None:
+    """Answer 414 before anything is read of it."""
+    if request.path.startswith("/v2/identify/") and len(request.full_path) > LONGEST_ADDRESS:
+        return plantnet_error(414, LONG)
+    return None
+
+
+@blueprint.before_request
+def bound_posts() -> None:
+    """50 MB, as Pl@ntNet has it."""
+    bound_post()
+
+
+@blueprint.route("/identify/<string:project>", methods=["POST"])
+@require("identify")
+@blueprint.arguments(IdentifyQuery, location="query", error_status_code=400)
+@blueprint.arguments(IdentifyForm, location="files", error_status_code=400)
+@blueprint.response(200, Identified)
+def identify_upload(query: dict[str, Any], form: dict[str, Any], project: str) -> dict[str, Any] | Response:
+    """Rank the species of a project for the photos of one find.
+
+    The project is the id of a flora, its `k-...` name, `all`, or `best`. A suggestion by a machine, and never
+    advice on eating.
+    """
+    require_project(project)
+    photos = read_files(form["images"], most_photos(PHOTOS))
+    return answer_identification(project, query, form["organs"] or query["organs"], photos)
+
+
+@blueprint.route("/identify/<string:project>")
+@require("identify")
+@blueprint.arguments(IdentifyAddresses, location="query", error_status_code=400)
+@blueprint.response(200, Identified)
+def identify_addresses(query: dict[str, Any], project: str) -> dict[str, Any] | Response:
+    """Rank the species of a project for photos that this server fetches from public addresses."""
+    require_project(project)
+    check_organs(query["organs"], len(query["images"]))
+    photos = fetch_addresses(query["images"], most_photos(PHOTOS))
+    take_place()
+    return answer_identification(project, query, query["organs"], photos)
+
+
+def require_project(project: str) -> None:
+    """Raise UnknownFlora for a project that there is not, before any photo is looked at."""
+    with services().published.lease() as snapshot:
+        if project != BEST:
+            projects(snapshot).flora_of(project)
+
+
+def check_organs(organs: Sequence[str], photos: int) -> None:
+    """Raise ImpossibleWish where some photos have an organ and some have none."""
+    if organs and len(organs) != photos:
+        raise ImpossibleWish(f"{len(organs)} organs were given for {photos} images: give as many, or none")
+
+
+def answer_identification(
+    project: str, query: Mapping[str, Any], organs: Sequence[str], sent: Sequence[Sent]
+) -> dict[str, Any] | Response:
+    """Identify, and say it as Pl@ntNet does."""
+    check_organs(organs, len(sent))
+    photos = [each.photo for each in sent]
+    allowance = spend()
+    with services().published.lease() as snapshot:
+        flora = choose_flora(project, query, photos, snapshot)
+        count = min(query["nb_results"], MOST_RESULTS)
+        wishes = make_wishes(query, organs)
+        answer = identify_photos(photos, snapshot, flora=flora, candidates=count, wishes=wishes)
+        if not answer.species or (answer.doubt is not None and answer.doubt.rejected):
+            return plantnet_error(404, SPECIES_NOT_FOUND)
+        return {
+            **describe_query(project, query, organs, sent),
+            **describe_answer(answer, query, snapshot, allowance),
+            **({"switchToProject": projects(snapshot).name_of(flora)} if project == BEST else {}),
+        }
+
+
+def make_wishes(query: Mapping[str, Any], organs: Sequence[str]) -> Wishes:
+    """The options as the engine has them. Organs of plants say nothing of a fungus; our aspects do, if all are."""
+    aspects = tuple(organs) if organs and set(organs) <= set(ASPECTS) else ()
+    return Wishes(coordinates=read_place(query), aspects=aspects, no_reject=query["no_reject"])
+
+
+def read_place(query: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Latitude and longitude, if there are both; raises ImpossibleWish for half a place."""
+    if (query["lat"] is None) != (query["lon"] is None):
+        raise ImpossibleWish("lat and lon go together: send both or neither")
+    return None if query["lat"] is None else (query["lat"], query["lon"])
+
+
+def choose_flora(project: str, query: Mapping[str, Any], photos: Sequence[bytes], snapshot: Snapshot) -> str:
+    """The flora of a project; for `best` the best for the place, or, without one, for what the photos may show."""
+    known = projects(snapshot)
+    if project != BEST:
+        return known.flora_of(project)
+    place = read_place(query)
+    if place is not None:
+        return known.by_place(snapshot, *place)[0]
+    world = identify_photos(photos, snapshot, flora=WORLD, candidates=10, wishes=Wishes(no_reject=True))
+    return known.by_answer(snapshot, world.species)
+
+
+def describe_query(
+    project: str, query: Mapping[str, Any], organs: Sequence[str], sent: Sequence[Sent]
+) -> dict[str, Any]:
+    """What was asked, and what each photo is said to show: nothing here predicts it."""
+    told = list(organs) or ["auto"] * len(sent)
+    ids = [sha256(each.photo).hexdigest()[:32] for each in sent]
+    return {
+        "query": {
+            "project": project,
+            "images": ids,
+            "organs": told,
+            "includeRelatedImages": query["include_related_images"],
+            "noReject": query["no_reject"],
+            "type": query["type"],
+        },
+        "predictedOrgans": [
+            {
+                "image": image,
+                "filename": each.name,
+                "organ": "other" if organ == "auto" else organ,
+                "score": 0.0 if organ == "auto" else 1.0,
+            }
+            for image, each, organ in zip(ids, sent, told, strict=True)
+        ],
+        "language": query["lang"],
+    }
+
+
+def describe_answer(
+    answer: Identification, query: Mapping[str, Any], snapshot: Snapshot, allowance: Allowance
+) -> dict[str, Any]:
+    """The ranked species."""
+    results = [describe_species(found, query, snapshot) for found in answer.species]
+    body = {
+        "preferedReferential": projects(snapshot).name_of(answer.flora),
+        "bestMatch": results[0]["species"]["scientificName"],
+        "results": results,
+    }
+    if query["detailed"]:
+        body["otherResults"] = {
+            rank: [{**describe_score(found), rank: names_of(found.taxon), "images": []} for found in ranked]
+            for rank, ranked in (("genus", answer.genera), ("family", answer.families))
+        }
+    return {
+        **body,
+        "version": f"{answer.snapshot} ({answer.model})",
+        "remainingIdentificationRequests": allowance.left,
+        "calibrated": answer.calibrated,
+        "notice": answer.notice,
+    }
+
+
+def describe_species(found: Candidate, query: Mapping[str, Any], snapshot: Snapshot) -> dict[str, Any]:
+    """A species of the ranking. `images` is always there: clients count on it."""
+    taxon = found.taxon
+    return {
+        **describe_score(found),
+        "species": {
+            **names_of(taxon),
+            "genus": genus_of(taxon, snapshot),
+            "family": names_of(snapshot.taxonomy.ancestor(taxon.id, "family")),
+            "commonNames": common_names(taxon, snapshot, query["lang"]),
+        },
+        "images": describe_images(found) if query["include_related_images"] else [],
+    }
+
+
+def describe_score(found: Candidate) -> dict[str, Any]:
+    """The score, and the id at GBIF where it is known; left out where not, since a null breaks clients."""
+    return {"score": round(found.score, 5), **gbif_of(found.taxon)}
+
+
+def gbif_of(taxon: Taxon) -> dict[str, Any]:
+    """`gbif` with the id as text, or nothing."""
+    return {} if taxon.gbif_key is None else {"gbif": {"id": str(taxon.gbif_key)}}
+
+
+def describe_images(found: Candidate) -> list[dict[str, Any]]:
+    """The reference photos of a species that resemble the query most."""
+    days = dates_of(found.evidence)
+    return [describe_reference(evidence.reference, days) for evidence in found.evidence]
+
+
+def describe_reference(reference: Reference, days: Mapping[str, date]) -> dict[str, Any]:
+    """A reference photo with all that clients show of it: each key is read unasked."""
+    return {
+        "organ": reference.aspect or "other",
+        "author": reference.author,
+        "license": reference.licence.lower(),
+        "date": when(days.get(reference.photo)),
+        "citation": cite(reference),
+        "url": {size: picture_url(reference.photo, size) for size in ("o", "m", "s")},
+    }

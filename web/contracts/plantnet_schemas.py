@@ -1,0 +1,321 @@
+"""What Pl@ntNet's clients send and read, as the OpenAPI document describes it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from marshmallow import fields, validate
+from werkzeug.datastructures import FileStorage
+
+from retrieval.domain import ASPECTS
+from web.contracts.openapi import Asked
+from web.schemas import Answer, about
+from web.uploads import PhotoFile
+
+ORGANS: Final = ("auto", "leaf", "flower", "fruit", "bark", "habit", "other", "branch", "scan", "drawing", *ASPECTS)
+"""Pl@ntNet's, which say nothing of a fungus, and ours, which do."""
+
+TYPES: Final = ("kt", "legacy")
+MOST_RESULTS: Final = 100
+LANGUAGE: Final = validate.Regexp(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", error="This is no code of a language.")
+
+
+class Spoken(Asked):
+    """Base of questions whose answer holds common names."""
+
+    lang = fields.String(load_default="en", validate=LANGUAGE, metadata=about("Language of common names."))
+    type = fields.String(
+        load_default="kt", validate=validate.OneOf(TYPES), metadata=about("Accepted; there is one taxonomy here.")
+    )
+
+
+class Placed(Spoken):
+    """A question that a place may go with."""
+
+    lat = fields.Float(load_default=None, validate=validate.Range(-90, 90), metadata=about("Latitude in degrees."))
+    lon = fields.Float(load_default=None, validate=validate.Range(-180, 180), metadata=about("Longitude."))
+
+
+class IdentifyQuery(Placed):
+    """The options of an identification."""
+
+    organs = fields.List(
+        fields.String(validate=validate.OneOf(ORGANS)),
+        load_default=list,
+        metadata=about("What each photo shows: as many as photos, or none. Parts of the form, too."),
+    )
+    include_related_images = fields.Boolean(data_key="include-related-images", load_default=False)
+    no_reject = fields.Boolean(data_key="no-reject", load_default=False)
+    nb_results = fields.Integer(data_key="nb-results", load_default=10, validate=validate.Range(min=1))
+    detailed = fields.Boolean(load_default=False, metadata=about("Adds genera and families."))
+
+
+class IdentifyAddresses(IdentifyQuery):
+    """The same with photos to be fetched."""
+
+    images = fields.List(fields.String(), load_default=list, metadata=about("Addresses of photos of the same find."))
+
+
+class IdentifyForm(Asked):
+    """Photos of one find."""
+
+    images: fields.List[FileStorage] = fields.List(PhotoFile(), load_default=list, metadata=about("Photos, 1 to 5."))
+    organs = fields.List(fields.String(validate=validate.OneOf(ORGANS)), load_default=list)
+
+
+class PhotoForm(Asked):
+    """One photo."""
+
+    image: fields.List[FileStorage] = fields.List(PhotoFile(), load_default=list, metadata=about("One photo."))
+
+
+class SurveyForm(PhotoForm):
+    """A photo of many things, and how to look through it."""
+
+    tile_size = fields.Integer(load_default=600, validate=validate.Range(100, 2000), metadata=about("Pixels."))
+    tile_stride = fields.Integer(load_default=300, validate=validate.Range(50, 2000), metadata=about("Pixels."))
+    size_factor = fields.Float(load_default=2**0.5, validate=validate.Range(1.1, 4), metadata=about("Of tiles."))
+    min_score = fields.Float(load_default=0.3, validate=validate.Range(0, 1))
+    max_rank = fields.Integer(load_default=3, validate=validate.Range(1, 10))
+    multi_scale = fields.Boolean(load_default=False, metadata=about("Larger tiles, too, up to the whole photo."))
+    show_species = fields.Boolean(load_default=True)
+    show_genus = fields.Boolean(load_default=True)
+    show_family = fields.Boolean(load_default=True)
+
+
+class SpeciesQuery(Spoken):
+    """Which species to list."""
+
+    page_size = fields.Integer(data_key="pageSize", load_default=None, validate=validate.Range(1, 10_000))
+    page = fields.Integer(load_default=None, validate=validate.Range(1, 1_000_000), metadata=about("From 1."))
+    prefix = fields.String(load_default="", validate=validate.Length(max=100), metadata=about("Of a name."))
+    images = fields.Boolean(load_default=False, metadata=about("Adds some reference photos of each; on pages only."))
+
+
+class AlignQuery(Spoken):
+    """A name to be matched."""
+
+    name = fields.String(required=True, validate=validate.Length(1, 200))
+    authorship = fields.String(load_default="", validate=validate.Length(max=200))
+
+
+class DayQuery(Asked):
+    """A day."""
+
+    day = fields.Date(load_default=None)
+
+
+class YearQuery(Asked):
+    """A year."""
+
+    year = fields.Integer(load_default=None, validate=validate.Range(2000, 2999))
+
+
+class Names(Answer):
+    """A name without author, its author, and both."""
+
+    scientific_name_without_author = fields.String()
+    scientific_name_authorship = fields.String()
+    scientific_name = fields.String()
+
+
+class Species(Names):
+    """A species with its genus and family."""
+
+    genus = fields.Nested(Names)
+    family = fields.Nested(Names)
+    common_names = fields.List(fields.String())
+
+
+class Moment(Answer):
+    """A day."""
+
+    timestamp = fields.Integer(allow_none=True, metadata=about("Milliseconds; null where the day is not known."))
+    string = fields.String(metadata=about("Empty where the day is not known."))
+
+
+class Addresses(Answer):
+    """A picture in three sizes."""
+
+    o = fields.String()
+    m = fields.String()
+    s = fields.String()
+
+
+class RelatedImage(Answer):
+    """A reference photo that resembles the query."""
+
+    organ = fields.String()
+    author = fields.String()
+    license = fields.String()
+    date = fields.Nested(Moment)
+    citation = fields.String()
+    url = fields.Nested(Addresses)
+
+
+class Identifier(Answer):
+    """An id in another catalogue."""
+
+    id = fields.String()
+
+
+class Result(Answer):
+    """A species that the find may be. What is not known (gbif, powo, iucn) is left out, never null."""
+
+    score = fields.Float()
+    species = fields.Nested(Species)
+    images = fields.List(fields.Nested(RelatedImage))
+    gbif = fields.Nested(Identifier)
+
+
+class HigherResult(Answer):
+    """A genus or family."""
+
+    score = fields.Float()
+    genus = fields.Nested(Names)
+    family = fields.Nested(Names)
+    gbif = fields.Nested(Identifier)
+    images = fields.List(fields.Nested(RelatedImage))
+
+
+class OtherResults(Answer):
+    """Genera and families."""
+
+    genus = fields.List(fields.Nested(HigherResult))
+    family = fields.List(fields.Nested(HigherResult))
+
+
+class Query(Answer):
+    """What was asked."""
+
+    project = fields.String()
+    images = fields.List(fields.String())
+    organs = fields.List(fields.String())
+    include_related_images = fields.Boolean()
+    no_reject = fields.Boolean()
+    type = fields.String()
+
+
+class PredictedOrgan(Answer):
+    """What a photo shows, as its sender said."""
+
+    image = fields.String()
+    filename = fields.String()
+    organ = fields.String()
+    score = fields.Float()
+
+
+class Identified(Answer):
+    """An identification in Pl@ntNet's words."""
+
+    query = fields.Nested(Query)
+    predicted_organs = fields.List(fields.Nested(PredictedOrgan))
+    language = fields.String()
+    prefered_referential = fields.String()
+    switch_to_project = fields.String()
+    best_match = fields.String()
+    results = fields.List(fields.Nested(Result))
+    other_results = fields.Nested(OtherResults)
+    version = fields.String()
+    remaining_identification_requests = fields.Integer()
+    calibrated = fields.Boolean()
+    notice = fields.String()
+
+
+class ProjectAnswer(Answer):
+    """A flora as a project."""
+
+    id = fields.String()
+    title = fields.String()
+    description = fields.String()
+    species_count = fields.Integer()
+
+
+class ListedSpecies(Answer):
+    """A species of a list: flat, unlike those of identifications."""
+
+    id = fields.String()
+    common_names = fields.List(fields.String())
+    scientific_name_without_author = fields.String()
+    scientific_name_authorship = fields.String()
+    gbif_id = fields.Integer(allow_none=True)
+    powo_id = fields.String(allow_none=True)
+    iucn_category = fields.String(allow_none=True)
+    images = fields.List(fields.Nested(RelatedImage))
+
+
+class AlignedSpecies(ListedSpecies):
+    """A species with how its name was found."""
+
+    match_type = fields.String(metadata=about("exact, synonym or close."))
+
+
+class Counted(Answer):
+    """Identifications of a day."""
+
+    count = fields.Integer()
+    total = fields.Integer(metadata=about("Left out where nothing is limited."))
+    remaining = fields.Integer()
+
+
+class Quota(Answer):
+    """Of each kind of question."""
+
+    identify = fields.Nested(Counted)
+
+
+class Day(Answer):
+    """A day and what was asked on it."""
+
+    day = fields.String()
+    quota = fields.Nested(Quota)
+
+
+class Status(Answer):
+    """Whether the server answers."""
+
+    status = fields.String()
+
+
+class Embedded(Answer):
+    """A photo as numbers."""
+
+    embeddings = fields.List(fields.Float(), metadata=about("256 numbers, a vector of length 1."))
+    version = fields.String(metadata=about("The model: embeddings of two models cannot be compared."))
+
+
+class Found(Answer):
+    """A taxon that tiles of a photo may show."""
+
+    name = fields.String()
+    max_score = fields.Float(data_key="max_score")
+    count = fields.Integer(metadata=about("Tiles in which it was found."))
+    coverage = fields.Float(metadata=about("Share of the photo that these tiles cover."))
+    reject = fields.Float(metadata=about('The least probability of "none of these" among these tiles.'))
+
+
+class Size(Answer):
+    """Of a photo, in pixels."""
+
+    width = fields.Integer()
+    height = fields.Integer()
+
+
+class Surveyed(Answer):
+    """What the tiles of a photo may show."""
+
+    image = fields.Nested(Size)
+    nb_sub_queries = fields.Integer(data_key="nb_sub_queries")
+    nb_matching_sub_queries = fields.Integer(data_key="nb_matching_sub_queries")
+    species = fields.List(fields.Nested(Found))
+    genus = fields.List(fields.Nested(Found))
+    family = fields.List(fields.Nested(Found))
+
+
+class Survey(Answer):
+    """A survey of one photo."""
+
+    results = fields.Nested(Surveyed)
+    version = fields.String()
+    remaining_identification_requests = fields.Integer()
+    notice = fields.String()

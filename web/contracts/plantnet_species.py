@@ -1,0 +1,158 @@
+"""Pl@ntNet's API v2: projects, their species, languages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from flask import Response
+
+from retrieval.domain import WORLD, Evidence, Taxon
+from retrieval.errors import ImpossibleWish, UnknownTaxon
+from retrieval.snapshot import Snapshot
+from web.contracts.openapi import ContractBlueprint, PlantnetError
+from web.contracts.plantnet import describe_reference, read_place
+from web.contracts.plantnet_schemas import (
+    AlignedSpecies,
+    AlignQuery,
+    ListedSpecies,
+    Placed,
+    ProjectAnswer,
+    SpeciesQuery,
+)
+from web.contracts.projects import BEST, projects
+from web.contracts.shapes import json_response
+from web.contracts.words import common_names, dates_of
+from web.services import services
+
+blueprint = ContractBlueprint(
+    "plantnet species", __name__, url_prefix="/v2", error=PlantnetError, description="Projects and their species"
+)
+
+SHOWN: Final = 3  # reference photos of a species in a list
+MOST_PICTURED: Final = 100  # species of a page with photos
+CLOSE: Final = 0.85  # how alike two names are, from 0 to 1, before one is taken for the other
+
+
+@blueprint.route("/projects")
+@blueprint.arguments(Placed, location="query", error_status_code=400)
+@blueprint.response(200, ProjectAnswer(many=True))
+def list_projects(query: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the projects: the floras of this server. With a place, the best for it come first."""
+    place = read_place(query)
+    with services().published.lease() as snapshot:
+        known = projects(snapshot)
+        order = [card.id for card in snapshot.floras] if place is None else known.by_place(snapshot, *place)
+        return [project.described() for project in known.listed(order)]
+
+
+@blueprint.route("/projects/<string:project>/species")
+@blueprint.arguments(SpeciesQuery, location="query", error_status_code=400)
+@blueprint.response(200, ListedSpecies(many=True))
+def list_project_species(query: dict[str, Any], project: str) -> list[dict[str, Any]]:
+    """List the species of a project by name, those without reference photos among them."""
+    with services().published.lease() as snapshot:
+        flora = WORLD if project == BEST else projects(snapshot).flora_of(project)
+        return list_species(snapshot.flora(flora).species.tolist(), query, snapshot)
+
+
+@blueprint.route("/species")
+@blueprint.arguments(SpeciesQuery, location="query", error_status_code=400)
+@blueprint.response(200, ListedSpecies(many=True))
+def list_all_species(query: dict[str, Any]) -> list[dict[str, Any]]:
+    """List all species that this server knows, by name."""
+    with services().published.lease() as snapshot:
+        return list_species(snapshot.all_species.tolist(), query, snapshot)
+
+
+@blueprint.route("/projects/<string:project>/species/align")
+@blueprint.arguments(AlignQuery, location="query", error_status_code=400)
+@blueprint.response(200, AlignedSpecies)
+def align_species(query: dict[str, Any], project: str) -> dict[str, Any]:
+    """Match a name with a species of a project: as it is accepted, as a synonym, or as the closest."""
+    with services().published.lease() as snapshot:
+        flora = WORLD if project == BEST else projects(snapshot).flora_of(project)
+        species = snapshot.flora(flora).species.tolist()
+        taxon, how = align(query["name"], query["authorship"], species, snapshot)
+        return {**describe_listed(taxon, query["lang"], snapshot), "matchType": how}
+
+
+@blueprint.route("/languages")
+@blueprint.response(200, {"type": "array", "items": {"type": "string"}})
+def list_languages() -> Response:
+    """List the languages that there are common names in, English always."""
+    with services().published.lease() as snapshot:
+        return json_response(sorted({"en", *snapshot.taxonomy.languages()}), 200)
+
+
+def list_species(species: Sequence[int], query: Mapping[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Species by name, those that a prefix fits, a page of them; raises ImpossibleWish for half a page."""
+    size, page = query["page_size"], query["page"]
+    if (size is None) != (page is None):
+        raise ImpossibleWish("send pageSize and page together, or neither")
+    if query["images"] and (size is None or size > MOST_PICTURED):
+        raise ImpossibleWish(f"species are listed with images on pages of at most {MOST_PICTURED}")
+    taxa = sorted((snapshot.taxonomy.taxon(each) for each in species), key=lambda taxon: (taxon.name, taxon.id))
+    prefix = " ".join(query["prefix"].casefold().split())
+    if prefix:
+        taxa = [taxon for taxon in taxa if begins(taxon, prefix, query["lang"], snapshot)]
+    if size is not None:
+        taxa = taxa[(page - 1) * size : page * size]
+    lines = [describe_listed(taxon, query["lang"], snapshot) for taxon in taxa]
+    if query["images"]:
+        for line, taxon in zip(lines, taxa, strict=True):
+            line["images"] = picture(taxon, snapshot)
+    return lines
+
+
+def begins(taxon: Taxon, prefix: str, language: str, snapshot: Snapshot) -> bool:
+    """Whether the scientific name, or a common one, begins so."""
+    names = (taxon.name, *common_names(taxon, snapshot, language))
+    return any(name.casefold().startswith(prefix) for name in names)
+
+
+def describe_listed(taxon: Taxon, language: str, snapshot: Snapshot) -> dict[str, Any]:
+    """A species of a list. Every key is there: clients of these routes index them, and read a null as nothing."""
+    return {
+        "id": str(taxon.id),
+        "commonNames": common_names(taxon, snapshot, language),
+        "scientificNameWithoutAuthor": taxon.name,
+        "scientificNameAuthorship": taxon.authorship,
+        "gbifId": taxon.gbif_key,
+        "powoId": None,
+        "iucnCategory": None,
+    }
+
+
+def picture(taxon: Taxon, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """The first reference photos of a species."""
+    shown = [Evidence(reference, 1.0, 0) for reference in snapshot.references_of(taxon.id)[:SHOWN]]
+    days = dates_of(shown)
+    return [describe_reference(each.reference, days) for each in shown]
+
+
+def align(name: str, authorship: str, species: Sequence[int], snapshot: Snapshot) -> tuple[Taxon, str]:
+    """The species that a name means, and how it was found; raises UnknownTaxon.
+
+    The name may hold its author, and may be written in any case.
+    """
+    listed = set(species)
+    words = name.replace(authorship, "").split() if authorship else name.split()
+    plain = [word for word in words if word.replace("-", "").isalpha()]
+    tries = dict.fromkeys(" ".join(given).capitalize() for given in (words, plain[:2], plain[:3], plain[:1]) if given)
+    for text in tries:
+        taxon = snapshot.taxonomy.find(text)
+        if taxon is not None and taxon.id in listed:
+            return taxon, "exact" if taxon.name == text else "synonym"
+    wanted = " ".join(plain[:2]).capitalize()
+    near = {taxon.name: taxon for taxon in map(snapshot.taxonomy.taxon, species) if alike(taxon.name, wanted)}
+    closest = difflib.get_close_matches(wanted, sorted(near), n=1, cutoff=CLOSE)
+    if not closest:
+        raise UnknownTaxon(f"no species of this project is called {name[:100]!r}")
+    return near[closest[0]], "close"
+
+
+def alike(name: str, wanted: str) -> bool:
+    """Whether two names are worth comparing: the same first letter, or the same last word."""
+    return name[:1] == wanted[:1] or name.rpartition(" ")[2] == wanted.rpartition(" ")[2]
