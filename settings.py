@@ -40,6 +40,16 @@ class Settings:
     batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
     deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
     cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
+    gpu_megabytes: int = field(
+        default=0, metadata={"help": "memory of each GPU for searching; 0: search on the CPU", "least": 0}
+    )
+    gpu_keeps: str = field(
+        default="floras",
+        metadata={
+            "help": "what lies on GPUs: floras, a copy of each hot one; lists, every reference once",
+            "choices": ("floras", "lists"),
+        },
+    )
     metrics: str = field(
         default="loopback",
         metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},
@@ -79,6 +89,19 @@ class Settings:
     secret_file: str = field(default="", metadata={"help": "file with the secret that signs sessions"})
     https: str = field(default="no", metadata={"help": "cookies over HTTPS only", "choices": ("no", "yes")})
     proxies: int = field(default=0, metadata={"help": "reverse proxies in front, believed on addresses", "least": 0})
+
+    observation_photos: str = field(
+        default="", metadata={"help": "where photos of observations are kept: a folder, or s3://BUCKET/PREFIX"}
+    )
+    photo_side: int = field(default=2048, metadata={"help": "pixels of the longer side of a photo that is kept"})
+    originals: str = field(
+        default="no", metadata={"help": "yes: photos are kept at full size too", "choices": ("no", "yes")}
+    )
+
+    @property
+    def photos_at(self) -> str:
+        """Where photos of observations are kept, with the default filled in."""
+        return self.observation_photos or str((self.data / "observations").absolute())
 
     @property
     def database_url(self) -> str:

@@ -1,4 +1,4 @@
-"""`python -m database COMMAND`: people, roles, passwords and API keys, for administrators."""
+"""`python -m database COMMAND`: people, keys and what observations need, for administrators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from database.commands import keys, people
+from database.commands import field, keys, people
 from database.session import open_database, upgrade
 from retrieval.command import run_guarded
 from settings import read_settings
@@ -16,12 +16,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     parser = argparse.ArgumentParser(prog="python -m database", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (people, keys):
+    for module in (people, keys, field):
         module.register(commands)
     options = parser.parse_args(arguments)
 
     def run() -> int:
         settings = read_settings()
+        options.photos_at = settings.photos_at
         upgrade(settings.database_url)
         with open_database(settings.database_url) as database:
             return int(options.func(options, database))

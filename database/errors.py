@@ -39,3 +39,39 @@ class ImpossibleKey(PersonError):
 
 class WeakPassword(PersonError):
     """A password is too short to keep anybody out."""
+
+
+class FieldError(FungariumError):
+    """Something that was asked of observations cannot be done."""
+
+
+class UnknownObservation(FieldError):
+    """There is no such observation."""
+
+
+class UnknownFieldPhoto(FieldError):
+    """The observation has no such photo."""
+
+
+class NotTheirs(FieldError):
+    """The observation is somebody else's."""
+
+
+class UnknownName(FieldError):
+    """A taxon is not in the catalogue."""
+
+
+class ImpossibleVerdict(FieldError):
+    """A verdict cannot be given so."""
+
+
+class ImpossibleObservation(FieldError):
+    """An observation cannot be recorded or changed so."""
+
+
+class StoreUnavailable(FungariumError):
+    """Photos cannot be kept or read."""
+
+
+class StoreFull(StoreUnavailable):
+    """There is no room left for photos."""

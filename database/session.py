@@ -24,6 +24,7 @@ __all__ = ["Database", "Session", "open_database", "upgrade"]
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 PATIENCE = 60.0  # seconds to wait for another writer before giving up
+WAITED = ("lock timeout", "is locked")  # how PostgreSQL and SQLite say that another writer took too long
 _WRITER = 0x46756E67  # advisory lock of PostgreSQL: whoever holds it may write
 
 
@@ -40,9 +41,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Give a session that sees one state of the database and changes nothing."""
+        """Give a session that sees one state of the database and changes nothing. Raises DatabaseError."""
         with Session(self.engine, autoflush=False) as session:
-            yield session
+            try:
+                yield session
+            except sql_errors.OperationalError as error:  # a server that went away; the next session finds it back
+                raise DatabaseError(f"{_spoken(self.engine.url)} cannot be read: {_first_line(error)}") from error
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -54,6 +58,10 @@ class Database:
             try:
                 session.connection()
             except sql_errors.OperationalError as error:
+                if not any(sign in _first_line(error) for sign in WAITED):
+                    raise DatabaseError(
+                        f"{_spoken(self.engine.url)} cannot be written: {_first_line(error)}"
+                    ) from error
                 raise DatabaseBusy(
                     f"{_spoken(self.engine.url)} has been written to by something else for more than"
                     f" {self.patience:g} s ({_first_line(error)}); wait for it to end and run this again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from database import people_models
+from database import field_models, people_models
 from database.models import Base
 
-__all__ = ["Base", "people_models"]
+__all__ = ["Base", "field_models", "people_models"]

@@ -92,7 +92,7 @@ def build_snapshot(
             write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
         shown = np.unique(np.array([entry.observation_id for entry in catalogue.references], dtype=np.int64))
         write_occasions(folder, gather_occasions(catalogue.occasions).only(shown))
-        write_sums(folder, sum_written(root, segments))
+        write_sums(folder, sum_written(root, segments, withdrawn))
         kept = before if voting is None else None  # votes that were asked for are not those that were learned from
         calibration = carry_calibration(root, folder, kept, [taxon for taxon, _ in catalogue.taxa]) if kept else {}
         draft = Manifest(
@@ -107,6 +107,7 @@ def build_snapshot(
             calibration=calibration,
             codebook=before.codebook if before else "",
             recipes=before.recipes if before else {},
+            codes=before.codes if before else {},
         )
         titles = {flora.id: flora.title for flora in catalogue.floras}
         return assemble(root, staging, draft, titles, withdrawn, before.files if before else (), codes_from=codes_from)
@@ -118,9 +119,9 @@ def made_with(card: Mapping[str, Any]) -> str:
     return str(card["model"]) if views == "none" else f"{card['model']}+{views}"
 
 
-def sum_written(root: Path, segments: Sequence[str]) -> SpeciesSums:
+def sum_written(root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]) -> SpeciesSums:
     """What prototypes are made of, from the segments as they were written."""
-    opened = [Segment(root / "segments" / name, 0) for name in segments]
+    opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in segments]
     try:
         return sum_segments(opened)
     finally:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from database.photo_files import write_whole
 from database.photos import stored_path
 from indexer.archives.container import Container, open_container
+
+__all__ = ["PhotoStore", "write_whole"]
 
 
 class PhotoStore:
@@ -69,16 +70,3 @@ class PhotoStore:
     def _note(self, address: str) -> Path:
         name = hashlib.sha256(address.encode()).hexdigest()
         return self.folder / "addresses" / name[:2] / name
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whoever else writes it and whenever this is killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(unfinished).replace(path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise

@@ -123,14 +123,20 @@ def decode_views(photos: Sequence[bytes], short_side: int, limits: PhotoLimits |
         return list(pool.map(decode, numbered))
 
 
-def render_photo(photo: bytes, side: int, limits: PhotoLimits | None = None) -> bytes:
+def render_photo(photo: bytes, side: int, limits: PhotoLimits | None = None, *, quality: int = 85) -> bytes:
     """Draw the photo anew as a JPEG whose longer side has at most `side` pixels, upright and without metadata."""
     with open_photo(photo, limits or PhotoLimits()) as image:
         upright = scale_upright(image, lambda width, height: min(1.0, side / max(width, height)), cut=False)
         drawn = io.BytesIO()
         bare = Image.fromarray(np.asarray(upright))  # from the pixels alone: Pillow hands a JPEG's comment on
-        bare.save(drawn, "JPEG", quality=85, optimize=True)
+        bare.save(drawn, "JPEG", quality=quality, optimize=True)
         return drawn.getvalue()
+
+
+def photo_size(photo: bytes, limits: PhotoLimits | None = None) -> tuple[int, int]:
+    """Width and height as the file says them, without decoding."""
+    with open_photo(photo, limits or PhotoLimits()) as image:
+        return image.size
 
 
 def decode_pixels(photo: bytes, limits: PhotoLimits | None = None) -> Pixels:

@@ -40,6 +40,10 @@ class Cluster:
         if self.owner is not None:
             os.chown(self.folder, self.owner.pw_uid, self.owner.pw_gid)
         self.run("initdb", "--pgdata=data", "--username=tester", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        self.resume()
+
+    def resume(self) -> None:
+        """Start the server over the data that are there."""
         unsafe = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=20"
         options = f"-c listen_addresses='' -k {self.folder} {unsafe}"
         self.run("pg_ctl", "start", "--wait", "--silent", "--pgdata", "data", "--log", "log", "--options", options)

@@ -18,10 +18,12 @@ from web.api import (
     identifications,
     keys,
     metrics,
+    observations,
     overview,
     photos,
     similar,
     species,
+    verdicts,
 )
 from web.contracts.registering import register_contracts
 from web.contracts.shapes import shape_problem
@@ -62,7 +64,7 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    for module in (overview, *finds, floras, species, photos, accounts, keys, health):
+    for module in (overview, *finds, floras, species, photos, observations, verdicts, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     register_contracts(app, services)
     app.register_blueprint(page.blueprint)

@@ -11,7 +11,19 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
-from database.errors import DatabaseError, PersonError, UnknownKey, UnknownPerson
+from database.errors import (
+    DatabaseError,
+    FieldError,
+    NotTheirs,
+    PersonError,
+    StoreFull,
+    StoreUnavailable,
+    UnknownFieldPhoto,
+    UnknownKey,
+    UnknownName,
+    UnknownObservation,
+    UnknownPerson,
+)
 from retrieval import errors
 from web import refusals
 from web.admission import Overloaded
@@ -86,6 +98,18 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     refusals.TooManyAttempts: Kind(429, "too-many-attempts", "There were too many attempts"),
     UnknownPerson: Kind(404, "unknown-person", "There is no such person"),
     UnknownKey: Kind(404, "unknown-key", "There is no such API key"),
+    UnknownObservation: Kind(404, "unknown-observation", "There is no such observation"),
+    UnknownFieldPhoto: Kind(404, "unknown-observation-photo", "The observation has no such photo"),
+    NotTheirs: Kind(403, "not-theirs", "The observation is somebody else's"),
+    UnknownName: Kind(422, "unknown-name", "The name is not in the catalogue"),
+    FieldError: Kind(422, "impossible-observation", "The observation or verdict cannot be so"),
+    StoreFull: Kind(507, "no-room", "There is no room for more photos"),
+    StoreUnavailable: Kind(
+        503,
+        "photos-unavailable",
+        "The photos cannot be reached",
+        "The photos cannot be reached; whoever runs this server finds the reason in its log.",
+    ),
     PersonError: Kind(422, "impossible-account", "The account or key cannot be made or changed so"),
     DatabaseError: Kind(
         503,

@@ -13,13 +13,17 @@ from typing import cast
 from flask import current_app
 
 from database.datasets import Credit, dataset_credits
-from database.errors import DatabaseError
+from database.errors import DatabaseError, StoreUnavailable
 from database.flora_places import FloraPlace, flora_places
+from database.photo_files import PhotoFiles
 from database.photos import event_dates, reference, stored_path
 from database.session import Database, open_database
+from retrieval.accelerator import Accelerator
 from retrieval.addresses import Guard, parse_networks
 from retrieval.embedder import Embedder
+from retrieval.faiss_gpu import open_accelerator
 from retrieval.models.handles import open_model
+from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.contracts.given import Contracts
@@ -39,6 +43,19 @@ class Policy:
     anonymous_quota: int = 0  # of an address; 0: not limited
     https: bool = False
     proxies: int = 0  # reverse proxies in front whose word for the caller's address is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How photos of observations are kept."""
+
+    side: int = 2048  # pixels of the longer side
+    originals: bool = False  # keep them at full size too
+
+
+def no_photo_files() -> PhotoFiles:
+    """Where there are none: nothing can be recorded."""
+    raise StoreUnavailable("this server was started without a place for photos")
 
 
 def no_database() -> Database:
@@ -82,9 +99,12 @@ class Services:
     event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos, by their sha256
     credits: Callable[[Sequence[str]], Mapping[str, Credit]] = no_credits  # of datasets, by their ids
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
+    searched_on: Callable[[], str] = lambda: "cpu"  # what floras are searched on, and why if not on a GPU
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
+    photo_files: Callable[[], PhotoFiles] = no_photo_files  # of observations
+    keeping: Keeping = Keeping()
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
     contracts: Contracts = field(default_factory=Contracts)
 
@@ -99,6 +119,10 @@ def make_services(settings: Settings) -> Services:
     @cache
     def database() -> Database:
         return open_database(settings.database_url)
+
+    @cache
+    def photo_files() -> PhotoFiles:
+        return PhotoFiles(settings.photos_at)
 
     def locate(sha256: str) -> str:
         with database().reading() as session:
@@ -115,12 +139,25 @@ def make_services(settings: Settings) -> Services:
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
 
+    @cache
+    def accelerator() -> Accelerator | None:
+        return open_accelerator(settings.gpu_keeps, 1_000_000 * settings.gpu_megabytes)
+
+    def accept(snapshot: Snapshot) -> None:
+        snapshot.require_model(embedder().model)
+        snapshot.shelf.accelerator = accelerator()
+
+    def searched_on() -> str:
+        chosen = accelerator()
+        return "cpu" if chosen is None else chosen.standing
+
     def places() -> list[FloraPlace]:
         with database().reading() as session:
             return flora_places(session)
 
     return Services(
-        published=Published(settings.flora_indexes, lambda snapshot: snapshot.require_model(embedder().model)),
+        published=Published(settings.flora_indexes, accept),
+        searched_on=searched_on,
         embedder=embedder,
         photos=LocatedPhotos(locate, stored),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
@@ -133,6 +170,8 @@ def make_services(settings: Settings) -> Services:
             proxies=settings.proxies,
         ),
         counts=Counts(settings.limits, database),
+        photo_files=photo_files,
+        keeping=Keeping(settings.photo_side, settings.originals == "yes"),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
         throughput=Throughput(
             queue=settings.queue,

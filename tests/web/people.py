@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 
 from database.api_keys import issue_key
 from database.people import SCOPES_OF, add_person, person_by_login
+from database.photo_files import PhotoFiles
 from database.session import Database
 from retrieval.models.descriptor import Descriptor
 from retrieval.views import PhotoLimits
@@ -38,13 +39,16 @@ class Server:
     app: Flask
     database: Database
     ids: dict[str, int]
+    files: PhotoFiles
+    keys: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
 
     def key(self, login: str, *scopes: str, **more: Any) -> dict[str, str]:
-        """Headers with a new key of a person; without scopes it has all of the role's."""
-        with self.database.writing() as session:
-            role = PEOPLE[login]
-            key, _ = issue_key(session, self.ids[login], scopes or SCOPES_OF[role], **more)
-        return {"X-API-Key": key}
+        """Headers with a key of a person; without scopes it opens all that the role does."""
+        if more or (login, scopes) not in self.keys:
+            with self.database.writing() as session:
+                wanted = scopes or SCOPES_OF[PEOPLE[login]]
+                self.keys[login, scopes], _ = issue_key(session, self.ids[login], wanted, **more)
+        return {"X-API-Key": self.keys[login, scopes]}
 
     def visitor(self) -> FlaskClient:
         """A browser that nobody has signed in with."""
@@ -69,7 +73,13 @@ class Browser:
 
 
 def serve(
-    database: Database, root: Path, *, policy: Policy | None = None, counts: Counts | None = None, **more: Any
+    database: Database,
+    root: Path,
+    *,
+    photos_at: Path,
+    policy: Policy | None = None,
+    counts: Counts | None = None,
+    **more: Any,
 ) -> Server:
     """The application over a snapshot and a database with four people."""
     with database.writing() as session:
@@ -81,24 +91,30 @@ def serve(
     published = Published(root, lambda snapshot: snapshot.require_model(embedder.model))
     services = Services(published, lambda: embedder, LocatedPhotos(str, Path), PhotoLimits(400_000, 1_000_000, 3))
     counts = counts or Counts(database=lambda: database, now=lambda: NOON)
-    given = {"policy": policy or Policy(), "counts": counts, **more}
-    return Server(create_app(replace(services, database=lambda: database, **given)), database, ids)
+    files = PhotoFiles(str(photos_at))
+    given = {"policy": policy or Policy(), "counts": counts, "photo_files": lambda: files, **more}
+    return Server(create_app(replace(services, database=lambda: database, **given)), database, ids, files)
+
+
+def close(server: Server) -> None:
+    """End what the server keeps running."""
+    server.app.extensions["serving"].close()
+    server.app.extensions["services"].counts.close()
+    server.app.extensions["services"].published.close()
 
 
 @pytest.fixture
-def start(database: Database, made: Made) -> Iterator[Callable[..., Server]]:
+def start(database: Database, made: Made, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Makes a server; what it is given differs from test to test."""
     made_servers: list[Server] = []
 
     def make(root: Path = made.root, **more: Any) -> Server:
-        made_servers.append(serve(database, root, **more))
+        made_servers.append(serve(database, root, photos_at=tmp_path / "observations", **more))
         return made_servers[-1]
 
     yield make
     for server in made_servers:
-        server.app.extensions["serving"].close()
-        server.app.extensions["services"].counts.close()
-        server.app.extensions["services"].published.close()
+        close(server)
 
 
 @pytest.fixture

@@ -225,7 +225,7 @@ def test_the_answer_says_what_is_left_and_the_last_one_is_the_last(start: Callab
 
 def test_all_keys_of_a_person_share_a_day_and_one_may_have_less(start: Callable[..., Server]) -> None:
     server = start(policy=Policy(daily_quota=3))
-    small, other = server.key("olga", daily_quota=1), server.key("olga")
+    small, other = server.key("olga", daily_quota=1), server.key("olga", label="other")
 
     def ask(headers: dict[str, str]) -> int:
         return server.visitor().post("/api/v1/identify", headers=headers, **encode_photos(FIND)).status_code

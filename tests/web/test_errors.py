@@ -158,6 +158,12 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "UnknownPerson": 404,
         "UnknownKey": 404,
         "PersonError": 422,
+        "UnknownObservation": 404,
+        "UnknownFieldPhoto": 404,
+        "NotTheirs": 403,
+        "UnknownName": 422,
+        "FieldError": 422,
+        "StoreFull": 507,
     }.get(kind.__name__, 503)
 
     words = assert_problem(app.test_client().get("/raise"), expected, KINDS[kind].name)

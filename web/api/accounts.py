@@ -19,6 +19,8 @@ from database.people import (
     set_quota,
     sign_in,
 )
+from database.session import Session
+from database.verdicts import observations_of, show_places_anew
 from web import access
 from web.access import require
 from web.openapi import PREFIX, ApiBlueprint
@@ -26,6 +28,7 @@ from web.quotas import Quota, Throttle
 from web.refusals import NotSignedIn, TooManyAttempts
 from web.schemas import Answer, about
 from web.services import services
+from web.words import LARGEST_ID, Words
 
 blueprint = ApiBlueprint("accounts", __name__, url_prefix=PREFIX, description="People, sessions and quotas")
 
@@ -43,8 +46,8 @@ class SignIn(Schema):
 
         unknown = RAISE
 
-    login = fields.String(required=True, validate=validate.Length(1, 255))
-    password = fields.String(required=True, validate=validate.Length(1, 1000), load_only=True)
+    login = Words(required=True, validate=validate.Length(1, 255))
+    password = Words(required=True, validate=validate.Length(1, 1000), load_only=True)
 
 
 class NewPassword(Schema):
@@ -55,8 +58,8 @@ class NewPassword(Schema):
 
         unknown = RAISE
 
-    current = fields.String(required=True, validate=validate.Length(1, 1000))
-    password = fields.String(required=True, validate=validate.Length(1, 1000))
+    current = Words(required=True, validate=validate.Length(1, 1000))
+    password = Words(required=True, validate=validate.Length(1, 1000))
 
 
 class OwnChanges(Schema):
@@ -67,16 +70,16 @@ class OwnChanges(Schema):
 
         unknown = RAISE
 
-    name = fields.String(validate=validate.Length(1, 255), metadata=about("Shown to others."))
+    name = Words(validate=validate.Length(1, 255), metadata=about("Shown to others."))
     obscures = fields.Boolean(metadata=about("Show all my places to others as a grid cell only."))
 
 
 class Changes(OwnChanges):
     """What an administrator may change of anybody's."""
 
-    role = fields.String(validate=validate.OneOf(ROLES))
+    role = Words(validate=validate.OneOf(ROLES))
     active = fields.Boolean(metadata=about("Whether the person can sign in and their keys open anything."))
-    password = fields.String(validate=validate.Length(1, 1000), metadata=about("A new one; ends every session."))
+    password = Words(validate=validate.Length(1, 1000), metadata=about("A new one; ends every session."))
     dailyQuota = fields.Integer(  # noqa: N815 - a name of the API
         validate=validate.Range(1, 10_000_000), allow_none=True, metadata=about("Identifications a day; null: as set.")
     )
@@ -90,16 +93,20 @@ class NewPerson(Schema):
 
         unknown = RAISE
 
-    login = fields.String(required=True, validate=validate.Length(2, 64))
-    name = fields.String(load_default="", validate=validate.Length(0, 255))
-    role = fields.String(load_default="observer", validate=validate.OneOf(ROLES))
-    password = fields.String(load_default="", validate=validate.Length(0, 1000), load_only=True)
+    login = Words(required=True, validate=validate.Length(2, 64))
+    name = Words(load_default="", validate=validate.Length(0, 255))
+    role = Words(load_default="observer", validate=validate.OneOf(ROLES))
+    password = Words(load_default="", validate=validate.Length(0, 1000), load_only=True)
 
 
 class PeopleQuery(Schema):
     """Which people to list."""
 
-    after = fields.Integer(load_default=0, metadata=about("List the people that come after the one of this id."))
+    after = fields.Integer(
+        load_default=0,
+        validate=validate.Range(0, LARGEST_ID),
+        metadata=about("List the people that come after the one of this id."),
+    )
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 500), metadata=about("People on a page."))
 
 
@@ -222,7 +229,7 @@ def change_own_password(form: dict[str, Any]) -> dict[str, Any]:
 def change_own_account(form: dict[str, Any]) -> dict[str, Any]:
     """Change one's own name, or whether one's places are shown."""
     with services().database().writing() as session:
-        return person_answer(change_person(session, signed_in().id, **form))
+        return person_answer(changed_person(session, signed_in().id, form))
 
 
 @blueprint.route("/quota")
@@ -272,7 +279,7 @@ def make_person(form: dict[str, Any]) -> dict[str, Any]:
         return person_answer(add_person(session, form["login"], form["name"], form["role"], form["password"]))
 
 
-@blueprint.route("/people/<int:person>", methods=["PATCH"])
+@blueprint.route("/people/<int(max=2147483647):person>", methods=["PATCH"])
 @require("administer")
 @blueprint.arguments(Changes)
 @blueprint.response(200, Person)
@@ -283,7 +290,15 @@ def change_any_person(form: dict[str, Any], person: int) -> dict[str, Any]:
             set_quota(session, person, form.pop("dailyQuota"))
         if password := form.pop("password", ""):
             set_password(session, person, password)
-        return person_answer(change_person(session, person, **form))
+        return person_answer(changed_person(session, person, form))
+
+
+def changed_person(session: Session, person: int, form: dict[str, Any]) -> PersonEntry:
+    """Change a person, and with `obscures` what others see of every place they recorded."""
+    changed = change_person(session, person, **form)
+    if "obscures" in form:
+        show_places_anew(session, observations_of(session, person))
+    return changed
 
 
 def authenticate(login: str, password: str) -> PersonEntry:

@@ -15,6 +15,7 @@ from web.api.accounts import signed_in
 from web.openapi import PREFIX, ApiBlueprint
 from web.schemas import Answer, about
 from web.services import services
+from web.words import Words
 
 blueprint = ApiBlueprint("keys", __name__, url_prefix=f"{PREFIX}/keys", description="API keys")
 
@@ -28,12 +29,12 @@ class NewKey(Schema):
         unknown = RAISE
 
     scopes = fields.List(
-        fields.String(validate=validate.OneOf(SCOPES)),
+        Words(validate=validate.OneOf(SCOPES)),
         required=True,
         validate=validate.Length(1, len(SCOPES)),
         metadata=about("Some of identify, read, write, validate, administer."),
     )
-    label = fields.String(load_default="", validate=validate.Length(0, 255), metadata=about("What it is for."))
+    label = Words(load_default="", validate=validate.Length(0, 255), metadata=about("What it is for."))
     dailyQuota = fields.Integer(  # noqa: N815 - a name of the API
         load_default=None,
         allow_none=True,
@@ -98,7 +99,7 @@ def make_key(form: dict[str, Any]) -> dict[str, Any]:
     return key_answer(entry) | {"key": key}
 
 
-@blueprint.route("/<int:key>", methods=["DELETE"])
+@blueprint.route("/<int(max=2147483647):key>", methods=["DELETE"])
 @require("session")
 @blueprint.response(204)
 def end_key(key: int) -> None:

@@ -1,0 +1,149 @@
+"""The photos of observations, kept under their content's sha256 in a folder or in an S3-compatible store.
+
+The only home of fsspec. A photo is there whole or not at all, and is on the disk before anybody is told that it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from database.errors import StoreFull, StoreUnavailable
+from retrieval.errors import UnknownPhoto
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class PhotoFiles:
+    """Photos by their sha256. The same bytes are kept once; two letters a folder keep the folders small."""
+
+    def __init__(self, address: str) -> None:
+        """`address` is a folder, or one of fsspec's: `s3://BUCKET/PREFIX` say. Raises StoreUnavailable."""
+        try:
+            self._files, root = fsspec.core.url_to_fs(address)
+        except (ImportError, ValueError) as error:
+            raise StoreUnavailable(
+                f"photos cannot be kept at {address.split('://')[0]}://...: {error};"
+                " for S3 install requirements-s3.txt, or name a folder"
+            ) from error
+        self.root: str = root.rstrip("/")
+        self.folder = Path(self.root) if "file" in _protocols(self._files) else None
+
+    def put(self, photo: bytes) -> str:
+        """Keep a photo; return its sha256. Raises StoreFull, StoreUnavailable."""
+        sha256 = hashlib.sha256(photo).hexdigest()
+        if self.has(sha256):
+            return sha256
+        try:
+            if self.folder is not None:
+                write_whole(Path(self._path(sha256)), photo, durable=True)
+            else:
+                self._files.pipe_file(self._path(sha256), photo)  # one request: an object is there whole or not at all
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise StoreFull(
+                    "there is no room for more photos; whoever runs this server has to make some"
+                ) from error
+            raise StoreUnavailable(f"a photo could not be kept ({error.strerror or type(error).__name__})") from error
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes of a photo. Raises UnknownPhoto where it is not there or no longer what it was."""
+        try:
+            photo: bytes = self._files.cat_file(self._path(sha256))
+        except FileNotFoundError as error:
+            raise UnknownPhoto(f"there is no photo {sha256[:64]}") from error
+        except OSError as error:
+            raise StoreUnavailable(
+                f"photo {sha256} cannot be read ({error.strerror or type(error).__name__})"
+            ) from error
+        if hashlib.sha256(photo).hexdigest() != sha256:
+            raise UnknownPhoto(f"photo {sha256} is damaged")
+        return photo
+
+    def has(self, sha256: str) -> bool:
+        """Whether a photo is there. Raises StoreUnavailable."""
+        try:
+            return bool(self._files.exists(self._path(sha256)))
+        except OSError as error:
+            raise StoreUnavailable(f"the photos cannot be reached ({type(error).__name__})") from error
+
+    def remove(self, sha256: str) -> None:
+        """Remove a photo. Safe to do twice. Raises StoreUnavailable."""
+        try:
+            self._files.rm_file(self._path(sha256))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreUnavailable(f"photo {sha256} could not be removed ({type(error).__name__})") from error
+
+    def everything(self) -> Iterator[tuple[str, datetime]]:
+        """Every file of the store with the time it was written, UTC: digests, and leftovers by their paths."""
+        self._files.invalidate_cache()
+        found: dict[str, dict[str, Any]] = self._files.find(self.root, detail=True)
+        for path, about in sorted(found.items()):
+            name = path.rpartition("/")[2]
+            yield (name if _DIGEST.fullmatch(name) else path), _written(about)
+
+    def remove_leftover(self, path: str) -> None:
+        """Remove what a killed writer left behind, by the path that `everything` gave."""
+        self._files.rm_file(path)
+
+    def _path(self, sha256: str) -> str:
+        if not _DIGEST.fullmatch(sha256):  # it comes out of addresses
+            raise UnknownPhoto("a photo is named by the 64 hexadecimal digits of its sha256")
+        return f"{self.root}/{sha256[:2]}/{sha256}"
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file so that it is there whole or not at all, whoever else writes it and whenever this is killed.
+
+    `durable` waits until it is on the disk, and with it its name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        Path(unfinished).replace(path)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
+    if durable:
+        for folder in (path.parent, path.parent.parent):
+            _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the names of a folder reach the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _protocols(files: Any) -> tuple[str, ...]:
+    named = files.protocol
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+def _written(about: dict[str, Any]) -> datetime:
+    """When a file was written, as each kind of store says it; long ago where none says."""
+    when = about.get("mtime", about.get("LastModified", about.get("created")))
+    if isinstance(when, datetime):
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(float(when or 0), UTC)

@@ -1,0 +1,115 @@
+"""Verdicts: what people say of an observation, and what experts settle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from database.field_models import FieldObservation
+from database.field_records import observation_by_key
+from database.lineages import find_taxon
+from database.session import Session
+from database.verdicts import approve, give_opinion, settle, take_back_approval, withdraw_opinion
+from web import access
+from web.access import require
+from web.api.accounts import signed_in
+from web.field_answers import (
+    FieldObservationAnswer,
+    History,
+    observation_answer,
+    verdict_answer,
+)
+from web.field_forms import Approval, Opinion, Withdrawal
+from web.openapi import PREFIX, ApiBlueprint
+from web.refusals import NotAllowed
+from web.services import services
+
+Parameters = ParamSpec("Parameters")
+Reply = TypeVar("Reply")
+blueprint = ApiBlueprint(
+    "verdicts", __name__, url_prefix=f"{PREFIX}/observations", description="What people say of an observation"
+)
+
+
+def experts_only(view: Callable[Parameters, Reply]) -> Callable[Parameters, Reply]:
+    """Let only experts and administrators in; raises NotAllowed."""
+
+    @wraps(view)
+    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Reply:
+        if not access.caller().is_expert:
+            raise NotAllowed("only experts approve an observation whatever its score; give your opinion instead")
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+@blueprint.route("/<string:key>/verdicts")
+@require("read")
+@blueprint.response(200, History)
+def show_history(key: str) -> dict[str, Any]:
+    """List who said what of an observation, what was taken back or superseded too."""
+    with services().database().reading() as session:
+        return {"verdicts": [verdict_answer(verdict) for verdict in observation_by_key(session, key).verdicts]}
+
+
+@blueprint.route("/<string:key>/verdicts", methods=["POST"])
+@require("validate")
+@blueprint.arguments(Opinion)
+@blueprint.response(200, FieldObservationAnswer)
+def give_verdict(form: dict[str, Any], key: str) -> dict[str, Any]:
+    """Say what an observation is: agree with a proposal, or make another.
+
+    One opinion a person; a new one supersedes theirs. The answer has the scores worked out anew.
+    """
+    with services().database().writing() as session:
+        observation = observation_by_key(session, key)
+        taxon = find_taxon(session, taxon_id=form["taxon_id"], name=form["scientific_name"])
+        give_opinion(session, observation, signed_in().id, taxon, form["certainty"], form.get("remarks", ""))
+        return settled(session, observation)
+
+
+@blueprint.route("/<string:key>/verdicts", methods=["DELETE"])
+@require("validate")
+@blueprint.arguments(Withdrawal, location="query")
+@blueprint.response(200, FieldObservationAnswer)
+def take_verdict_back(form: dict[str, Any], key: str) -> dict[str, Any]:
+    """Take one's opinion back; the history keeps it."""
+    with services().database().writing() as session:
+        observation = observation_by_key(session, key)
+        withdraw_opinion(session, observation, signed_in().id, form.get("remarks", ""))
+        return settled(session, observation)
+
+
+@blueprint.route("/<string:key>/approval", methods=["PUT"])
+@require("validate")
+@experts_only
+@blueprint.arguments(Approval)
+@blueprint.response(200, FieldObservationAnswer)
+def approve_observation(form: dict[str, Any], key: str) -> dict[str, Any]:
+    """Settle what an observation is, whatever the score. For experts; it carries their mark."""
+    with services().database().writing() as session:
+        observation = observation_by_key(session, key)
+        taxon = find_taxon(session, taxon_id=form["taxon_id"], name=form["scientific_name"])
+        approve(session, observation, signed_in().id, taxon, form.get("remarks", ""))
+        return settled(session, observation)
+
+
+@blueprint.route("/<string:key>/approval", methods=["DELETE"])
+@require("validate")
+@experts_only
+@blueprint.arguments(Withdrawal, location="query")
+@blueprint.response(200, FieldObservationAnswer)
+def take_expert_approval_back(form: dict[str, Any], key: str) -> dict[str, Any]:
+    """Take an expert's approval back; the score decides again. For experts."""
+    with services().database().writing() as session:
+        observation = observation_by_key(session, key)
+        take_back_approval(session, observation, signed_in().id, form.get("remarks", ""))
+        return settled(session, observation)
+
+
+def settled(session: Session, observation: FieldObservation) -> dict[str, Any]:
+    """The observation with everything worked out anew."""
+    settle(session, observation)
+    session.expire(observation)
+    return observation_answer(observation, access.caller())
