@@ -10,7 +10,9 @@ REGIONS := north west south
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
 INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
 
-.PHONY: demo test check lint environment development clean-demo
+TFHUB := .venv-tfhub
+
+.PHONY: demo test test-tfhub check lint environment development clean-demo
 
 demo: environment ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
@@ -43,6 +45,14 @@ test: development lint ## everything that must pass
 	$(RUN) -m pytest
 
 check: test ## the same
+
+test-tfhub: $(TFHUB)/installed ## what needs TensorFlow (2 GB), in an environment of its own
+	$(TFHUB)/bin/python -m pytest -s -p no:cacheprovider tests/retrieval/test_tfhub.py
+
+$(TFHUB)/installed: requirements-dev.txt requirements-tfhub.txt
+	$(PYTHON) -m venv $(TFHUB)
+	$(TFHUB)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-tfhub.txt
+	@touch $@
 
 lint: development
 	$(VENV)/bin/ruff check .
