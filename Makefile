@@ -12,8 +12,9 @@ INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
 
 PAGES := web/static/built/manifest.json
 PAGE_SOURCES := $(wildcard web/frontend/*.* web/frontend/.npmrc web/frontend/src/*.ts web/frontend/src/*/* web/static/*.css)
+TFHUB := .venv-tfhub
 
-.PHONY: demo test check lint environment development pages clean-demo
+.PHONY: demo test test-tfhub check lint environment development pages clean-demo
 
 demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
@@ -47,6 +48,14 @@ test: development pages lint ## everything that must pass
 	$(RUN) -m pytest
 
 check: test ## the same
+
+test-tfhub: $(TFHUB)/installed ## what needs TensorFlow (2 GB), in an environment of its own
+	$(TFHUB)/bin/python -m pytest -s -p no:cacheprovider tests/retrieval/test_tfhub.py
+
+$(TFHUB)/installed: requirements-dev.txt requirements-tfhub.txt
+	$(PYTHON) -m venv $(TFHUB)
+	$(TFHUB)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-tfhub.txt
+	@touch $@
 
 lint: development pages
 	$(VENV)/bin/ruff check .

@@ -114,6 +114,7 @@ class Segment:
 
     def __init__(self, folder: Path, base: int, withdrawn: NDArray[np.int64] | None = None) -> None:
         self.base = base
+        self.name = folder.name
         try:
             self.species: NDArray[np.int64] = load_array(folder / "species.npy", mapped=True)
             self.offsets: NDArray[np.int64] = load_array(folder / "offsets.npy", mapped=True)

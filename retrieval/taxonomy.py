@@ -12,6 +12,8 @@ from retrieval.domain import RANKS, Taxon
 from retrieval.errors import UnknownTaxon
 from retrieval.readonly import open_readonly
 
+LARGEST = 2**63  # what SQLite takes for a number
+
 TABLES = (
     "CREATE TABLE taxa (id INTEGER PRIMARY KEY, name TEXT NOT NULL, rank TEXT NOT NULL, parent INTEGER, "
     "authorship TEXT NOT NULL, gbif_key INTEGER, toxicity TEXT NOT NULL)",
@@ -68,6 +70,8 @@ class Taxonomy:
 
     def _taxon(self, taxon: int) -> Taxon:
         """The taxon of an id; raises UnknownTaxon."""
+        if not -LARGEST <= taxon < LARGEST:
+            raise UnknownTaxon(f"there is no taxon {str(taxon)[:40]} in this snapshot")
         found = self._table.execute(
             "SELECT id, name, rank, parent, authorship, gbif_key FROM taxa WHERE id = ?", (taxon,)
         )

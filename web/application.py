@@ -69,8 +69,8 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    plain = (floras, species, taxa, photos, observations, verdicts, accounts, keys, health)
-    for module in (overview, *finds, *plain):
+    things = (floras, species, taxa, photos, observations, verdicts)
+    for module in (overview, *finds, *things, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     register_contracts(app, services)
     register_languages(app)

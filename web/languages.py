@@ -64,7 +64,8 @@ def language() -> str:
 def choose_language() -> str:
     """The person's choice, else what the browser prefers of what there is."""
     wanted = request.cookies.get(COOKIE, "")
-    return wanted if wanted in LANGUAGES else request.accept_languages.best_match(list(LANGUAGES), "en")
+    preferred = (tag.split("-")[0].lower() for tag in request.accept_languages.values())  # Danish of any country
+    return wanted if wanted in LANGUAGES else next((tag for tag in preferred if tag in LANGUAGES), "en")
 
 
 @blueprint.route("/language", methods=["POST"])

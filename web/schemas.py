@@ -284,7 +284,9 @@ class ServerHealth(Answer):
     model = fields.String(allow_none=True)
     references = fields.Integer()
     floras = fields.Integer()
-    index = fields.String(metadata=about("What searches: cpu."))
+    index = fields.String(
+        metadata=about("What floras are searched on: cpu, with the reason where a GPU was asked for, or the GPUs.")
+    )
 
 
 class Route(Answer):

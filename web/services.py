@@ -19,10 +19,13 @@ from database.flora_places import FloraPlace, flora_places
 from database.photo_files import PhotoFiles
 from database.photos import event_dates, photo_shapes, reference, stored_path
 from database.session import Database, open_database
+from retrieval.accelerator import Accelerator
 from retrieval.addresses import Guard, parse_networks
 from retrieval.atlas import Atlas, atlas_path, read_atlas
 from retrieval.embedder import Embedder
+from retrieval.faiss_gpu import open_accelerator
 from retrieval.models.handles import open_model
+from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.answers import KeptAnswers
@@ -116,6 +119,7 @@ class Services:
     tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only
     tiles_credit: str = ""  # who made the tiles, shown on every map
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
+    searched_on: Callable[[], str] = lambda: "cpu"  # what floras are searched on, and why if not on a GPU
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
@@ -171,12 +175,25 @@ def make_services(settings: Settings) -> Services:
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
 
+    @cache
+    def accelerator() -> Accelerator | None:
+        return open_accelerator(settings.gpu_keeps, 1_000_000 * settings.gpu_megabytes)
+
+    def accept(snapshot: Snapshot) -> None:
+        snapshot.require_model(embedder().model)
+        snapshot.shelf.accelerator = accelerator()
+
+    def searched_on() -> str:
+        chosen = accelerator()
+        return "cpu" if chosen is None else chosen.standing
+
     def places() -> list[FloraPlace]:
         with database().reading() as session:
             return flora_places(session)
 
     return Services(
-        published=Published(settings.flora_indexes, lambda snapshot: snapshot.require_model(embedder().model)),
+        published=Published(settings.flora_indexes, accept),
+        searched_on=searched_on,
         embedder=embedder,
         photos=LocatedPhotos(locate, stored),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),

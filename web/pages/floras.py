@@ -11,6 +11,7 @@ from retrieval.domain import WORLD
 from retrieval.snapshot import Snapshot
 from web.countries import country_names, country_numbers
 from web.pages.blueprint import blueprint
+from web.pages.catalogue import known_countries
 from web.pages.script_words import flora_words, floras_words
 from web.services import services
 
@@ -21,7 +22,7 @@ COVERAGES: Final = ("all", "covered", "missing")
 @blueprint.route("/floras")
 def show_floras() -> str:
     """All floras, as a list and on a map."""
-    countries = services().flora_countries()
+    countries = known_countries()
     with services().published.lease() as snapshot:
         listed = [(card, country_names(countries.get(card.id, ()))) for card in snapshot.floras]
         return render_template("floras.html", floras=listed, snapshot=snapshot, said=floras_words())
@@ -30,7 +31,7 @@ def show_floras() -> str:
 @blueprint.route("/floras/areas.json")
 def list_areas() -> Response:
     """Where each flora is, for the map and for the proposal of the nearest."""
-    countries = services().flora_countries()
+    countries = known_countries()
     with services().published.lease() as snapshot:
         return jsonify(
             [
@@ -66,7 +67,7 @@ def show_flora(flora: str) -> str:
             before=max(0, first - AT_ONCE) if first else None,
             wanted=wanted,
             coverage=coverage if coverage in COVERAGES else "all",
-            countries=country_names(services().flora_countries().get(flora, ())),
+            countries=country_names(known_countries().get(flora, ())),
             snapshot=snapshot,
             said=flora_words(flora),
         )

@@ -20,6 +20,7 @@ from web import access
 from web.api.similar import choose_references, make_filter
 from web.likeness import read_token, write_token
 from web.pages.blueprint import blueprint
+from web.pages.catalogue import known_shapes
 from web.pages.identify import FRAGMENT, KEPT, PageParser, as_address, known_taxon
 from web.pages.script_words import similar_words
 from web.services import services
@@ -120,7 +121,7 @@ def search(embeddings: Embeddings, snapshot: Snapshot, query: dict[str, Any]) ->
     first, stop = query["skip"], query["skip"] + AT_ONCE
     keep = make_filter([query["month"]] if query["month"] else [], "")
     near = find_similar_in(embeddings, snapshot, flora, stop + 1, keep=keep)
-    shapes = services().shapes([evidence.reference.photo for evidence in near[first:stop]])
+    shapes = known_shapes([evidence.reference.photo for evidence in near[first:stop]])
     found = []
     for evidence in near[first:stop]:
         species = evidence.reference.species
