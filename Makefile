@@ -5,12 +5,13 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 SERVE ?= yes
+MODEL_WORK ?= data/training/default
 REGIONS := north west south
 
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
 INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
 
-.PHONY: demo test check lint environment development clean-demo
+.PHONY: model demo test check lint environment development clean-demo
 
 demo: environment ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
@@ -49,6 +50,9 @@ lint: development
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy .
 
+model: $(VENV)/installed-train ## draw, train and export the default model from nothing (docs/training.md says how long it takes)
+	OMP_NUM_THREADS=1 $(RUN) -m training default --work $(MODEL_WORK) --out retrieval/models/fungarium_small.onnx
+
 environment: $(VENV)/installed
 
 development: $(VENV)/installed-dev
@@ -64,6 +68,10 @@ $(VENV)/installed: requirements.txt | $(VENV)/bin/python
 
 $(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-train: requirements.txt requirements-train.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
 	@touch $@ $(VENV)/installed
 
 clean-demo: ## remove what make demo drew and built

@@ -26,7 +26,7 @@ class Settings:
     data: Path = field(default=Path("data"), metadata={"help": "folder of the photo store, embeddings and reports"})
     flora_indexes: Path = field(default=Path("flora_indexes"), metadata={"help": "folder of the published snapshots"})
     database: str = field(default="", metadata={"help": "SQLAlchemy address; empty: an SQLite file in the data folder"})
-    model: str = field(default="descriptor", metadata={"help": "model handle: descriptor, onnx:PATH or hub:PATH"})
+    model: str = field(default="default", metadata={"help": "model handle: default, descriptor, onnx:PATH or hub:PATH"})
     model_card: str = field(
         default="", metadata={"help": "file with the model's preprocessing, if not beside the model"}
     )

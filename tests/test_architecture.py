@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("retrieval", "database", "indexer", "evaluation", "web")
+PACKAGES = ("retrieval", "database", "indexer", "evaluation", "training", "web")
 
 MAY_IMPORT = {
     "retrieval": {"retrieval"},
     "database": {"database", "retrieval"},
     "indexer": {"indexer", "database", "retrieval"},
     "evaluation": {"evaluation", "retrieval"},
+    "training": {"training", "evaluation", "retrieval"},
     "web": {"web", "database", "retrieval"},
     "app.py": {"web", "database", "retrieval", "settings"},
     "settings.py": {"retrieval"},  # its errors
@@ -45,7 +46,8 @@ HOMES = {
     "h3": ("retrieval/cells.py",),
     "openvino": ("retrieval/models/openvino.py",),
     "tensorflow": (),
-    "torch": (),
+    "torch": ("training/*",),
+    "timm": ("training/network.py",),
     "pillow_heif": ("retrieval/heif.py",),
     "PIL": (
         "retrieval/views.py",
@@ -53,6 +55,10 @@ HOMES = {
         "retrieval/heif.py",
         "retrieval/models/*",
         "evaluation/specimens/*",
+        "training/augment.py",
+        "training/drawing.py",
+        "training/pool.py",  # its version alone
+        "training/things.py",
         "indexer/photos.py",
     ),
 }

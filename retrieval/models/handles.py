@@ -9,10 +9,15 @@ from retrieval.errors import ModelError, UnknownModel
 from retrieval.models.card import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, card_path, read_card
 
 HANDLES = {
+    "default": "the small network that comes with the program, trained on drawings",
     "descriptor": "colour, texture and shape counted by hand; needs no file",
     "onnx:PATH": "an ONNX file, with PATH.card.json beside it (or --card) for its preprocessing",
     "hub:PATH": "a folder of a TF1-Hub module or a TF2 SavedModel, pixels in [0, 1]",
 }
+
+
+SHIPPED = Path(__file__).with_name("fungarium_small.onnx")
+"""What `default` names; `make model` makes it from nothing (docs/training.md)."""
 
 
 def open_model(handle: str, card: Path | None = None) -> Embedder:
@@ -24,6 +29,10 @@ def open_model(handle: str, card: Path | None = None) -> Embedder:
         from retrieval.models.descriptor import Descriptor
 
         return Descriptor()
+    if handle == "default":
+        from retrieval.models.openvino import OpenVinoEmbedder
+
+        return OpenVinoEmbedder(SHIPPED, "default", read_card(card_path(SHIPPED)))
     kind, _, where = handle.partition(":")
     if kind not in {"onnx", "hub"} or not where:
         raise UnknownModel(f"{handle!r} is no model handle; there are: {', '.join(HANDLES)}")
