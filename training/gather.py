@@ -26,7 +26,7 @@ def gather_pool(table: Path, folder: Path, *, side: int, progress: bool = False)
 
     The table is CSV with the columns `file` (relative to it), `species` and `observation`; `genus`, `family` and
     `aspect` are taken where they are there, and a genus that is missing is the first word of the species. A photo that
-    cannot be read is named on stderr and left out. `python -m indexer photos` writes such a table of a catalogue.
+    cannot be read is named on stderr and left out. `python -m indexer table` writes such a table of a catalogue.
     """
     lines = read_table(table)
     chunks = [lines[start : start + PHOTOS_PER_SHARD] for start in range(0, len(lines), PHOTOS_PER_SHARD)]

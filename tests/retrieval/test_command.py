@@ -39,6 +39,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FLORA_INDEXES", "MODEL", "MODEL_CARD", "MAX_PHOTOS", "MAX_PHOTO_BYTES", "MAX_PHOTO_PIXELS"):
         monkeypatch.delenv(f"FUNGARIUM_{name}", raising=False)
+    monkeypatch.setenv("FUNGARIUM_MODEL", "descriptor")  # which the snapshots of these tests are made with
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

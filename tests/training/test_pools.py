@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from indexer.__main__ import main as index
 from tests.training.conftest import PARTS
 from training.drawing import Part, draw_unit
 from training.gather import gather_pool
@@ -152,3 +153,21 @@ def test_a_table_without_what_is_needed_is_refused_by_name(tmp_path: Path) -> No
     with pytest.raises(PoolError, match="no table of photos at"):
         gather_pool(tmp_path / "none.csv", tmp_path / "pool", side=32)
     assert not (tmp_path / "pool").exists()
+
+
+def test_the_table_of_a_catalogue_is_gathered_as_it_was_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNGARIUM_DATA", str(tmp_path / "data"))
+    (tmp_path / "photos").mkdir()
+    table = write_photos(tmp_path / "photos")
+    assert index(["import", "csv", str(table), "--dataset", "mine", "--licences", "any"]) == 0
+
+    ended = index(["table", str(tmp_path / "table.csv")])
+
+    pool = gather_pool(tmp_path / "table.csv", tmp_path / "pool", side=32)
+    assert ended == 0
+    assert len(pool) == 5
+    assert sorted(pool.names["species"].tolist()) == ["Mycena a"] * 3 + ["Mycena b"] * 2
+    assert len(set(pool.names["observation"].tolist())) == 3
+    assert set(pool.names["genus"].tolist()) == {"Mycena"}
