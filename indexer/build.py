@@ -74,7 +74,7 @@ def build_snapshot(
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
     with building(root) as staging:
-        model = str(card["model"])
+        model = made_with(card)
         before = published_manifest(root, model)
         segments, withdrawn = write_segments(root, staging, catalogue.references, store, model, before)
         folder = staging / "snapshot"
@@ -111,6 +111,12 @@ def build_snapshot(
         )
         titles = {flora.id: flora.title for flora in catalogue.floras}
         return assemble(root, staging, draft, titles, withdrawn, before.files if before else (), codes_from=codes_from)
+
+
+def made_with(card: Mapping[str, Any]) -> str:
+    """What the embeddings of a collection were made with: the model, and the views of each photo if several."""
+    views = str(card.get("views", "none"))
+    return str(card["model"]) if views == "none" else f"{card['model']}+{views}"
 
 
 def sum_written(root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]) -> SpeciesSums:
@@ -173,7 +179,7 @@ def published_manifest(root: Path, model: str) -> Manifest | None:
         verify_files(root, manifest, stamps=read_stamps(root))
     except SnapshotError:
         return None
-    return manifest if manifest.model.get("model") == model else None
+    return manifest if made_with(manifest.model) == model else None
 
 
 def read_entries(folder: Path) -> list[ReferenceEntry]:

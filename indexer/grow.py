@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.assemble import assemble
-from indexer.build import read_entries
+from indexer.build import made_with, read_entries
 from retrieval.aspects import FILE as ASPECTS
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import BuildError, UnknownPhoto
@@ -54,7 +54,7 @@ def append_references(
             if known := next((e.photo for e in ordered if segment.reference_of_photo(e.photo)), None):
                 raise BuildError(f"photo {known} is a reference already")
         manifest = published.manifest
-        name = name_entries(ordered, published.model)
+        name = name_entries(ordered, made_with(published.manifest.model))
         if name in manifest.segments:
             raise BuildError("these references have been withdrawn as they are: run `python -m indexer compact` first")
         write_segment(staging / "segment", ordered, embeddings[order])
@@ -105,7 +105,7 @@ def compact_snapshot(root: Path) -> str:
             ]
         places.sort(key=lambda place: place[0].place)
         entries = [entry for entry, _, _ in places]
-        name = name_entries(entries, published.model)
+        name = name_entries(entries, made_with(published.manifest.model))
         sources = np.array([(number, row) for _, number, row in places], dtype=np.int64)
         write_segment(staging / "segment", entries, GatheredRows(published, sources))
         settle(staging / "segment", root / "segments" / name)

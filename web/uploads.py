@@ -134,7 +134,9 @@ class IdentifyOptions(LookOptions):
         },
     )
     within = fields.List(
-        fields.Integer(), load_default=list, metadata={"description": "Taxon ids that the find surely belongs to."}
+        fields.Integer(validate=validate.Range(0, 2**63 - 1)),
+        load_default=list,
+        metadata={"description": "Taxon ids that the find surely belongs to."},
     )
     aspects = fields.List(
         fields.String(validate=validate.OneOf(ASPECTS)),

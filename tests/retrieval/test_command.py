@@ -195,7 +195,7 @@ def test_a_snapshot_can_be_named(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["{photo}", "--indexes", "{folder}"], "nothing has been published under"),
         (["{photo}", "--snapshot", "0123456789abcdef"], "there is no snapshot 0123456789abcdef"),
         (["{photo}", "--snapshot", "../x"], "'../x' is no name of a snapshot"),
-        (["{photo}", "--model", "oracle"], "'oracle' is no model handle; there are: descriptor"),
+        (["{photo}", "--model", "oracle"], "'oracle' is no model handle; there are: default, descriptor"),
         (["{photo}", "--model", "onnx:{folder}/gone.onnx"], "there is no model at"),
     ],
 )
@@ -329,4 +329,4 @@ def test_it_runs_as_a_module_of_its_own(made: Made, photos: list[str]) -> None:
 
 
 def plain_environment() -> Mapping[str, str]:
-    return {"PYTHONIOENCODING": "utf-8"}
+    return {"PYTHONIOENCODING": "utf-8", "FUNGARIUM_MODEL": "descriptor"}
