@@ -254,7 +254,7 @@ def test_a_misspelt_setting_is_refused_before_anything_is_done(
     code, _, err = run(capsys, "identify", "photo.jpg")
 
     assert code == 1
-    assert err.startswith("error: there is no setting FUNGARIUM_MODELL; there are: FUNGARIUM_DATA, ")
+    assert err.startswith("error: there is no setting FUNGARIUM_MODELL; there are: FUNGARIUM_")
 
 
 def test_the_limits_come_from_the_settings(

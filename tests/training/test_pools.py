@@ -121,7 +121,13 @@ def write_photos(folder: Path) -> Path:
         name = f"photo-{number}.jpg"
         pixels = rng.integers(0, 256, (60, 90, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / name)
-        rows.append({"file": name, "species": f"Mycena {'ab'[number % 2]}", "observation": f"o{number // 2}"})
+        rows.append(
+            {
+                "file": name,
+                "species": f"Mycena {('pura', 'rosea')[number % 2]}",
+                "observation": f"o{number % 2}-{number // 4}",
+            }
+        )
     (folder / "photo-5.jpg").write_bytes(b"no photo")
     table = folder / "photos.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
@@ -168,6 +174,6 @@ def test_the_table_of_a_catalogue_is_gathered_as_it_was_imported(
     pool = gather_pool(tmp_path / "table.csv", tmp_path / "pool", side=32)
     assert ended == 0
     assert len(pool) == 5
-    assert sorted(pool.names["species"].tolist()) == ["Mycena a"] * 3 + ["Mycena b"] * 2
+    assert sorted(pool.names["species"].tolist()) == ["Mycena pura"] * 3 + ["Mycena rosea"] * 2
     assert len(set(pool.names["observation"].tolist())) == 3
     assert set(pool.names["genus"].tolist()) == {"Mycena"}
