@@ -41,7 +41,7 @@ FLAGS = (
     "--disable-sync",
 )
 WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
-PATIENCE = 6_000  # milliseconds for anything at all on a busy machine
+PATIENCE = 30_000  # milliseconds for anything at all on a busy machine
 
 
 @dataclass(frozen=True)

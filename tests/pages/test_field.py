@@ -16,13 +16,15 @@ __all__ = ["populated"]
 PLACE = ("55.6761", "12.5683")
 
 
-def record(seen: Visit, number: int = 1, *, obscured: bool = False, name: str = "") -> str:
+def record(
+    seen: Visit, number: int = 1, *, place: tuple[str, str] = PLACE, obscured: bool = False, name: str = ""
+) -> str:
     """Record a find from the empty form; gives the path of its page."""
     seen.goto("/observations/new")
     seen.page.set_input_files("#photos", seen.site.find(number))
     seen.page.fill("#date", "2026-09-20")
-    seen.page.fill("#latitude", PLACE[0])
-    seen.page.fill("#longitude", PLACE[1])
+    seen.page.fill("#latitude", place[0])
+    seen.page.fill("#longitude", place[1])
     seen.page.fill("#uncertainty", "25")
     seen.page.fill("#habitat", "Beech forest")
     if obscured:
@@ -87,13 +89,13 @@ def test_an_observation_is_recorded_seen_agreed_with_and_removed(
 def test_an_obscured_place_is_shown_to_others_as_its_cell_alone(visit: Opener, populated: Populated) -> None:
     seen = visit(scripts=False)
     sign_in(seen, "olga")
-    address = record(seen, 2, obscured=True)
-    expect(seen.page.locator("#place-words")).to_contain_text("55.6761")
+    address = record(seen, 2, place=("57.0488", "9.9217"), obscured=True)
+    expect(seen.page.locator("#place-words")).to_contain_text("57.0488")
     stranger = visit(scripts=False)
 
-    for page in (address, "/observations", "/observations/near?latitude=55.7&longitude=12.5&radius=50"):
+    for page in (address, "/observations", "/observations/near?latitude=57.1&longitude=9.9&radius=50"):
         stranger.goto(page)
-        assert "55.67" not in stranger.page.content(), page
+        assert "57.04" not in stranger.page.content(), page
 
     stranger.goto(address)
     expect(stranger.page.locator("#place-words")).to_contain_text("a grid cell, not the spot")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from flask import make_response, render_template, request, url_for
+from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from database.field_models import FieldObservation
@@ -13,6 +14,7 @@ from database.field_records import observation_by_key
 from database.lineages import find_taxon
 from database.session import Session
 from database.verdicts import approve, give_opinion, settle, take_back_approval, withdraw_opinion
+from retrieval.errors import ImpossibleWish
 from web import access
 from web.access import require
 from web.api.accounts import signed_in
@@ -96,5 +98,7 @@ def read_opinion() -> dict[str, Any]:
     given = {name: request.form.get(name, "").strip() for name in names}
     if given["taxonID"]:
         given["scientificName"] = ""
+    elif not given["scientificName"]:
+        raise ImpossibleWish(gettext("type a name, or press the button of one that was proposed"))
     given["scientificName"] = given["scientificName"][:1].upper() + given["scientificName"][1:]
     return load(Opinion(), given)
