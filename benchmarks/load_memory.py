@@ -61,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=Settings().cache_megabytes,
         help="of each worker (default: %(default)s, as it is for users)",
     )
+    parser.add_argument("--apart", action="store_true", help="each worker in a session of its own: see benchmarks.load")
     parser.add_argument("--port", type=int, default=8951, help="of the server (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="file to write the report to as JSON")
     return parser
