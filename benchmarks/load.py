@@ -112,7 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--model", default="descriptor", help="model handle (default: %(default)s)")
+    parser.add_argument("--model", default="default", help="model handle (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="the model's card, if it is not beside it")
     parser.add_argument("--indexes", type=Path, help="folder of published snapshots made with the model")
     parser.add_argument("--side", type=int, default=480, help="pixels of the photo (default: %(default)s)")

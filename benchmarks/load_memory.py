@@ -52,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.load_memory", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--model", default="descriptor", help="model handle (default: %(default)s)")
+    parser.add_argument("--model", default="default", help="model handle (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="the model's card, if it is not beside it")
     parser.add_argument("--requests", type=int, default=20_000, help="that are watched (default: %(default)s)")
     parser.add_argument(

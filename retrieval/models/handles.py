@@ -60,7 +60,7 @@ def open_model(handle: str, card: Path | None = None, *, threads: int = 0) -> Em
 def open_backbone(handle: str, card: Path | None = None, *, threads: int = 0) -> tuple[Backbone, Path | None]:
     """Open the network that a handle names, whatever its width, and the card that speaks for it, if there is one."""
     if handle == "default":
-        return open_file("onnx", SHIPPED, card, Identity(SHIPPED.stem, handle, digest_model(SHIPPED)))
+        return open_file("onnx", SHIPPED, card, Identity(SHIPPED.stem, handle, digest_model(SHIPPED)), threads)
     kind, _, where = handle.partition(":")
     if f"{kind}:" not in {known.partition(":")[0] + ":" for known in HANDLES if ":" in known} or not where:
         raise UnknownModel(f"{handle!r} is no model handle; there are: {', '.join(HANDLES)}")
