@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from database.commands import field, keys, people
+from database.commands import fates, field, keys, people
 from database.session import open_database, upgrade
 from retrieval.command import run_guarded
 from settings import read_settings
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     parser = argparse.ArgumentParser(prog="python -m database", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (people, keys, field):
+    for module in (people, keys, field, fates):
         module.register(commands)
     options = parser.parse_args(arguments)
 

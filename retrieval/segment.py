@@ -144,10 +144,6 @@ class Segment:
         found: NDArray[np.int64] = self.species[np.searchsorted(self.offsets, rows, side="right") - 1]
         return found
 
-    def count_rows(self, lists: NDArray[np.int64]) -> int:
-        """How many rows the lists hold, withdrawn ones among them."""
-        return int(np.sum(self.offsets[lists + 1] - self.offsets[lists]))
-
     def count_references(self) -> NDArray[np.int64]:
         """How many references each list holds; (lists,) int64."""
         sizes: NDArray[np.int64] = np.diff(self.offsets)
@@ -176,6 +172,11 @@ class Segment:
     def all_references(self) -> list[Reference]:
         """Every reference, by row, withdrawn ones among them."""
         return self._read("photo_row >= 0")
+
+    def references_of_dataset(self, dataset: str) -> list[Reference]:
+        """The references whose observation a dataset named, by row, withdrawn ones among them."""
+        first, last = f"{dataset}:", f"{dataset};"  # the semicolon comes right after the colon
+        return self._read("observation >= ? AND observation < ?", first, last)
 
     def aspects(self) -> list[str]:
         """What each row's photo shows, empty where nobody said; (rows,)."""

@@ -23,6 +23,7 @@ from web.api import (
     photos,
     similar,
     species,
+    suggestions,
     verdicts,
 )
 from web.contracts.registering import register_contracts
@@ -64,7 +65,19 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    for module in (overview, *finds, floras, species, photos, observations, verdicts, accounts, keys, health):
+    for module in (
+        overview,
+        *finds,
+        floras,
+        species,
+        photos,
+        observations,
+        verdicts,
+        suggestions,
+        accounts,
+        keys,
+        health,
+    ):
         api.register_blueprint(module.blueprint)
     register_contracts(app, services)
     app.register_blueprint(page.blueprint)

@@ -142,7 +142,7 @@ def make_services(settings: Settings) -> Services:
     return Services(
         published=Published(settings.flora_indexes, lambda snapshot: snapshot.require_model(embedder().model)),
         embedder=embedder,
-        photos=LocatedPhotos(locate, stored),
+        photos=LocatedPhotos(locate, stored, lambda sha256: photo_files().get(sha256)),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
         database=database,
         policy=Policy(
