@@ -10,9 +10,13 @@ REGIONS := north west south
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
 INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
 
-.PHONY: demo test check lint environment development clean-demo
+PAGES := web/static/built/manifest.json
+PAGE_SOURCES := $(wildcard web/frontend/*.* web/frontend/.npmrc web/frontend/src/*.ts web/frontend/src/*/* web/static/*.css)
+TFHUB := .venv-tfhub
 
-demo: environment ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
+.PHONY: demo test test-tfhub check lint environment development pages clean-demo
+
+demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
 	@$(RUN) -m evaluation.specimens $(DEMO)/collection
 	@echo "== 2/6 importing the archive and three regional checklists"
@@ -28,6 +32,7 @@ demo: environment ## draw a collection, build its index, identify a find, serve 
 	@$(INDEXER) publish
 	@$(DEMO_SETTINGS) $(RUN) -m evaluation calibrate
 	@$(INDEXER) publish
+	@$(INDEXER) atlas
 	@echo "== 5/6 identifying two drawings of one find that the index has not seen"
 	@$(DEMO_SETTINGS) $(RUN) -m retrieval identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg
 	@$(RUN) -c 'import json, sys; print("It was drawn as", json.load(open(sys.argv[1]))["observations"][0]["scientificName"])' \
@@ -39,15 +44,31 @@ else
 	@echo "== 6/6 not serving, as asked"
 endif
 
-test: development lint ## everything that must pass
+test: development pages lint ## everything that must pass
 	$(RUN) -m pytest
 
 check: test ## the same
 
-lint: development
+test-tfhub: $(TFHUB)/installed ## what needs TensorFlow (2 GB), in an environment of its own
+	$(TFHUB)/bin/python -m pytest -s -p no:cacheprovider tests/retrieval/test_tfhub.py
+
+$(TFHUB)/installed: requirements-dev.txt requirements-tfhub.txt
+	$(PYTHON) -m venv $(TFHUB)
+	$(TFHUB)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-tfhub.txt
+	@touch $@
+
+lint: development pages
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy .
+	@if [ -x web/frontend/node_modules/.bin/tsc ]; then echo "tsc"; PATH="$$PATH:$(CURDIR)/$(VENV)/bin" web/frontend/node_modules/.bin/tsc --noEmit -p web/frontend; fi
+
+pages: $(PAGES) ## build the pages' scripts and styles
+
+$(PAGES): $(PAGE_SOURCES) | $(VENV)/installed
+	@echo "building the pages' scripts and styles"
+	@sh web/frontend/build.sh $(CURDIR)/$(RUN) || \
+	  echo "not built, for the reason above: the pages work without scripts; 'make pages' tries again" >&2
 
 environment: $(VENV)/installed
 

@@ -26,7 +26,9 @@ class Settings:
     data: Path = field(default=Path("data"), metadata={"help": "folder of the photo store, embeddings and reports"})
     flora_indexes: Path = field(default=Path("flora_indexes"), metadata={"help": "folder of the published snapshots"})
     database: str = field(default="", metadata={"help": "SQLAlchemy address; empty: an SQLite file in the data folder"})
-    model: str = field(default="descriptor", metadata={"help": "model handle: descriptor, onnx:PATH or hub:PATH"})
+    model: str = field(
+        default="descriptor", metadata={"help": "model handle, such as descriptor, onnx:PATH or hub:PATH_OR_URL"}
+    )
     model_card: str = field(
         default="", metadata={"help": "file with the model's preprocessing, if not beside the model"}
     )
@@ -38,6 +40,16 @@ class Settings:
     batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
     deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
     cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
+    gpu_megabytes: int = field(
+        default=0, metadata={"help": "memory of each GPU for searching; 0: search on the CPU", "least": 0}
+    )
+    gpu_keeps: str = field(
+        default="floras",
+        metadata={
+            "help": "what lies on GPUs: floras, a copy of each hot one; lists, every reference once",
+            "choices": ("floras", "lists"),
+        },
+    )
     metrics: str = field(
         default="loopback",
         metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},
@@ -52,6 +64,9 @@ class Settings:
     max_batch_bytes: int = field(default=200_000_000, metadata={"help": "bytes of one batch, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
+    answer_days: int = field(default=90, metadata={"help": "days that an answer is kept whose link was asked for"})
+    tiles: str = field(default="", metadata={"help": "address of map tiles with {z}, {x}, {y}; empty: outlines only"})
+    tiles_credit: str = field(default="", metadata={"help": "who made the map tiles; shown on every map"})
     cors_origins: str = field(
         default="", metadata={"help": "web pages of others that may ask from a browser: origins with commas, or *"}
     )

@@ -15,6 +15,7 @@ import gc
 import hashlib
 import json
 import platform
+import resource
 import shutil
 import time
 import tracemalloc
@@ -33,19 +34,25 @@ from numpy.typing import NDArray
 from benchmarks.collection import Collection, draw_observations, make_collection
 from benchmarks.engine import CARD, FIRST, Rows, brute_force, make_catalogue, make_entry, measure_opening
 from benchmarks.peers import PEERS, Peer, installed
+from benchmarks.report import OURS, report
 from indexer.build import build_snapshot
 from indexer.grow import append_references
 from indexer.publish import publish_snapshot
 from retrieval.domain import WORLD
 from retrieval.embedder import Embeddings
+from retrieval.faiss_gpu import count_gpus, open_accelerator
 from retrieval.flora import Flora, Shelf
 from retrieval.manifest import FloraCard
 from retrieval.recipes import Recipe
 from retrieval.snapshot import Snapshot, open_snapshot
 
-OURS = "Fungarium"
-YARDSTICK = "FAISS flat fp16 + IDSelectorBitmap"
-COSTLY = ("ScaNN bf16 per flora", "usearch fp16 per flora", "FAISS HNSW fp16 per flora", "hnswlib with a filter")
+COSTLY = (
+    "ScaNN bf16 per flora",
+    "usearch fp16 per flora",
+    "FAISS HNSW fp16 per flora",
+    "hnswlib with a filter",
+    "Milvus-lite, flat with a filter",
+)
 Ask = Callable[[str, Embeddings], Any]
 
 
@@ -61,7 +68,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the snapshot; made anew")
     parser.add_argument("--results", type=Path, help="folder to write NAME.json and NAME.txt to")
     parser.add_argument("--name", help="of the results (default: flora_search-ROWS)")
+    parser.add_argument(
+        "--gpu", type=int, default=0, metavar="MEGABYTES", help="search on GPUs too, with so much of each"
+    )
     options = parser.parse_args()
+    if options.gpu and not count_gpus():
+        parser.error(
+            "FAISS sees no GPU here: install requirements-gpu.txt on a machine that has one, or leave --gpu out"
+        )
     shutil.rmtree(options.work, ignore_errors=True)
     results = measure(options)
     text = report(results)
@@ -95,6 +109,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     results["bytes_per_reference"] = {OURS: memory(snapshot) / len(collection.rows)}
     columns: dict[str, tuple[Ask, Sequence[str]]] = {OURS: (ours(snapshot), list(members))}
     columns[f"{OURS}, exact"] = (exact(snapshot), list(members))
+    results["gpu"] = {}
+    for keeps in ("floras", "lists") if options.gpu else ():
+        on_gpu = open_snapshot(root)
+        on_gpu.shelf.accelerator = open_accelerator(keeps, 1_000_000 * options.gpu)
+        columns[f"{OURS}, GPU, {keeps}"] = (ours(on_gpu), list(members))
+        results["gpu"][keeps] = on_gpu
     results["not_installed"] = [name for name in options.peers if not installed(name)]
     results["peer_build_s"] = {}
     for name in options.peers:
@@ -120,12 +140,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     results["latency_ms"] = latency(columns, queries, options.rounds, options.observations)
     results["ad_hoc"] = ad_hoc(snapshot, collection, options)
     results["batch"] = batch(snapshot, queries, options.rounds)
+    for keeps, on_gpu in results["gpu"].items():
+        batches = batch(on_gpu, queries, options.rounds)
+        accelerator = on_gpu.shelf.accelerator
+        results["gpu"][keeps] = {"batch": batches, "standing": accelerator.standing if accelerator else ""}
     results["two_threads_gain"] = two_threads_gain()
     results["many_floras"] = many_floras()
     snapshot.close()
-    del columns, peer
+    columns.clear()
     gc.collect()
     results["append"] = append(root, collection)
+    results["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return results
 
 
@@ -133,7 +158,7 @@ def describe_machine() -> dict[str, str]:
     """What the figures were taken on."""
     cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     packages = {}
-    for package in ("faiss-cpu", "numpy", "scann", "usearch", "hnswlib"):
+    for package in ("faiss-cpu", "numpy", "scann", "usearch", "hnswlib", "milvus-lite"):
         try:
             packages[package] = version(package)
         except PackageNotFoundError:
@@ -340,53 +365,6 @@ def append(root: Path, collection: Collection) -> dict[str, Any]:
         "old_files_untouched": all(path.stat().st_mtime_ns == time_ for path, time_ in old.items()),
         "searchable": searchable,
     }
-
-
-def report(results: Mapping[str, Any]) -> str:
-    """The figures as text."""
-    lines = [
-        f"{results['references']:,} references, {results['species']:,} species, seed {results['seed']}, "
-        f"{results['rounds']} rounds; ms are medians of the mean over floras, one thread",
-        json.dumps(results["machine"]),
-        f"not installed: {', '.join(results['not_installed']) or 'none'}",
-        "",
-        f"{'column':38} {'ms':>8} {'2 %':>8} {'25 %':>8} {'world':>8} {'x bitmap':>8} {'r@10 min':>8} {'r@50 min':>8} "
-        f"{'B/ref':>7} {'build s':>8}",
-    ]
-    yardstick = results["latency_ms"].get(YARDSTICK, {})
-    for name, per_flora in results["latency_ms"].items():
-
-        def mean(part: str, values: Mapping[str, float] = per_flora) -> float:
-            chosen = [taken for flora, taken in values.items() if part in flora]
-            return float(np.mean(chosen)) if chosen else float("nan")
-
-        beside = float(np.mean([yardstick[flora] for flora in per_flora])) if yardstick else float("nan")
-        at_10, at_50 = (min(values) for values in zip(*results["recall"][name].values(), strict=True))
-        figures = (mean(""), mean("-02"), mean("-25"), mean(WORLD), beside / mean(""))
-        size, built = (results[part].get(name, float("nan")) for part in ("bytes_per_reference", "peer_build_s"))
-        line = f"{name:38} " + " ".join(f"{figure:8.3f}" for figure in figures)
-        lines.append(f"{line} {at_10:8.4f} {at_50:8.4f} {size:7.0f} {built:8.1f}")
-        if len(per_flora) < len(results["floras"]):
-            same = float(np.mean([results["latency_ms"][OURS][flora] for flora in per_flora]))
-            lines.append(f"    over {', '.join(per_flora)} alone, where {OURS} takes {same:.3f} ms")
-    ratios = [figures["ratio"] for figures in results["batch"].values()]
-    one, many = (sum(1 / f[n] for f in results["batch"].values()) for n in ("one", "many"))
-    lines += [
-        "",
-        "flora: references, species, recipe, depth, recall@10 and @50 in the manifest; recall measured here",
-        *(
-            f"  {flora:10} {results['floras'][flora]:9,} {recipe['species']:6,} {recipe['kind']:9} {recipe['depth']:5} "
-            f"{recipe['recall_at_10']:.4f} {recipe['recall_at_50']:.4f}   {results['recall'][OURS][flora][0]:.4f} "
-            f"{results['recall'][OURS][flora][1]:.4f}  {results['latency_ms'][OURS][flora]:7.3f} ms"
-            for flora, recipe in results["recipes"].items()
-        ),
-        "",
-        f"64 observations in one call, two threads: {one / many:.2f} times the observations per second, all floras; "
-        f"median flora {np.median(ratios):.2f}, least {min(ratios):.2f}; "
-        f"a second thread was worth {results['two_threads_gain']:.2f} on this machine in this run (of 2)",
-        *(f"{part}: {json.dumps(results[part])}" for part in ("build", "opening", "append", "ad_hoc", "many_floras")),
-    ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shared = running.enter_context(serving(indexes, options, options.port + 1, {}))
         measured = measure(photo, options, serial, shared)
         measured["above_the_bound"] = press(photo, options, indexes)
-        measured["memory"] = watch_memory(photo, options, shared)
+        measured["memory"] = watch_memory(options, indexes)
     report = describe(options, embedder.model, photo) | measured
     print_report(report)
     if options.json:
@@ -220,21 +220,28 @@ def press(photo: bytes, options: argparse.Namespace, indexes: Path) -> dict[str,
     }
 
 
-def watch_memory(photo: bytes, options: argparse.Namespace, shared: tuple[int, int]) -> dict[str, Any]:
-    """Megabytes of all processes of the server after each twentieth of many requests."""
+def watch_memory(options: argparse.Namespace, indexes: Path) -> dict[str, Any]:
+    """Megabytes of all processes of the server after each twentieth of many requests.
+
+    With caches of 4 MB, so that they are full within the first quarter and not after a day.
+    """
     if not options.flat:
         return {}
-    port, pid = shared
-    small = draw_photo(next(iter(COLOURS)), 1000, side=96)
-    after = []
-    for number in range(20):
-        seen = ask(port, small, 16, requests=options.flat // 20)
-        after.append(round(resident_megabytes(pid), 1))
-        print(f"memory after {(number + 1) * options.flat // 20} requests: {after[-1]} MB", file=sys.stderr)
-        if set(seen.statuses) != {200} or seen.broken:
-            raise SystemExit(f"while memory was watched: {seen.statuses}, {seen.broken} broken")
-    grown = after[-1] / after[4]  # what fills caches and pools has happened by a quarter
-    return {"requests": options.flat, "megabytes": after, "last_to_first_quarter": round(grown, 4)}
+    small, after = draw_photo(next(iter(COLOURS)), 1000, side=96), []
+    with serving(indexes, options, options.port + 2, {"FUNGARIUM_CACHE_MEGABYTES": "4"}) as (port, pid):
+        for number in range(20):
+            seen = ask(port, small, 16, requests=options.flat // 20)
+            after.append(round(resident_megabytes(pid), 1))
+            print(f"memory after {(number + 1) * options.flat // 20} requests: {after[-1]} MB", file=sys.stderr)
+            if set(seen.statuses) != {200} or seen.broken:
+                raise SystemExit(f"while memory was watched: {seen.statuses}, {seen.broken} broken")
+    grown = after[-1] / after[4]
+    return {
+        "requests": options.flat,
+        "cache_megabytes": 4,
+        "megabytes": after,
+        "last_to_first_quarter": round(grown, 4),
+    }
 
 
 def resident_megabytes(pid: int) -> float:

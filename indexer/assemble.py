@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from indexer.codes import CODES_FROM, ensure_codes
 from indexer.recall import measure_recipes
+from indexer.shelving import lay_out
 from retrieval.card import write_card
 from retrieval.domain import WORLD
+from retrieval.errors import BuildError
 from retrieval.faiss_codes import FaissCodes, read_codebook
+from retrieval.faiss_guide import MEANS, Guide
 from retrieval.flora import Flora, Shelf
 from retrieval.history import log_event
+from retrieval.learned import read_sums
 from retrieval.manifest import FileSeal, FloraCard, Manifest, seal_file, verify_files
 from retrieval.recipes import Recipe
 from retrieval.segment import FILES, Segment
@@ -50,10 +54,14 @@ def assemble(
     rows = count_rows(root, draft.segments) - sum(len(gone) for gone in withdrawn.values())
     sealed = tuple(known)
     whole = {seal.path for seal in sealed}
-    codebook = draft.codebook
+    codebook, codes = draft.codebook, dict[str, str]()
     if codebook or rows >= codes_from:
-        codebook = ensure_codes(root, staging, draft.segments, codebook, whole)
-    shelf = open_shelf(root, folder, draft, withdrawn, codebook)
+        sums = read_sums(folder)
+        if sums is None:
+            raise BuildError(f"{folder} has no sums of species to make a guide from")
+        species = lay_out(folder, sums)
+        codebook, codes = ensure_codes(root, staging, draft.segments, codebook, draft.codes, whole, species)
+    shelf = open_shelf(root, folder, replace(draft, codebook=codebook, codes=codes), withdrawn)
     try:
         floras = [
             cut_flora(shelf, folder, WORLD, WORLD_TITLE),
@@ -72,11 +80,12 @@ def assemble(
             observations=count_observations(shelf),
             species=floras[0].card.covered,
             floras=tuple(flora.card for flora in floras),
-            files=seal_files(root, folder, draft.segments, codebook, sealed),
+            files=seal_files(root, folder, draft.segments, codebook, codes, sealed),
             licences=dict(sorted(counted.items())),
             withdrawn={segment: len(gone) for segment, gone in sorted(withdrawn.items())},
             codebook=codebook,
             recipes={flora: recipe.described() for flora, recipe in recipes.items()},
+            codes=codes,
         )
     finally:
         for segment in shelf.segments:
@@ -96,19 +105,18 @@ def count_rows(root: Path, segments: Iterable[str]) -> int:
     return sum(len(np.load(root / "segments" / name / "observations.npy", mmap_mode="r")) for name in segments)
 
 
-def open_shelf(
-    root: Path, folder: Path, draft: Manifest, withdrawn: Mapping[str, NDArray[np.int64]], codebook: str
-) -> Shelf:
+def open_shelf(root: Path, folder: Path, draft: Manifest, withdrawn: Mapping[str, NDArray[np.int64]]) -> Shelf:
     """Open the draft's references as its readers will."""
-    book = read_codebook(root / "codebooks" / codebook) if codebook else None
+    book = read_codebook(root / "codebooks" / draft.codebook) if draft.codebook else None
     segments, base = [], 0
     for name in draft.segments:
         segment = Segment(root / "segments" / name, base, withdrawn.get(name))
         if book is not None:
-            segment.codes = FaissCodes(root / "codebooks" / codebook / f"{name}.codes", segment.offsets, book)
+            segment.codes = FaissCodes(root / "codebooks" / book.id / draft.codes[name], segment.offsets, book)
         segments.append(segment)
         base += segment.rows
-    return Shelf(np.load(folder / "species.npy"), segments)
+    guide = Guide(folder) if (folder / MEANS).exists() else None
+    return Shelf(np.load(folder / "species.npy"), segments, guide=guide)
 
 
 def cut_flora(shelf: Shelf, folder: Path, flora: str, title: str) -> Flora:
@@ -133,14 +141,19 @@ def count_observations(shelf: Shelf) -> int:
 
 
 def seal_files(
-    root: Path, folder: Path, segments: Iterable[str], codebook: str, known: Iterable[FileSeal] = ()
+    root: Path,
+    folder: Path,
+    segments: Iterable[str],
+    codebook: str,
+    codes: Mapping[str, str],
+    known: Iterable[FileSeal] = (),
 ) -> tuple[FileSeal, ...]:
     """Seal the shared files, by their path from the root, and the snapshot's own, by theirs from its folder."""
     sealed = {seal.path: seal for seal in known}
     shared = [root / "segments" / segment / file for segment in segments for file in FILES]
     if codebook:
         book = root / "codebooks" / codebook
-        shared += [book / "centroids.npy", book / "rotation.npy", *(book / f"{name}.codes" for name in segments)]
+        shared += [book / "centroids.npy", book / "rotation.npy", *(book / file for file in codes.values())]
     seals = [sealed.get(path.relative_to(root).as_posix()) or seal_file(root, path) for path in shared]
     return (*seals, *(seal_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()))
 

@@ -74,7 +74,7 @@ def build_snapshot(
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
     with building(root) as staging:
-        model = str(card["model"])
+        model = made_with(card)
         before = published_manifest(root, model)
         segments, withdrawn = write_segments(root, staging, catalogue.references, store, model, before)
         folder = staging / "snapshot"
@@ -92,7 +92,7 @@ def build_snapshot(
             write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
         shown = np.unique(np.array([entry.observation_id for entry in catalogue.references], dtype=np.int64))
         write_occasions(folder, gather_occasions(catalogue.occasions).only(shown))
-        write_sums(folder, sum_written(root, segments))
+        write_sums(folder, sum_written(root, segments, withdrawn))
         kept = before if voting is None else None  # votes that were asked for are not those that were learned from
         calibration = carry_calibration(root, folder, kept, [taxon for taxon, _ in catalogue.taxa]) if kept else {}
         draft = Manifest(
@@ -107,14 +107,21 @@ def build_snapshot(
             calibration=calibration,
             codebook=before.codebook if before else "",
             recipes=before.recipes if before else {},
+            codes=before.codes if before else {},
         )
         titles = {flora.id: flora.title for flora in catalogue.floras}
         return assemble(root, staging, draft, titles, withdrawn, before.files if before else (), codes_from=codes_from)
 
 
-def sum_written(root: Path, segments: Sequence[str]) -> SpeciesSums:
+def made_with(card: Mapping[str, Any]) -> str:
+    """What the embeddings of a collection were made with: the model, and the views of each photo if several."""
+    views = str(card.get("views", "none"))
+    return str(card["model"]) if views == "none" else f"{card['model']}+{views}"
+
+
+def sum_written(root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]) -> SpeciesSums:
     """What prototypes are made of, from the segments as they were written."""
-    opened = [Segment(root / "segments" / name, 0) for name in segments]
+    opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in segments]
     try:
         return sum_segments(opened)
     finally:
@@ -172,7 +179,7 @@ def published_manifest(root: Path, model: str) -> Manifest | None:
         verify_files(root, manifest, stamps=read_stamps(root))
     except SnapshotError:
         return None
-    return manifest if manifest.model.get("model") == model else None
+    return manifest if made_with(manifest.model) == model else None
 
 
 def read_entries(folder: Path) -> list[ReferenceEntry]:

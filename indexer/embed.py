@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 
 from indexer.embeddings import EmbeddingStore
-from retrieval.embedder import DIM, Embedder, Embeddings, View
-from retrieval.errors import IdentificationError, ModelError
-from retrieval.views import PhotoLimits, decode_view
+from retrieval.crops import decode_crops, pool_crops
+from retrieval.embedder import Embedder, Embeddings, View
+from retrieval.errors import IdentificationError, ModelError, ModelUnavailable
+from retrieval.views import PhotoLimits
+
+Crops: TypeAlias = list[View]  # of one photo
 
 BATCH = 32  # photos in one call of the model, and in one transaction
+IN_FLIGHT = 1  # batches given to the model beside the one that is collected, so that it never waits for the store
 AHEAD = 3  # batches decoded in advance: enough to keep the model busy, and all the memory it takes
 
 
@@ -52,16 +57,21 @@ def embed_photos(
     *,
     limits: PhotoLimits | None = None,
     workers: int = 2,
+    augmentation: str = "none",
     advance: Callable[[int], object] = lambda count: None,
 ) -> EmbedReport:
     """Embed every photo the store does not know yet; `advance` is told how many photos have been dealt with.
 
     A photo that cannot be decoded or embedded is remembered with its reason, and the others go on. One whose file
-    cannot be read is tried again next time.
+    cannot be read is tried again next time. `augmentation` says which crops of a photo its row is averaged of.
     """
     embedded = already = failed = 0
     unread: list[tuple[str, str]] = []
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool:
+    bounds = limits or PhotoLimits()
+    with (
+        ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="model") as model,
+    ):
 
         def new_photos() -> Iterator[PhotoToEmbed]:
             nonlocal already
@@ -72,16 +82,16 @@ def embed_photos(
                 advance(len(known))
                 yield from (photo for photo in block if photo.photo not in known)
 
-        def decode(photo: PhotoToEmbed) -> View | str | Unread:
+        def decode(photo: PhotoToEmbed) -> Crops | str | Unread:
             try:
-                return decode_view(photo.read(), embedder.short_side, limits, photo.aspect)
+                return decode_crops(photo.read(), embedder.short_side, bounds, augmentation=augmentation)
             except IdentificationError as error:
                 return str(error)
             except OSError as error:
                 return Unread(f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}")
 
-        def decoded() -> Iterator[tuple[PhotoToEmbed, View | str | Unread]]:
-            window: deque[tuple[PhotoToEmbed, Future[View | str | Unread]]] = deque()
+        def decoded() -> Iterator[tuple[PhotoToEmbed, Crops | str | Unread]]:
+            window: deque[tuple[PhotoToEmbed, Future[Crops | str | Unread]]] = deque()
             for photo in new_photos():
                 window.append((photo, pool.submit(decode, photo)))
                 if len(window) >= AHEAD * BATCH:
@@ -91,13 +101,12 @@ def embed_photos(
                 first, view = window.popleft()
                 yield first, view.result()
 
-        stream = decoded()
-        while batch := list(islice(stream, BATCH)):
-            views = [view for _, view in batch if isinstance(view, View)]
-            rows = iter(embed_views(views, embedder, trusted=embedded + already > 0))
-            outcomes = [(photo.photo, next(rows) if isinstance(view, View) else view) for photo, view in batch]
+        def keep(batch: Sequence[tuple[PhotoToEmbed, Crops | str | Unread]], rows: Iterator[Embeddings | str]) -> None:
+            nonlocal embedded, failed
+            outcomes = [(photo.photo, next(rows) if isinstance(view, list) else view) for photo, view in batch]
             done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | Unread)]
-            store.add([photo for photo, _ in done], np.array([row for _, row in done]).reshape(-1, DIM))
+            if done:
+                store.add([photo for photo, _ in done], np.stack([row for _, row in done]))
             for photo, reason in outcomes:
                 if isinstance(reason, str):
                     store.add_failure(photo, reason)
@@ -106,17 +115,35 @@ def embed_photos(
             embedded += len(done)
             failed += len(batch) - len(done)
             advance(len(batch))
+
+        stream = decoded()
+        running: deque[tuple[list[tuple[PhotoToEmbed, Crops | str | Unread]], Future[list[Embeddings | str]]]] = deque()
+        try:
+            while batch := list(islice(stream, BATCH)):
+                views = [view for _, view in batch if isinstance(view, list)]
+                trusted = embedded + already > 0
+                running.append((batch, model.submit(embed_views, views, embedder, trusted=trusted)))
+                if not trusted or len(running) > IN_FLIGHT:  # the first batch says whether the model can be trusted
+                    before, found = running.popleft()
+                    keep(before, iter(found.result()))
+        finally:
+            while running:  # what the model has been given is kept, whatever went wrong with what came after
+                before, found = running.popleft()
+                keep(before, iter(found.result()))
     return EmbedReport(embedded, already, failed, tuple(unread))
 
 
-def embed_views(views: Sequence[View], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:
-    """The row of each view, or the reason why the model has none for it: a picture in which it finds nothing at all.
+def embed_views(views: Sequence[Crops], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:
+    """The row of each photo from its crops, or why the model has none for it: a picture in which it finds nothing.
 
     Where it has none for any view, and is not `trusted` for what it did before, the model is at fault and its
     ModelError is raised.
     """
     try:
-        return list(embedder.embed(views))
+        found = embedder.embed([crop for crops in views for crop in crops])
+        return list(pool_crops(found, [len(crops) for crops in views])) if views else []
+    except ModelUnavailable:  # no photo is at fault, and it may be back: what was embedded is kept
+        raise
     except ModelError as error:
         if len(views) == 1:
             if trusted:

@@ -24,10 +24,12 @@ TABLES = (
 class EmbeddingStore:
     """All embeddings of one model, in one SQLite file: each batch is there whole or not at all.
 
+    `width` is 256, but for what a network gives before its head: `fit-head` keeps that in a store of its own.
     Raises BuildError where the file cannot be opened or written.
     """
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(self, folder: Path, model: str, width: int = DIM) -> None:
+        self.width = width
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{re.sub(r'[^A-Za-z0-9.@_-]', '_', model)}.sqlite"
         try:
@@ -64,7 +66,7 @@ class EmbeddingStore:
         return found
 
     def add(self, photos: Sequence[str], embeddings: Embeddings) -> None:
-        """Keep the embeddings (photos, 256) of a batch, all or none."""
+        """Keep the embeddings (photos, width) of a batch, all or none."""
         rows = np.ascontiguousarray(embeddings, dtype=STORED)
         self._table.execute("BEGIN")
         self._table.executemany(
@@ -92,7 +94,7 @@ class EmbeddingStore:
 
     def read(self, photos: Sequence[str]) -> Embeddings:
         """The embeddings of the photos, in their order; raises KeyError for one that has none."""
-        rows = np.empty((len(photos), DIM), dtype=STORED)
+        rows = np.empty((len(photos), self.width), dtype=STORED)
         for place, photo in enumerate(photos):
             found = self._table.execute("SELECT embedding FROM embeddings WHERE photo = ?", (photo,)).fetchone()
             if found is None:

@@ -16,24 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.assemble import assemble
-from indexer.build import read_entries
+from indexer.build import made_with, read_entries
 from retrieval.aspects import FILE as ASPECTS
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import BuildError, UnknownPhoto
-from retrieval.learned import METRIC
+from retrieval.faiss_guide import SPECIES as GUIDE_SPECIES
+from retrieval.learned import METRIC, add_sums, replace_sums, sum_segments, write_sums
 from retrieval.manifest import Manifest
 from retrieval.occasions import Occasion, gather_occasions, write_occasions
 from retrieval.occurrences import FILE as OCCURRENCES
-from retrieval.segment import ReferenceEntry, name_entries, write_segment
+from retrieval.prototypes import SpeciesSums
+from retrieval.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.staging import building, settle
 
 OWN_FILES = ("taxonomy.sqlite", "species.npy")
-LEARNED_FILES = (
-    OCCURRENCES,
-    METRIC,
-    ASPECTS,
-)  # where there are such; sums of prototypes are made anew
+LEARNED_FILES = (OCCURRENCES, METRIC, ASPECTS, GUIDE_SPECIES)  # where there are such; sums of prototypes are given
 
 
 def append_references(
@@ -56,21 +54,23 @@ def append_references(
             if known := next((e.photo for e in ordered if segment.reference_of_photo(e.photo)), None):
                 raise BuildError(f"photo {known} is a reference already")
         manifest = published.manifest
-        name = name_entries(ordered, published.model)
+        name = name_entries(ordered, made_with(published.manifest.model))
         if name in manifest.segments:
             raise BuildError("these references have been withdrawn as they are: run `python -m indexer compact` first")
         write_segment(staging / "segment", ordered, embeddings[order])
         settle(staging / "segment", root / "segments" / name)
         licences = Counter(manifest.licences) + Counter(entry.licence for entry in entries)
         segments = (*manifest.segments, name)
+        sums = add_sums(published.sums, sum_one(root / "segments" / name))
         gone = gone_rows(published)
-        return continue_snapshot(root, staging, published, segments, gone, licences=licences, occasions=occasions)
+        return continue_snapshot(root, staging, published, segments, gone, sums, licences=licences, occasions=occasions)
 
 
 def withdraw_references(root: Path, photos: Collection[str]) -> str:
     """Let the references of these photos answer nothing any more; gives the snapshot. Their bytes go at compaction."""
     with building(root) as staging, published_snapshot(root) as published:
         rows = {name: gone.tolist() for name, gone in gone_rows(published).items()}
+        taken = set()
         for photo in sorted(photos):
             found = [(n, segment.reference_of_photo(photo)) for n, segment in enumerate(published.segments)]
             places = [(number, reference) for number, reference in found if reference is not None]
@@ -79,10 +79,13 @@ def withdraw_references(root: Path, photos: Collection[str]) -> str:
             for number, reference in places:
                 gone = rows.setdefault(published.manifest.segments[number], [])
                 gone.append(reference.row - published.segments[number].base)
+                taken.add(reference.species)
         withdrawn = {name: np.unique(np.array(gone, dtype=np.int64)) for name, gone in rows.items()}
         if sum(len(rows) for rows in withdrawn.values()) == sum(segment.rows for segment in published.segments):
             raise BuildError("this would withdraw every reference; a snapshot needs at least one")
-        return continue_snapshot(root, staging, published, published.manifest.segments, withdrawn)
+        species = np.array(sorted(taken), dtype=np.int64)
+        sums = replace_sums(published.sums, sum_standing(root, published.manifest.segments, withdrawn, species))
+        return continue_snapshot(root, staging, published, published.manifest.segments, withdrawn, sums)
 
 
 def compact_snapshot(root: Path) -> str:
@@ -103,11 +106,11 @@ def compact_snapshot(root: Path) -> str:
             ]
         places.sort(key=lambda place: place[0].place)
         entries = [entry for entry, _, _ in places]
-        name = name_entries(entries, published.model)
+        name = name_entries(entries, made_with(published.manifest.model))
         sources = np.array([(number, row) for _, number, row in places], dtype=np.int64)
         write_segment(staging / "segment", entries, GatheredRows(published, sources))
         settle(staging / "segment", root / "segments" / name)
-        return continue_snapshot(root, staging, published, (name,), {}, keep_recipes=True)
+        return continue_snapshot(root, staging, published, (name,), {}, published.sums, keep_recipes=True)
 
 
 class GatheredRows:
@@ -127,6 +130,27 @@ class GatheredRows:
             here = sources[:, 0] == number
             gathered[here] = store.take(sources[here, 1])
         return gathered
+
+
+def sum_one(folder: Path) -> SpeciesSums:
+    """What prototypes are made of, from a new segment alone: what stands in the others is known."""
+    segment = Segment(folder, 0)
+    try:
+        return sum_segments([segment])
+    finally:
+        segment.close()
+
+
+def sum_standing(
+    root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]], species: NDArray[np.int64]
+) -> SpeciesSums:
+    """The same for some species, from what has not been withdrawn of all segments."""
+    opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in segments]
+    try:
+        return sum_segments(opened, species)
+    finally:
+        for segment in opened:
+            segment.close()
 
 
 @contextmanager
@@ -165,6 +189,7 @@ def continue_snapshot(
     published: Snapshot,
     segments: Sequence[str],
     withdrawn: Mapping[str, NDArray[np.int64]],
+    sums: SpeciesSums,
     *,
     keep_recipes: bool = False,
     licences: Mapping[str, int] | None = None,
@@ -182,9 +207,9 @@ def continue_snapshot(
     for learned in LEARNED_FILES:
         if (old / learned).is_file():
             shutil.copyfile(old / learned, folder / learned)
-    known = [
-        one for one in (published.occasions.listed() if published.occasions else []) if one.observation not in forget
-    ]
+    write_sums(folder, sums)
+    listed = published.occasions.listed() if published.occasions else []
+    known = [one for one in listed if one.observation not in forget]
     standing = standing_observations(root, segments, withdrawn)
     write_occasions(folder, gather_occasions([*known, *occasions]).only(standing))
     for bits in sorted((old / "floras").iterdir()):

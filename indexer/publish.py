@@ -11,12 +11,12 @@ from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotEr
 from retrieval.history import log_event, read_history
 from retrieval.index import ExactIndex
 from retrieval.manifest import Manifest, read_current, read_manifest, switch_current, verify_files
-from retrieval.recipes import RECALL_BAR
+from retrieval.recipes import RECALL_BAR, TWO_STAGE, Recipe
 from retrieval.segment import Segment
 from retrieval.snapshot import Snapshot
 from retrieval.staging import writing
 from retrieval.stamps import read_stamps, write_stamps
-from retrieval.store import Part, choose_rows
+from retrieval.store import Part, choose_rows, rank_chosen
 
 PROBES = 64  # rows of a segment that verification searches for
 CODES_DEPTH = 200  # rows among which a probed row must be by its code
@@ -137,12 +137,18 @@ def verify_snapshot(root: Path, name: str) -> None:
 
 
 def probe_codes(segment: Segment, name: str) -> None:
-    """See that the codes of rows spread over the segment lead to those rows: codes of other rows would not."""
+    """See that the codes of rows spread over the segment lead to those rows: codes of other rows would not.
+
+    A row that is the same picture as another may be found as that one.
+    """
     rows = np.unique(np.linspace(0, segment.rows - 1, PROBES).astype(np.int64))
     lists = np.arange(len(segment.species), dtype=np.int64)
     queries = segment.store.take(rows).astype(np.float32)
-    chosen = choose_rows([Part(segment, lists)], queries, 1, CODES_DEPTH)
-    found = np.mean([row + segment.base in near for row, near in zip(rows.tolist(), chosen, strict=True)])
+    part = Part(segment, lists)
+    chosen = choose_rows([part], queries, 1, Recipe(TWO_STAGE, CODES_DEPTH))
+    nearest, _ = rank_chosen([part], queries, 1, chosen)
+    own = np.einsum("rd,rd->r", queries, queries)
+    found = np.mean(nearest[:, 0] >= own - SLACK)
     if found < CODES_FIND:
         raise DamagedSnapshot(f"the codes of snapshot {name} lead to {found:.0%} of the rows that they stand for")
 

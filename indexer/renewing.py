@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from indexer.grow import continue_snapshot, gone_rows, published_snapshot
+from indexer.build import made_with
+from indexer.grow import continue_snapshot, gone_rows, published_snapshot, sum_standing
 from retrieval.domain import Reference
 from retrieval.embedder import Embeddings
 from retrieval.errors import BuildError
+from retrieval.learned import replace_sums
 from retrieval.occasions import Occasion, gather_occasions
 from retrieval.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshot import Snapshot
@@ -48,16 +51,27 @@ def renew_references(
         if sum(len(rows) for rows in gone.values()) == sum(s.rows for s in published.segments) and not fresh:
             raise BuildError("this would withdraw every reference; a snapshot needs at least one")
         if fresh:
-            segments.append(name_entries(fresh, published.model))
+            segments.append(name_entries(fresh, made_with(published.manifest.model)))
             write_segment(staging / "segment", fresh, read([entry.photo for entry in fresh]))
             settle(staging / "segment", root / "segments" / segments[-1])
         withdrawn = {name: np.array(sorted(rows), dtype=np.int64) for name, rows in gone.items() if rows}
-        return continue_snapshot(root, staging, published, segments, withdrawn, occasions=given, forget=mine)
+        sums = replace_sums(published.sums, sum_standing(root, segments, withdrawn, touched(published, gone, fresh)))
+        return continue_snapshot(root, staging, published, segments, withdrawn, sums, occasions=given, forget=mine)
 
 
 def known_species(snapshot: Snapshot) -> set[int]:
     """The species that references may be added to without building anew: with references, or on a list."""
     return set(snapshot.shelf.species.tolist())
+
+
+def touched(published: Snapshot, gone: dict[str, set[int]], fresh: Sequence[ReferenceEntry]) -> NDArray[np.int64]:
+    """The species that have other references than before, ascending."""
+    species = {entry.species for entry in fresh}
+    for name, segment in zip(published.manifest.segments, published.segments, strict=True):
+        before = set() if segment.withdrawn is None else set(np.flatnonzero(segment.withdrawn).tolist())
+        rows = np.array(sorted(gone[name] ^ before), dtype=np.int64)
+        species.update(segment.species_of(rows).tolist())
+    return np.array(sorted(species), dtype=np.int64)
 
 
 def settle_standing(

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from retrieval.command import run_guarded
+from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD, Evidence
 from retrieval.errors import ImpossibleWish, UnreadablePhoto
 from retrieval.fusion import FUSIONS
@@ -74,6 +75,14 @@ def add_wishes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--aspect", action="append", default=[], choices=ASPECTS, help="what each photo shows")
     command.add_argument("--target", type=float, default=TARGET, help="share of answers to be right")
     command.add_argument("--fusion", choices=FUSIONS, default="mean", help="how photos are fused")
+    command.add_argument("--views", choices=AUGMENTATIONS, default="none", help="crops that each photo is averaged of")
+    command.add_argument(
+        "--box",
+        action="append",
+        default=[],
+        metavar="L,T,W,H",
+        help="where the fungus is on each photo: left,top,width,height in shares of its sides; '' for the whole",
+    )
     command.add_argument("--no-reject", action="store_true", help="rank even what is probably none of these")
 
 
@@ -104,6 +113,17 @@ def read_wishes(options: argparse.Namespace, snapshot: Snapshot) -> Wishes:
     )
 
 
+def read_box(text: str) -> Box | None:
+    """The region of interest that a text gives, None for an empty one; raises ImpossibleWish."""
+    if not text.strip():
+        return None
+    try:
+        left, top, width, height = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ImpossibleWish("a box is four numbers: left,top,width,height, such as 0.25,0.1,0.5,0.8") from error
+    return Box(left, top, width, height)
+
+
 def run_command(options: argparse.Namespace, settings: Settings) -> None:
     """Read the photos, open what is needed and answer on stdout."""
     photos = [read_photo(path) for path in options.photos]
@@ -126,6 +146,7 @@ def answer_command(
             limits=limits,
             candidates=options.count,
             wishes=read_wishes(options, snapshot),
+            look=Look(tuple(read_box(text) for text in options.box), options.views),
         )
         lines = identification_text(answer, snapshot)
         print(dump(identification_json(answer, snapshot)) if options.json else "\n".join(lines))

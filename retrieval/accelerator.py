@@ -36,6 +36,23 @@ class Loaded(Protocol):
         ...
 
 
+class Accelerator(Protocol):
+    """Chooses rows in place of the CPU's first stage, where it can."""
+
+    @property
+    def standing(self) -> str:
+        """For people and `/healthz`: what floras are searched on, and why if not on a GPU."""
+        ...
+
+    def choose(self, flora: str, parts: Sequence[Part], embeddings: Embeddings, k: int) -> list[Rows] | None:
+        """For each view the rows to compare at float16, ascending; None where the CPU must search this flora."""
+        ...
+
+    def forget(self, snapshot: str) -> None:
+        """A snapshot was closed."""
+        ...
+
+
 class Device(Protocol):
     """What floras can be put on. Any RuntimeError or MemoryError of it means that it cannot be used."""
 
@@ -69,10 +86,8 @@ class HotFloras:
     @property
     def standing(self) -> str:
         """For people and `/healthz`: what floras are searched on, and why if not on a GPU."""
-        if not self._devices:
-            return f"cpu: {self.trouble}"
-        names = ", ".join(device.name for device in self._devices)
-        return f"{names}: {len(self._held)} floras, {sum(self._free) >> 20} MiB free"
+        names = [device.name for device in self._devices]
+        return describe_devices(names, self.trouble, f"{len(self._held)} floras", sum(self._free))
 
     def choose(self, flora: str, parts: Sequence[Part], embeddings: Embeddings, k: int) -> list[Rows] | None:
         """For each view the rows to compare at float16, ascending; None where the CPU must search this flora."""
@@ -89,6 +104,12 @@ class HotFloras:
             except (RuntimeError, MemoryError) as error:
                 self._give_up(error)
                 return None
+
+    def forget(self, snapshot: str) -> None:
+        """Take the floras of a closed snapshot off the devices; `Flora.key` begins with its name."""
+        with self._lock:
+            for flora in [key for key in self._held if key.startswith(f"{snapshot}/")]:
+                self._drop(flora)
 
     def _hold(self, flora: str, parts: Sequence[Part]) -> list[Shard] | None:
         """The flora's shards, put on the devices if they are not there; None if all of them are too small for it."""
@@ -118,8 +139,12 @@ class HotFloras:
         for flora in [name for name, shards in self._held.items() if any(s.device == device for s in shards)]:
             if self._free[device] >= wanted:
                 return
-            for shard in self._held.pop(flora):
-                self._free[shard.device] += len(shard.numbers) * ROW_BYTES
+            self._drop(flora)
+
+    def _drop(self, flora: str) -> None:
+        """Take a flora off its devices."""
+        for shard in self._held.pop(flora):
+            self._free[shard.device] += len(shard.numbers) * ROW_BYTES
 
     def _give_up(self, error: BaseException) -> None:
         """Search on the CPU from now on, and say so."""
@@ -127,6 +152,11 @@ class HotFloras:
         log.error("floras are searched on the CPU: %s", self.trouble)
         self._held.clear()
         self._devices = []
+
+
+def describe_devices(names: Sequence[str], trouble: str, held: str, free: int) -> str:
+    """A line about the devices in use, or about why there are none."""
+    return f"{', '.join(names)}: {held}, {free >> 20} MiB free" if names else f"cpu: {trouble}"
 
 
 def gather_numbers(parts: Sequence[Part]) -> Rows:

@@ -69,13 +69,14 @@ def describe_search(manifest: Manifest) -> list[str]:
         return [*left_out, "Index: exact. Every reference of a flora is compared at float16; nothing is left out."]
     return [
         *left_out,
-        "Index: exact, but for the floras below: short codes choose `depth` references, which are compared at float16.",
+        "Index: exact, but for the floras below: short codes choose `depth` references, which are compared "
+        "at float16, or references are compared of the species only that a photo resembles most on average.",
         "",
-        "| flora | depth | recall@10 | recall@50 | measured on |",
-        "|---|---:|---:|---:|---:|",
+        "| flora | depth | species looked in | recall@10 | recall@50 | measured on |",
+        "|---|---:|---:|---:|---:|---:|",
         *(
-            f"| {flora} | {recipe['depth']:,} | {recipe['recall_at_10']:.4f} | {recipe['recall_at_50']:.4f} | "
-            f"{recipe['queries']} of its references |"
+            f"| {flora} | {recipe['depth'] or 'all'} | {recipe.get('probes') or 'all'} | {recipe['recall_at_10']:.4f} "
+            f"| {recipe['recall_at_50']:.4f} | {recipe['queries']} of its references |"
             for flora, recipe in manifest.recipes.items()
         ),
         "",

@@ -1,7 +1,7 @@
 """A photo as several views: the part that a person pointed at, and crops of it whose embeddings are averaged.
 
 The crops are those of the project's methods: the whole, central crops of 80 % and 60 % and four corner crops of 60 %,
-each also mirrored (`full`, 14 views), or the whole and its centre (`two-scale`).
+each also mirrored (`full`, 14 views), or the whole and its centre (`two-scale`) or its mirror image (`mirrored`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from retrieval.embedder import Embeddings, Pixels, View, unit_rows
 from retrieval.errors import ImpossibleWish
 from retrieval.views import PhotoLimits, cut_strip, decode_view, open_photo, scale_upright
 
-AUGMENTATIONS: Final = ("none", "two-scale", "full")
+AUGMENTATIONS: Final = ("none", "mirrored", "two-scale", "full")
 SMALLEST_SHARE: Final = 0.02  # of a side: less than that is a slip of the finger
 CORNER: Final = 0.6
 MOST_ENLARGED: Final = 4.0  # a small box asks for a larger photo, but never for more than so many times the view
@@ -66,7 +66,7 @@ def decode_crops(
     """The views of a photo; one without an augmentation. Raises the errors of `decode_view`."""
     if box is None and augmentation == "none":
         return [decode_view(photo, short_side, limits)]
-    enlarged = 1.0 if augmentation == "none" else 1 / CORNER
+    enlarged = 1.0 if augmentation in {"none", "mirrored"} else 1 / CORNER
     if box is None:
         whole = decode_view(photo, round(short_side * enlarged), limits).pixels
     else:
@@ -104,6 +104,8 @@ def cut_crops(whole: Pixels, augmentation: str) -> list[Pixels]:
     """The crops of an augmentation, the whole first."""
     if augmentation == "none":
         return [whole]
+    if augmentation == "mirrored":
+        return [whole, np.ascontiguousarray(whole[:, ::-1])]
     if augmentation == "two-scale":
         return [whole, cut(whole, CORNER, 0.5, 0.5)]
     corners = [cut(whole, CORNER, across, down) for across in (0.0, 1.0) for down in (0.0, 1.0)]

@@ -84,6 +84,10 @@ class UnknownModel(ModelError):
     """The model handle names nothing that can be opened."""
 
 
+class ModelUnavailable(ModelError):
+    """What runs the model, a server or a process, gives no answer. It may be back; no photo is at fault."""
+
+
 class BuildError(FungariumError):
     """The indexer cannot go on with what it was given."""
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from retrieval.arrays import load_array
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import DamagedSnapshot
-from retrieval.faiss_index import map_lists, scan_lists
+from retrieval.faiss_index import BorrowedLists, scan_lists
 from retrieval.index import Lists, Rows, Similarities
 
 PARTS, BITS = 64, 4
@@ -30,8 +30,10 @@ CODE_BYTES = PARTS * BITS // 8
 BLOCK = 32  # rows that fast-scan compares at once; each list is filled up to a multiple
 TRAINING_ROWS = 65_536
 CHUNK = 65_536  # rows encoded at once: 64 MB
-ALONE, TOGETHER = 11, 13  # FAISS's numbers for: a query at a time, or list by list for several; both with a reservoir
-GROUP = 4  # views that go through the lists together
+ROW_NUMBER = 8  # bytes
+TOGETHER = 13  # FAISS's number for: list by list, several views at once, candidates in a reservoir
+GROUP = 16  # views that go through the lists together
+STRETCH = 8_192  # rows of a stretch: 256 KB of codes, which stay in the cache while view after view looks at them
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class Codebook:
     def rotate(self, rows: NDArray[np.floating[Any]]) -> Embeddings:
         """Turn rows; in float64, so that a row's code does not depend on the rows beside it."""
         return np.ascontiguousarray(rows.astype(np.float64) @ self.axes, dtype=np.float32)
+
+    def rotate_views(self, views: Embeddings) -> Embeddings:
+        """The same a row at a time: for a few views, waking up the threads of a matrix product costs more than it."""
+        turned = np.empty((len(views), DIM), dtype=np.float32)
+        for line, view in zip(turned, views.astype(np.float64), strict=True):
+            line[:] = view @ self.axes
+        return turned
 
     @cached_property
     def axes(self) -> NDArray[np.float64]:
@@ -104,14 +113,22 @@ def empty_index(codebook: Codebook, lists: int) -> tuple[faiss.IndexFlatIP, fais
     return quantiser, index
 
 
-def list_capacities(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sizes of the lists, filled up to whole blocks."""
-    capacities: NDArray[np.int64] = -(-np.diff(offsets) // BLOCK) * BLOCK
-    return capacities
+def place_lists(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """The place of each list's first code when lists lie in this order, each filled up to whole blocks; and the end."""
+    capacities = -(-np.diff(offsets) // BLOCK) * BLOCK
+    ends = np.cumsum(capacities[order])
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = ends - capacities[order]
+    return places, int(ends[-1]) if len(ends) else 0
 
 
-def write_codes(path: Path, rows: NDArray[np.float16], offsets: NDArray[np.int64], codebook: Codebook) -> None:
-    """Write the codes of stored rows: for each list its blocks of codes, then its row numbers, filled up with -1."""
+def write_codes(
+    path: Path, rows: NDArray[np.float16], offsets: NDArray[np.int64], codebook: Codebook, order: NDArray[np.int64]
+) -> None:
+    """Write the codes of stored rows, the lists in the given order: blocks of codes, row numbers, the order.
+
+    Row numbers are filled up with -1 where codes are filled up.
+    """
     faiss.omp_set_num_threads(1)
     _quantiser, index = empty_index(codebook, len(offsets) - 1)
     of_row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
@@ -122,51 +139,129 @@ def write_codes(path: Path, rows: NDArray[np.float16], offsets: NDArray[np.int64
         index.add_core(len(turned), faiss.swig_ptr(turned), faiss.swig_ptr(numbers), faiss.swig_ptr(lists))
     converted = faiss.IndexIVFPQFastScan(index)  # named, so that it outlives what is read from it
     packed = faiss.downcast_InvertedLists(converted.invlists)
+    places, end = place_lists(offsets, order)
+    all_rows = np.full(end, -1, dtype=np.int64)
     with path.open("wb") as file:
-        for number, capacity in enumerate(list_capacities(offsets).tolist()):
-            if capacity:
-                size = int(offsets[number + 1] - offsets[number])
+        for number in order.tolist():
+            size = int(offsets[number + 1] - offsets[number])
+            if size:
+                capacity = -(-size // BLOCK) * BLOCK
                 file.write(faiss.rev_swig_ptr(packed.get_codes(number), capacity * CODE_BYTES).tobytes())
-                rows_here = np.full(capacity, -1, dtype=np.int64)
-                rows_here[:size] = faiss.rev_swig_ptr(packed.get_ids(number), size)
-                file.write(rows_here.tobytes())
+                all_rows[places[number] : places[number] + size] = faiss.rev_swig_ptr(packed.get_ids(number), size)
+        file.write(all_rows.tobytes())
+        file.write(order.astype(np.int64).tobytes())
 
 
 class FaissCodes:
     """A memory-mapped file of `write_codes`. Safe to search from several threads."""
 
     def __init__(self, path: Path, offsets: NDArray[np.int64], codebook: Codebook) -> None:
-        capacities = list_capacities(offsets)
-        ends = np.cumsum(capacities) * (CODE_BYTES + 8)
-        try:
-            if path.stat().st_size != (ends[-1] if len(ends) else 0):
-                raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
-        except OSError as error:
-            raise DamagedSnapshot(f"{path.name} cannot be read") from error
         self.codebook = codebook
-        self._quantiser, empty = empty_index(codebook, len(capacities))
-        starts = ends - capacities * (CODE_BYTES + 8)
-        lots = np.stack([np.diff(offsets), capacities, starts], axis=1).astype(np.uint64)
-        self._lists = map_lists(path, CODE_BYTES, lots)
-        self._indexes = {}
-        for way in (ALONE, TOGETHER):
-            index = faiss.IndexIVFPQFastScan(empty)
-            index.replace_invlists(self._lists, False)
-            index.ntotal = int(offsets[-1])
-            index.implem = way
-            self._indexes[way] = index
+        self._offsets = np.asarray(offsets)
+        lists = len(offsets) - 1
+        try:
+            self._bytes: NDArray[np.uint8] = np.asarray(np.memmap(path, np.uint8, "r"))
+        except (OSError, ValueError) as error:
+            raise DamagedSnapshot(f"{path.name} cannot be read") from error
+        self._places, self._end = place_lists(offsets, np.arange(lists))  # the end is the same in every order
+        if len(self._bytes) != self._end * (CODE_BYTES + ROW_NUMBER) + lists * ROW_NUMBER:
+            raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
+        order = self._bytes[len(self._bytes) - lists * ROW_NUMBER :].view(np.int64)
+        if not np.array_equal(np.sort(order), np.arange(lists)):
+            raise DamagedSnapshot(f"{path.name} does not name each list of its segment once")
+        self._places, _ = place_lists(offsets, order)
+        self._rank = np.empty(lists, dtype=np.int64)  # of each list in the file
+        self._rank[order] = np.arange(lists)
+        self._single = self._index(self._places, np.diff(offsets))
 
-    def search(self, embeddings: Embeddings, depth: int, lists: Lists) -> tuple[Similarities, Rows]:
-        """The `depth` rows of the lists that look most similar by their codes; (views, depth), -1 where there are none.
+    @property
+    def lists(self) -> int:
+        """How many lists there are."""
+        return len(self._rank)
 
-        The similarities are rough: good for choosing, not for answering.
+    def cut(self, lists: Lists, hidden: NDArray[np.bool_] | None) -> Cut:
+        """Prepare the search of some lists: those that lie side by side become stretches, scanned in one piece.
+
+        FAISS spends as much on beginning a list as on a hundred rows. Rows that only fill up blocks, and those that
+        are `hidden`, are passed over by a bitmap, which is asked only about rows that are good enough to be kept.
         """
-        found = np.full((len(embeddings), depth), -np.inf, np.float32), np.full((len(embeddings), depth), -1, np.int64)
-        if not len(lists) or not len(embeddings):
+        ranked = lists[np.argsort(self._rank[lists])]
+        sizes = self._offsets[ranked + 1] - self._offsets[ranked]
+        starts = self._places[ranked]
+        breaks = np.flatnonzero(np.diff(self._rank[ranked]) != 1)
+        first, last = np.append(0, breaks + 1), np.append(breaks, len(ranked) - 1)
+        pieces = [
+            (start, min(STRETCH, end - start))
+            for begin, end in zip(starts[first].tolist(), (starts[last] + sizes[last]).tolist(), strict=True)
+            for start in range(begin, end, STRETCH)
+        ]
+        table = np.array(pieces, dtype=np.int64).reshape(-1, 2)
+        allowed = np.zeros(int(self._offsets[-1]), dtype=np.bool_)
+        for number in lists.tolist():
+            allowed[self._offsets[number] : self._offsets[number + 1]] = True
+        if hidden is not None:
+            allowed &= ~hidden
+        return Cut(self._index(table[:, 0], table[:, 1]), len(table), select(allowed))
+
+    def search(self, turned: Embeddings, depth: int, cut: Cut) -> tuple[Similarities, Rows]:
+        """The `depth` rows of the cut that look most similar by their codes; (views, depth), -1 where there are none.
+
+        `turned` are views as `Codebook.rotate_views` gives them. The similarities are rough: good for choosing, not
+        for answering.
+        """
+        return self._scan(cut.index, turned, depth, np.tile(np.arange(cut.stretches), (len(turned), 1)), cut.selector)
+
+    def probe(
+        self, turned: Embeddings, depth: int, lists: Lists, selector: faiss.IDSelector | None = None
+    ) -> tuple[Similarities, Rows]:
+        """The same among each view's own lists, (views, lists), -1 for none."""
+        return self._scan(self._single, turned, depth, lists, selector)
+
+    def _scan(
+        self, index: Scanned, turned: Embeddings, depth: int, lists: Lists, selector: faiss.IDSelector | None
+    ) -> tuple[Similarities, Rows]:
+        found = np.full((len(turned), depth), -np.inf, np.float32), np.full((len(turned), depth), -1, np.int64)
+        if not lists.shape[1]:
             return found
-        queries = self.codebook.rotate(embeddings)
-        step, way = (1, ALONE) if len(queries) == 1 else (GROUP, TOGETHER)
-        for start in range(0, len(queries), step):
-            group = slice(start, start + step)
-            found[0][group], found[1][group] = scan_lists(self._indexes[way], queries[group], depth, lists, pairs=False)
+        asked = faiss.IVFSearchParameters(nprobe=lists.shape[1], **({} if selector is None else {"sel": selector}))
+        for start in range(0, len(turned), GROUP):
+            group = slice(start, start + GROUP)
+            found[0][group], found[1][group] = scan_lists(
+                index.faiss, turned[group], depth, lists[group], pairs=False, parameters=asked
+            )
         return found
+
+    def _index(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Scanned:
+        """An index whose lists are stretches of the file: their first place and how many rows they have."""
+        first_number = self._end * CODE_BYTES + starts * ROW_NUMBER
+        capacities = (first_number - starts * CODE_BYTES) // CODE_BYTES  # puts row numbers where they are
+        lots = np.stack([sizes, capacities, starts * CODE_BYTES], axis=1)
+        lists = BorrowedLists(self._bytes, CODE_BYTES, lots)
+        quantiser, empty = empty_index(self.codebook, len(lots))
+        index = faiss.IndexIVFPQFastScan(empty)
+        index.replace_invlists(lists.faiss, False)
+        index.ntotal, index.implem = int(self._offsets[-1]), TOGETHER
+        return Scanned(index, lists, quantiser)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """An index, and what must live as long."""
+
+    faiss: faiss.IndexIVFPQFastScan
+    lists: BorrowedLists
+    quantiser: faiss.IndexFlatIP
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A set of lists prepared for searching: see `FaissCodes.cut`."""
+
+    index: Scanned
+    stretches: int
+    selector: faiss.IDSelector
+
+
+def select(allowed: NDArray[np.bool_]) -> faiss.IDSelector:
+    """What lets FAISS keep the allowed rows only; one bit a row."""
+    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))

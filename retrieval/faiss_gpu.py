@@ -11,12 +11,16 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.accelerator import Accelerator, HotFloras
+from retrieval.device_lists import HotLists
 from retrieval.embedder import DIM, Embeddings
-from retrieval.index import Rows, Similarities
+from retrieval.faiss_index import scan_lists
+from retrieval.index import Lists, Rows, Similarities, best_rows
 
 log = logging.getLogger(__name__)
 
 CHUNK = 65_536  # rows sent at once
+MOST_PROBES = 2048  # lists that a GPU searches for a query in one call
 SCRATCH = 256 << 20  # bytes that FAISS may take for its own on each GPU, beside the budget
 
 
@@ -47,6 +51,18 @@ def find_devices(budget: int) -> list[GpuDevice]:
     return devices
 
 
+def open_accelerator(keeps: str, budget: int) -> Accelerator | None:
+    """What searches in place of the CPU, with so many bytes of each GPU; None where no GPU was asked for.
+
+    `keeps` is "floras", a copy of each hot one, or "lists", every reference once. Where GPUs were asked for and there
+    are none, the accelerator says so, and leaves all to the CPU.
+    """
+    if budget <= 0:
+        return None
+    devices = find_devices(budget)
+    return HotLists(devices) if keeps == "lists" else HotFloras(devices)
+
+
 class GpuDevice:
     """One GPU."""
 
@@ -67,6 +83,24 @@ class GpuDevice:
             index.add(rows[start : start + CHUNK].astype(np.float32))
         return GpuRows(index)
 
+    def load_lists(self, rows: NDArray[np.float16], offsets: NDArray[np.int64]) -> GpuLists:
+        """Put lists of rows on the GPU at float16, each row with its number."""
+        quantiser = faiss.IndexFlatIP(DIM)
+        quantiser.add(np.zeros((len(offsets) - 1, DIM), dtype=np.float32))  # asked nothing: the lists are always given
+        index = faiss.IndexIVFScalarQuantizer(
+            quantiser, DIM, len(offsets) - 1, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+        )
+        index.is_trained, index.ntotal = True, len(rows)
+        numbers = np.arange(len(rows), dtype=np.int64)
+        for number, (first, last) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
+            if last > first:
+                codes = np.ascontiguousarray(rows[first:last]).view(np.uint8)
+                own = numbers[first:last]
+                index.invlists.add_entries(number, last - first, faiss.swig_ptr(own), faiss.swig_ptr(codes))
+        options = faiss.GpuClonerOptions()
+        options.indicesOptions = faiss.INDICES_64_BIT
+        return GpuLists(faiss.index_cpu_to_gpu(self._resources, self._number, index, options))
+
 
 class GpuRows:
     """A flat index on a GPU. One thread at a time."""
@@ -79,3 +113,18 @@ class GpuRows:
             np.ascontiguousarray(embeddings, np.float32), min(k, self._index.ntotal)
         )
         return found
+
+
+class GpuLists:
+    """An inverted file on a GPU, searched in lists given beforehand. One thread at a time."""
+
+    def __init__(self, index: faiss.Index) -> None:
+        self._index = index
+
+    def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
+        queries = np.ascontiguousarray(embeddings, np.float32)
+        found = [
+            scan_lists(self._index, queries, k, lists[start : start + MOST_PROBES], pairs=False)
+            for start in range(0, len(lists), MOST_PROBES)
+        ]
+        return best_rows(np.concatenate([near for near, _ in found], 1), np.concatenate([at for _, at in found], 1), k)

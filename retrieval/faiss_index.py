@@ -9,7 +9,6 @@ is stored. Opening maps the file; its pages are shared by all workers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,18 +42,27 @@ def write_index(path: Path, rows: RowSource) -> None:
     stored.flush()
 
 
-def map_lists(path: Path, code_size: int, lots: NDArray[np.uint64]) -> faiss.OnDiskInvertedLists:
-    """Map inverted lists over a file: `lots` is (lists, 3), each list's size, capacity and offset in bytes."""
-    mapped = faiss.OnDiskInvertedLists()
-    mapped.nlist, mapped.code_size = len(lots), code_size
-    mapped.filename, mapped.totsize = str(path), path.stat().st_size
-    mapped.read_only = True
-    mapped.prefetch_nthread = 0  # a thread for each search would cost more than the search
-    mapped.lists.resize(len(lots))
-    table = np.ascontiguousarray(lots, dtype=np.uint64)
-    faiss.memcpy(mapped.lists.data(), faiss.swig_ptr(table.view(np.uint8).reshape(-1)), table.nbytes)
-    mapped.do_mmap()
-    return mapped
+class BorrowedLists:
+    """Inverted lists over memory that is there already: nothing is copied, and nothing mapped a second time.
+
+    `lots` is (lists, 3): each list's size, the place of its row numbers, and its first byte. FAISS looks for the
+    numbers `code_size` times a list's "capacity" behind its codes; where they are not asked for, any will do.
+    """
+
+    def __init__(self, memory: NDArray[Any], code_size: int, lots: NDArray[np.int64]) -> None:
+        self._memory = memory  # lives as long as FAISS may read it
+        self.faiss = faiss.OnDiskInvertedLists()
+        self.faiss.nlist, self.faiss.code_size, self.faiss.read_only = len(lots), code_size, True
+        self.faiss.prefetch_nthread = 0  # a thread for each search would cost more than the search
+        self.faiss.lists.resize(len(lots))
+        table = np.ascontiguousarray(lots, dtype=np.uint64)
+        if table.nbytes:
+            faiss.memcpy(self.faiss.lists.data(), faiss.swig_ptr(table.view(np.uint8).reshape(-1)), table.nbytes)
+        if memory.nbytes:
+            self.faiss.ptr = faiss.swig_ptr(memory.view(np.uint8).reshape(-1))
+
+    def __del__(self) -> None:
+        self.faiss.ptr = None  # else FAISS would unmap what is not its own
 
 
 class FaissIndex:
@@ -72,14 +80,13 @@ class FaissIndex:
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(self._rows) or np.any(np.diff(offsets) < 0):
             raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
         sizes = np.diff(self._offsets)
-        first = path.stat().st_size - ROW_BYTES * len(self._rows)
-        lots = np.stack([sizes, sizes, first + ROW_BYTES * self._offsets[:-1]], axis=1).astype(np.uint64)
+        lots = np.stack([sizes, sizes, ROW_BYTES * self._offsets[:-1]], axis=1)
         self._quantiser = faiss.IndexFlatIP(DIM)  # asked nothing: the lists are always given
         self._index = faiss.IndexIVFScalarQuantizer(
             self._quantiser, DIM, len(sizes), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
         )
-        self._lists = map_lists(path, ROW_BYTES, lots)
-        self._index.replace_invlists(self._lists, False)
+        self._lists = BorrowedLists(self._rows, ROW_BYTES, lots)
+        self._index.replace_invlists(self._lists.faiss, False)
         self._index.is_trained = True  # float16 needs no training
         self._index.ntotal = len(self._rows)
 
@@ -108,19 +115,25 @@ class FaissIndex:
         rows = np.concatenate([np.zeros(0, np.int64), *ranges])
         return self._rows[rows].astype(np.float32), rows
 
-    def take(self, rows: Rows) -> NDArray[np.float16]:
-        """The stored rows of the given numbers, (rows, 256), in their order."""
-        return self._rows.take(rows, axis=0)
+    def take(self, rows: Rows, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        """The stored rows of the given numbers, (rows, 256), in their order, in a new array or in `out`."""
+        return self._rows.take(rows, axis=0, out=out, mode="raise" if out is None else "clip")
 
 
 def scan_lists(
-    index: faiss.IndexIVF, queries: Embeddings, k: int, lists: Lists, *, pairs: bool
+    index: faiss.IndexIVF,
+    queries: Embeddings,
+    k: int,
+    lists: Lists,
+    *,
+    pairs: bool,
+    parameters: faiss.IVFSearchParameters | None = None,
 ) -> tuple[Similarities, Rows]:
     """The `k` best rows of the lists for each query, best first, ties as FAISS likes; -inf and -1 where there are none.
 
-    `lists` are the same for all queries, (lists,), or each query's own, (queries, lists). With `pairs` a row is its
-    list << 32 + its place in it, and no numbers need to be stored. One thread, the caller's: requests and batches
-    bring their own, and FAISS's cost more than a search takes.
+    `lists` are the same for all queries, (lists,), or each query's own, (queries, lists), -1 for none. With `pairs` a
+    row is its list << 32 + its place in it, and no numbers need to be stored. `parameters` must ask for as many lists
+    as are given. One thread, the caller's: requests and batches bring their own, and FAISS's cost more than a search.
     """
     faiss.omp_set_num_threads(1)  # of this thread only
     # each array has a name that outlives the call: FAISS is given bare pointers
@@ -128,7 +141,6 @@ def scan_lists(
     coarse = np.zeros(assigned.shape, dtype=np.float32)
     similarities = np.empty((len(queries), k), dtype=np.float32)
     rows = np.empty((len(queries), k), dtype=np.int64)
-    probes = faiss.IVFSearchParameters(nprobe=lists.shape[-1])  # not the index's field, which threads share
     index.search_preassigned_c(
         len(queries),
         faiss.swig_ptr(queries),
@@ -138,36 +150,36 @@ def scan_lists(
         faiss.swig_ptr(similarities),
         faiss.swig_ptr(rows),
         pairs,
-        probes,
+        parameters or faiss.IVFSearchParameters(nprobe=lists.shape[-1]),  # not the index's field: threads share it
     )
     similarities[rows < 0] = -np.inf
     return similarities, rows
 
 
 def rank_candidates(
-    queries: Embeddings, candidates: Sequence[NDArray[np.float16]], k: int
+    queries: Embeddings, stored: NDArray[np.float16], counts: NDArray[np.int64], k: int
 ) -> tuple[Similarities, NDArray[np.int64]]:
-    """The `k` best of each query's own gathered rows, by the arithmetic of the exact search; ties by place.
+    """The `k` best of each query's own rows, by the arithmetic of the exact search; ties by place.
 
-    Gives places in `candidates`, -1 where there are none. All queries go through one call: each has a list of its own.
+    The first counts[0] of the gathered rows `stored` are the first query's, and so on. Gives places among a query's
+    own rows, -1 where there are none. All queries go through one call: each has a list of its own.
     """
-    views, most = len(queries), max((len(rows) for rows in candidates), default=0)
+    most = int(counts.max(initial=0))
     if not most:
-        return np.full((views, k), -np.inf, np.float32), np.full((views, k), -1, np.int64)
+        return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64)
+    ends = np.cumsum(counts)
+    lists = BorrowedLists(stored, ROW_BYTES, np.stack([counts, counts, ROW_BYTES * (ends - counts)], axis=1))
     quantiser = faiss.IndexFlatIP(DIM)
     index = faiss.IndexIVFScalarQuantizer(
-        quantiser, DIM, views, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+        quantiser, DIM, len(queries), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
     )
-    index.is_trained = True
-    numbers = np.arange(most, dtype=np.int64)
-    for view, rows in enumerate(candidates):
-        if len(rows):
-            codes = np.ascontiguousarray(rows).view(np.uint8)
-            index.invlists.add_entries(view, len(rows), faiss.swig_ptr(numbers), faiss.swig_ptr(codes))
-    own = np.arange(views, dtype=np.int64)[:, None]
+    index.replace_invlists(lists.faiss, False)
+    index.is_trained, index.ntotal = True, int(ends[-1])
+    own = np.arange(len(queries), dtype=np.int64)[:, None]
     wider = min(k + SPARE, most)
     while True:
-        similarities, places = scan_lists(index, queries, wider, own, pairs=False)
+        similarities, places = scan_lists(index, queries, wider, own, pairs=True)
+        places[places >= 0] &= 0xFFFFFFFF
         if wider == most or not tied(similarities, k).any():
             return best_rows(similarities, places, k)
         wider = min(4 * wider, most)

@@ -10,15 +10,17 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.accelerator import HotFloras
+from retrieval.accelerator import Accelerator
 from retrieval.domain import Neighbour
 from retrieval.embedder import Embeddings
+from retrieval.faiss_guide import Guide
 from retrieval.manifest import FloraCard
 from retrieval.recipes import Recipe, recipe_for
 from retrieval.segment import Segment
-from retrieval.store import Found, Part, search_parts
+from retrieval.store import Found, Guided, Part, search_parts
 
 AD_HOC = "ad hoc"
+PREPARED = 64  # floras whose lists stay prepared for searching, those asked for last
 
 
 class Shelf:
@@ -30,22 +32,25 @@ class Shelf:
         segments: Sequence[Segment],
         recipes: dict[str, Recipe] | None = None,
         name: str = "",
+        guide: Guide | None = None,
     ) -> None:
         self.name = name  # of the snapshot
         self.species = species  # ascending taxon ids; the bits of floras stand for these
         self.segments = tuple(segments)
         self.recipes = recipes or {}
-        self.accelerator: HotFloras | None = None  # set by whoever has one to share
+        self.accelerator: Accelerator | None = None  # set by whoever has one to share
         self._places = [np.searchsorted(species, segment.species) for segment in self.segments]
         self._counts = np.zeros(len(species), dtype=np.int64)
         for segment, places in zip(self.segments, self._places, strict=True):
             self._counts[places] += segment.count_references()
+        self.guide = guide
+        self._lists_of_lines = [lists_of_lines(guide, segment) if guide else None for segment in self.segments]
         self.other_licences = lru_cache(maxsize=8)(self._other_licences)
+        self.prepared = lru_cache(maxsize=PREPARED)(self._prepared)
 
     def cut(self, bits: NDArray[np.bool_], card: FloraCard, recipe: Recipe) -> Flora:
         """The flora of the species whose bits are set."""
-        lists = tuple(np.flatnonzero(bits[places]).astype(np.int32) for places in self._places)
-        return Flora(self, np.packbits(bits), card, lists, recipe)
+        return Flora(self, np.packbits(bits), card, recipe)
 
     def cut_ad_hoc(self, bits: NDArray[np.bool_], title: str) -> Flora:
         """The same for a set of species that nobody has prepared."""
@@ -65,6 +70,18 @@ class Shelf:
             return np.zeros(len(species), dtype=np.int64)
         return np.where(self.species[places] == species, self._counts[places], 0)
 
+    def _prepared(self, packed: bytes, licences: tuple[str, ...]) -> Prepared:
+        """What is searched for a set of species: their lists in each segment, and their lines in the guide."""
+        bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(self.species)).astype(np.bool_)
+        parts = []
+        for number, (segment, places) in enumerate(zip(self.segments, self._places, strict=True)):
+            lists = np.flatnonzero(bits[places]).astype(np.int64)
+            hidden = self.other_licences(number, licences) if licences else segment.withdrawn
+            if len(lists):
+                parts.append(Part(segment, lists, hidden, self._lists_of_lines[number]))
+        guided = None if self.guide is None else Guided(self.guide, self.guide.lines_of(self.species[bits]))
+        return Prepared(tuple(parts), guided)
+
     def _other_licences(self, segment: int, licences: tuple[str, ...]) -> NDArray[np.bool_]:
         """Rows of a segment that must not answer when only some licences are asked for."""
         hidden = self.segments[segment].under_other_licences(licences)
@@ -73,8 +90,16 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A flora as it is searched."""
+
+    parts: tuple[Part, ...]
+    guided: Guided | None
+
+
+@dataclass(frozen=True, slots=True)
 class Flora:
-    """The species of a region, or of any list. Costs bits and list numbers: the embeddings are the snapshot's.
+    """The species of a region, or of any list. Costs bits: the embeddings are the snapshot's.
 
     Floras can be united (`|`), intersected (`&`) and subtracted (`-`); nothing is built for that.
     """
@@ -82,7 +107,6 @@ class Flora:
     shelf: Shelf
     packed: NDArray[np.uint8]
     card: FloraCard
-    lists: tuple[NDArray[np.int32], ...]  # of each segment
     recipe: Recipe
     licences: tuple[str, ...] = ()  # empty: all
 
@@ -117,13 +141,14 @@ class Flora:
         """The `k` nearest references of the flora for each view; ties by species, observation and photo."""
         accelerator = self.shelf.accelerator
         choose = None if accelerator is None else partial(accelerator.choose, self.key)
-        return search_parts(self.parts(), embeddings, k, self.recipe, threads, choose)
+        prepared = self.prepared
+        return search_parts(prepared.parts, embeddings, k, self.recipe, threads, choose, prepared.guided)
 
     @property
     def key(self) -> str:
-        """Names the references that the flora searches."""
-        words = "\x1f".join((self.shelf.name, *self.licences))
-        return sha256(self.packed.tobytes() + words.encode()).hexdigest()
+        """Names the references that the flora searches: its snapshot, then its species and licences."""
+        words = "\x1f".join(self.licences)
+        return f"{self.shelf.name}/{sha256(self.packed.tobytes() + words.encode()).hexdigest()}"
 
     def neighbours(self, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
         """The `k` nearest references of the flora for each view, best first; fewer where the flora has fewer."""
@@ -139,14 +164,14 @@ class Flora:
         ends = np.cumsum([len(views) for views in observations]).tolist()
         return [found[end - len(views) : end] for end, views in zip(ends, observations, strict=True)]
 
-    def parts(self) -> list[Part]:
+    @property
+    def prepared(self) -> Prepared:
+        """What is searched; kept for the floras that were asked for last."""
+        return self.shelf.prepared(self.packed.tobytes(), self.licences)
+
+    def parts(self) -> tuple[Part, ...]:
         """What is searched in each segment."""
-        parts = []
-        for number, (segment, lists) in enumerate(zip(self.shelf.segments, self.lists, strict=True)):
-            hidden = self.shelf.other_licences(number, self.licences) if self.licences else segment.withdrawn
-            if len(lists):
-                parts.append(Part(segment, lists.astype(np.int64), hidden))
-        return parts
+        return self.prepared.parts
 
     def _combined(self, bits: NDArray[np.bool_], other: Flora, word: str) -> Flora:
         """A flora of the same snapshot; licences of both hold."""
@@ -158,3 +183,9 @@ class Flora:
         if both is not None and not both:
             raise ValueError("no licence is allowed by both floras")
         return replace(flora, licences=kept)
+
+
+def lists_of_lines(guide: Guide, segment: Segment) -> NDArray[np.int64]:
+    """The segment's list of each species of the guide, -1 where it has none."""
+    places = np.minimum(np.searchsorted(segment.species, guide.species), len(segment.species) - 1)
+    return np.where(segment.species[places] == guide.species, places, -1).astype(np.int64)

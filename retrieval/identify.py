@@ -9,6 +9,7 @@ import numpy as np
 
 from retrieval.candidates import Answer, make_candidates, make_higher, make_rankings, make_stop
 from retrieval.confidence import trust
+from retrieval.crops import WHOLE, Look, decode_crops, pool_crops
 from retrieval.domain import WORLD, Candidate, Doubt, Identification, Neighbour, Vote
 from retrieval.embedder import Embedder, Embeddings
 from retrieval.expectation import expect
@@ -19,7 +20,7 @@ from retrieval.ranking import Shares, Voting, cast_votes, share_rows
 from retrieval.rejection import decide, none_probability, observe
 from retrieval.snapshot import Snapshot
 from retrieval.specificity import under
-from retrieval.views import PhotoLimits, decode_views
+from retrieval.views import PhotoLimits, check_count, decode_views
 from retrieval.wishes import Wishes
 
 OUTSIDE = 5  # candidates shown that are not on the flora's list
@@ -35,16 +36,30 @@ def identify(
     limits: PhotoLimits | None = None,
     candidates: int = 10,
     wishes: Wishes | None = None,
+    look: Look = WHOLE,
 ) -> Identification:
     """Rank the species of `flora` for the photos of one observation."""
     snapshot.require_model(embedder.model)
     snapshot.flora(flora)
     (wishes or Wishes()).check(len(photos))
-    views = decode_views(photos, embedder.short_side, limits)
-    embeddings = embedder.embed(views)
+    look.check(len(photos))
+    embeddings = embed_looked_at(photos, embedder, limits or PhotoLimits(), look)
     return identify_embeddings(
         embeddings, snapshot, flora=flora, voting=voting or snapshot.voting, candidates=candidates, wishes=wishes
     )
+
+
+def embed_looked_at(photos: Sequence[bytes], embedder: Embedder, limits: PhotoLimits, look: Look) -> Embeddings:
+    """One embedding for each photo, looked at as a person wants."""
+    if look == WHOLE:
+        return embedder.embed(decode_views(photos, embedder.short_side, limits))
+    check_count(len(photos), limits)
+    boxes = look.boxes or [None] * len(photos)
+    crops = [
+        decode_crops(photo, embedder.short_side, limits, box=box, augmentation=look.augmentation)
+        for photo, box in zip(photos, boxes, strict=True)
+    ]
+    return pool_crops(embedder.embed([view for views in crops for view in views]), [len(views) for views in crops])
 
 
 def identify_embeddings(

@@ -1,6 +1,6 @@
 """The arrays that a snapshot keeps beside its manifest for scoring: sums of species, and the metric of prototypes.
 
-prototypes.npz   species, sums and observations of `SpeciesSums`; written when the snapshot is built
+prototypes.npz   species, sums and observations of `SpeciesSums`; written by every build, and kept up as it grows
 metric.npy       (256, 256) float32; written when the snapshot is calibrated
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.arrays import load_array, load_arrays
 from retrieval.embedder import DIM
@@ -19,22 +20,50 @@ from retrieval.segment import Segment
 
 SUMS = "prototypes.npz"
 METRIC = "metric.npy"
+BLOCK = 65_536  # rows read together: 64 MB
 
 
-def sum_segments(segments: Sequence[Segment]) -> SpeciesSums:
-    """Add up the references of all segments; an observation that lies in two counts in each for its photos there."""
-    listed = [np.zeros(0, np.int64), *(np.asarray(segment.species) for segment in segments)]
-    species = np.unique(np.concatenate(listed))
+def sum_segments(segments: Sequence[Segment], only: NDArray[np.int64] | None = None) -> SpeciesSums:
+    """Add up the references of all segments, or those of some species (ascending).
+
+    An observation that lies in two segments counts in each for its photos there.
+    """
+    held = np.unique(np.concatenate([np.zeros(0, np.int64), *(np.asarray(s.species) for s in segments)]))
+    species = held if only is None else np.unique(only)
     sums = np.zeros((len(species), DIM))
     observations = np.zeros(len(species), dtype=np.int64)
     for segment in segments:
-        embeddings, rows = segment.index.embeddings(np.arange(len(segment.species), dtype=np.int64))
-        lists = np.searchsorted(segment.offsets, rows, side="right") - 1
-        columns = np.searchsorted(species, np.asarray(segment.species)[lists])
-        some, counts = sum_observations(embeddings, columns, np.asarray(segment.observations)[rows], len(species))
-        sums += some
-        observations += counts
+        for lists in blocks_of_lists(segment, segment.lists_of(species)):
+            embeddings, rows = segment.index.embeddings(lists)
+            listed = np.searchsorted(segment.offsets, rows, side="right") - 1
+            columns = np.searchsorted(species, np.asarray(segment.species)[listed])
+            some, counts = sum_observations(embeddings, columns, np.asarray(segment.observations)[rows], len(species))
+            sums += some
+            observations += counts
     return SpeciesSums(species, sums, observations)
+
+
+def blocks_of_lists(segment: Segment, lists: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Lists that are read together, so that memory stays small."""
+    rows = np.cumsum(segment.offsets[lists + 1] - segment.offsets[lists])
+    return np.split(lists, np.unique(np.searchsorted(rows, np.arange(BLOCK, rows[-1], BLOCK)))) if len(lists) else []
+
+
+def add_sums(one: SpeciesSums, other: SpeciesSums) -> SpeciesSums:
+    """What both hold together."""
+    species = np.union1d(one.species, other.species)
+    sums, observations = np.zeros((len(species), DIM)), np.zeros(len(species), dtype=np.int64)
+    for part in (one, other):
+        places = np.searchsorted(species, part.species)
+        sums[places] += part.sums
+        observations[places] += part.observations
+    return SpeciesSums(species, sums, observations)
+
+
+def replace_sums(known: SpeciesSums, anew: SpeciesSums) -> SpeciesSums:
+    """The known sums with those of some species exchanged."""
+    kept = ~np.isin(known.species, anew.species)
+    return add_sums(SpeciesSums(known.species[kept], known.sums[kept], known.observations[kept]), anew)
 
 
 def write_sums(folder: Path, sums: SpeciesSums) -> None:

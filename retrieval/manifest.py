@@ -5,13 +5,14 @@
         HISTORY.jsonl                what was built, published and rolled back, and when
         STAMPS.json                  size, time and place of files whose checksums were compared on this machine
         segments/<id>/               immutable; shared by the snapshots that name them
-        codebooks/<id>/              what short codes mean, and <segment>.codes for each segment that has them
+        codebooks/<id>/              what short codes mean, and <segment>-<order>.codes for each segment that has them
         snapshots/<name>/
             manifest.json            this file: format, model, segments, floras, checksums
             card.md                  the same for people; read by no program
             taxonomy.sqlite
             species.npy              ids of all species, ascending; the bits of a flora stand for these
             floras/<id>.bits         one bit a species
+            guide.npy                mean direction of each species; guide_species.npy says of which
             prototypes.npz           sums of the species' embeddings
             occurrences.npz          records of each species by month and by H3 cell
             occasions.npz            month and H3 cell of each observation, to learn from; nothing finer
@@ -84,6 +85,7 @@ class Manifest:
     withdrawn: dict[str, int] = field(default_factory=dict)  # rows of each segment that answer nothing any more
     codebook: str = ""  # of the first stage; empty where all floras are searched exactly
     recipes: dict[str, dict[str, Any]] = field(default_factory=dict)  # how each flora is searched; exactly if not here
+    codes: dict[str, str] = field(default_factory=dict)  # of each segment, the name of its file under the codebook
 
     @property
     def name(self) -> str:
@@ -95,6 +97,8 @@ class Manifest:
         body = {"format": FORMAT, "version": VERSION, **asdict(self)}
         if not self.calibration:
             del body["calibration"]  # so that snapshots from before there was any keep their names
+        if not self.codes:
+            del body["codes"]  # for the same reason; codes of before are not read, and their floras searched exactly
         return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

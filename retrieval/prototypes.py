@@ -37,13 +37,18 @@ def sum_observations(
 
     Twelve photos of one mushroom weigh as much as one.
     """
-    groups, firsts, members = np.unique(observations, return_index=True, return_inverse=True)
-    means = np.zeros((len(groups), embeddings.shape[1]), dtype=np.float64)
-    np.add.at(means, members, embeddings)
-    means /= np.bincount(members, minlength=len(groups))[:, None]
-    sums = np.zeros((width, embeddings.shape[1]), dtype=np.float64)
-    np.add.at(sums, columns[firsts], means)
-    return sums, np.bincount(columns[firsts], minlength=width)
+    sums, counts = np.zeros((width, embeddings.shape[1]), dtype=np.float64), np.zeros(width, dtype=np.int64)
+    if not len(observations):
+        return sums, counts
+    order = np.argsort(observations, kind="stable")
+    _, firsts, photos = np.unique(observations[order], return_index=True, return_counts=True)
+    means = np.add.reduceat(embeddings[order].astype(np.float64), firsts, axis=0) / photos[:, None]
+    column = columns[order[firsts]]
+    order = np.argsort(column, kind="stable")
+    listed, firsts, seen = np.unique(column[order], return_index=True, return_counts=True)
+    sums[listed] = np.add.reduceat(means[order], firsts, axis=0)
+    counts[listed] = seen
+    return sums, counts
 
 
 def make_prototypes(

@@ -114,6 +114,7 @@ class Segment:
 
     def __init__(self, folder: Path, base: int, withdrawn: NDArray[np.int64] | None = None) -> None:
         self.base = base
+        self.name = folder.name
         try:
             self.species: NDArray[np.int64] = load_array(folder / "species.npy", mapped=True)
             self.offsets: NDArray[np.int64] = load_array(folder / "offsets.npy", mapped=True)
@@ -143,6 +144,10 @@ class Segment:
         """The species of rows of this segment (counted from 0)."""
         found: NDArray[np.int64] = self.species[np.searchsorted(self.offsets, rows, side="right") - 1]
         return found
+
+    def count_rows(self, lists: NDArray[np.int64]) -> int:
+        """How many rows the lists hold, withdrawn ones among them."""
+        return int(np.sum(self.offsets[lists + 1] - self.offsets[lists]))
 
     def count_references(self) -> NDArray[np.int64]:
         """How many references each list holds; (lists,) int64."""

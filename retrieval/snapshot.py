@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from retrieval.domain import RANKS, WORLD, Reference
 from retrieval.embedder import Embeddings, unit_rows
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
 from retrieval.faiss_codes import FaissCodes, read_codebook
+from retrieval.faiss_guide import MEANS, Guide
 from retrieval.flora import Flora, Shelf
+from retrieval.flora_words import in_words, read_flora
 from retrieval.learned import METRIC, read_metric, read_sums, sum_segments
 from retrieval.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
 from retrieval.occasions import Occasions, read_occasions
@@ -42,8 +45,8 @@ class Snapshot:
         segments, base = [], 0
         for name in manifest.segments:
             segment = Segment(root / "segments" / name, base, read_withdrawn(folder, manifest, name))
-            if codebook is not None:
-                path = root / "codebooks" / manifest.codebook / f"{name}.codes"
+            if codebook is not None and name in manifest.codes:
+                path = root / "codebooks" / manifest.codebook / manifest.codes[name]
                 segment.codes = FaissCodes(path, segment.offsets, codebook)
             segments.append(segment)
             base += segment.rows
@@ -55,7 +58,8 @@ class Snapshot:
         if any(not np.isin(segment.species, species, assume_unique=True).all() for segment in segments):
             raise DamagedSnapshot(f"snapshot {self.name} has references of species that it does not list")
         recipes = {flora: Recipe(**recipe) for flora, recipe in manifest.recipes.items()}
-        self.shelf = Shelf(species, self.segments, recipes, self.name)
+        guide = Guide(folder) if (folder / MEANS).exists() else None
+        self.shelf = Shelf(species, self.segments, recipes, self.name, guide)
         self._cards = {card.id: card for card in manifest.floras}
         self._folder = folder
         self._bits = {  # read now: later the folder may have been cleared away, which hurts no file that is open
@@ -174,7 +178,14 @@ class Snapshot:
             )
 
     def _flora(self, flora: str) -> Flora:
-        """The flora of an id; raises UnknownFlora, naming those that there are."""
+        """The flora of an id, or one in words, as `retrieval.flora_words` reads them; raises UnknownFlora."""
+        if flora in self._cards or not in_words(flora):
+            return self.published(flora)
+        read = read_flora(flora, self)
+        return replace(read, card=replace(read.card, id=flora))
+
+    def published(self, flora: str) -> Flora:
+        """The published flora of an id; raises UnknownFlora, naming those that there are."""
         card = self._cards.get(flora)
         if card is None:
             known = ", ".join(sorted(self._cards)[:20])
@@ -199,6 +210,20 @@ class Snapshot:
                 line = self.taxonomy.lineage(int(self.shelf.species[place]))
                 species[place] = any(taxon.id in higher for taxon in line)
         return self.shelf.cut_ad_hoc(species, title)
+
+    def flora_of_bits(self, bits: NDArray[np.bool_], title: str) -> Flora:
+        """The flora of a set of `all_species`."""
+        return self.shelf.cut_ad_hoc(bits, title)
+
+    @property
+    def names(self) -> Taxonomy:
+        """Who knows the names of taxa."""
+        return self.taxonomy
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """The licences that references stand under."""
+        return tuple(sorted(self.manifest.licences))
 
     def reference(self, row: int) -> Reference:
         """The reference at a row of the snapshot; a withdrawn one too, for those who hold its row."""
@@ -227,7 +252,9 @@ class Snapshot:
         return self.shelf.counts(species)
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Let go of all files, and of what lies on GPUs."""
+        if self.shelf.accelerator is not None:
+            self.shelf.accelerator.forget(self.name)
         self.taxonomy.close()
         for segment in self.segments:
             segment.close()

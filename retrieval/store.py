@@ -2,34 +2,69 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.domain import Neighbour
-from retrieval.embedder import Embeddings
+from retrieval.embedder import DIM, Embeddings
+from retrieval.faiss_codes import Cut, select
+from retrieval.faiss_guide import Guide, GuideCut
 from retrieval.faiss_index import rank_candidates
-from retrieval.hiding import HidingIndex, hide, widened
+from retrieval.hiding import HidingIndex
 from retrieval.index import Lists, Rows, Similarities
-from retrieval.recipes import EXACT, Recipe
+from retrieval.recipes import PROTOTYPE_FIRST, Recipe
 from retrieval.segment import Segment
 
-VIEWS_AT_ONCE = (
-    4  # of a batch, in one thread; larger blocks were slower: they leave the cache, and memory is mapped anew
-)
+VIEWS_AT_ONCE = 32  # of a batch, in one thread: enough to share passes, few enough to share the work among threads
+RANKED_AT_ONCE = 4  # views whose candidates are gathered together: more of them leave the cache
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """What a flora searches in one segment."""
 
     segment: Segment
     lists: Lists
     hidden: NDArray[np.bool_] | None = None  # (rows of the segment,); None: all rows may answer
+    lists_of_lines: Lists | None = None  # the segment's list for each line of the guide, -1 where it has none
+
+    @cached_property
+    def cut(self) -> Cut:
+        """The part's codes, prepared for searching."""
+        if self.segment.codes is None:
+            raise ValueError(f"segment {self.segment.base} has no codes")
+        return self.segment.codes.cut(self.lists, self.hidden)
+
+    def lists_at(self, lines: Lists) -> Lists:
+        """The segment's lists of lines of the guide, -1 for none."""
+        if self.lists_of_lines is None:
+            raise ValueError(f"segment {self.segment.base} does not know the guide")
+        return np.where(lines < 0, -1, self.lists_of_lines[lines])
+
+    @cached_property
+    def selector(self) -> object:
+        """What keeps hidden rows away, in whatever lists; None where nothing is hidden."""
+        return None if self.hidden is None else select(~self.hidden)
+
+
+@dataclass(frozen=True, eq=False)
+class Guided:
+    """The species of a flora in the snapshot's guide."""
+
+    guide: Guide
+    lines: Lists
+
+    @cached_property
+    def cut(self) -> GuideCut:
+        """The lines, prepared for searching."""
+        return self.guide.cut(self.lines)
 
 
 Chooser: TypeAlias = Callable[[Sequence[Part], Embeddings, int], list[Rows] | None]
@@ -67,6 +102,7 @@ def search_parts(
     recipe: Recipe,
     threads: int = 1,
     choose: Chooser | None = None,
+    guided: Guided | None = None,
 ) -> Found:
     """The `k` nearest references of each view; ties by species, observation and photo, whatever segments they lie in.
 
@@ -74,33 +110,53 @@ def search_parts(
     recipe, or decline.
     """
     queries = np.asarray(embeddings, dtype=np.float32)
-    two_stage = bool(parts) and recipe.kind != EXACT and all(part.segment.codes is not None for part in parts)
+    two_stage = bool(parts) and recipe.depth > 0 and all(part.segment.codes is not None for part in parts)
 
     def one(block: Embeddings) -> tuple[Similarities, Rows]:
         chosen = choose(parts, block, k) if choose is not None else None
         if chosen is None and two_stage:
-            chosen = choose_rows(parts, block, k, recipe.depth)
+            chosen = choose_rows(parts, block, k, recipe, guided)
         if chosen is not None:
             return rank_chosen(parts, block, k, chosen)
+        if recipe.kind == PROTOTYPE_FIRST and guided is not None:
+            return search_near(parts, block, k, recipe.probes, guided)
         return search_exact(parts, block, k)
 
     pieces = min(len(queries), max(threads, -(-len(queries) // VIEWS_AT_ONCE)))
     if pieces <= 1:
         similarities, rows = one(queries)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            answers = list(pool.map(one, np.array_split(queries, pieces)))
+        blocks = np.array_split(queries, pieces)
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                answers = list(pool.map(one, blocks))
+        else:
+            answers = [one(block) for block in blocks]
         similarities = np.concatenate([near for near, _ in answers])
         rows = np.concatenate([found for _, found in answers])
     return Found(similarities, rows, *describe_rows(parts, rows))
 
 
-def search_exact(parts: Sequence[Part], embeddings: Embeddings, k: int) -> tuple[Similarities, Rows]:
-    """Compare every row of every part."""
+def search_near(
+    parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided
+) -> tuple[Similarities, Rows]:
+    """Compare every row of the species whose mean each view resembles most; where they have too few, of more."""
+    while True:
+        lines = guided.guide.nearest(embeddings, probes, guided.cut)
+        best, found = search_exact(parts, embeddings, k, lines)
+        if lines.shape[1] >= guided.cut.lines or np.all(found[:, k - 1 :] >= 0):
+            return best, found
+        probes *= 4
+
+
+def search_exact(
+    parts: Sequence[Part], embeddings: Embeddings, k: int, lines: Lists | None = None
+) -> tuple[Similarities, Rows]:
+    """Compare every row of every part, or of the species of each view's own lines."""
     near, at = [], []
     for part in parts:
         index = part.segment.index if part.hidden is None else HidingIndex(part.segment.store, part.hidden)
-        similarities, rows = index.search(embeddings, k, part.lists)
+        similarities, rows = index.search(embeddings, k, part.lists if lines is None else part.lists_at(lines))
         near.append(similarities)
         at.append(np.where(rows < 0, -1, rows + part.segment.base))
     if len(parts) == 1:
@@ -126,56 +182,99 @@ def rank_chosen(
     parts: Sequence[Part], embeddings: Embeddings, k: int, chosen: Sequence[Rows]
 ) -> tuple[Similarities, Rows]:
     """Compare the rows chosen for each view (ascending) at float16, and keep the `k` best."""
-    gathered = [gather_rows(parts, rows) for rows in chosen]
-    similarities, places = rank_candidates(embeddings, [stored for _, stored in gathered], k)
-    rows = np.full(places.shape, -1, dtype=np.int64)
-    for view, (ordered, _) in enumerate(gathered):
-        found = places[view] >= 0
-        rows[view, found] = ordered[places[view, found]]
-    return similarities, rows
+    best, found = np.full((len(chosen), k), -np.inf, np.float32), np.full((len(chosen), k), -1, np.int64)
+    for start in range(0, len(chosen), RANKED_AT_ONCE):
+        group = [order_rows(parts, rows) for rows in chosen[start : start + RANKED_AT_ONCE]]
+        counts = np.array([len(rows) for rows in group], dtype=np.int64)
+        every = np.concatenate(group)
+        stored = gather_rows(parts, every)
+        views = slice(start, start + len(group))
+        best[views], places = rank_candidates(embeddings[views], stored, counts, k)
+        at = np.maximum(places + (np.cumsum(counts) - counts)[:, None], 0)
+        found[views] = np.where(places < 0, -1, every[np.minimum(at, len(every) - 1)] if len(every) else -1)
+    return best, found
 
 
-def choose_rows(parts: Sequence[Part], embeddings: Embeddings, k: int, depth: int) -> list[Rows]:
+def choose_rows(
+    parts: Sequence[Part], embeddings: Embeddings, k: int, recipe: Recipe, guided: Guided | None = None
+) -> list[Rows]:
     """For each view the rows whose codes look more similar than the one after the `depth` best; ascending.
 
-    Codes have few distinct similarities. Rows tied at the border are left out together, so that what is
-    chosen depends neither on the segments that rows lie in nor on how FAISS settles ties.
+    A prototype-first recipe looks at the species only whose mean each view resembles most. Codes have few distinct
+    similarities. Rows tied at the border are left out together, so that what is chosen depends neither on the
+    segments that rows lie in nor on how FAISS settles ties. Where fewer than `k` are left, more are looked at, in the
+    end all.
     """
-    shown = min((float(np.mean(~part.hidden)) for part in parts if part.hidden is not None), default=1.0)
+    codes = parts[0].segment.codes
+    if codes is None:
+        raise ValueError("a segment without codes can be searched exactly only")
+    turned = codes.codebook.rotate_views(embeddings)
+    every = sum(part.segment.count_rows(part.lists) for part in parts)
+    depth = recipe.depth
+    probes = recipe.probes if guided is not None else 0
     while True:
-        wide = widened(depth, shown) + 1
-        near, at, floors = [], [], []
+        wide = min(depth, every) + 1
+        lines = guided.guide.nearest(embeddings, probes, guided.cut) if guided is not None and probes else None
+        near, at = [], []
         for part in parts:
-            if part.segment.codes is None:
-                raise ValueError(f"segment {part.segment.base} has no codes")
-            similarities, rows = part.segment.codes.search(embeddings, wide, part.lists)
-            floors.append(np.where(rows[:, -1] < 0, -np.inf, similarities[:, -1]))  # nothing better was left behind
-            if part.hidden is not None:
-                hide(similarities, rows, part.hidden)
+            similarities, rows = scan_part(part, turned, wide, lines)
             near.append(similarities)
-            at.append(np.where(rows < 0, -1, rows + part.segment.base))
-        found, numbers = np.concatenate(near, axis=1), np.concatenate(at, axis=1)
-        border = -np.partition(-found, depth, axis=1)[:, depth]
+            at.append(np.where(rows < 0, -1, rows + part.segment.base) if part.segment.base else rows)
+        found, numbers = (near[0], at[0]) if len(parts) == 1 else (np.concatenate(near, 1), np.concatenate(at, 1))
+        border = np.partition(found, -wide, axis=1)[:, -wide]
         kept = found > border[:, None]
-        whole = np.isneginf(border) & np.all(np.isneginf(floors), axis=0)
-        sure = np.all(np.array(floors) <= border, axis=0) & (np.count_nonzero(kept, axis=1) >= k)
-        if bool(np.all(whole | sure)):
+        complete = lines is None or (guided is not None and lines.shape[1] >= guided.cut.lines)
+        few = np.count_nonzero(kept, axis=1) < k
+        if not few.any() or (complete and bool(np.all(np.isneginf(border[few])))):
             break
-        if bool(np.all(np.isneginf(floors))):  # so many are tied that all rows were fetched: compare them all
-            kept = np.isfinite(found)
-            break
-        depth *= 4
+        depth, probes = 4 * depth, 4 * probes
     return [np.sort(line[keep]) for line, keep in zip(numbers, kept, strict=True)]
 
 
-def gather_rows(parts: Sequence[Part], rows: Rows) -> tuple[Rows, NDArray[np.float16]]:
-    """The stored embeddings of rows (ascending), and the rows' numbers, ordered by species, observation and photo."""
+def scan_part(part: Part, turned: Embeddings, wide: int, lines: Lists | None) -> tuple[Similarities, Rows]:
+    """The `wide` rows of a part that look most similar by their codes, in the species of the given lines or in all."""
+    codes = part.segment.codes
+    if codes is None:
+        raise ValueError("a segment without codes can be searched exactly only")
+    if lines is None or part.lists_of_lines is None:
+        return codes.search(turned, wide, part.cut)
+    return codes.probe(turned, wide, part.lists_at(lines), part.selector)
+
+
+def order_rows(parts: Sequence[Part], rows: Rows) -> Rows:
+    """The rows (ascending) in the order that settles ties: by species, observation and photo."""
     if len(parts) == 1:
-        return rows, parts[0].segment.store.take(rows - parts[0].segment.base)
-    blocks = [part.segment.store.take(rows[inside(part, rows)] - part.segment.base) for part in by_base(parts)]
+        return rows
     species, observations = describe_rows(parts, rows)
-    order = np.lexsort((rows, observations, species))
-    return rows[order], np.concatenate(blocks)[order]
+    ordered: Rows = rows[np.lexsort((rows, observations, species))]
+    return ordered
+
+
+class Scratch(threading.local):
+    """Memory of a thread for gathered rows: memory that is asked for anew is mapped anew, which costs as much again."""
+
+    held: NDArray[np.float16] = np.empty((0, DIM), dtype=np.float16)
+
+    def take(self, rows: int) -> NDArray[np.float16]:
+        """Room for so many rows, until the next call in this thread."""
+        if len(self.held) < rows:
+            self.held = np.empty((rows + rows // 4, DIM), dtype=np.float16)
+        return self.held[:rows] if rows * DIM * 2 <= MOST_SCRATCH else np.empty((rows, DIM), dtype=np.float16)
+
+
+MOST_SCRATCH = 16 << 20  # bytes that a thread may keep
+_SCRATCH = Scratch()
+
+
+def gather_rows(parts: Sequence[Part], rows: Rows) -> NDArray[np.float16]:
+    """The stored embeddings of rows, in their order; in memory that this thread's next call uses again."""
+    stored = _SCRATCH.take(len(rows))
+    if len(parts) == 1:
+        return parts[0].segment.store.take(rows - parts[0].segment.base, stored)
+    for part in parts:
+        here = inside(part, rows)
+        stored[here] = part.segment.store.take(rows[here] - part.segment.base)
+    return stored
 
 
 def describe_rows(parts: Sequence[Part], rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -196,8 +295,3 @@ def inside(part: Part, rows: Rows) -> NDArray[np.bool_]:
     """Which rows lie in the part's segment."""
     answer: NDArray[np.bool_] = (rows >= part.segment.base) & (rows < part.segment.base + part.segment.rows)
     return answer
-
-
-def by_base(parts: Sequence[Part]) -> list[Part]:
-    """The parts in the order of their rows."""
-    return sorted(parts, key=lambda part: part.segment.base)

@@ -40,12 +40,17 @@ HOMES = {
     "limits": ("web/quotas.py",),
     "flask_wtf": ("web/*",),
     "faiss": ("retrieval/faiss_*.py",),
-    "urllib3": ("retrieval/fetching.py",),
-    "requests": ("retrieval/fetching.py", "indexer/fetching.py"),
+    "urllib3": ("retrieval/fetching.py", "retrieval/models/serving.py"),
+    "requests": ("retrieval/fetching.py", "retrieval/models/serving.py", "indexer/fetching.py"),
     "h3": ("retrieval/cells.py",),
-    "openvino": ("retrieval/models/openvino.py",),
-    "tensorflow": (),
-    "torch": (),
+    "openTSNE": ("indexer/atlas.py",),
+    "openvino": ("retrieval/models/openvino.py", "indexer/quantise.py"),
+    "onnxruntime": ("retrieval/models/onnxruntime.py",),
+    "tensorflow": ("retrieval/models/tfhub_child.py",),
+    "tensorflow_hub": ("retrieval/models/tfhub_child.py",),
+    "timm": ("retrieval/models/timm_child.py",),
+    "torch": ("retrieval/models/timm_child.py",),
+    "nncf": ("indexer/quantise.py",),
     "pillow_heif": ("retrieval/heif.py",),
     "PIL": (
         "retrieval/views.py",
@@ -57,7 +62,7 @@ HOMES = {
     ),
 }
 READS_SETTINGS = ("app.py", "*/__main__.py", "web/services.py", "indexer/commands.py", "indexer/commands/*")
-LAZY = ("openvino", "pillow_heif", "tensorflow", "torch")
+LAZY = ("openTSNE", "openvino", "onnxruntime", "pillow_heif", "tensorflow", "tensorflow_hub", "timm", "torch", "nncf")
 """Loaded by the function that needs them, never by an import."""
 
 LONGEST = 400  # lines

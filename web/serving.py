@@ -31,6 +31,7 @@ from web.services import Services
 
 EVIDENCE_BYTES = 1200  # of a reference photo in an answer, with its texts, measured
 CANDIDATE_BYTES = 700
+ENTRY_BYTES = 500  # of a key and an array's head
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Serving:
         self.batches = Gate(wanted.batches)
         self.answers: BoundedCache[Identification] = BoundedCache(wanted.cache_bytes // 2, weigh_answer)
         self._embeddings: BoundedCache[NDArray[np.float32]] = BoundedCache(
-            wanted.cache_bytes // 2, lambda row: row.nbytes
+            wanted.cache_bytes // 2, lambda row: row.nbytes + ENTRY_BYTES
         )
         self._services = services
         self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decoding")

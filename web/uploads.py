@@ -52,8 +52,11 @@ def flora_field() -> fields.String:
     """The flora to search."""
     return fields.String(
         load_default=WORLD,
-        validate=validate.Length(min=1, max=64),
-        metadata={"description": "Id of the flora to search; /api/v1/floras lists them."},
+        validate=validate.Length(min=1, max=500),
+        metadata={
+            "description": "Id of the flora to search; /api/v1/floras lists them. Or one of the moment in words, "
+            "such as `north or south`, `taxon:Amanita and near:55.7,12.6`, `world under CC0-1.0`."
+        },
     )
 
 
@@ -131,7 +134,9 @@ class IdentifyOptions(LookOptions):
         },
     )
     within = fields.List(
-        fields.Integer(), load_default=list, metadata={"description": "Taxon ids that the find surely belongs to."}
+        fields.Integer(validate=validate.Range(0, 2**63 - 1)),
+        load_default=list,
+        metadata={"description": "Taxon ids that the find surely belongs to."},
     )
     aspects = fields.List(
         fields.String(validate=validate.OneOf(ASPECTS)),

@@ -15,6 +15,7 @@ from database.session import open_database
 from database.session import upgrade as upgrade_tables
 from database.withdrawing import mark_photos
 from indexer.adopting import AdoptionReport, adopt_observations
+from indexer.build import made_with
 from indexer.catalogue import photos_to_embed, read_occasions, reference_entry
 from indexer.commands.snapshots import ARCHIVE_LIMITS, announce, model_card
 from indexer.embed import embed_photos
@@ -56,9 +57,9 @@ def adopt(_: argparse.Namespace, settings: Settings) -> int:
         embedder = open_model(settings.model, model_card(settings))
         with published_snapshot(settings.flora_indexes) as published:
             published.require_model(embedder.model)
-            before, species = published.name, known_species(published)
-        with EmbeddingStore(settings.data / "embeddings", embedder.model) as store:
-            embed_own(settings, store, embedder)
+            before, species, card = published.name, known_species(published), published.manifest.model
+        with EmbeddingStore(settings.data / "embeddings", made_with(card)) as store:
+            embed_own(settings, store, embedder, str(card.get("views", "none")))
             with database.reading() as session:
                 photos = list(references(session, OWN))
             missing = set(store.missing(photo.sha256 for photo in photos))
@@ -81,13 +82,13 @@ def adopt(_: argparse.Namespace, settings: Settings) -> int:
     return announce(publish_snapshot(settings.flora_indexes, name), settings)
 
 
-def embed_own(settings: Settings, store: EmbeddingStore, embedder: Embedder) -> None:
-    """Embed the photos of observations that the model has not seen yet."""
+def embed_own(settings: Settings, store: EmbeddingStore, embedder: Embedder, views: str) -> None:
+    """Embed the photos of observations that the model has not seen yet, in the views that the snapshot is made of."""
     with open_database(settings.database_url) as database, database.reading() as session:
         files = PhotoFiles(settings.photos_at)
         photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos"), files, OWN))
     with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
-        report = embed_photos(photos, store, embedder, limits=ARCHIVE_LIMITS, advance=bar.update)
+        report = embed_photos(photos, store, embedder, limits=ARCHIVE_LIMITS, augmentation=views, advance=bar.update)
     for photo, reason in report.unread:
         print(f"  {photo[:16]}: {reason}", file=sys.stderr)
 

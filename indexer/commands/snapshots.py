@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from database.photo_files import PhotoFiles
 from database.session import open_database
 from database.snapshots import log_built, log_published
 from indexer.adopting import adopt_observations
-from indexer.build import build_snapshot
+from indexer.atlas import build_atlas
+from indexer.build import build_snapshot, made_with
 from indexer.catalogue import photos_to_embed, read_catalogue
 from indexer.embed import embed_photos
 from indexer.embeddings import EmbeddingStore
@@ -24,10 +26,12 @@ from indexer.grow import compact_snapshot
 from indexer.photos import PhotoStore
 from indexer.publish import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.card import describe_calibration
+from retrieval.crops import AUGMENTATIONS
 from retrieval.errors import BuildError
 from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
 from retrieval.recipes import RECALL_BAR
+from retrieval.snapshot import open_snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 
@@ -44,6 +48,12 @@ def register(commands: Any) -> None:
         command = commands.add_parser(name, help=does, description=does)
         command.add_argument("--model", help=f"model handle ({handles}); default: the setting")
         command.add_argument("--card", type=Path, help="file with the model's preprocessing, if not beside the model")
+        command.add_argument(
+            "--views",
+            choices=AUGMENTATIONS,
+            default="none",
+            help="crops that a photo's row is averaged of (default: %(default)s)",
+        )
         command.set_defaults(func=function)
         if name == "embed":
             command.add_argument("--retry", action="store_true", help="try photos again that failed before")
@@ -65,6 +75,13 @@ def register(commands: Any) -> None:
         "compact", help="put all references into one segment, without the withdrawn ones, and publish; answers stay"
     )
     compact_command.set_defaults(func=compact)
+    atlas_command = commands.add_parser(
+        "atlas", help="lay the published references out in two dimensions, for the page /atlas, and find doubtful ones"
+    )
+    atlas_command.add_argument(
+        "--method", choices=("pca", "tsne"), default="", help="default: tsne where requirements-atlas.txt is installed"
+    )
+    atlas_command.set_defaults(func=atlas)
     list_command = commands.add_parser("list", help="list the snapshots, the newest first")
     list_command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     list_command.set_defaults(func=list_all)
@@ -73,17 +90,20 @@ def register(commands: Any) -> None:
 def embed(options: argparse.Namespace, settings: Settings) -> int:
     """Embed what is new; a second run does no work twice."""
     embedder = open_model(options.model or settings.model, options.card or model_card(settings))
+    card = {**embedder.card, "views": options.views}
     with open_database(settings.database_url) as database:
         adopt_observations(database, settings.reference_licences, settings.public_url)
         with database.reading() as session:
             files = PhotoFiles(settings.photos_at)
             photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos"), files))
-    with EmbeddingStore(settings.data / "embeddings", embedder.model) as store:
+    with EmbeddingStore(settings.data / "embeddings", made_with(card)) as store:
         if options.retry:
             store.forget_failures()
         with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
-            report = embed_photos(photos, store, embedder, limits=ARCHIVE_LIMITS, advance=bar.update)
-        print(f"model {embedder.model}: {report.embedded} embedded, {report.already} already, {report.failed} failed")
+            report = embed_photos(
+                photos, store, embedder, limits=ARCHIVE_LIMITS, augmentation=options.views, advance=bar.update
+            )
+        print(f"model {made_with(card)}: {report.embedded} embedded, {report.already} already, {report.failed} failed")
         for photo, reason in (*report.unread, *store.failures().items()):
             print(f"  {photo[:16]}: {reason}")
     return 0
@@ -92,9 +112,10 @@ def embed(options: argparse.Namespace, settings: Settings) -> int:
 def build(options: argparse.Namespace, settings: Settings) -> int:
     """Build a snapshot and print its name."""
     embedder = open_model(options.model or settings.model, options.card or model_card(settings))
+    card = {**embedder.card, "views": options.views}
     with (
         open_database(settings.database_url) as database,
-        EmbeddingStore(settings.data / "embeddings", embedder.model) as store,
+        EmbeddingStore(settings.data / "embeddings", made_with(card)) as store,
     ):
         adopt_observations(database, settings.reference_licences, settings.public_url)
         with database.reading() as session:
@@ -108,7 +129,7 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
             )
         if waiting:
             print(f"{len(waiting)} photos have not been embedded and are left out: run embed first", file=sys.stderr)
-        name = build_snapshot(settings.flora_indexes, catalogue, store, embedder.card)
+        name = build_snapshot(settings.flora_indexes, catalogue, store, card)
         manifest = read_manifest(settings.flora_indexes, name)
         with database.writing() as writing:
             log_built(writing, name, manifest.model["model"], manifest.references, manifest.species)
@@ -130,6 +151,17 @@ def publish(options: argparse.Namespace, settings: Settings) -> int:
 def compact(options: argparse.Namespace, settings: Settings) -> int:
     """Compact the published snapshot and publish the result."""
     return announce(publish_snapshot(settings.flora_indexes, compact_snapshot(settings.flora_indexes)), settings)
+
+
+def atlas(options: argparse.Namespace, settings: Settings) -> int:
+    """Lay the published snapshot out."""
+    with closing(open_snapshot(settings.flora_indexes)) as snapshot:
+        total = snapshot.manifest.references
+        with tqdm(total=total, desc="atlas", unit="reference", file=sys.stderr) as bar:
+            made = build_atlas(settings.flora_indexes, snapshot, method=options.method, advance=bar.update)
+    print(f"atlas of {made.snapshot}: {len(made.rows)} references by {made.method}, ", end="")
+    print(f"{int((made.strangers > 0).sum())} doubtful")
+    return 0
 
 
 def rollback(options: argparse.Namespace, settings: Settings) -> int:

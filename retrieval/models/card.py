@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from retrieval.errors import ModelError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-FOR_PEOPLE = {"licence", "suitable", "unsuitable"}  # entries of a card that no pixel sees
+PRECISIONS = ("f32", "bf16", "int8")
+MOST_LOST = 0.005  # of recall@1 that a lower precision may cost
+FOR_PEOPLE = {"licence", "suitable", "unsuitable", "gate", "seconds"}  # entries of a card that no pixel sees
+SETTLED_APART = {"precision", "head"}  # they are in the name too, but not as they are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,10 @@ class Preprocessing:
     licence: str = "not stated"
     suitable: str = ""
     unsuitable: str = ""
+    precision: str = "f32"  # one of PRECISIONS; what is not f32 has passed the recall gate
+    gate: Mapping[str, Any] | None = None  # what the recall gate measured
+    head: str = ""  # file beside the card that brings the network's width to 256
+    seconds: float = 10.0  # that a server may take for one answer
 
     def __post_init__(self) -> None:
         if self.layout not in {"NCHW", "NHWC"}:
@@ -40,6 +48,26 @@ class Preprocessing:
         finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
         if len(self.mean) != 3 or len(self.std) != 3 or not finite or not all(value > 0 for value in self.std):
             raise ModelError("a model card's mean and std must have three numbers each, std above zero")
+        if not (type(self.seconds) in {int, float} and 0 < self.seconds < math.inf):
+            raise ModelError("a model card's seconds must be a number above zero")
+        if self.precision not in PRECISIONS:
+            raise ModelError(f"a model card's precision is {', '.join(PRECISIONS)}, not {self.precision!r}")
+        if self.precision != "f32":
+            check_gate(self.precision, self.gate)
+
+
+def check_gate(precision: str, gate: Mapping[str, Any] | None) -> None:
+    """Refuse a precision below f32 whose recall on a collection nobody has measured, or that costs too much."""
+    if gate is None or not all(isinstance(gate.get(name), int | float) for name in ("recall", "recall_f32")):
+        raise ModelError(
+            f"a model card asks for {precision} without a measured recall: "
+            f"`python -m indexer models lower HANDLE --precision {precision}` measures it and writes the card"
+        )
+    if gate["recall"] < gate["recall_f32"] - MOST_LOST:
+        raise ModelError(
+            f"at {precision} recall@1 falls from {gate['recall_f32']:.3f} to {gate['recall']:.3f}, "
+            f"by more than {MOST_LOST:.3f}: use f32"
+        )
 
 
 def card_path(model: Path) -> Path:
@@ -63,7 +91,13 @@ def read_card(path: Path) -> Preprocessing:
 
 
 def digest_model(path: Path) -> str:
-    """SHA-256 over a model file, or over the names and bytes of all files of a model folder."""
+    """SHA-256 over a model file, or over the names and bytes of all files of a model folder.
+
+    OpenVINO's own format is two files: the weights lie in the .bin beside the .xml.
+    """
+    if path.suffix == ".xml" and path.with_suffix(".bin").is_file():
+        parts = [digest_model(path.with_suffix(".bin")), hashlib.sha256(path.read_bytes()).hexdigest()]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -75,11 +109,12 @@ def digest_model(path: Path) -> str:
     return digest.hexdigest()
 
 
-def name_model(path: Path, digest: str, preprocessing: Preprocessing, precision: str) -> str:
-    """Name weights, preprocessing and precision together: whoever changes one gets another name.
+def name_model(stem: str, digest: str, preprocessing: Preprocessing, precision: str, head: str = "") -> str:
+    """Name weights, preprocessing, precision and head (its digest) together: whoever changes one gets another name.
 
     What the card says for people is left out: a better word on its use makes no other embeddings.
     """
-    steps = {name: value for name, value in asdict(preprocessing).items() if name not in FOR_PEOPLE}
-    settled = json.dumps([digest, steps, precision], sort_keys=True)
-    return f"{path.stem}@{hashlib.sha256(settled.encode()).hexdigest()[:12]}"
+    left_out = FOR_PEOPLE | SETTLED_APART
+    steps = {name: value for name, value in asdict(preprocessing).items() if name not in left_out}
+    settled = json.dumps([digest, steps, precision, *([head] if head else [])], sort_keys=True)
+    return f"{stem}@{hashlib.sha256(settled.encode()).hexdigest()[:12]}"

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from retrieval.embedder import Embedder
 from retrieval.errors import ModelError, UnknownModel
-from retrieval.models.card import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, card_path, read_card
+from retrieval.models.card import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocessing,
+    card_path,
+    digest_model,
+    name_model,
+    read_card,
+)
+from retrieval.models.head import read_head
+from retrieval.models.network import Backbone, Identity, Network, NetworkEmbedder
 
 HANDLES = {
     "descriptor": "colour, texture and shape counted by hand; needs no file",
     "onnx:PATH": "an ONNX file, with PATH.card.json beside it (or --card) for its preprocessing",
-    "hub:PATH": "a folder of a TF1-Hub module or a TF2 SavedModel, pixels in [0, 1]",
+    "openvino:PATH": "a network in OpenVINO's own format (.xml with its .bin), such as one brought to int8",
+    "hub:PATH_OR_URL": "a folder or address of a TF1-Hub module or a TF2 SavedModel, pixels in [0, 1]",
+    "timm:NAME": "a network of timm, or timm:hf-hub:OWNER/NAME, brought to ONNX once (requirements-timm.txt)",
+    "serving:URL": "a model behind TensorFlow Serving, such as serving:http://host:8501/v1/models/NAME, with --card",
 }
+
+
+def model_cache() -> Path:
+    """Where models that were fetched or exported are kept."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "fungarium" / "models"
 
 
 def open_model(handle: str, card: Path | None = None) -> Embedder:
@@ -24,22 +45,103 @@ def open_model(handle: str, card: Path | None = None) -> Embedder:
         from retrieval.models.descriptor import Descriptor
 
         return Descriptor()
+    backbone, card_file = open_backbone(handle, card)
+    named = backbone.preprocessing.head
+    head = read_head(card_file.parent / named) if card_file and named else None
+    return NetworkEmbedder(backbone, head)
+
+
+def open_backbone(handle: str, card: Path | None = None) -> tuple[Backbone, Path | None]:
+    """Open the network that a handle names, whatever its width, and the card that speaks for it, if there is one."""
     kind, _, where = handle.partition(":")
-    if kind not in {"onnx", "hub"} or not where:
+    if f"{kind}:" not in {known.partition(":")[0] + ":" for known in HANDLES if ":" in known} or not where:
         raise UnknownModel(f"{handle!r} is no model handle; there are: {', '.join(HANDLES)}")
+    if kind == "serving":
+        return open_served(where, card)
+    if kind == "timm":
+        from retrieval.models.timm import export_timm
+
+        path = export_timm(where, model_cache())
+        return open_file("onnx", path, card, Identity(path.stem, handle, digest_model(path)))
+    if kind == "hub" and urlsplit(where).scheme in {"http", "https"}:
+        from retrieval.models.tfhub import fetch_module
+
+        path = fetch_module(where, model_cache() / "tfhub")
+        name = "-".join(urlsplit(where).path.strip("/").split("/")[-2:])
+        return open_file("hub", path, card, Identity(name, f"hub:{name}", digest_model(path)))
     path = Path(where).expanduser()
     if not path.exists():
-        raise UnknownModel(f"there is no model at {path}")
+        raise UnknownModel(f"there is no model at {path}: check the path")
     if kind == "hub" and not (path / "saved_model.pb").is_file():
         raise UnknownModel(f"{path} is no folder of a TF-Hub module: it has no saved_model.pb")
-    from retrieval.models.openvino import OpenVinoEmbedder
+    if kind == "openvino" and not (path.suffix == ".xml" and path.with_suffix(".bin").is_file()):
+        raise UnknownModel(f"{path} is no network of OpenVINO's format: it is an .xml file with its .bin beside it")
+    return open_file(kind, path, card, Identity(path.stem, f"{kind}:{path.name}", digest_model(path)))
 
+
+def open_file(kind: str, path: Path, card: Path | None, identity: Identity) -> tuple[Backbone, Path | None]:
+    """Open a file or folder in the runtime that fits it."""
     beside = card_path(path)
-    if card is not None or beside.is_file():
-        preprocessing = read_card(card or beside)
-    else:
-        preprocessing = assume_preprocessing(kind, path)
-    return OpenVinoEmbedder(path, f"{kind}:{path.name}", preprocessing)
+    card_file = card or (beside if beside.is_file() else None)
+    preprocessing = read_card(card_file) if card_file else assume_preprocessing(kind, path)
+    check_precision(kind, identity, preprocessing)
+    return Backbone(open_runtime(kind, path, preprocessing), identity, preprocessing), card_file
+
+
+def open_runtime(kind: str, path: Path, preprocessing: Preprocessing) -> Network:
+    """An ONNX file on a GPU where there is one; else OpenVINO; TensorFlow for a SavedModel that OpenVINO refuses."""
+    if kind == "onnx":
+        from retrieval.models.onnxruntime import open_on_gpu
+
+        if (on_gpu := open_on_gpu(path, preprocessing)) is not None:
+            return on_gpu
+    from retrieval.models.openvino import OpenVinoNetwork, open_network
+
+    if kind == "hub":
+        try:
+            open_network(path)
+        except ModelError as refused:
+            return open_in_tensorflow(path, preprocessing, refused)
+    return OpenVinoNetwork(path, preprocessing)
+
+
+def open_in_tensorflow(path: Path, preprocessing: Preprocessing, refused: ModelError) -> Network:
+    """The second way to read a SavedModel; both reasons are told where it fails too."""
+    from retrieval.models.tfhub import TensorFlowNetwork
+
+    try:
+        return TensorFlowNetwork(path, preprocessing)
+    except ModelError as error:
+        raise ModelError(f"{refused}; {error}") from error
+
+
+def open_served(address: str, card: Path | None) -> tuple[Backbone, Path | None]:
+    """A served model; nothing says how it wants its images but a card."""
+    from retrieval.models.serving import ServedNetwork
+
+    if card is None:
+        raise ModelError(
+            "a served model needs a card that says how large its images are: name it with --card, "
+            'for example {"resize": 341, "crop": 299, "output": "embedding"}'
+        )
+    preprocessing = read_card(card)
+    network = ServedNetwork(address, preprocessing)
+    return Backbone(network, network.identity, preprocessing), card
+
+
+def check_precision(kind: str, identity: Identity, preprocessing: Preprocessing) -> None:
+    """Refuse a gate that was passed by another network, and a precision that the kind of network cannot have."""
+    wanted = preprocessing.precision
+    if wanted == "f32":
+        return
+    if (wanted == "int8") != (kind == "openvino") or kind not in {"onnx", "openvino", "hub"}:
+        raise ModelError(f"a {kind} model cannot be run at {wanted}; `python -m indexer models lower` makes what can")
+    measured = (preprocessing.gate or {}).get("model")
+    if wanted == "bf16" and measured != name_model(identity.name, identity.digest, preprocessing, "f32"):
+        raise ModelError(
+            f"the recall at bf16 was measured with another network or preprocessing ({measured}): "
+            "measure it anew with `python -m indexer models lower`"
+        )
 
 
 def assume_preprocessing(kind: str, path: Path) -> Preprocessing:
@@ -48,9 +150,7 @@ def assume_preprocessing(kind: str, path: Path) -> Preprocessing:
     A network that takes any size does not say which it was made for; guessing would give
     embeddings that look right and are not, so it is refused.
     """
-    from retrieval.models.openvino import network_input, open_network
-
-    shape, layout = network_input(open_network(path))
+    shape, layout = read_input(kind, path)
     side = shape[1] if layout == "NHWC" else shape[2]
     if side is None:
         raise ModelError(
@@ -61,3 +161,20 @@ def assume_preprocessing(kind: str, path: Path) -> Preprocessing:
     if kind == "hub":
         return Preprocessing(resize=side, crop=side, layout=layout)
     return Preprocessing(round(side / 0.875), side, layout, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def read_input(kind: str, path: Path) -> tuple[list[int | None], str]:
+    """Shape and layout of a network's input, from whichever runtime can read it."""
+    from retrieval.models.openvino import network_input, open_network
+
+    try:
+        return network_input(open_network(path))
+    except ModelError as refused:
+        if kind != "hub":
+            raise
+        from retrieval.models.tfhub import saved_model_input
+
+        try:
+            return saved_model_input(path), "NHWC"
+        except ModelError as error:
+            raise ModelError(f"{refused}; {error}") from error

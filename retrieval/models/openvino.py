@@ -1,101 +1,42 @@
-"""Networks read by OpenVINO: ONNX files, TF1-Hub modules and TF2 SavedModels, without TensorFlow."""
+"""Networks read by OpenVINO: ONNX files, its own format, TF1-Hub modules and TF2 SavedModels, without TensorFlow."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from retrieval.embedder import DIM, Embeddings, View, unit_rows
+from retrieval.embedder import DIM, Pixels
 from retrieval.errors import ModelError
-from retrieval.models.card import Preprocessing, digest_model, name_model
+from retrieval.models.card import Preprocessing
+from retrieval.models.network import Features
 
-BATCH = 16  # views in one call: more gains nothing on a CPU and only takes memory
-PRECISION = "f32"  # said to OpenVINO explicitly: its own choice is bf16 on some processors and f32 on others
+HINTS = {"f32": "f32", "bf16": "bf16", "int8": "f32"}
+"""Said to OpenVINO explicitly: its own choice is bf16 on some processors and f32 on others.
+A network of int8 carries its integers in its own operations; what is left of it stays f32."""
 
 
-class OpenVinoEmbedder:
-    """A network in OpenVINO at f32. One request serves all threads in turn: each uses all cores anyway."""
+class OpenVinoNetwork:
+    """A network in OpenVINO on the CPU. One request serves all threads in turn: each uses all cores anyway."""
 
-    def __init__(self, path: Path, handle: str, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
-        self._digest = digest_model(path)
-        self._handle = handle
-        self._model = name_model(path, self._digest, preprocessing, PRECISION)
+    runtime = "openvino"
+
+    def __init__(self, path: Path, preprocessing: Preprocessing) -> None:
+        self._path, self._preprocessing = path, preprocessing
         compiled, self._output = compile_network(path, preprocessing)
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
+
+    def infer(self, squares: Pixels) -> Features:
         try:
-            probe = self._infer(np.zeros((1, preprocessing.crop, preprocessing.crop, 3), dtype=np.float32))
+            with self._lock:
+                found = self._request.infer({0: np.ascontiguousarray(squares)})
+                return np.array(found[self._output], dtype=np.float32).reshape(len(squares), -1)
         except RuntimeError as error:  # some shapes are only found out to be wrong when they are computed
-            raise wrong_size(path, preprocessing) from error
-        if probe.shape != (1, DIM):
-            raise ModelError(
-                f"{path.name} gives {probe.shape[-1]} numbers a view, and an index holds {DIM}: "
-                "choose an output of that width in its card, or add a head to the network"
-            )
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    @property
-    def short_side(self) -> int:
-        return self._preprocessing.resize
-
-    @property
-    def card(self) -> Mapping[str, Any]:
-        return {
-            "model": self._model,
-            "handle": self._handle,
-            "runtime": "openvino",
-            "digest": self._digest,
-            "dimension": DIM,
-            "precision": PRECISION,
-            "preprocessing": asdict(self._preprocessing),
-        }
-
-    def embed(self, views: Sequence[View]) -> Embeddings:
-        if not views:
-            return np.zeros((0, DIM), dtype=np.float32)
-        blocks = []
-        for start in range(0, len(views), BATCH):
-            batch = np.stack([crop_centre(view, self._preprocessing) for view in views[start : start + BATCH]])
-            blocks.append(self._infer(batch))
-        try:
-            return unit_rows(np.concatenate(blocks))
-        except ValueError as error:
-            raise ModelError(f"the model {self._model} cannot be used: {error}") from error
-
-    def _infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(views, crop, crop, 3) pixels, normalised, to (views, width)."""
-        if self._preprocessing.layout == "NCHW":
-            batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
-        with self._lock:
-            found = self._request.infer({0: batch})
-            return np.array(found[self._output], dtype=np.float32).reshape(len(batch), -1)
-
-
-def crop_centre(view: View, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Cut the centre square of a view and bring its pixels to the network's range; (crop, crop, 3)."""
-    pixels, side = view.pixels, preprocessing.crop
-    height, width = pixels.shape[:2]
-    if min(height, width) != preprocessing.resize:
-        factor = preprocessing.resize / min(height, width)
-        size = (max(side, round(width * factor)), max(side, round(height * factor)))
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-        height, width = pixels.shape[:2]
-    top, left = (height - side) // 2, (width - side) // 2
-    square = pixels[top : top + side, left : left + side].astype(np.float32) / 255.0
-    mean = np.asarray(preprocessing.mean, dtype=np.float32)
-    std = np.asarray(preprocessing.std, dtype=np.float32)
-    return np.asarray((square - mean) / std, dtype=np.float32)
+            raise wrong_size(self._path, self._preprocessing) from error
 
 
 def open_network(path: Path) -> Any:
@@ -107,7 +48,9 @@ def open_network(path: Path) -> Any:
     try:
         return openvino.Core().read_model(path)
     except Exception as error:  # OpenVINO raises bare RuntimeErrors with a page of C++ context
-        raise ModelError(f"{path} is damaged or no network that OpenVINO reads") from error
+        raise ModelError(
+            f"{path} is damaged or no network that OpenVINO reads: copy or export it anew, and compare its length"
+        ) from error
 
 
 def network_input(network: Any) -> tuple[list[int | None], str]:
@@ -121,27 +64,54 @@ def network_input(network: Any) -> tuple[list[int | None], str]:
 
 
 def compile_network(path: Path, preprocessing: Preprocessing) -> tuple[Any, Any]:
-    """Compile for the CPU at f32 and for the card's input size; gives the network and its chosen output."""
+    """Compile for the CPU at the card's precision and input size; gives the network and its chosen output."""
     network = open_network(path)  # first, since it says so where OpenVINO is missing
     import openvino
 
-    network_input(network)
-    side = preprocessing.crop
-    shape = [-1, 3, side, side] if preprocessing.layout == "NCHW" else [-1, side, side, 3]
+    show_output(network, preprocessing.output)
     try:
-        network.reshape(shape)
         compiled = openvino.Core().compile_model(
-            network, "CPU", {"INFERENCE_PRECISION_HINT": PRECISION, "PERFORMANCE_HINT": "LATENCY"}
+            prepare_network(network, preprocessing),
+            "CPU",
+            {"INFERENCE_PRECISION_HINT": HINTS[preprocessing.precision], "PERFORMANCE_HINT": "LATENCY"},
         )
+    except ModelError:
+        raise
     except Exception as error:  # as above
         raise wrong_size(path, preprocessing) from error
     return compiled, choose_output(compiled, preprocessing.output, path.name)
 
 
+def prepare_network(network: Any, preprocessing: Preprocessing) -> Any:
+    """Give a network the card's input size, and let it take pixels as they are and normalise them itself."""
+    import openvino
+    from openvino.preprocess import PrePostProcessor
+
+    network_input(network)
+    side = preprocessing.crop
+    network.reshape([-1, 3, side, side] if preprocessing.layout == "NCHW" else [-1, side, side, 3])
+    steps = PrePostProcessor(network)
+    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    steps.input().model().set_layout(openvino.Layout(preprocessing.layout))
+    steps.input().preprocess().convert_element_type(openvino.Type.f32).mean(
+        [255.0 * mean for mean in preprocessing.mean]
+    ).scale([255.0 * std for std in preprocessing.std])
+    return steps.build()
+
+
+def show_output(network: Any, wanted: str) -> None:
+    """Make an inner tensor an output, so that a backbone can be taken out of a network with another head."""
+    if wanted and wanted not in {name for output in network.outputs for name in output.get_names()}:
+        with suppress(Exception):  # there is none of that name: `choose_output` says which there are
+            network.add_outputs([wanted])
+
+
 def wrong_size(path: Path, preprocessing: Preprocessing) -> ModelError:
     """The network and its card do not belong together."""
     side = preprocessing.crop
-    return ModelError(f"{path.name} does not take {side} x {side} pixels in {preprocessing.layout} layout")
+    return ModelError(
+        f"{path.name} does not take {side} x {side} pixels in {preprocessing.layout} layout: correct its card"
+    )
 
 
 def choose_output(compiled: Any, wanted: str, name: str) -> Any:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from indexer.embed import BATCH, PhotoToEmbed, embed_photos
 from indexer.embeddings import EmbeddingStore
-from retrieval.embedder import Embeddings, View
+from retrieval.crops import AUGMENTATIONS, decode_crops
+from retrieval.embedder import Embeddings, View, unit_rows
 from retrieval.errors import BuildError, ModelError
 from retrieval.models.descriptor import Descriptor
 from retrieval.views import PhotoLimits, decode_view
@@ -156,6 +157,19 @@ def test_a_failed_photo_is_tried_again_only_when_asked(store: EmbeddingStore) ->
 
     assert (again.already, again.failed, forgotten) == (1, 0, 1)
     assert (retried.already, retried.failed) == (0, 1)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_a_row_is_the_direction_of_the_mean_of_the_crops(store: EmbeddingStore, augmentation: str) -> None:
+    photos = [draw(1), draw(2)]
+
+    embed_photos([to_embed(photo) for photo in photos], store, Descriptor(), augmentation=augmentation)
+
+    crops = [decode_crops(photo, Descriptor.short_side, PhotoLimits(), augmentation=augmentation) for photo in photos]
+    assert len(crops[0]) == {"none": 1, "mirrored": 2, "two-scale": 2, "full": 14}[augmentation]
+    by_hand = unit_rows(np.stack([Descriptor().embed(views).mean(axis=0) for views in crops]))
+    stored = store.read([hashlib.sha256(photo).hexdigest() for photo in photos])
+    np.testing.assert_allclose(stored, by_hand, atol=1e-3)
 
 
 def test_limits_hold_while_embedding(store: EmbeddingStore) -> None:

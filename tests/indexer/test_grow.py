@@ -27,11 +27,11 @@ from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
 from retrieval.errors import BuildError, DamagedSnapshot, UnknownPhoto
 from retrieval.index import ExactIndex
-from retrieval.learned import METRIC
+from retrieval.learned import METRIC, read_sums, sum_segments
 from retrieval.manifest import checksum, read_current, read_manifest
 from retrieval.occasions import Occasion
 from retrieval.ranking import Voting
-from retrieval.recipes import TWO_STAGE, Recipe
+from retrieval.recipes import PROTOTYPE_FIRST, TWO_STAGE, Recipe
 from retrieval.segment import ReferenceEntry
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.catalogues import CARD, make_reference
@@ -96,7 +96,11 @@ def test_a_photo_is_not_appended_twice(root: Path) -> None:
         append_references(root, [ENTRIES[3]], ROWS[3:4])
 
 
-@pytest.mark.parametrize("recipe", [None, Recipe(TWO_STAGE, 250)], ids=["exact", "two-stage"])
+@pytest.mark.parametrize(
+    "recipe",
+    [None, Recipe(TWO_STAGE, 250), Recipe(PROTOTYPE_FIRST, 250, probes=60), Recipe(PROTOTYPE_FIRST, probes=60)],
+    ids=["exact", "two-stage", "prototype-first", "prototype-first, exact"],
+)
 def test_withdrawn_references_answer_nothing_and_all_others_as_if_they_had_never_been(
     root: Path, recipe: Recipe | None
 ) -> None:
@@ -153,7 +157,17 @@ def test_rolling_back_brings_withdrawn_references_back(root: Path) -> None:
     assert open_snapshot(root).reference_of_photo(GONE[0].photo).photo == GONE[0].photo
 
 
-@pytest.mark.parametrize("recipe", [None, Recipe(TWO_STAGE, 60)], ids=["exact", "two-stage"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        None,
+        Recipe(TWO_STAGE, 60),
+        Recipe(PROTOTYPE_FIRST, 60, probes=4),
+        Recipe(PROTOTYPE_FIRST, 20, probes=1),
+        Recipe(PROTOTYPE_FIRST, probes=4),
+    ],
+    ids=["exact", "two-stage", "prototype-first", "too few at first", "prototype-first, exact"],
+)
 def test_compaction_changes_no_answer_by_a_bit(tmp_path: Path, recipe: Recipe | None) -> None:
     publish(tmp_path, ENTRIES, segments=4)
     withdraw_references(tmp_path, [entry.photo for entry in GONE])
@@ -170,6 +184,68 @@ def test_compaction_changes_no_answer_by_a_bit(tmp_path: Path, recipe: Recipe | 
     assert after.manifest.recipes == before.manifest.recipes
     assert after.manifest.licences == before.manifest.licences
     assert answers(after, recipe) == expected
+
+
+def test_prototypes_are_kept_up_as_references_come_and_go(tmp_path: Path) -> None:
+    """Compared with the sums of a snapshot that was built at once from what is left."""
+    publish(tmp_path / "grown", ENTRIES, segments=3)
+    withdraw_references(tmp_path / "grown", [entry.photo for entry in GONE])
+    publish_snapshot(
+        tmp_path / "grown",
+    )
+    gone = {entry.photo for entry in GONE}
+    publish(tmp_path / "built", [entry for entry in ENTRIES if entry.photo not in gone])
+
+    grown, built = open_snapshot(tmp_path / "grown"), open_snapshot(tmp_path / "built")
+    summed = sum_segments(grown.segments)
+    publish_snapshot(tmp_path / "grown", compact_snapshot(tmp_path / "grown"))
+    compact = open_snapshot(tmp_path / "grown")
+
+    assert read_sums(tmp_path / "grown" / "snapshots" / grown.name) is not None
+    assert np.array_equal(grown.sums.species, summed.species)
+    assert np.allclose(grown.sums.sums, summed.sums, atol=1e-9)
+    assert np.array_equal(grown.sums.observations, summed.observations)
+    assert np.array_equal(compact.sums.sums, grown.sums.sums)  # else answers would change
+    means = [unit_rows(s.sums.sums[s.sums.observations > 0]) for s in (grown, built)]
+    assert np.min(np.sum(means[0] * means[1], axis=1)) > 0.9  # the same species; photos of one find may be apart
+
+
+def test_references_that_are_all_the_same_picture_can_be_published_and_found(tmp_path: Path) -> None:
+    same = np.repeat(np.eye(1, 256, dtype=np.float32), 300, axis=0)
+
+    publish(tmp_path, ENTRIES[:300], rows=same, segments=2)
+
+    snapshot = open_snapshot(tmp_path)
+    assert snapshot.segments[0].codes is not None
+    exact = replace(snapshot.flora(WORLD), recipe=Recipe()).search(same[:2], 7)
+    coded = replace(snapshot.flora(WORLD), recipe=Recipe(TWO_STAGE, 20)).search(same[:2], 7)
+    guided = replace(snapshot.flora(WORLD), recipe=Recipe(PROTOTYPE_FIRST, 20, probes=2)).search(same[:2], 7)
+    assert np.array_equal(coded.rows, exact.rows)
+    assert np.array_equal(guided.similarities, exact.similarities)  # all means are the same: any species will do
+
+
+def test_codes_of_an_older_format_are_not_read_and_floras_searched_exactly_until_the_next_build(root: Path) -> None:
+    manifest = read_manifest(root, read_current(root))
+    assert sorted(manifest.codes) == sorted(manifest.segments)
+    folder = root / "snapshots" / manifest.name
+    old = replace(manifest, codes={}, recipes={WORLD: Recipe(TWO_STAGE, 400, 0.999, 0.995, 192, 99).described()})
+    (root / "snapshots" / old.name).mkdir()
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "manifest.json":
+            place = root / "snapshots" / old.name / path.relative_to(folder)
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(path.read_bytes())
+    (root / "snapshots" / old.name / "manifest.json").write_text(old.text(), encoding="utf-8")
+
+    snapshot = open_snapshot(root, old.name)
+
+    assert snapshot.segments[0].codes is None
+    exact = replace(snapshot.flora(WORLD), recipe=Recipe()).search(QUERIES, 9)
+    assert np.array_equal(snapshot.flora(WORLD).search(QUERIES, 9).rows, exact.rows)
+    publish_snapshot(root, old.name)
+    append_references(root, ENTRIES[-20:], ROWS[-20:])
+    name = publish_snapshot(root)
+    assert len(read_manifest(root, name).codes) == 2
 
 
 def test_compacting_what_is_compact_changes_nothing(root: Path) -> None:
@@ -315,7 +391,7 @@ def test_the_card_says_how_floras_are_searched_and_what_is_withdrawn(root: Path)
     measured = replace(manifest, recipes={"north": Recipe(TWO_STAGE, 400, 0.9981, 0.9923, 192, 99).described()})
 
     assert "nothing is left out" in write_card(manifest)
-    assert "| north | 400 | 0.9981 | 0.9923 | 192 of its references |" in write_card(measured)
+    assert "| north | 400 | all | 0.9981 | 0.9923 | 192 of its references |" in write_card(measured)
     assert "3 withdrawn references" in write_card(replace(manifest, withdrawn={"a": 1, "b": 2}))
 
 

@@ -10,26 +10,29 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from indexer.grow import withdraw_references
 from indexer.publish import publish_snapshot
-from retrieval.accelerator import ROW_BYTES, Device, HotFloras
+from retrieval.accelerator import ROW_BYTES, HotFloras
+from retrieval.device_lists import NUMBER_BYTES, HotLists, deal_lists
 from retrieval.domain import WORLD
 from retrieval.embedder import Embeddings, unit_rows
-from retrieval.faiss_gpu import count_gpus, find_devices
-from retrieval.index import Rows, Similarities, best_rows
+from retrieval.faiss_gpu import count_gpus, find_devices, open_accelerator
+from retrieval.index import ExactIndex, Lists, Rows, Similarities, best_rows
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.floras import embed, make_entries, publish
 
 ENTRIES = make_entries()
 ROWS = embed(ENTRIES)
 QUERIES = unit_rows(ROWS[::31] + 0.05 * np.random.default_rng(6).normal(size=ROWS[::31].shape))
-Devices: TypeAlias = Callable[[int, int], list[Device]]  # how many, and the rows that each has room for
+Devices: TypeAlias = Callable[[int, int], list[Any]]  # how many, and the rows that each has room for
 
 
 class NumpyRows:
@@ -39,6 +42,14 @@ class NumpyRows:
     def search(self, embeddings: Embeddings, k: int) -> tuple[Similarities, Rows]:
         near = embeddings @ self._rows.T
         return best_rows(near, np.broadcast_to(np.arange(len(self._rows)), near.shape), k)
+
+
+class NumpyLists:
+    def __init__(self, rows: NDArray[np.float16], offsets: NDArray[np.int64]) -> None:
+        self._index = ExactIndex(rows.astype(np.float32), np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)))
+
+    def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
+        return self._index.search(embeddings, k, lists)
 
 
 class NumpyDevice:
@@ -53,12 +64,18 @@ class NumpyDevice:
         self.loads.append(len(rows))
         return NumpyRows(rows)
 
+    def load_lists(self, rows: NDArray[np.float16], offsets: NDArray[np.int64]) -> NumpyLists:
+        if self.broken:
+            raise RuntimeError("out of memory")
+        self.loads.append(len(rows))
+        return NumpyLists(rows, offsets)
 
-def numpy_devices(count: int, rows: int) -> list[Device]:
+
+def numpy_devices(count: int, rows: int) -> list[Any]:
     return [NumpyDevice(number, rows * ROW_BYTES) for number in range(count)]
 
 
-def gpu_devices(count: int, rows: int) -> list[Device]:
+def gpu_devices(count: int, rows: int) -> list[Any]:
     if count_gpus() < count:
         pytest.skip(f"FAISS sees {count_gpus()} GPUs here, and {count} are needed")
     return list(find_devices(rows * ROW_BYTES)[:count])
@@ -79,19 +96,20 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     return open_snapshot(root)
 
 
+@pytest.mark.parametrize("accelerate", [HotFloras, HotLists])
 @pytest.mark.parametrize(("count", "room"), [(1, 10_000), (2, 10_000), (2, 300)])
 def test_answers_are_those_of_the_cpu_to_the_last_bit(
-    snapshot: Snapshot, devices: Devices, count: int, room: int
+    snapshot: Snapshot, devices: Devices, count: int, room: int, accelerate: type[HotFloras] | type[HotLists]
 ) -> None:
     floras = [snapshot.flora(card.id) for card in snapshot.floras]
     floras += [snapshot.flora_of([11, 12]), snapshot.flora(WORLD).under(["CC0-1.0"])]
     expected = [flora.search(QUERIES, 20) for flora in floras]
-    snapshot.shelf.accelerator = HotFloras(devices(count, room))
+    hot = snapshot.shelf.accelerator = accelerate(devices(count, room))
 
     found = [flora.search(QUERIES, 20) for flora in floras]
 
-    standing, snapshot.shelf.accelerator = snapshot.shelf.accelerator.standing, None
-    assert "cpu" not in standing
+    snapshot.shelf.accelerator = None
+    assert "cpu" not in hot.standing
     for here, there in zip(found, expected, strict=True):
         assert np.array_equal(here.rows, there.rows)
         assert np.array_equal(here.similarities, there.similarities)
@@ -141,6 +159,62 @@ def test_a_device_that_fails_is_said_in_the_log_and_done_without(
     assert np.array_equal(found.rows, expected.rows)
     assert hot.standing == "cpu: the GPU failed and is not used any more: out of memory"
     assert "searched on the CPU" in caplog.text
+
+
+def test_lists_are_loaded_once_for_all_floras_and_shared_among_devices(snapshot: Snapshot) -> None:
+    devices = [NumpyDevice(number, 400 * (ROW_BYTES + NUMBER_BYTES)) for number in range(2)]
+    hot = HotLists(devices)
+
+    for flora in ("north", "few", WORLD, "south"):
+        chosen = snapshot.flora(flora)
+        assert hot.choose(chosen.key, chosen.parts(), QUERIES[:3], 5) is not None
+
+    loaded = [sum(device.loads) for device in devices]
+    assert sum(loaded) == sum(segment.rows for segment in snapshot.segments)
+    assert min(loaded) > sum(loaded) / 4
+
+
+def test_a_collection_larger_than_all_devices_is_left_to_the_cpu(snapshot: Snapshot) -> None:
+    world = snapshot.flora(WORLD)
+
+    assert HotLists(numpy_devices(2, 50)).choose(world.key, world.parts(), QUERIES, 5) is None
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.lists(st.integers(0, 200), min_size=1, max_size=4))
+def test_each_list_is_dealt_to_one_device_that_has_room(sizes: list[int], room: list[int]) -> None:
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    dealt = deal_lists(offsets, [rows * (ROW_BYTES + NUMBER_BYTES) for rows in room])
+
+    if dealt is None:
+        assert offsets[-1] >= sum(room) - len(room) * max(sizes)
+    else:
+        assert [first for _, first, _ in dealt] == [0, *(last for _, _, last in dealt)][: len(dealt)]
+        assert dealt[-1][2] == len(sizes) if dealt else offsets[-1] == 0
+        assert all(offsets[last] - offsets[first] <= room[device] for device, first, last in dealt)
+
+
+def test_what_a_closed_snapshot_had_on_a_device_makes_room(snapshot: Snapshot) -> None:
+    hot = HotFloras(numpy_devices(1, 10_000))
+    free = hot.standing
+    north = snapshot.flora("north")
+    assert hot.choose(north.key, north.parts(), QUERIES[:1], 5) is not None
+
+    hot.forget("another")
+    assert "1 floras" in hot.standing
+    hot.forget(snapshot.name)
+
+    assert hot.standing == free
+
+
+@pytest.mark.parametrize("keeps", ["floras", "lists"])
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_said(keeps: str) -> None:
+    assert open_accelerator(keeps, 0) is None
+    if count_gpus():
+        pytest.skip("there are GPUs here")
+    accelerator = open_accelerator(keeps, 1_000_000)
+    assert accelerator is not None
+    assert accelerator.standing == "cpu: no GPU is at hand"
 
 
 def test_without_a_gpu_it_is_the_cpu_and_says_so() -> None:

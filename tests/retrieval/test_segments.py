@@ -78,6 +78,7 @@ def test_lists_are_found_for_the_species_that_are_here(segment: Segment) -> None
     lists = segment.lists_of(np.array([-5, 0, 20, 25, 50, 99]))
 
     assert lists.tolist() == [0, 2, 5]
+    assert segment.count_rows(lists) == sum(len(segment.references_of(species)) for species in (0, 20, 50))
 
 
 def test_neighbours_carry_species_observation_and_row_of_their_reference(segment: Segment) -> None:

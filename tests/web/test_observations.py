@@ -165,6 +165,7 @@ def test_an_obscured_place_cannot_be_searched_out(server: Server) -> None:
     assert find("box=12.56,55.67,12.57,55.68") == []
     assert find("near=55.676098,12.568337&radius=1") == []
     assert len(find("box=12.4,55.6,12.6,55.8")) == 1
+    assert len(find("near=55.7,12.5&radius=1")) == 1
 
 
 def test_what_was_obscured_is_shown_again_when_nobody_asks_any_more(server: Server) -> None:

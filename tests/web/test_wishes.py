@@ -55,6 +55,7 @@ def test_the_target_is_that_of_the_request(client: FlaskClient) -> None:
         ({"priors": "moon"}, 422, "priors"),
         ({"aspects": ["cap", "stipe"]}, 400, "2 aspects were given for 1 photos"),
         ({"within": "999999"}, 404, "999999"),
+        ({"within": "9" * 400}, 422, "within"),
         ({"target": "1"}, 422, "target"),
     ],
     ids=lambda value: str(value)[:40],

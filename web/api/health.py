@@ -25,6 +25,6 @@ def show_health() -> tuple[dict[str, Any], int]:
         "model": manifest.model["model"] if manifest else None,
         "references": manifest.references if manifest else 0,
         "floras": len(manifest.floras) if manifest else 0,
-        "index": "cpu",
+        "index": services().searched_on(),
     }
     return body, 200 if manifest else 503

@@ -1,0 +1,42 @@
+# Fungarium in one image: the server by default, every command by name.
+#   docker build --tag fungarium .
+#   docker run --publish 8000:8000 --volume fungarium:/var/lib/fungarium fungarium
+FROM python:3.12-slim-bookworm AS packages
+
+WORKDIR /build
+COPY requirements.txt requirements-postgresql.txt requirements-redis.txt ./
+RUN python -m venv /opt/fungarium \
+ && /opt/fungarium/bin/pip install --no-cache-dir --disable-pip-version-check \
+    -r requirements.txt -r requirements-postgresql.txt -r requirements-redis.txt
+
+FROM python:3.12-slim-bookworm
+
+LABEL org.opencontainers.image.title="Fungarium" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+RUN useradd --system --uid 10001 --home-dir /var/lib/fungarium --create-home fungarium
+COPY --from=packages /opt/fungarium /opt/fungarium
+WORKDIR /srv/fungarium
+COPY LICENSE app.py settings.py ./
+COPY retrieval retrieval
+COPY database database
+COPY indexer indexer
+COPY evaluation evaluation
+COPY web web
+
+ENV PATH=/opt/fungarium/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    FUNGARIUM_HOST=0.0.0.0 \
+    FUNGARIUM_PORT=8000 \
+    FUNGARIUM_DATA=/var/lib/fungarium/data \
+    FUNGARIUM_FLORA_INDEXES=/var/lib/fungarium/flora_indexes
+RUN python -c "import web.application, retrieval.snapshot, indexer.build, evaluation.learn"
+
+USER 10001
+VOLUME /var/lib/fungarium
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['FUNGARIUM_PORT'] + '/healthz', timeout=4)"]
+CMD ["python", "app.py"]

@@ -1,0 +1,76 @@
+"""What several views of a photo gain and cost: `python -m benchmarks.views --model HANDLE --card FILE`.
+
+Asks the catalogue of the settings, one observation left out at a time, with the references and the photos that are
+asked with each made by every recipe. Every crop is embedded once; a recipe is the mean of its crops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from indexer.commands.models import LIMITS, read_photos
+from indexer.held_out import askable, measure_recall
+from indexer.projection import Labels
+from retrieval.crops import decode_crops
+from retrieval.embedder import Embeddings, unit_rows
+from retrieval.models.handles import open_model
+from settings import read_settings
+
+PLACES = {"none": [0], "mirrored": [0, 7], "two-scale": [0, 2], "full": list(range(14))}  # among those of `full`
+TEMPERATURES = (0.05, 0.08)
+
+
+def main() -> None:
+    """Measure and print, and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--card", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/views.json"))
+    options = parser.parse_args()
+    model = open_model(options.model, options.card)
+    photos, labels = read_photos(read_settings())
+    rows, started = [], time.perf_counter()
+    for photo in tqdm(photos, desc="views", unit="photo", file=sys.stderr):
+        rows.append(model.embed(decode_crops(photo.read(), model.short_side, LIMITS, augmentation="full")))
+    seconds = (time.perf_counter() - started) / len(photos) / 14
+    each = np.stack(rows)  # (photos, 14, 256)
+    pooled = {name: unit_rows(each[:, places].mean(axis=1, dtype=np.float64)) for name, places in PLACES.items()}
+    asked = askable(labels)
+    table: list[dict[str, Any]] = [
+        {
+            "references": batch,
+            "asked": online,
+            "views": len(PLACES[online]),
+            **{f"T={t}": recalls(pooled[online], pooled[batch], labels, asked, t) for t in TEMPERATURES},
+        }
+        for batch, online in [(n, n) for n in PLACES]
+        + [("none", n) for n in PLACES if n != "none"]
+        + [(n, "none") for n in PLACES if n != "none"]
+    ]
+    result = {"model": model.model, "observations": len(asked), "photos": len(photos), "table": table}
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"{model.model}, {len(asked)} observations; {1000 * seconds:.0f} ms a view on this machine as it was")
+    print("| references | asked with | views | recall@1 / 5, T = 0.05 | T = 0.08 |\n|---|---|---:|---|---|")
+    for line in table:
+        shown = " | ".join(f"{line[f'T={t}'][0]:.3f} / {line[f'T={t}'][1]:.3f}" for t in TEMPERATURES)
+        print(f"| {line['references']} | {line['asked']} | {line['views']} | {shown} |")
+
+
+def recalls(
+    queries: Embeddings, references: Embeddings, labels: Labels, asked: np.ndarray, temperature: float
+) -> tuple[float, float]:
+    """Recall@1 and @5."""
+    found = measure_recall(references, labels, asked, temperature=temperature, queries=queries)
+    return found.first, found.five
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""A bare network in the place of an embedder, so that the line that embeds photos can make frozen features too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from retrieval.embedder import Embeddings, View
+from retrieval.errors import ModelError
+from retrieval.models.network import Backbone
+
+
+class FeatureEmbedder:
+    """Gives a network's own rows, scaled so that half precision keeps their direction; width and length are its own."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+        self.model = f"{backbone.name}.features"
+        self.short_side = backbone.preprocessing.resize
+        self.card: Mapping[str, Any] = {"model": self.model, "width": backbone.width}
+
+    def embed(self, views: Sequence[View]) -> Embeddings:
+        rows = self._backbone.features(views)
+        largest = np.abs(rows).max(axis=1, keepdims=True)
+        if not np.all(np.isfinite(largest)) or not np.all(largest > 0):
+            raise ModelError("the network finds nothing in the photo: its row is zero or not finite")
+        return np.asarray(rows / largest, dtype=np.float32)

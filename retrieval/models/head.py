@@ -1,0 +1,76 @@
+"""A head: what brings a network's own width to 256, kept in one file beside the model's card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.embedder import DIM, unit_rows
+from retrieval.errors import ModelError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Head:
+    """Features are scaled to length 1, centred, multiplied. The embedder scales what comes out to length 1 again."""
+
+    mean: NDArray[np.float32]  # (width,)
+    matrix: NDArray[np.float32]  # (width, 256)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # how it was fitted and what it was measured to be worth
+
+    @property
+    def width(self) -> int:
+        """Numbers a view that it takes."""
+        return len(self.mean)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it computes; what is said of it does not count."""
+        digest = hashlib.sha256(f"head {FORMAT} {self.width}".encode())
+        for array in (self.mean, self.matrix):
+            digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        return digest.hexdigest()
+
+    def project(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        """(views, width) to (views, 256); raises ValueError for a row without a direction."""
+        projected = (unit_rows(features) - self.mean) @ self.matrix
+        return np.asarray(projected, dtype=np.float32)
+
+
+def write_head(path: Path, head: Head) -> None:
+    """Write a head beside and put it in place in one step."""
+    draft = path.with_name(f".{path.name}.new.npz")
+    facts = json.dumps({"format": FORMAT, "digest": head.digest, **head.facts}, sort_keys=True)
+    np.savez(
+        draft,
+        mean=np.asarray(head.mean, dtype="<f4"),
+        matrix=np.asarray(head.matrix, dtype="<f4"),
+        facts=np.frombuffer(facts.encode(), dtype=np.uint8),
+    )
+    draft.replace(path)
+
+
+def read_head(path: Path) -> Head:
+    """Read a head; raises ModelError where it is missing, damaged, of another format or width."""
+    if not path.is_file():
+        raise ModelError(f"there is no head at {path}: its card names it; `python -m indexer fit-head` writes one")
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            mean, matrix = file["mean"], file["matrix"]
+            facts = json.loads(file["facts"].tobytes())
+        head = Head(mean, matrix, {name: fact for name, fact in facts.items() if name not in {"format", "digest"}})
+        whole = facts["format"] == FORMAT and matrix.shape == (len(mean), DIM) and facts["digest"] == head.digest
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"the head {path} is damaged: fit it anew with `python -m indexer fit-head`") from error
+    if not whole:
+        raise ModelError(f"the head {path} is of another format or damaged: fit it anew")
+    return head

@@ -1,0 +1,170 @@
+"""What the documentation tells to install is linted, and its commands run, without containers and without root."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from settings import PREFIX, Settings, read_settings
+from tests.snapshots import make_snapshot
+from tests.web.test_server import FIND, free_port, serving
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCKERFILE, COMPOSE, UNIT = ROOT / "Dockerfile", ROOT / "deployment" / "compose.yaml", "deployment/fungarium.service"
+PATIENCE = 120
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The lines of the Dockerfile as (word, rest), those that go on joined, comments left out."""
+    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    joined = re.sub(r"\\\n\s*", " ", text)
+    return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in joined.splitlines() if line.strip()]
+
+
+def lines_of(word: str) -> list[str]:
+    return [rest for found, rest in instructions() if found == word]
+
+
+def environment_of_image() -> dict[str, str]:
+    pairs = [re.findall(r"(\w+)=(\S+)", rest) for rest in lines_of("ENV")]
+    return {name: value for found in pairs for name, value in found}
+
+
+def test_the_dockerfile_is_linted() -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    if not linter.exists():
+        pytest.skip("hadolint is not installed: pip install -r requirements-dev.txt")
+
+    ran = subprocess.run([linter, "--no-color", DOCKERFILE], capture_output=True, text=True, timeout=PATIENCE)
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_everything_that_the_image_copies_is_there_and_let_through() -> None:
+    let_through = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = [name for rest in lines_of("COPY") if "--from" not in rest for name in rest.split()[:-1]]
+
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    for name in copied:
+        assert any(f"!{name}" == line or (line.endswith("*.txt") and name.endswith(".txt")) for line in let_through), (
+            name
+        )
+
+
+def test_the_image_installs_the_requirements_that_it_copies() -> None:
+    (install,) = (rest for rest in lines_of("RUN") if "pip install" in rest)
+
+    for requirements in re.findall(r"-r (\S+)", install):
+        assert (ROOT / requirements).exists()
+        assert any(requirements in rest for rest in lines_of("COPY"))
+
+
+def test_the_image_sets_only_settings_that_there_are_and_listens_for_others() -> None:
+    environment = environment_of_image()
+    read = read_settings({name: value for name, value in environment.items() if name.startswith(PREFIX)})
+
+    assert (read.host, str(read.port)) == ("0.0.0.0", lines_of("EXPOSE")[0])
+    assert str(read.data).startswith(lines_of("VOLUME")[0])
+    assert lines_of("USER") == ["10001"]
+
+
+def test_the_image_holds_all_that_its_check_imports(tmp_path: Path) -> None:
+    copied = [name for rest in lines_of("COPY") if "--from" not in rest for name in rest.split()[:-1]]
+    for name in copied:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    (check,) = (rest for rest in lines_of("RUN") if rest.startswith("python -c"))
+
+    ran = subprocess.run(
+        [sys.executable, "-c", ast.literal_eval(check.removeprefix("python -c ").strip())],
+        cwd=tmp_path,
+        env={"PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_images_command_serves_and_its_health_check_tells(tmp_path: Path) -> None:
+    make_snapshot(tmp_path / "flora_indexes")
+    command = json.loads(lines_of("CMD")[0])
+    health = json.loads(re.search(r"CMD (\[.*\])", lines_of("HEALTHCHECK")[0])[1])  # type: ignore[index] # else fails
+    port = free_port()
+    assert (command[0], health[0]) == ("python", "python")
+
+    def check() -> int:
+        environment = {"FUNGARIUM_PORT": str(port), "PATH": os.environ["PATH"]}
+        ran = subprocess.run([sys.executable, *health[1:]], env=environment, capture_output=True, timeout=PATIENCE)
+        return ran.returncode
+
+    with serving(tmp_path, [sys.executable, *command[1:]], port, FUNGARIUM_WORKERS="1") as server:
+        assert server.post("/api/v1/identify", FIND)[0] == 200
+        assert check() == 0
+    assert check() != 0
+
+
+@pytest.mark.skipif(
+    not shutil.which("docker-compose"), reason="docker-compose is not installed (Debian: docker-compose)"
+)
+def test_the_compose_file_fits_its_schema_and_sets_what_there_is() -> None:
+    command = ["docker-compose", "--file", str(COMPOSE), "config"]
+    environment = {"PATH": os.environ["PATH"], "FUNGARIUM_DATABASE_PASSWORD": "for-the-test"}
+
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+
+    assert ran.returncode == 0, ran.stderr
+    assert "postgresql+psycopg://fungarium:for-the-test@database/fungarium" in ran.stdout
+
+
+def compose() -> dict[str, Any]:
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    read: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    return read
+
+
+def test_the_compose_file_sets_only_what_there_is_and_keeps_what_must_stay() -> None:
+    described = compose()
+    app = described["services"]["app"]
+
+    known = {PREFIX + name.upper() for name in Settings.__dataclass_fields__}
+    assert {name for name in app["environment"] if name.startswith(PREFIX)} <= known
+    assert (COMPOSE.parent / app["build"]).resolve() == ROOT
+    assert any(volume.endswith(":" + lines_of("VOLUME")[0]) for volume in app["volumes"])
+    kept = {volume.split(":")[0] for service in described["services"].values() for volume in service["volumes"]}
+    assert kept == set(described["volumes"])
+    assert all(port.startswith("127.0.0.1:") for port in app["ports"])
+    wanted = set(re.findall(r"\$\{(\w+)\}", COMPOSE.read_text(encoding="utf-8")))
+    given = set(re.findall(r"^(\w+)=", (COMPOSE.parent / "example.env").read_text(encoding="utf-8"), re.MULTILINE))
+    assert wanted <= given
+
+
+def test_the_unit_is_accepted_by_systemd(tmp_path: Path) -> None:
+    analyser = shutil.which("systemd-analyze")
+    if analyser is None:
+        pytest.skip("systemd-analyze is not installed")
+    text = (ROOT / UNIT).read_text(encoding="utf-8")
+    command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    unit = tmp_path / "fungarium.service"
+    unit.write_text(text.replace(command, f"ExecStart={sys.executable} app.py"), encoding="utf-8")
+
+    ran = subprocess.run([analyser, "verify", unit], capture_output=True, text=True, timeout=PATIENCE)
+
+    ours = [line for line in ran.stderr.splitlines() if "fungarium" in line]
+    assert (ran.returncode, ours) == (0, []), ran.stderr
+    assert command == "ExecStart=/opt/fungarium/.venv/bin/python app.py"
+    set_here = {line.split("=")[1] for line in text.splitlines() if line.startswith("Environment=FUNGARIUM_")}
+    assert set_here <= {PREFIX + name.upper() for name in Settings.__dataclass_fields__}
