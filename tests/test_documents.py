@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from database.commands import fates, field, keys, people
-from indexer.commands import checklists, circle, floras, imports, models, regions, snapshots
+from indexer.commands import checklists, circle, exports, floras, imports, models, regions, snapshots
 from retrieval.models.handles import HANDLES
 from settings import PREFIX, Settings
 
@@ -23,7 +23,20 @@ def documented_commands() -> Iterator[str]:
     """Every command of indexer and database, with its verb where it has verbs."""
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for module in (imports, checklists, regions, floras, snapshots, circle, models, people, keys, field, fates):
+    for module in (
+        imports,
+        checklists,
+        regions,
+        floras,
+        snapshots,
+        circle,
+        exports,
+        models,
+        people,
+        keys,
+        field,
+        fates,
+    ):
         module.register(commands)
     for name, command in commands.choices.items():
         verbs = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
