@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-ROUNDS = 5
+ROUNDS = 3
 SLOWER = 4  # times, of the processor
 POINTS = 100_000
 SHOTS = 500
@@ -110,7 +110,7 @@ def atlas_frames(page: Page, site: str) -> list[float]:
 
     page.route("**/points.bin", more)
     page.goto(f"{site}/atlas")
-    page.wait_for_function("performance.getEntriesByName('atlas-frame').length > 0")
+    page.wait_for_selector("#legend li")
     act = """document.querySelector('.atlas canvas').dispatchEvent(new KeyboardEvent('keydown', {key: gaps.length % 2
       ? 'ArrowLeft' : 'ArrowRight', bubbles: true}));"""
     return list(page.evaluate(FRAMES % act, 5))

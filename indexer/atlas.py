@@ -71,10 +71,10 @@ def lay_out_tsne(embeddings: Embeddings, start: NDArray[np.float64]) -> NDArray[
 
 
 def fit(places: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Into the square from -1 to 1, at one scale for both directions; a few far ones may stand at its edge."""
-    centre = np.median(places, axis=0)
-    reach = np.percentile(np.abs(places - centre), 99.5) or 1.0
-    return np.clip((places - centre) / reach, -1.0, 1.0).astype(np.float32)
+    """Into the square from -1 to 1, at one scale for both directions."""
+    centre = (places.max(axis=0) + places.min(axis=0)) / 2
+    reach = float(np.abs(places - centre).max()) or 1.0
+    return np.asarray((places - centre) / reach, dtype=np.float32)
 
 
 def find_strangers(

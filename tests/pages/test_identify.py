@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from database.people import add_person
+from database.session import open_database
 from retrieval.domain import NOTICE
 from tests.pages.conftest import Opener, Site, violations
 from tests.retrieval.photos import exif, save, scene
@@ -269,3 +272,37 @@ def test_an_answer_is_kept_only_on_request_and_then_at_a_link_for_all(visit: Ope
     again.goto(link)
     assert again.page.locator(".previews img").first.evaluate(loaded)
     assert violations(again.page, axe) == []
+
+
+@pytest.mark.usefixtures("built")
+def test_whoever_is_signed_in_saves_the_find_as_their_observation(visit: Opener, site: Site) -> None:
+    login = {"login": f"visitor{os.getpid()}", "password": "correct horse battery"}
+    with open_database(site.settings.database_url) as database, database.writing() as session:
+        add_person(session, login["login"], "A visitor", "observer", login["password"])
+    seen = visit()
+    assert seen.page.request.post(f"{site.address}/api/v1/session", data=login).ok
+    seen.goto("/")
+    choose(seen.page, site)
+    seen.page.click("#more summary")
+    seen.page.fill("#date", "2026-09-21")
+    seen.page.click("#rank")
+    seen.page.wait_for_selector("#answer-title")
+
+    seen.page.get_by_role("button", name="Save as my observation").click()
+
+    expect(seen.page.locator("#answer-actions")).to_contain_text("Saved as your observation.")
+    found = seen.page.request.get(f"{site.address}/api/v1/observations").json()["observations"]
+    assert found[0]["eventDate"] == "2026-09-21"
+    assert len(found[0]["photos"]) == len(site.find())
+
+
+@pytest.mark.usefixtures("built")
+def test_nobody_is_offered_to_save_without_being_signed_in(visit: Opener, site: Site) -> None:
+    seen = visit()
+    seen.goto("/")
+    choose(seen.page, site)
+    seen.page.click("#rank")
+
+    seen.page.wait_for_selector("#answer-title")
+
+    assert seen.page.get_by_role("button", name="Save as my observation").count() == 0

@@ -6,7 +6,10 @@ from typing import Any
 
 from flask import url_for
 from flask_babel import gettext as _
+from flask_wtf.csrf import generate_csrf
 
+from retrieval.errors import FungariumError
+from web import access
 from web.assets import asset_url
 from web.pages.words import aspect_words
 from web.services import services
@@ -75,12 +78,26 @@ def sending_words() -> dict[str, str]:
     }
 
 
+def saving_urls() -> dict[str, str]:
+    """Where whoever is signed in saves an observation, and the token that it takes; nothing for anybody else."""
+    try:
+        asking = access.caller()
+    except FungariumError:  # a key that opens nothing, or no database: the page is shown all the same
+        return {}
+    if asking.by != access.SESSION or "write" not in asking.scopes:
+        return {}
+    return {"observations": url_for("observations.record_observation"), "csrf": generate_csrf()}
+
+
 def identify_words() -> dict[str, Any]:
     """For the first page."""
     own = {
         "rank": _("Rank the species"),
         "askAgain": _("Ask again"),
         "keep": _("Keep this answer at a link"),
+        "save": _("Save as my observation"),
+        "saved": _("Saved as your observation."),
+        "saving": _("Saving …"),
         "camera": _("Take a photo"),
         "dropHint": _("or drop or paste photos anywhere on this page"),
         "rotate": _("Rotate"),
@@ -106,7 +123,7 @@ def identify_words() -> dict[str, Any]:
     }
     return {
         "words": own | sending_words() | box_words() | compare_words() | map_words(),
-        "urls": {"taxa": url_for("taxa.complete_names"), **map_urls()},
+        "urls": {"taxa": url_for("taxa.complete_names"), **map_urls(), **saving_urls()},
         "aspects": aspect_words(),
         **map_parts(),
     }

@@ -64,12 +64,16 @@ query_parser: Final = QueryParser()
 @blueprint.route("/similar")
 def show_similar() -> str:
     """What looks like a reference photo, or the empty form."""
-    return render_similar(query_parser.parse(SimilarQuery(), request, location="querystring"))
+    query = query_parser.parse(SimilarQuery(), request, location="querystring")
+    if asked_before(query):
+        access.check("identify")
+    return render_similar(query)
 
 
 @blueprint.route("/similar", methods=["POST"])
 def show_similar_to_upload() -> str:
     """What looks like a photo that a person has, or more of an earlier search."""
+    access.check("identify")
     return render_similar(query_parser.parse(SimilarQuery(), request, location="files"))
 
 

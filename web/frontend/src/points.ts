@@ -57,7 +57,7 @@ export class Points {
     const { pixels, places, colours } = this;
     const { width, height } = this.image;
     const { x, y, scale } = this.view;
-    const size = Math.min(9, Math.max(2, Math.round(this.ratio * (1.5 + Math.log2(1 + scale / (0.5 * height))))));
+    const size = Math.min(9, Math.max(2, Math.round(this.ratio * ((this.count < 20_000 ? 4 : 1.5) + Math.log2(1 + scale / (0.5 * height))))));
     const half = size >> 1;
     const put = (px: number, py: number, side: number, colour: number): void => {
       const left = Math.max(0, px);

@@ -7,12 +7,16 @@ export interface Reply {
 }
 
 /** Post a form; `progress` is told the share sent, then that the server is at work. Never rejects. */
-export function send(address: string, form: FormData, progress: (share: number, words: string) => void): Promise<Reply> {
+export function send(
+  address: string,
+  form: FormData,
+  progress: (share: number, words: string) => void,
+  headers: Record<string, string> = { "X-Fragment": "yes", Accept: "text/html" },
+): Promise<Reply> {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
     request.open("POST", address);
-    request.setRequestHeader("X-Fragment", "yes");
-    request.setRequestHeader("Accept", "text/html");
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => {
       const share = event.lengthComputable ? event.loaded / event.total : 0;
       progress(share, share < 1 ? word("sending", { share: Math.round(100 * share) }) : word("comparing"));

@@ -11,8 +11,24 @@ let fetched: Promise<Country[]> | null = null;
 export function countries(): Promise<Country[]> {
   fetched ??= fetch(url("world"))
     .then((reply) => reply.json() as Promise<Topology<{ countries: GeometryCollection }>>)
-    .then((world) => (feature(world, world.objects.countries) as FeatureCollection<Polygon | MultiPolygon>).features);
+    .then((world) => (feature(world, world.objects.countries) as FeatureCollection<Polygon | MultiPolygon>).features.map(unwrap));
   return fetched;
+}
+
+/** Let a country that lies on both sides of 180 degrees go on beyond it, or its outline would cross the whole map. */
+function unwrap(country: Country): Country {
+  if (country.id === "010") return country; // Antarctica goes round the pole
+  for (const polygon of polygons(country)) {
+    for (const ring of polygon) {
+      let before = ring[0]?.[0] ?? 0;
+      for (const place of ring) {
+        const [x = 0] = place;
+        place[0] = x + 360 * Math.round((before - x) / 360);
+        before = place[0];
+      }
+    }
+  }
+  return country;
 }
 
 const polygons = (country: Country): Position[][][] =>
@@ -34,7 +50,8 @@ export function distance(latitude: number, longitude: number, country: Country):
   const shrink = Math.cos((latitude * Math.PI) / 180);
   let nearest = Infinity;
   for (const polygon of polygons(country)) {
-    if (polygon.filter((ring) => rings([longitude, latitude], ring)).length % 2 === 1) return 0;
+    const holds = (turned: number): boolean => polygon.filter((ring) => rings([turned, latitude], ring)).length % 2 === 1;
+    if (holds(longitude) || holds(longitude + 360) || holds(longitude - 360)) return 0;
     for (const ring of polygon) {
       for (const [x = 0, y = 0] of ring) nearest = Math.min(nearest, Math.hypot((x - longitude) * shrink, y - latitude));
     }

@@ -15,7 +15,7 @@ async function begin(): Promise<void> {
   const held = new Map<string, typeof areas>();
   for (const area of areas) for (const country of area.countries) held.set(country, [...(held.get(country) ?? []), area]);
   const mine = (await countries()).filter((country) => held.has(String(country.id)));
-  const layer = L.geoJSON(mine, {
+  L.geoJSON(mine, {
     style: (country) => ({ color: ACCENT, weight: 1.5, fillColor: ACCENT, fillOpacity: 0.15 + 0.12 * (held.get(String(country?.id))?.length ?? 0) }),
     onEachFeature: (country, shape) => {
       const links = (held.get(String(country.id)) ?? []).map((area) =>
@@ -24,9 +24,14 @@ async function begin(): Promise<void> {
       shape.bindPopup(make("ul", {}, ...links));
     },
   }).addTo(map);
-  const europe = L.latLngBounds([[35, -12], [70, 32]]);
-  const bounds = layer.getBounds();
-  map.fitBounds(bounds.isValid() && !bounds.contains(europe) ? bounds : europe, { maxZoom: 5 });
+  // each country by its largest part: islands on the other side of the world would make all of it small
+  const parts = mine.map((country) => {
+    const polygons = country.geometry.type === "Polygon" ? [country.geometry.coordinates] : country.geometry.coordinates;
+    const boxes = polygons.map((polygon) => L.latLngBounds((polygon[0] ?? []).map(([x = 0, y = 0]) => L.latLng(y, x))));
+    const size = (box: L.LatLngBounds): number => (box.getNorth() - box.getSouth()) * (box.getEast() - box.getWest());
+    return boxes.reduce((most, box) => (size(box) > size(most) ? box : most));
+  });
+  map.fitBounds(parts.reduce((all, box) => all.extend(box)), { maxZoom: 5 });
 }
 
 void begin();

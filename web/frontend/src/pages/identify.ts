@@ -6,7 +6,7 @@ import { completeNames } from "../known.ts";
 import { Place } from "../place.ts";
 import { type Reply, send } from "../send.ts";
 import { Tray } from "../tray.ts";
-import { aspects, word } from "../words.ts";
+import { aspects, url, word } from "../words.ts";
 
 const form = find<HTMLFormElement>("ask");
 const field = find<HTMLInputElement>("photos");
@@ -20,12 +20,14 @@ const words = find("progress-words");
 const place = new Place();
 const tray = new Tray(Number(form.dataset["photos"]), Number(form.dataset["bytes"]), photosChanged, boxPhoto);
 let previews: string[] = [];
+let observationId = ""; // of the find in the tray
 let stale = false; // whether what is shown is no longer the answer to what is in the tray
 
 function photosChanged(): void {
   field.required = tray.photos.length === 0;
   submit.textContent = answer.childElementCount && stale ? word("askAgain") : word("rank");
   stale = true;
+  observationId = "";
 }
 
 async function take(files: Iterable<File>): Promise<void> {
@@ -139,6 +141,34 @@ function offerMore(): void {
   const kept = actions?.querySelector<HTMLAnchorElement>(".kept a");
   if (kept) history.replaceState(null, "", kept.href);
   else actions?.append(button(word("keep"), () => void ask(true)));
+  if (!url("observations") || !actions) return; // nobody is signed in
+  const save = button(word("save"), () => void saveObservation(save));
+  actions.append(save);
+}
+
+/** Record the find as an observation of whoever is signed in; sent twice, it is recorded once. */
+async function saveObservation(save: HTMLButtonElement): Promise<void> {
+  if (save.getAttribute("aria-disabled") === "true") return;
+  save.setAttribute("aria-disabled", "true");
+  const sent = new FormData();
+  if (window.isSecureContext) observationId ||= crypto.randomUUID(); // elsewhere there are none to be had
+  if (observationId) sent.set("id", observationId);
+  sent.set("flora", find<HTMLSelectElement>("flora").value);
+  for (const [field, name] of [["date", "eventDate"], ["latitude", "decimalLatitude"], ["longitude", "decimalLongitude"]] as const) {
+    const { value } = find<HTMLInputElement>(field);
+    if (value) sent.set(name, value);
+  }
+  (await tray.prepared()).forEach((blob, number) => sent.append("photos", blob, `photo-${number + 1}.jpg`));
+  for (const photo of tray.photos) sent.append("aspects", photo.aspect || photo.guessed);
+  save.textContent = word("saving");
+  const { status, html } = await send(url("observations"), sent, () => undefined, { "X-CSRFToken": url("csrf"), Accept: "application/json" });
+  if (status === 201 || status === 200) {
+    save.replaceWith(make("p", { role: "status" }, word("saved")));
+    return;
+  }
+  save.textContent = word("save");
+  save.removeAttribute("aria-disabled");
+  explain(status, html);
 }
 
 dropZone();
