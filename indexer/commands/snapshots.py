@@ -82,7 +82,8 @@ def register(commands: Any) -> None:
         "--method", choices=("pca", "tsne"), default="", help="default: tsne where requirements-atlas.txt is installed"
     )
     atlas_command.set_defaults(func=atlas)
-    list_command = commands.add_parser("list", help="list the snapshots, the newest first")
+    does = "list the snapshots, the newest first, by their manifests; `verify` reads the rest"
+    list_command = commands.add_parser("list", help=does)
     list_command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     list_command.set_defaults(func=list_all)
 
