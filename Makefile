@@ -5,6 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 SERVE ?= yes
+MODEL_WORK ?= data/training/default
 REGIONS := north west south
 
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
@@ -14,7 +15,7 @@ PAGES := web/static/built/manifest.json
 PAGE_SOURCES := $(wildcard web/frontend/*.* web/frontend/.npmrc web/frontend/src/*.ts web/frontend/src/*/* web/static/*.css)
 TFHUB := .venv-tfhub
 
-.PHONY: demo test test-tfhub check lint environment development pages clean-demo
+.PHONY: demo model test test-tfhub check lint environment development pages clean-demo
 
 demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
@@ -70,6 +71,9 @@ $(PAGES): $(PAGE_SOURCES) | $(VENV)/installed
 	@sh web/frontend/build.sh $(CURDIR)/$(RUN) || \
 	  echo "not built, for the reason above: the pages work without scripts; 'make pages' tries again" >&2
 
+model: $(VENV)/installed-train ## draw, train and export the default model from nothing (docs/training.md says how long it takes)
+	OMP_NUM_THREADS=1 $(RUN) -m training default --work $(MODEL_WORK) --out retrieval/models/fungarium_small.onnx
+
 environment: $(VENV)/installed
 
 development: $(VENV)/installed-dev
@@ -85,6 +89,10 @@ $(VENV)/installed: requirements.txt | $(VENV)/bin/python
 
 $(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-train: requirements.txt requirements-train.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
 	@touch $@ $(VENV)/installed
 
 clean-demo: ## remove what make demo drew and built

@@ -81,6 +81,7 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[In
         "FUNGARIUM_DATA": str(tmp_path / "data"),
         "FUNGARIUM_FLORA_INDEXES": str(tmp_path / "flora_indexes"),
         "FUNGARIUM_PUBLIC_URL": PAGE,
+        "FUNGARIUM_MODEL": "descriptor",
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("retrieval", "database", "indexer", "evaluation", "web")
+PACKAGES = ("retrieval", "database", "indexer", "evaluation", "training", "web")
 
 MAY_IMPORT = {
     "retrieval": {"retrieval"},
     "database": {"database", "retrieval"},
     "indexer": {"indexer", "database", "retrieval"},
     "evaluation": {"evaluation", "retrieval"},
+    "training": {"training", "evaluation", "retrieval"},
     "web": {"web", "database", "retrieval"},
     "app.py": {"web", "database", "retrieval", "settings"},
     "settings.py": {"retrieval"},  # its errors
@@ -48,8 +49,8 @@ HOMES = {
     "onnxruntime": ("retrieval/models/onnxruntime.py",),
     "tensorflow": ("retrieval/models/tfhub_child.py",),
     "tensorflow_hub": ("retrieval/models/tfhub_child.py",),
-    "timm": ("retrieval/models/timm_child.py",),
-    "torch": ("retrieval/models/timm_child.py",),
+    "timm": ("retrieval/models/timm_child.py", "training/network.py"),
+    "torch": ("retrieval/models/timm_child.py", "training/*"),
     "nncf": ("indexer/quantise.py",),
     "pillow_heif": ("retrieval/heif.py",),
     "PIL": (
@@ -58,6 +59,10 @@ HOMES = {
         "retrieval/heif.py",
         "retrieval/models/*",
         "evaluation/specimens/*",
+        "training/augment.py",
+        "training/drawing.py",
+        "training/pool.py",  # its version alone
+        "training/things.py",
         "indexer/photos.py",
     ),
 }
