@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from training.network import DIM, Network, TrainingError
+from retrieval.embedder import View
+from retrieval.models.handles import open_model
+from training.network import Network, TrainingError
 
 OPSET = 18
 OUTPUT = "embedding"
@@ -24,24 +27,27 @@ LIKENESS = 1e-3
 def export_network(network: Network, path: Path, *, side: int, card: dict[str, Any]) -> Path:
     """Write the network as ONNX for pictures of `side` pixels, any number at once, and its card beside it.
 
-    The file is opened again by OpenVINO and asked for random pictures; nothing is kept that answers otherwise than
-    the network did.
+    The file is opened again as the product does and asked for random pictures; nothing is kept that answers otherwise
+    than the network did.
     """
     network.eval().cpu()
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    example = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    body = {"resize": side, "crop": side, "layout": "NCHW", "mean": [0, 0, 0], "std": [1, 1, 1], "output": OUTPUT}
+    text = json.dumps({**body, **card}, indent=1, ensure_ascii=False) + "\n"
+    beside, beside_card = (path.with_name(f".{path.name}{ending}") for ending in ("", ".card.json"))
+    beside_card.write_text(text, encoding="utf-8")
+    pixels = np.random.default_rng(1).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    example = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     write_onnx(network, beside, example)
     with torch.no_grad():
         wanted = network(example).numpy()
-    apart = float(np.abs(run_onnx(beside, example.numpy()) - wanted).max())
+    apart = float(np.abs(run_onnx(beside, pixels) - wanted).max())
     if apart > LIKENESS:
         beside.unlink()
+        beside_card.unlink()
         raise TrainingError(f"the exported network answers otherwise than the trained one (by {apart:.2g})")
     beside.replace(path)
-    body = {"resize": side, "crop": side, "layout": "NCHW", "mean": [0, 0, 0], "std": [1, 1, 1], "output": OUTPUT}
-    text = json.dumps({**body, **card}, indent=1, ensure_ascii=False)
-    path.with_name(f"{path.name}.card.json").write_text(text + "\n", encoding="utf-8")
+    beside_card.replace(path.with_name(f"{path.name}.card.json"))
     return path
 
 
@@ -65,14 +71,6 @@ def write_onnx(network: Network, path: Path, example: torch.Tensor) -> None:
         )
 
 
-def run_onnx(path: Path, pictures: np.ndarray) -> np.ndarray:
-    """Embeddings that OpenVINO, at f32, gives for pictures (n, 3, side, side)."""
-    from retrieval.models.card import Preprocessing
-    from retrieval.models.openvino import compile_network
-
-    side = pictures.shape[-1]
-    compiled, output = compile_network(path, Preprocessing(side, side, output=OUTPUT))
-    found = np.asarray(compiled.create_infer_request().infer({0: pictures})[output])
-    if found.shape != (len(pictures), DIM):
-        raise TrainingError(f"the exported network gives {found.shape}, not {DIM} numbers a picture")
-    return found
+def run_onnx(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Embeddings that the product gives for pictures (n, side, side, 3), with the card beside the file."""
+    return open_model(f"onnx:{path}").embed([View(picture) for picture in pixels])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -83,12 +82,11 @@ def compare_options(
     learned = thin(pool, learned)
     rows = []
     for option in OPTIONS:
-        began = time.monotonic()
         found = [
             judge_option(option, replace(base, seed=seed), pool, learned, judged, work / slug(option) / str(seed))
             for seed in SEEDS
         ]
-        rows.append(summarise(option, found, (time.monotonic() - began) / len(SEEDS)))
+        rows.append(summarise(option, found))
         say(f"{option.name}: {rows[-1]['recall']:.3f}")
     return {
         "pictures": {"learned": len(learned), "judged": len(judged)},
@@ -152,7 +150,7 @@ def ask(
     return found, [str(owner[name]) for name in held if counts[owner[name]] > 1]
 
 
-def summarise(option: Option, found: list[tuple[Found, list[str]]], seconds: float) -> dict[str, Any]:
+def summarise(option: Option, found: list[tuple[Found, list[str]]]) -> dict[str, Any]:
     """A line of the table."""
     seeds = np.stack([one.first for one, _ in found]).astype(np.float64)  # (seeds, observations)
     by_observation = seeds.mean(axis=0)
@@ -168,7 +166,6 @@ def summarise(option: Option, found: list[tuple[Found, list[str]]], seconds: flo
         "by_seed": seeds.mean(axis=1).tolist(),
         "mean_over_species": float(np.mean(by_species)),
         "observations": len(by_observation),
-        "seconds": round(seconds, 1),
     }
 
 
@@ -185,15 +182,15 @@ def write_options(found: dict[str, Any], kept: Path, page: Path) -> None:
 def tabulate(found: dict[str, Any]) -> str:
     """The measurement as a Markdown table."""
     lines = [
-        "| | recall@1 by observation | 95 % interval | seeds | mean over species | seconds a run |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| | recall@1 by observation | 95 % interval | seeds | mean over species |",
+        "|---|---:|---:|---:|---:|",
     ]
     for row in found["rows"]:
         low, high = row["interval"]
         seeds = " ".join(f"{value:.3f}" for value in row["by_seed"])
         lines.append(
             f"| {row['option']} | {row['recall']:.3f} | {low:.3f} to {high:.3f} | {seeds} | "
-            f"{row['mean_over_species']:.3f} | {row['seconds']:.0f} |"
+            f"{row['mean_over_species']:.3f} |"
         )
     count = found["rows"][0]["observations"]
     lines += [

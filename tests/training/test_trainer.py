@@ -153,9 +153,9 @@ def test_the_exported_network_answers_as_the_trained_one_with_any_share(pool: Po
 
     path = export_network(network, tmp_path / "tiny.onnx", side=32, card={"licence": "CC0-1.0"})
 
-    pictures = np.random.default_rng(1).random((5, 3, 32, 32), dtype=np.float32)
+    pictures = np.random.default_rng(2).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     with torch.no_grad():
-        wanted = network(torch.from_numpy(pictures)).numpy()
+        wanted = network(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255).numpy()
     np.testing.assert_allclose(run_onnx(path, pictures), wanted, atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(wanted[:, 160:], axis=1) ** 2, 0.5, atol=1e-4)
     card = json.loads((tmp_path / "tiny.onnx.card.json").read_text(encoding="utf-8"))
