@@ -15,7 +15,6 @@ from database.backups.making import Places, make_backup
 from database.backups.repository import Repository
 from database.backups.restoring import restore_backup
 from database.errors import BackupError
-from settings import Settings
 
 
 def register(commands: Any) -> None:
@@ -38,16 +37,11 @@ def register(commands: Any) -> None:
         one.set_defaults(alone=act)
 
 
-def places_of(settings: Settings) -> Places:
-    """Where everything lies."""
-    return Places(settings.database_url, settings.photos_at, settings.data.absolute(), settings.flora_indexes)
-
-
-def make(options: argparse.Namespace, settings: Settings) -> int:
+def make(options: argparse.Namespace, places: Places) -> int:
     """Make a backup; ends with 1 where something that the database speaks of is nowhere any more."""
     repository = Repository(options.folder)
     with progress("backup") as advance:
-        report = make_backup(places_of(settings), repository, advance=advance)
+        report = make_backup(places, repository, advance=advance)
     print(f"{report.name}: {report.files} files, {report.bytes:,} bytes")
     print(f"  new: {report.copied_files} files, {report.copied_bytes:,} bytes")
     if report.elsewhere:
@@ -57,7 +51,7 @@ def make(options: argparse.Namespace, settings: Settings) -> int:
     return 1 if report.lost else 0
 
 
-def list_all(options: argparse.Namespace, _: Settings) -> int:
+def list_all(options: argparse.Namespace, _: Places) -> int:
     """Print one line for each backup."""
     repository = Repository(options.folder)
     for name in repository.names():
@@ -67,7 +61,7 @@ def list_all(options: argparse.Namespace, _: Settings) -> int:
     return 0
 
 
-def verify(options: argparse.Namespace, _: Settings) -> int:
+def verify(options: argparse.Namespace, _: Places) -> int:
     """Read every byte; ends with 1 where something is not what it was."""
     repository = Repository(options.folder)
     backup = repository.read(options.name)
@@ -79,15 +73,15 @@ def verify(options: argparse.Namespace, _: Settings) -> int:
     return 1 if faults else 0
 
 
-def restore(options: argparse.Namespace, settings: Settings) -> int:
+def restore(options: argparse.Namespace, places: Places) -> int:
     """Restore a backup into the places that the settings name."""
     with progress("restore") as advance:
-        name = restore_backup(places_of(settings), Repository(options.folder), options.name, advance=advance)
+        name = restore_backup(places, Repository(options.folder), options.name, advance=advance)
     print(f"restored {name}")
     return 0
 
 
-def prune(options: argparse.Namespace, _: Settings) -> int:
+def prune(options: argparse.Namespace, _: Places) -> int:
     """Remove old backups."""
     if options.keep < 1:
         raise BackupError("--keep must be 1 or more: to remove all backups, remove the folder")
