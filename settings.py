@@ -103,6 +103,14 @@ class Settings:
     originals: str = field(
         default="no", metadata={"help": "yes: photos are kept at full size too", "choices": ("no", "yes")}
     )
+    reference_licences: str = field(
+        default="open",
+        metadata={
+            "help": "licences under which approved observations become references",
+            "choices": ("open", "noncommercial", "none"),
+        },
+    )
+    public_url: str = field(default="", metadata={"help": "address under which the world reaches this server"})
 
     @property
     def photos_at(self) -> str:
