@@ -5,16 +5,19 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 SERVE ?= yes
+MODEL_WORK ?= data/training/default
 REGIONS := north west south
 
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
 INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
 
+PAGES := web/static/built/manifest.json
+PAGE_SOURCES := $(wildcard web/frontend/*.* web/frontend/.npmrc web/frontend/src/*.ts web/frontend/src/*/* web/static/*.css)
 TFHUB := .venv-tfhub
 
-.PHONY: demo test test-tfhub check lint environment development clean-demo
+.PHONY: demo model test test-tfhub check lint environment development pages clean-demo
 
-demo: environment ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
+demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
 	@$(RUN) -m evaluation.specimens $(DEMO)/collection
 	@echo "== 2/6 importing the archive and three regional checklists"
@@ -30,6 +33,7 @@ demo: environment ## draw a collection, build its index, identify a find, serve 
 	@$(INDEXER) publish
 	@$(DEMO_SETTINGS) $(RUN) -m evaluation calibrate
 	@$(INDEXER) publish
+	@$(INDEXER) atlas
 	@echo "== 5/6 identifying two drawings of one find that the index has not seen"
 	@$(DEMO_SETTINGS) $(RUN) -m retrieval identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg
 	@$(RUN) -c 'import json, sys; print("It was drawn as", json.load(open(sys.argv[1]))["observations"][0]["scientificName"])' \
@@ -41,7 +45,7 @@ else
 	@echo "== 6/6 not serving, as asked"
 endif
 
-test: development lint ## everything that must pass
+test: development pages lint ## everything that must pass
 	$(RUN) -m pytest
 
 check: test ## the same
@@ -54,10 +58,21 @@ $(TFHUB)/installed: requirements-dev.txt requirements-tfhub.txt
 	$(TFHUB)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-tfhub.txt
 	@touch $@
 
-lint: development
+lint: development pages
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy .
+	@if [ -x web/frontend/node_modules/.bin/tsc ]; then echo "tsc"; PATH="$$PATH:$(CURDIR)/$(VENV)/bin" web/frontend/node_modules/.bin/tsc --noEmit -p web/frontend; fi
+
+pages: $(PAGES) ## build the pages' scripts and styles
+
+$(PAGES): $(PAGE_SOURCES) | $(VENV)/installed
+	@echo "building the pages' scripts and styles"
+	@sh web/frontend/build.sh $(CURDIR)/$(RUN) || \
+	  echo "not built, for the reason above: the pages work without scripts; 'make pages' tries again" >&2
+
+model: $(VENV)/installed-train ## draw, train and export the default model from nothing (docs/training.md says how long it takes)
+	OMP_NUM_THREADS=1 $(RUN) -m training default --work $(MODEL_WORK) --out retrieval/models/fungarium_small.onnx
 
 environment: $(VENV)/installed
 
@@ -74,6 +89,10 @@ $(VENV)/installed: requirements.txt | $(VENV)/bin/python
 
 $(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-train: requirements.txt requirements-train.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
 	@touch $@ $(VENV)/installed
 
 clean-demo: ## remove what make demo drew and built

@@ -27,7 +27,7 @@ class Settings:
     flora_indexes: Path = field(default=Path("flora_indexes"), metadata={"help": "folder of the published snapshots"})
     database: str = field(default="", metadata={"help": "SQLAlchemy address; empty: an SQLite file in the data folder"})
     model: str = field(
-        default="descriptor", metadata={"help": "model handle, such as descriptor, onnx:PATH or hub:PATH_OR_URL"}
+        default="default", metadata={"help": "model handle, such as default, descriptor, onnx:PATH or hub:PATH_OR_URL"}
     )
     model_card: str = field(
         default="", metadata={"help": "file with the model's preprocessing, if not beside the model"}
@@ -64,6 +64,9 @@ class Settings:
     max_batch_bytes: int = field(default=200_000_000, metadata={"help": "bytes of one batch, at most"})
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
+    answer_days: int = field(default=90, metadata={"help": "days that an answer is kept whose link was asked for"})
+    tiles: str = field(default="", metadata={"help": "address of map tiles with {z}, {x}, {y}; empty: outlines only"})
+    tiles_credit: str = field(default="", metadata={"help": "who made the map tiles; shown on every map"})
     cors_origins: str = field(
         default="", metadata={"help": "web pages of others that may ask from a browser: origins with commas, or *"}
     )

@@ -60,6 +60,12 @@ def event_dates(session: Session, photos: Sequence[str]) -> dict[str, date]:
     return {sha256: day for sha256, day in found if day is not None}
 
 
+def photo_shapes(session: Session, photos: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Width and height of some photos in pixels, as they were taken, by their sha256; left out where nobody knows."""
+    asked = select(Photo.sha256, Photo.width, Photo.height).where(Photo.sha256.in_(photos))
+    return {sha256: (width, height) for sha256, width, height in session.execute(asked) if width and height}
+
+
 def species_with_photos(session: Session) -> set[int]:
     """The ids of all species that have a photo which is not withdrawn: the flora `world`."""
     pictured = select(Observation.taxon_id).join(Photo).where(Photo.withdrawn.is_(False)).distinct()

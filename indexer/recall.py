@@ -17,6 +17,7 @@ from retrieval.recipes import (
     DEPTHS,
     EXACT,
     PROBES,
+    PROBING_AT_50,
     PROTOTYPE_FIRST,
     TWO_STAGE,
     Recipe,
@@ -99,8 +100,11 @@ def measure_recipe(flora: Flora) -> Recipe:
 
 def first_good(recipes: Iterable[Recipe]) -> Recipe | None:
     """The first that finds as much as is aimed at."""
-    good = (r for r in recipes if r.recall_at_10 >= AIM_AT_10 and r.recall_at_50 >= AIM_AT_50)
-    return next(good, None)
+    for recipe in recipes:
+        aim = PROBING_AT_50 if recipe.kind == PROTOTYPE_FIRST and not recipe.depth else AIM_AT_50
+        if recipe.recall_at_10 >= AIM_AT_10 and recipe.recall_at_50 >= aim:
+            return recipe
+    return None
 
 
 def with_looked_at(recipe: Recipe, parts: Sequence[Part], guided: Guided, queries: Embeddings) -> Recipe:

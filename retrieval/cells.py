@@ -48,3 +48,10 @@ def describe_cell(cell: int) -> tuple[str, float, float]:
     name = h3.int_to_str(cell)
     latitude, longitude = h3.cell_to_latlng(name)
     return name, float(latitude), float(longitude)
+
+
+def cell_outline(cell: int) -> list[tuple[float, float]]:
+    """The corners of a cell, (latitude, longitude) each."""
+    h3 = h3_library()
+    corners = h3.cell_to_boundary(h3.int_to_str(cell))
+    return [(round(latitude, 4), round(longitude, 4)) for latitude, longitude in corners]

@@ -20,6 +20,7 @@ from retrieval.faiss_index import ROW_BYTES, BorrowedLists, scan_lists
 from retrieval.index import Lists
 
 MEANS, SPECIES = "guide.npy", "guide_species.npy"
+SCATTERED, GATHERED = 32, 4_096  # stretches above which so many lines, at most, are copied together
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,13 @@ class GuideCut:
     index: faiss.IndexIVFScalarQuantizer
     lists: BorrowedLists  # these two must live as long as the index
     quantiser: faiss.IndexFlatIP
-    starts: NDArray[np.int64]
-    lines: int
+    firsts: NDArray[np.int64]  # place of each stretch's first line among all of the flora
+    every: NDArray[np.int64]  # lines of the flora, ascending
+
+    @property
+    def lines(self) -> int:
+        """How many there are."""
+        return len(self.every)
 
 
 class Guide:
@@ -50,18 +56,23 @@ class Guide:
         return np.flatnonzero(np.isin(self.species, species)).astype(np.int64)
 
     def cut(self, lines: NDArray[np.int64]) -> GuideCut:
-        """Prepare the search among some lines, ascending; neighbouring ones are compared in one piece."""
-        breaks = np.flatnonzero(np.diff(lines) != 1) + 1
-        starts = lines[np.append(0, breaks)] if len(lines) else lines
-        sizes = np.diff(np.concatenate([[0], breaks, [len(lines)]])) if len(lines) else lines
-        lists = BorrowedLists(self._means, ROW_BYTES, np.stack([sizes, sizes, ROW_BYTES * starts], axis=1))
+        """Prepare the search among some lines, ascending; neighbouring ones are compared in one piece.
+
+        A list of species from anywhere has its means copied, up to 2 MB: to begin anew at each costs more than it.
+        """
+        firsts = np.append(0, np.flatnonzero(np.diff(lines) != 1) + 1)[: len(lines)]
+        means, starts = self._means, lines[firsts]
+        if len(firsts) > SCATTERED and len(lines) <= GATHERED:
+            means, firsts, starts = self._means[lines], np.zeros(1, np.int64), np.zeros(1, np.int64)
+        sizes = np.diff(np.append(firsts, len(lines)))
+        lists = BorrowedLists(means, ROW_BYTES, np.stack([sizes, sizes, ROW_BYTES * starts], axis=1))
         quantiser = faiss.IndexFlatIP(DIM)
         index = faiss.IndexIVFScalarQuantizer(
-            quantiser, DIM, len(starts), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+            quantiser, DIM, len(firsts), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
         )
         index.replace_invlists(lists.faiss, False)
         index.is_trained, index.ntotal = True, len(lines)
-        return GuideCut(index, lists, quantiser, starts, len(lines))
+        return GuideCut(index, lists, quantiser, firsts, lines)
 
     def nearest(self, embeddings: Embeddings, count: int, cut: GuideCut) -> Lists:
         """The lines of the `count` species of the cut that each view resembles most on average; -1 where none is left.
@@ -72,9 +83,9 @@ class Guide:
         if not wanted or not len(embeddings):
             return np.full((len(embeddings), 0), -1, dtype=np.int64)
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
-        _, found = scan_lists(cut.index, queries, wanted, np.arange(len(cut.starts)), pairs=True)
+        _, found = scan_lists(cut.index, queries, wanted, np.arange(len(cut.firsts)), pairs=True)
         known = np.maximum(found, 0)
-        return np.where(found < 0, -1, cut.starts[known >> 32] + (known & 0xFFFFFFFF))
+        return np.where(found < 0, -1, cut.every[cut.firsts[known >> 32] + (known & 0xFFFFFFFF)])
 
 
 def write_guide(folder: Path, species: NDArray[np.int64], means: NDArray[np.floating]) -> None:

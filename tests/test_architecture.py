@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("retrieval", "database", "indexer", "evaluation", "web")
+PACKAGES = ("retrieval", "database", "indexer", "evaluation", "training", "web")
 
 MAY_IMPORT = {
     "retrieval": {"retrieval"},
     "database": {"database", "retrieval"},
     "indexer": {"indexer", "database", "retrieval"},
     "evaluation": {"evaluation", "retrieval"},
+    "training": {"training", "evaluation", "retrieval"},
     "web": {"web", "database", "retrieval"},
     "app.py": {"web", "database", "retrieval", "settings"},
     "settings.py": {"retrieval"},  # its errors
@@ -43,12 +44,13 @@ HOMES = {
     "urllib3": ("retrieval/fetching.py", "retrieval/models/serving.py"),
     "requests": ("retrieval/fetching.py", "retrieval/models/serving.py", "indexer/fetching.py"),
     "h3": ("retrieval/cells.py",),
+    "openTSNE": ("indexer/atlas.py",),
     "openvino": ("retrieval/models/openvino.py", "indexer/quantise.py"),
     "onnxruntime": ("retrieval/models/onnxruntime.py",),
     "tensorflow": ("retrieval/models/tfhub_child.py",),
     "tensorflow_hub": ("retrieval/models/tfhub_child.py",),
-    "timm": ("retrieval/models/timm_child.py",),
-    "torch": ("retrieval/models/timm_child.py",),
+    "timm": ("retrieval/models/timm_child.py", "training/network.py"),
+    "torch": ("retrieval/models/timm_child.py", "training/*"),
     "nncf": ("indexer/quantise.py",),
     "pillow_heif": ("retrieval/heif.py",),
     "PIL": (
@@ -57,11 +59,15 @@ HOMES = {
         "retrieval/heif.py",
         "retrieval/models/*",
         "evaluation/specimens/*",
+        "training/augment.py",
+        "training/drawing.py",
+        "training/pool.py",  # its version alone
+        "training/things.py",
         "indexer/photos.py",
     ),
 }
 READS_SETTINGS = ("app.py", "*/__main__.py", "web/services.py", "indexer/commands.py", "indexer/commands/*")
-LAZY = ("openvino", "onnxruntime", "pillow_heif", "tensorflow", "tensorflow_hub", "timm", "torch", "nncf")
+LAZY = ("openTSNE", "openvino", "onnxruntime", "pillow_heif", "tensorflow", "tensorflow_hub", "timm", "torch", "nncf")
 """Loaded by the function that needs them, never by an import."""
 
 LONGEST = 400  # lines

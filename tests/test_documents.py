@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from database.commands import field, keys, people
-from indexer.commands import checklists, floras, imports, models, regions, snapshots
+from indexer.commands import checklists, floras, imports, models, regions, snapshots, tables
 from retrieval.models.handles import HANDLES
 from settings import PREFIX, Settings
 
@@ -23,7 +23,7 @@ def documented_commands() -> Iterator[str]:
     """Every command of indexer and database, with its verb where it has verbs."""
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for module in (imports, checklists, regions, floras, snapshots, models, people, keys, field):
+    for module in (imports, checklists, regions, floras, snapshots, models, tables, people, keys, field):
         module.register(commands)
     for name, command in commands.choices.items():
         verbs = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]

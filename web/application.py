@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from web import page
+from web import assets
 from web.access import SCHEMES, register_access
 from web.api import (
     accounts,
@@ -23,27 +24,37 @@ from web.api import (
     photos,
     similar,
     species,
+    taxa,
     verdicts,
 )
 from web.contracts.registering import register_contracts
 from web.contracts.shapes import shape_problem
 from web.cors import register_cors
 from web.errors import register_errors
+from web.languages import register_languages
 from web.openapi import CONFIG, ProblemApi
+from web.pages.blueprint import load_pages
+from web.pages.problems import render_problem, wants_page
+from web.pages.script_words import identify_words
+from web.pages.words import template_words
 from web.reception import register_reception
-from web.services import Services
+from web.services import Services, services
 from web.serving import Serving
 from web.unchanging import mark_unchanging
 from web.uploads import PhotoRequest, upload_config
 
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{tiles}; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Only our own files, and pictures that a page made itself (`blob:`); map tiles from where the settings say."""
+
 SECURITY: Final = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""No script, no font and no picture of others is ever loaded."""
+"""Headers of every answer, beside the policy."""
 
 
 def create_app(services: Services) -> Flask:
@@ -64,21 +75,32 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    for module in (overview, *finds, floras, species, photos, observations, verdicts, accounts, keys, health):
+    things = (floras, species, taxa, photos, observations, verdicts)
+    for module in (overview, *finds, *things, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     register_contracts(app, services)
-    app.register_blueprint(page.blueprint)
+    register_languages(app)
+    app.register_blueprint(assets.blueprint)
+    app.register_blueprint(load_pages())
     app.register_blueprint(metrics.blueprint)
-    app.context_processor(page.template_words)
-    register_errors(app, page.wants_page, page.render_problem, shape_problem)
+    app.context_processor(lambda: template_words() | {"identify_words": identify_words})
+    register_errors(app, wants_page, render_problem, shape_problem)
     app.after_request(add_headers)
     return app
 
 
 def add_headers(response: Response) -> Response:
-    """Headers of every answer; only pictures may be kept by browsers, which say so themselves."""
+    """Headers of every answer; only files and pictures may be kept by browsers, which say so themselves."""
     mark_unchanging(response)
-    response.headers.extend({name: value for name, value in SECURITY.items() if name not in response.headers})
+    headers = {**SECURITY, "Content-Security-Policy": policy(services().tiles)}
+    response.headers.extend({name: value for name, value in headers.items() if name not in response.headers})
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def policy(tiles: str) -> str:
+    """The Content-Security-Policy; `tiles` is the address of map tiles, or empty."""
+    parts = urlsplit(tiles)
+    host = parts.netloc.replace("{s}", "*")
+    return POLICY.format(tiles=f" {parts.scheme}://{host}" if host else "")

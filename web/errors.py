@@ -27,6 +27,7 @@ from database.errors import (
 from retrieval import errors
 from web import refusals
 from web.admission import Overloaded
+from web.answers import UnknownAnswer
 from web.deadlines import DeadlinePassed
 from web.remote_photos import Busy
 
@@ -65,6 +66,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
     errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
+    UnknownAnswer: Kind(404, "unknown-answer", "There is no such answer"),
     errors.NoSnapshot: Kind(
         503,
         "no-snapshot",

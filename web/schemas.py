@@ -46,6 +46,13 @@ class Taxon(Answer):
     toxicity = fields.String(metadata=about("What a source says of the taxon's poison. Absence says nothing."))
 
 
+class Taxa(Answer):
+    """Taxa that fit what was typed."""
+
+    taxa = fields.List(fields.Nested(Taxon), metadata=about("The most likely first."))
+    snapshot = fields.String()
+
+
 class Ancestor(Answer):
     """A node of a taxon's lineage."""
 

@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from secrets import token_bytes
 from typing import cast
 
 from flask import current_app
 
+from database.areas import flora_countries
 from database.datasets import Credit, dataset_credits
 from database.errors import DatabaseError, StoreUnavailable
 from database.flora_places import FloraPlace, flora_places
 from database.photo_files import PhotoFiles
-from database.photos import event_dates, reference, stored_path
+from database.photos import event_dates, photo_shapes, reference, stored_path
 from database.session import Database, open_database
 from retrieval.accelerator import Accelerator
 from retrieval.addresses import Guard, parse_networks
+from retrieval.atlas import Atlas, atlas_path, read_atlas
 from retrieval.embedder import Embedder
 from retrieval.faiss_gpu import open_accelerator
 from retrieval.models.handles import open_model
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
+from web.answers import KeptAnswers
 from web.contracts.given import Contracts
 from web.cors import parse_origins
 from web.published import Published
@@ -82,6 +85,16 @@ def no_dates(_: Sequence[str]) -> Mapping[str, date]:
     return {}
 
 
+def no_shapes(_: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+    """Where nobody knows how large a photo is."""
+    return {}
+
+
+def no_atlas(_: str) -> Atlas | None:
+    """Where none has been made."""
+    return None
+
+
 def no_credits(_: Sequence[str]) -> Mapping[str, Credit]:
     """Where nobody knows how a dataset is cited."""
     return {}
@@ -98,6 +111,12 @@ class Services:
     throughput: Throughput = Throughput()
     event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos, by their sha256
     credits: Callable[[Sequence[str]], Mapping[str, Credit]] = no_credits  # of datasets, by their ids
+    shapes: Callable[[Sequence[str]], Mapping[str, tuple[int, int]]] = no_shapes  # width and height, by their sha256
+    flora_countries: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # alpha-2 codes of each flora
+    answers: KeptAnswers = field(default_factory=lambda: KeptAnswers(None, 0))  # of people who asked for a link
+    atlas: Callable[[str], Atlas | None] = no_atlas  # of a snapshot, by its name
+    tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only
+    tiles_credit: str = ""  # who made the tiles, shown on every map
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
     searched_on: Callable[[], str] = lambda: "cpu"  # what floras are searched on, and why if not on a GPU
     database: Callable[[], Database] = no_database  # opens it the first time
@@ -135,6 +154,22 @@ def make_services(settings: Settings) -> Services:
     def credits_of(datasets: Sequence[str]) -> Mapping[str, Credit]:
         with database().reading() as session:
             return dataset_credits(session, datasets)
+
+    def shapes_of(photos: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        with database().reading() as session:
+            return photo_shapes(session, photos)
+
+    def countries() -> Mapping[str, tuple[str, ...]]:
+        with database().reading() as session:
+            return flora_countries(session)
+
+    @lru_cache(maxsize=2)
+    def atlas_made(name: str, _made: float) -> Atlas | None:
+        return read_atlas(settings.flora_indexes, name)
+
+    def atlas_of(name: str) -> Atlas | None:
+        path = atlas_path(settings.flora_indexes, name)
+        return atlas_made(name, path.stat().st_mtime) if path.exists() else None
 
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
@@ -182,6 +217,12 @@ def make_services(settings: Settings) -> Services:
             batch_bytes=settings.max_batch_bytes,
         ),
         event_dates=dates_of,
+        shapes=shapes_of,
+        flora_countries=countries,
+        answers=KeptAnswers(settings.data / "answers", settings.answer_days),
+        atlas=atlas_of,
+        tiles=settings.tiles,
+        tiles_credit=settings.tiles_credit,
         credits=credits_of,
         metrics_for=settings.metrics,
         contracts=Contracts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from database.errors import DatabaseError
 from database.session import open_database
 from database.snapshots import log_built, log_published
+from indexer.atlas import build_atlas
 from indexer.build import build_snapshot, made_with
 from indexer.catalogue import photos_to_embed, read_catalogue
 from indexer.embed import embed_photos
@@ -27,6 +29,7 @@ from retrieval.errors import BuildError
 from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
 from retrieval.recipes import RECALL_BAR
+from retrieval.snapshot import open_snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 
@@ -73,6 +76,13 @@ def register(commands: Any) -> None:
         "compact", help="put all references into one segment, without the withdrawn ones, and publish; answers stay"
     )
     compact_command.set_defaults(func=compact)
+    atlas_command = commands.add_parser(
+        "atlas", help="lay the published references out in two dimensions, for the page /atlas, and find doubtful ones"
+    )
+    atlas_command.add_argument(
+        "--method", choices=("pca", "tsne"), default="", help="default: tsne where requirements-atlas.txt is installed"
+    )
+    atlas_command.set_defaults(func=atlas)
     list_command = commands.add_parser("list", help="list the snapshots, the newest first")
     list_command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     list_command.set_defaults(func=list_all)
@@ -144,6 +154,17 @@ def withdraw(options: argparse.Namespace, settings: Settings) -> int:
 def compact(options: argparse.Namespace, settings: Settings) -> int:
     """Compact the published snapshot and publish the result."""
     return announce(publish_snapshot(settings.flora_indexes, compact_snapshot(settings.flora_indexes)), settings)
+
+
+def atlas(options: argparse.Namespace, settings: Settings) -> int:
+    """Lay the published snapshot out."""
+    with closing(open_snapshot(settings.flora_indexes)) as snapshot:
+        total = snapshot.manifest.references
+        with tqdm(total=total, desc="atlas", unit="reference", file=sys.stderr) as bar:
+            made = build_atlas(settings.flora_indexes, snapshot, method=options.method, advance=bar.update)
+    print(f"atlas of {made.snapshot}: {len(made.rows)} references by {made.method}, ", end="")
+    print(f"{int((made.strangers > 0).sum())} doubtful")
+    return 0
 
 
 def rollback(options: argparse.Namespace, settings: Settings) -> int:

@@ -21,6 +21,7 @@ from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, Identity, Network, NetworkEmbedder
 
 HANDLES = {
+    "default": "the small network that comes with the program, trained on drawings",
     "descriptor": "colour, texture and shape counted by hand; needs no file",
     "onnx:PATH": "an ONNX file, with PATH.card.json beside it (or --card) for its preprocessing",
     "openvino:PATH": "a network in OpenVINO's own format (.xml with its .bin), such as one brought to int8",
@@ -28,6 +29,9 @@ HANDLES = {
     "timm:NAME": "a network of timm, or timm:hf-hub:OWNER/NAME, brought to ONNX once (requirements-timm.txt)",
     "serving:URL": "a model behind TensorFlow Serving, such as serving:http://host:8501/v1/models/NAME, with --card",
 }
+
+SHIPPED = Path(__file__).with_name("fungarium_small.onnx")
+"""What `default` names; `make model` makes it from nothing (docs/training.md)."""
 
 
 def model_cache() -> Path:
@@ -53,6 +57,8 @@ def open_model(handle: str, card: Path | None = None) -> Embedder:
 
 def open_backbone(handle: str, card: Path | None = None) -> tuple[Backbone, Path | None]:
     """Open the network that a handle names, whatever its width, and the card that speaks for it, if there is one."""
+    if handle == "default":
+        return open_file("onnx", SHIPPED, card, Identity(SHIPPED.stem, handle, digest_model(SHIPPED)))
     kind, _, where = handle.partition(":")
     if f"{kind}:" not in {known.partition(":")[0] + ":" for known in HANDLES if ":" in known} or not where:
         raise UnknownModel(f"{handle!r} is no model handle; there are: {', '.join(HANDLES)}")

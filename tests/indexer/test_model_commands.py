@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer.__main__ import main as index
+from indexer.embeddings import EmbeddingStore
 from retrieval.__main__ import main as retrieve
+from retrieval.crops import decode_crops
+from retrieval.embedder import unit_rows
 from retrieval.manifest import read_current, read_manifest
+from retrieval.models.descriptor import Descriptor
 from retrieval.models.handles import open_model
+from retrieval.views import PhotoLimits
 from tests.retrieval.networks import CARD, write_boundless_network, write_card, write_network
 from tests.retrieval.photos import save, scene
-from tests.snapshots import COLOURS, TAXA, draw_photo
+from tests.snapshots import COLOURS, MUSCARIA, TAXA, draw_photo
 
 NAMES = {taxon.id: taxon.name.replace(" ", "_") for taxon, _ in TAXA}
 Say = Callable[[], str]
@@ -187,13 +194,18 @@ def test_a_query_of_another_precision_preprocessing_or_head_than_the_index_is_re
 
 
 def test_references_of_several_views_are_a_recipe_of_their_own_and_the_card_names_it(
-    collection: Path, said: Say, photo: str, monkeypatch: pytest.MonkeyPatch
+    drawn: Path, collection: Path, said: Say, photo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(collection / "flora_indexes"))
     handle = ["--model", "descriptor"]
 
     assert index(["embed", *handle, "--views", "mirrored"]) == 0
     assert "model descriptor@1+mirrored: 30 embedded" in said()
+    drawing = draw_photo(MUSCARIA, 0)
+    crops = Descriptor().embed(decode_crops(drawing, Descriptor().short_side, PhotoLimits(), augmentation="mirrored"))
+    with EmbeddingStore(drawn / "data" / "embeddings", "descriptor@1+mirrored") as store:
+        row = store.read([hashlib.sha256(drawing).hexdigest()])
+    assert np.allclose(row, unit_rows(crops.mean(axis=0, keepdims=True)), atol=1e-3)
     assert index(["build", *handle]) == 1, "the references of one recipe are none of another"
     assert "there is nothing to build" in said()
     assert index(["build", *handle, "--views", "mirrored"]) == 0

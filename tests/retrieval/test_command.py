@@ -42,6 +42,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FLORA_INDEXES", "MODEL", "MODEL_CARD", "MAX_PHOTOS", "MAX_PHOTO_BYTES", "MAX_PHOTO_PIXELS"):
         monkeypatch.delenv(f"FUNGARIUM_{name}", raising=False)
+    monkeypatch.setenv("FUNGARIUM_MODEL", "descriptor")  # which the snapshots of these tests are made with
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -197,7 +198,7 @@ def test_a_snapshot_can_be_named(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["{photo}", "--indexes", "{folder}"], "nothing has been published under"),
         (["{photo}", "--snapshot", "0123456789abcdef"], "there is no snapshot 0123456789abcdef"),
         (["{photo}", "--snapshot", "../x"], "'../x' is no name of a snapshot"),
-        (["{photo}", "--model", "oracle"], "'oracle' is no model handle; there are: descriptor"),
+        (["{photo}", "--model", "oracle"], "'oracle' is no model handle; there are: default, descriptor"),
         (["{photo}", "--model", "onnx:{folder}/gone.onnx"], "there is no model at"),
     ],
 )
@@ -257,7 +258,6 @@ def test_a_misspelt_setting_is_refused_before_anything_is_done(
 
     assert code == 1
     assert err.startswith("error: there is no setting FUNGARIUM_MODELL; there are: FUNGARIUM_")
-    assert " FUNGARIUM_DATA, " in err
 
 
 def test_the_limits_come_from_the_settings(
@@ -399,4 +399,4 @@ def test_it_runs_as_a_module_of_its_own(made: Made, photos: list[str]) -> None:
 
 
 def plain_environment() -> Mapping[str, str]:
-    return {"PYTHONIOENCODING": "utf-8"}
+    return {"PYTHONIOENCODING": "utf-8", "FUNGARIUM_MODEL": "descriptor"}

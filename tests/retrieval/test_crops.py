@@ -75,7 +75,7 @@ def test_as_many_boxes_as_photos_or_none() -> None:
         Look(augmentation="ten-fold").check(1)
 
 
-@pytest.mark.parametrize(("augmentation", "count"), list(zip(AUGMENTATIONS, (1, 2, 14), strict=True)))
+@pytest.mark.parametrize(("augmentation", "count"), list(zip(AUGMENTATIONS, (1, 2, 2, 14), strict=True)))
 def test_an_augmentation_has_its_crops_the_mirrored_ones_last(augmentation: str, count: int) -> None:
     pixels = np.asarray(scene(100, 80))
 
@@ -83,6 +83,10 @@ def test_an_augmentation_has_its_crops_the_mirrored_ones_last(augmentation: str,
 
     assert len(crops) == count
     assert np.array_equal(crops[0], pixels)
+    if augmentation == "mirrored":
+        assert np.array_equal(crops[1], pixels[:, ::-1])
+    if augmentation == "two-scale":
+        assert np.array_equal(crops[1], pixels[16:64, 20:80])
     if count == 14:
         assert [crop.shape[:2] for crop in crops[:7]] == [(80, 100), (64, 80), *[(48, 60)] * 5]
         assert np.array_equal(crops[3], pixels[:48, :60])

@@ -52,6 +52,10 @@ def open_descriptor(_: Path) -> Embedder:
     return open_model("descriptor")
 
 
+def open_default(folder: Path) -> Embedder:
+    return open_model("default")
+
+
 def open_channels_first(folder: Path) -> Embedder:
     network = write_network(folder / "tiny.onnx")
     write_card(network)
@@ -66,8 +70,8 @@ def open_channels_last(folder: Path) -> Embedder:
 
 @pytest.fixture(
     scope="module",
-    params=[open_descriptor, open_channels_first, open_channels_last],
-    ids=["descriptor", "onnx-nchw", "onnx-nhwc"],
+    params=[open_descriptor, open_default, open_channels_first, open_channels_last],
+    ids=["descriptor", "default", "onnx-nchw", "onnx-nhwc"],
 )
 def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
     make: Callable[[Path], Embedder] = request.param

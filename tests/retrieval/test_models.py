@@ -38,7 +38,7 @@ def open_beside(folder: Path, name: str = "tiny.onnx", **changes: Any) -> str:
 
 @pytest.mark.parametrize("handle", ["", "resnet", "onnx:", "descriptor:x", "hub"])
 def test_an_unknown_handle_is_refused_and_the_known_ones_are_named(handle: str) -> None:
-    with pytest.raises(UnknownModel, match="no model handle; there are: descriptor, onnx:PATH"):
+    with pytest.raises(UnknownModel, match="no model handle; there are: default, descriptor, onnx:PATH"):
         open_model(handle)
 
 

@@ -19,6 +19,7 @@ from retrieval.models.descriptor import Descriptor
 from retrieval.views import PhotoLimits
 from tests.snapshots import Made, make_snapshot
 from tests.web.people import server, start
+from web.answers import KeptAnswers
 from web.application import create_app
 from web.contracts.given import Contracts
 from web.published import Published
@@ -55,7 +56,12 @@ def make_app(
     embedder = Descriptor()
     published = Published(root, lambda snapshot: snapshot.require_model(embedder.model), patience=patience)
     given = Services(
-        published, lambda: embedder, HeldPhotos(photos), limits or PhotoLimits(), contracts=contracts or Contracts()
+        published,
+        lambda: embedder,
+        HeldPhotos(photos),
+        limits or PhotoLimits(),
+        contracts=contracts or Contracts(),
+        answers=KeptAnswers(root / "answers", days=30),
     )
     return create_app(given)
 

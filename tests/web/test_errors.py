@@ -65,7 +65,7 @@ def test_every_error_has_the_same_shape(
 
 
 def test_wrong_values_are_named_one_by_one(client: FlaskClient) -> None:
-    form = {"count": "many", "flora": "x" * 65, "flroa": "north"}
+    form = {"count": "many", "flora": "x" * 501, "flroa": "north"}
 
     answer = client.post("/api/v1/identify", **encode_photos([PHOTO], **form))
 
@@ -151,6 +151,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "UnknownFlora": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
+        "UnknownAnswer": 404,
         "NotSignedIn": 401,
         "NotAllowed": 403,
         "QuotaSpent": 429,
@@ -216,7 +217,9 @@ def test_every_answer_forbids_scripts_and_guessing(client: FlaskClient, app: Fla
 
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
-        assert "script-src" not in policy
+        assert "script-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
         assert "unsafe-inline" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         answer.close()

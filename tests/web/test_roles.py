@@ -48,6 +48,22 @@ ROUTES: dict[str, frozenset[str]] = {
     # pages
     "GET /": EVERYBODY,
     "POST /": IDENTIFIES,
+    "GET /answers/<string:name>": EVERYBODY,  # who knows the link
+    "GET /answers/<string:name>/photos/<int:number>": EVERYBODY,
+    "GET /similar": EVERYBODY,  # the form; a search by a reference asks for leave
+    "POST /similar": IDENTIFIES,
+    "GET /floras": EVERYBODY,
+    "GET /floras/areas.json": EVERYBODY,
+    "GET /floras/<string:flora>": EVERYBODY,
+    "GET /floras/<string:flora>/species.json": EVERYBODY,
+    "GET /species/<int(max=9223372036854775807):species>": EVERYBODY,
+    "GET /species/<int(max=9223372036854775807):species>/cells.json": EVERYBODY,
+    "GET /atlas": EVERYBODY,
+    "GET /atlas/photos.json": EVERYBODY,
+    "GET /atlas/<string:flora>/names.json": EVERYBODY,
+    "GET /atlas/<string:flora>/points.bin": EVERYBODY,
+    "POST /language": EVERYBODY,
+    "GET /assets/<string:name>": EVERYBODY,
     "GET /static/<path:filename>": EVERYBODY,
     "GET /healthz": EVERYBODY,
     "GET /metrics": EVERYBODY,  # from where `FUNGARIUM_METRICS` says
@@ -59,6 +75,7 @@ ROUTES: dict[str, frozenset[str]] = {
     "GET /api/v1/floras/<string:flora>": EVERYBODY,
     "GET /api/v1/floras/<string:flora>/species": EVERYBODY,
     "GET /api/v1/species/<int(max=9223372036854775807):species>": EVERYBODY,
+    "GET /api/v1/taxa": EVERYBODY,
     "GET /api/v1/photos/<string:sha256>": EVERYBODY,
     "POST /api/v1/identify": IDENTIFIES,
     "POST /api/v1/identify/batch": IDENTIFIES,

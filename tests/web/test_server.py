@@ -58,6 +58,7 @@ def settings_for(folder: Path, port: int) -> dict[str, str]:
     return clean | {
         "FUNGARIUM_FLORA_INDEXES": str(folder / "flora_indexes"),
         "FUNGARIUM_DATA": str(folder / "data"),
+        "FUNGARIUM_MODEL": "descriptor",
         "FUNGARIUM_PORT": str(port),
         "FUNGARIUM_MAX_PHOTO_BYTES": "1000000",
         "PYTHONUNBUFFERED": "1",

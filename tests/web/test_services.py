@@ -101,7 +101,7 @@ def test_a_model_that_is_missing_is_told_as_such(tmp_path: Path, caplog: pytest.
 
 def test_a_database_that_is_missing_spoils_the_pictures_and_nothing_else(tmp_path: Path) -> None:
     made = make_snapshot(tmp_path / "flora_indexes")
-    client = create_app(make_services(Settings(data=tmp_path / "data", flora_indexes=made.root))).test_client()
+    client = create_app(make_services(Settings(tmp_path / "data", made.root, model="descriptor"))).test_client()
 
     picture = client.get(f"/api/v1/photos/{made.entries[0].photo}")
 

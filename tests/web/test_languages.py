@@ -1,0 +1,93 @@
+"""The pages' words in other languages: all of them there, none broken, chosen by the browser or by the person."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+from flask.testing import FlaskClient
+
+from retrieval.calibration import CALIBRATED_MEANING, SHARE_MEANING
+from retrieval.domain import NOTICE
+from web.languages import FOLDER, LANGUAGES, read_catalogue
+
+ROOT = Path(__file__).resolve().parents[2]
+OTHERS = [language for language in LANGUAGES if language != "en"]
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """Everything that templates and modules of the pages say."""
+    found = tmp_path_factory.mktemp("words") / "pages.pot"
+    pybabel = shutil.which("pybabel", path=str(Path(sys.executable).parent)) or "pybabel"
+    mapping = str(FOLDER / "babel.cfg")
+    subprocess.run([pybabel, "-q", "extract", "-F", mapping, "-k", "_", "-o", str(found), "."], cwd=ROOT, check=True)
+    with found.open("rb") as written:
+        return read_po(written)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_everything_that_the_pages_say_is_translated(words: Catalog, language: str) -> None:
+    with (FOLDER / f"{language}.po").open("rb") as written:
+        known = read_po(written, locale=language)
+
+    missing = [message.id for message in words if message.id and not (known.get(message.id) or message).string]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_is_filled_in_is_the_same_in_every_language(language: str) -> None:
+    with (FOLDER / f"{language}.po").open("rb") as written:
+        for message in read_po(written, locale=language):
+            ids, texts = forms(message.id), forms(message.string)
+            wanted = set(PLACEHOLDER.findall(ids[-1]))
+
+            assert all(set(PLACEHOLDER.findall(text)) <= wanted for text in texts), message.id
+            assert wanted == set(PLACEHOLDER.findall(texts[-1])), message.id
+
+
+def forms(words: object) -> list[str]:
+    """A message's singular and plural, or its only form."""
+    return [str(form) for form in words] if isinstance(words, list | tuple) else [str(words)]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("sentence", [NOTICE, CALIBRATED_MEANING, SHARE_MEANING], ids=["notice", "score", "share"])
+def test_the_sentences_of_the_engine_are_translated_too(language: str, sentence: str) -> None:
+    assert read_catalogue(language).ugettext(sentence) != sentence
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"), [("da-DK,en;q=0.5", "da"), ("de-DE,en;q=0.5", "en"), ("", "en"), ("nonsense", "en")]
+)
+def test_the_browser_chooses_the_language(client: FlaskClient, accepted: str, language: str) -> None:
+    page = client.get("/", headers={"Accept-Language": accepted}).get_data(as_text=True)
+
+    assert f'<html lang="{language}">' in page
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://example.org/", "//example.org/x", "/\\example.org", "javascript:alert(1)"]
+)
+def test_choosing_a_language_leads_nowhere_else(client: FlaskClient, elsewhere: str) -> None:
+    answer = client.post("/language", data={"language": "da", "page": elsewhere})
+
+    assert answer.status_code == 303
+    assert "example.org" not in answer.headers["Location"]
+    assert answer.headers["Location"].startswith("/")
+    assert "language=da" in answer.headers["Set-Cookie"]
+
+
+def test_a_language_that_there_is_not_is_not_remembered(client: FlaskClient) -> None:
+    answer = client.post("/language", data={"language": "tlh", "page": "/floras?x=1"})
+
+    assert answer.headers["Location"] == "/floras?x=1"
+    assert "Set-Cookie" not in answer.headers

@@ -1,0 +1,76 @@
+"""From a trained network to what the product runs: an ONNX file and its card."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from retrieval.embedder import View
+from retrieval.models.handles import open_model
+from training.network import Network, TrainingError
+
+OPSET = 18
+OUTPUT = "embedding"
+LIKENESS = 1e-3
+"""How far an embedding of the ONNX file may lie from the network's own."""
+
+
+def export_network(network: Network, path: Path, *, side: int, card: dict[str, Any]) -> Path:
+    """Write the network as ONNX for pictures of `side` pixels, any number at once, and its card beside it.
+
+    The file is opened again as the product does and asked for random pictures; nothing is kept that answers otherwise
+    than the network did.
+    """
+    network.eval().cpu()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = {"resize": side, "crop": side, "layout": "NCHW", "mean": [0, 0, 0], "std": [1, 1, 1], "output": OUTPUT}
+    text = json.dumps({**body, **card}, indent=1, ensure_ascii=False) + "\n"
+    beside, beside_card = (path.with_name(f".{path.name}{ending}") for ending in ("", ".card.json"))
+    beside_card.write_text(text, encoding="utf-8")
+    pixels = np.random.default_rng(1).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    example = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    write_onnx(network, beside, example)
+    with torch.no_grad():
+        wanted = network(example).numpy()
+    apart = float(np.abs(run_onnx(beside, pixels) - wanted).max())
+    if apart > LIKENESS:
+        beside.unlink()
+        beside_card.unlink()
+        raise TrainingError(f"the exported network answers otherwise than the trained one (by {apart:.2g})")
+    beside.replace(path)
+    beside_card.replace(path.with_name(f"{path.name}.card.json"))
+    return path
+
+
+def write_onnx(network: Network, path: Path, example: torch.Tensor) -> None:
+    """Write one self-contained file; torch's exporter talks to nobody but its log."""
+    batch = torch.export.Dim("pictures", min=1, max=1024)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")  # of the exporter's own making
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["pictures"],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: batch},),
+            external_data=False,
+            verbose=False,
+        )
+
+
+def run_onnx(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Embeddings that the product gives for pictures (n, side, side, 3), with the card beside the file."""
+    return open_model(f"onnx:{path}").embed([View(picture) for picture in pixels])

@@ -1,0 +1,124 @@
+"""How well embeddings find species they were not trained on, by the rules of the product's own answer line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from retrieval.ranking import Voting, vote_shares
+from training.augment import PLAIN, augment
+from training.network import Network
+from training.pool import Pool
+
+RESAMPLES = 1000
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """For each observation asked: whether its species came first, and among the first five."""
+
+    first: NDArray[np.bool_]
+    five: NDArray[np.bool_]
+
+    @property
+    def top1(self) -> float:
+        """Share of observations whose species came first."""
+        return float(self.first.mean()) if len(self.first) else 0.0
+
+    @property
+    def top5(self) -> float:
+        """Share of observations whose species came among the first five."""
+        return float(self.five.mean()) if len(self.five) else 0.0
+
+    def interval(self, *, seed: int = 1) -> tuple[float, float]:
+        """95 % interval of `top1` by bootstrap over observations."""
+        draw = np.random.default_rng(seed)
+        means = self.first[draw.integers(len(self.first), size=(RESAMPLES, len(self.first)))].mean(axis=1)
+        low, high = np.quantile(means, (0.025, 0.975))
+        return float(low), float(high)
+
+
+def find_species(
+    embeddings: NDArray[np.float32],
+    observations: Sequence[str],
+    species: Sequence[str],
+    *,
+    photos: int | None = None,
+    asked: NDArray[np.bool_] | None = None,
+    voting: Voting | None = None,
+) -> Found:
+    """Ask for every observation with its own pictures left out; `photos` asks with the first so many of them.
+
+    `asked` says which pictures are asked with; the others only answer.
+
+    Observations whose species has no other are not judged. Ties count against the answer.
+    """
+    votes = voting or Voting()
+    _, homes = np.unique(np.asarray(observations), return_inverse=True)
+    _, columns = np.unique(np.asarray(species), return_inverse=True)
+    owner = np.zeros(homes.max() + 1, np.int64)
+    owner[homes] = columns
+    width = int(columns.max()) + 1
+    others = np.bincount(owner, minlength=width)
+    alike = embeddings @ embeddings.T
+    alike[homes[:, None] == homes[None, :]] = -np.inf
+    near = min(votes.neighbours, len(alike))
+    order = np.argsort(-alike, axis=1, kind="stable")[:, :near]
+    similarities = np.take_along_axis(alike, order, axis=1)
+    known = np.where(np.isfinite(similarities), columns[order], -1)
+    shares = vote_shares(np.where(known >= 0, similarities, -1), homes[order], known, width, votes.temperature)
+    wanted = np.ones(len(homes), bool) if asked is None else asked
+    first, five = [], []
+    for observation in range(len(owner)):
+        if others[owner[observation]] < 2:
+            continue
+        rows = np.flatnonzero((homes == observation) & wanted)[:photos]
+        if not len(rows):
+            continue
+        fused = shares[rows].mean(axis=0)
+        own = fused[owner[observation]]
+        rank = int((fused >= own).sum()) if own > 0 else width
+        first.append(rank <= 1)
+        five.append(rank <= 5)
+    return Found(np.array(first, bool), np.array(five, bool))
+
+
+@torch.no_grad()
+def embed_pool(network: Network, pool: Pool, numbers: NDArray[np.int64], *, side: int) -> NDArray[np.float32]:
+    """Embeddings of pictures of a pool, whole and unchanged but for their size: (pictures, 256)."""
+    network.eval()
+    device = next(network.parameters()).device
+    plain = type(PLAIN)(side=side, smallest=1.0, mirror=False, brightness=0, contrast=0, saturation=0, hue=0)
+    rows = []
+    for start in range(0, len(numbers), _AT_ONCE):
+        pictures = augment(pool.pictures(numbers[start : start + _AT_ONCE]), plain, (0,))
+        rows.append(network(pictures.to(device)).float().cpu().numpy())
+    return np.concatenate(rows) if rows else np.zeros((0, 256), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Pictures that no training sees, part by part, and how large the network is shown them."""
+
+    pool: Pool
+    numbers: NDArray[np.int64]
+    side: int
+
+    def measure(self, network: Network) -> dict[str, float]:
+        """Share of observations named rightly: with all pictures and with one, in each part of the pool."""
+        found: dict[str, float] = {}
+        parts = self.pool.names["part"][self.numbers]
+        for part in sorted(set(parts.tolist())):
+            chosen = self.numbers[parts == part]
+            embeddings = embed_pool(network, self.pool, chosen, side=self.side)
+            observations = self.pool.names["observation"][chosen].tolist()
+            species = self.pool.names["species"][chosen].tolist()
+            prefix = part.replace(" ", "_") or "pictures"
+            found[f"{prefix}_all"] = find_species(embeddings, observations, species).top1
+            found[f"{prefix}_one"] = find_species(embeddings, observations, species, photos=1).top1
+        return found

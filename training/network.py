@@ -1,0 +1,144 @@
+"""The network that is trained: a small residual trunk to a learned embedding; fixed statistics may stand beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from retrieval.errors import FungariumError
+from training.statistics import Rotation, Statistics
+
+DIM = 256
+"""Width of every embedding in Fungarium."""
+
+
+class TrainingError(FungariumError):
+    """A training cannot be done as it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a network is built; all that is needed, beside its weights, to build it again."""
+
+    trunk: str = "residual"  # or timm:NAME, where timm is installed
+    widths: tuple[int, ...] = (32, 48, 96, 160)
+    learned: int = DIM  # numbers of the embedding that are learned; the rest are statistics
+    statistics_share: float = 0.0  # of the squared length of an embedding, where statistics stand beside
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learned <= DIM:
+            raise TrainingError(f"between 1 and {DIM} numbers of an embedding can be learned, not {self.learned}")
+
+    def described(self) -> dict[str, Any]:
+        """As checkpoints and cards keep it."""
+        return asdict(self)
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions and a way round them (He et al. 2016), pooling before it narrows (He et al. 2019)."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(after, after, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        nn.init.zeros_(self.body[4].weight)  # begins as no change
+        self.round: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            narrow = [nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)] if stride != 1 else []
+            self.round = nn.Sequential(*narrow, nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Same layout in and out."""
+        return torch.relu(self.body(planes) + self.round(planes))
+
+
+class Trunk(nn.Module):
+    """Pictures to pooled features of every stage: means of all, and spreads of the last two.
+
+    Early stages are pooled too: what they see, edges and colours, is less of the drawings' style than what late ones
+    see.
+    """
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, widths[0], 4, 4, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+        )
+        stages, before = [], widths[0]
+        for place, width in enumerate(widths):
+            stride = 1 if place == 0 else 2
+            stages.append(nn.Sequential(Residual(before, width, stride), Residual(width, width, 1)))
+            before = width
+        self.stages = nn.ModuleList(stages)
+        self.width = sum(widths) + sum(widths[-2:])
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(n, 3, side, side) to (n, `width`)."""
+        planes = self.stem(pictures)
+        found = []
+        for place, stage in enumerate(self.stages):
+            planes = stage(planes)
+            wide = planes.float()  # spreads are differences of large numbers
+            mean = wide.mean(dim=(2, 3))
+            found.append(mean)
+            if place >= len(self.stages) - 2:
+                spread = (wide * wide).mean(dim=(2, 3)) - mean * mean
+                found.append(torch.sqrt(spread.clamp_min(0) + 1e-4))
+        return torch.cat(found, dim=1)
+
+
+class Network(nn.Module):
+    """Pictures (n, 3, side, side) in [0, 1] to embeddings of length 1: (n, 256)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.trunk, width = build_trunk(shape)
+        self.spread = nn.BatchNorm1d(width)
+        self.head = nn.Linear(width, shape.learned)
+        self.statistics: Statistics | None = None
+        self.rotation: Rotation | None = None
+        if shape.learned < DIM:
+            self.statistics = Statistics()
+            self.rotation = Rotation(Statistics.width, DIM - shape.learned)
+
+    def learned(self, pictures: Tensor) -> Tensor:
+        """The learned part alone, of length 1: (n, `shape.learned`)."""
+        features = self.trunk((pictures - 0.45) * 4.0)
+        return functional.normalize(self.head(self.spread(features.float())).float(), dim=1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The whole embedding."""
+        learned = self.learned(pictures)
+        share = self.shape.statistics_share
+        if self.statistics is None or self.rotation is None:
+            return learned
+        if share == 0:
+            return functional.pad(learned, (0, DIM - self.shape.learned))
+        fixed = self.rotation(self.statistics(pictures))
+        return torch.cat([learned * (1 - share) ** 0.5, fixed * share**0.5], dim=1)
+
+
+def build_trunk(shape: Shape) -> tuple[nn.Module, int]:
+    """The trunk that a shape names, and how many features it gives."""
+    if shape.trunk == "residual":
+        trunk = Trunk(tuple(shape.widths))
+        return trunk, trunk.width
+    kind, _, name = shape.trunk.partition(":")
+    if kind != "timm" or not name:
+        raise TrainingError(f"{shape.trunk!r} is no trunk; there are: residual, timm:NAME")
+    try:
+        import timm
+    except (ImportError, RuntimeError) as error:
+        raise TrainingError(f"{shape.trunk} needs timm, which cannot be imported here ({error})") from error
+    backbone = timm.create_model(name, pretrained=True, num_classes=0)
+    return backbone, int(backbone.num_features)

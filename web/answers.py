@@ -1,0 +1,81 @@
+"""Answers that a person asked to keep: at an address nobody can guess, for a time, without a place.
+
+An answer is a folder under `answers` in the data folder: `answer.json`, as the API gives it, and the person's photos
+drawn anew, small and without metadata. Coordinates are in none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from retrieval.errors import IdentificationError, ImpossibleWish
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{24}")
+DAY: Final = 86_400  # seconds
+
+
+class UnknownAnswer(IdentificationError):
+    """There is no such answer, or its time is over."""
+
+
+class KeptAnswers:
+    """The folder of kept answers; each is there for `days` days. Without a folder nothing can be kept."""
+
+    def __init__(self, folder: Path | None, days: int) -> None:
+        self.days = days if folder else 0
+        self._folder = folder
+
+    def keep(self, answer: dict[str, Any], photos: Sequence[bytes]) -> str:
+        """Keep an answer with the person's photos, drawn small; gives its id. Whatever is over is thrown away."""
+        if self._folder is None:
+            raise ImpossibleWish("answers cannot be kept here")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.clear()
+        name = secrets.token_urlsafe(18)
+        staging = self._folder / f".{name}"
+        staging.mkdir()
+        for number, photo in enumerate(photos):
+            (staging / f"{number}.jpg").write_bytes(photo)
+        (staging / "answer.json").write_text(json.dumps(answer, ensure_ascii=False), encoding="utf-8")
+        staging.rename(self._folder / name)
+        return name
+
+    def read(self, name: str) -> dict[str, Any]:
+        """The answer of an id; raises UnknownAnswer."""
+        try:
+            body: dict[str, Any] = json.loads((self._find(name) / "answer.json").read_bytes())
+        except FileNotFoundError as error:
+            raise self._unknown() from error
+        return body
+
+    def photo(self, name: str, number: int) -> bytes:
+        """One of the person's photos, small; raises UnknownAnswer."""
+        try:
+            return (self._find(name) / f"{number}.jpg").read_bytes()
+        except FileNotFoundError as error:
+            raise self._unknown() from error
+
+    def clear(self) -> None:
+        """Throw away what is over, and what a keeper that was killed has left."""
+        for folder in self._folder.iterdir() if self._folder else ():
+            if self._is_over(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _find(self, name: str) -> Path:
+        folder = (self._folder or Path()) / name
+        if self._folder is None or not NAME.fullmatch(name) or not folder.is_dir() or self._is_over(folder):
+            raise self._unknown()
+        return folder
+
+    def _is_over(self, folder: Path) -> bool:
+        return time.time() - folder.stat().st_mtime > self.days * DAY
+
+    def _unknown(self) -> UnknownAnswer:
+        return UnknownAnswer(f"there is no answer at this link; answers are kept for {self.days} days")

@@ -1,0 +1,30 @@
+/** A form sent with progress; what comes back is a piece of a page. */
+import { word } from "./words.ts";
+
+export interface Reply {
+  status: number; // 0: nothing came back
+  html: string;
+}
+
+/** Post a form; `progress` is told the share sent, then that the server is at work. Never rejects. */
+export function send(
+  address: string,
+  form: FormData,
+  progress: (share: number, words: string) => void,
+  headers: Record<string, string> = { "X-Fragment": "yes", Accept: "text/html" },
+): Promise<Reply> {
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => {
+      const share = event.lengthComputable ? event.loaded / event.total : 0;
+      progress(share, share < 1 ? word("sending", { share: Math.round(100 * share) }) : word("comparing"));
+    };
+    request.upload.onload = () => progress(1, word("comparing"));
+    request.onload = () => resolve({ status: request.status, html: request.responseText });
+    request.onerror = () => resolve({ status: 0, html: "" });
+    request.onabort = request.onerror;
+    request.send(form);
+  });
+}

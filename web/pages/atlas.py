@@ -1,0 +1,126 @@
+"""The atlas: all references of a flora laid out by likeness, for whoever curates them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from flask import Response, abort, jsonify, render_template, request, url_for
+
+from retrieval.atlas import Atlas
+from retrieval.domain import WORLD, Reference
+from retrieval.errors import UnknownFlora
+from retrieval.snapshot import Snapshot
+from web.pages.blueprint import blueprint
+from web.pages.script_words import atlas_words
+from web.pages.words import LARGE, THUMBNAIL
+from web.present import photo_url
+from web.services import services
+from web.unchanging import follows
+
+LISTED: Final = 60  # doubtful records listed on the page
+AT_ONCE: Final = 60  # photos that a script may ask about together
+
+
+@blueprint.route("/atlas")
+def show_atlas() -> str:
+    """The page, with the records that lie among another species as a list."""
+    flora = request.args.get("flora", WORLD)
+    with services().published.lease() as snapshot:
+        card = snapshot.flora(flora).card
+        atlas = services().atlas(snapshot.name)
+        shown: dict[str, Any] = {"atlas": None}
+        if atlas is not None:
+            chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
+            doubtful = chosen[atlas.strangers[chosen] > 0].tolist()
+            shown = {
+                "atlas": atlas,
+                "points": len(chosen),
+                "doubtful": [doubt_of(atlas, place, snapshot) for place in doubtful[:LISTED]],
+                "doubts": len(doubtful),
+            }
+        return render_template(
+            "atlas.html",
+            card=card,
+            floras=snapshot.floras,
+            **shown,
+            snapshot=snapshot,
+            said=atlas_words(flora),
+        )
+
+
+def doubt_of(atlas: Atlas, place: int, snapshot: Snapshot) -> dict[str, Any]:
+    """A record that lies among another species, as the list shows it."""
+    return point_of(snapshot.reference(int(atlas.rows[place])), int(atlas.strangers[place]), snapshot)
+
+
+def point_of(reference: Reference, stranger: int, snapshot: Snapshot) -> dict[str, Any]:
+    """A record for people; never without its author and licence."""
+    return {
+        "row": reference.row,
+        "photo": reference.photo,
+        "name": snapshot.taxonomy.taxon(reference.species).name,
+        "stranger": snapshot.taxonomy.taxon(stranger).name if stranger else "",
+        "author": reference.author,
+        "licence": reference.licence,
+        "source": reference.source,
+        "aspect": reference.aspect,
+        "thumbnail": photo_url(reference.photo, THUMBNAIL),
+        "picture": photo_url(reference.photo, LARGE),
+        "speciesUrl": url_for("page.show_species", species=reference.species),
+        "similarUrl": url_for("page.show_similar", photo=reference.photo),
+    }
+
+
+@blueprint.route("/atlas/<string:flora>/points.bin")
+def list_points(flora: str) -> Response:
+    """Every point, little-endian, one array after another: places (x and y, float32), then as uint32 the row, the
+    species and the species whose cloud a doubtful record lies in, both as a place in the list of names, counted from 1.
+    """
+    with services().published.lease() as snapshot:
+        follows(snapshot)
+        atlas, chosen, species = points_of(snapshot, flora)
+        parts = [
+            atlas.places[chosen].astype("<f4"),
+            atlas.rows[chosen].astype("<u4"),
+            (np.searchsorted(species, atlas.species[chosen]) + 1).astype("<u4"),
+            np.where(atlas.strangers[chosen] > 0, np.searchsorted(species, atlas.strangers[chosen]) + 1, 0).astype(
+                "<u4"
+            ),
+        ]
+    return Response(b"".join(part.tobytes() for part in parts), mimetype="application/octet-stream")
+
+
+@blueprint.route("/atlas/<string:flora>/names.json")
+def list_point_names(flora: str) -> Response:
+    """[name, genus, family] of each species that the points name, in the order of its place."""
+    with services().published.lease() as snapshot:
+        follows(snapshot)
+        _, _, species = points_of(snapshot, flora)
+        facts = snapshot.taxonomy.describe_many(species.tolist())
+        named = [facts[taxon] for taxon in species.tolist()]
+        return jsonify([[fact.name, fact.name.partition(" ")[0], fact.family] for fact in named])
+
+
+def points_of(snapshot: Snapshot, flora: str) -> tuple[Atlas, np.ndarray, np.ndarray]:
+    """The atlas, the places in it that belong to a flora, and the ids of all species named there, ascending."""
+    atlas = services().atlas(snapshot.name)
+    if atlas is None:
+        raise UnknownFlora("nobody has laid this snapshot out yet: python -m indexer atlas")
+    chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
+    named = np.unique(np.concatenate([atlas.species[chosen], atlas.strangers[chosen]]))
+    return atlas, chosen, named[named > 0]
+
+
+@blueprint.route("/atlas/photos.json")
+def list_point_photos() -> Response:
+    """Some records by their rows, to show them when they are near."""
+    rows = [int(text) for text in request.args.get("rows", "").split(",")[:AT_ONCE] if text.isdecimal()]
+    with services().published.lease() as snapshot:
+        follows(snapshot)
+        atlas = services().atlas(snapshot.name)
+        if atlas is None or any(row not in atlas.rows for row in rows):
+            abort(404)
+        strangers = atlas.strangers[np.searchsorted(atlas.rows, rows)]
+        found = zip(rows, strangers.tolist(), strict=True)
+        return jsonify([point_of(snapshot.reference(row), stranger, snapshot) for row, stranger in found])

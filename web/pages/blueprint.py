@@ -1,0 +1,19 @@
+"""The blueprint of all pages, and the modules whose routes it has. A new page is a module, named here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from flask import Blueprint
+
+blueprint = Blueprint("page", __name__)
+
+MODULES: Final = ("identify", "answers", "similar", "floras", "species", "atlas", "docs")
+
+
+def load_pages() -> Blueprint:
+    """The blueprint with the routes of every module."""
+    for module in MODULES:
+        import_module(f"web.pages.{module}")
+    return blueprint

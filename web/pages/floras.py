@@ -1,0 +1,109 @@
+"""The floras, and the species of each: which have reference photos, and which are missing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from flask import Response, jsonify, render_template, request, url_for
+
+from retrieval.domain import WORLD
+from retrieval.snapshot import Snapshot
+from web.countries import country_names, country_numbers
+from web.pages.blueprint import blueprint
+from web.pages.catalogue import known_countries
+from web.pages.script_words import flora_words, floras_words
+from web.services import services
+
+AT_ONCE: Final = 100  # species on a page without scripts
+COVERAGES: Final = ("all", "covered", "missing")
+
+
+@blueprint.route("/floras")
+def show_floras() -> str:
+    """All floras, as a list and on a map."""
+    countries = known_countries()
+    with services().published.lease() as snapshot:
+        listed = [(card, country_names(countries.get(card.id, ()))) for card in snapshot.floras]
+        return render_template("floras.html", floras=listed, snapshot=snapshot, said=floras_words())
+
+
+@blueprint.route("/floras/areas.json")
+def list_areas() -> Response:
+    """Where each flora is, for the map and for the proposal of the nearest."""
+    countries = known_countries()
+    with services().published.lease() as snapshot:
+        return jsonify(
+            [
+                {
+                    "id": card.id,
+                    "title": card.title,
+                    "url": url_for("page.show_flora", flora=card.id),
+                    "countries": country_numbers(countries.get(card.id, ())),
+                    "species": card.species,
+                }
+                for card in snapshot.floras
+                if card.id != WORLD
+            ]
+        )
+
+
+@blueprint.route("/floras/<string:flora>")
+def show_flora(flora: str) -> str:
+    """A flora's species: all of them with scripts, a page of them without."""
+    wanted = " ".join(request.args.get("q", "").split())
+    coverage = request.args.get("show", "all")
+    first = max(0, request.args.get("from", 0, type=int))
+    with services().published.lease() as snapshot:
+        chosen = snapshot.flora(flora)
+        rows = [row for row in species_rows(snapshot, flora) if fits(row, wanted.lower(), coverage)]
+        return render_template(
+            "flora.html",
+            card=chosen.card,
+            rows=rows[first : first + AT_ONCE],
+            total=len(rows),
+            first=first,
+            following=first + AT_ONCE if first + AT_ONCE < len(rows) else None,
+            before=max(0, first - AT_ONCE) if first else None,
+            wanted=wanted,
+            coverage=coverage if coverage in COVERAGES else "all",
+            countries=country_names(known_countries().get(flora, ())),
+            snapshot=snapshot,
+            said=flora_words(flora),
+        )
+
+
+@blueprint.route("/floras/<string:flora>/species.json")
+def list_flora_species(flora: str) -> Response:
+    """All species of a flora in short, for the list that a script shows."""
+    with services().published.lease() as snapshot:
+        return jsonify(species_rows(snapshot, flora))
+
+
+def species_rows(snapshot: Snapshot, flora: str) -> list[list[Any]]:
+    """[taxon id, name, family, common names, references, whether a source calls it toxic] of each, by name."""
+    species = snapshot.flora(flora).species
+    counts = snapshot.count_references(species)
+    facts = snapshot.taxonomy.describe_many(species.tolist())
+    order = np.argsort(np.array([facts[taxon].name for taxon in species.tolist()]))
+    listed = species[order].tolist()
+    return [
+        [
+            taxon,
+            facts[taxon].name,
+            facts[taxon].family,
+            ", ".join(facts[taxon].vernacular_names),
+            number,
+            facts[taxon].toxic,
+        ]
+        for taxon, number in zip(listed, counts[order].tolist(), strict=True)
+    ]
+
+
+def fits(row: list[Any], wanted: str, coverage: str) -> bool:
+    """Whether a species has the words in a name, and photos or none as asked."""
+    if coverage == "covered" and not row[4]:
+        return False
+    if coverage == "missing" and row[4]:
+        return False
+    return not wanted or any(wanted in str(row[place]).lower() for place in (1, 2, 3))

@@ -1,0 +1,47 @@
+"""What went wrong, said on a page: above the form with what was typed, or alone to the script that asked."""
+
+from __future__ import annotations
+
+from flask import Response, make_response, render_template, request
+
+from retrieval.domain import NOTICE
+from retrieval.errors import FungariumError
+from web.errors import Problem
+from web.pages.identify import FRAGMENT, make_choice, typed_words
+from web.services import services
+
+
+def wants_page() -> bool:
+    """Whether a person in a browser waits for the answer."""
+    if request.blueprint == "page":
+        return True
+    if request.path.startswith(("/api/", "/healthz", "/static/", "/assets/")):
+        return False
+    accepted = request.accept_mimetypes
+    return accepted["text/html"] > accepted["application/json"]
+
+
+def render_problem(problem: Problem) -> Response:
+    """The page with what went wrong on top, and the form with what was chosen below."""
+    if FRAGMENT in request.headers:
+        page = render_template("problem_fragment.html", problem=problem)
+    else:
+        page = render_whole(problem)
+    response = make_response(page, problem.status)
+    response.headers.extend(problem.headers)
+    return response
+
+
+def render_whole(problem: Problem) -> str:
+    """The page of a problem, with the form wherever there is something to choose from."""
+    try:
+        with services().published.lease() as snapshot:
+            return render_template(
+                "identify.html",
+                choice=make_choice(snapshot, typed_words()),
+                snapshot=snapshot,
+                problem=problem,
+                notice=NOTICE,
+            )
+    except FungariumError:
+        return render_template("identify.html", choice=None, snapshot=None, problem=problem, notice=NOTICE)

@@ -1,0 +1,141 @@
+"""Similar images: what looks like a photo, uploaded or of the references, without a word about what it is."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import render_template, request
+from marshmallow import EXCLUDE, Schema, fields, validate
+from webargs.multidictproxy import MultiDictProxy
+from werkzeug.datastructures import MultiDict
+
+from retrieval.crops import WHOLE
+from retrieval.domain import NOTICE, WORLD
+from retrieval.embedder import Embeddings
+from retrieval.present import evidence_json, reference_json
+from retrieval.similar import find_similar_in
+from retrieval.snapshot import Snapshot
+from retrieval.views import render_photo
+from web import access
+from web.api.similar import choose_references, make_filter
+from web.likeness import read_token, write_token
+from web.pages.blueprint import blueprint
+from web.pages.catalogue import known_shapes
+from web.pages.identify import FRAGMENT, KEPT, PageParser, as_address, known_taxon
+from web.pages.script_words import similar_words
+from web.services import services
+from web.serving import make_queries, serving
+from web.uploads import PhotoFile, read_photos
+
+AT_ONCE: Final = 40
+FURTHEST: Final = 1000  # photos that can be scrolled through
+SHAPE: Final = (4, 3)  # of a photo that the catalogue does not know
+
+
+class SimilarQuery(Schema):
+    """A photo, given in one of three ways, and filters."""
+
+    class Meta:
+        """Links may carry what we do not know."""
+
+        unknown = EXCLUDE
+
+    photos: fields.List[Any] = fields.List(PhotoFile(), load_default=list)
+    images: fields.List[Any] = fields.List(PhotoFile(), load_default=list)
+    photo = fields.String(load_default="", validate=validate.Length(max=64))  # SHA-256 of a reference
+    embedding = fields.String(load_default="", validate=validate.Length(max=6000))  # of an earlier search
+    flora = fields.String(load_default=WORLD, validate=validate.Length(1, 64))
+    taxon = fields.String(load_default="", validate=validate.Length(max=200))
+    licence = fields.String(load_default="", validate=validate.Length(max=200))
+    month = fields.Integer(load_default=0, validate=validate.Range(0, 12))
+    skip = fields.Integer(load_default=0, validate=validate.Range(0, FURTHEST))
+
+
+class QueryParser(PageParser):
+    """Leaves out what was left empty in a link, too."""
+
+    def load_querystring(self, req: Any, schema: Any) -> MultiDictProxy:
+        return MultiDictProxy(MultiDict((n, text) for n, text in req.args.items(multi=True) if text.strip()), schema)
+
+
+query_parser: Final = QueryParser()
+
+
+@blueprint.route("/similar")
+def show_similar() -> str:
+    """What looks like a reference photo, or the empty form."""
+    query = query_parser.parse(SimilarQuery(), request, location="querystring")
+    if asked_before(query):
+        access.check("identify")
+    return render_similar(query)
+
+
+@blueprint.route("/similar", methods=["POST"])
+def show_similar_to_upload() -> str:
+    """What looks like a photo that a person has, or more of an earlier search."""
+    access.check("identify")
+    return render_similar(query_parser.parse(SimilarQuery(), request, location="files"))
+
+
+def render_similar(query: dict[str, Any]) -> str:
+    """The page, or only its photos where a script asks for more."""
+    given = services()
+    shown: dict[str, Any] = {"query": query, "found": None, "own": "", "reference": None, "token": ""}
+    with given.published.lease() as snapshot:
+        embeddings = None
+        if query["photos"] or query["images"] or (request.method == "POST" and not asked_before(query)):
+            access.spend("identify")
+            photos = read_photos(query, given.limits)
+            snapshot.require_model(serving().embedder().model)
+            embeddings = serving().embed(make_queries(photos, WHOLE), given.limits)
+            shown["own"] = as_address(render_photo(photos[0], KEPT, given.limits))
+        elif query["embedding"]:
+            embeddings = read_token(query["embedding"])
+        elif query["photo"]:
+            reference = snapshot.reference_of_photo(query["photo"])
+            embeddings = snapshot.embedding_of(reference.row)
+            shown["reference"] = reference_json(reference) | {
+                "name": name_of(reference.species, snapshot),
+                "species": reference.species,
+            }
+        if embeddings is not None:
+            shown |= search(embeddings, snapshot, query)
+        return render_template(
+            "similar_fragment.html" if FRAGMENT in request.headers else "similar.html",
+            floras=snapshot.floras,
+            licences=sorted(snapshot.manifest.licences),
+            snapshot=snapshot,
+            notice=NOTICE,
+            limits=given.limits,
+            said=similar_words(),
+            **shown,
+        )
+
+
+def asked_before(query: dict[str, Any]) -> bool:
+    """Whether the photo of this search is known already."""
+    return bool(query["embedding"] or query["photo"])
+
+
+def search(embeddings: Embeddings, snapshot: Snapshot, query: dict[str, Any]) -> dict[str, Any]:
+    """The photos to show, and how to ask for more."""
+    licences = [query["licence"]] if query["licence"] else []
+    taxon = known_taxon(query["taxon"], snapshot) if query["taxon"] else None
+    flora = choose_references(snapshot, {"flora": query["flora"], "taxon": taxon, "licences": licences})
+    first, stop = query["skip"], query["skip"] + AT_ONCE
+    keep = make_filter([query["month"]] if query["month"] else [], "")
+    near = find_similar_in(embeddings, snapshot, flora, stop + 1, keep=keep)
+    shapes = known_shapes([evidence.reference.photo for evidence in near[first:stop]])
+    found = []
+    for evidence in near[first:stop]:
+        species = evidence.reference.species
+        width, height = shapes.get(evidence.reference.photo, SHAPE)
+        named = {"species": species, "name": name_of(species, snapshot), "width": width, "height": height}
+        found.append(evidence_json(evidence) | named)
+    more = len(near) > stop and stop <= FURTHEST
+    return {"found": found, "token": write_token(embeddings), "following": stop if more else None}
+
+
+def name_of(species: int, snapshot: Snapshot) -> str:
+    """The species' scientific name."""
+    return snapshot.taxonomy.taxon(species).name

@@ -1,0 +1,105 @@
+"""What the templates may call, and the words and addresses that the scripts are given."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import current_app, request
+from flask_babel import format_decimal, get_locale, gettext
+
+from web.assets import asset_url
+from web.languages import LANGUAGES, language, vernacular
+from web.present import photo_url, web_address
+
+THIN: Final = "\u202f"  # a narrow space that no line breaks at
+THUMBNAIL: Final = 320  # pixels of a reference photo, shown at half of that and sharp on a phone
+LARGE: Final = 1280
+
+
+def percent(share: float) -> str:
+    """A share for people: never 0 % or 100 % where it is only near."""
+    if 0 < share < 0.01:
+        return str(gettext("under %(number)s", number=f"1{THIN}%"))
+    if 0.99 < share < 1:
+        return str(gettext("over %(number)s", number=f"99{THIN}%"))
+    return f"{share:.0%}".replace("%", f"{THIN}%")
+
+
+def count(number: int) -> str:
+    """A whole number as the visitor's language writes it."""
+    return str(format_decimal(number))
+
+
+def rank_word(rank: str) -> str:
+    """A rank in the visitor's language."""
+    return str(
+        {
+            "kingdom": gettext("kingdom"),
+            "phylum": gettext("phylum"),
+            "class": gettext("class"),
+            "order": gettext("order"),
+            "family": gettext("family"),
+            "genus": gettext("genus"),
+            "species": gettext("species"),
+        }.get(rank, rank)
+    )
+
+
+def aspect_word(aspect: str) -> str:
+    """What a photo shows, in the visitor's language."""
+    return aspect_words().get(aspect, aspect)
+
+
+def aspect_words() -> dict[str, str]:
+    """Every aspect, in the visitor's language."""
+    return {
+        "cap": gettext("cap"),
+        "hymenium": gettext("gills, pores or teeth"),
+        "stipe": gettext("stem"),
+        "section": gettext("cut"),
+        "habitat": gettext("habitat"),
+        "microscopy": gettext("microscopy"),
+    }
+
+
+def month_name(month: int) -> str:
+    """A month, 1 to 12, in the visitor's language."""
+    return str(get_locale().months["stand-alone"]["abbreviated"][month])
+
+
+def sections() -> list[tuple[str, str]]:
+    """The pages in the head of every page: (endpoint, title)."""
+    titles = {
+        "page.show_form": gettext("Identify"),
+        "page.show_similar": gettext("Similar"),
+        "page.show_floras": gettext("Floras"),
+        "page.show_atlas": gettext("Atlas"),
+    }
+    return [(page, title) for page, title in titles.items() if page in current_app.view_functions]
+
+
+def here() -> str:
+    """The address of this page, to come back to; that of the form where it was posted."""
+    return request.full_path.rstrip("?") if request.method == "GET" else request.path
+
+
+def template_words() -> dict[str, Any]:
+    """What the templates may call."""
+    return {
+        "percent": percent,
+        "count": count,
+        "rank_word": rank_word,
+        "aspect_word": aspect_word,
+        "aspect_words": aspect_words,
+        "month_name": month_name,
+        "photo_url": photo_url,
+        "web_address": web_address,
+        "asset_url": asset_url,
+        "sections": sections,
+        "vernacular": vernacular,
+        "language": language,
+        "LANGUAGES": LANGUAGES,
+        "here": here,
+        "THUMBNAIL": THUMBNAIL,
+        "LARGE": LARGE,
+    }
