@@ -14,6 +14,11 @@ FROM python:3.12-slim-bookworm
 LABEL org.opencontainers.image.title="Fungarium" \
       org.opencontainers.image.licenses="Apache-2.0"
 
+# pg_dump and pg_restore for `python -m database backup`, of the version of compose.yaml's PostgreSQL.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends postgresql-client \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /var/lib/fungarium --create-home fungarium
 COPY --from=packages /opt/fungarium /opt/fungarium
 WORKDIR /srv/fungarium

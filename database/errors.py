@@ -79,3 +79,7 @@ class StoreUnavailable(FungariumError):
 
 class StoreFull(StoreUnavailable):
     """There is no room left for photos."""
+
+
+class BackupError(FungariumError):
+    """A backup cannot be made, read or restored."""

@@ -17,6 +17,7 @@ from database.field_models import FieldObservation, MorphologicalGroup, Verdict
 from database.lineages import ancestors
 from database.models import Observation, Taxon
 from database.obscuring import Box, box_around, distance_km
+from database.photos import OWN
 from database.validation import FAR_KM, Experience, Occurrences
 
 Float = InstrumentedAttribute[float | None]
@@ -24,7 +25,7 @@ Float = InstrumentedAttribute[float | None]
 
 def occurrences_of(session: Session, observation: FieldObservation, taxon_id: int) -> Occurrences:
     """What other approved records say of a taxon at this observation's time and place."""
-    archive = [Observation.taxon_id == taxon_id]
+    archive = [Observation.taxon_id == taxon_id, Observation.dataset_id != OWN]  # ours count once, as our own
     own = [
         FieldObservation.taxon_id == taxon_id,
         FieldObservation.status == "approved",
@@ -124,14 +125,17 @@ def _group_species(session: Session, known: dict[int, int], lineage: Sequence[Ta
     nodes = {node.id for path in [*lineages.values(), lineage] for node in path}
     groups = session.scalars(select(MorphologicalGroup).where(MorphologicalGroup.taxon_id.in_(sorted(nodes))))
     names = {group.taxon_id: group.name for group in groups}
-    group = _group(lineage, names)
+    group = nearest_group(lineage, names)
     return sum(
-        group != "" and path[0].taxon_rank == "species" and taxon != lineage[0].id and _group(path, names) == group
+        group != ""
+        and path[0].taxon_rank == "species"
+        and taxon != lineage[0].id
+        and nearest_group(path, names) == group
         for taxon, path in lineages.items()
     )
 
 
-def _group(lineage: Sequence[Taxon], names: dict[int, str]) -> str:
+def nearest_group(lineage: Sequence[Taxon], names: dict[int, str]) -> str:
     """The group of the nearest taxon that was put into one, else the genus: species of a genus mostly look alike."""
     for taxon in lineage:
         if taxon.id in names:

@@ -65,6 +65,11 @@ def start_run(session: Session, dataset: str, *, title: str = "", kind: str = ""
     return run.id
 
 
+def is_dataset(session: Session, dataset: str) -> bool:
+    """Whether anything was ever filed under this id."""
+    return session.get(Dataset, dataset) is not None
+
+
 def count_batch(session: Session, run: int, *, accepted: int, added: int, rejections: Iterable[RejectionEntry]) -> None:
     """Add one batch to a run: accepted and rejected together are what was read."""
     row = session.get_one(ImportRun, run)

@@ -161,7 +161,9 @@ class Photo(Base):
     record_key: Mapped[str] = mapped_column(
         String(512)
     )  # path or address as the archive gives it: a second import finds it
-    location: Mapped[str] = mapped_column(Text)  # absolute path, or `store:SHA256` in the photo store
+    location: Mapped[str] = mapped_column(
+        Text
+    )  # absolute path, `store:SHA256` in the photo store, or `observation:SHA256` in that of observations
     byte_count: Mapped[int]
     width: Mapped[int]
     height: Mapped[int]

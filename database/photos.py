@@ -13,13 +13,16 @@ from sqlalchemy.orm import Session
 from database.models import Observation, Photo
 from retrieval.errors import UnknownPhoto
 
+OWN = "observations"  # the dataset of this server's own approved observations
+OBSERVED = "observation:"  # before the sha256 of a photo that lies in the store of observations
+
 
 @dataclass(frozen=True, slots=True)
 class ReferencePhoto:
     """A photo that may become a reference, with all that the index and the pages need to know of it."""
 
     sha256: str
-    location: str  # absolute path, or `store:SHA256`
+    location: str  # absolute path, `store:SHA256`, or `observation:SHA256`
     species: int  # taxon id
     observation_id: int  # groups the photos of one observation
     observation: str  # dataset and observation key, joined by a colon
@@ -39,9 +42,10 @@ def stored_path(store: Path, sha256: str) -> Path:
     return store / sha256[:2] / sha256
 
 
-def references(session: Session) -> Iterator[ReferencePhoto]:
-    """Every photo that is not withdrawn, ordered by sha256; read in portions, so that millions fit."""
-    for photo, observation in session.execute(_references().execution_options(yield_per=1000)):
+def references(session: Session, dataset: str = "") -> Iterator[ReferencePhoto]:
+    """Every photo, or every one of a dataset, that is not withdrawn, ordered by sha256; in portions: millions fit."""
+    asked = _references().where(Photo.dataset_id == dataset) if dataset else _references()
+    for photo, observation in session.execute(asked.execution_options(yield_per=1000)):
         yield _reference(photo, observation)
 
 

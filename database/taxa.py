@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from database.models import Synonym, Taxon, VernacularName
 from retrieval import domain
-from retrieval.errors import UnknownTaxon
 
 SPECIES = "species"
 LONGEST_NAME = 255  # characters of a scientific name; longer ones are no names
@@ -28,16 +27,6 @@ class TaxonEntry:
     synonyms: tuple[tuple[str, int | None], ...] = ()  # (name, GBIF key)
     vernacular_names: tuple[tuple[str, str], ...] = ()  # (language or "", name)
     toxicity: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeciesDetails:
-    """What a page about a species shows beside its photos."""
-
-    taxon: domain.Taxon
-    synonyms: tuple[str, ...]
-    vernacular_names: tuple[tuple[str, str], ...]  # (language or "", name)
-    toxicity: str
 
 
 class TaxonRegister:
@@ -187,22 +176,6 @@ def toxicities(session: Session) -> dict[int, str]:
     """What sources say of the poison of taxa, where they say something. Silence means nothing."""
     found = session.execute(select(Taxon.id, Taxon.toxicity).where(Taxon.toxicity != "").order_by(Taxon.id))
     return dict(found.all())
-
-
-def species_details(session: Session, taxon_id: int) -> SpeciesDetails:
-    """Return what a page about a species shows. Raises UnknownTaxon."""
-    taxon = session.get(Taxon, taxon_id)
-    if taxon is None:
-        raise UnknownTaxon(f"there is no taxon with the id {taxon_id}")
-    other_names = select(Synonym.scientific_name).where(Synonym.taxon_id == taxon_id).order_by(Synonym.scientific_name)
-    row = VernacularName
-    spoken = select(row.language, row.vernacular_name).where(row.taxon_id == taxon_id).order_by(row.language, row.id)
-    return SpeciesDetails(
-        taxon=_as_domain(taxon),
-        synonyms=tuple(session.scalars(other_names)),
-        vernacular_names=tuple((language, name) for language, name in session.execute(spoken)),
-        toxicity=taxon.toxicity,
-    )
 
 
 Accepted = tuple[str, int | None]  # accepted species name and its GBIF key

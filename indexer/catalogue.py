@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from database import floras as flora_tables
 from database import photos as photo_tables
 from database import taxa as taxon_tables
-from database.photos import ReferencePhoto
+from database.errors import StoreUnavailable
+from database.photo_files import PhotoFiles
+from database.photos import OBSERVED, ReferencePhoto
 from database.session import Session
 from indexer.build import Catalogue, FloraPlan
 from indexer.embed import PhotoToEmbed
@@ -17,16 +20,33 @@ from indexer.floras import resolve_flora
 from indexer.photos import PhotoStore
 from retrieval.cells import cell_of
 from retrieval.domain import WORLD
+from retrieval.errors import UnknownPhoto
 from retrieval.occasions import Occasion
 from retrieval.occurrences import Occurrence
 from retrieval.segment import ReferenceEntry
 
 
-def photos_to_embed(session: Session, store: PhotoStore) -> Iterator[PhotoToEmbed]:
-    """Every photo that may become a reference, ordered by digest."""
-    for photo in photo_tables.references(session):
-        path = store.path(photo.sha256) if photo.location.startswith("store:") else Path(photo.location)
-        yield PhotoToEmbed(photo.sha256, path.read_bytes, photo.aspect)
+def photos_to_embed(
+    session: Session, store: PhotoStore, files: PhotoFiles, dataset: str = ""
+) -> Iterator[PhotoToEmbed]:
+    """Every photo, or every one of a dataset, that may become a reference, ordered by digest.
+
+    `files` are the photos of observations.
+    """
+    for photo in photo_tables.references(session, dataset):
+        if photo.location.startswith(OBSERVED):
+            yield PhotoToEmbed(photo.sha256, partial(read_observed, files, photo.sha256), photo.aspect)
+        else:
+            path = store.path(photo.sha256) if photo.location.startswith("store:") else Path(photo.location)
+            yield PhotoToEmbed(photo.sha256, path.read_bytes, photo.aspect)
+
+
+def read_observed(files: PhotoFiles, sha256: str) -> bytes:
+    """The bytes of an observation's photo; raises OSError, for one that has gone is no fault of the photo's."""
+    try:
+        return files.get(sha256)
+    except (UnknownPhoto, StoreUnavailable) as error:
+        raise OSError(None, str(error), f"photo {sha256}") from error
 
 
 def read_occasions(photos: Iterable[ReferencePhoto]) -> dict[int, tuple[int, Occasion]]:
@@ -47,22 +67,24 @@ def read_occasions(photos: Iterable[ReferencePhoto]) -> dict[int, tuple[int, Occ
     }
 
 
+def reference_entry(photo: ReferencePhoto) -> ReferenceEntry:
+    """A photo of the catalogue as a segment holds it; the same whoever writes the segment."""
+    return ReferenceEntry(
+        photo.sha256,
+        photo.observation_id,
+        photo.observation,
+        photo.species,
+        photo.author,
+        photo.licence,
+        photo.source,
+        photo.aspect,
+    )
+
+
 def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalogue, list[str]]:
     """All that a snapshot is made of; second, the digests of photos that are left out for want of an embedding."""
     photos = list(photo_tables.references(session))
-    references = [
-        ReferenceEntry(
-            photo.sha256,
-            photo.observation_id,
-            photo.observation,
-            photo.species,
-            photo.author,
-            photo.licence,
-            photo.source,
-            photo.aspect,
-        )
-        for photo in photos
-    ]
+    references = [reference_entry(photo) for photo in photos]
     missing = embeddings.missing(entry.photo for entry in references)
     left_out = set(missing)
     occasions = read_occasions(photos)

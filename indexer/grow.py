@@ -69,21 +69,22 @@ def append_references(
 def withdraw_references(root: Path, photos: Collection[str]) -> str:
     """Let the references of these photos answer nothing any more; gives the snapshot. Their bytes go at compaction."""
     with building(root) as staging, published_snapshot(root) as published:
-        withdrawn, taken = gone_rows(published), []
+        rows = {name: gone.tolist() for name, gone in gone_rows(published).items()}
+        taken = set()
         for photo in sorted(photos):
             found = [(n, segment.reference_of_photo(photo)) for n, segment in enumerate(published.segments)]
             places = [(number, reference) for number, reference in found if reference is not None]
             if not places:
                 raise UnknownPhoto(f"snapshot {published.name} has no reference photo {photo[:64]!r}")
             for number, reference in places:
-                name = published.manifest.segments[number]
-                rows = withdrawn.get(name, np.zeros(0, np.int64))
-                withdrawn[name] = np.union1d(rows, [reference.row - published.segments[number].base])
-                taken.append(reference)
+                gone = rows.setdefault(published.manifest.segments[number], [])
+                gone.append(reference.row - published.segments[number].base)
+                taken.add(reference.species)
+        withdrawn = {name: np.unique(np.array(gone, dtype=np.int64)) for name, gone in rows.items()}
         if sum(len(rows) for rows in withdrawn.values()) == sum(segment.rows for segment in published.segments):
             raise BuildError("this would withdraw every reference; a snapshot needs at least one")
-        species = np.unique([entry.species for entry in taken])
-        sums = replace_sums(published.sums, sum_standing(root, published, withdrawn, species))
+        species = np.array(sorted(taken), dtype=np.int64)
+        sums = replace_sums(published.sums, sum_standing(root, published.manifest.segments, withdrawn, species))
         return continue_snapshot(root, staging, published, published.manifest.segments, withdrawn, sums)
 
 
@@ -141,10 +142,10 @@ def sum_one(folder: Path) -> SpeciesSums:
 
 
 def sum_standing(
-    root: Path, published: Snapshot, withdrawn: Mapping[str, NDArray[np.int64]], species: NDArray[np.int64]
+    root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]], species: NDArray[np.int64]
 ) -> SpeciesSums:
     """The same for some species, from what has not been withdrawn of all segments."""
-    opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in published.manifest.segments]
+    opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in segments]
     try:
         return sum_segments(opened, species)
     finally:
@@ -193,8 +194,12 @@ def continue_snapshot(
     keep_recipes: bool = False,
     licences: Mapping[str, int] | None = None,
     occasions: Sequence[Occasion] = (),
+    forget: Collection[int] = (),
 ) -> str:
-    """Assemble a snapshot that differs from the published one in its references alone."""
+    """Assemble a snapshot that differs from the published one in its references alone.
+
+    What was known of the occasions of the observations `forget` gives way to `occasions`.
+    """
     old, folder = root / "snapshots" / published.name, staging / "snapshot"
     (folder / "floras").mkdir(parents=True)
     for own in OWN_FILES:
@@ -203,7 +208,8 @@ def continue_snapshot(
         if (old / learned).is_file():
             shutil.copyfile(old / learned, folder / learned)
     write_sums(folder, sums)
-    known = published.occasions.listed() if published.occasions else []
+    listed = published.occasions.listed() if published.occasions else []
+    known = [one for one in listed if one.observation not in forget]
     standing = standing_observations(root, segments, withdrawn)
     write_occasions(folder, gather_occasions([*known, *occasions]).only(standing))
     for bits in sorted((old / "floras").iterdir()):

@@ -35,7 +35,7 @@ class SnapshotRow:
     references: int
     species: int
     model: str
-    state: str  # "whole", or what is wrong
+    state: str  # "whole" as far as its manifest tells, for nothing else is read here; or what is wrong with that
 
 
 def publish_snapshot(root: Path, name: str | None = None, *, recall_bar: float = RECALL_BAR) -> str:

@@ -178,6 +178,11 @@ class Segment:
         """Every reference, by row, withdrawn ones among them."""
         return self._read("photo_row >= 0")
 
+    def references_of_dataset(self, dataset: str) -> list[Reference]:
+        """The references whose observation a dataset named, by row, withdrawn ones among them."""
+        first, last = f"{dataset}:", f"{dataset};"  # the semicolon comes right after the colon
+        return self._read("observation >= ? AND observation < ?", first, last)
+
     def aspects(self) -> list[str]:
         """What each row's photo shows, empty where nobody said; (rows,)."""
         query = "SELECT aspect FROM photo_references ORDER BY photo_row"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from database.commands import field, keys, people
-from indexer.commands import checklists, floras, imports, models, regions, snapshots, tables
+from database.commands import backups, fates, field, keys, people
+from indexer.commands import checklists, circle, exports, floras, imports, models, regions, snapshots, tables
 from retrieval.models.handles import HANDLES
 from settings import PREFIX, Settings
 
@@ -23,7 +23,8 @@ def documented_commands() -> Iterator[str]:
     """Every command of indexer and database, with its verb where it has verbs."""
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for module in (imports, checklists, regions, floras, snapshots, models, tables, people, keys, field):
+    of_indexer = (imports, checklists, regions, floras, snapshots, circle, exports, models, tables)
+    for module in (*of_indexer, people, keys, field, fates, backups):
         module.register(commands)
     for name, command in commands.choices.items():
         verbs = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]

@@ -23,6 +23,7 @@ from web.api import (
     photos,
     similar,
     species,
+    suggestions,
     taxa,
     verdicts,
 )
@@ -69,7 +70,7 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    things = (floras, species, taxa, photos, observations, verdicts)
+    things = (floras, species, taxa, photos, observations, verdicts, suggestions)
     for module in (overview, *finds, *things, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     register_contracts(app, services)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
+from database.photos import OBSERVED
 from retrieval.errors import UnknownPhoto
 
 STORE: Final = "store:"
@@ -21,15 +22,26 @@ class PhotoSource(Protocol):
 
 
 class LocatedPhotos:
-    """Reads photos from where a catalogue says that they lie: an absolute path, or `store:SHA256`."""
+    """Reads photos from where a catalogue says that they lie: an absolute path, `store:...` or `observation:...`."""
 
-    def __init__(self, locate: Callable[[str], str], stored: Callable[[str], Path]) -> None:
-        """`locate` gives the location of a photo, `stored` the path of one in the store; both take its sha256."""
+    def __init__(
+        self,
+        locate: Callable[[str], str],
+        stored: Callable[[str], Path],
+        observed: Callable[[str], bytes] | None = None,
+    ) -> None:
+        """`locate` gives the location of a photo, `stored` the path of one in the store; both take its sha256.
+
+        `observed` reads one from the store of observations; it raises UnknownPhoto.
+        """
         self._locate = locate
         self._stored = stored
+        self._observed = observed
 
     def read(self, sha256: str) -> bytes:
         location = self._locate(sha256)
+        if location.startswith(OBSERVED) and self._observed is not None:
+            return self._observed(location.removeprefix(OBSERVED))
         path = self._stored(location.removeprefix(STORE)) if location.startswith(STORE) else Path(location)
         try:
             photo = path.read_bytes()

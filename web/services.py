@@ -134,7 +134,8 @@ def make_services(settings: Settings) -> Services:
 
     @cache
     def embedder() -> Embedder:
-        return open_model(settings.model, Path(settings.model_card) if settings.model_card else None)
+        card = Path(settings.model_card) if settings.model_card else None
+        return open_model(settings.model, card, threads=settings.cores)
 
     @cache
     def database() -> Database:
@@ -195,7 +196,7 @@ def make_services(settings: Settings) -> Services:
         published=Published(settings.flora_indexes, accept),
         searched_on=searched_on,
         embedder=embedder,
-        photos=LocatedPhotos(locate, stored),
+        photos=LocatedPhotos(locate, stored, lambda sha256: photo_files().get(sha256)),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
         database=database,
         policy=Policy(

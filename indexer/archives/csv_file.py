@@ -25,7 +25,7 @@ def read_csv(source: ArchiveSource) -> Iterator[Record | Rejection]:
         given = dict(source.columns)
         columns = find_columns(header.cells, TABLE_TERMS, source.columns, path.name)
         find_photo = photo_finder(header.cells, source.photos or path.parent, given.get("photo"), path.name)
-        named = names_species(columns)
+        named, found = names_species(columns), False
         for row in rows:
             if isinstance(row, Rejection):
                 yield row
@@ -34,6 +34,13 @@ def read_csv(source: ArchiveSource) -> Iterator[Record | Rejection]:
             fields["photo"] = find_photo(row.cells)
             if not named:  # as FGVCx's val.csv: the folder in the path says it
                 fields["scientific_name"] = read_folder_name(PurePosixPath(fields["photo"]).parent.name)
+                if fields["photo"] and not (fields["scientific_name"] or found):
+                    raise ArchiveError(
+                        f"{path.name}, line {row.line}: neither a column nor the photo's folder says what it shows; "
+                        f"the columns are {', '.join(header.cells)}. Name the one to take: "
+                        "--column scientific_name=HEADER"
+                    )
+                found = found or bool(fields["scientific_name"])
             if fields["photo"]:
                 yield Record(**fields, file=path.name, line=row.line)
             else:

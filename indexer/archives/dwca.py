@@ -6,6 +6,7 @@ taxon core that neither media nor occurrences speak of. The core is put aside on
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class CoreColumns:
     columns: Columns
     accepted_id: int | None
     associated_media: int | None
+    dynamic_properties: int | None = None
 
     def read(self, row: KeyedRow) -> dict[str, str]:
         """Return the record fields of a row, and under `+` names what the reader needs beside them."""
@@ -52,7 +54,19 @@ class CoreColumns:
             fields["+accepted_id"] = row.cells[self.accepted_id]
         if self.associated_media is not None and row.cells[self.associated_media]:
             fields["+media"] = row.cells[self.associated_media]
+        if self.dynamic_properties is not None and "substrate" not in fields:
+            fields |= read_properties(row.cells[self.dynamic_properties])
         return fields
+
+
+def read_properties(text: str) -> dict[str, str]:
+    """What dynamicProperties say of the substrate, for which Darwin Core has no term; nothing where it is no JSON."""
+    try:
+        properties = json.loads(text) if "substrate" in text else {}
+    except (ValueError, RecursionError):
+        return {}
+    said = properties.get("substrate") if isinstance(properties, dict) else None
+    return {"substrate": said.strip()} if isinstance(said, str) and said.strip() else {}
 
 
 def find_core_columns(table: Table) -> CoreColumns:
@@ -62,6 +76,7 @@ def find_core_columns(table: Table) -> CoreColumns:
         find_columns(table.terms, {**TAXON_TERMS, **OCCURRENCE_TERMS}),
         terms.index("acceptednameusageid") if "acceptednameusageid" in terms else None,
         terms.index("associatedmedia") if "associatedmedia" in terms else None,
+        terms.index("dynamicproperties") if "dynamicproperties" in terms else None,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from database.photo_files import PhotoFiles
 from database.photos import references
 from database.session import open_database
 from indexer.catalogue import photos_to_embed
@@ -212,7 +213,7 @@ def read_photos(settings: Settings) -> tuple[list[PhotoToEmbed], Labels]:
     """The photos of the catalogue and what is known of them."""
     with open_database(settings.database_url) as database, database.reading() as session:
         known = {photo.sha256: photo for photo in references(session)}
-        photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos")))
+        photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos"), PhotoFiles(settings.photos_at)))
     if not photos:
         raise BuildError("the catalogue has no reference photos: import some first")
     return photos, Labels(

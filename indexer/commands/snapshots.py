@@ -1,4 +1,4 @@
-"""embed, build, publish, rollback, withdraw, compact, list, verify: from photos to a snapshot that readers open."""
+"""embed, build, publish, rollback, compact, list, verify: from photos to a snapshot that readers open."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from typing import Any
 from tqdm import tqdm
 
 from database.errors import DatabaseError
+from database.photo_files import PhotoFiles
 from database.session import open_database
 from database.snapshots import log_built, log_published
+from indexer.adopting import adopt_observations
 from indexer.atlas import build_atlas
 from indexer.build import build_snapshot, made_with
 from indexer.catalogue import photos_to_embed, read_catalogue
 from indexer.embed import embed_photos
 from indexer.embeddings import EmbeddingStore
-from indexer.grow import compact_snapshot, withdraw_references
+from indexer.grow import compact_snapshot
 from indexer.photos import PhotoStore
 from retrieval.card import describe_calibration
 from retrieval.crops import AUGMENTATIONS
@@ -69,9 +71,6 @@ def register(commands: Any) -> None:
     verify_command = commands.add_parser("verify", help="check every byte of a snapshot, and its answers")
     verify_command.add_argument("snapshot", nargs="?", help="its name (default: the published one)")
     verify_command.set_defaults(func=verify)
-    withdraw_command = commands.add_parser("withdraw", help="let references answer nothing any more, and publish")
-    withdraw_command.add_argument("photos", nargs="+", metavar="PHOTO", help="digest of a reference's photo")
-    withdraw_command.set_defaults(func=withdraw)
     compact_command = commands.add_parser(
         "compact", help="put all references into one segment, without the withdrawn ones, and publish; answers stay"
     )
@@ -83,7 +82,8 @@ def register(commands: Any) -> None:
         "--method", choices=("pca", "tsne"), default="", help="default: tsne where requirements-atlas.txt is installed"
     )
     atlas_command.set_defaults(func=atlas)
-    list_command = commands.add_parser("list", help="list the snapshots, the newest first")
+    does = "list the snapshots, the newest first, by their manifests; `verify` reads the rest"
+    list_command = commands.add_parser("list", help=does)
     list_command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     list_command.set_defaults(func=list_all)
 
@@ -91,9 +91,12 @@ def register(commands: Any) -> None:
 def embed(options: argparse.Namespace, settings: Settings) -> int:
     """Embed what is new; a second run does no work twice."""
     embedder = open_model(options.model or settings.model, options.card or model_card(settings))
-    with open_database(settings.database_url) as database, database.reading() as session:
-        photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos")))
     card = {**embedder.card, "views": options.views}
+    with open_database(settings.database_url) as database:
+        adopt_observations(database, settings.reference_licences, settings.public_url)
+        with database.reading() as session:
+            files = PhotoFiles(settings.photos_at)
+            photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos"), files))
     with EmbeddingStore(settings.data / "embeddings", made_with(card)) as store:
         if options.retry:
             store.forget_failures()
@@ -113,10 +116,11 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
     card = {**embedder.card, "views": options.views}
     with (
         open_database(settings.database_url) as database,
-        database.reading() as session,
         EmbeddingStore(settings.data / "embeddings", made_with(card)) as store,
     ):
-        catalogue, missing = read_catalogue(session, store)
+        adopt_observations(database, settings.reference_licences, settings.public_url)
+        with database.reading() as session:
+            catalogue, missing = read_catalogue(session, store)
         failed = store.failures()
         waiting = [photo for photo in missing if photo not in failed]
         if len(missing) > len(waiting):
@@ -143,12 +147,6 @@ def publish(options: argparse.Namespace, settings: Settings) -> int:
     """Publish a snapshot and print its name."""
     name = publish_snapshot(settings.flora_indexes, options.snapshot, recall_bar=options.recall_bar)
     return announce(name, settings)
-
-
-def withdraw(options: argparse.Namespace, settings: Settings) -> int:
-    """Withdraw references and publish without them; the next build brings back what the catalogue still has."""
-    withdraw_references(settings.flora_indexes, options.photos)
-    return announce(publish_snapshot(settings.flora_indexes), settings)
 
 
 def compact(options: argparse.Namespace, settings: Settings) -> int:

@@ -1,20 +1,16 @@
 from __future__ import annotations
 
-import pytest
-
 from database.session import Database
 from database.taxa import (
     TaxonEntry,
     TaxonRegister,
     known_names,
     named_taxa,
-    species_details,
     synonyms,
     taxa,
     toxicities,
     vernacular_names,
 )
-from retrieval.errors import UnknownTaxon
 
 LINEAGE = (("kingdom", "Fungi"), ("order", "Agaricales"), ("family", "Amanitaceae"), ("genus", "Amanita"))
 FLY_AGARIC = TaxonEntry("Amanita muscaria", authorship="(L.) Lam.", gbif_key=5240269, lineage=LINEAGE)
@@ -185,25 +181,3 @@ def test_named_taxa_hold_every_rank_and_synonym(database: Database) -> None:
 
     assert named.keys() == {"Clitocybe", "Clitocybe nebularis", "Lepista nebularis"}
     assert named["Lepista nebularis"] == named["Clitocybe nebularis"] == species
-
-
-def test_species_details_hold_synonyms_and_vernacular_names(database: Database) -> None:
-    (species,) = file(
-        database,
-        TaxonEntry(
-            "Clitocybe nebularis",
-            synonyms=(("Lepista nebularis", None), ("Agaricus nebularis", None)),
-            vernacular_names=(("en", "Clouded funnel"),),
-            toxicity="poisonous",
-        ),
-    )
-
-    with database.reading() as session:
-        details = species_details(session, species)
-
-        with pytest.raises(UnknownTaxon, match="no taxon with the id 999"):
-            species_details(session, 999)
-    assert details.taxon.name == "Clitocybe nebularis"
-    assert details.synonyms == ("Agaricus nebularis", "Lepista nebularis")
-    assert details.vernacular_names == (("en", "Clouded funnel"),)
-    assert details.toxicity == "poisonous"

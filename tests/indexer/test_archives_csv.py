@@ -90,6 +90,14 @@ def test_a_table_without_photos_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "a.csv", "csv")
 
 
+def test_a_table_that_says_nowhere_what_its_photos_show_is_refused_once(tmp_path: Path) -> None:
+    table = tmp_path / "photos.csv"
+    table.write_text("file,date\na.jpg,2020-05-01\nb.jpg,2020-05-02\n", encoding="utf-8")
+
+    with pytest.raises(ArchiveError, match=r"line 2: neither a column nor .* scientific_name=HEADER"):
+        read(table, "csv")
+
+
 def test_accepted_names_keys_and_epithets_are_found_in_their_columns(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
         "file,dwc:scientificName,species,genus,taxonID,speciesKey\n"

@@ -134,6 +134,7 @@ ROUTES: dict[str, frozenset[str]] = {
     "DELETE /api/v1/observations/<string:key>/verdicts": VALIDATES,
     "PUT /api/v1/observations/<string:key>/approval": EXPERTS,
     "DELETE /api/v1/observations/<string:key>/approval": EXPERTS,
+    "GET /api/v1/suggestions/fates": EXPERTS,
     "POST /api/v1/similar/embeddings": IDENTIFIES,
     "GET /api/v1/similar/<string:photo>": IDENTIFIES,
     "POST /api/v1/embeddings": IDENTIFIES,

@@ -1,0 +1,130 @@
+"""The database as one file, of one moment, while others write; and back. With it what photos it speaks of."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import exc as sql_errors
+from sqlalchemy.engine import URL
+
+from database.errors import BackupError
+from database.session import parse_url
+
+OBSERVED = "SELECT sha256 FROM field_photos UNION SELECT original_sha256 FROM field_photos WHERE original_sha256 <> ''"
+REFERENCES = "SELECT location FROM photos"
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """A dump and the photos that it speaks of, all of the same moment."""
+
+    system: str
+    observed: frozenset[str]  # sha256 of photos of observations
+    locations: tuple[str, ...]  # of reference photos
+
+
+def dump_database(url: str, path: Path) -> Dump:
+    """Write the database to a file. Raises BackupError."""
+    address = parse_url(url)
+    return dump_sqlite(address, path) if address.get_backend_name() == "sqlite" else dump_postgresql(address, path)
+
+
+def dump_sqlite(address: URL, path: Path) -> Dump:
+    """SQLite's own copy, which is of one moment however many write."""
+    source = Path(address.database or "")
+    if not source.is_file():
+        raise BackupError(f"there is no database at {source}")
+    copy_sqlite(source, path)
+    with closing(sqlite3.connect(path)) as copied:
+        observed = frozenset(sha256 for (sha256,) in copied.execute(OBSERVED))
+        locations = tuple(location for (location,) in copied.execute(REFERENCES))
+    return Dump("sqlite", observed, locations)
+
+
+def copy_sqlite(source: Path, path: Path) -> None:
+    """Copy an SQLite file that others may be writing."""
+    with closing(sqlite3.connect(source, timeout=60)) as opened, closing(sqlite3.connect(path)) as copied:
+        opened.backup(copied)
+        copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+
+
+def dump_postgresql(address: URL, path: Path) -> Dump:
+    """pg_dump over the very moment in which the photos are listed."""
+    program = find_program("pg_dump")
+    engine = create_engine(address, isolation_level="REPEATABLE READ")
+    try:
+        with engine.connect() as connection:
+            moment = connection.scalar(text("SELECT pg_export_snapshot()"))
+            observed = frozenset(connection.scalars(text(OBSERVED)))
+            locations = tuple(connection.scalars(text(REFERENCES)))
+            options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={moment}", f"--file={path}"]
+            run(program, *options, address=address)
+    except sql_errors.DBAPIError as error:
+        raise BackupError(f"the database cannot be read: {str(error.orig).strip().partition(chr(10))[0]}") from error
+    finally:
+        engine.dispose()
+    return Dump("postgresql", observed, locations)
+
+
+def is_free(url: str) -> bool:
+    """Whether a database may be restored here: there is none, or one without any table. Raises BackupError."""
+    address = parse_url(url)
+    if address.get_backend_name() == "sqlite":
+        return not Path(address.database or "").exists()
+    engine = create_engine(address)
+    try:
+        return not inspect(engine).get_table_names()
+    except sql_errors.DBAPIError as error:
+        raise BackupError(f"the database cannot be reached: {str(error.orig).strip().partition(chr(10))[0]}") from error
+    finally:
+        engine.dispose()
+
+
+def restore_database(url: str, dump: Path, system: str) -> None:
+    """Make the database of a dump, whole or not at all. Raises BackupError where it is of another system."""
+    address = parse_url(url)
+    if address.get_backend_name() != system:
+        raise BackupError(f"the backup is of {system}; set FUNGARIUM_DATABASE to an address of that system")
+    if system == "sqlite":
+        target = Path(address.database or "")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f".{target.name}.restoring")
+        shutil.copyfile(dump, unfinished)
+        with closing(sqlite3.connect(unfinished)) as restored:
+            if restored.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
+                raise BackupError("the database of the backup is damaged")
+        unfinished.replace(target)
+        return
+    program = find_program("pg_restore")
+    name = address.set(drivername="postgresql", password=None).render_as_string()
+    options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", f"--dbname={name}"]
+    run(program, *options, str(dump), address=address, named=True)
+
+
+def find_program(name: str) -> str:
+    """A program of PostgreSQL. Raises BackupError where it is missing."""
+    found = shutil.which(name)
+    if found is None:
+        raise BackupError(f"{name} is needed for a PostgreSQL database (Debian: apt-get install postgresql-client)")
+    return found
+
+
+def run(program: str, *arguments: str, address: URL, named: bool = False) -> None:
+    """Run a program of PostgreSQL; the password goes by the environment, which other people cannot list."""
+    name = address.set(drivername="postgresql", password=None).render_as_string()
+    given: Mapping[str, str] = {"PGPASSWORD": str(address.password)} if address.password else {}
+    command = [program, *arguments, *([] if named else [f"--dbname={name}"])]
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, without a shell
+        command, env={**os.environ, **given}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        raise BackupError(f"{Path(program).name} failed: {said[0] if said else done.returncode}")

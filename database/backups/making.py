@@ -1,0 +1,175 @@
+"""Makes a backup while the server runs: first the database, of one moment, then what it speaks of.
+
+A photo that goes in between is no longer spoken of by a new dump, so the dump is made again; what was copied stays.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from database.backups.dumps import copy_sqlite, dump_database
+from database.backups.repository import Backup, Item, Repository
+from database.errors import BackupError
+from database.photo_files import PhotoFiles
+from database.photos import OBSERVED, stored_path
+from retrieval.errors import NoSnapshot, SnapshotError, UnknownPhoto
+from retrieval.manifest import SHARED, read_current, read_manifest, sealed_path
+
+ROUNDS = 5  # dumps, at most, until no photo went while it was being copied
+STORE = "store:"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything lies that is worth keeping."""
+
+    database_url: str
+    observation_photos: str  # a folder, or an address of fsspec
+    data: Path  # with `photos` and `embeddings`
+    snapshots: Path
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What was kept, and what could not be."""
+
+    name: str
+    files: int
+    bytes: int
+    copied_files: int
+    copied_bytes: int
+    lost: tuple[str, ...]  # what the database speaks of and no store holds any more
+    elsewhere: int  # reference photos that lie in folders of their own, which are not copied
+
+
+def make_backup(
+    places: Places, repository: Repository, *, advance: Callable[[str], object] = lambda place: None
+) -> BackupReport:
+    """Back everything up; `advance` is told of each file. Raises BackupError, and SnapshotError for a damaged one."""
+    with repository.writing(), tempfile.TemporaryDirectory(prefix=".dump-", dir=repository.folder) as folder:
+        current, items = keep_snapshots(places.snapshots, repository, advance)
+        items += keep_embeddings(places.data / "embeddings", Path(folder), repository, advance)
+        photos: dict[str, Item] = {}
+        files = PhotoFiles(places.observation_photos)
+        for _ in range(ROUNDS):
+            path = Path(folder) / "database"
+            path.unlink(missing_ok=True)
+            dump = dump_database(places.database_url, path)
+            lost = keep_observed(dump.observed, files, repository, photos, advance)
+            if not lost:
+                break
+        stored, gone = keep_stored(dump.locations, places.data / "photos", repository, advance)
+        items += [photos[sha256] for sha256 in sorted(dump.observed & photos.keys())]
+        items += stored
+        items.append(repository.keep_file(path, f"database/{dump.system}"))
+        backup = Backup(
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            dump.system,
+            current,
+            tuple(sorted(items, key=lambda item: item.place)),
+        )
+        elsewhere = sum(not location.startswith((STORE, OBSERVED)) for location in dump.locations)
+        return BackupReport(
+            repository.finish(backup),
+            len(backup.items),
+            sum(item.bytes for item in backup.items),
+            repository.files,
+            repository.copied,
+            (*lost, *gone),
+            elsewhere,
+        )
+
+
+def keep_snapshots(root: Path, repository: Repository, advance: Callable[[str], object]) -> tuple[str, list[Item]]:
+    """Keep every whole snapshot; they never change, so that publishing need not wait. Gives the published one too.
+
+    Raises SnapshotError where that one is damaged: a backup that cannot answer is none.
+    """
+    try:
+        current = read_current(root)
+    except NoSnapshot:
+        return "", []
+    kept: dict[str, Item] = {}
+    for folder in sorted((root / "snapshots").glob("*")):
+        try:
+            manifest = read_manifest(root, folder.name)
+            found = [
+                repository.keep_file(
+                    sealed_path(root, folder.name, seal),
+                    f"snapshots/{'' if seal.path.startswith(SHARED) else f'snapshots/{folder.name}/'}{seal.path}",
+                    seal.sha256,
+                    seal.bytes,
+                )
+                for seal in manifest.files
+            ]
+            beside = [path for path in (folder / "manifest.json", folder / "card.md") if path.exists()]
+            found += [repository.keep_file(path, f"snapshots/snapshots/{folder.name}/{path.name}") for path in beside]
+        except (SnapshotError, BackupError, OSError) as error:
+            if folder.name == current:
+                raise BackupError(f"the published snapshot cannot be kept: {error}") from error
+            continue  # a damaged one that nobody uses
+        for item in found:
+            kept[item.place] = item
+            advance(item.place)
+    history = root / "HISTORY.jsonl"
+    items = [*kept.values()]
+    if history.exists():
+        items.append(repository.keep_file(history, "snapshots/HISTORY.jsonl"))
+    return current, items
+
+
+def keep_embeddings(
+    folder: Path, scratch: Path, repository: Repository, advance: Callable[[str], object]
+) -> list[Item]:
+    """Keep the embeddings: they could be made again, in hours."""
+    items = []
+    for path in sorted(folder.glob("*.sqlite")):
+        copy = scratch / path.name
+        copy_sqlite(path, copy)
+        items.append(repository.keep_file(copy, f"embeddings/{path.name}"))
+        copy.unlink()
+        advance(items[-1].place)
+    return items
+
+
+def keep_observed(
+    wanted: frozenset[str],
+    files: PhotoFiles,
+    repository: Repository,
+    photos: dict[str, Item],
+    advance: Callable[[str], object],
+) -> list[str]:
+    """Keep photos of observations; gives those that are not in their store."""
+    lost = []
+    for sha256 in sorted(wanted - photos.keys()):
+        place = f"observations/{sha256[:2]}/{sha256}"
+        if repository.has(sha256):
+            photos[sha256] = Item(place, sha256, repository.path(sha256).stat().st_size)
+        else:
+            try:
+                photos[sha256] = repository.keep(io.BytesIO(files.get(sha256)), place, sha256)
+            except UnknownPhoto:
+                lost.append(place)
+                continue
+        advance(place)
+    return lost
+
+
+def keep_stored(
+    locations: tuple[str, ...], store: Path, repository: Repository, advance: Callable[[str], object]
+) -> tuple[list[Item], list[str]]:
+    """Keep reference photos of the data folder; gives them, and those that are not there."""
+    items, lost = [], []
+    for sha256 in sorted({location.removeprefix(STORE) for location in locations if location.startswith(STORE)}):
+        path, place = stored_path(store, sha256), f"photos/{sha256[:2]}/{sha256}"
+        try:
+            items.append(repository.keep_file(path, place, sha256, path.stat().st_size))
+        except (FileNotFoundError, BackupError):
+            lost.append(place)
+        advance(place)
+    return items, lost

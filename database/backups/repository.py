@@ -1,0 +1,195 @@
+"""A folder of backups.
+
+    objects/ab/SHA256       every file that any backup holds, once, named by its content
+    backups/NAME.json       what one backup holds: a place and a checksum for each file; NAME ends in its own checksum
+
+A backup is there when its JSON is, which comes last: whatever dies before leaves objects that the next one finds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from database.errors import BackupError
+from database.photo_files import write_whole
+
+FORMAT = "fungarium-backup"
+VERSION = 1
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file of a backup: `place` begins with what it belongs to, such as `photos/`, and never leads out of that."""
+
+    place: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What one backup holds."""
+
+    time: str  # UTC
+    system: str  # sqlite or postgresql: a dump can be restored into the same system
+    current: str  # the published snapshot; empty where none is
+    items: tuple[Item, ...]
+
+    def text(self) -> str:
+        """Its file, byte for byte."""
+        body = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        return json.dumps(body, indent=0, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @property
+    def name(self) -> str:
+        """When it was made, and the beginning of its checksum: a changed file betrays itself."""
+        stamp = datetime.fromisoformat(self.time).strftime("%Y%m%dT%H%M%SZ")
+        return f"{stamp}-{hashlib.sha256(self.text().encode()).hexdigest()[:16]}"
+
+    def under(self, part: str) -> list[Item]:
+        """The files of one part."""
+        return [item for item in self.items if item.place.startswith(f"{part}/")]
+
+
+class Repository:
+    """The folder of backups. One writes at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.copied = 0  # bytes that this backup had to copy
+        self.files = 0
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock; the system lets go of it if the process dies. Raises BackupError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BackupError(f"another backup is being made in {self.folder}; wait for it to end") from error
+            yield
+
+    def path(self, sha256: str) -> Path:
+        """Where a file lies, whether or not it is there."""
+        return self.folder / "objects" / sha256[:2] / sha256
+
+    def has(self, sha256: str, size: int | None = None) -> bool:
+        """Whether a file is there, of this length where it is known."""
+        try:
+            found = self.path(sha256).stat().st_size
+        except FileNotFoundError:
+            return False
+        return size is None or found == size
+
+    def keep(self, stream: BinaryIO, place: str, expected: str = "") -> Item:
+        """Keep a file; raises BackupError where it has another checksum than `expected`."""
+        objects = self.folder / "objects"
+        objects.mkdir(exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(prefix=".unfinished-", dir=objects)
+        digest, size = hashlib.sha256(), 0
+        try:
+            with os.fdopen(handle, "wb") as copy:
+                while block := stream.read(BLOCK):
+                    digest.update(block)
+                    size += len(block)
+                    copy.write(block)
+                copy.flush()
+                os.fsync(copy.fileno())
+            sha256 = digest.hexdigest()
+            if expected and sha256 != expected:
+                raise BackupError(f"{place} is damaged: its checksum is not what it was")
+            if not self.has(sha256, size):
+                self.path(sha256).parent.mkdir(parents=True, exist_ok=True)
+                Path(unfinished).replace(self.path(sha256))
+                self.copied += size
+                self.files += 1
+        finally:
+            Path(unfinished).unlink(missing_ok=True)
+        return Item(place, sha256, size)
+
+    def keep_file(self, path: Path, place: str, expected: str = "", size: int | None = None) -> Item:
+        """Keep a file of a folder; one that is here already by its checksum is not read. Raises BackupError."""
+        if expected and size is not None and self.has(expected, size):
+            return Item(place, expected, size)
+        with path.open("rb") as stream:
+            return self.keep(stream, place, expected)
+
+    def finish(self, backup: Backup) -> str:
+        """Write down what the backup holds; gives its name."""
+        write_whole(self.folder / "backups" / f"{backup.name}.json", backup.text().encode(), durable=True)
+        return backup.name
+
+    def names(self) -> list[str]:
+        """All backups, the oldest first."""
+        return sorted(path.stem for path in (self.folder / "backups").glob("*.json"))
+
+    def read(self, name: str = "") -> Backup:
+        """A backup, the latest where none is named. Raises BackupError for one that is not there, or is damaged."""
+        names = self.names()
+        chosen = name or (names[-1] if names else "")
+        if chosen not in names:
+            raise BackupError(f"there is no backup {name} in {self.folder}" if name else f"{self.folder} has no backup")
+        try:
+            body = json.loads((self.folder / "backups" / f"{chosen}.json").read_bytes())
+            if body.pop("format") != FORMAT or body.pop("version") != VERSION:
+                raise BackupError(f"backup {chosen} is of another version than this program reads")
+            backup = Backup(**{**body, "items": tuple(Item(**item) for item in body["items"])})
+            intact = backup.name == chosen
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise BackupError(f"backup {chosen} is damaged: it cannot be read") from error
+        if not intact:
+            raise BackupError(f"backup {chosen} is damaged: its list of files has been changed")
+        for item in backup.items:
+            if item.place.startswith("/") or ".." in Path(item.place).parts:
+                raise BackupError(f"backup {chosen} is no backup of ours: {item.place} leads out of its folder")
+        return backup
+
+    def read_item(self, item: Item) -> bytes:
+        """The bytes of a file; raises BackupError where they are not what they were."""
+        try:
+            content = self.path(item.sha256).read_bytes()
+        except FileNotFoundError as error:
+            raise BackupError(f"the backup has lost {item.place}") from error
+        if hashlib.sha256(content).hexdigest() != item.sha256:
+            raise BackupError(f"the backup of {item.place} is damaged")
+        return content
+
+    def check(self, backup: Backup) -> list[str]:
+        """What of a backup is lost or damaged: every byte is read."""
+        faults = []
+        for item in backup.items:
+            try:
+                with self.path(item.sha256).open("rb") as stream:
+                    if hashlib.file_digest(stream, "sha256").hexdigest() != item.sha256:
+                        faults.append(f"{item.place} is damaged")
+            except FileNotFoundError:
+                faults.append(f"{item.place} is lost")
+        return faults
+
+    def prune(self, keep: int) -> tuple[int, int]:
+        """Remove all but the latest backups, and what only those held; gives backups and files removed."""
+        names = self.names()
+        going = names[: max(0, len(names) - keep)]
+        held = {item.sha256 for name in names[len(going) :] for item in self.read(name).items}
+        for name in going:
+            (self.folder / "backups" / f"{name}.json").unlink()
+        removed = 0
+        for path in (self.folder / "objects").glob("*/*"):
+            if path.name not in held:
+                path.unlink()
+                removed += 1
+        for path in (self.folder / "objects").glob(".unfinished-*"):
+            path.unlink()
+        return len(going), removed

@@ -1,0 +1,87 @@
+"""Restores a backup into places where there is nothing: photos and snapshots first, what points to them last.
+
+A restore that was interrupted is run again and goes on; anything else that is there already is never written over.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from database.backups.dumps import is_free, restore_database
+from database.backups.making import Places
+from database.backups.repository import Backup, Item, Repository
+from database.errors import BackupError
+from database.photo_files import PhotoFiles, write_whole
+from database.session import parse_url
+from retrieval.manifest import NAME, switch_current
+
+MARK = ".restoring"  # in the data folder while a restore is under way
+
+
+def restore_backup(
+    places: Places, repository: Repository, name: str = "", *, advance: Callable[[str], object] = lambda place: None
+) -> str:
+    """Restore a backup, the latest where none is named; gives its name. Raises BackupError, with nothing changed
+    where the backup is damaged or something is there already.
+    """
+    backup = repository.read(name)
+    mark = places.data / MARK
+    begun = mark.read_text(encoding="utf-8").strip() if mark.exists() else ""
+    if begun and begun != backup.name:
+        raise BackupError(f"the restore of {begun} has been interrupted here; go on with that one: restore {begun}")
+    if parse_url(places.database_url).get_backend_name() != backup.system:
+        raise BackupError(f"the backup is of {backup.system}; set FUNGARIUM_DATABASE to an address of that system")
+    if not is_free(places.database_url):
+        raise BackupError("there is a database with tables already; nothing is restored over it")
+    if not begun and (taken := first_taken(places)):
+        raise BackupError(f"there is something at {taken} already; nothing is restored over it")
+    if faults := repository.check(backup):
+        raise BackupError(f"backup {backup.name} is not whole, and nothing was restored: {faults[0]}")
+    write_whole(mark, f"{backup.name}\n".encode(), durable=True)
+    files = PhotoFiles(places.observation_photos)
+    for item in backup.under("observations"):
+        files.put(repository.read_item(item))
+        advance(item.place)
+    for part, root in (
+        ("photos", places.data / "photos"),
+        ("embeddings", places.data / "embeddings"),
+        ("snapshots", places.snapshots),
+    ):
+        for item in backup.under(part):
+            copy_item(repository, item, root / item.place.removeprefix(f"{part}/"))
+            advance(item.place)
+    (database,) = backup.under("database")
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=places.data) as folder:
+        dump = Path(folder) / "dump"
+        copy_item(repository, database, dump)
+        restore_database(places.database_url, dump, backup.system)
+    if backup.current:
+        point_to(places.snapshots, backup)
+    mark.unlink()
+    return backup.name
+
+
+def point_to(root: Path, backup: Backup) -> None:
+    """Publish what was published."""
+    if not NAME.fullmatch(backup.current):
+        raise BackupError(f"backup {backup.name} is no backup of ours: {backup.current!r} is no name of a snapshot")
+    switch_current(root, backup.current)
+
+
+def copy_item(repository: Repository, item: Item, target: Path) -> None:
+    """Write a file of the backup, unless an interrupted restore has done so."""
+    if not (target.is_file() and target.stat().st_size == item.bytes):
+        write_whole(target, repository.read_item(item), durable=True)
+
+
+def first_taken(places: Places) -> str:
+    """The first place that holds something; empty where all are free."""
+    for folder in (places.data / "photos", places.data / "embeddings", places.snapshots / "snapshots"):
+        if folder.exists() and any(folder.iterdir()):
+            return str(folder)
+    if (places.snapshots / "CURRENT").exists():
+        return str(places.snapshots / "CURRENT")
+    first = next(PhotoFiles(places.observation_photos).everything(), None)
+    return places.observation_photos.partition("?")[0] if first is not None else ""

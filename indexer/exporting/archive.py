@@ -1,0 +1,208 @@
+"""Writes the archive: the same observations give the same bytes, and what changed since the last time is told.
+
+Beside the archive lies PATH.json: a digest of every record that was exported, and when which ones went. With it the
+next run knows what is new, changed and gone; without it everything is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from database.approved import ApprovedObservation, approved_observations
+from database.photo_files import write_whole
+from database.session import Session
+from indexer.exporting.descriptors import DatasetCard, write_eml, write_meta
+from indexer.exporting.rows import LICENCES, OF_GBIF, TABLES, freest_for_all, occurrence_id, packed_path, render
+from retrieval.errors import BuildError
+from retrieval.manifest import checksum
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: a zip without times would not be one
+FORMAT = "fungarium-export"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export holds, and how it differs from the one before."""
+
+    records: int
+    photos: int
+    added: int
+    changed: int
+    removed: tuple[str, ...]  # ids of occurrences that the last export had
+    left_out: tuple[tuple[str, int], ...]  # (reason, observations)
+    rewritten: bool  # whether the archive's bytes are others than before
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What the archive is known to hold once all observations have passed."""
+
+    digests: dict[str, str] = field(default_factory=dict)
+    photos: dict[str, str] = field(default_factory=dict)  # path in the archive -> sha256
+    licences: set[str] = field(default_factory=set)
+    days: list[date] = field(default_factory=list)
+    latest: date = date.min
+    left_out: Counter[str] = field(default_factory=Counter)
+    pictures: int = 0
+
+
+def export_archive(
+    session: Session,
+    path: Path,
+    card: DatasetCard,
+    *,
+    today: date,
+    accepted: tuple[str, ...] = OF_GBIF,
+    photo: Callable[[str], bytes] | None = None,
+) -> ExportReport:
+    """Write approved observations under `accepted` licences as a Darwin Core Archive, whole or not at all.
+
+    Photos stand in it by address, under `card.page`, or themselves where `photo` gives their bytes. Raises BuildError
+    where there is nothing to export, or nowhere to point to.
+    """
+    if photo is None and not card.page:
+        raise BuildError(
+            "photos are exported by address, and the server has none: set FUNGARIUM_PUBLIC_URL,"
+            " or pack the photos into the archive with --pack-photos"
+        )
+    before = read_state(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        gathered = write_tables(session, Path(folder), card, accepted, packed=photo is not None)
+        if not gathered.digests:
+            raise BuildError("no approved observation may be exported yet: " + (told(gathered) or "there is none"))
+        licence = freest_for_all(sorted(gathered.licences))
+        texts = {
+            "meta.xml": write_meta(),
+            "eml.xml": write_eml(card, licence, gathered.latest, gathered.days),
+        }
+        written = Path(folder) / "archive.zip"
+        pack(written, Path(folder), texts, gathered.photos if photo is not None else {}, photo)
+        rewritten = not path.exists() or checksum(written) != checksum(path)
+        if rewritten:
+            written.replace(path)
+    known: dict[str, str] = before.get("records", {})
+    removed = tuple(sorted(known.keys() - gathered.digests.keys()))
+    gone = {one: day for one, day in before.get("deleted", {}).items() if one not in gathered.digests}
+    state = {
+        "format": FORMAT,
+        "archive": checksum(path),
+        "records": gathered.digests,
+        "deleted": gone | dict.fromkeys(removed, today.isoformat()),
+    }
+    if state != before:
+        write_whole(state_path(path), json.dumps(state, indent=0, sort_keys=True).encode())
+    return ExportReport(
+        records=len(gathered.digests),
+        photos=gathered.pictures,
+        added=len(gathered.digests.keys() - known.keys()),
+        changed=sum(known.get(one, digest) != digest for one, digest in gathered.digests.items()),
+        removed=removed,
+        left_out=tuple(sorted(gathered.left_out.items())),
+        rewritten=rewritten,
+    )
+
+
+def write_tables(
+    session: Session, folder: Path, card: DatasetCard, accepted: tuple[str, ...], *, packed: bool
+) -> Gathered:
+    """Write the tables one observation after the other: memory stays small however many there are."""
+    gathered = Gathered()
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_table(folder / table.file)) for table in TABLES]
+        for table, file in zip(TABLES, files, strict=True):
+            file.write("\t".join(["id", *(term.rpartition("/")[2] for term in table.terms)]) + "\n")
+        for one in exportable(session, accepted, gathered):
+            lines = render(one, dataset=card.title, page=card.page, packed=packed)
+            digest = hashlib.sha256()
+            for file, rows in zip(files, lines, strict=True):
+                text = "".join(f"{row}\n" for row in rows)
+                digest.update(text.encode() + b"\0")
+                file.write(text)
+            gathered.digests[occurrence_id(one.key)] = digest.hexdigest()[:32]
+            gathered.photos |= {packed_path(photo): photo.sha256 for photo in one.photos}
+            gathered.pictures += len(one.photos)
+            gathered.licences.add(one.licence)
+            gathered.latest = max(gathered.latest, one.modified.date())
+            if one.event_date is not None:
+                gathered.days = [min([*gathered.days, one.event_date]), max([*gathered.days, one.event_date])]
+    return gathered
+
+
+def exportable(session: Session, accepted: tuple[str, ...], gathered: Gathered) -> Iterator[ApprovedObservation]:
+    """The approved observations that may go out; the others are counted with their reason."""
+    for one in approved_observations(session):
+        if one.licence in accepted:
+            yield one
+        elif not one.licence:
+            gathered.left_out["licence-missing"] += 1
+        elif one.licence in LICENCES:
+            gathered.left_out["licence-not-accepted"] += 1
+        else:
+            gathered.left_out["licence-reserved"] += 1
+
+
+def open_table(path: Path) -> TextIOWrapper:
+    """A table to write."""
+    return path.open("w", encoding="utf-8", newline="")
+
+
+def pack(
+    path: Path,
+    folder: Path,
+    texts: dict[str, bytes],
+    photos: dict[str, str],
+    photo: Callable[[str], bytes] | None,
+) -> None:
+    """Put everything into a zip whose bytes follow from its content."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in texts.items():
+            archive.writestr(member(name, zipfile.ZIP_DEFLATED), content)
+        for table in TABLES:
+            with (folder / table.file).open("rb") as source:
+                entry = member(table.file, zipfile.ZIP_DEFLATED)
+                with archive.open(entry, "w", force_zip64=True) as target:
+                    while block := source.read(1 << 20):
+                        target.write(block)
+        for name, sha256 in sorted(photos.items()):
+            if photo is not None:
+                archive.writestr(member(name, zipfile.ZIP_STORED), photo(sha256))  # a JPEG gets no smaller
+
+
+def member(name: str, compression: int) -> zipfile.ZipInfo:
+    """A member of the zip that says nothing of when and where it was written."""
+    entry = zipfile.ZipInfo(name, EPOCH)
+    entry.compress_type = compression
+    entry.create_system = 3
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What the last export was; nothing where there was none, or its notes were lost."""
+    try:
+        state = json.loads(state_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) and state.get("format") == FORMAT else {}
+
+
+def state_path(path: Path) -> Path:
+    """Where the notes of an archive lie."""
+    return path.with_name(f"{path.name}.json")
+
+
+def told(gathered: Gathered) -> str:
+    """Why observations were left out, in one line."""
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(gathered.left_out.items()))

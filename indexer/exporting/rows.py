@@ -1,0 +1,227 @@
+"""The tables of the export: which terms they have, and an observation's lines in each. Pure.
+
+Tables are tab-separated without quotes, as GBIF's own are; white space within a text becomes one blank.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from database.approved import ApprovedObservation, Name, Said, ShownPhoto
+from database.obscuring import CELL
+from database.validation import CERTAINTIES
+from indexer.adopting import observation_page
+from retrieval.domain import RANKS
+
+DWC = "http://rs.tdwg.org/dwc/terms/"
+DC = "http://purl.org/dc/terms/"
+AC = "http://rs.tdwg.org/ac/terms/"
+
+LICENCES = {
+    "CC0-1.0": "http://creativecommons.org/publicdomain/zero/1.0/legalcode",
+    "CC-BY-4.0": "http://creativecommons.org/licenses/by/4.0/legalcode",
+    "CC-BY-NC-4.0": "http://creativecommons.org/licenses/by-nc/4.0/legalcode",
+    "CC-BY-SA-4.0": "http://creativecommons.org/licenses/by-sa/4.0/legalcode",
+}
+"""The licences that people choose from, by code, as GBIF writes their addresses."""
+
+OF_GBIF = ("CC0-1.0", "CC-BY-4.0", "CC-BY-NC-4.0")
+"""Those that GBIF publishes records under, the freest first."""
+
+GENERALISED = f"coordinates are the middle of a cell of {CELL:g} degrees that holds the place"
+WITHHELD = "the exact place is withheld; ask the publisher"
+
+
+@dataclass(frozen=True, slots=True)
+class TableForm:
+    """A table of the archive; the first column of each is the id of the occurrence."""
+
+    file: str
+    row_type: str
+    terms: tuple[str, ...]  # of the columns after the first
+
+
+OCCURRENCE = TableForm(
+    "occurrence.txt",
+    f"{DWC}Occurrence",
+    (
+        *(f"{DWC}{term}" for term in ("occurrenceID", "basisOfRecord", "occurrenceStatus", "catalogNumber")),
+        *(f"{DWC}{term}" for term in ("datasetName", "recordedBy", "eventDate")),
+        *(f"{DWC}{term}" for term in ("taxonID", "scientificName", "scientificNameAuthorship", "taxonRank")),
+        *(f"{DWC}{rank}" for rank in RANKS[:-1]),
+        *(f"{DWC}{term}" for term in ("specificEpithet", "nomenclaturalCode")),
+        *(f"{DWC}{term}" for term in ("identifiedBy", "dateIdentified", "identificationVerificationStatus")),
+        *(f"{DWC}{term}" for term in ("decimalLatitude", "decimalLongitude", "geodeticDatum")),
+        *(f"{DWC}{term}" for term in ("coordinateUncertaintyInMeters", "dataGeneralizations", "informationWithheld")),
+        *(f"{DWC}{term}" for term in ("locality", "habitat", "occurrenceRemarks", "dynamicProperties")),
+        *(f"{DC}{term}" for term in ("license", "rightsHolder", "references", "modified")),
+    ),
+)
+MULTIMEDIA = TableForm(
+    "multimedia.txt",
+    "http://rs.gbif.org/terms/1.0/Multimedia",
+    (
+        *(f"{DC}{term}" for term in ("type", "format", "identifier", "references", "creator", "license")),
+        f"{DC}rightsHolder",
+        f"{AC}subjectPart",
+    ),
+)
+IDENTIFICATION = TableForm(
+    "identification.txt",
+    f"{DWC}Identification",
+    tuple(
+        f"{DWC}{term}"
+        for term in (
+            "identificationID", "identifiedBy", "dateIdentified", "taxonID", "scientificName", "taxonRank",
+            "identificationVerificationStatus", "identificationRemarks",
+        )
+    ),
+)  # fmt: skip
+TABLES = (OCCURRENCE, MULTIMEDIA, IDENTIFICATION)
+
+SAID = {
+    "propose": "proposed",
+    "agree": "agreed with",
+    "withdraw": "taken back",
+    "approve": "approved by an expert",
+    "unapprove": "approval taken back",
+}
+
+
+def occurrence_id(key: str) -> str:
+    """The id that an observation has everywhere and for good, whatever the server is called."""
+    return f"urn:uuid:{key}"
+
+
+def render(one: ApprovedObservation, *, dataset: str, page: str, packed: bool) -> tuple[list[str], ...]:
+    """The lines of an observation in each of TABLES."""
+    key = occurrence_id(one.key)
+    tables = (
+        [occurrence_cells(one, dataset, page)],
+        [photo_cells(one, photo, page, packed=packed) for photo in one.photos],
+        [verdict_cells(one, said) for said in one.history],
+    )
+    return tuple(["\t".join(map(plain, [key, *cells])) for cells in rows] for rows in tables)
+
+
+def occurrence_cells(one: ApprovedObservation, dataset: str, page: str) -> list[str]:
+    """The core's line."""
+    ranks = dict(one.name.lineage)
+    licence = LICENCES.get(one.licence, "")
+    placed = one.decimal_latitude is not None and one.decimal_longitude is not None
+    status = "approved by an expert" if one.expert else f"approved by the community, score {one.score} of 100"
+    epithet = one.name.scientific_name.partition(" ")[2] if one.name.rank == "species" else ""
+    decisive = decisive_words(one)
+    return [
+        occurrence_id(one.key),
+        "HumanObservation",
+        "present",
+        one.key,
+        dataset,
+        one.observer,
+        one.event_date.isoformat() if one.event_date else "",
+        taxon_id(one.name),
+        full_name(one.name),
+        one.name.authorship,
+        one.name.rank,
+        *(ranks.get(rank, "") for rank in RANKS[:-1]),
+        epithet,
+        "ICN",
+        " | ".join(dict.fromkeys(said.person for said in decisive)),
+        moment(max((said.created for said in decisive), default=None)),
+        status,
+        number(one.decimal_latitude),
+        number(one.decimal_longitude),
+        "WGS84" if placed else "",
+        number(one.coordinate_uncertainty),
+        GENERALISED if one.is_obscured and placed else "",
+        WITHHELD if one.is_obscured else "",
+        one.locality,
+        one.habitat,
+        one.remarks,
+        json.dumps({"substrate": one.substrate}, ensure_ascii=False) if one.substrate else "",
+        licence,
+        one.observer,
+        observation_page(page, one.key),
+        moment(one.modified),
+    ]
+
+
+def decisive_words(one: ApprovedObservation) -> list[Said]:
+    """What stands for the approved name: the expert's approval, else the opinions."""
+    standing = [said for said in one.history if said.superseded is None and said.name.id == one.name.id]
+    approvals = [said for said in standing if said.kind == "approve"]
+    return approvals or standing
+
+
+def photo_cells(one: ApprovedObservation, photo: ShownPhoto, page: str, *, packed: bool) -> list[str]:
+    """A line of the multimedia extension."""
+    address = f"{observation_page(page, one.key)}/photos/{photo.sha256}?size=1280"
+    return [
+        "StillImage",
+        "image/jpeg",
+        packed_path(photo) if packed else address,
+        observation_page(page, one.key),
+        one.observer,
+        LICENCES.get(one.licence, ""),
+        one.observer,
+        photo.aspect,
+    ]
+
+
+def packed_path(photo: ShownPhoto) -> str:
+    """Where a photo lies in an archive that has photos."""
+    return f"photos/{photo.sha256}.jpg"
+
+
+def verdict_cells(one: ApprovedObservation, said: Said) -> list[str]:
+    """A line of the identification history."""
+    status = SAID[said.kind]
+    if said.superseded is not None and said.kind not in ("withdraw", "unapprove"):
+        status += f", superseded {moment(said.superseded)}"
+    words = [f"certainty: {said.certainty}" if said.certainty in CERTAINTIES else "", said.remarks]
+    return [
+        f"{occurrence_id(one.key)}#verdict-{said.id}",
+        said.person,
+        moment(said.created),
+        taxon_id(said.name),
+        full_name(said.name),
+        said.name.rank,
+        status,
+        "; ".join(word for word in words if word),
+    ]
+
+
+def taxon_id(name: Name) -> str:
+    """The taxon in GBIF's backbone, where that is known; numbers of a catalogue mean nothing elsewhere."""
+    return f"https://www.gbif.org/species/{name.gbif_key}" if name.gbif_key else ""
+
+
+def full_name(name: Name) -> str:
+    """The scientific name with its authorship, as Darwin Core wants it."""
+    return f"{name.scientific_name} {name.authorship}".strip()
+
+
+def number(value: float | None) -> str:
+    """A number to its last digit, so that it comes back as it went out."""
+    return "" if value is None else f"{value:.0f}" if value == int(value) else repr(value)
+
+
+def moment(when: datetime | None) -> str:
+    """A time of the tables, which keep UTC."""
+    return "" if when is None else f"{when.isoformat(timespec='seconds')}Z"
+
+
+def plain(text: str) -> str:
+    """A cell: one line, without what no table holds."""
+    kept = "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
+    return " ".join(kept.split())
+
+
+def freest_for_all(licences: Sequence[str]) -> str:
+    """The licence of a dataset whose records have these: the freest that takes nothing from any of them."""
+    return max(licences, key=[*LICENCES].index, default="CC0-1.0")

@@ -1,0 +1,70 @@
+"""What became of the engine's suggestions, for those who look after the collection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from database.fates import LEAST, report_fates
+from web import access
+from web.access import require
+from web.openapi import PREFIX, ApiBlueprint
+from web.refusals import NotAllowed
+from web.schemas import Answer, about
+from web.services import services
+
+blueprint = ApiBlueprint(
+    "suggestions", __name__, url_prefix=f"{PREFIX}/suggestions", description="What became of suggestions"
+)
+
+
+class Asked(Schema):
+    """Which observations are counted."""
+
+    since = fields.Date(load_default=None, metadata=about("Those recorded since this day."))
+    least = fields.Integer(
+        load_default=LEAST,
+        validate=validate.Range(1, 1_000_000),
+        metadata=about("Records below which people and groups are left out."),
+    )
+
+
+class Counted(Answer):
+    """Observations that came with suggestions, counted by what became of them."""
+
+    of = fields.String(metadata=about("A person, a group, a snapshot, or `all`."))
+    records = fields.Integer()
+    approved = fields.Integer()
+    by_expert = fields.Integer(metadata=about("Of the approved, those that an expert settled."))
+    first = fields.Integer(metadata=about("Approved as the name suggested first."))
+    second = fields.Integer()
+    third_to_fifth = fields.Integer()
+    later = fields.Integer(metadata=about("Approved as the sixth name or a later one."))
+    wider = fields.Integer(metadata=about("Approved to a genus or wider."))
+    other = fields.Integer(metadata=about("Approved as a species that was not suggested."))
+    share_approved = fields.Float(allow_none=True)
+    share_first = fields.Float(allow_none=True, metadata=about("Of the approved."))
+    share_suggested = fields.Float(allow_none=True, metadata=about("Of the approved, those of a suggested name."))
+
+
+class Fates(Answer):
+    """What became of suggestions: altogether, by person, by morphological group and by snapshot."""
+
+    whole = fields.Nested(Counted)
+    least = fields.Integer()
+    people = fields.List(fields.Nested(Counted))
+    groups = fields.List(fields.Nested(Counted))
+    snapshots = fields.List(fields.Nested(Counted))
+
+
+@blueprint.route("/fates")
+@require("validate")
+@blueprint.arguments(Asked, location="query")
+@blueprint.response(200, Fates)
+def show_fates(query: dict[str, Any]) -> dict[str, Any]:
+    """Report how many suggestions were approved, and as the first, the second... For experts and administrators."""
+    if not access.caller().is_expert:
+        raise NotAllowed("only experts and administrators see how other people fare with suggestions")
+    with services().database().reading() as session:
+        return report_fates(session, since=query["since"], least=query["least"]).described()
