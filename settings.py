@@ -35,6 +35,9 @@ class Settings:
     host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
     port: int = field(default=8000, metadata={"help": "port the server listens on"})
     workers: int = field(default=0, metadata={"help": "processes; 0: one for each core, four at most", "least": 0})
+    cores: int = field(
+        default=0, metadata={"help": "cores one worker computes on; 0: its share of those there are", "least": 0}
+    )
     threads: int = field(default=80, metadata={"help": "requests one worker has in hand at a time, of any kind"})
     queue: int = field(default=64, metadata={"help": "identifications one worker has in hand; more get a 503"})
     batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})

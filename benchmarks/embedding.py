@@ -1,8 +1,9 @@
 """How near the embedding of a collection comes to its model: `python -m benchmarks.embedding --model HANDLE`.
 
 Interleaved rounds of three: the bare model on views that lie in memory, decoding alone (two threads), and the whole
-pipeline (read, decode, resize, infer, write). Photos are drawn here, each with bytes of its own. `--memory N` embeds N
-photos and prints resident memory along the way.
+pipeline (read, decode, resize, infer, write). Each is measured in seconds by the clock and in seconds of the processor:
+on a machine that others use too, only the second say what the work is. Photos are drawn here, each with bytes of its
+own. `--memory N` embeds N photos and prints resident memory along the way.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import argparse
 import hashlib
 import io
 import json
+import os
 import platform
+import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -57,32 +61,62 @@ def resident() -> float:
     return pages * 4096 / 2**20
 
 
-def measure(model: Embedder, drawn: list[bytes], count: int, rounds: int, folder: Path) -> dict[str, float]:
-    """Medians of seconds a photo."""
+def cpu_seconds() -> float:
+    """Seconds of processors that this process has used, all threads together."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def machine() -> dict[str, object]:
+    """What the figures were taken on, and how busy it was."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "machine": names[0] if names else platform.machine(),
+        "processors": os.cpu_count(),
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "versions": {name: version(name) for name in ("openvino", "pillow", "numpy")},
+    }
+
+
+def measure(model: Embedder, drawn: list[bytes], count: int, rounds: int, folder: Path) -> dict[str, object]:
+    """Milliseconds a photo, by the clock and of the processor: medians of the rounds, and of the rounds' ratios."""
     views = [decode_view(photo, model.short_side) for photo in drawn[:BATCH]]
-    times: dict[str, list[float]] = {"inference": [], "decode": [], "pipeline": []}
-    for number in range(rounds + 1):  # the first warms up
-        start = time.perf_counter()
-        for _ in range(count // len(views)):
+    number = 0
+
+    def infer() -> None:
+        for _ in range(count // BATCH):
             model.embed(views)
-        bare = (time.perf_counter() - start) / (count // len(views) * len(views))
-        start = time.perf_counter()
+
+    def decode() -> None:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda photo: decode_view(photo.read(), model.short_side), spread(folder, drawn, count)))
-        decode = (time.perf_counter() - start) / count
-        start = time.perf_counter()
+
+    def embed() -> None:
         with EmbeddingStore(folder / f"store{number}", model.model) as store:
             embed_photos(spread(folder, drawn, count), store, model)
-        pipeline = (time.perf_counter() - start) / count
-        if number:
-            for name, value in (("inference", bare), ("decode", decode), ("pipeline", pipeline)):
-                times[name].append(value)
-    found = {name: median(values) for name, values in times.items()}
-    found["share of the bare model"] = median(m / p for m, p in zip(times["inference"], times["pipeline"], strict=True))
-    found["over max(decode, model)"] = median(
-        p / max(m, d) for m, d, p in zip(times["inference"], times["decode"], times["pipeline"], strict=True)
-    )
-    return found
+
+    stages: dict[str, Callable[[], None]] = {"inference": infer, "decode": decode, "pipeline": embed}
+    clock: dict[str, list[float]] = {name: [] for name in stages}
+    processor: dict[str, list[float]] = {name: [] for name in stages}
+    for number in range(rounds + 1):  # the first warms up
+        for name, stage in stages.items():
+            start, used = time.perf_counter(), cpu_seconds()
+            stage()
+            if number:
+                clock[name].append(1000 * (time.perf_counter() - start) / count)
+                processor[name].append(1000 * (cpu_seconds() - used) / count)
+
+    def compare(times: dict[str, list[float]]) -> dict[str, float]:
+        each = list(zip(*times.values(), strict=True))
+        return {
+            **{name: round(median(values), 3) for name, values in times.items()},
+            "share of the bare model": round(median(m / p for m, _, p in each), 3),
+            "over max(decode, model)": round(median(p / max(m, d) for m, d, p in each), 3),
+            "over decode + model": round(median(p / (m + d) for m, d, p in each), 3),
+        }
+
+    return {"by the clock, ms a photo": compare(clock), "of the processor, ms a photo": compare(processor)}
 
 
 def watch_memory(model: Embedder, drawn: list[bytes], count: int, folder: Path) -> list[tuple[int, float]]:
@@ -107,7 +141,7 @@ def main() -> None:
     parser.add_argument("--model", default="descriptor")
     parser.add_argument("--card", type=Path)
     parser.add_argument("--size", default="640x480", help="of the photos (default: %(default)s)")
-    parser.add_argument("--count", type=int, default=96, help="photos a round (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=96, help="photos a round, by 32 (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--memory", type=int, metavar="N", help="embed N photos and watch memory instead")
     parser.add_argument("--out", type=Path, help="append the result to this file, a line of JSON")
@@ -120,7 +154,9 @@ def main() -> None:
         result: dict[str, object] = {
             "model": model.model,
             "size": options.size,
-            "machine": platform.processor() or platform.machine(),
+            **machine(),
+            "photos": options.count,
+            "rounds": options.rounds,
         }
         if options.memory:
             result["memory"] = watch_memory(model, drawn, options.memory, folder)

@@ -29,6 +29,7 @@ from retrieval.embedder import Embedder
 from retrieval.models.handles import open_model
 from retrieval.views import PhotoLimits, decode_views
 from tests.snapshots import COLOURS, draw_photo, drawn_references, make_snapshot
+from web.gunicorn import count_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMISE = 1.10
@@ -95,6 +96,7 @@ def serving(indexes: Path, options: argparse.Namespace) -> Iterator[int]:
         "FUNGARIUM_MODEL": absolute_handle(options.model),
         "FUNGARIUM_MODEL_CARD": str(options.card.resolve()) if options.card else "",
         "FUNGARIUM_PORT": str(options.port),
+        "FUNGARIUM_CORES": str(count_cores()),  # as many as the same model takes in this process
     }
     process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:

@@ -1,14 +1,21 @@
 """What the server stands: identifying one photo at concurrency 1, 8 and 64, against unbatched serial handling.
 
-    python -m benchmarks.load [--model onnx:PATH] [--seconds 5] [--rounds 3] [--flat 20000] [--json FILE]
+    python -m benchmarks.load [--model onnx:PATH] [--seconds 5] [--rounds 3] [--json FILE]
 
-Two servers run side by side: `serial` has one worker with one thread and batches of one photo; `shared` is the server
-as its users start it. Both are asked in turn, round by round, so that whatever else the machine does falls on both.
+Two servers run side by side: `serial` has one worker with one thread and batches of one photo, so that it handles one
+request at a time, while its model computes on all cores, as that of a single process does; `shared` is the server as
+its users start it. Both are asked in turn, round by round, so that whatever else the machine does falls on both.
 The client is one process of threads on the same cores, with connections that stay open. Every request brings a photo
 that no cache has met: the same picture with other bytes behind its end.
 
+Beside throughput stands the processor time that the server spent for an answer, which other work on the machine blurs
+far less: `serial` can never use more than one core for what is not the model.
+
+On a machine that is busy with other things, Linux gives each session an equal part of it, so that two workers in one
+session are worth no more than one (autogroup): `--apart` gives each worker a session of its own.
+
 Promised: `shared` at concurrency 64 answers at least 1.5 times as many a second as `serial`; no error but 503 above
-the queue's bound; 99 of 100 answers within the deadline; memory flat over `--flat` requests.
+the queue's bound; 99 of 100 answers within the deadline. Memory is watched by `benchmarks/load_memory.py`.
 """
 
 from __future__ import annotations
@@ -38,6 +45,7 @@ import numpy as np
 from benchmarks.http_cost import absolute_handle, draw_snapshot, encode_form
 from retrieval.models.handles import open_model
 from tests.snapshots import COLOURS, draw_photo
+from web.gunicorn import count_workers
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMISE = 1.5
@@ -57,11 +65,18 @@ class Seen:
     statuses: Counter[int] = field(default_factory=Counter)
     broken: int = 0  # connections that ended without an answer
     wall: float = 0.0
+    processor: float = 0.0  # seconds of the server's processes
+    own: float = 0.0  # seconds of the client
 
     @property
     def rate(self) -> float:
         """Answers a second."""
         return len(self.seconds) / self.wall
+
+    @property
+    def cost(self) -> float:
+        """Milliseconds of processor time the server spent for an answer."""
+        return 1000 * self.processor / max(1, len(self.seconds))
 
     def quantile(self, share: float) -> float:
         """Milliseconds within which this share of the answers came."""
@@ -79,8 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shared = running.enter_context(serving(indexes, options, options.port + 1, {}))
         measured = measure(photo, options, serial, shared)
         measured["above_the_bound"] = press(photo, options, indexes)
-        measured["memory"] = watch_memory(options, indexes)
-    report = describe(options, embedder.model, photo) | measured
+    report = describe(options, embedder.model) | {
+        "photo_bytes": len(photo),
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "deadline_seconds": DEADLINE,
+    }
+    report |= measured
     print_report(report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -92,13 +112,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--model", default="descriptor", help="model handle (default: %(default)s)")
+    parser.add_argument("--model", default="default", help="model handle (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="the model's card, if it is not beside it")
     parser.add_argument("--indexes", type=Path, help="folder of published snapshots made with the model")
     parser.add_argument("--side", type=int, default=480, help="pixels of the photo (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=5, help="of each measurement (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of all measurements (default: %(default)s)")
-    parser.add_argument("--flat", type=int, default=0, help="requests over which memory is watched (default: none)")
+    parser.add_argument("--apart", action="store_true", help="each worker in a session of its own")
     parser.add_argument("--port", type=int, default=8941, help="first of three ports (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="file to write the report to as JSON")
     return parser
@@ -118,7 +138,14 @@ def serving(
         "FUNGARIUM_LOG_LEVEL": "warning",
         **settings,
     }
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "app.py"]
+    if options.apart:
+        command = [sys.executable, "-m", "gunicorn", "-c", "python:benchmarks.gunicorn_apart", "app:create()"]
+        command += ["--bind", f"127.0.0.1:{port}", "--threads", settings.get("FUNGARIUM_THREADS", "80")]
+        command += ["--workers", settings.get("FUNGARIUM_WORKERS", str(count_workers()))]
+    process = subprocess.Popen(  # noqa: S603 - our own server
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=options.apart
+    )
     try:
         assert process.stdout is not None
         if not process.stdout.readline():  # its first line says that it listens
@@ -129,8 +156,11 @@ def serving(
         process.wait()
 
 
-def ask(port: int, photo: bytes, concurrency: int, *, seconds: float = 0, requests: int = 0) -> Seen:
+def ask(
+    server: tuple[int, int], photo: bytes, concurrency: int, *, seconds: float = 0, requests: int = 0, photos: int = 1
+) -> Seen:
     """Ask from so many threads for some time, or so many times; each request as soon as the last is answered."""
+    port, pid = server
     seen, guard = Seen(), threading.Lock()
     left = itertools.count()
     end = time.perf_counter() + seconds if seconds else float("inf")
@@ -139,7 +169,9 @@ def ask(port: int, photo: bytes, concurrency: int, *, seconds: float = 0, reques
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4 * DEADLINE)
         headers = {"Content-Type": f"multipart/form-data; boundary={EDGE}"}
         while time.perf_counter() < end and (not requests or next(left) < requests):
-            body = encode_form([photo + next(numbers).to_bytes(8, "big")])  # bytes behind its end: another digest
+            body = encode_form(  # bytes behind their ends: other digests
+                [photo + next(numbers).to_bytes(8, "big") for _ in range(photos)]
+            )
             start = time.perf_counter()
             try:
                 connection.request("POST", "/api/v1/identify", body, headers)
@@ -159,13 +191,15 @@ def ask(port: int, photo: bytes, concurrency: int, *, seconds: float = 0, reques
                 time.sleep(0.05)  # the least of manners
         connection.close()
 
-    started = time.perf_counter()
+    own = time.process_time()
+    started, spent = time.perf_counter(), processor_seconds(pid)
     threads = [threading.Thread(target=one) for _ in range(concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seen.wall = time.perf_counter() - started
+    seen.own = time.process_time() - own
+    seen.wall, seen.processor = time.perf_counter() - started, processor_seconds(pid) - spent
     return seen
 
 
@@ -173,19 +207,20 @@ def measure(
     photo: bytes, options: argparse.Namespace, serial: tuple[int, int], shared: tuple[int, int]
 ) -> dict[str, Any]:
     """Rates and latencies of both servers at each concurrency, round by round."""
-    ways = [("serial", serial[0], concurrency) for concurrency in (1, 8)]
-    ways += [("shared", shared[0], concurrency) for concurrency in CONCURRENCIES]
+    ways = [("serial", serial, concurrency) for concurrency in (1, 8)]
+    ways += [("shared", shared, concurrency) for concurrency in CONCURRENCIES]
     seen: dict[tuple[str, int], list[Seen]] = {(name, concurrency): [] for name, _, concurrency in ways}
-    for _, port, concurrency in ways:
-        ask(port, photo, concurrency, seconds=1)  # warm up
+    for _, server, concurrency in ways:
+        ask(server, photo, concurrency, seconds=3)  # warm up: a network is prepared anew for each size of a batch
     for number in range(options.rounds):
-        for name, port, concurrency in ways if number % 2 else reversed(ways):
-            seen[name, concurrency].append(ask(port, photo, concurrency, seconds=options.seconds))
+        for name, server, concurrency in ways if number % 2 else reversed(ways):
+            seen[name, concurrency].append(ask(server, photo, concurrency, seconds=options.seconds))
             print(
-                f"round {number + 1}: {name} at {concurrency}: {seen[name, concurrency][-1].rate:.1f}/s",
+                f"round {number + 1}: {name} at {concurrency}: {seen[name, concurrency][-1].rate:.1f}/s, "
+                f"{seen[name, concurrency][-1].cost:.1f} ms of a processor each",
                 file=sys.stderr,
             )
-    lines = []
+    lines: list[dict[str, Any]] = []
     for (name, concurrency), rounds in seen.items():
         lines.append(
             {
@@ -193,6 +228,7 @@ def measure(
                 "concurrency": concurrency,
                 "per_second": round(statistics.median(one.rate for one in rounds), 2),
                 "per_second_of_rounds": [round(one.rate, 2) for one in rounds],
+                "processor_ms": round(statistics.median(one.cost for one in rounds), 2),
                 "p50_ms": round(statistics.median(one.quantile(0.5) for one in rounds), 1),
                 "p99_ms": round(max(one.quantile(0.99) for one in rounds), 1),
                 "statuses": dict(sum((one.statuses for one in rounds), Counter())),
@@ -201,15 +237,25 @@ def measure(
         )
     best = [max(seen[name, c][r].rate for name, c in seen if name == "serial") for r in range(options.rounds)]
     ratios = [seen["shared", 64][number].rate / best[number] for number in range(options.rounds)]
-    return {"lines": lines, "ratio": round(statistics.median(ratios), 3), "ratios": [round(r, 3) for r in ratios]}
+    answered = sum(len(one.seconds) for one in seen["shared", 64])
+    cheapest = min(line["processor_ms"] for line in lines if line["server"] == "serial")
+    return {
+        "lines": lines,
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(r, 3) for r in ratios],
+        "apart": options.apart,
+        "autogroup": autogroup(),
+        "client_ms": round(1000 * sum(one.own for one in seen["shared", 64]) / answered, 2),
+        "processor_ratio": round(lines[-1]["processor_ms"] / cheapest, 3),
+    }
 
 
 def press(photo: bytes, options: argparse.Namespace, indexes: Path) -> dict[str, Any]:
     """A server with 8 places in each of two workers, asked by 64: what it refuses, how soon it answers the rest."""
     bound = {"FUNGARIUM_QUEUE": "8", "FUNGARIUM_WORKERS": "2"}
-    with serving(indexes, options, options.port + 2, bound) as (port, _):
-        ask(port, photo, 2, seconds=1)
-        seen = ask(port, photo, 64, seconds=options.seconds)
+    with serving(indexes, options, options.port + 2, bound) as server:
+        ask(server, photo, 2, seconds=1)
+        seen = ask(server, photo, 64, seconds=options.seconds)
     return {
         "queue": 16,
         "concurrency": 64,
@@ -220,42 +266,26 @@ def press(photo: bytes, options: argparse.Namespace, indexes: Path) -> dict[str,
     }
 
 
-def watch_memory(options: argparse.Namespace, indexes: Path) -> dict[str, Any]:
-    """Megabytes of all processes of the server after each twentieth of many requests.
-
-    With caches of 4 MB, so that they are full within the first quarter and not after a day.
-    """
-    if not options.flat:
-        return {}
-    small, after = draw_photo(next(iter(COLOURS)), 1000, side=96), []
-    with serving(indexes, options, options.port + 2, {"FUNGARIUM_CACHE_MEGABYTES": "4"}) as (port, pid):
-        for number in range(20):
-            seen = ask(port, small, 16, requests=options.flat // 20)
-            after.append(round(resident_megabytes(pid), 1))
-            print(f"memory after {(number + 1) * options.flat // 20} requests: {after[-1]} MB", file=sys.stderr)
-            if set(seen.statuses) != {200} or seen.broken:
-                raise SystemExit(f"while memory was watched: {seen.statuses}, {seen.broken} broken")
-    grown = after[-1] / after[4]
-    return {
-        "requests": options.flat,
-        "cache_megabytes": 4,
-        "megabytes": after,
-        "last_to_first_quarter": round(grown, 4),
-    }
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process and its children have spent, of the user and of the system."""
+    return sum(
+        sum(map(int, Path(f"/proc/{one}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]))
+        for one in family(pid)
+    ) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_megabytes(pid: int) -> float:
-    """Proportional memory of a process and its children: shared pages count once."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    total = 0
-    for one in (str(pid), *children):
-        for line in Path(f"/proc/{one}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1024
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split())]
 
 
-def describe(options: argparse.Namespace, model: str, photo: bytes) -> dict[str, Any]:
+def autogroup() -> bool:
+    """Whether Linux gives each session an equal part of the machine."""
+    path = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    return path.exists() and path.read_text(encoding="utf-8").strip() == "1"
+
+
+def describe(options: argparse.Namespace, model: str) -> dict[str, Any]:
     """What was measured, and on what."""
     return {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -263,10 +293,6 @@ def describe(options: argparse.Namespace, model: str, photo: bytes) -> dict[str,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "model": model,
-        "photo_bytes": len(photo),
-        "rounds": options.rounds,
-        "seconds": options.seconds,
-        "deadline_seconds": DEADLINE,
     }
 
 
@@ -275,13 +301,17 @@ def print_report(report: dict[str, Any]) -> None:
     packages = ", ".join(f"{name} {number}" for name, number in report["packages"].items())
     print(f"{report['machine']}, load {report['load_before'][0]}; Python {report['python']}, {packages}")
     print(f"model {report['model']}, a photo of {report['photo_bytes']} bytes, {report['rounds']} rounds")
-    print("server  concurrency  answers/s   p50 ms    p99 ms  statuses")
+    print("server  concurrency  answers/s  processor ms   p50 ms    p99 ms  statuses")
     for line in report["lines"]:
         print(
-            f"{line['server']:7} {line['concurrency']:11} {line['per_second']:10.1f} {line['p50_ms']:8.1f} "
-            f"{line['p99_ms']:9.1f}  {line['statuses']}"
+            f"{line['server']:7} {line['concurrency']:11} {line['per_second']:10.1f} {line['processor_ms']:13.1f} "
+            f"{line['p50_ms']:8.1f} {line['p99_ms']:9.1f}  {line['statuses']}"
         )
-    pressed, memory = report["above_the_bound"], report["memory"]
+    print(
+        f"processor time for an answer, shared at 64 / serial: {report['processor_ratio']:.2f}; "
+        f"of the client: {report['client_ms']} ms"
+    )
+    pressed = report["above_the_bound"]
     kept = {
         f"shared at 64 / best of serial = {report['ratio']:.2f}, at least {PROMISE}": report["ratio"] >= PROMISE,
         "no error below the bound": all(set(one["statuses"]) == {200} and not one["broken"] for one in report["lines"]),
@@ -290,11 +320,6 @@ def print_report(report: dict[str, Any]) -> None:
         f"p99 within the deadline of {DEADLINE} s": max(one["p99_ms"] for one in (*report["lines"], pressed))
         <= 1000 * DEADLINE,
     }
-    if memory:
-        after = memory["megabytes"]
-        kept[f"memory flat over {memory['requests']:,} requests: {after[4]} to {after[-1]} MB"] = (
-            memory["last_to_first_quarter"] <= 1.05
-        )
     for words, held in kept.items():
         print(f"{'kept  ' if held else 'BROKEN'}  {words}")
     report["kept"] = all(kept.values())

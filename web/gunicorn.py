@@ -12,7 +12,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import closing
 from typing import Any, Final
 
@@ -26,9 +26,30 @@ MOST_WORKERS: Final = 4  # by default: each has a model of its own in memory
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
+CORES: Final = "FUNGARIUM_CORES"
+ARITHMETIC: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Read by NumPy's and FAISS's libraries once, when a worker loads them."""
+
+
+def count_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def count_workers() -> int:
-    """A process for each core this one may use, a few at most."""
-    return min(MOST_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """A process for each core, a few at most."""
+    return min(MOST_WORKERS, count_cores())
+
+
+def share_cores(environment: MutableMapping[str, str], workers: int) -> None:
+    """Give each worker its share of the cores, for the model, the search and arithmetic; what is set stays.
+
+    Left alone, the libraries of every worker take all cores, and the workers stand in each other's way.
+    """
+    if environment.get(CORES, "0").strip() in {"", "0"}:
+        environment[CORES] = str(max(1, count_cores() // workers))
+    for name in ARITHMETIC:
+        environment.setdefault(name, environment[CORES])
 
 
 class Journal(Logger):  # type: ignore[misc] # gunicorn has no type information
@@ -55,7 +76,8 @@ control_socket_disable = True  # a socket in the home folder that nobody asked f
 
 
 def on_starting(server: Any) -> None:
-    """Make the folder in which workers add up their counts, before any of them starts."""
+    """Make what workers find when they start: their share of the cores, and the folder in which they add up counts."""
+    share_cores(os.environ, server.cfg.workers)
     if not os.environ.get(METRICS_FOLDER):
         server.metrics_folder = os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="fungarium-metrics-")
 

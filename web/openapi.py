@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
@@ -52,3 +52,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc] # as above
     """Routes of one noun, which read forms with our parser."""
 
     ARGUMENTS_PARSER = parser
+
+    def arguments(self, schema: Any, **options: Any) -> Any:
+        """Read requests by one object of the schema: made anew for each, it costs as much as reading them."""
+        return super().arguments(schema() if isinstance(schema, type) else schema, **options)

@@ -133,7 +133,8 @@ def make_services(settings: Settings) -> Services:
 
     @cache
     def embedder() -> Embedder:
-        return open_model(settings.model, Path(settings.model_card) if settings.model_card else None)
+        card = Path(settings.model_card) if settings.model_card else None
+        return open_model(settings.model, card, threads=settings.cores)
 
     @cache
     def database() -> Database:

@@ -68,7 +68,7 @@ class Serving:
         self.gate = Gate(wanted.queue)
         self.batches = Gate(wanted.batches)
         self.answers: BoundedCache[Identification] = BoundedCache(wanted.cache_bytes // 2, weigh_answer)
-        self._embeddings: BoundedCache[NDArray[np.float32]] = BoundedCache(
+        self.embeddings: BoundedCache[NDArray[np.float32]] = BoundedCache(
             wanted.cache_bytes // 2, lambda row: row.nbytes + ENTRY_BYTES
         )
         self._services = services
@@ -91,7 +91,7 @@ class Serving:
         check_count(len(queries), limits)
         embedder = self.embedder()
         keys = [make_key(embedder.model, *query.look) for query in queries]
-        rows = {key: self._embeddings.get(key) for key in keys}
+        rows = {key: self.embeddings.get(key) for key in keys}
         for key in keys:
             self.metrics.looked_up("embeddings", hit=rows[key] is not None)
         missing = {key: place for place, key in reversed(list(enumerate(keys))) if rows[key] is None}
@@ -103,7 +103,7 @@ class Serving:
             found = pool_crops(crops, [len(views) for views in decoded])
             for place, row in zip(places, found, strict=True):
                 rows[keys[place]] = kept = np.array(row)  # a copy: the row is a view of its whole batch
-                self._embeddings.put(keys[place], kept)
+                self.embeddings.put(keys[place], kept)
         return np.stack([cast("NDArray[np.float32]", rows[key]) for key in keys])
 
     def saw(self, snapshot: Snapshot) -> None:

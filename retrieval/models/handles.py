@@ -40,8 +40,10 @@ def model_cache() -> Path:
     return Path(home) / "fungarium" / "models"
 
 
-def open_model(handle: str, card: Path | None = None) -> Embedder:
+def open_model(handle: str, card: Path | None = None, *, threads: int = 0) -> Embedder:
     """Open the model that a handle names; `card` says where its preprocessing is written, if not beside it.
+
+    On a CPU it computes with so many `threads`; 0: with one for each core.
 
     Runtimes are imported here and not before, so that nobody pays for one that is not used.
     """
@@ -49,16 +51,16 @@ def open_model(handle: str, card: Path | None = None) -> Embedder:
         from retrieval.models.descriptor import Descriptor
 
         return Descriptor()
-    backbone, card_file = open_backbone(handle, card)
+    backbone, card_file = open_backbone(handle, card, threads=threads)
     named = backbone.preprocessing.head
     head = read_head(card_file.parent / named) if card_file and named else None
     return NetworkEmbedder(backbone, head)
 
 
-def open_backbone(handle: str, card: Path | None = None) -> tuple[Backbone, Path | None]:
+def open_backbone(handle: str, card: Path | None = None, *, threads: int = 0) -> tuple[Backbone, Path | None]:
     """Open the network that a handle names, whatever its width, and the card that speaks for it, if there is one."""
     if handle == "default":
-        return open_file("onnx", SHIPPED, card, Identity(SHIPPED.stem, handle, digest_model(SHIPPED)))
+        return open_file("onnx", SHIPPED, card, Identity(SHIPPED.stem, handle, digest_model(SHIPPED)), threads)
     kind, _, where = handle.partition(":")
     if f"{kind}:" not in {known.partition(":")[0] + ":" for known in HANDLES if ":" in known} or not where:
         raise UnknownModel(f"{handle!r} is no model handle; there are: {', '.join(HANDLES)}")
@@ -68,13 +70,13 @@ def open_backbone(handle: str, card: Path | None = None) -> tuple[Backbone, Path
         from retrieval.models.timm import export_timm
 
         path = export_timm(where, model_cache())
-        return open_file("onnx", path, card, Identity(path.stem, handle, digest_model(path)))
+        return open_file("onnx", path, card, Identity(path.stem, handle, digest_model(path)), threads)
     if kind == "hub" and urlsplit(where).scheme in {"http", "https"}:
         from retrieval.models.tfhub import fetch_module
 
         path = fetch_module(where, model_cache() / "tfhub")
         name = "-".join(urlsplit(where).path.strip("/").split("/")[-2:])
-        return open_file("hub", path, card, Identity(name, f"hub:{name}", digest_model(path)))
+        return open_file("hub", path, card, Identity(name, f"hub:{name}", digest_model(path)), threads)
     path = Path(where).expanduser()
     if not path.exists():
         raise UnknownModel(f"there is no model at {path}: check the path")
@@ -82,19 +84,21 @@ def open_backbone(handle: str, card: Path | None = None) -> tuple[Backbone, Path
         raise UnknownModel(f"{path} is no folder of a TF-Hub module: it has no saved_model.pb")
     if kind == "openvino" and not (path.suffix == ".xml" and path.with_suffix(".bin").is_file()):
         raise UnknownModel(f"{path} is no network of OpenVINO's format: it is an .xml file with its .bin beside it")
-    return open_file(kind, path, card, Identity(path.stem, f"{kind}:{path.name}", digest_model(path)))
+    return open_file(kind, path, card, Identity(path.stem, f"{kind}:{path.name}", digest_model(path)), threads)
 
 
-def open_file(kind: str, path: Path, card: Path | None, identity: Identity) -> tuple[Backbone, Path | None]:
+def open_file(
+    kind: str, path: Path, card: Path | None, identity: Identity, threads: int
+) -> tuple[Backbone, Path | None]:
     """Open a file or folder in the runtime that fits it."""
     beside = card_path(path)
     card_file = card or (beside if beside.is_file() else None)
     preprocessing = read_card(card_file) if card_file else assume_preprocessing(kind, path)
     check_precision(kind, identity, preprocessing)
-    return Backbone(open_runtime(kind, path, preprocessing), identity, preprocessing), card_file
+    return Backbone(open_runtime(kind, path, preprocessing, threads), identity, preprocessing), card_file
 
 
-def open_runtime(kind: str, path: Path, preprocessing: Preprocessing) -> Network:
+def open_runtime(kind: str, path: Path, preprocessing: Preprocessing, threads: int = 0) -> Network:
     """An ONNX file on a GPU where there is one; else OpenVINO; TensorFlow for a SavedModel that OpenVINO refuses."""
     if kind == "onnx":
         from retrieval.models.onnxruntime import open_on_gpu
@@ -108,7 +112,7 @@ def open_runtime(kind: str, path: Path, preprocessing: Preprocessing) -> Network
             open_network(path)
         except ModelError as refused:
             return open_in_tensorflow(path, preprocessing, refused)
-    return OpenVinoNetwork(path, preprocessing)
+    return OpenVinoNetwork(path, preprocessing, threads)
 
 
 def open_in_tensorflow(path: Path, preprocessing: Preprocessing, refused: ModelError) -> Network:

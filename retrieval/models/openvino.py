@@ -20,13 +20,15 @@ A network of int8 carries its integers in its own operations; what is left of it
 
 
 class OpenVinoNetwork:
-    """A network in OpenVINO on the CPU. One request serves all threads in turn: each uses all cores anyway."""
+    """A network in OpenVINO on the CPU. One request serves all threads in turn: each uses all its cores anyway."""
 
     runtime = "openvino"
 
-    def __init__(self, path: Path, preprocessing: Preprocessing) -> None:
+    def __init__(self, path: Path, preprocessing: Preprocessing, threads: int = 0) -> None:
+        """It computes with so many `threads`; 0: with one for each core."""
         self._path, self._preprocessing = path, preprocessing
-        compiled, self._output = compile_network(path, preprocessing)
+        compiled, self._output = compile_network(path, preprocessing, threads)
+        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
 
@@ -63,17 +65,21 @@ def network_input(network: Any) -> tuple[list[int | None], str]:
     return shape, "NHWC" if shape[3] == 3 else "NCHW"
 
 
-def compile_network(path: Path, preprocessing: Preprocessing) -> tuple[Any, Any]:
-    """Compile for the CPU at the card's precision and input size; gives the network and its chosen output."""
+def compile_network(path: Path, preprocessing: Preprocessing, threads: int = 0) -> tuple[Any, Any]:
+    """Compile for the CPU at the card's precision and input size; gives the network and its chosen output.
+
+    A share of the cores is not pinned: OpenVINO of every process would choose the same ones.
+    """
     network = open_network(path)  # first, since it says so where OpenVINO is missing
     import openvino
 
     show_output(network, preprocessing.output)
+    share = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False} if threads else {}
     try:
         compiled = openvino.Core().compile_model(
             prepare_network(network, preprocessing),
             "CPU",
-            {"INFERENCE_PRECISION_HINT": HINTS[preprocessing.precision], "PERFORMANCE_HINT": "LATENCY"},
+            {"INFERENCE_PRECISION_HINT": HINTS[preprocessing.precision], "PERFORMANCE_HINT": "LATENCY", **share},
         )
     except ModelError:
         raise

@@ -58,7 +58,7 @@ def run_export(name: str, out: Path, *, trained: bool) -> str:
     ]
     try:
         ran = subprocess.run(  # noqa: S603 - our own module, and a name that it looks up
-            command if trained else [*command, "--untrained"],
+            command,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             capture_output=True,
             text=True,

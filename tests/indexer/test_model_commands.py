@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer.__main__ import main as index
+from indexer.embeddings import EmbeddingStore
+from retrieval.__main__ import main as retrieve
+from retrieval.crops import decode_crops
+from retrieval.embedder import unit_rows
+from retrieval.manifest import read_current, read_manifest
+from retrieval.models.descriptor import Descriptor
 from retrieval.models.handles import open_model
-from tests.retrieval.networks import write_boundless_network, write_card, write_network
+from retrieval.views import PhotoLimits
+from tests.retrieval.networks import CARD, write_boundless_network, write_card, write_network
 from tests.retrieval.photos import save, scene
-from tests.snapshots import COLOURS, TAXA, draw_photo
+from tests.snapshots import COLOURS, MUSCARIA, TAXA, draw_photo
 
 NAMES = {taxon.id: taxon.name.replace(" ", "_") for taxon, _ in TAXA}
 Say = Callable[[], str]
@@ -157,6 +166,55 @@ def test_bf16_is_written_with_what_the_gate_measured_and_is_another_model(collec
         assert index(["models", "describe", f"onnx:{network}", "--card", str(collection / "bad.json")]) == 1
         assert says in said()
     assert card.is_file()
+
+
+def test_a_query_of_another_precision_preprocessing_or_head_than_the_index_is_refused(
+    collection: Path, said: Say, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(collection / "flora_indexes"))
+    network = write_boundless_network(collection / "any.onnx")
+    write_card(network, resize=32, crop=32)
+    handle = ["--model", f"onnx:{network}"]
+    assert index(["models", "lower", f"onnx:{network}", "--precision", "bf16", "--out", str(collection / "low")]) == 0
+    assert index(["fit-head", *handle, "--kind", "pca", "--out", str(collection / "headed")]) == 0
+    other = {**CARD, "resize": 40, "crop": 32}
+    (collection / "resized.card.json").write_text(json.dumps(other), encoding="utf-8")
+    for command in ("embed", "build"):
+        assert index([command, *handle]) == 0
+    assert index(["publish"]) == 0
+
+    assert retrieve(["identify", *handle, photo]) == 0
+    said()
+    for card in ("low", "headed", "resized"):
+        assert retrieve(["identify", *handle, "--card", str(collection / f"{card}.card.json"), photo]) == 1
+        text = said()
+        assert text.startswith("error: ")
+        assert "made with the model any@" in text
+        assert text.count("\n") == 1
+
+
+def test_references_of_several_views_are_a_recipe_of_their_own_and_the_card_names_it(
+    drawn: Path, collection: Path, said: Say, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(collection / "flora_indexes"))
+    handle = ["--model", "descriptor"]
+
+    assert index(["embed", *handle, "--views", "mirrored"]) == 0
+    assert "model descriptor@1+mirrored: 30 embedded" in said()
+    drawing = draw_photo(MUSCARIA, 0)
+    crops = Descriptor().embed(decode_crops(drawing, Descriptor().short_side, PhotoLimits(), augmentation="mirrored"))
+    with EmbeddingStore(drawn / "data" / "embeddings", "descriptor@1+mirrored") as store:
+        row = store.read([hashlib.sha256(drawing).hexdigest()])
+    assert np.allclose(row, unit_rows(crops.mean(axis=0, keepdims=True)), atol=1e-3)
+    assert index(["build", *handle]) == 1, "the references of one recipe are none of another"
+    assert "there is nothing to build" in said()
+    assert index(["build", *handle, "--views", "mirrored"]) == 0
+    assert index(["publish"]) == 0
+
+    card = read_manifest(collection / "flora_indexes", read_current(collection / "flora_indexes")).model
+    assert (card["model"], card["views"]) == ("descriptor@1", "mirrored")
+    for views in ("none", "mirrored", "full"):  # the photos that are asked with may be looked at otherwise
+        assert retrieve(["identify", *handle, "--views", views, photo]) == 0
 
 
 @pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not installed: requirements-int8.txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from retrieval.__main__ import main
 from retrieval.command import run_guarded
@@ -300,6 +303,73 @@ def test_a_command_that_cannot_be_understood_ends_with_2(
 
     assert ended.value.code == 2
     assert "usage: python -m retrieval" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def two_fungi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One photo with a fly agaric on its left half and a false death cap on its right."""
+    path = tmp_path_factory.mktemp("two") / "both.png"
+    halves = [np.asarray(Image.open(io.BytesIO(draw_photo(species, 9)))) for species in (MUSCARIA, CITRINA)]
+    Image.fromarray(np.concatenate(halves, axis=1)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(("box", "name"), [("0,0,0.5,1", "Amanita muscaria"), ("0.5,0,0.5,1", "Amanita citrina")])
+def test_a_box_says_which_of_two_fungi_is_meant(
+    capsys: pytest.CaptureFixture[str], made: Made, two_fungi: Path, box: str, name: str
+) -> None:
+    code, out, _ = run(capsys, "identify", "--indexes", str(made.root), "--json", "--box", box, str(two_fungi))
+
+    assert code == 0
+    assert json.loads(out)["species"][0]["taxon"]["scientificName"] == name
+
+
+def test_an_empty_box_is_the_whole_photo(capsys: pytest.CaptureFixture[str], made: Made, photos: list[str]) -> None:
+    asked = ("identify", "--indexes", str(made.root), "--json", *photos)
+
+    _, whole, _ = run(capsys, *asked)
+    _, empty, _ = run(capsys, *asked, "--box", "", "--box", "")
+    _, cut, _ = run(capsys, *asked, "--box", "", "--box", "0.3,0.3,0.3,0.3")
+
+    assert json.loads(empty) == json.loads(whole)
+    assert json.loads(cut) != json.loads(whole)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "says"),
+    [
+        (["0,0,1"], "a box is four numbers: left,top,width,height"),
+        (["left"], "a box is four numbers"),
+        (["0.5,0,0.6,1"], "a box ends within the photo"),
+        (["0,0,1,1", "0,0,1,1"], "2 boxes were given for 1 photos"),
+    ],
+)
+def test_a_box_that_cannot_be_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], made: Made, photos: list[str], boxes: list[str], says: str
+) -> None:
+    given = [part for box in boxes for part in ("--box", box)]
+
+    code, out, err = run(capsys, "identify", "--indexes", str(made.root), photos[0], *given)
+
+    assert (code, out) == (1, "")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_with_mirrored_views_a_photo_and_its_mirror_image_are_answered_alike(
+    capsys: pytest.CaptureFixture[str], made: Made, tmp_path: Path
+) -> None:
+    pixels = np.asarray(Image.open(io.BytesIO(draw_photo(MUSCARIA, 9))))
+    for name, shown in (("photo", pixels), ("mirrored", pixels[:, ::-1])):
+        Image.fromarray(np.ascontiguousarray(shown)).save(tmp_path / f"{name}.png")
+
+    def similarity(name: str, views: str) -> float:
+        asked = ("--indexes", str(made.root), "--json", "--views", views)
+        _, out, _ = run(capsys, "identify", *asked, str(tmp_path / f"{name}.png"))
+        return float(json.loads(out)["species"][0]["evidence"][0]["similarity"])
+
+    assert similarity("photo", "mirrored") == pytest.approx(similarity("mirrored", "mirrored"), abs=1e-6)
+    assert similarity("photo", "none") != pytest.approx(similarity("mirrored", "none"), abs=1e-6)
 
 
 def test_nothing_of_where_a_photo_was_taken_is_in_the_answer(

@@ -151,10 +151,9 @@ def test_views_are_dropped_before_the_model_when_their_deadline_has_passed(slow:
             shared.embed([view(2)])
         slow.let.release(10)
         busy.result(PATIENCE)
-        assert np.array_equal(shared.embed([view(3)]), embed_number([3]))
-    shared.close()
+    shared.close()  # the thread ends once it has gone through what waits
 
-    assert slow.batches == [[1], [3]]
+    assert slow.batches == [[1]]
 
 
 def test_whoever_comes_after_the_deadline_is_not_even_queued(slow: Slow) -> None:

@@ -200,7 +200,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("live")
     make_snapshot(folder / "flora_indexes")
     port = free_port()
-    with serving(folder, [sys.executable, "app.py"], port):
+    with serving(folder, [sys.executable, "app.py"], port, FUNGARIUM_WORKERS="1"):
         yield f"http://127.0.0.1:{port}"
 
 
