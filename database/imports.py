@@ -65,9 +65,10 @@ def start_run(session: Session, dataset: str, *, title: str = "", kind: str = ""
     return run.id
 
 
-def is_dataset(session: Session, dataset: str) -> bool:
-    """Whether anything was ever filed under this id."""
-    return session.get(Dataset, dataset) is not None
+def dataset_kind(session: Session, dataset: str) -> str | None:
+    """What kind of archive a dataset was made of; None where nothing was ever filed under this id."""
+    known = session.get(Dataset, dataset)
+    return known.kind if known is not None else None
 
 
 def count_batch(session: Session, run: int, *, accepted: int, added: int, rejections: Iterable[RejectionEntry]) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from database.approved import ApprovedObservation, approved_ids, approved_observations
-from database.imports import RejectionEntry, count_batch, finish_run, is_dataset, start_run
+from database.imports import RejectionEntry, count_batch, dataset_kind, finish_run, start_run
 from database.observations import Filed, ObservationEntry, PhotoEntry, file_photos
 from database.photos import OBSERVED, OWN
 from database.session import Database
 from database.taxa import SPECIES
 from database.withdrawing import drop_unmet
 from indexer.licences import POLICIES, canonical_licence, is_reserved, licence_family
+from retrieval.errors import BuildError
 
 BATCH = 200  # observations to a transaction
 TITLE = "Approved observations"
@@ -38,12 +39,19 @@ def adopt_observations(database: Database, licences: str, page: str = "") -> Ado
     """Bring the dataset of approved observations in step with the observations; run twice, it changes nothing.
 
     `licences` names a policy of `indexer.licences.POLICIES`, or `none`. `page` is the server's public address; with
-    it references point to their observation.
+    it references point to their observation. Raises BuildError where the dataset's id is taken.
     """
+    with database.reading() as session:
+        ids, kind = approved_ids(session), dataset_kind(session, OWN)
+    # Where nobody observes nothing is written, and nobody waits for a turn to write.
+    if kind != OWN and (not ids or licences == "none"):
+        return AdoptionReport()
+    if kind not in (None, OWN):
+        raise BuildError(
+            f"the dataset {OWN!r} of the catalogue is an archive of yours, and nothing is mixed into it: set"
+            " FUNGARIUM_REFERENCE_LICENCES=none, so that approved observations do not become references"
+        )
     with database.writing() as session:
-        ids = approved_ids(session)
-        if not ids and not is_dataset(session, OWN):
-            return AdoptionReport()
         run = start_run(session, OWN, title=TITLE, kind=OWN, archive=OWN)
     accepted = added = 0
     reasons: Counter[str] = Counter()

@@ -220,6 +220,16 @@ def test_a_photo_that_was_lost_before_is_told_and_the_rest_is_kept(
     assert len(Repository(tmp_path / "backups").names()) == 1
 
 
+def test_a_damaged_snapshot_is_not_backed_up_as_if_it_were_whole(installation: Installation, tmp_path: Path) -> None:
+    victim = next(installation.settings.flora_indexes.glob("segments/*/embeddings.npy"))
+    victim.write_bytes(victim.read_bytes()[:-1] + b"?")
+
+    with pytest.raises(BackupError, match=r"the published snapshot cannot be kept: .* is damaged"):
+        make_backup(places_of(installation), Repository(tmp_path / "backups"))
+
+    assert Repository(tmp_path / "backups").names() == []
+
+
 def test_old_backups_go_and_the_latest_stays_whole(
     installation: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from database.field_models import FieldObservation
-from database.models import Observation
+from database.models import Dataset, Observation
 from database.people import change_person, person_by_login
 from database.photos import OWN, references
 from database.taxa import TaxonEntry, TaxonRegister
@@ -303,6 +303,24 @@ def test_a_dataset_is_withdrawn_from_catalogue_and_snapshot_and_let_in_again(ins
     shown = installation.evidence(FRESH)
     assert digest(body) in shown
     assert len(shown) > 2
+
+
+def test_an_archive_of_the_same_name_is_neither_mixed_with_nor_lost(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["import", "csv", "photos.csv", "--dataset", OWN]) == 1
+    with installation.database.writing() as session:  # from before the name was taken
+        session.add(Dataset(id=OWN, title="An archive", kind="csv"))
+    installation.approved([FRESH])
+
+    assert main(["adopt"]) == 1
+    monkeypatch.setenv("FUNGARIUM_REFERENCE_LICENCES", "none")
+    assert main(["adopt"]) == 0
+
+    said = capsys.readouterr().err
+    assert "choose another id" in said
+    assert "FUNGARIUM_REFERENCE_LICENCES=none" in said
+    assert own_references(installation) == set()
 
 
 def test_withdrawing_what_nobody_has_is_refused(installation: Installation, capsys: pytest.CaptureFixture[str]) -> None:

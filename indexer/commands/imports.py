@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from database import imports as log
+from database.photos import OWN
 from database.session import open_database
 from database.session import upgrade as upgrade_tables
 from indexer.archives import KINDS, detect_kind
@@ -64,6 +65,8 @@ def register(commands: Any) -> None:
 
 def import_photos(options: argparse.Namespace, settings: Settings) -> int:
     """Import an archive; run again, it goes on where it was cut short and changes nothing that is there."""
+    if options.dataset == OWN:
+        raise BuildError(f"{OWN!r} is the dataset of this server's own approved observations; choose another id")
     upgrade_tables(settings.database_url)
     kind = detect_kind(options.path) if options.kind == "auto" else options.kind
     source = ArchiveSource(kind, options.path, photos=options.photos, columns=_columns(options.column))
