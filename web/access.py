@@ -19,7 +19,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from flask import Flask, Response, g, request, session
 from flask_smorest import Blueprint
-from flask_wtf.csrf import CSRFProtect
+from flask_wtf.csrf import CSRFProtect, generate_csrf
 
 from database.api_keys import MARK, find_key
 from database.people import SCOPES, PersonEntry, person_by_id
@@ -196,6 +196,8 @@ def remember(person: PersonEntry) -> None:
     session["person"] = person.id
     session["epoch"] = person.epoch
     g.pop("caller", None)
+    g.pop("csrf_token", None)
+    generate_csrf()  # now: each answer sets the cookie anew, and a slow one must not take a later token out of it
 
 
 def forget() -> None:
