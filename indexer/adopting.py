@@ -43,9 +43,8 @@ def adopt_observations(database: Database, licences: str, page: str = "") -> Ado
     """
     with database.reading() as session:
         ids, kind = approved_ids(session), dataset_kind(session, OWN)
-    if kind != OWN and (
-        not ids or licences == "none"
-    ):  # where nobody observes, nothing is written, and nobody waits for a turn to write
+    # Where nobody observes nothing is written, and nobody waits for a turn to write.
+    if kind != OWN and (not ids or licences == "none"):
         return AdoptionReport()
     if kind not in (None, OWN):
         raise BuildError(

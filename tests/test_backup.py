@@ -224,7 +224,7 @@ def test_a_damaged_snapshot_is_not_backed_up_as_if_it_were_whole(installation: I
     victim = next(installation.settings.flora_indexes.glob("segments/*/embeddings.npy"))
     victim.write_bytes(victim.read_bytes()[:-1] + b"?")
 
-    with pytest.raises(BackupError, match="the published snapshot cannot be kept: .* is damaged"):
+    with pytest.raises(BackupError, match=r"the published snapshot cannot be kept: .* is damaged"):
         make_backup(places_of(installation), Repository(tmp_path / "backups"))
 
     assert Repository(tmp_path / "backups").names() == []
