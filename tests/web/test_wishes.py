@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -83,5 +84,9 @@ def test_a_calibrated_snapshot_answers_with_scores_and_words(tmp_path: Path) -> 
     total = sum(candidate["score"] for candidate in body["species"]) + body["rejection"]["noneOfThese"]
     assert total == pytest.approx(1, abs=1e-4)
     assert "calibrated probability" in body["scoreMeaning"]
-    said = body["rejection"]["reason"] if body["rejection"]["rejected"] else body["specificity"]["words"]
-    assert said in html.unescape(page)
+    rejected, stop = body["rejection"]["rejected"], body["specificity"]
+    said = body["rejection"]["reason"] if rejected else stop["taxon"]["scientificName"]
+    decision = re.search(r'<p class="decision">(.*?)</p>', page, re.DOTALL)
+    assert decision
+    assert said in html.unescape(decision[1])
+    assert rejected or f"{stop['probability']:.0%}".rstrip("%") in decision[1]
