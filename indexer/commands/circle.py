@@ -22,11 +22,11 @@ from indexer.embed import embed_photos
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import published_snapshot, withdraw_references
 from indexer.photos import PhotoStore
-from indexer.publish import current_or_none, publish_snapshot
 from indexer.renewing import known_species, renew_references
 from retrieval.embedder import Embedder
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.models.handles import open_model
+from retrieval.publishing import current_or_none, publish_snapshot
 from settings import Settings
 
 
