@@ -174,6 +174,7 @@ def test_the_queue_is_gone_through_by_keyboard_alone(visit: Opener, width: str, 
     page.keyboard.press("z")
     expect(page.locator("dialog.compare")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
     page.keyboard.press("p")
     expect(page.locator("#name")).to_be_focused()
     page.keyboard.type("Amanita nusquam")
