@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 
@@ -69,6 +70,24 @@ def write_onnx(network: Network, path: Path, example: torch.Tensor) -> None:
             external_data=False,
             verbose=False,
         )
+    forget_where_it_was_made(path)
+
+
+def forget_where_it_was_made(path: Path) -> None:
+    """Take the exporter's notes out of an ONNX file: the paths and lines that each node came from.
+
+    They name folders of the machine that trained, and would give the same weights another digest on another machine.
+    """
+    model = onnx.load(path)
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        noted.ClearField("metadata_props")
+        noted.ClearField("doc_string")
+    for function in model.functions:
+        for noted in (function, *function.node):
+            noted.ClearField("metadata_props")
+            noted.ClearField("doc_string")
+    onnx.save(model, path)
 
 
 def run_onnx(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

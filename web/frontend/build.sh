@@ -10,7 +10,7 @@ if ! { command -v npm && node -e 'process.exit(parseInt(process.versions.node) <
   [ -x "$bin/npm" ] || "$python" -m pip install --quiet --disable-pip-version-check -r ../../requirements-pages.txt
   PATH=$bin:$PATH
 fi
-if [ package-lock.json -nt node_modules/.installed ]; then
+if [ ! -e node_modules/.installed ] || [ package-lock.json -nt node_modules/.installed ]; then
   npm ci --no-audit --no-fund --loglevel=error
   touch node_modules/.installed
 fi
