@@ -158,6 +158,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "TooManyAttempts": 429,
         "UnknownPerson": 404,
         "UnknownKey": 404,
+        "UnknownRun": 404,
         "PersonError": 422,
         "UnknownObservation": 404,
         "UnknownFieldPhoto": 404,
