@@ -13,6 +13,7 @@ from web.api import (
     accounts,
     batches,
     embeddings,
+    exports,
     floras,
     health,
     identifications,
@@ -70,7 +71,7 @@ def create_app(services: Services) -> Flask:
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     finds = (identifications, batches, similar, embeddings)
-    things = (floras, species, taxa, photos, observations, verdicts, suggestions)
+    things = (floras, species, taxa, photos, observations, verdicts, suggestions, exports)
     for module in (overview, *finds, *things, accounts, keys, health):
         api.register_blueprint(module.blueprint)
     register_contracts(app, services)

@@ -30,6 +30,7 @@ from web import refusals
 from web.admission import Overloaded
 from web.answers import UnknownAnswer
 from web.deadlines import DeadlinePassed
+from web.exports import UnknownExport
 from web.remote_photos import Busy
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
     errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
     UnknownAnswer: Kind(404, "unknown-answer", "There is no such answer"),
+    UnknownExport: Kind(404, "unknown-export", "There is no such archive"),
     errors.NoSnapshot: Kind(
         503,
         "no-snapshot",

@@ -114,6 +114,7 @@ class Services:
     shapes: Callable[[Sequence[str]], Mapping[str, tuple[int, int]]] = no_shapes  # width and height, by their sha256
     flora_countries: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # alpha-2 codes of each flora
     answers: KeptAnswers = field(default_factory=lambda: KeptAnswers(None, 0))  # of people who asked for a link
+    exports: Path | None = None  # where archives of observations lie that anybody may fetch
     flora_indexes: Path | None = None  # where snapshots lie, for those who publish from a page
     atlas: Callable[[str], Atlas | None] = no_atlas  # of a snapshot, by its name
     tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only
@@ -222,6 +223,7 @@ def make_services(settings: Settings) -> Services:
         shapes=shapes_of,
         flora_countries=countries,
         answers=KeptAnswers(settings.data / "answers", settings.answer_days),
+        exports=settings.data / "exports",
         flora_indexes=settings.flora_indexes,
         atlas=atlas_of,
         tiles=settings.tiles,

@@ -152,6 +152,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
         "UnknownAnswer": 404,
+        "UnknownExport": 404,
         "NotSignedIn": 401,
         "NotAllowed": 403,
         "QuotaSpent": 429,

@@ -135,6 +135,8 @@ ROUTES: dict[str, frozenset[str]] = {
     "PUT /api/v1/observations/<string:key>/approval": EXPERTS,
     "DELETE /api/v1/observations/<string:key>/approval": EXPERTS,
     "GET /api/v1/suggestions/fates": EXPERTS,
+    "GET /api/v1/exports/": EVERYBODY,
+    "GET /api/v1/exports/<string:name>": EVERYBODY,
     "POST /api/v1/similar/embeddings": IDENTIFIES,
     "GET /api/v1/similar/<string:photo>": IDENTIFIES,
     "POST /api/v1/embeddings": IDENTIFIES,

@@ -1,0 +1,22 @@
+"""The folder of archives that `python -m indexer export` writes for GBIF, as the server finds it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from retrieval.errors import FungariumError
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.zip")  # of a file in the folder itself, and never hidden
+
+
+class UnknownExport(FungariumError):
+    """There is no such archive."""
+
+
+def archives(folder: Path | None) -> list[Path]:
+    """The archives of a folder, by name; none where it is missing. What is still being written is hidden."""
+    if folder is None or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name) and path.is_file())
