@@ -29,7 +29,7 @@ from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.answers import KeptAnswers
-from web.contracts.given import Contracts
+from web.contracts.given import Contracts, no_dates
 from web.cors import parse_origins
 from web.published import Published
 from web.quotas import Counts
@@ -78,11 +78,6 @@ class Throughput:
     batches: int = 2  # requests of many observations in hand, at most
     batch_lines: int = 100  # observations in one request, at most
     batch_bytes: int = 200_000_000  # of one such request, at most
-
-
-def no_dates(_: Sequence[str]) -> Mapping[str, date]:
-    """Where nobody knows when a photo was taken."""
-    return {}
 
 
 def no_shapes(_: Sequence[str]) -> Mapping[str, tuple[int, int]]:
