@@ -1,0 +1,241 @@
+"""The shards' processes on a Ray cluster: started once, by whoever comes first, found by name, restarted by Ray.
+
+They are detached actors: they outlive whoever started them, and all workers of a server share them. Replicas of a shard
+start on different nodes. One that dies is started again, where its node is gone on another, and opens what it is asked
+for. Nothing is reserved for them (no CPUs), so that they always find a place: a search takes a core for milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cluster.asking import Answer, Ask, ShardState
+from cluster.connection import NAMESPACE
+from cluster.shard import Shard
+from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
+
+THREADS: Final = 4  # calls that a replica answers at a time
+ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
+STARTING: Final = 60.0  # seconds until a process that was started must be there
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to run."""
+
+    root: str  # folder of the snapshots, the same on every node
+    shards: int
+    replicas: int
+    gpu_keeps: str = "floras"
+    gpu_megabytes: int = 0
+
+
+def actor_name(shard: int, replica: int) -> str:
+    """Under which an actor is found."""
+    return f"shard-{shard}-{replica}"
+
+
+class ShardProcess(Shard):
+    """A shard as an actor is made of it: opens the GPU, if it is given one, where it runs."""
+
+    def __init__(self, plan: Plan, number: int, replica: int) -> None:
+        accelerator = None
+        if plan.gpu_megabytes:
+            from retrieval.faiss_gpu import open_accelerator
+
+            accelerator = open_accelerator(plan.gpu_keeps, 1_000_000 * plan.gpu_megabytes)
+        super().__init__(plan.root, number, replica, accelerator=accelerator)
+        self._plan = plan
+
+    def plan(self) -> Plan:
+        """What it was started for."""
+        return self._plan
+
+
+class RayReplica:
+    """An actor behind the promise of `Replica`. Everything that Ray raises is a ShardUnavailable."""
+
+    def __init__(self, ray: Any, handle: Any, shard: int, replica: int, namespace: str) -> None:
+        self.name = f"replica {replica} of shard {shard}"
+        self.shard, self.replica = shard, replica
+        self._ray, self._handle, self._namespace = ray, handle, namespace
+
+    def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
+        return self._call("answer", list(asks))
+
+    def open(self, snapshot: str, placement: str) -> Future[ShardState]:
+        return self._call("open", snapshot, placement)
+
+    def release(self, snapshot: str) -> None:
+        self._call("release", snapshot)
+
+    def state(self) -> Future[ShardState]:
+        return self._call("state")
+
+    def find(self) -> None:
+        """Look the actor up again by its name: whoever upgrades stops it and starts another."""
+        try:
+            self._handle = self._ray.get_actor(actor_name(self.shard, self.replica), namespace=self._namespace)
+        except (ValueError, self._ray.exceptions.RayError):
+            return  # it is not there; the next call says so
+
+    def _call(self, method: str, *given: Any) -> Future[Any]:
+        answer: Future[Any] = Future()
+        try:
+            call = getattr(self._handle, method).remote(*given).future()
+        except Exception as error:
+            answer.set_exception(ShardUnavailable(f"{self.name} cannot be asked: {first_line(error)}"))
+            return answer
+
+        def settle(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is None:
+                answer.set_result(done.result())
+            else:
+                answer.set_exception(self._own(error))
+
+        call.add_done_callback(settle)
+        return answer
+
+    def _own(self, error: BaseException) -> FungariumError:
+        """The error of ours that an error of a call is."""
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, FungariumError):
+            return cause
+        if isinstance(error, FungariumError):
+            return error
+        return ShardUnavailable(f"{self.name} is gone: {first_line(error)}")
+
+
+def first_line(error: BaseException) -> str:
+    """What Ray says, without its pages of advice."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[list[RayReplica]]:
+    """The replicas of each shard; those that do not run yet are started. Several may do so at once.
+
+    Raises ClusterError where the processes that run serve another folder, or none comes up.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = list_nodes(ray)
+    actor = ray.remote(ShardProcess)
+    fleet = []
+    for shard in range(plan.shards):
+        own = []
+        for replica in range(plan.replicas):
+            handle = actor.options(
+                name=actor_name(shard, replica),
+                namespace=namespace,
+                get_if_exists=True,
+                lifetime="detached",
+                max_restarts=-1,
+                max_task_retries=0,
+                max_concurrency=THREADS,
+                num_cpus=0,
+                num_gpus=0.01 if plan.gpu_megabytes else 0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(nodes[(shard + replica) % len(nodes)], soft=True),
+            ).remote(plan, shard, replica)
+            own.append(RayReplica(ray, handle, shard, replica, namespace))
+        fleet.append(own)
+    require_plan(ray, plan, fleet)
+    return fleet
+
+
+def list_nodes(ray: Any) -> list[str]:
+    """The ids of living nodes that shards may run on, in a fixed order; the head last, which has enough to do."""
+    living = [node for node in ray.nodes() if node["Alive"]]
+    meant = [node for node in living if ONLY in node["Resources"]] or living
+    if not meant:
+        raise ClusterError("the cluster has no living node")
+    ordered = sorted(meant, key=lambda node: ("node:__internal_head__" in node["Resources"], node["NodeID"]))
+    return [node["NodeID"] for node in ordered]
+
+
+def require_plan(ray: Any, plan: Plan, fleet: Sequence[Sequence[RayReplica]]) -> None:
+    """Raise ClusterError unless some replica of each shard is there, for the same folder."""
+    for own in fleet:
+        calls = [replica._call("plan") for replica in own]  # noqa: SLF001 - this module's
+        found = [call for call in calls if _came(call)]
+        if not found:
+            reason = calls[0].exception(0) if calls[0].done() else "it is still starting"
+            raise ClusterError(f"shard {own[0].shard} does not come up on the cluster: {reason}")
+        for call in found:
+            if call.result().root != plan.root:
+                raise ClusterError(
+                    f"the shards that run on this cluster serve {call.result().root}, not {plan.root}: "
+                    "run `python -m cluster stop` first, or use another cluster"
+                )
+
+
+def _came(call: Future[Any]) -> bool:
+    try:
+        return call.exception(STARTING) is None
+    except TimeoutError:
+        return False
+
+
+def running(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
+    """The names of the shards' actors that are there, whatever plan they were started for."""
+    from ray.util import list_named_actors
+
+    listed = [actor["name"] for actor in list_named_actors(all_namespaces=True) if actor["namespace"] == namespace]
+    return sorted(name for name in listed if name.startswith("shard-"))
+
+
+def stop_fleet(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
+    """End all shards' processes and give their names."""
+    names = running(ray, namespace=namespace)
+    for name in names:
+        try:
+            ray.kill(ray.get_actor(name, namespace=namespace), no_restart=True)
+        except ValueError:
+            continue  # gone meanwhile
+    return names
+
+
+class Watch:
+    """Looks after replicas from a thread of its own: how each is, and whether one that was lost is back."""
+
+    def __init__(self, replicas: Sequence[RayReplica], seen: Callable[[RayReplica], None], every: float = 2.0) -> None:
+        """`seen` is told of each replica that gives a sign of life."""
+        self._replicas, self._seen, self._every = list(replicas), seen, every
+        self._states: dict[str, ShardState | None] = {replica.name: None for replica in replicas}
+        self._asked: dict[str, Future[ShardState]] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watching shards", daemon=True)
+        self._thread.start()
+
+    def states(self) -> list[tuple[RayReplica, ShardState | None]]:
+        """What each replica said last, None where it gives no answer now."""
+        return [(replica, self._states[replica.name]) for replica in self._replicas]
+
+    def close(self) -> None:
+        """End the thread."""
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(self._look()):
+            pass
+
+    def _look(self) -> float:
+        """Ask all, take what came of the last time; gives seconds until the next look, fewer while one is missing."""
+        for replica in self._replicas:
+            call = self._asked.get(replica.name)
+            if call is not None and not call.done():
+                self._states[replica.name] = None  # no answer since the last look
+                continue
+            if call is not None and call.exception() is None:
+                self._states[replica.name] = call.result()
+                self._seen(replica)
+            elif call is not None:
+                self._states[replica.name] = None
+                replica.find()
+            self._asked[replica.name] = replica.state()
+        return self._every if all(self._states.values()) else self._every / 4
