@@ -202,13 +202,23 @@ def stop_fleet(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
 class Watch:
     """Looks after replicas from a thread of its own: how each is, and whether one that was lost is back."""
 
-    def __init__(self, replicas: Sequence[RayReplica], seen: Callable[[RayReplica], None], every: float = 2.0) -> None:
-        """`seen` is told of each replica that gives a sign of life."""
-        self._replicas, self._seen, self._every = list(replicas), seen, every
+    def __init__(
+        self,
+        replicas: Sequence[RayReplica],
+        seen: Callable[[RayReplica], None],
+        looked: Callable[[], None],
+        every: float = 2.0,
+    ) -> None:
+        """`seen` is told of each replica that gives a sign of life, `looked` that all were looked at."""
+        self._replicas, self._seen, self._looked, self._every = list(replicas), seen, looked, every
         self._states: dict[str, ShardState | None] = {replica.name: None for replica in replicas}
         self._asked: dict[str, Future[ShardState]] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watching shards", daemon=True)
+        self._began = False
+
+    def start(self) -> None:
+        """Begin to look."""
         self._thread.start()
 
     def states(self) -> list[tuple[RayReplica, ShardState | None]]:
@@ -238,4 +248,7 @@ class Watch:
                 self._states[replica.name] = None
                 replica.find()
             self._asked[replica.name] = replica.state()
+        if self._began:
+            self._looked()
+        self._began = True
         return self._every if all(self._states.values()) else self._every / 4

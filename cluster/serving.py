@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cluster.asking import ShardState
-from cluster.connection import NAMESPACE, connect
+from cluster.connection import NAMESPACE, connect, connected
 from cluster.fleet import Plan, RayReplica, Watch, start_fleet
 from cluster.lane import Lane
 from cluster.placement_files import placement_of
@@ -39,6 +40,10 @@ def see_search(asked: int, shards: int) -> None:
     """Watch searches without a word."""
 
 
+def see_standing(standing: Sequence[ReplicaStanding]) -> None:
+    """Watch replicas without a word."""
+
+
 class Cluster:
     """The shards of a collection, reached from this process. Make it after a fork."""
 
@@ -51,6 +56,7 @@ class Cluster:
         namespace: str = NAMESPACE,
         saw_call: Callable[[int, str], None] = see_call,
         saw_search: Callable[[int, int], None] = see_search,
+        saw_standing: Callable[[Sequence[ReplicaStanding]], None] = see_standing,
     ) -> None:
         """Connect, and start what does not run yet; raises ClusterError."""
         self.address, self.plan = address, plan
@@ -61,7 +67,9 @@ class Cluster:
             Lane(shard, own, lambda outcome, shard=shard: saw_call(shard, outcome))  # type: ignore[misc]
             for shard, own in enumerate(fleet)
         ]
-        self._watch = Watch([replica for own in fleet for replica in own], self._welcome)
+        replicas = [replica for own in fleet for replica in own]
+        self._watch = Watch(replicas, self._welcome, lambda: saw_standing(self.standing()))
+        self._watch.start()
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Have every shard open a snapshot, then search it there.
@@ -104,3 +112,14 @@ class Cluster:
 
     def _welcome(self, replica: RayReplica) -> None:
         self._lanes[replica.shard].welcome(replica)
+
+
+@contextmanager
+def searching(address: str, plan: Plan, patience: Patience) -> Iterator[Cluster]:
+    """The cluster for the time of a command."""
+    with connected(address):
+        cluster = Cluster(address, plan, patience=patience)
+        try:
+            yield cluster
+        finally:
+            cluster.close()

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True, slots=True)
-class Unsearched:
-    """Species whose references, or some of them, were not compared."""
-
-    parts: tuple[int, ...]  # of the cluster
-    species: tuple[int, ...]  # taxon ids, ascending
-    references: int
+from retrieval.domain import Unsearched
 
 
 class Gaps:
