@@ -67,6 +67,7 @@ class ShardState:
     replica: int
     node: str  # where it runs, for people
     snapshots: tuple[str, ...]  # that it has open, the one opened last at the end
+    pid: int
     memory: int  # bytes of its own, without what is mapped
     asked: int = 0  # asks answered since it began
     calls: int = 0  # that brought them

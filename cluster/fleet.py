@@ -51,9 +51,11 @@ class ShardProcess(Shard):
         super().__init__(plan.root, number, replica, accelerator=accelerator)
         self._plan = plan
 
-    def plan(self) -> Plan:
-        """What it was started for."""
-        return self._plan
+    def about(self) -> tuple[Plan, str]:
+        """What it was started for, and the node it runs on."""
+        import ray
+
+        return self._plan, ray.get_runtime_context().get_node_id()
 
 
 class RayReplica:
@@ -63,6 +65,13 @@ class RayReplica:
         self.name = f"replica {replica} of shard {shard}"
         self.shard, self.replica = shard, replica
         self._ray, self._handle, self._namespace = ray, handle, namespace
+
+    @classmethod
+    def named(cls, ray: Any, shard: int, replica: int, namespace: str = NAMESPACE) -> RayReplica:
+        """The one that runs; raises ShardUnavailable where there is none."""
+        found = cls(ray, None, shard, replica, namespace)
+        found.find()
+        return found
 
     def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
         return self._call("answer", list(asks))
@@ -76,6 +85,15 @@ class RayReplica:
     def state(self) -> Future[ShardState]:
         return self._call("state")
 
+    def about(self) -> Future[tuple[Plan, str]]:
+        """What it was started for, and its node."""
+        return self._call("about")
+
+    @property
+    def handle(self) -> Any:
+        """The actor."""
+        return self._handle
+
     def find(self) -> None:
         """Look the actor up again by its name: whoever upgrades stops it and starts another."""
         try:
@@ -85,6 +103,9 @@ class RayReplica:
 
     def _call(self, method: str, *given: Any) -> Future[Any]:
         answer: Future[Any] = Future()
+        if self._handle is None:
+            answer.set_exception(ShardUnavailable(f"{self.name} is not there"))
+            return answer
         try:
             call = getattr(self._handle, method).remote(*given).future()
         except Exception as error:
@@ -121,30 +142,64 @@ def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[lis
 
     Raises ClusterError where the processes that run serve another folder, or none comes up.
     """
+    before = set(running(ray, namespace=namespace))
+    nodes = list_nodes(ray)
+    fleet = [
+        [
+            start_replica(ray, plan, shard, replica, nodes[(shard + replica) % len(nodes)], namespace)
+            for replica in range(plan.replicas)
+        ]
+        for shard in range(plan.shards)
+    ]
+    homes = find_homes(plan, fleet)
+    if not before:
+        spread_fleet(ray, plan, fleet, homes, namespace=namespace)
+    return fleet
+
+
+def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, namespace: str) -> RayReplica:
+    """A replica, started on a node unless it runs somewhere; where that node is lost, on any other."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    nodes = list_nodes(ray)
-    actor = ray.remote(ShardProcess)
-    fleet = []
-    for shard in range(plan.shards):
-        own = []
-        for replica in range(plan.replicas):
-            handle = actor.options(
-                name=actor_name(shard, replica),
-                namespace=namespace,
-                get_if_exists=True,
-                lifetime="detached",
-                max_restarts=-1,
-                max_task_retries=0,
-                max_concurrency=THREADS,
-                num_cpus=0,
-                num_gpus=0.01 if plan.gpu_megabytes else 0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(nodes[(shard + replica) % len(nodes)], soft=True),
-            ).remote(plan, shard, replica)
-            own.append(RayReplica(ray, handle, shard, replica, namespace))
-        fleet.append(own)
-    require_plan(ray, plan, fleet)
-    return fleet
+    handle = (
+        ray.remote(ShardProcess)
+        .options(
+            name=actor_name(shard, replica),
+            namespace=namespace,
+            get_if_exists=True,
+            lifetime="detached",
+            max_restarts=-1,
+            max_task_retries=0,  # a lane asks another replica, which is sooner
+            max_concurrency=THREADS,
+            num_cpus=0,
+            num_gpus=0.01 if plan.gpu_megabytes else 0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
+        )
+        .remote(plan, shard, replica)
+    )
+    return RayReplica(ray, handle, shard, replica, namespace)
+
+
+def spread_fleet(
+    ray: Any, plan: Plan, fleet: Sequence[list[RayReplica]], homes: dict[str, str], *, namespace: str = NAMESPACE
+) -> int:
+    """Start replicas anew that share a node with another of their shard while a node has none of it; gives how many.
+
+    Ray starts an actor elsewhere where its node is not known to all yet, or was lost; nobody moves it back.
+    """
+    moved = 0
+    for shard, own in enumerate(fleet):
+        taken: set[str] = set()
+        for number, replica in enumerate(own):
+            home = homes.get(replica.name)
+            free = [node for node in list_nodes(ray) if node not in taken | set(map(homes.get, (r.name for r in own)))]
+            if home in taken and free:
+                ray.kill(replica.handle, no_restart=True)
+                own[number] = start_replica(ray, plan, shard, number, free[0], namespace)
+                moved, home = moved + 1, free[0]
+            if home is not None:
+                taken.add(home)
+    return moved
 
 
 def list_nodes(ray: Any) -> list[str]:
@@ -157,20 +212,27 @@ def list_nodes(ray: Any) -> list[str]:
     return [node["NodeID"] for node in ordered]
 
 
-def require_plan(ray: Any, plan: Plan, fleet: Sequence[Sequence[RayReplica]]) -> None:
-    """Raise ClusterError unless some replica of each shard is there, for the same folder."""
-    for own in fleet:
-        calls = [replica._call("plan") for replica in own]  # noqa: SLF001 - this module's
-        found = [call for call in calls if _came(call)]
+def find_homes(plan: Plan, fleet: Sequence[Sequence[RayReplica]]) -> dict[str, str]:
+    """The node of each replica that is there, by its name.
+
+    Raises ClusterError unless some replica of each shard is there, and all serve the plan's folder.
+    """
+    calls = [[(replica, replica.about()) for replica in own] for own in fleet]
+    homes = {}
+    for own in calls:
+        found = [(replica, call.result()) for replica, call in own if _came(call)]
         if not found:
-            reason = calls[0].exception(0) if calls[0].done() else "it is still starting"
-            raise ClusterError(f"shard {own[0].shard} does not come up on the cluster: {reason}")
-        for call in found:
-            if call.result().root != plan.root:
+            replica, call = own[0]
+            reason = call.exception(0) if call.done() else "it is still starting"
+            raise ClusterError(f"shard {replica.shard} does not come up on the cluster: {reason}")
+        for replica, (other, node) in found:
+            homes[replica.name] = node
+            if other.root != plan.root:
                 raise ClusterError(
-                    f"the shards that run on this cluster serve {call.result().root}, not {plan.root}: "
+                    f"the shards that run on this cluster serve {other.root}, not {plan.root}: "
                     "run `python -m cluster stop` first, or use another cluster"
                 )
+    return homes
 
 
 def _came(call: Future[Any]) -> bool:

@@ -36,11 +36,23 @@ def lists_of(snapshot: Snapshot) -> Lists:
 def placement_of(root: Path, snapshot: Snapshot, shards: int, method: str = CONFUSION) -> Placement:
     """The placement of a snapshot on so many shards, made if there is none; from the last one where there is one."""
     pointer = root / FOLDER / f"{snapshot.name}-{shards}"
-    if pointer.exists():
-        return read_placement(root, pointer.read_text(encoding="ascii").strip())
-    old = latest(root, shards)
-    lists = lists_of(snapshot)
-    made = place(lists, shards, method) if old is None else rebalance(old, lists)
+    if not pointer.exists():
+        old = latest(root, shards)
+        lists = lists_of(snapshot)
+        point(root, pointer, place(lists, shards, method) if old is None else rebalance(old, lists))
+    return read_placement(root, pointer.read_text(encoding="ascii").strip())
+
+
+def make_anew(root: Path, snapshot: Snapshot, shards: int, method: str) -> Placement:
+    """Place a snapshot's lists anew, whatever was there. Servers that have it open go on with what they read."""
+    made = place(lists_of(snapshot), shards, method)
+    (root / FOLDER / f"{snapshot.name}-{shards}").unlink(missing_ok=True)
+    point(root, root / FOLDER / f"{snapshot.name}-{shards}", made)
+    return made
+
+
+def point(root: Path, pointer: Path, made: Placement) -> None:
+    """Write a placement and let the pointer name it, unless somebody was first."""
     try:
         write_placement(root, made)
         written = pointer.with_name(f".{pointer.name}.{os.getpid()}")
@@ -56,7 +68,6 @@ def placement_of(root: Path, snapshot: Snapshot, shards: int, method: str = CONF
             f"{root / FOLDER} cannot be written to ({error.strerror}), where it is kept which shard holds what; "
             "let this process write there, or run `python -m cluster place` as somebody who may"
         ) from error
-    return read_placement(root, pointer.read_text(encoding="ascii").strip())
 
 
 def latest(root: Path, shards: int) -> Placement | None:

@@ -71,6 +71,11 @@ class Cluster:
         self._watch = Watch(replicas, self._welcome, lambda: saw_standing(self.standing()))
         self._watch.start()
 
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """The way to each shard."""
+        return tuple(self._lanes)
+
     def adopt(self, snapshot: Snapshot) -> None:
         """Have every shard open a snapshot, then search it there.
 

@@ -128,6 +128,7 @@ class Shard:
             self._replica,
             socket.gethostname(),
             names,
+            os.getpid(),
             private_bytes(),
             self._asked,
             self._calls,
