@@ -79,7 +79,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path]
             run(index, command)
         run(evaluate, "calibrate")
         run(index, "publish")
-        run(index, "atlas")
     finally:
         os.environ.clear()
         os.environ.update(kept)
