@@ -73,11 +73,21 @@ def test_photos_of_the_same_find_do_not_vouch_for_each_other(tmp_path: Path) -> 
     assert len(found) == 20
 
 
+def test_a_photo_of_the_same_find_is_no_neighbour(tmp_path: Path) -> None:
+    entries = [
+        make_entry(f"{number:064x}", observation, species)
+        for number, (observation, species) in enumerate([(1, MUSCARIA), (1, MUSCARIA), (2, EMETICA)])
+    ]
+    made = make_snapshot(tmp_path, entries, scatter([0, 0, 0]), floras={})
+
+    assert strangers_of(made) == {f"{0:064x}": EMETICA, f"{1:064x}": EMETICA, f"{2:064x}": MUSCARIA}
+
+
 def test_where_no_species_has_more_than_half_nobody_is_accused(tmp_path: Path) -> None:
     entries: list[ReferenceEntry] = []
     for place, species in enumerate((MUSCARIA, CITRINA, EMETICA)):
         entries += [make_entry(f"{place:032x}{n:032x}", 100 * place + n, species) for n in range(5)]
-    entries.append(make_entry(f"{98:064x}", 900, MUSCARIA))  # its 15 nearest: five of each species
+    entries.append(make_entry(f"{98:064x}", 900, EMETICA))  # its 15 nearest: five of each species
     made = make_snapshot(tmp_path, entries, scatter([0] * 16), floras={})
 
     assert f"{98:064x}" not in strangers_of(made)
