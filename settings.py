@@ -53,6 +53,13 @@ class Settings:
             "choices": ("floras", "lists"),
         },
     )
+    cluster: str = field(
+        default="",
+        metadata={"help": "address of a Ray cluster, HOST:PORT or ray://HOST:PORT; empty: this machine alone"},
+    )
+    shards: int = field(default=3, metadata={"help": "parts that the references are searched in on a cluster"})
+    replicas: int = field(default=2, metadata={"help": "processes on the cluster that hold the same part"})
+    shard_timeout: int = field(default=5, metadata={"help": "seconds until a part that gives no answer is given up"})
     metrics: str = field(
         default="loopback",
         metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},
