@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ import numpy as np
 
 from cluster.connection import load_ray
 from cluster.parts import PartFiles, decode_part
-from cluster.stages import InferBatch, Opener, Order, decode_batch, package_versions
+from cluster.stages import InferBatch, Opener, Order, decode_batch, package_versions, runs_on_gpu
 from indexer.embed import BATCH, EmbedReport, PhotoToEmbed, unknown_photos
 from indexer.embeddings import EmbeddingStore
 from retrieval.embedder import Embedder
@@ -71,7 +70,7 @@ def embed_on_cluster(
 
     new = unknown_photos(photos, store, know)
     while batches := list(islice(batched(new), wave)):
-        token = files.put(f"a job is running: {uuid.uuid4()}\n".encode())
+        token = files.put(f"{made_with} is being embedded\n".encode())  # the next run removes it where this one dies
         order = Order(
             opener=opener,
             model=embedder.model,
@@ -85,7 +84,7 @@ def embed_on_cluster(
         )
         done = [token]
         try:
-            with closing(run(batches, order)) as receipts:
+            with closing(work_on(batches, order)) as receipts:
                 for batch, receipt in zip(batches, in_order(receipts), strict=True):
                     enter(batch, receipt, store, tally)
                     done.append(str(receipt["kept"]))
@@ -101,17 +100,12 @@ def batched(photos: Iterator[PhotoToEmbed]) -> Iterator[list[PhotoToEmbed]]:
         yield batch
 
 
-def take_over(files: PartFiles, made_with: str, store: EmbeddingStore) -> int:
-    """Enter what a job that died had done; how many photos that were. Each photo has one row, however often it is found."""
-    count = 0
+def take_over(files: PartFiles, made_with: str, store: EmbeddingStore) -> None:
+    """Enter the rows that a job which died had made. What it found to be no photo is looked at again."""
     for name, part in files.found(made_with):
-        if part.photos and len(store.known(part.photos)) < len(part.photos):
-            count += len(part.photos)
+        if len(store.known(part.photos)) < len(part.photos):
             store.add(part.photos, part.rows.astype(np.float32))
-        for photo, reason in part.failures.items():
-            store.add_failure(photo, reason)
         files.remove(name)
-    return count
 
 
 def enter(batch: Sequence[PhotoToEmbed], receipt: Receipt, store: EmbeddingStore, tally: Tally) -> None:
@@ -128,8 +122,11 @@ def enter(batch: Sequence[PhotoToEmbed], receipt: Receipt, store: EmbeddingStore
     tally.failed += len(batch) - len(part.photos)
 
 
-def run(batches: Sequence[Sequence[PhotoToEmbed]], order: Order) -> Iterator[Receipt]:
-    """Let the cluster work on batches; yields their receipts as they come. Raises ClusterError for what a worker says."""
+def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order) -> Generator[Receipt]:
+    """Let the cluster work on batches; yields their receipts as they come.
+
+    Raises ClusterError for what a worker says, and where the cluster itself fails.
+    """
     data = load_ray_data()
     models, on_gpu = plan_models(order)
     dataset = data.from_items(
@@ -145,10 +142,16 @@ def run(batches: Sequence[Sequence[PhotoToEmbed]], order: Order) -> Iterator[Rec
         compute=data.ActorPoolStrategy(min_size=1, max_size=models, initial_size=models),
         **({"num_gpus": 1, "num_cpus": 0} if on_gpu else {"num_cpus": 1}),
     )
-    for receipt in dataset.iter_rows():
-        if receipt["stop"]:
-            raise ClusterError(receipt["stop"])
-        yield receipt
+    try:
+        for receipt in dataset.iter_rows():
+            if receipt["stop"]:
+                raise ClusterError(receipt["stop"])
+            yield receipt
+    except load_ray().exceptions.RayError as error:
+        said = " ".join(str(error).split())[:300]
+        raise ClusterError(
+            f"the cluster failed ({said}); what was embedded is kept: run the same command again to go on"
+        ) from error
 
 
 def load_ray_data() -> Any:
@@ -156,7 +159,7 @@ def load_ray_data() -> Any:
     load_ray()
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of Ray about its own settings
         context = ray.data.DataContext.get_current()

@@ -74,7 +74,7 @@ def decode_batch(batch: Batch, order: Order) -> dict[str, list[Any]]:
 
 
 class InferBatch:
-    """Crops to rows, with one model for as long as the worker lives; each batch is kept in storage before it is told."""
+    """Crops to rows, with one model for as long as the worker lives; a batch is kept in storage before it is told."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -89,7 +89,7 @@ class InferBatch:
 
     def _embed(self, batch: Batch) -> dict[str, list[Any]]:
         if "pixels" not in batch:
-            batch = decode_batch(batch, self._order)
+            batch = {name: np.array(values, dtype=object) for name, values in decode_batch(batch, self._order).items()}
         embedder, about = self._open(), json.loads(str(batch["about"][0]))
         found = embed_views(unpack(about, batch["pixels"][0]), embedder, trusted=True)
         each = iter(found)
@@ -119,8 +119,11 @@ class InferBatch:
                 " mount it everywhere, or name an address that all reach with FUNGARIUM_CLUSTER_STORAGE"
             )
         if (here := package_versions()) != order.versions:
-            differing = ", ".join(f"{name} {here[name]}" for name in sorted(here) if here[name] != order.versions.get(name))
-            raise ClusterError(f"a worker has other packages than this machine ({differing}): install the same everywhere")
+            names = sorted({*here, *order.versions})
+            other = [f"{name} {here.get(name, 'not')}" for name in names if here.get(name) != order.versions.get(name)]
+            raise ClusterError(
+                f"a worker has other packages ({', '.join(other)}): install the same on all machines of the cluster"
+            )
         embedder = order.opener(threads=order.threads)
         if embedder.model != order.model:
             raise ModelError(f"a worker has the model {embedder.model} where this machine has {order.model}")
@@ -129,7 +132,7 @@ class InferBatch:
 
 
 def runs_on_gpu(order: Order) -> bool:
-    """Whether the model uses the GPU of the machine that this is asked on; what is wrong there is told with the work."""
+    """Whether the model uses the GPU of the machine that this runs on; what is wrong there is told with the work."""
     try:
         return "cuda" in str(order.opener(threads=order.threads).card.get("runtime", ""))
     except (FungariumError, OSError):
@@ -159,7 +162,7 @@ def receipt(
     refused: str = "",
     stop: str = "",
 ) -> dict[str, list[Any]]:
-    """What the driver hears of a batch: its part; the name under which storage keeps it; which photos could not be read.
+    """What the driver hears of a batch: its part, the name under which storage keeps it, what was not readable.
 
     `refused` is what the model says where it has a row for none of its photos, `stop` why the job cannot go on.
     """

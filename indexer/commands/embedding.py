@@ -28,7 +28,7 @@ def embed_where_set(
     features: bool = False,
     advance: Callable[[int], object],
 ) -> EmbedReport:
-    """Embed what the store does not know, as `embed_photos` does; `handle` and `card` are what `embedder` was opened by.
+    """Embed what the store does not know, as `embed_photos` does; `embedder` was opened by `handle` and `card`.
 
     `features` says that it gives a network's own rows, before its head. The cluster is reached only when there is work
     for it: who runs this every day for a handful of new photos waits for nothing on the other days.
