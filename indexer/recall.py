@@ -37,7 +37,8 @@ def measure_recipes(floras: Sequence[Flora], before: Mapping[str, Recipe]) -> di
     recipes = {}
     for flora in floras:
         kept = before.get(flora.card.id)
-        if kept is not None and abs(flora.card.references - kept.references) <= DRIFT * kept.references:
+        told = kept is not None and (kept.kind != PROTOTYPE_FIRST or bool(kept.tried))  # builds of before told less
+        if kept is not None and told and abs(flora.card.references - kept.references) <= DRIFT * kept.references:
             recipes[flora.card.id] = kept
         else:
             recipe = measure_recipe(flora)

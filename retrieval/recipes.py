@@ -93,11 +93,11 @@ def recipe_for(rows: int, species: int, measured: Iterable[Recipe]) -> Recipe:
             looked_at = min(rows, probed.looked_at)
             choices.append(Recipe(PROTOTYPE_FIRST, 0, 0.0, 0.0, 0, rows, probed.probes, looked_at))
             break
-    kinds: dict[str, list[Recipe]] = {}
+    kinds: dict[tuple[str, bool], list[Recipe]] = {}
     for recipe in alike:
-        if recipe.depth:
-            kinds.setdefault(recipe.kind, []).append(recipe)
-    for kind, ones in sorted(kinds.items()):
+        if recipe.depth or not recipe.tried:  # snapshots of before do not say what was tried
+            kinds.setdefault((recipe.kind, recipe.depth > 0), []).append(recipe)
+    for (kind, _), ones in sorted(kinds.items()):
         most = -1 - len(ones) // 4
         depth, probes, looked_at = (
             sorted(values)[most] for values in zip(*((r.depth, r.probes, r.looked_at) for r in ones), strict=True)

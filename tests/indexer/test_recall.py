@@ -85,6 +85,14 @@ def test_a_flora_of_the_moment_probes_as_many_as_measured_floras_of_its_size_nee
     assert (half.probes, half.looked_at) == (8, 2_000)
 
 
+def test_recipes_of_before_that_do_not_say_what_was_tried_speak_by_their_number_of_species() -> None:
+    before = [
+        Recipe(PROTOTYPE_FIRST, references=n, probes=probes, looked_at=100 * probes) for n, probes in ((9, 8), (8, 32))
+    ]
+
+    assert recipe_for(500_000, 2_000, before) == Recipe(PROTOTYPE_FIRST, 0, 0, 0, 0, 500_000, 32, 3_200)
+
+
 def test_what_was_tried_comes_back_from_the_manifest() -> None:
     recipe = Recipe(PROTOTYPE_FIRST, probes=8, looked_at=1_000, tried=FEW)
 
