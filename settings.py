@@ -56,6 +56,19 @@ class Settings:
             "choices": ("floras", "lists"),
         },
     )
+    cluster: str = field(
+        default="",
+        metadata={"help": "address of a Ray cluster, HOST:PORT or ray://HOST:PORT; empty: this machine alone"},
+    )
+    cluster_storage: str = field(
+        default="",
+        metadata={
+            "help": "where the cluster keeps what a bulk job has done: a folder that all see, or s3://BUCKET/PREFIX"
+        },
+    )
+    shards: int = field(default=3, metadata={"help": "parts that the references are searched in on a cluster"})
+    replicas: int = field(default=2, metadata={"help": "processes on the cluster that hold the same part"})
+    shard_timeout: int = field(default=5, metadata={"help": "seconds until a part that gives no answer is given up"})
     metrics: str = field(
         default="loopback",
         metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},

@@ -30,7 +30,7 @@ from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.answers import KeptAnswers
-from web.contracts.given import Contracts, no_dates
+from web.contracts.given import Contracts
 from web.cors import parse_origins
 from web.published import Published
 from web.quotas import Counts
@@ -82,6 +82,11 @@ class Throughput:
     batch_bytes: int = 200_000_000  # of one such request, at most
 
 
+def no_dates(_: Sequence[str]) -> Mapping[str, date]:
+    """Where nothing is known of when photos were taken."""
+    return {}
+
+
 def no_shapes(_: Sequence[str]) -> Mapping[str, tuple[int, int]]:
     """Where nobody knows how large a photo is."""
     return {}
@@ -106,7 +111,7 @@ class Services:
     photos: PhotoSource
     limits: PhotoLimits
     throughput: Throughput = Throughput()
-    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos, by their sha256
+    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos; DatabaseError
     credits: Callable[[Sequence[str]], Mapping[str, Credit]] = no_credits  # of datasets, by their ids
     shapes: Callable[[Sequence[str]], Mapping[str, tuple[int, int]]] = no_shapes  # width and height, by their sha256
     flora_countries: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # alpha-2 codes of each flora
@@ -230,9 +235,7 @@ def make_services(settings: Settings) -> Services:
         tiles_credit=settings.tiles_credit,
         credits=credits_of,
         metrics_for=settings.metrics,
-        contracts=Contracts(
-            places, dates_of, Guard(parse_networks(settings.fetch_allow)), parse_origins(settings.cors_origins)
-        ),
+        contracts=Contracts(places, Guard(parse_networks(settings.fetch_allow)), parse_origins(settings.cors_origins)),
     )
 
 

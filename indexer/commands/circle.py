@@ -18,8 +18,8 @@ from indexer.adopting import AdoptionReport, adopt_observations
 from indexer.build import made_with
 from indexer.catalogue import photos_to_embed, read_occasions, reference_entry
 from indexer.commands.atlases import lay_out_published
+from indexer.commands.embedding import embed_where_set
 from indexer.commands.snapshots import announce, model_card
-from indexer.embed import embed_photos
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import published_snapshot, withdraw_references
 from indexer.photos import PhotoStore
@@ -91,7 +91,17 @@ def embed_own(settings: Settings, store: EmbeddingStore, embedder: Embedder, vie
         files = PhotoFiles(settings.photos_at)
         photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos"), files, OWN))
     with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
-        report = embed_photos(photos, store, embedder, limits=CURATED, augmentation=views, advance=bar.update)
+        report = embed_where_set(
+            settings,
+            photos,
+            store,
+            embedder,
+            settings.model,
+            model_card(settings),
+            limits=CURATED,
+            augmentation=views,
+            advance=bar.update,
+        )
     for photo, reason in report.unread:
         print(f"  {photo[:16]}: {reason}", file=sys.stderr)
 

@@ -19,7 +19,7 @@ from indexer.adopting import adopt_observations
 from indexer.build import build_snapshot, made_with
 from indexer.catalogue import photos_to_embed, read_catalogue
 from indexer.commands.atlases import add_atlas_choice, lay_out_published
-from indexer.embed import embed_photos
+from indexer.commands.embedding import embed_where_set
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import compact_snapshot
 from indexer.photos import PhotoStore
@@ -81,7 +81,8 @@ def register(commands: Any) -> None:
 
 def embed(options: argparse.Namespace, settings: Settings) -> int:
     """Embed what is new; a second run does no work twice."""
-    embedder = open_model(options.model or settings.model, options.card or model_card(settings))
+    handle, card_file = options.model or settings.model, options.card or model_card(settings)
+    embedder = open_model(handle, card_file)
     card = {**embedder.card, "views": options.views}
     with open_database(settings.database_url) as database:
         adopt_observations(database, settings.reference_licences, settings.public_url)
@@ -92,8 +93,16 @@ def embed(options: argparse.Namespace, settings: Settings) -> int:
         if options.retry:
             store.forget_failures()
         with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
-            report = embed_photos(
-                photos, store, embedder, limits=CURATED, augmentation=options.views, advance=bar.update
+            report = embed_where_set(
+                settings,
+                photos,
+                store,
+                embedder,
+                handle,
+                card_file,
+                limits=CURATED,
+                augmentation=options.views,
+                advance=bar.update,
             )
         print(f"model {made_with(card)}: {report.embedded} embedded, {report.already} already, {report.failed} failed")
         for photo, reason in (*report.unread, *store.failures().items()):
