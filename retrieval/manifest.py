@@ -40,7 +40,7 @@ from retrieval.stamps import Stamp, make_stamp, rest_of
 FORMAT = "fungarium-snapshot"
 VERSION = 1
 CURRENT = "CURRENT"
-PORTION = 1 << 20  # bytes read at a time
+PORTION = 1 << 18  # bytes read at a time
 SHARED = ("segments/", "codebooks/")  # folders under the root whose files several snapshots name
 NAME = re.compile(r"[0-9a-f]{16}")
 Advance: TypeAlias = Callable[[int], object]
