@@ -8,6 +8,8 @@ for. Nothing is reserved for them (no CPUs), so that they always find a place: a
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
 
 THREADS: Final = 4  # calls that a replica answers at a time
 ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
+SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
 STARTING: Final = 60.0  # seconds until a process that was started must be there
 
 
@@ -152,8 +155,9 @@ def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[lis
         for shard in range(plan.shards)
     ]
     homes = find_homes(plan, fleet)
-    if not before:
-        spread_fleet(ray, plan, fleet, homes, namespace=namespace)
+    turns = 0 if before else SPREADING  # whoever finds some running moves none: others use them
+    while turns and spread_fleet(ray, plan, fleet, homes, namespace=namespace):
+        turns, homes = turns - 1, find_homes(plan, fleet)
     return fleet
 
 
@@ -183,23 +187,40 @@ def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, nam
 def spread_fleet(
     ray: Any, plan: Plan, fleet: Sequence[list[RayReplica]], homes: dict[str, str], *, namespace: str = NAMESPACE
 ) -> int:
-    """Start replicas anew that share a node with another of their shard while a node has none of it; gives how many.
+    """Move replicas off nodes that hold another of their shard, or more than their share; gives how many.
 
     Ray starts an actor elsewhere where its node is not known to all yet, or was lost; nobody moves it back.
     """
+    nodes = list_nodes(ray)
+    fair = -(-plan.shards * plan.replicas // len(nodes))
+    held = Counter(homes.values())
     moved = 0
     for shard, own in enumerate(fleet):
-        taken: set[str] = set()
         for number, replica in enumerate(own):
-            home = homes.get(replica.name)
-            free = [node for node in list_nodes(ray) if node not in taken | set(map(homes.get, (r.name for r in own)))]
-            if home in taken and free:
-                ray.kill(replica.handle, no_restart=True)
-                own[number] = start_replica(ray, plan, shard, number, free[0], namespace)
-                moved, home = moved + 1, free[0]
-            if home is not None:
-                taken.add(home)
+            home = homes.get(replica.name, "")
+            others = {homes.get(other.name) for other in own if other is not replica}
+            free = [node for node in nodes if node not in others and node != home]
+            if home not in others:
+                free = [node for node in free if held[node] < fair and held[home] > fair]
+            if free and home:
+                there = min(free, key=lambda node: held[node])
+                end_replica(ray, actor_name(shard, number), namespace)
+                own[number] = start_replica(ray, plan, shard, number, there, namespace)
+                homes[own[number].name] = there
+                held.update({home: -1, there: 1})
+                moved += 1
     return moved
+
+
+def end_replica(ray: Any, name: str, namespace: str) -> None:
+    """End an actor, and wait until its name is free: whoever asks for it meanwhile would be given the dying one."""
+    ends = time.monotonic() + STARTING
+    while time.monotonic() < ends:
+        try:
+            ray.kill(ray.get_actor(name, namespace=namespace), no_restart=True)
+        except (ValueError, ray.exceptions.RayError):
+            return
+        time.sleep(0.02)
 
 
 def list_nodes(ray: Any) -> list[str]:
@@ -254,10 +275,7 @@ def stop_fleet(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
     """End all shards' processes and give their names."""
     names = running(ray, namespace=namespace)
     for name in names:
-        try:
-            ray.kill(ray.get_actor(name, namespace=namespace), no_restart=True)
-        except ValueError:
-            continue  # gone meanwhile
+        end_replica(ray, name, namespace)
     return names
 
 

@@ -9,6 +9,7 @@ a fair share is cut into sub-lists.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -51,7 +52,7 @@ class Placement:
     last: NDArray[np.int64]
     shard: NDArray[np.int64]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Named after its content."""
         digest = sha256(str(self.shards).encode())

@@ -88,8 +88,7 @@ class Router:
         Raises ShardUnavailable where a part of them gives no answer, unless the flora notes gaps.
         """
         queries = np.asarray(embeddings, dtype=np.float32)
-        pieces = min(len(queries), max(1, -(-len(queries) // VIEWS_AT_ONCE)))  # as one process deals them out
-        blocks = np.array_split(queries, pieces) if pieces > 1 else [queries]
+        blocks = np.array_split(queries, max(1, -(-len(queries) // VIEWS_AT_ONCE)))
         answers = [self._search(flora, block, k) for block in blocks]
         similarities = np.concatenate([near for near, _ in answers])
         rows = np.concatenate([found for _, found in answers])
@@ -107,31 +106,32 @@ class Router:
 
     def _near(self, flora: Flora, views: Embeddings, k: int, probes: int, guided: Guided) -> tuple[Similarities, Rows]:
         """As `retrieval.store.search_near`: every row of the nearest species; where they have too few, of more."""
-        while True:
-            lines = guided.guide.nearest(views, probes, guided.cut)
-            best, found = self._merge(self._ask(flora, views, k, lines=lines), len(views), k)
-            if lines.shape[1] >= guided.cut.lines or np.all(found[:, k - 1 :] >= 0):
-                return best, found
-            probes *= 4
+        lines = guided.guide.nearest(views, probes, guided.cut)
+        best, found = self._merge(self._ask(flora, views, k, lines=lines), len(views), k)
+        if k and lines.shape[1] < guided.cut.lines:
+            few = found[:, k - 1] < 0
+            if few.any():
+                best[few], found[few] = self._near(flora, views[few], k, 4 * probes, guided)
+        return best, found
 
     def _choose(
         self, flora: Flora, views: Embeddings, k: int, depth: int, probes: int, guided: Guided | None
     ) -> tuple[Similarities, Rows]:
         """As `retrieval.store.choose_rows`, over what all shards found: cut by codes, then compared at float16."""
-        every = sum(part.segment.count_rows(part.lists) for part in flora.parts())
-        while True:
-            wide = min(depth, every) + 1
-            lines = guided.guide.nearest(views, probes, guided.cut) if guided is not None and probes else None
-            replies = self._ask(flora, views, k, wide, lines)
-            found = [np.zeros((len(views), wide), np.float32) - np.inf]  # so that there always is a border
-            found += [reply.codes for reply in replies if reply.codes is not None]
-            border = -np.partition(-np.concatenate(found, axis=1), wide - 1, axis=1)[:, wide - 1]
-            cut = [cut_below(reply, border) for reply in replies]
-            complete = lines is None or (guided is not None and lines.shape[1] >= guided.cut.lines)
-            few = sum((np.count_nonzero(reply.rows >= 0, axis=1) for reply in cut), np.zeros(len(views), int)) < k
-            if not few.any() or (complete and bool(np.all(np.isneginf(border[few])))):
-                return self._merge(cut, len(views), k)
-            depth, probes = 4 * depth, 4 * probes
+        wide = min(depth, sum(part.segment.count_rows(part.lists) for part in flora.parts())) + 1
+        lines = guided.guide.nearest(views, probes, guided.cut) if guided is not None and probes else None
+        replies = self._ask(flora, views, k, wide, lines)
+        codes = [np.full((len(views), wide), -np.inf, np.float32)]  # so that there always is a border
+        codes += [reply.codes for reply in replies if reply.codes is not None]
+        border = -np.partition(-np.concatenate(codes, axis=1), wide - 1, axis=1)[:, wide - 1]
+        kept = [cut_below(reply, border) for reply in replies]
+        best, found = self._merge(kept, len(views), k)
+        complete = lines is None or (guided is not None and lines.shape[1] >= guided.cut.lines)
+        counts = sum((np.count_nonzero(reply.rows >= 0, axis=1) for reply in kept), np.zeros(len(views), np.int64))
+        few = (counts < k) & ~(complete & np.isneginf(border))
+        if few.any():
+            best[few], found[few] = self._choose(flora, views[few], k, 4 * depth, 4 * probes, guided)
+        return best, found
 
     def _merge(self, replies: Sequence[Reply], views: int, k: int) -> tuple[Similarities, Rows]:
         """The best of all replies, ties by species, observation and row."""

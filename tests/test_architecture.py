@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -173,6 +175,7 @@ def test_only_entry_points_read_the_settings(path: Path) -> None:
         assert any(fnmatch(place(path), entry) for entry in READS_SETTINGS), f"{place(path)} imports settings"
 
 
+@cache
 def import_graph() -> dict[str, set[str]]:
     """Which module of ours imports which, an import of a name from a module counting as one of the module."""
     modules = {module_name(path): path for path in source_files()}
@@ -270,9 +273,15 @@ def test_the_cluster_is_imported_only_when_a_function_asks_for_it(path: Path) ->
 
 @pytest.mark.slow
 def test_nothing_happens_on_import(tmp_path: Path) -> None:
-    for module in [*entry_modules(), *(module for module in import_graph() if module.startswith("cluster."))]:
-        loaded, written = import_alone(module, tmp_path)
+    modules = sorted({*entry_modules(), *(module for module in import_graph() if module.startswith("cluster."))})
+    folders = [tmp_path / module for module in modules]
+    for folder in folders:
+        folder.mkdir()
 
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # each waits for a process
+        imported = list(threads.map(import_alone, modules, folders))
+
+    for module, (loaded, written) in zip(modules, imported, strict=True):
         assert not loaded & set(LAZY), f"importing {module} loads {sorted(loaded & set(LAZY))}"
         assert not written, f"importing {module} writes {written}"
         if not any(reaches(module, f"retrieval.faiss_{home}") for home in ("index", "codes", "gpu")):

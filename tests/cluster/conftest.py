@@ -1,20 +1,23 @@
-"""A Ray cluster of three nodes on this machine, one processor each, for all tests that need one."""
+"""One Ray cluster for all tests that need one: three nodes of one core each, little memory, no dashboard."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster.connection import connect, disconnect, load_ray
-from retrieval.errors import ClusterError
 
-OBJECTS = 80_000_000  # bytes of a node's object store, the least that Ray takes
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # both are read by Ray when it is loaded, by whichever test
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # nothing is written to anybody's home
+
+OBJECTS = 80_000_000  # bytes of a node's object store
 HASTY = {  # a dead node is noticed in seconds, as docs/scale.md has it
     "health_check_initial_delay_ms": 1_000,
     "health_check_period_ms": 500,
@@ -24,13 +27,12 @@ HASTY = {  # a dead node is noticed in seconds, as docs/scale.md has it
 
 
 @dataclass
-class Nodes:
-    """The cluster, and nodes that come and go."""
+class Machines:
+    """The cluster that this process is connected to, and nodes that come and go."""
 
     cluster: Any
     address: str
     ray: Any
-    names: list[str] = field(default_factory=list)
 
     def add(self, **resources: float) -> Any:
         """Another node with one processor."""
@@ -42,26 +44,38 @@ class Nodes:
 
 
 @pytest.fixture(scope="session")
-def nodes() -> Iterator[Nodes]:
-    """Skipped where Ray is not installed. No process of it survives."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # nothing is written to anybody's home
-    try:
-        load_ray()
-    except ClusterError:
-        pytest.skip("Ray is not installed")
+def nodes() -> Iterator[Any]:
+    """The cluster, to add and remove nodes; nothing is connected to it."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
+    load_ray()
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster()
+    options = {
+        "num_cpus": 1,
+        "object_store_memory": OBJECTS,
+        "include_dashboard": False,
+    }
+    cluster = Cluster(initialize_head=True, head_node_args=options | {"_system_config": HASTY})
     try:
-        head = {"include_dashboard": False, "_system_config": HASTY}
-        cluster.add_node(num_cpus=1, object_store_memory=OBJECTS, **head)
         for _ in range(2):
-            cluster.add_node(num_cpus=1, object_store_memory=OBJECTS)
-        yield Nodes(cluster, cluster.address, connect(cluster.address))
+            cluster.add_node(**options)
+        yield cluster
     finally:
         disconnect()
         cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def cluster(nodes: Any) -> str:
+    """The address of the cluster; this process is connected to it."""
+    connect(nodes.address)
+    return str(nodes.address)
+
+
+@pytest.fixture(scope="module")
+def machines(nodes: Any) -> Machines:
+    """The same cluster, connected to, and its nodes."""
+    return Machines(nodes, nodes.address, connect(nodes.address))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +87,6 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
     """Wait for something to become true, as long as a slow machine may take."""
-    import time
 
     def wait(true: Callable[[], bool]) -> None:
         ends = time.monotonic() + 60

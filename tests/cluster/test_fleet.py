@@ -17,7 +17,7 @@ from retrieval.embedder import unit_rows
 from retrieval.errors import ClusterError
 from retrieval.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
 from retrieval.snapshot import Snapshot, open_snapshot
-from tests.cluster.conftest import Nodes
+from tests.cluster.conftest import Machines
 from tests.floras import embed, make_entries, publish
 
 ENTRIES = make_entries()
@@ -27,12 +27,12 @@ RECIPES = (Recipe(EXACT), Recipe(TWO_STAGE, 90), Recipe(PROTOTYPE_FIRST, 60, pro
 
 
 @pytest.fixture(scope="module")
-def fleet(nodes: Nodes, indexes: Path) -> Iterator[Cluster]:
+def fleet(machines: Machines, indexes: Path) -> Iterator[Cluster]:
     publish(indexes, ENTRIES, segments=2)
-    cluster = Cluster(nodes.address, Plan(str(indexes), 3, 2), patience=Patience(timeout=10, hedge=0.5))
+    cluster = Cluster(machines.address, Plan(str(indexes), 3, 2), patience=Patience(timeout=10, hedge=0.5))
     yield cluster
     cluster.close()
-    stop_fleet(nodes.ray)
+    stop_fleet(machines.ray)
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_neighbours_are_those_of_a_single_process(
     single.close()
 
 
-def test_replicas_of_a_shard_run_on_different_nodes(nodes: Nodes, fleet: Cluster) -> None:
-    actors = nodes.ray._private.state.actors().values()
+def test_replicas_of_a_shard_run_on_different_nodes(machines: Machines, fleet: Cluster) -> None:
+    actors = machines.ray._private.state.actors().values()
     found = {actor["Name"]: actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"}
 
     for shard in range(3):
@@ -78,15 +78,15 @@ def test_every_replica_says_what_it_has_open(
     assert [(own.shard, own.replica) for own in fleet.standing()] == [(s, r) for s in range(3) for r in range(2)]
 
 
-def test_whoever_comes_second_finds_the_shards_that_run(nodes: Nodes, fleet: Cluster) -> None:
-    before = running(nodes.ray)
+def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, fleet: Cluster) -> None:
+    before = running(machines.ray)
 
-    second = Cluster(nodes.address, fleet.plan)
+    second = Cluster(machines.address, fleet.plan)
 
-    assert running(nodes.ray) == before == sorted(f"shard-{s}-{r}" for s in range(3) for r in range(2))
+    assert running(machines.ray) == before == sorted(f"shard-{s}-{r}" for s in range(3) for r in range(2))
     second.close()
 
 
-def test_shards_of_another_folder_are_not_used(nodes: Nodes, fleet: Cluster, tmp_path: Path) -> None:
+def test_shards_of_another_folder_are_not_used(machines: Machines, fleet: Cluster, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="python -m cluster stop"):
-        Cluster(nodes.address, replace(fleet.plan, root=str(tmp_path)))
+        Cluster(machines.address, replace(fleet.plan, root=str(tmp_path)))
