@@ -207,8 +207,8 @@ def run_export(options: argparse.Namespace) -> None:
 
 def run_options(options: argparse.Namespace) -> None:
     """Measure the options and write the table."""
-    found = compare_options(options.work)
-    write_options(found, options.docs / "training" / "options.json", options.docs / "training.md")
+    kept, page = options.docs / "training" / "options.json", options.docs / "training.md"
+    compare_options(options.work, keep=lambda found: write_options(found, kept, page))
 
 
 def run_default(options: argparse.Namespace) -> None:
