@@ -3,9 +3,9 @@
 Interleaved rounds: the bare model on views that lie in memory, decoding alone, and the whole pipeline (read, decode,
 resize, infer, write). The two parts are measured with all cores each (two threads in decoding, as in the pipeline) and
 with one core each: stages that work side by side cannot both have all of them, so that on two cores the larger of the
-two with one core is what a pipeline without any cost of its own would reach. All is measured in seconds by the clock and
-in seconds of the processor: on a machine that others use too, only the second say what the work is. Photos are drawn
-here, each with bytes of its own. `--memory N` embeds N photos and prints resident memory along the way.
+two with one core is what a pipeline without any cost of its own would reach. All is measured in seconds by the clock
+and in seconds of the processor: on a machine that others use too, only the second say what the work is. Photos are
+drawn here, each with bytes of its own. `--memory N` embeds N photos and prints resident memory along the way.
 """
 
 from __future__ import annotations

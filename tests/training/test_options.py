@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,13 +32,17 @@ def test_every_line_is_trained_with_every_seed_and_the_page_gets_its_table(pool:
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     stages: list[int] = []
 
+    def keep(known: dict[str, Any]) -> None:
+        stages.append(len(known["seeds"]))
+        write_options(known, kept, page)
+
     found = compare_options(
         tmp_path / "work",
         base=SMALL,
         pool=pool,
         seeds=(1, 2),
         say=lambda said: None,
-        keep=lambda known: (stages.append(len(known["seeds"])), write_options(known, kept, page)),
+        keep=keep,
     )
 
     assert stages == [1, 2]  # a run that is stopped after a seed leaves a whole table
