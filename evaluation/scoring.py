@@ -95,11 +95,11 @@ def prototype_similarities(
         kin = np.flatnonzero(gallery.genera == genus) if genus >= 0 else np.array([column])
         at = int(np.flatnonzero(kin == column)[0])
         left, remaining = sums[kin].copy(), counts[kin].copy()
+        numbers[start:stop] = neutral_counts(counts)
         if hide == "species":
             left[at], remaining[at] = 0.0, 0
             numbers[start:stop, column] = 0
         else:
-            numbers[start:stop] = neutral_counts(counts)
             rows = slice(first[place[own]], ends[place[own] + 1])
             left[at] -= gallery.embeddings[rows].mean(axis=0, dtype=np.float64)
             remaining[at] -= 1
