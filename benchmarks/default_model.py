@@ -118,6 +118,22 @@ def compare(pair: list[list[Outcome]]) -> dict[str, Any]:
     return {"allPhotos": as_measures(pair[0]), "onePhoto": as_measures(pair[1]), "gain": gain_of(pair)}
 
 
+def tabulate(figures: dict[str, Any]) -> str:
+    """The figures as docs/training.md has them."""
+    lines = [
+        "| asked | species first, all photos | one photo | points gained |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, row in figures["rows"].items():
+        shown = [row[asked]["top1"] for asked in ("allPhotos", "onePhoto")]
+        cells = [f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})" for one in shown]
+        gain = row["gain"]
+        lines.append(
+            f"| {name} | {cells[0]} | {cells[1]} | {gain['gain']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f}) |"
+        )
+    return "\n".join(lines)
+
+
 def as_measures(outcomes: list[Outcome]) -> dict[str, Any]:
     """Every measure with its interval."""
     return {name: asdict(found) for name, found in measure(outcomes, seed=SEED).items()}
