@@ -35,7 +35,6 @@ demo: environment pages ## draw a collection, build its index, identify a find, 
 	@$(INDEXER) publish
 	@$(DEMO_SETTINGS) $(RUN) -m evaluation calibrate
 	@$(INDEXER) publish
-	@$(INDEXER) atlas
 	@echo "== 5/6 identifying two drawings of one find that the index has not seen"
 	@$(DEMO_SETTINGS) $(RUN) -m retrieval identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg
 	@$(RUN) -c 'import json, sys; print("It was drawn as", json.load(open(sys.argv[1]))["observations"][0]["scientificName"])' \

@@ -53,6 +53,7 @@ COSTLY = (
     "hnswlib with a filter",
     "Milvus-lite, flat with a filter",
 )
+AD_HOC = (50, 150, 500, 1_500)  # species of lists put together on the spot
 Ask = Callable[[str, Embeddings], Any]
 
 
@@ -245,41 +246,77 @@ def latency(
     return {name: {f: float(np.median(taken)) for f, taken in floras.items()} for name, floras in times.items()}
 
 
-def ad_hoc(snapshot: Snapshot, collection: Collection, options: argparse.Namespace) -> dict[str, float]:
-    """A list of 500 species put together on the spot, beside the prepared flora whose size is nearest."""
+def ad_hoc(snapshot: Snapshot, collection: Collection, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Lists of species put together on the spot, at random and by genus, beside the prepared floras of their size."""
+    draw = np.random.default_rng(options.seed)
     count = int(collection.species[-1]) + 1
-    chosen = np.sort(np.random.default_rng(options.seed).choice(count, min(500, count // 2), replace=False))
-    started = time.perf_counter()
-    flora = snapshot.flora_of((FIRST + chosen).tolist())
-    made = time.perf_counter() - started
-    nearest = min(snapshot.floras[1:], key=lambda card: abs(card.references - flora.card.references))
-    prepared = snapshot.flora(nearest.id)
-    asked = list(draw_observations(collection, chosen, 30, options.seed))
-    truth = brute_force(collection.rows[np.isin(collection.species, chosen)], np.concatenate(asked), 50)
-    found = recall(lambda _, views: flora.search(views, 50).rows, "", asked, collection, truth)
-    spent: dict[str, list[float]] = {"ad_hoc_ms": [], "prepared_ms": []}
-    for _ in range(options.rounds + 1):
-        for name, one in (("ad_hoc_ms", flora), ("prepared_ms", prepared)):
+    genera, every = collection.world.genus, np.arange(count)
+    groups = []
+    for size in sorted({max(2, min(size, count // 2)) for size in AD_HOC}):
+        lists = {}
+        for turn in range(3):
+            by_genus = np.lexsort((draw.random(count), draw.permutation(int(genera.max()) + 1)[genera]))[:size]
+            lists[f"random {turn}"] = np.sort(draw.choice(count, size, replace=False))
+            lists[f"genera {turn}"] = np.sort(by_genus)
+        started = time.perf_counter()
+        floras = {name: snapshot.flora_of((FIRST + chosen).tolist()) for name, chosen in lists.items()}
+        made = 1e3 * (time.perf_counter() - started) / len(lists)
+        typical = float(np.median([flora.card.references for flora in floras.values()]))
+        apart = {card.id: abs(np.log(card.references / typical)) for card in snapshot.floras}
+        beside = [name for name, far in apart.items() if far <= np.log(2)] or [min(apart, key=apart.__getitem__)]
+        asked = {
+            name: list(draw_observations(collection, lists.get(name, collection.floras.get(name, every)), 30, turn))
+            for turn, name in enumerate((*lists, *beside))
+        }
+        ms = time_floras({**floras, **{name: snapshot.flora(name) for name in beside}}, asked, max(3, options.rounds))
+        groups.append(
+            {
+                "species": size,
+                "make_ms": made,
+                "lists": [
+                    {
+                        "list": name,
+                        "references": flora.card.references,
+                        "probes": flora.recipe.probes,
+                        "kind": flora.recipe.kind,
+                        "recalls": recall_list(flora, lists[name], asked[name], collection),
+                        "ms": ms[name],
+                    }
+                    for name, flora in floras.items()
+                ],
+                "prepared": {name: [snapshot.flora(name).card.references, ms[name]] for name in beside},
+            }
+        )
+    return groups
+
+
+def recall_list(
+    flora: Flora, species: NDArray[np.int64], asked: Sequence[Embeddings], collection: Collection
+) -> tuple[float, float]:
+    """recall@10 and @50 of a list put together on the spot."""
+    truth = brute_force(collection.rows[np.isin(collection.species, species)], np.concatenate(asked), 50)
+    return recall(lambda _, views: flora.search(views, 50).rows, "", asked, collection, truth)
+
+
+def time_floras(
+    floras: Mapping[str, Flora], asked: Mapping[str, Sequence[Embeddings]], rounds: int
+) -> dict[str, float]:
+    """Milliseconds an observation, medians over rounds in which each is asked in turn; the first round warms up."""
+    spent: dict[str, list[float]] = {name: [] for name in floras}
+    for _ in range(rounds + 1):
+        for name, flora in floras.items():
             started = time.perf_counter()
-            for views in asked:
-                one.search(views, 50)
-            spent[name].append(1e3 * (time.perf_counter() - started) / len(asked))
-    return {
-        "species": len(chosen),
-        "references": flora.card.references,
-        "prepared_references": nearest.references,
-        "make_ms": 1e3 * made,
-        "recall_at_10": found[0],
-        "recall_at_50": found[1],
-        **{name: float(np.median(taken[1:])) for name, taken in spent.items()},
-    }
+            for views in asked[name]:
+                flora.search(views, 50)
+            spent[name].append(1e3 * (time.perf_counter() - started) / len(asked[name]))
+    return {name: float(np.median(taken[1:])) for name, taken in spent.items()}
 
 
 def batch(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]], rounds: int) -> dict[str, dict[str, float]]:
-    """Observations per second: 64 in one call on two threads, and one at a time on one."""
+    """Observations per second: one at a time on one thread, 64 in one call on two threads, and that on one."""
     figures = {}
     for flora, asked in queries.items():
-        one, many = [], []
+        one, alone, many = [], [], []
         chosen: Flora = snapshot.flora(flora)
         for _ in range(max(3, rounds // 2)):
             started = time.perf_counter()
@@ -287,11 +324,15 @@ def batch(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]], round
                 chosen.search(views, 50)
             between = time.perf_counter()
             chosen.search(np.concatenate(asked), 50, threads=2)
+            after = time.perf_counter()
+            chosen.search(np.concatenate(asked), 50)
             one.append(len(asked) / (between - started))
-            many.append(len(asked) / (time.perf_counter() - between))
+            many.append(len(asked) / (after - between))
+            alone.append(len(asked) / (time.perf_counter() - after))
         figures[flora] = {
             "one": float(np.median(one)),
             "many": float(np.median(many)),
+            "many_on_one_thread": float(np.median(alone)),
             "ratio": float(np.median(np.array(many) / np.array(one))),
         }
     return figures

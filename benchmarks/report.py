@@ -42,7 +42,7 @@ def report(results: Mapping[str, Any]) -> str:
             same = float(np.mean([results["latency_ms"][OURS][flora] for flora in per_flora]))
             lines.append(f"    over {', '.join(per_flora)} alone, where {OURS} takes {same:.3f} ms")
     ratios = [figures["ratio"] for figures in results["batch"].values()]
-    one, many = (sum(1 / f[n] for f in results["batch"].values()) for n in ("one", "many"))
+    one, many, alone = (sum(1 / f[n] for f in results["batch"].values()) for n in ("one", "many", "many_on_one_thread"))
     lines += [
         "",
         "flora: references, species, recipe, depth, species looked in, recalls in the manifest, and here",
@@ -56,9 +56,34 @@ def report(results: Mapping[str, Any]) -> str:
         "",
         f"64 observations in one call, two threads: {one / many:.2f} times the observations per second, all floras; "
         f"median flora {np.median(ratios):.2f}, least {min(ratios):.2f}; "
+        f"in one call on one thread {one / alone:.2f}; "
         f"a second thread was worth {results['two_threads_gain']:.2f} on this machine in this run (of 2)",
-        *(f"{part}: {json.dumps(results[part])}" for part in ("build", "opening", "append", "ad_hoc", "many_floras")),
+        *(f"{part}: {json.dumps(results[part])}" for part in ("build", "opening", "append", "many_floras")),
+        "",
+        "lists put together on the spot, beside the prepared floras of half to twice their size:",
+        *(line for group in results["ad_hoc"] for line in describe_lists(group)),
+        "",
         *(f"GPU, {keeps}: {json.dumps(figures)}" for keeps, figures in results["gpu"].items()),
         f"at most {results['peak_memory_mb']:,} MB of memory were taken, with the collection and its entries",
     ]
     return "\n".join(lines)
+
+
+def describe_lists(group: Mapping[str, Any]) -> list[str]:
+    """Lists of so many species put together on the spot: their means beside those of prepared floras, and each."""
+    lists, prepared = group["lists"], group["prepared"]
+    means = [
+        float(np.mean(values)) for values in zip(*((made["references"], made["ms"]) for made in lists), strict=True)
+    ]
+    beside = [float(np.mean(values)) for values in zip(*prepared.values(), strict=True)]
+    least = [min(made["recalls"][place] for made in lists) for place in (0, 1)]
+    return [
+        f"  {group['species']:,} species: {means[1]:.3f} ms with {means[0]:,.0f} references; {', '.join(prepared)}: "
+        f"{beside[1]:.3f} ms with {beside[0]:,.0f}; least recalls {least[0]:.4f} and {least[1]:.4f}; "
+        f"put together in {group['make_ms']:.1f} ms",
+        *(
+            f"    {made['list']:9} {made['references']:9,} {made['kind']:15} {made['probes']:4} "
+            f"{made['recalls'][0]:.4f} {made['recalls'][1]:.4f} {made['ms']:7.3f} ms"
+            for made in lists
+        ),
+    ]

@@ -22,7 +22,7 @@ from retrieval.flora import Flora, Shelf
 from retrieval.history import log_event
 from retrieval.learned import read_sums
 from retrieval.manifest import FileSeal, FloraCard, Manifest, seal_file, verify_files
-from retrieval.recipes import Recipe
+from retrieval.recipes import Recipe, read_recipe
 from retrieval.segment import FILES, Segment
 from retrieval.snapshot import open_snapshot
 from retrieval.staging import settle
@@ -67,7 +67,7 @@ def assemble(
             cut_flora(shelf, folder, WORLD, WORLD_TITLE),
             *(cut_flora(shelf, folder, flora, title) for flora, title in sorted(titles.items())),
         ]
-        before = {flora: Recipe(**recipe) for flora, recipe in draft.recipes.items()}
+        before = {flora: read_recipe(recipe) for flora, recipe in draft.recipes.items()}
         if codebook != draft.codebook:
             before, keep_recipes = {}, False
         recipes = before if keep_recipes else measure_recipes(floras, before)

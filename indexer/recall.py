@@ -10,24 +10,25 @@ from numpy.typing import NDArray
 
 from retrieval.embedder import Embeddings, unit_rows
 from retrieval.flora import Flora
-from retrieval.index import Rows
 from retrieval.recipes import (
     AIM_AT_10,
-    AIM_AT_50,
     DEPTHS,
     EXACT,
     PROBES,
     PROBING_AT_50,
     PROTOTYPE_FIRST,
     TWO_STAGE,
+    Probed,
     Recipe,
     cheapest,
     cost,
+    reaches,
 )
 from retrieval.store import Guided, Part, choose_rows, search_parts
 
 QUERIES = 192  # references of the flora that are asked for, each without its own observation
 DRIFT = 0.05  # how far a flora may grow or shrink before it is measured anew
+WORTH_KEEPING, ALL_BUT = 0.9, 0.9995  # recalls at 50 between which the manifest says what probing finds
 OWN = 14  # rows looked for beyond 50, since those of the query's own observation do not count
 
 
@@ -36,7 +37,8 @@ def measure_recipes(floras: Sequence[Flora], before: Mapping[str, Recipe]) -> di
     recipes = {}
     for flora in floras:
         kept = before.get(flora.card.id)
-        if kept is not None and abs(flora.card.references - kept.references) <= DRIFT * kept.references:
+        told = kept is not None and (kept.kind != PROTOTYPE_FIRST or bool(kept.tried))  # builds of before told less
+        if kept is not None and told and abs(flora.card.references - kept.references) <= DRIFT * kept.references:
             recipes[flora.card.id] = kept
         else:
             recipe = measure_recipe(flora)
@@ -56,19 +58,13 @@ def measure_recipe(flora: Flora) -> Recipe:
         return exact
     queries, observations = draw_queries(parts)
     truth = search_parts(parts, queries, 50 + OWN, exact, threads=2)
-    targets = [
-        rows[(seen != own) & (rows >= 0)][:50]
-        for rows, seen, own in zip(truth.rows, truth.observations, observations.tolist(), strict=True)
-    ]
+    others = (truth.observations != observations[:, None]) & (truth.rows >= 0)
+    counted = others & (np.cumsum(others, axis=1) <= 50)
+    targets = [rows[here] for rows, here in zip(truth.rows, counted, strict=True)]
 
     def measured(recipe: Recipe) -> Recipe:
         """The recipe with its recalls."""
-        if recipe.depth:
-            chosen: Sequence[Rows] = choose_rows(parts, queries, 50 + OWN, recipe, guided)
-        else:
-            found = search_parts(parts, queries, 50 + OWN, recipe, threads=2, guided=guided)
-            others = (found.observations != observations[:, None]) & (found.rows >= 0)
-            chosen = [rows[other] for rows, other in zip(found.rows, others, strict=True)]
+        chosen = choose_rows(parts, queries, 50 + OWN, recipe, guided)
         at_10, at_50 = (
             float(np.mean([np.isin(target[:k], rows).mean() for target, rows in zip(targets, chosen, strict=True)]))
             for k in (10, 50)
@@ -80,41 +76,71 @@ def measure_recipe(flora: Flora) -> Recipe:
         return any(cost(recipe, references, species) >= cost(other, references, species) for other in than)
 
     found = [exact]
-    probing = 0
+    tried: tuple[Probed, ...] = ()
     if guided is not None:
-        near = (replace(hopeful, depth=0, probes=probes) for probes in PROBES if probes < species)
-        first = first_good(measured(with_looked_at(recipe, parts, guided, queries)) for recipe in near)
-        if first is not None:
-            found.append(first)
-            probing = first.probes
+        tried = try_probes(parts, guided, queries, truth.species, counted)
+        enough = [one for one in tried if reaches(one.recall_at_10, one.recall_at_50, PROBING_AT_50)]
+        if enough:
+            first = enough[0]
+            recalls = (first.recall_at_10, first.recall_at_50, len(queries), references)
+            found.append(Recipe(PROTOTYPE_FIRST, 0, *recalls, first.probes, first.looked_at))
     if not dearer(Recipe(TWO_STAGE, DEPTHS[0]), *found):
         deep = first_good(measured(Recipe(TWO_STAGE, depth, references=references)) for depth in DEPTHS)
         found += [deep] if deep is not None else []
-    if guided is not None and probing:
-        coded = with_looked_at(replace(hopeful, probes=2 * probing), parts, guided, queries)
+    wider = [one for one in tried if len(found) > 1 and found[1].probes and one.probes >= 2 * found[1].probes]
+    if wider:
+        coded = replace(hopeful, probes=wider[0].probes, looked_at=wider[0].looked_at)
         if not dearer(coded, *found):
             deep = first_good(measured(replace(coded, depth=depth)) for depth in DEPTHS)
             found += [deep] if deep is not None else []
-    return cheapest(found, references, species)
+    return replace(cheapest(found, references, species), tried=tried)
 
 
 def first_good(recipes: Iterable[Recipe]) -> Recipe | None:
     """The first that finds as much as is aimed at."""
-    for recipe in recipes:
-        aim = PROBING_AT_50 if recipe.kind == PROTOTYPE_FIRST and not recipe.depth else AIM_AT_50
-        if recipe.recall_at_10 >= AIM_AT_10 and recipe.recall_at_50 >= aim:
-            return recipe
-    return None
+    return next((recipe for recipe in recipes if reaches(recipe.recall_at_10, recipe.recall_at_50)), None)
 
 
-def with_looked_at(recipe: Recipe, parts: Sequence[Part], guided: Guided, queries: Embeddings) -> Recipe:
-    """The recipe with how many references lie, on average, in the species that a view resembles most."""
-    lines = guided.guide.nearest(queries, recipe.probes, guided.cut)
-    total = 0
+def try_probes(
+    parts: Sequence[Part],
+    guided: Guided,
+    queries: Embeddings,
+    species: NDArray[np.int64],
+    targets: Sequence[NDArray[np.bool_]],
+) -> tuple[Probed, ...]:
+    """What looking at the species that a view resembles most would find, for numbers of them from too few to enough.
+
+    Nothing is searched for it: a neighbour is found if its species is looked at, so that the place of its species in
+    the guide's order says from which number on. `species` are those of each query's true neighbours, (queries, n);
+    `targets` says which of these count.
+    """
+    lines = guided.guide.nearest(queries, PROBES[-1], guided.cut)
+    place_of = np.empty(len(guided.guide.species), dtype=np.int64)
+    order = np.argsort(guided.guide.species)
+    sizes = np.zeros(len(place_of), dtype=np.int64)
     for part in parts:
-        lists = part.lists_at(lines[lines >= 0])
-        total += part.segment.count_rows(lists[lists >= 0])
-    return replace(recipe, looked_at=max(1, round(total / len(queries))))
+        lists = part.lists_at(guided.lines)
+        held = lists >= 0
+        counted = np.diff(part.segment.offsets)
+        sizes[guided.lines[held]] += counted[lists[held]]
+    ranks = []
+    for own, listed, wanted in zip(species, lines, targets, strict=True):
+        place_of[:] = PROBES[-1]
+        place_of[listed] = np.arange(len(listed))
+        known = order[np.searchsorted(guided.guide.species, own[wanted], sorter=order)]
+        ranks.append(place_of[known])
+    looked_at = np.cumsum(sizes[lines], axis=1).mean(axis=0)
+    tried = []
+    for probes in PROBES:
+        if probes >= len(guided.lines):
+            break
+        at_10, at_50 = (float(np.mean([np.mean(rank[:k] < probes) for rank in ranks])) for k in (10, 50))
+        one = Probed(probes, round(at_10, 5), round(at_50, 5), max(1, round(float(looked_at[probes - 1]))))
+        if one.recall_at_50 >= WORTH_KEEPING:
+            tried.append(one)
+        if one.recall_at_10 >= AIM_AT_10 and one.recall_at_50 >= ALL_BUT:
+            break
+    return tuple(tried)
 
 
 def draw_queries(parts: Sequence[Part]) -> tuple[Embeddings, NDArray[np.int64]]:

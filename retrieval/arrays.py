@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,5 +27,20 @@ def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an `.npz` file by name; raises as `load_array` does."""
-    with _READING, np.load(path) as held:
-        return {name: held[name] for name in held.files}
+    try:
+        # opened here: NumPy leaves a file open that turns out to be no archive
+        with _READING, path.open("rb") as file, np.load(file) as held:
+            return {name: held[name] for name in held.files}
+    except (BadZipFile, TypeError) as error:  # cut short; or a single array, which has no names
+        raise ValueError(f"{path.name} is no archive of arrays") from error
+
+
+def widen(rows: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Finite float16 values as float32: their bits, shifted to where float32 has them, times two to the 112th.
+
+    NumPy's own way takes six times as long, which matters where a few views are compared with what is widened.
+    """
+    wide = np.left_shift(rows.view(np.int16), 13, dtype=np.int32)
+    np.bitwise_and(wide, np.int32(-0x70000001), out=wide)  # the sign was drawn out over the bits below it
+    numbers = wide.view(np.float32)
+    return np.multiply(numbers, np.float32(2.0**112), out=numbers)

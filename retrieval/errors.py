@@ -88,6 +88,14 @@ class ModelUnavailable(ModelError):
     """What runs the model, a server or a process, gives no answer. It may be back; no photo is at fault."""
 
 
+class ClusterError(FungariumError):
+    """The cluster cannot be reached or used."""
+
+
+class ShardUnavailable(ClusterError):
+    """A part of the references gives no answer, and nothing that holds the same does."""
+
+
 class BuildError(FungariumError):
     """The indexer cannot go on with what it was given."""
 

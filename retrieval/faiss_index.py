@@ -9,8 +9,10 @@ is stored. Opening maps the file; its pages are shared by all workers.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import faiss
 import numpy as np
@@ -24,6 +26,12 @@ from retrieval.index import Lists, Rows, Similarities, best_rows
 SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as it likes; we settle them by row
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
 ROW_BYTES = 2 * DIM
+TILE = 2_048  # rows that lie together and stay in the cache while view after view is compared with them: 1 MB
+ASKED = 512  # views of tiles in one call
+LEAST_FLOOR, ROUNDING = 0.05, 1e-5  # `above` divides by floors, and sums to within much less than this
+
+Run: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Does something to each of several things, one after the other (`map`) or in several threads."""
 
 
 class RowSource(Protocol):
@@ -103,11 +111,47 @@ class FaissIndex:
         wider = min(k + SPARE, self.rows)
         while True:
             similarities, rows = scan_lists(self._index, queries, wider, lists, pairs=True)
-            places = np.maximum(rows, 0)
-            rows = np.where(rows < 0, -1, self._offsets[places >> 32] + (places & 0xFFFFFFFF))
+            if rows[:, -1].min() < 0:
+                places = np.maximum(rows, 0)
+                rows = np.where(rows < 0, -1, self._offsets[places >> 32] + (places & 0xFFFFFFFF))
+            else:
+                rows = self._offsets[rows >> 32] + (rows & 0xFFFFFFFF)
             if wider == self.rows or not tied(similarities, k).any():
-                return best_rows(similarities, rows, k)
+                return settle_ties(similarities, rows, k)
             wider = min(4 * wider, self.rows)
+
+    def above(
+        self, embeddings: Embeddings, floors: Similarities, lists: Lists, run: Run = map
+    ) -> tuple[NDArray[np.int64], Rows]:
+        """Every row of each view's own lists that is at least as similar as the view's floor; views and rows of them.
+
+        `lists` are (views, lists), -1 for none. A few that are less similar by rounding are among them. All views go
+        through the file together, so that what one has read is in the cache for the next, and no order is kept: a
+        heap of the best for each list and view would cost more than comparing. Floors must be above LEAST_FLOOR.
+        """
+        scaled = np.asarray(embeddings / (floors - ROUNDING)[:, None], dtype=np.float32)  # the floor is 1 for all
+        views, columns = np.nonzero(lists >= 0)
+        if not len(views):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        numbers = lists[views, columns]
+        turns = self._offsets[numbers] // TILE * len(embeddings) + views  # tile by tile, in these view by view
+        order = np.argsort(turns, kind="stable")
+        views, numbers, turns = views[order], numbers[order], turns[order]
+        firsts = np.flatnonzero(np.append(True, turns[1:] != turns[:-1]))
+        ends = np.append(firsts[1:], len(turns))
+
+        def ask(start: int) -> tuple[NDArray[np.int64], Rows]:
+            begin, end = firsts[start : start + ASKED], ends[start : start + ASKED]
+            own = np.full((len(begin), int((end - begin).max())), -1, dtype=np.int64)
+            inside = slice(begin[0], end[-1])
+            turn = np.repeat(np.arange(len(begin)), end - begin)
+            own[turn, np.arange(begin[0], end[-1]) - begin[turn]] = numbers[inside]
+            asked = views[begin]
+            found, places = scan_range(self._index, np.ascontiguousarray(scaled[asked]), 1.0, own)
+            return asked[found], self._offsets[places >> 32] + (places & 0xFFFFFFFF)
+
+        answers = list(run(ask, range(0, len(firsts), ASKED)))
+        return np.concatenate([view for view, _ in answers]), np.concatenate([rows for _, rows in answers])
 
     def embeddings(self, lists: Lists) -> tuple[Embeddings, Rows]:
         ordered = np.sort(lists)
@@ -137,7 +181,8 @@ def scan_lists(
     """
     faiss.omp_set_num_threads(1)  # of this thread only
     # each array has a name that outlives the call: FAISS is given bare pointers
-    assigned = np.ascontiguousarray(np.broadcast_to(lists, (len(queries), lists.shape[-1])), dtype=np.int64)
+    assigned = np.empty((len(queries), lists.shape[-1]), dtype=np.int64)
+    assigned[:] = lists
     coarse = np.zeros(assigned.shape, dtype=np.float32)
     similarities = np.empty((len(queries), k), dtype=np.float32)
     rows = np.empty((len(queries), k), dtype=np.int64)
@@ -150,10 +195,39 @@ def scan_lists(
         faiss.swig_ptr(similarities),
         faiss.swig_ptr(rows),
         pairs,
-        parameters or faiss.IVFSearchParameters(nprobe=lists.shape[-1]),  # not the index's field: threads share it
+        parameters or probing(lists.shape[-1]),  # not the index's field: threads share it
     )
-    similarities[rows < 0] = -np.inf
+    if k and len(rows) and rows[:, -1].min() < 0:  # what there is stands before what is missing
+        similarities[rows < 0] = -np.inf
     return similarities, rows
+
+
+@lru_cache(maxsize=512)
+def probing(lists: int) -> faiss.IVFSearchParameters:
+    """What asks for so many lists. Made once: making it costs as much as comparing five hundred rows."""
+    return faiss.IVFSearchParameters(nprobe=lists)
+
+
+def scan_range(index: faiss.IndexIVF, queries: Embeddings, floor: float, lists: Lists) -> tuple[Rows, Rows]:
+    """Queries and rows (list << 32 + place) of all that is more similar than the floor in each query's own lists."""
+    faiss.omp_set_num_threads(1)  # of this thread only
+    coarse = np.zeros(lists.shape, dtype=np.float32)
+    found = faiss.RangeSearchResult(len(queries))
+    index.range_search_preassigned_c(
+        len(queries),
+        faiss.swig_ptr(queries),
+        floor,
+        faiss.swig_ptr(lists),
+        faiss.swig_ptr(coarse),
+        found,
+        True,
+        probing(lists.shape[1]),
+        None,
+    )
+    limits = faiss.rev_swig_ptr(found.lims, len(queries) + 1).astype(np.int64)
+    hits = int(limits[-1])
+    places = np.zeros(0, np.int64) if not hits else faiss.rev_swig_ptr(found.labels, hits).astype(np.int64)  # a copy
+    return np.repeat(np.arange(len(queries)), np.diff(limits)), places
 
 
 def rank_candidates(
@@ -181,8 +255,15 @@ def rank_candidates(
         similarities, places = scan_lists(index, queries, wider, own, pairs=True)
         places[places >= 0] &= 0xFFFFFFFF
         if wider == most or not tied(similarities, k).any():
-            return best_rows(similarities, places, k)
+            return settle_ties(similarities, places, k)
         wider = min(4 * wider, most)
+
+
+def settle_ties(similarities: Similarities, rows: Rows, k: int) -> tuple[Similarities, Rows]:
+    """What `best_rows` gives, of lines that are sorted already but for their ties."""
+    if similarities.shape[1] < k or (similarities[:, 1:] == similarities[:, :-1]).any():
+        return best_rows(similarities, rows, k)
+    return similarities[:, :k], rows[:, :k]
 
 
 def tied(similarities: Similarities, k: int) -> NDArray[np.bool_]:

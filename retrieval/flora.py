@@ -186,6 +186,6 @@ class Flora:
 
 
 def lists_of_lines(guide: Guide, segment: Segment) -> NDArray[np.int64]:
-    """The segment's list of each species of the guide, -1 where it has none."""
+    """The segment's list of each species of the guide, -1 where it has none; and a last -1, for no species."""
     places = np.minimum(np.searchsorted(segment.species, guide.species), len(segment.species) - 1)
-    return np.where(segment.species[places] == guide.species, places, -1).astype(np.int64)
+    return np.append(np.where(segment.species[places] == guide.species, places, -1), -1).astype(np.int64)

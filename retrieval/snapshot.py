@@ -27,7 +27,7 @@ from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.occurrences import Occurrences, read_occurrences
 from retrieval.prototypes import Metric, SpeciesSums, make_prototypes, project
 from retrieval.ranking import Voting
-from retrieval.recipes import Recipe
+from retrieval.recipes import Recipe, read_recipe
 from retrieval.segment import Segment
 from retrieval.stamps import read_stamps
 from retrieval.taxonomy import Taxonomy
@@ -57,7 +57,7 @@ class Snapshot:
         species: NDArray[np.int64] = load_array(folder / "species.npy")
         if any(not np.isin(segment.species, species, assume_unique=True).all() for segment in segments):
             raise DamagedSnapshot(f"snapshot {self.name} has references of species that it does not list")
-        recipes = {flora: Recipe(**recipe) for flora, recipe in manifest.recipes.items()}
+        recipes = {flora: read_recipe(recipe) for flora, recipe in manifest.recipes.items()}
         guide = Guide(folder) if (folder / MEANS).exists() else None
         self.shelf = Shelf(species, self.segments, recipes, self.name, guide)
         self._cards = {card.id: card for card in manifest.floras}

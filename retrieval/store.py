@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -16,13 +17,15 @@ from retrieval.domain import Neighbour
 from retrieval.embedder import DIM, Embeddings
 from retrieval.faiss_codes import Cut, select
 from retrieval.faiss_guide import Guide, GuideCut
-from retrieval.faiss_index import rank_candidates
+from retrieval.faiss_index import LEAST_FLOOR, FaissIndex, Run, rank_candidates
 from retrieval.hiding import HidingIndex
-from retrieval.index import Lists, Rows, Similarities
+from retrieval.index import Lists, Rows, Similarities, best_rows
 from retrieval.recipes import PROTOTYPE_FIRST, Recipe
 from retrieval.segment import Segment
 
 VIEWS_AT_ONCE = 32  # of a batch, in one thread: enough to share passes, few enough to share the work among threads
+MANY = 12  # views from which looking where prototypes point is done for all together
+SURE = 2  # species of each view that are compared first then: they hold most of its neighbours
 RANKED_AT_ONCE = 4  # views whose candidates are gathered together: more of them leave the cache
 
 
@@ -33,7 +36,7 @@ class Part:
     segment: Segment
     lists: Lists
     hidden: NDArray[np.bool_] | None = None  # (rows of the segment,); None: all rows may answer
-    lists_of_lines: Lists | None = None  # the segment's list for each line of the guide, -1 where it has none
+    lists_of_lines: Lists | None = None  # the segment's list for each line of the guide, and a last one: -1 for none
 
     @cached_property
     def cut(self) -> Cut:
@@ -46,7 +49,12 @@ class Part:
         """The segment's lists of lines of the guide, -1 for none."""
         if self.lists_of_lines is None:
             raise ValueError(f"segment {self.segment.base} does not know the guide")
-        return np.where(lines < 0, -1, self.lists_of_lines[lines])
+        return self.lists_of_lines[lines]  # whose last entry stands for the line -1
+
+    @cached_property
+    def index(self) -> FaissIndex | HidingIndex:
+        """What may answer of the segment, its rows compared exactly."""
+        return self.segment.store if self.hidden is None else HidingIndex(self.segment.store, self.hidden)
 
     @cached_property
     def selector(self) -> object:
@@ -111,6 +119,7 @@ def search_parts(
     """
     queries = np.asarray(embeddings, dtype=np.float32)
     two_stage = bool(parts) and recipe.depth > 0 and all(part.segment.codes is not None for part in parts)
+    near = guided if recipe.kind == PROTOTYPE_FIRST else None
 
     def one(block: Embeddings) -> tuple[Similarities, Rows]:
         chosen = choose(parts, block, k) if choose is not None else None
@@ -118,35 +127,95 @@ def search_parts(
             chosen = choose_rows(parts, block, k, recipe, guided)
         if chosen is not None:
             return rank_chosen(parts, block, k, chosen)
-        if recipe.kind == PROTOTYPE_FIRST and guided is not None:
-            return search_near(parts, block, k, recipe.probes, guided)
+        if near is not None:
+            return search_near(parts, block, k, recipe.probes, near)
         return search_exact(parts, block, k)
 
-    pieces = min(len(queries), max(threads, -(-len(queries) // VIEWS_AT_ONCE)))
-    if pieces <= 1:
-        similarities, rows = one(queries)
+    if near is not None and choose is None and not two_stage and parts and k and len(queries) >= MANY:
+        with in_threads(threads) as run:
+            similarities, rows = search_together(parts, queries, k, recipe.probes, near, threads, run)
     else:
-        blocks = np.array_split(queries, pieces)
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                answers = list(pool.map(one, blocks))
+        pieces = max(threads, -(-len(queries) // VIEWS_AT_ONCE))
+        pieces = min(len(queries), -(-pieces // threads) * threads)  # as many for each thread
+        if pieces <= 1:
+            similarities, rows = one(queries)
         else:
-            answers = [one(block) for block in blocks]
-        similarities = np.concatenate([near for near, _ in answers])
-        rows = np.concatenate([found for _, found in answers])
+            with in_threads(threads) as run:
+                similarities, rows = join(run(one, np.array_split(queries, pieces)))
     return Found(similarities, rows, *describe_rows(parts, rows))
+
+
+@contextmanager
+def in_threads(threads: int) -> Iterator[Run]:
+    """Lets several things be done at once, or one after the other in the caller's thread where there is but one."""
+    if threads <= 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map
+
+
+def join(answers: Iterable[tuple[Similarities, Rows]]) -> tuple[Similarities, Rows]:
+    """Answers for blocks of views as one."""
+    near, found = zip(*answers, strict=True)
+    return np.concatenate(near), np.concatenate(found)
 
 
 def search_near(
     parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided
 ) -> tuple[Similarities, Rows]:
     """Compare every row of the species whose mean each view resembles most; where they have too few, of more."""
-    while True:
-        lines = guided.guide.nearest(embeddings, probes, guided.cut)
-        best, found = search_exact(parts, embeddings, k, lines)
-        if lines.shape[1] >= guided.cut.lines or np.all(found[:, k - 1 :] >= 0):
-            return best, found
-        probes *= 4
+    lines = guided.guide.nearest(embeddings, probes, guided.cut)
+    best, found = search_exact(parts, embeddings, k, lines)
+    if k and lines.shape[1] < guided.cut.lines:
+        few = found[:, k - 1] < 0
+        if few.any():
+            best[few], found[few] = search_near(parts, embeddings[few], k, 4 * probes, guided)
+    return best, found
+
+
+def search_together(
+    parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided, threads: int, run: Run
+) -> tuple[Similarities, Rows]:
+    """What `search_near` finds, for many views: species by species, so that what one view reads serves the next.
+
+    The nearest species of a view say how similar its k-th neighbour is at least. Of its other species only the rows
+    above that are wanted, which are few, and whose order is settled at the end.
+    """
+    cut = guided.cut
+    lines = np.concatenate(
+        list(run(lambda block: guided.guide.nearest_of_many(block, probes, cut), np.array_split(embeddings, threads)))
+    )
+    order = np.argsort(lines[:, 0], kind="stable")  # views that resemble the same species, one after the other
+    views, lines = np.ascontiguousarray(embeddings[order]), lines[order]
+    blocks = np.array_split(np.arange(len(views)), threads)
+    best, found = join(run(lambda block: search_exact(parts, views[block], k, lines[block, :SURE]), blocks))
+    floors = best[:, k - 1]
+    alone = ~(floors > LEAST_FLOOR)  # too few rows in those species, or hardly any that is similar at all
+    rest = np.where(alone[:, None], -1, lines[:, SURE:])
+    floors = np.where(alone, 1.0, floors).astype(np.float32)
+    who, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for part in parts:
+        seen, more = part.segment.store.above(views, floors, part.lists_at(rest), run)
+        if part.hidden is not None:
+            shown = ~part.hidden[more]
+            seen, more = seen[shown], more[shown]
+        who.append(seen)
+        rows.append(more + part.segment.base)
+    chosen = split_rows(np.concatenate(who), np.concatenate(rows), len(views))
+    more_best, more_found = rank_chosen(parts, views, k, chosen, at_once=len(views))
+    best, found = merge_parts(parts, [best, more_best], [found, more_found], len(views), k)
+    if alone.any():
+        best[alone], found[alone] = search_near(parts, views[alone], k, probes, guided)
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return best[back], found[back]
+
+
+def split_rows(views: NDArray[np.int64], rows: Rows, count: int) -> list[Rows]:
+    """The rows of each of so many views, ascending."""
+    order = np.lexsort((rows, views))
+    return np.split(rows[order], np.cumsum(np.bincount(views, minlength=count))[:-1])
 
 
 def search_exact(
@@ -155,10 +224,9 @@ def search_exact(
     """Compare every row of every part, or of the species of each view's own lines."""
     near, at = [], []
     for part in parts:
-        index = part.segment.index if part.hidden is None else HidingIndex(part.segment.store, part.hidden)
-        similarities, rows = index.search(embeddings, k, part.lists if lines is None else part.lists_at(lines))
+        similarities, rows = part.index.search(embeddings, k, part.lists if lines is None else part.lists_at(lines))
         near.append(similarities)
-        at.append(np.where(rows < 0, -1, rows + part.segment.base))
+        at.append(np.where(rows < 0, -1, rows + part.segment.base) if part.segment.base else rows)
     if len(parts) == 1:
         return near[0], at[0]
     return merge_parts(parts, near, at, len(embeddings), k)
@@ -168,6 +236,8 @@ def merge_parts(
     parts: Sequence[Part], near: Sequence[Similarities], at: Sequence[Rows], views: int, k: int
 ) -> tuple[Similarities, Rows]:
     """The `k` best of what several parts found; ties by species, observation and row."""
+    if len(parts) == 1:  # whose rows lie in that order
+        return best_rows(np.concatenate(near, axis=1), np.concatenate(at, axis=1), k)
     similarities = np.concatenate([np.zeros((views, 0), np.float32), *near], axis=1)
     rows = np.concatenate([np.zeros((views, 0), np.int64), *at], axis=1)
     species, observations = describe_rows(parts, rows)
@@ -179,12 +249,12 @@ def merge_parts(
 
 
 def rank_chosen(
-    parts: Sequence[Part], embeddings: Embeddings, k: int, chosen: Sequence[Rows]
+    parts: Sequence[Part], embeddings: Embeddings, k: int, chosen: Sequence[Rows], at_once: int = RANKED_AT_ONCE
 ) -> tuple[Similarities, Rows]:
     """Compare the rows chosen for each view (ascending) at float16, and keep the `k` best."""
     best, found = np.full((len(chosen), k), -np.inf, np.float32), np.full((len(chosen), k), -1, np.int64)
-    for start in range(0, len(chosen), RANKED_AT_ONCE):
-        group = [order_rows(parts, rows) for rows in chosen[start : start + RANKED_AT_ONCE]]
+    for start in range(0, len(chosen), at_once):
+        group = [order_rows(parts, rows) for rows in chosen[start : start + at_once]]
         counts = np.array([len(rows) for rows in group], dtype=np.int64)
         every = np.concatenate(group)
         stored = gather_rows(parts, every)
@@ -210,25 +280,26 @@ def choose_rows(
         raise ValueError("a segment without codes can be searched exactly only")
     turned = codes.codebook.rotate_views(embeddings)
     every = sum(part.segment.count_rows(part.lists) for part in parts)
-    depth = recipe.depth
     probes = recipe.probes if guided is not None else 0
-    while True:
-        wide = min(depth, every) + 1
-        lines = guided.guide.nearest(embeddings, probes, guided.cut) if guided is not None and probes else None
-        near, at = [], []
-        for part in parts:
-            similarities, rows = scan_part(part, turned, wide, lines)
-            near.append(similarities)
-            at.append(np.where(rows < 0, -1, rows + part.segment.base) if part.segment.base else rows)
-        found, numbers = (near[0], at[0]) if len(parts) == 1 else (np.concatenate(near, 1), np.concatenate(at, 1))
-        border = np.partition(found, -wide, axis=1)[:, -wide]
-        kept = found > border[:, None]
-        complete = lines is None or (guided is not None and lines.shape[1] >= guided.cut.lines)
-        few = np.count_nonzero(kept, axis=1) < k
-        if not few.any() or (complete and bool(np.all(np.isneginf(border[few])))):
-            break
-        depth, probes = 4 * depth, 4 * probes
-    return [np.sort(line[keep]) for line, keep in zip(numbers, kept, strict=True)]
+    wide = min(recipe.depth, every) + 1
+    lines = guided.guide.nearest(embeddings, probes, guided.cut) if guided is not None and probes else None
+    near, at = [], []
+    for part in parts:
+        similarities, rows = scan_part(part, turned, wide, lines)
+        near.append(similarities)
+        at.append(np.where(rows < 0, -1, rows + part.segment.base) if part.segment.base else rows)
+    found, numbers = (near[0], at[0]) if len(parts) == 1 else (np.concatenate(near, 1), np.concatenate(at, 1))
+    border = np.partition(found, -wide, axis=1)[:, -wide]
+    kept = found > border[:, None]
+    chosen = [np.sort(line[keep]) for line, keep in zip(numbers, kept, strict=True)]
+    complete = lines is None or (guided is not None and lines.shape[1] >= guided.cut.lines)
+    few = (np.count_nonzero(kept, axis=1) < k) & ~(complete & np.isneginf(border))
+    if few.any():
+        wider = replace(recipe, depth=4 * recipe.depth, probes=4 * recipe.probes)
+        again = choose_rows(parts, embeddings[few], k, wider, guided)
+        for view, rows in zip(np.flatnonzero(few).tolist(), again, strict=True):
+            chosen[view] = rows
+    return chosen
 
 
 def scan_part(part: Part, turned: Embeddings, wide: int, lines: Lists | None) -> tuple[Similarities, Rows]:

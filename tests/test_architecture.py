@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("retrieval", "database", "indexer", "evaluation", "training", "web")
+PACKAGES = ("retrieval", "database", "indexer", "evaluation", "training", "web", "cluster")
 
 MAY_IMPORT = {
     "retrieval": {"retrieval"},
@@ -23,9 +25,13 @@ MAY_IMPORT = {
     "evaluation": {"evaluation", "retrieval"},
     "training": {"training", "evaluation", "retrieval"},
     "web": {"web", "database", "retrieval"},
+    "cluster": {"cluster", "indexer", "database", "retrieval"},
     "app.py": {"web", "database", "retrieval", "settings"},
     "settings.py": {"retrieval"},  # its errors
 }
+REACHES_CLUSTER = ("web/services.py", "retrieval/__main__.py", "indexer/commands/*")
+"""Entry points that go over to the cluster where one is set: the only ones that may import it, inside a function."""
+
 CORE = ("domain", "errors", "ranking", "embedder", "index", "fusion", "priors", "specificity", "checklist")
 """Modules of retrieval that are pure rules and values; those not written yet are held to it as soon as they are."""
 
@@ -52,6 +58,7 @@ HOMES = {
     "timm": ("retrieval/models/timm_child.py", "training/network.py"),
     "torch": ("retrieval/models/timm_child.py", "training/*"),
     "nncf": ("indexer/quantise.py",),
+    "ray": ("cluster/*",),
     "pillow_heif": ("retrieval/heif.py",),
     "PIL": (
         "retrieval/views.py",
@@ -67,7 +74,18 @@ HOMES = {
     ),
 }
 READS_SETTINGS = ("app.py", "*/__main__.py", "web/services.py", "indexer/commands.py", "indexer/commands/*")
-LAZY = ("openTSNE", "openvino", "onnxruntime", "pillow_heif", "tensorflow", "tensorflow_hub", "timm", "torch", "nncf")
+LAZY = (
+    "openTSNE",
+    "openvino",
+    "onnxruntime",
+    "pillow_heif",
+    "ray",
+    "tensorflow",
+    "tensorflow_hub",
+    "timm",
+    "torch",
+    "nncf",
+)
 """Loaded by the function that needs them, never by an import."""
 
 LONGEST = 400  # lines
@@ -115,7 +133,8 @@ def owner(path: Path) -> str:
 def test_a_package_imports_only_what_lies_below_it(path: Path) -> None:
     ours = {*PACKAGES, "app"}
 
-    strangers = (imported_tops(path) & ours) - MAY_IMPORT[owner(path)]
+    reached = {"cluster"} if any(fnmatch(place(path), entry) for entry in REACHES_CLUSTER) else set()
+    strangers = (imported_tops(path) & ours) - MAY_IMPORT[owner(path)] - reached
 
     assert not strangers, f"{place(path)} imports {sorted(strangers)}"
 
@@ -156,6 +175,7 @@ def test_only_entry_points_read_the_settings(path: Path) -> None:
         assert any(fnmatch(place(path), entry) for entry in READS_SETTINGS), f"{place(path)} imports settings"
 
 
+@cache
 def import_graph() -> dict[str, set[str]]:
     """Which module of ours imports which, an import of a name from a module counting as one of the module."""
     modules = {module_name(path): path for path in source_files()}
@@ -241,11 +261,27 @@ def reaches(module: str, goal: str) -> bool:
     return goal in seen
 
 
+@pytest.mark.parametrize("path", [path for path in source_files() if owner(path) != "cluster"], ids=place)
+def test_the_cluster_is_imported_only_when_a_function_asks_for_it(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    modules = [getattr(node, "module", None) or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
+    modules += [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+
+    assert not [module for module in modules if module.split(".")[0] == "cluster"]
+
+
 @pytest.mark.slow
 def test_nothing_happens_on_import(tmp_path: Path) -> None:
-    for module in entry_modules():
-        loaded, written = import_alone(module, tmp_path)
+    modules = sorted({*entry_modules(), *(module for module in import_graph() if module.startswith("cluster."))})
+    folders = [tmp_path / module for module in modules]
+    for folder in folders:
+        folder.mkdir()
 
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # each waits for a process
+        imported = list(threads.map(import_alone, modules, folders))
+
+    for module, (loaded, written) in zip(modules, imported, strict=True):
         assert not loaded & set(LAZY), f"importing {module} loads {sorted(loaded & set(LAZY))}"
         assert not written, f"importing {module} writes {written}"
         if not any(reaches(module, f"retrieval.faiss_{home}") for home in ("index", "codes", "gpu")):

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from database.__main__ import main
 from database.api_keys import issue_key
 from database.backups.making import Places, make_backup
-from database.backups.repository import Repository
+from database.backups.repository import Backup, Repository
 from database.backups.restoring import restore_backup
 from database.errors import BackupError
 from database.field_records import missing
@@ -228,6 +228,25 @@ def test_a_damaged_snapshot_is_not_backed_up_as_if_it_were_whole(installation: I
         make_backup(places_of(installation), Repository(tmp_path / "backups"))
 
     assert Repository(tmp_path / "backups").names() == []
+
+
+def test_backups_made_within_one_second_lie_in_the_order_in_which_they_were_made(
+    installation: Installation, tmp_path: Path
+) -> None:
+    repository = Repository(tmp_path / "backups")
+
+    made = [make_backup(places_of(installation), repository).name for _ in range(6)]
+
+    assert repository.names() == made
+
+
+def test_a_backup_whose_time_is_in_whole_seconds_keeps_its_name(tmp_path: Path) -> None:
+    backup = Backup("2026-11-20T23:04:05+00:00", "sqlite", "", ())
+
+    name = Repository(tmp_path).finish(backup)
+
+    assert name.startswith("20261120T230405Z-")
+    assert Repository(tmp_path).read(name) == backup
 
 
 def test_old_backups_go_and_the_latest_stays_whole(

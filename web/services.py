@@ -21,20 +21,22 @@ from database.photos import event_dates, photo_shapes, reference, stored_path
 from database.session import Database, open_database
 from retrieval.accelerator import Accelerator
 from retrieval.addresses import Guard, parse_networks
-from retrieval.atlas import Atlas, atlas_path, read_atlas
+from retrieval.atlas import Atlas, atlas_path, name_references, read_atlas
 from retrieval.embedder import Embedder
 from retrieval.faiss_gpu import open_accelerator
+from retrieval.manifest import Manifest
 from retrieval.models.handles import open_model
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.answers import KeptAnswers
-from web.contracts.given import Contracts, no_dates
+from web.contracts.given import Contracts
 from web.cors import parse_origins
 from web.published import Published
 from web.quotas import Counts
 from web.reference_photos import LocatedPhotos, PhotoSource
 from web.secret import SECRET, read_secret
+from web.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,17 @@ class Throughput:
     batch_bytes: int = 200_000_000  # of one such request, at most
 
 
+def no_dates(_: Sequence[str]) -> Mapping[str, date]:
+    """Where nothing is known of when photos were taken."""
+    return {}
+
+
 def no_shapes(_: Sequence[str]) -> Mapping[str, tuple[int, int]]:
     """Where nobody knows how large a photo is."""
     return {}
 
 
-def no_atlas(_: str) -> Atlas | None:
+def no_atlas(_: Manifest) -> Atlas | None:
     """Where none has been made."""
     return None
 
@@ -104,14 +111,14 @@ class Services:
     photos: PhotoSource
     limits: PhotoLimits
     throughput: Throughput = Throughput()
-    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos, by their sha256
+    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos; DatabaseError
     credits: Callable[[Sequence[str]], Mapping[str, Credit]] = no_credits  # of datasets, by their ids
     shapes: Callable[[Sequence[str]], Mapping[str, tuple[int, int]]] = no_shapes  # width and height, by their sha256
     flora_countries: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # alpha-2 codes of each flora
     answers: KeptAnswers = field(default_factory=lambda: KeptAnswers(None, 0))  # of people who asked for a link
     exports: Path | None = None  # where archives of observations lie that anybody may fetch
     flora_indexes: Path | None = None  # where snapshots lie, for those who publish from a page
-    atlas: Callable[[str], Atlas | None] = no_atlas  # of a snapshot, by its name
+    atlas: Callable[[Manifest], Atlas | None] = no_atlas  # of a snapshot
     tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only
     tiles_credit: str = ""  # who made the tiles, shown on every map
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
@@ -120,6 +127,7 @@ class Services:
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
     photo_files: Callable[[], PhotoFiles] = no_photo_files  # of observations
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)  # of reference photos
     keeping: Keeping = Keeping()
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
     contracts: Contracts = field(default_factory=Contracts)
@@ -162,12 +170,13 @@ def make_services(settings: Settings) -> Services:
             return flora_countries(session)
 
     @lru_cache(maxsize=2)
-    def atlas_made(name: str, _made: float) -> Atlas | None:
-        return read_atlas(settings.flora_indexes, name)
+    def atlas_made(references: str, _made: float) -> Atlas | None:
+        return read_atlas(settings.flora_indexes, references)
 
-    def atlas_of(name: str) -> Atlas | None:
-        path = atlas_path(settings.flora_indexes, name)
-        return atlas_made(name, path.stat().st_mtime) if path.exists() else None
+    def atlas_of(manifest: Manifest) -> Atlas | None:
+        references = name_references(manifest)
+        path = atlas_path(settings.flora_indexes, references)
+        return atlas_made(references, path.stat().st_mtime) if path.exists() else None
 
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
@@ -204,6 +213,7 @@ def make_services(settings: Settings) -> Services:
         ),
         counts=Counts(settings.limits, database),
         photo_files=photo_files,
+        thumbnails=Thumbnails(settings.data / "thumbnails", 1_000_000 * settings.thumbnail_megabytes),
         keeping=Keeping(settings.photo_side, settings.originals == "yes"),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
         throughput=Throughput(
@@ -225,9 +235,7 @@ def make_services(settings: Settings) -> Services:
         tiles_credit=settings.tiles_credit,
         credits=credits_of,
         metrics_for=settings.metrics,
-        contracts=Contracts(
-            places, dates_of, Guard(parse_networks(settings.fetch_allow)), parse_origins(settings.cors_origins)
-        ),
+        contracts=Contracts(places, Guard(parse_networks(settings.fetch_allow)), parse_origins(settings.cors_origins)),
     )
 
 

@@ -68,7 +68,7 @@ def make_backup(
         items += stored
         items.append(repository.keep_file(path, f"database/{dump.system}"))
         backup = Backup(
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            datetime.now(UTC).isoformat(timespec="microseconds"),
             dump.system,
             current,
             tuple(sorted(items, key=lambda item: item.place)),

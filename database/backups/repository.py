@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +25,7 @@ from database.photo_files import write_whole
 FORMAT = "fungarium-backup"
 VERSION = 1
 BLOCK = 1 << 20
+WITHOUT_MARKS = str.maketrans("", "", "-:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Item:
 class Backup:
     """What one backup holds."""
 
-    time: str  # UTC
+    time: str  # UTC, ISO 8601; to the microsecond, earlier backups to the second
     system: str  # sqlite or postgresql: a dump can be restored into the same system
     current: str  # the published snapshot; empty where none is
     items: tuple[Item, ...]
@@ -53,8 +53,8 @@ class Backup:
 
     @property
     def name(self) -> str:
-        """When it was made, and the beginning of its checksum: a changed file betrays itself."""
-        stamp = datetime.fromisoformat(self.time).strftime("%Y%m%dT%H%M%SZ")
+        """When it was made, which puts names in order, and part of its checksum: a changed file betrays itself."""
+        stamp = self.time.translate(WITHOUT_MARKS).replace("+0000", "Z")
         return f"{stamp}-{hashlib.sha256(self.text().encode()).hexdigest()[:16]}"
 
     def under(self, part: str) -> list[Item]:

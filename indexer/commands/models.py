@@ -21,7 +21,8 @@ from database.photo_files import PhotoFiles
 from database.photos import references
 from database.session import open_database
 from indexer.catalogue import photos_to_embed
-from indexer.embed import PhotoToEmbed, embed_photos
+from indexer.commands.embedding import embed_where_set
+from indexer.embed import PhotoToEmbed
 from indexer.embeddings import EmbeddingStore
 from indexer.features import FeatureEmbedder
 from indexer.fit_head import KINDS, Verdict, fit_head, judge_heads, unit_features, write_model
@@ -115,7 +116,7 @@ def check(options: argparse.Namespace, settings: Settings) -> int:
 def fit(options: argparse.Namespace, settings: Settings) -> int:
     """Embed the catalogue with the bare network, judge both heads, and write the chosen one with its card."""
     backbone, _ = open_network_of(options, settings)
-    features, labels = read_features(backbone, settings)
+    features, labels = read_features(backbone, options, settings)
     print(f"{len(features)} photos, {features.shape[1]} numbers each", file=sys.stderr)
     verdict = judge_heads(features, labels, seed=options.seed, advance=lambda said: print(said, file=sys.stderr))
     print_verdict(verdict)
@@ -224,12 +225,22 @@ def read_photos(settings: Settings) -> tuple[list[PhotoToEmbed], Labels]:
     )
 
 
-def read_features(backbone: Backbone, settings: Settings) -> tuple[Embeddings, Labels]:
+def read_features(backbone: Backbone, options: argparse.Namespace, settings: Settings) -> tuple[Embeddings, Labels]:
     """The frozen features of the catalogue, (photos, width) of length 1; made once, kept, and gone on with."""
     photos, labels = read_photos(settings)
     with EmbeddingStore(settings.data / "embeddings", f"{backbone.name}.features", backbone.width) as store:
         with tqdm(total=len(photos), desc="features", unit="photo", file=sys.stderr) as bar:
-            embed_photos(photos, store, FeatureEmbedder(backbone), limits=LIMITS, advance=bar.update)
+            embed_where_set(
+                settings,
+                photos,
+                store,
+                FeatureEmbedder(backbone),
+                options.model or settings.model,
+                named_card(options, settings),
+                limits=LIMITS,
+                features=True,
+                advance=bar.update,
+            )
         missing = set(store.missing(photo.photo for photo in photos))
         there = np.array([place for place, photo in enumerate(photos) if photo.photo not in missing], dtype=np.int64)
         if not len(there):

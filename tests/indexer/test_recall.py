@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from indexer.recall import draw_queries, measure_recipes
+from indexer.recall import draw_queries, measure_recipes, try_probes
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
-from retrieval.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe, cheapest, cost, recipe_for
+from retrieval.recipes import (
+    ALIKE,
+    EXACT,
+    PROTOTYPE_FIRST,
+    TWO_STAGE,
+    Probed,
+    Recipe,
+    cheapest,
+    cost,
+    pool_tried,
+    read_recipe,
+    recipe_for,
+)
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.catalogues import make_reference
 from tests.floras import SPECIES, make_entries, publish
@@ -45,6 +58,67 @@ def test_a_flora_of_the_moment_takes_what_does_for_most_that_were_measured() -> 
     )
     assert recipe_for(500, 20, measured).kind == EXACT
     assert recipe_for(500_000, 2_000, []).kind == EXACT
+
+
+FEW = (Probed(4, 0.98, 0.97, 800), Probed(6, 1.0, 0.99, 900), Probed(8, 1.0, 0.998, 1_000))
+MORE = (Probed(6, 0.99, 0.95, 2_000), Probed(8, 1.0, 0.994, 3_000), Probed(10, 1.0, 1.0, 4_000))
+
+
+def test_what_floras_found_together_is_their_mean_a_flora_that_found_all_staying_as_it_was() -> None:
+    pooled = pool_tried([FEW, MORE])
+
+    assert [one.probes for one in pooled][:4] == [6, 8, 10, 12]
+    assert [round(one.recall_at_50, 6) for one in pooled][:4] == [0.97, 0.996, 0.999, 0.999]
+    assert [one.looked_at for one in pooled][:4] == [1_450, 2_000, 2_500, 2_500]
+    assert pool_tried([]) == []
+
+
+def test_a_flora_of_the_moment_probes_as_many_as_measured_floras_of_its_size_need_together() -> None:
+    large = [
+        Recipe(PROTOTYPE_FIRST, references=900_000 + n, probes=10, looked_at=4_000, tried=MORE) for n in range(ALIKE)
+    ]
+    small = [Recipe(PROTOTYPE_FIRST, references=20_000 + n, probes=8, looked_at=1_000, tried=FEW) for n in range(ALIKE)]
+
+    assert recipe_for(800_000, 3_000, small + large) == Recipe(PROTOTYPE_FIRST, 0, 0, 0, 0, 800_000, 10, 4_000)
+    assert recipe_for(30_000, 200, small + large) == Recipe(PROTOTYPE_FIRST, 0, 0, 0, 0, 30_000, 8, 1_000)
+    half = recipe_for(100_000, 900, small[: ALIKE // 2] + large[: ALIKE // 2])
+    assert (half.probes, half.looked_at) == (8, 2_000)
+
+
+def test_recipes_of_before_that_do_not_say_what_was_tried_speak_by_their_number_of_species() -> None:
+    before = [
+        Recipe(PROTOTYPE_FIRST, references=n, probes=probes, looked_at=100 * probes) for n, probes in ((9, 8), (8, 32))
+    ]
+
+    assert recipe_for(500_000, 2_000, before) == Recipe(PROTOTYPE_FIRST, 0, 0, 0, 0, 500_000, 32, 3_200)
+
+
+def test_what_was_tried_comes_back_from_the_manifest() -> None:
+    recipe = Recipe(PROTOTYPE_FIRST, probes=8, looked_at=1_000, tried=FEW)
+
+    assert read_recipe(json.loads(json.dumps(recipe.described()))) == recipe
+    before = {name: value for name, value in Recipe(TWO_STAGE, 300).described().items() if name != "tried"}
+    assert read_recipe(before) == Recipe(TWO_STAGE, 300)
+
+
+def test_what_probing_is_said_to_find_is_what_searching_finds(snapshot: Snapshot) -> None:
+    world = snapshot.flora(WORLD)
+    parts, guided = world.prepared.parts, world.prepared.guided
+    assert guided is not None
+    queries = unit_rows(draw_queries(parts)[0] + 0.05 * np.random.default_rng(4).normal(size=(192, 256)))
+    truth = world.search(queries, 8)
+
+    tried = try_probes(parts, guided, queries, truth.species, list(truth.rows >= 0))
+
+    assert [one.probes for one in tried] == sorted(one.probes for one in tried)
+    assert len(tried) > 3
+    for one in tried:
+        found = replace(world, recipe=Recipe(PROTOTYPE_FIRST, probes=one.probes)).search(queries, 8)
+        same = np.mean([np.isin(a, b).mean() for a, b in zip(truth.rows, found.rows, strict=True)])
+        assert round(float(same), 5) == one.recall_at_50
+        lines = guided.guide.nearest(queries, one.probes, guided.cut)
+        sizes = snapshot.count_references(guided.guide.species[lines.ravel()]).sum()
+        assert one.looked_at == round(sizes / len(queries))
 
 
 def test_a_recipe_is_kept_while_its_flora_is_about_as_large(snapshot: Snapshot) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from web.answers import KeptAnswers
 from web.application import create_app
 from web.contracts.given import Contracts
 from web.published import Published
-from web.services import Services
+from web.services import Services, no_dates
 
 __all__ = ["server", "start"]
 
@@ -36,6 +37,10 @@ class HeldPhotos:
 
     photos: Mapping[str, bytes]
     asked: list[str] = field(default_factory=list)
+    lasting: bool = True
+
+    def lasts(self, sha256: str) -> bool:
+        return self.lasting
 
     def read(self, sha256: str) -> bytes:
         self.asked.append(sha256)
@@ -51,6 +56,7 @@ def make_app(
     patience: float = 0.0,
     limits: PhotoLimits | None = LIMITS,
     contracts: Contracts | None = None,
+    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates,
 ) -> Flask:
     """The application over the snapshots under `root`, with the descriptor and small limits."""
     embedder = Descriptor()
@@ -60,6 +66,7 @@ def make_app(
         lambda: embedder,
         HeldPhotos(photos),
         limits or PhotoLimits(),
+        event_dates=event_dates,
         contracts=contracts or Contracts(),
         answers=KeptAnswers(root / "answers", days=30),
     )

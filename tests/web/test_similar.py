@@ -90,7 +90,7 @@ def test_the_pages_of_similar_photos_are_what_comparing_all_gives(
         ({"months": 9}, lambda entry: (day := day_of(entry.photo)) is not None and day.month == 9),
         ({"months": 9, "taxon": 4, "licences": LICENCES[0]}, None),
     ],
-    ids=str,
+    ids=["flora", "species", "genus", "genus-in-flora", "licence", "month", "all-three"],
 )
 def test_filters_leave_out_what_does_not_fit_and_nothing_else(
     dated: FlaskClient, made: Made, filters: dict[str, Any], fits: Callable[[Any], bool] | None

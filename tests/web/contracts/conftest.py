@@ -84,8 +84,8 @@ def images(photos: Sequence[bytes] = FIND, name: str = "images") -> list[Part]:
 
 
 def contract_app(made: Made) -> Flask:
-    contracts = Contracts(lambda: PLACES, dates_of, LOOPBACK, ("https://fungi.example",))
-    return make_app(made.root, made.photos, limits=LIMITS, contracts=contracts)
+    contracts = Contracts(lambda: PLACES, LOOPBACK, ("https://fungi.example",))
+    return make_app(made.root, made.photos, limits=LIMITS, contracts=contracts, event_dates=dates_of)
 
 
 @pytest.fixture(scope="session")

@@ -283,7 +283,9 @@ def test_without_a_database_projects_keep_their_own_names(made: Made) -> None:
     def lost() -> Any:
         raise DatabaseError("the database is away")
 
-    client = make_app(made.root, made.photos, contracts=Contracts(lost, lambda photos: lost())).test_client()
+    client = make_app(
+        made.root, made.photos, contracts=Contracts(lost), event_dates=lambda photos: lost()
+    ).test_client()
 
     listed = client.get("/v2/projects?lat=55&lon=12").get_json()
     related = client.post("/v2/identify/north?include-related-images=true", **multipart(images())).get_json()

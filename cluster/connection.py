@@ -1,0 +1,152 @@
+"""Reaches a Ray cluster from the one setting FUNGARIUM_CLUSTER. Ray is imported here and beside, never on import.
+
+An address is `local` (a cluster on this machine that ends with this process, for trying and for tests), `HOST:PORT` of
+a cluster whose node this machine is (`ray start`), or `ray://HOST:PORT` of one that it is no part of.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from retrieval.errors import ClusterError
+
+LOCAL: Final = "local"
+CLIENT: Final = "ray://"
+NAMESPACE: Final = "fungarium"  # in which actors have their names
+PATIENCE: Final = 10.0  # seconds until a cluster that does not answer is given up
+LOCAL_OBJECTS: Final = 80_000_000  # bytes of the object store of a local cluster; little goes through it
+QUIET: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody outside
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns that it will be so one day
+    "RAY_DEDUP_LOGS": "0",
+}
+
+_connecting = threading.Lock()  # threads of one process connect once; Ray itself is one for a process
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a cluster is. `host` and `port` are empty for `local`."""
+
+    text: str
+    host: str = ""
+    port: int = 0
+
+
+def parse_address(text: str) -> Address:
+    """Read the setting; raises ClusterError with the forms there are."""
+    if text == LOCAL:
+        return Address(text)
+    host, colon, port = text.removeprefix(CLIENT).rpartition(":")
+    if not host or not colon or not port.isdecimal() or not 0 < int(port) < 65_536 or "/" in host:
+        raise ClusterError(
+            f"FUNGARIUM_CLUSTER is no address of a cluster: {text!r}; it is HOST:PORT, {CLIENT}HOST:PORT or {LOCAL}"
+        )
+    return Address(text, host.strip("[]"), int(port))
+
+
+def load_ray() -> Any:
+    """The module `ray`; raises ClusterError, saying what to install, where it is missing."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)  # read by Ray when it is loaded, and by the processes that it starts
+    try:
+        return import_module("ray")
+    except ImportError as error:
+        raise ClusterError(
+            "FUNGARIUM_CLUSTER is set, but Ray is not installed: pip install -r requirements-ray.txt, or unset it"
+        ) from error
+
+
+def connect(address: str, *, namespace: str = NAMESPACE, patience: float = PATIENCE, cores: int | None = None) -> Any:
+    """Connect this process to the cluster and give the module `ray`; again is no work. Call it after a fork.
+
+    `cores` are those of a `local` cluster, all by default. Raises ClusterError where Ray is missing, nothing answers
+    within `patience` seconds, or the cluster has another token.
+    """
+    read = parse_address(address)
+    ray = load_ray()
+    with _connecting:
+        if ray.is_initialized():
+            return ray
+        options = {"namespace": namespace, "log_to_driver": False, "logging_level": logging.ERROR}
+        if read.text == LOCAL:
+            options |= {
+                "address": LOCAL,
+                "num_cpus": cores,
+                "include_dashboard": False,
+                "_node_ip_address": "127.0.0.1",  # reachable by nobody else
+                "object_store_memory": LOCAL_OBJECTS,
+            }
+        else:
+            require_listener(read, patience)
+            options["address"] = read.text
+            if read.host in {"127.0.0.1", "localhost", "::1"} and not read.text.startswith(CLIENT):
+                options["_node_ip_address"] = "127.0.0.1"
+        with _silent():
+            _init(ray, read, options)
+    return ray
+
+
+def require_listener(address: Address, patience: float) -> None:
+    """Raise ClusterError unless something listens there: Ray itself would try for minutes, or end the process."""
+    try:
+        socket.create_connection((address.host, address.port), timeout=patience).close()
+    except OSError as error:
+        raise ClusterError(
+            f"nothing answers at {address.text}, where FUNGARIUM_CLUSTER says the cluster is "
+            f"({error.strerror or 'no answer in time'}); start it with `ray start --head`, or correct the setting"
+        ) from error
+
+
+def disconnect() -> None:
+    """End this process's connection, if there is one; a `local` cluster ends with it."""
+    with _connecting:
+        ray = load_ray()
+        if ray.is_initialized():
+            ray.shutdown()
+
+
+@contextmanager
+def connected(address: str, **options: Any) -> Iterator[Any]:
+    """The module `ray` for the time of a command, connected; a connection that was there stays."""
+    before = load_ray().is_initialized()
+    ray = connect(address, **options)
+    try:
+        yield ray
+    finally:
+        if not before:
+            disconnect()
+
+
+def _init(ray: Any, address: Address, options: dict[str, Any]) -> None:
+    """Call `ray.init`, its many errors brought to one sentence."""
+    try:
+        ray.init(**options)
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        if "token" in reason.lower() or "authent" in reason.lower():
+            raise ClusterError(
+                f"the cluster at {address.text} refuses this machine: its token is another, or there is none here; "
+                "copy the file ~/.ray/auth_token from the head, or set RAY_AUTH_TOKEN_PATH"
+            ) from error
+        raise ClusterError(f"the cluster at {address.text} cannot be joined: {reason}") from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Ray's greetings and hints out of the log; what it is in trouble with is raised."""
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(max(level, logging.WARNING))

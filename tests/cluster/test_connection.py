@@ -1,0 +1,56 @@
+"""One setting leads to a cluster, or to a sentence that says why not, within a bounded time."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from cluster.connection import Address, connect, parse_address, require_listener
+from retrieval.errors import ClusterError
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("local", Address("local")),
+        ("10.0.0.7:6379", Address("10.0.0.7:6379", "10.0.0.7", 6379)),
+        ("ray://head.example.org:10001", Address("ray://head.example.org:10001", "head.example.org", 10001)),
+        ("[fd00::7]:6379", Address("[fd00::7]:6379", "fd00::7", 6379)),
+    ],
+)
+def test_an_address_is_read(text: str, read: Address) -> None:
+    assert parse_address(text) == read
+
+
+@pytest.mark.parametrize(
+    "text", ["head", "head:", ":6379", "head:port", "head:0", "head:70000", "http://head:80", "auto"]
+)
+def test_what_is_no_address_is_refused_with_the_forms_there_are(text: str) -> None:
+    with pytest.raises(ClusterError, match="HOST:PORT, ray://HOST:PORT or local"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_where_nobody_listens_the_sentence_says_what_to_do(scheme: str) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        port = taken.getsockname()[1]
+
+        with pytest.raises(ClusterError, match=f"nothing answers at {scheme}127.0.0.1:{port}.*ray start --head"):
+            connect(f"{scheme}127.0.0.1:{port}", patience=2)
+
+
+def test_who_does_not_answer_is_given_up_in_bounded_time() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        address = parse_address(f"127.0.0.1:{silent.getsockname()[1]}")
+
+        def knock() -> None:
+            for _ in range(4):  # the kernel lets one or two in, whom nobody ever greets
+                require_listener(address, 0.2)
+
+        with pytest.raises(ClusterError, match="nothing answers"):
+            knock()
