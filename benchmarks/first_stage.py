@@ -1,6 +1,6 @@
 """Other first stages, and means of parts of species, tried on a published collection beside what is used.
 
-    python -m benchmarks.first_stage --indexes /tmp/flora_search/flora_indexes --results benchmarks/results
+    python -m benchmarks.first_stage --indexes /tmp/flora_search/flora_indexes --work /tmp/first_stage --results benchmarks/results
 
 Queries are references of the world, each asked without its own observation. *Codes*: in the species that a view
 resembles most, ours (4-bit PQ), SQ8 and RaBitQ choose as many rows, which are compared at float16. *Parts*: species
@@ -35,7 +35,7 @@ from retrieval.snapshot import open_snapshot
 from retrieval.store import search_parts
 
 DEPTHS = (200, 400, 800, 1_600)
-PARTS = ((4_096, 1_024), (4_096, 256), (1_024, 256), (256, 64))  # cut species of more references into parts of so many
+PARTS = ((4_096, 1_024), (4_096, 256), (1_024, 256))  # cut species of more references into parts of so many
 MOST = 1_024  # lines of the guide that are looked at in the end
 IP = faiss.METRIC_INNER_PRODUCT
 First = Callable[[Embeddings, int], Rows]  # rows that look most similar to one view
