@@ -1,6 +1,6 @@
 """Other first stages, and means of parts of species, tried on a published collection beside what is used.
 
-    python -m benchmarks.first_stage --indexes /tmp/flora_search/flora_indexes --work /tmp/first_stage --results benchmarks/results
+    python -m benchmarks.first_stage --indexes /tmp/flora_search/flora_indexes --work /tmp/first_stage
 
 Queries are references of the world, each asked without its own observation. *Codes*: in the species that a view
 resembles most, ours (4-bit PQ), SQ8 and RaBitQ choose as many rows, which are compared at float16. *Parts*: species
