@@ -26,6 +26,7 @@ COPY LICENSE app.py settings.py ./
 COPY retrieval retrieval
 COPY database database
 COPY indexer indexer
+COPY cluster cluster
 COPY evaluation evaluation
 COPY web web
 

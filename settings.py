@@ -43,6 +43,9 @@ class Settings:
     batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
     deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
     cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
+    thumbnail_megabytes: int = field(
+        default=500, metadata={"help": "disk for pictures drawn from reference photos; 0: none are kept", "least": 0}
+    )
     gpu_megabytes: int = field(
         default=0, metadata={"help": "memory of each GPU for searching; 0: search on the CPU", "least": 0}
     )
@@ -56,6 +59,12 @@ class Settings:
     cluster: str = field(
         default="",
         metadata={"help": "address of a Ray cluster, HOST:PORT or ray://HOST:PORT; empty: this machine alone"},
+    )
+    cluster_storage: str = field(
+        default="",
+        metadata={
+            "help": "where the cluster keeps what a bulk job has done: a folder that all see, or s3://BUCKET/PREFIX"
+        },
     )
     shards: int = field(default=3, metadata={"help": "parts that the references are searched in on a cluster"})
     replicas: int = field(default=2, metadata={"help": "processes on the cluster that hold the same part"})

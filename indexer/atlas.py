@@ -1,7 +1,7 @@
 """Lays the references of a snapshot out in two dimensions, and finds those that lie among another species.
 
-Written beside the snapshots, as `atlases/<snapshot>.npz`: a snapshot is sealed, and the layout is for people to look at
-and decides nothing. PCA is always there; with the extra `requirements-atlas.txt`, openTSNE goes on from it, which
+Written beside the snapshots, as `atlases/<references>.npz`: a snapshot is sealed, and the layout is for people to look
+at and decides nothing. PCA is always there; with the extra `requirements-atlas.txt`, openTSNE goes on from it, which
 separates what PCA lays one over another.
 """
 
@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.atlas import Atlas, write_atlas
+from retrieval.atlas import Atlas, forget_atlases, name_references, write_atlas
 from retrieval.embedder import Embeddings
 from retrieval.snapshot import Snapshot
 
-NEIGHBOURS = 15  # references asked whether a record lies among its own species
+NEIGHBOURS = 15  # observations asked whether a record lies among its own species
 AT_ONCE = 256  # views searched together
 SEED = 20
 
@@ -29,7 +29,7 @@ def make_atlas(snapshot: Snapshot, *, method: str = "", advance: Callable[[int],
     start = lay_out_pca(embeddings)
     places = lay_out_tsne(embeddings, start) if chosen == "tsne" and len(rows) > 3 * NEIGHBOURS else start
     strangers = find_strangers(snapshot, rows, species, observations, embeddings, advance)
-    return Atlas(snapshot.name, chosen, rows, species, fit(places), strangers)
+    return Atlas(name_references(snapshot.manifest), chosen, rows, species, fit(places), strangers)
 
 
 def gather(snapshot: Snapshot) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Embeddings]:
@@ -85,8 +85,9 @@ def find_strangers(
     embeddings: Embeddings,
     advance: Callable[[int], object],
 ) -> NDArray[np.int64]:
-    """The species that most of a record's nearest references of other observations belong to, where it is another's.
+    """The species that most of the observations nearest to a record belong to, where it is another's.
 
+    Each other observation counts once, through its closest photo: twenty photos of one misnamed find accuse nobody.
     (references,) taxon ids; 0 where the record lies among its own, or where no species has more than half.
     """
     strangers = np.zeros(len(rows), dtype=np.int64)
@@ -96,7 +97,8 @@ def find_strangers(
         found = world.search(embeddings[block], 4 * NEIGHBOURS)
         for place, mine in enumerate(range(first, min(first + AT_ONCE, len(rows)))):
             others = (found.rows[place] >= 0) & (found.observations[place] != observations[mine])
-            near = found.species[place][others][:NEIGHBOURS]
+            _, closest = np.unique(found.observations[place][others], return_index=True)
+            near = found.species[place][others][np.sort(closest)][:NEIGHBOURS]
             named, votes = np.unique(near, return_counts=True)
             if len(named) and 2 * votes.max() > len(near) and named[votes.argmax()] != species[mine]:
                 strangers[mine] = named[votes.argmax()]
@@ -108,4 +110,5 @@ def build_atlas(root: Path, snapshot: Snapshot, *, method: str, advance: Callabl
     """Make the atlas of a snapshot and keep it."""
     made = make_atlas(snapshot, method=method, advance=advance)
     write_atlas(root, made)
+    forget_atlases(root)
     return made

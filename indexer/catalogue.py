@@ -38,7 +38,7 @@ def photos_to_embed(
             yield PhotoToEmbed(photo.sha256, partial(read_observed, files, photo.sha256), photo.aspect)
         else:
             path = store.path(photo.sha256) if photo.location.startswith("store:") else Path(photo.location)
-            yield PhotoToEmbed(photo.sha256, path.read_bytes, photo.aspect)
+            yield PhotoToEmbed(photo.sha256, path.absolute().read_bytes, photo.aspect)  # others read it elsewhere
 
 
 def read_observed(files: PhotoFiles, sha256: str) -> bytes:

@@ -73,26 +73,17 @@ def embed_photos(
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="model") as model,
     ):
 
-        def new_photos() -> Iterator[PhotoToEmbed]:
+        def know(count: int) -> None:
             nonlocal already
-            remaining = iter(photos)
-            while block := list(islice(remaining, 1000)):
-                known = store.known([photo.photo for photo in block])
-                already += len(known)
-                advance(len(known))
-                yield from (photo for photo in block if photo.photo not in known)
+            already += count
+            advance(count)
 
         def decode(photo: PhotoToEmbed) -> Crops | str | Unread:
-            try:
-                return decode_crops(photo.read(), embedder.short_side, bounds, augmentation=augmentation)
-            except IdentificationError as error:
-                return str(error)
-            except OSError as error:
-                return Unread(f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}")
+            return read_crops(photo, embedder.short_side, bounds, augmentation=augmentation)
 
         def decoded() -> Iterator[tuple[PhotoToEmbed, Crops | str | Unread]]:
             window: deque[tuple[PhotoToEmbed, Future[Crops | str | Unread]]] = deque()
-            for photo in new_photos():
+            for photo in unknown_photos(photos, store, know):
                 window.append((photo, pool.submit(decode, photo)))
                 if len(window) >= AHEAD * BATCH:
                     first, view = window.popleft()
@@ -131,6 +122,29 @@ def embed_photos(
                 before, found = running.popleft()
                 keep(before, iter(found.result()))
     return EmbedReport(embedded, already, failed, tuple(unread))
+
+
+def unknown_photos(
+    photos: Iterable[PhotoToEmbed], store: EmbeddingStore, know: Callable[[int], object]
+) -> Iterator[PhotoToEmbed]:
+    """Those of the photos that the store does not know, in their order; `know` is told how many it does."""
+    remaining = iter(photos)
+    while block := list(islice(remaining, 1000)):
+        known = store.known([photo.photo for photo in block])
+        know(len(known))
+        yield from (photo for photo in block if photo.photo not in known)
+
+
+def read_crops(
+    photo: PhotoToEmbed, short_side: int, limits: PhotoLimits, *, augmentation: str = "none"
+) -> Crops | str | Unread:
+    """The crops of a photo, or why there are none: what is wrong with it, or that it could not be read now."""
+    try:
+        return decode_crops(photo.read(), short_side, limits, augmentation=augmentation)
+    except IdentificationError as error:
+        return str(error)
+    except OSError as error:
+        return Unread(f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}")
 
 
 def embed_views(views: Sequence[Crops], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retrieval.embedder import Embeddings, View
 from retrieval.errors import ModelError
+from retrieval.models.handles import open_backbone
 from retrieval.models.network import Backbone
 
 
@@ -27,3 +29,8 @@ class FeatureEmbedder:
         if not np.all(np.isfinite(largest)) or not np.all(largest > 0):
             raise ModelError("the network finds nothing in the photo: its row is zero or not finite")
         return np.asarray(rows / largest, dtype=np.float32)
+
+
+def open_features(handle: str, card: Path | None = None, *, threads: int = 0) -> FeatureEmbedder:
+    """Open the network that a handle names, without its head; as `open_model` does."""
+    return FeatureEmbedder(open_backbone(handle, card, threads=threads)[0])

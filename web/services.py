@@ -21,9 +21,10 @@ from database.photos import event_dates, photo_shapes, reference, stored_path
 from database.session import Database, open_database
 from retrieval.accelerator import Accelerator
 from retrieval.addresses import Guard, parse_networks
-from retrieval.atlas import Atlas, atlas_path, read_atlas
+from retrieval.atlas import Atlas, atlas_path, name_references, read_atlas
 from retrieval.embedder import Embedder
 from retrieval.faiss_gpu import open_accelerator
+from retrieval.manifest import Manifest
 from retrieval.models.handles import open_model
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
@@ -35,6 +36,7 @@ from web.published import Published
 from web.quotas import Counts
 from web.reference_photos import LocatedPhotos, PhotoSource
 from web.secret import SECRET, read_secret
+from web.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def no_shapes(_: Sequence[str]) -> Mapping[str, tuple[int, int]]:
     return {}
 
 
-def no_atlas(_: str) -> Atlas | None:
+def no_atlas(_: Manifest) -> Atlas | None:
     """Where none has been made."""
     return None
 
@@ -116,7 +118,7 @@ class Services:
     answers: KeptAnswers = field(default_factory=lambda: KeptAnswers(None, 0))  # of people who asked for a link
     exports: Path | None = None  # where archives of observations lie that anybody may fetch
     flora_indexes: Path | None = None  # where snapshots lie, for those who publish from a page
-    atlas: Callable[[str], Atlas | None] = no_atlas  # of a snapshot, by its name
+    atlas: Callable[[Manifest], Atlas | None] = no_atlas  # of a snapshot
     tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only
     tiles_credit: str = ""  # who made the tiles, shown on every map
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
@@ -125,6 +127,7 @@ class Services:
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
     photo_files: Callable[[], PhotoFiles] = no_photo_files  # of observations
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)  # of reference photos
     keeping: Keeping = Keeping()
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
     contracts: Contracts = field(default_factory=Contracts)
@@ -167,12 +170,13 @@ def make_services(settings: Settings) -> Services:
             return flora_countries(session)
 
     @lru_cache(maxsize=2)
-    def atlas_made(name: str, _made: float) -> Atlas | None:
-        return read_atlas(settings.flora_indexes, name)
+    def atlas_made(references: str, _made: float) -> Atlas | None:
+        return read_atlas(settings.flora_indexes, references)
 
-    def atlas_of(name: str) -> Atlas | None:
-        path = atlas_path(settings.flora_indexes, name)
-        return atlas_made(name, path.stat().st_mtime) if path.exists() else None
+    def atlas_of(manifest: Manifest) -> Atlas | None:
+        references = name_references(manifest)
+        path = atlas_path(settings.flora_indexes, references)
+        return atlas_made(references, path.stat().st_mtime) if path.exists() else None
 
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
@@ -209,6 +213,7 @@ def make_services(settings: Settings) -> Services:
         ),
         counts=Counts(settings.limits, database),
         photo_files=photo_files,
+        thumbnails=Thumbnails(settings.data / "thumbnails", 1_000_000 * settings.thumbnail_megabytes),
         keeping=Keeping(settings.photo_side, settings.originals == "yes"),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
         throughput=Throughput(

@@ -57,6 +57,14 @@ def open_model(handle: str, card: Path | None = None, *, threads: int = 0) -> Em
     return NetworkEmbedder(backbone, head)
 
 
+def absolute_handle(handle: str) -> str:
+    """The same model, named so that a process that works in another folder finds it."""
+    kind, _, where = handle.partition(":")
+    if kind not in {"onnx", "openvino", "hub"} or urlsplit(where).scheme in {"http", "https"}:
+        return handle
+    return f"{kind}:{Path(where).expanduser().absolute()}"
+
+
 def open_backbone(handle: str, card: Path | None = None, *, threads: int = 0) -> tuple[Backbone, Path | None]:
     """Open the network that a handle names, whatever its width, and the card that speaks for it, if there is one."""
     if handle == "default":

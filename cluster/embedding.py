@@ -1,0 +1,200 @@
+"""Embeds photos on a Ray cluster with Ray Data: decoding in tasks on CPUs, inference in actors on CPUs or GPUs.
+
+The batches are those of a run on one machine, in its order, and are entered into the store in that order, so that the
+store is the same to the last bit whoever computed it and however often it was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from cluster.connection import load_ray
+from cluster.parts import PartFiles, decode_part
+from cluster.stages import InferBatch, Opener, Order, decode_batch, package_versions, runs_on_gpu
+from indexer.embed import BATCH, EmbedReport, PhotoToEmbed, unknown_photos
+from indexer.embeddings import EmbeddingStore
+from retrieval.embedder import Embedder
+from retrieval.errors import ClusterError, ModelError
+from retrieval.views import PhotoLimits
+
+WAVE = 4096  # batches planned at a time: what the driver holds in memory, however large the collection
+REMOVERS = 8  # parts removed at a time: a store far away takes tens of milliseconds for each
+
+Receipt: TypeAlias = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the photos so far."""
+
+    embedded: int = 0
+    already: int = 0
+    failed: int = 0
+    unread: list[tuple[str, str]] = field(default_factory=list)
+
+
+def embed_on_cluster(
+    photos: Iterable[PhotoToEmbed],
+    store: EmbeddingStore,
+    embedder: Embedder,
+    opener: Opener,
+    *,
+    storage: str,
+    limits: PhotoLimits | None = None,
+    augmentation: str = "none",
+    advance: Callable[[int], object] = lambda count: None,
+    wave: int = WAVE,
+) -> EmbedReport:
+    """Do what `embed_photos` does, on the cluster that this process is connected to.
+
+    Workers open the model with `opener`; it must be the `embedder` that is open here. At `storage`, which all machines
+    reach, each batch is kept as soon as it is done; a run that comes after a death begins by taking over what is there.
+    Raises ClusterError where machines do not see the same storage or cannot write it, and the errors of `embed_photos`.
+    """
+    tally, files, made_with = Tally(), PartFiles(storage), store.path.stem
+    take_over(files, made_with, store)
+
+    def know(count: int) -> None:
+        tally.already += count
+        advance(count)
+
+    new = unknown_photos(photos, store, know)
+    while batches := list(islice(batched(new), wave)):
+        token = files.put(f"{made_with} is being embedded\n".encode())  # the next run removes it where this one dies
+        order = Order(
+            opener=opener,
+            model=embedder.model,
+            made_with=made_with,
+            storage=storage,
+            token=token,
+            versions=package_versions(),
+            short_side=embedder.short_side,
+            limits=limits or PhotoLimits(),
+            augmentation=augmentation,
+        )
+        done = [token]
+        try:
+            with closing(work_on(batches, order)) as receipts:
+                for batch, receipt in zip(batches, in_order(receipts), strict=True):
+                    enter(batch, receipt, store, tally)
+                    done.append(str(receipt["kept"]))
+                    advance(len(batch))
+        finally:
+            remove_all(files, done)
+    return EmbedReport(tally.embedded, tally.already, tally.failed, tuple(tally.unread))
+
+
+def batched(photos: Iterator[PhotoToEmbed]) -> Iterator[list[PhotoToEmbed]]:
+    """Photos in the batches of a run on one machine."""
+    while batch := list(islice(photos, BATCH)):
+        yield batch
+
+
+def take_over(files: PartFiles, made_with: str, store: EmbeddingStore) -> None:
+    """Enter the rows that a job which died had made. What it found to be no photo is looked at again."""
+    for name, part in files.found(made_with):
+        if len(store.known(part.photos)) < len(part.photos):
+            store.add(part.photos, part.rows.astype(np.float32))
+        files.remove(name)
+
+
+def enter(batch: Sequence[PhotoToEmbed], receipt: Receipt, store: EmbeddingStore, tally: Tally) -> None:
+    """Put a batch into the store, in one transaction; raises ModelError where the model has never embedded anything."""
+    part, unread = decode_part(receipt["part"]), json.loads(receipt["unread"])
+    if receipt["refused"] and tally.embedded + tally.already == 0:
+        raise ModelError(receipt["refused"])
+    if part.photos:
+        store.add(part.photos, part.rows.astype(np.float32))
+    for photo, reason in part.failures.items():
+        store.add_failure(photo, reason)
+    tally.unread += unread.items()
+    tally.embedded += len(part.photos)
+    tally.failed += len(batch) - len(part.photos)
+
+
+def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order) -> Generator[Receipt]:
+    """Let the cluster work on batches; yields their receipts as they come.
+
+    Raises ClusterError for what a worker says, and where the cluster itself fails.
+    """
+    data = load_ray_data()
+    models, on_gpu = plan_models(order)
+    dataset = data.from_items(
+        [{"place": place, "photos": list(batch)} for place, batch in enumerate(batches)],
+        override_num_blocks=len(batches),
+    )
+    if on_gpu:  # on a CPU decoding is done where the model is: a core is busy with either, and nothing is copied
+        dataset = dataset.map_batches(decode_batch, batch_size=1, fn_args=(order,), num_cpus=1)
+    dataset = dataset.map_batches(
+        InferBatch,
+        batch_size=1,
+        fn_constructor_args=(order,),
+        compute=data.ActorPoolStrategy(min_size=1, max_size=models, initial_size=models),
+        **({"num_gpus": 1, "num_cpus": 0} if on_gpu else {"num_cpus": 1}),
+    )
+    try:
+        for receipt in dataset.iter_rows():
+            if receipt["stop"]:
+                raise ClusterError(receipt["stop"])
+            yield receipt
+    except load_ray().exceptions.RayError as error:
+        said = " ".join(str(error).split())[:300]
+        raise ClusterError(
+            f"the cluster failed ({said}); what was embedded is kept: run the same command again to go on"
+        ) from error
+
+
+def load_ray_data() -> Any:
+    """Ray Data, told to be quiet: the progress bar is ours."""
+    load_ray()
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Ray about its own settings
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.enable_operator_progress_bars = False
+    return ray.data
+
+
+def plan_models(order: Order) -> tuple[int, bool]:
+    """How many workers open the model, and whether on GPUs: one on each that can run it, or else one for each core.
+
+    Raises ClusterError for a cluster that has neither.
+    """
+    ray = load_ray()
+    resources = ray.cluster_resources()
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
+    if cpus < 1:
+        raise ClusterError("the cluster has no processor to work on: start a worker, as docs/scale.md says")
+    if gpus and ray.get(ray.remote(runs_on_gpu).options(num_gpus=1, num_cpus=0).remote(order)):
+        return gpus, True
+    return cpus, False
+
+
+def in_order(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
+    """Receipts by their place, each as soon as all before it are there."""
+    waiting: dict[int, Receipt] = {}
+    place = 0
+    for receipt in receipts:
+        waiting[int(receipt["place"])] = receipt
+        while place in waiting:
+            yield waiting.pop(place)
+            place += 1
+
+
+def remove_all(files: PartFiles, names: Iterable[str]) -> None:
+    """Remove what the store has entered, or what was never kept."""
+    with ThreadPoolExecutor(REMOVERS) as pool:
+        list(pool.map(files.remove, filter(None, names)))

@@ -1,0 +1,212 @@
+"""Embedding on a cluster: the bytes of a run on one machine, whatever dies on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.__main__ import main
+from indexer.build import build_snapshot
+from indexer.embed import BATCH, EmbedReport, PhotoToEmbed, embed_photos
+from indexer.embeddings import EmbeddingStore
+from retrieval.errors import ClusterError
+from retrieval.models.descriptor import Descriptor
+from retrieval.models.handles import open_model
+from retrieval.segment import ReferenceEntry
+from tests.catalogues import CARD, SPECIES, make_catalogue
+from tests.cluster.watched import MODEL, allow, begun, open_on_cuda, open_watched, wait_for
+from tests.indexer.collections import line, write_table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def draw(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (24, 30, 3), dtype=np.uint8)
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "PNG")
+    return written.getvalue()
+
+
+def photos_below(folder: Path) -> list[PhotoToEmbed]:
+    return [PhotoToEmbed(path.stem, path.read_bytes) for path in sorted(folder.iterdir())]
+
+
+def write_photos(folder: Path, count: int) -> list[PhotoToEmbed]:
+    folder.mkdir()
+    for photo in map(draw, range(count)):
+        (folder / f"{hashlib.sha256(photo).hexdigest()}.png").write_bytes(photo)
+    return photos_below(folder)
+
+
+def embed_here(photos: list[PhotoToEmbed], folder: Path) -> EmbedReport:
+    with EmbeddingStore(folder, MODEL) as store:
+        return embed_photos(photos, store, Descriptor())
+
+
+def embed_there(photos: list[PhotoToEmbed], folder: Path, opener: Any = None, **options: Any) -> EmbedReport:
+    from cluster.embedding import embed_on_cluster
+
+    opened = opener or partial(open_model, "descriptor")
+    with EmbeddingStore(folder / "there", MODEL) as store:
+        return embed_on_cluster(photos, store, Descriptor(), opened, storage=str(folder / "parts"), **options)
+
+
+def file_of(folder: Path) -> bytes:
+    return (folder / f"{MODEL}.sqlite").read_bytes()
+
+
+def contents(folder: Path) -> list[Any]:
+    with sqlite3.connect(folder / f"{MODEL}.sqlite") as table:
+        found = [table.execute(f"SELECT * FROM {name}").fetchall() for name in ("embeddings", "failures")]
+    table.close()
+    return found
+
+
+def parts(folder: Path) -> list[Path]:
+    return [path for path in (folder / "parts").rglob("*") if path.is_file()]
+
+
+def rows_kept(folder: Path) -> list[Path]:
+    return [path for path in parts(folder) if path.stat().st_size > 1000 and not path.name.startswith(".")]
+
+
+def segments_of(photos: list[PhotoToEmbed], embeddings: Path, root: Path) -> dict[str, bytes]:
+    """Every file of a snapshot that is built of the embeddings."""
+    entries = [
+        ReferenceEntry(photo.photo, 1 + place // 2, f"made:{place}", species, "Someone", "CC0-1.0", "made")
+        for place, photo in enumerate(photos)
+        for species in [SPECIES[place // 2 % len(SPECIES)]]
+    ]
+    with EmbeddingStore(embeddings, MODEL) as store:
+        build_snapshot(root, make_catalogue(entries), store, CARD)
+    return {str(path.relative_to(root)): path.read_bytes() for path in (root / "segments").rglob("*") if path.is_file()}
+
+
+def test_the_store_is_the_file_that_one_machine_writes(cluster: str, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 3 * BATCH + 7)
+    (tmp_path / "photos" / f"{photos[5].photo}.png").write_bytes(draw(5)[:200])
+    (tmp_path / "photos" / f"{photos[40].photo}.png").unlink()
+    told: list[int] = []
+
+    here = embed_here(photos, tmp_path / "here")
+    there = embed_there(photos, tmp_path, wave=2, advance=told.append)
+
+    assert there == here
+    assert (there.embedded, there.failed, len(there.unread)) == (len(photos) - 2, 2, 1)
+    assert file_of(tmp_path / "there") == file_of(tmp_path / "here")
+    assert sum(told) == len(photos)
+    assert parts(tmp_path) == []
+
+
+def test_a_worker_and_then_the_driver_are_killed_and_every_photo_is_embedded_once(cluster: str, tmp_path: Path) -> None:
+    watch, batches = tmp_path / "watch", 12
+    photos = write_photos(tmp_path / "photos", batches * BATCH - 3)
+    embed_here(photos, tmp_path / "here")
+    allow(watch, 3)
+
+    driver = subprocess.Popen([sys.executable, "-m", "tests.cluster.watched", cluster, str(tmp_path)], cwd=ROOT)
+    wait_for(lambda: len(rows_kept(tmp_path)) == 3)
+    victim = begun(watch)[0]
+    allow(watch, 4)
+    wait_for(lambda: len(begun(watch)) == 4)
+    os.kill(victim, signal.SIGKILL)
+    allow(watch, 8)
+    wait_for(lambda: len(begun(watch)) == 8 and len(rows_kept(tmp_path)) >= 6)
+    driver.kill()
+    driver.wait()
+    workers = set(begun(watch)) - {victim}
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    done, before = len(rows_kept(tmp_path)), len(begun(watch))
+    allow(watch, 1000)
+    report = embed_there(photos, tmp_path, partial(open_watched, watch))
+
+    assert len(set(begun(watch)) - workers - {victim}) > 0
+    assert 6 <= done <= 8
+    assert report == EmbedReport(len(photos) - report.already, report.already, 0)
+    assert done * BATCH - 3 <= report.already <= done * BATCH
+    assert len(begun(watch)) - before == batches - done  # nothing that was kept is done again
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+    there = segments_of(photos, tmp_path / "there", tmp_path / "snapshots-there")
+    assert there == segments_of(photos, tmp_path / "here", tmp_path / "snapshots-here")
+    assert parts(tmp_path) == []
+
+
+def test_photos_are_decoded_beside_the_models_where_these_are_on_gpus(cluster: str, nodes: Any, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 2 * BATCH)
+    embed_here(photos, tmp_path / "here")
+    node = nodes.add_node(num_cpus=0, num_gpus=1, object_store_memory=80_000_000, include_dashboard=False)
+
+    try:
+        embed_there(photos, tmp_path, open_on_cuda)
+    finally:
+        nodes.remove_node(node)
+
+    assert file_of(tmp_path / "there") == file_of(tmp_path / "here")
+
+
+def test_what_a_worker_cannot_do_is_one_sentence_and_nothing_is_half_written(cluster: str, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", BATCH + 1)
+
+    with pytest.raises(ClusterError, match=r"there is no model at /nowhere/net\.onnx: check the path .a worker on "):
+        embed_there(photos, tmp_path, partial(open_model, "onnx:/nowhere/net.onnx"))
+    again = embed_there(photos, tmp_path)
+
+    assert again == EmbedReport(len(photos), 0, 0)
+    assert parts(tmp_path) == []
+
+
+def test_the_commands_say_and_build_the_same_on_a_cluster(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [line(f"{n}.png", observation=f"find-{n // 2}") for n in range(70)]
+    table = write_table(tmp_path / "walks", rows)
+    said: dict[str, str] = {}
+    monkeypatch.setenv("FUNGARIUM_MODEL", "descriptor")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FUNGARIUM_DATA", "imported")
+    assert main(["import", "csv", str(table), "--dataset", "walks"]) == 0
+
+    for place in ("here", "there"):
+        shutil.copytree("imported", place)
+        monkeypatch.setenv("FUNGARIUM_DATA", place)
+        monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", f"{place}/flora_indexes")
+        if place == "there":
+            monkeypatch.setenv("FUNGARIUM_CLUSTER", cluster)
+        capsys.readouterr()
+        assert [main([command]) for command in ("embed", "build", "publish", "embed")] == [0, 0, 0, 0]
+        said[place] = capsys.readouterr().out
+
+    assert said["there"] == said["here"]
+    assert "70 embedded, 0 already, 0 failed" in said["here"]
+    assert not Path("there/parts").exists() or not [p for p in Path("there/parts").rglob("*") if p.is_file()]
+
+
+def test_a_command_without_the_setting_loads_nothing_of_the_cluster(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "walks", [line("a.png"), line("b.png")])
+    program = f"""
+import sys
+from indexer.__main__ import main
+assert main(["import", "csv", {str(table)!r}, "--dataset", "walks"]) == 0
+assert main(["embed"]) == 0
+print(sorted(name for name in sys.modules if name.split(".")[0] in ("ray", "cluster", "pyarrow")))
+"""
+    environment = {**os.environ, "FUNGARIUM_DATA": str(tmp_path / "data"), "FUNGARIUM_MODEL": "descriptor"}
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.splitlines()[-1] == "[]"
