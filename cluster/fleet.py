@@ -2,7 +2,7 @@
 
 They are detached actors: they outlive whoever started them, and all workers of a server share them. Replicas of a shard
 start on different nodes. One that dies is started again, where its node is gone on another, and opens what it is asked
-for. Nothing is reserved for them (no CPUs), so that they always find a place: a search takes a core for milliseconds.
+for. No CPUs are reserved for them, so that they always find a place: a search takes a core for milliseconds.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cluster.shard import Shard
 from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
 
 THREADS: Final = 4  # calls that a replica answers at a time
+NOMINAL: Final = 1_000_000  # bytes reserved of a node's memory: an actor that asks for nothing goes anywhere
 ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
 SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
 STARTING: Final = 60.0  # seconds until a process that was started must be there
@@ -176,6 +177,7 @@ def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, nam
             max_task_retries=0,  # a lane asks another replica, which is sooner
             max_concurrency=THREADS,
             num_cpus=0,
+            memory=NOMINAL,
             num_gpus=0.01 if plan.gpu_megabytes else 0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
         )
