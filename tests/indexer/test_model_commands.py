@@ -82,8 +82,15 @@ def test_what_cannot_be_checked_is_one_sentence(photo: str, tmp_path: Path, said
     cut_short = write_network(tmp_path / "short.onnx")
     write_card(cut_short)
     cut_short.write_bytes(cut_short.read_bytes()[:4000])
+    no_network = tmp_path / "text.onnx"
+    no_network.write_text("no network", encoding="utf-8")
+    write_card(no_network)
+    unknown = write_network(tmp_path / "unknown.onnx")
+    (tmp_path / "unknown.onnx.card.json").write_text(json.dumps({**CARD, "resise": 3}), encoding="utf-8")
 
     for handle, shown, says in (
+        (f"onnx:{no_network}", photo, "is damaged or no network"),
+        (f"onnx:{unknown}", photo, "it has an entry 'resise'"),
         (f"onnx:{tmp_path}/gone.onnx", photo, "there is no model at"),
         (f"onnx:{narrow}", photo, "gives 255 numbers a view"),
         (f"onnx:{cut_short}", photo, "is damaged or no network"),
