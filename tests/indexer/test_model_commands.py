@@ -151,6 +151,18 @@ def test_a_head_makes_a_model_of_a_network_of_another_width(collection: Path, sa
     assert "there is no head at" in said()
 
 
+def test_a_head_that_the_network_does_better_without_is_not_written(collection: Path, said: Say) -> None:
+    code = index(["fit-head", "--model", "default", "--out", str(collection / "needless")])
+    text = said()
+
+    assert "the network's own" in text
+    if code:
+        assert "nothing was written; use the network as it is" in text
+        assert not list(collection.glob("needless*"))
+    assert index(["fit-head", "--model", "default", "--kind", "pca", "--out", str(collection / "asked")]) == 0
+    assert (collection / "asked.card.json").is_file()
+
+
 def test_bf16_is_written_with_what_the_gate_measured_and_is_another_model(collection: Path, said: Say) -> None:
     network = write_boundless_network(collection / "any.onnx")
     card = write_card(network, resize=32, crop=32)
