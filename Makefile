@@ -6,6 +6,8 @@ RUN := $(VENV)/bin/python
 DEMO := demo
 SERVE ?= yes
 MODEL_WORK ?= data/training/default
+MODEL_OUT ?= retrieval/models/fungarium_small.onnx
+MODEL_PLAN ?=
 REGIONS := north west south
 
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
@@ -33,7 +35,6 @@ demo: environment pages ## draw a collection, build its index, identify a find, 
 	@$(INDEXER) publish
 	@$(DEMO_SETTINGS) $(RUN) -m evaluation calibrate
 	@$(INDEXER) publish
-	@$(INDEXER) atlas
 	@echo "== 5/6 identifying two drawings of one find that the index has not seen"
 	@$(DEMO_SETTINGS) $(RUN) -m retrieval identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg
 	@$(RUN) -c 'import json, sys; print("It was drawn as", json.load(open(sys.argv[1]))["observations"][0]["scientificName"])' \
@@ -72,7 +73,7 @@ $(PAGES): $(PAGE_SOURCES) | $(VENV)/installed
 	  echo "not built, for the reason above: the pages work without scripts; 'make pages' tries again" >&2
 
 model: $(VENV)/installed-train ## draw, train and export the default model from nothing (docs/training.md says how long it takes)
-	OMP_NUM_THREADS=1 $(RUN) -m training default --work $(MODEL_WORK) --out retrieval/models/fungarium_small.onnx
+	OMP_NUM_THREADS=1 $(RUN) -m training default --work $(MODEL_WORK) --out $(MODEL_OUT) $(MODEL_PLAN)
 
 environment: $(VENV)/installed
 

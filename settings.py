@@ -43,6 +43,9 @@ class Settings:
     batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
     deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
     cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
+    thumbnail_megabytes: int = field(
+        default=500, metadata={"help": "disk for pictures drawn from reference photos; 0: none are kept", "least": 0}
+    )
     gpu_megabytes: int = field(
         default=0, metadata={"help": "memory of each GPU for searching; 0: search on the CPU", "least": 0}
     )

@@ -24,7 +24,7 @@ from evaluation.fit import (
     score_apart,
 )
 from evaluation.gallery import Found, Gallery, Questions, search
-from evaluation.scoring import Method, Scores, fuse_all
+from evaluation.scoring import Method, Scores, fuse_all, neutral_counts
 from retrieval.confidence import top_logit, trust
 from retrieval.fusion import FUSIONS
 from retrieval.lookalikes import confusions
@@ -43,12 +43,10 @@ class Narrator(Protocol):
 
 
 def uniform_log_lifts(gallery: Gallery, asked: Questions) -> NDArray[np.float64]:
-    """Logarithms of 1 / p(k) for each observation, its own species counted without it."""
-    counts = gallery.sums[1].astype(np.float64)
-    lifts = np.repeat(-np.log(np.maximum(counts, 1))[None], asked.count, axis=0)
-    own = asked.own[asked.first] >= 0
-    truth = asked.truth[own]
-    lifts[np.flatnonzero(own), truth] = -np.log(np.maximum(counts[truth] - 1, 1))
+    """Logarithms of 1 / p(k) for each observation; for the gallery's own by counts that do not tell the truth."""
+    counts = gallery.sums[1]
+    lifts = np.repeat(-np.log(np.maximum(counts, 1).astype(np.float64))[None], asked.count, axis=0)
+    lifts[asked.own[asked.first] >= 0] = -np.log(neutral_counts(counts))
     return lifts
 
 

@@ -54,6 +54,7 @@ def cross_validate(
     bare: Method | None = None,
     given: Sequence[Method] = (),
     fusion: str = "mean",
+    photos: int | None = None,
     most: int | None = None,
     priors: Sequence[str] = (),
     aspects: str = "labelled",
@@ -64,11 +65,11 @@ def cross_validate(
 ) -> Judged:
     """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
 
-    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `priors` are
-    applied: season and place where month and cell are known, and uniform. Aspects are taken as labelled, as told from
-    the photos, or all weigh the same (none). With `brief`, only the ranking is learned and judged. `searched` keeps
-    what each fold found, for the next of several trials; `settled` are methods whose numbers are kept while the weights
-    are learned anew.
+    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `photos` asks with the
+    first so many photos of each observation. `priors` are applied: season and place where month and cell are known,
+    and uniform. Aspects are taken as labelled, as told from the photos, or all weigh the same (none). With `brief`,
+    only the ranking is learned and judged. `searched` keeps what each fold found, for the next of several trials (with
+    the same photos); `settled` are methods whose numbers are kept while the weights are learned anew.
 
     `strangers` are embeddings of photos that show no fungus, each asked alone.
     """
@@ -97,6 +98,8 @@ def cross_validate(
         advance(1)
         if len(asked_for):
             asked = weigh_as(ask_itself(gallery, asked_for), method, aspects)
+            if photos is not None:
+                asked = asked.only(np.ones(asked.count, dtype=bool), photos)
             if fold not in kept:
                 kept[fold] = search(gallery, asked, NEIGHBOURS)
             lifts = lift_all(gallery, asked, method, priors, records)

@@ -53,13 +53,23 @@ def make_metric(gallery: Gallery, shrinkage: float, rows: NDArray[np.bool_] | No
     return None if shrinkage >= 1 else whiten_within(pool_scatter(gallery, rows), shrinkage)
 
 
+def neutral_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Numbers of observations that do not tell which species one of the gallery's own questions is of.
+
+    Counted without the question, the true species alone would have one fewer: where a collection holds about as many
+    of every species, that alone names it. So the question is counted too. Species of one observation are never asked
+    for, and as many as those of two, or else a high number would say that a species can be asked for.
+    """
+    return np.maximum(counts, 2).astype(np.float64)
+
+
 def prototype_similarities(
     gallery: Gallery, questions: Questions, method: Method, hide: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Similarity of each view to each prototype, and the observations behind each: both (views, species).
 
     A question of the gallery's own is taken out of its species' prototype, and out of the mean of its
-    genus, before it is compared; with `hide` = species, all of its species is.
+    genus, before it is compared; with `hide` = species, all of its species is. Counted are `neutral_counts` for it.
     """
     if gallery.world is not None and gallery.taken is not None:  # a flora chooses species, it does not remake them
         there = replace(questions, columns=np.where(questions.columns >= 0, gallery.taken[questions.columns], -1))
@@ -85,14 +95,15 @@ def prototype_similarities(
         kin = np.flatnonzero(gallery.genera == genus) if genus >= 0 else np.array([column])
         at = int(np.flatnonzero(kin == column)[0])
         left, remaining = sums[kin].copy(), counts[kin].copy()
+        numbers[start:stop] = neutral_counts(counts)
         if hide == "species":
             left[at], remaining[at] = 0.0, 0
+            numbers[start:stop, column] = 0
         else:
             rows = slice(first[place[own]], ends[place[own] + 1])
             left[at] -= gallery.embeddings[rows].mean(axis=0, dtype=np.float64)
             remaining[at] -= 1
         similarities[start:stop, kin] = views[start:stop] @ make(left, remaining, np.minimum(gallery.genera[kin], 0)).T
-        numbers[start:stop, column] = remaining[at]
     return similarities, numbers
 
 

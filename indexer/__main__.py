@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from indexer.commands import checklists, circle, exports, floras, imports, models, regions, snapshots, tables
+from indexer.commands import atlases, checklists, circle, exports, floras, imports, models, regions, snapshots, tables
 from retrieval.command import run_guarded
 from settings import read_settings
 
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     parser = argparse.ArgumentParser(prog="python -m indexer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (imports, checklists, regions, floras, snapshots, circle, exports, models, tables):
+    for module in (imports, checklists, regions, floras, snapshots, atlases, circle, exports, models, tables):
         module.register(commands)
     options = parser.parse_args(arguments)
     return run_guarded(lambda: int(options.func(options, read_settings())))

@@ -26,6 +26,16 @@ from retrieval.models.openvino import open_network, show_output
 CALIBRATION = 300  # photos: what NNCF's own default asks for
 
 
+def spread_evenly(count: int, wanted: int) -> list[int]:
+    """All places of `count` things, in an order of which the first `wanted` lie evenly over all of them.
+
+    Those after them stand in for photos that cannot be read, and are spread too: in the order of the fractions of their
+    multiples of the golden ratio.
+    """
+    first = [place * count // wanted for place in range(wanted)] if count > wanted else list(range(count))
+    return first + sorted(set(range(count)) - set(first), key=lambda place: (place * 0x9E3779B1) % 2**32)
+
+
 def write_int8(network: Path, preprocessing: Preprocessing, squares: Sequence[Pixels], out: Path) -> Path:
     """Quantise a network after training, calibrated on photos (each (crop, crop, 3)); writes OUT.xml with OUT.bin."""
     if find_spec("nncf") is None:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 ROW_BYTES = 2 * DIM
 SPARE = 32  # candidates beyond k: a GPU sums in another order, which may exchange rows that are nearly equal
+CLOSE = 1e-5  # similarities that a GPU may have in another order
 MOST = 2048  # neighbours that FAISS gives on a GPU
 
 
@@ -99,7 +100,12 @@ class HotFloras:
                 shards = self._hold(flora, parts)
                 if shards is None:
                     return None
-                found = [shard.numbers[shard.loaded.search(embeddings, wide)[1]] for shard in shards]
+                found = []
+                for shard in shards:
+                    near, places = shard.loaded.search(embeddings, wide)
+                    if undecided(near, places, k):
+                        return None
+                    found.append(shard.numbers[places])
                 return [np.unique(np.concatenate(lines)) for lines in zip(*found, strict=True)]
             except (RuntimeError, MemoryError) as error:
                 self._give_up(error)
@@ -152,6 +158,13 @@ class HotFloras:
         log.error("floras are searched on the CPU: %s", self.trouble)
         self._held.clear()
         self._devices = []
+
+
+def undecided(near: Similarities, places: Rows, k: int) -> bool:
+    """Whether what a device left out may be as similar as some view's `k`-th: then the CPU must settle the tie."""
+    if near.shape[1] < k + SPARE:
+        return False  # the device gave all that it has
+    return bool(np.any((places[:, -1] >= 0) & (near[:, -1] > near[:, k - 1] - CLOSE)))
 
 
 def describe_devices(names: Sequence[str], trouble: str, held: str, free: int) -> str:

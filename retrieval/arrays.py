@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,12 @@ def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an `.npz` file by name; raises as `load_array` does."""
-    with _READING, np.load(path) as held:
-        return {name: held[name] for name in held.files}
+    try:
+        # opened here: NumPy leaves a file open that turns out to be no archive
+        with _READING, path.open("rb") as file, np.load(file) as held:
+            return {name: held[name] for name in held.files}
+    except (BadZipFile, TypeError) as error:  # cut short; or a single array, which has no names
+        raise ValueError(f"{path.name} is no archive of arrays") from error
 
 
 def widen(rows: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.accelerator import MOST, ROW_BYTES, SPARE, describe_devices
+from retrieval.accelerator import MOST, ROW_BYTES, SPARE, describe_devices, undecided
 from retrieval.embedder import Embeddings
 from retrieval.hiding import widened
 from retrieval.index import Lists, Rows, Similarities
@@ -88,7 +88,9 @@ class HotLists:
             try:
                 for part in parts:
                     for shard in self._hold(part.segment) or ():
-                        rows = self._search(shard, part, embeddings, wide)
+                        near, rows = self._search(shard, part, embeddings, wide)
+                        if undecided(near, rows, wide - SPARE):
+                            return None
                         ended = rows[:, -1] < 0
                         if part.hidden is not None:
                             rows = np.where(part.hidden[np.maximum(rows, 0)], -1, rows)
@@ -104,13 +106,13 @@ class HotLists:
     def forget(self, snapshot: str) -> None:
         """A snapshot was closed: its segments stay, since the next one has most of them, until room is needed."""
 
-    def _search(self, shard: ListShard, part: Part, embeddings: Embeddings, wide: int) -> Rows:
+    def _search(self, shard: ListShard, part: Part, embeddings: Embeddings, wide: int) -> tuple[Similarities, Rows]:
         """Rows of the segment that lie in the shard's lists of the flora."""
         lists = part.lists[(part.lists >= shard.first) & (part.lists < shard.last)] - shard.first
         if not len(lists):
-            return np.full((len(embeddings), 1), -1, dtype=np.int64)
-        found = shard.loaded.search(embeddings, wide, lists)[1]
-        return np.where(found < 0, -1, found + shard.row)
+            return np.full((len(embeddings), 1), -np.inf, np.float32), np.full((len(embeddings), 1), -1, np.int64)
+        near, found = shard.loaded.search(embeddings, wide, lists)
+        return near, np.where(found < 0, -1, found + shard.row)
 
     def _hold(self, segment: Segment) -> list[ListShard] | None:
         """The segment's shards, put on the devices if they are not there; None if these are too small for it."""

@@ -27,7 +27,7 @@ SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as i
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
 ROW_BYTES = 2 * DIM
 TILE = 2_048  # rows that lie together and stay in the cache while view after view is compared with them: 1 MB
-ASKED = 512  # views of tiles in one call
+ASKED, FEWEST, PIECES = 512, 64, 16  # views of tiles in one call, and in how many calls if there are enough of them
 LEAST_FLOOR, ROUNDING = 0.05, 1e-5  # `above` divides by floors, and sums to within much less than this
 
 Run: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -140,8 +140,10 @@ class FaissIndex:
         firsts = np.flatnonzero(np.append(True, turns[1:] != turns[:-1]))
         ends = np.append(firsts[1:], len(turns))
 
+        at_once = max(FEWEST, min(ASKED, -(-len(firsts) // PIECES)))
+
         def ask(start: int) -> tuple[NDArray[np.int64], Rows]:
-            begin, end = firsts[start : start + ASKED], ends[start : start + ASKED]
+            begin, end = firsts[start : start + at_once], ends[start : start + at_once]
             own = np.full((len(begin), int((end - begin).max())), -1, dtype=np.int64)
             inside = slice(begin[0], end[-1])
             turn = np.repeat(np.arange(len(begin)), end - begin)
@@ -150,7 +152,7 @@ class FaissIndex:
             found, places = scan_range(self._index, np.ascontiguousarray(scaled[asked]), 1.0, own)
             return asked[found], self._offsets[places >> 32] + (places & 0xFFFFFFFF)
 
-        answers = list(run(ask, range(0, len(firsts), ASKED)))
+        answers = list(run(ask, range(0, len(firsts), at_once)))
         return np.concatenate([view for view, _ in answers]), np.concatenate([rows for _, rows in answers])
 
     def embeddings(self, lists: Lists) -> tuple[Embeddings, Rows]:

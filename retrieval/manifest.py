@@ -28,11 +28,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from retrieval.errors import DamagedSnapshot, NoSnapshot, SnapshotMismatch
 from retrieval.stamps import Stamp, make_stamp, rest_of
@@ -40,8 +40,10 @@ from retrieval.stamps import Stamp, make_stamp, rest_of
 FORMAT = "fungarium-snapshot"
 VERSION = 1
 CURRENT = "CURRENT"
+PORTION = 1 << 18  # bytes read at a time
 SHARED = ("segments/", "codebooks/")  # folders under the root whose files several snapshots name
 NAME = re.compile(r"[0-9a-f]{16}")
+Advance: TypeAlias = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +146,27 @@ def sealed_path(root: Path, name: str, seal: FileSeal) -> Path:
     return (root if seal.path.startswith(SHARED) else root / "snapshots" / name) / seal.path
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def checksum(path: Path, advance: Advance = lambda _: None) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; `advance` is told how many more were read, from time to time."""
+    digest, portion = hashlib.sha256(), memoryview(bytearray(PORTION))
+    with path.open("rb", buffering=0) as file:
+        while (read := file.readinto(portion)) > 0:
+            digest.update(portion[:read])
+            advance(read)
+    return digest.hexdigest()
 
 
-def verify_files(root: Path, manifest: Manifest, *, stamps: Mapping[str, Stamp] | None = None) -> dict[str, Stamp]:
+def verify_files(
+    root: Path,
+    manifest: Manifest,
+    *,
+    stamps: Mapping[str, Stamp] | None = None,
+    advance: Advance = lambda _: None,
+) -> dict[str, Stamp]:
     """Compare every file with its seal; raise DamagedSnapshot at the first that differs, by name.
 
     A file that has not been touched since its checksum was last compared, as its stamp says, is not read again.
-    Gives the stamps of all files. Two threads read, since hashing is all that this waits for.
+    Gives the stamps of all files. Two threads read, since hashing is all that this waits for; both tell `advance`.
     """
     name = manifest.name  # worked out once: it is a hash of the whole
 
@@ -169,7 +181,7 @@ def verify_files(root: Path, manifest: Manifest, *, stamps: Mapping[str, Stamp] 
         if known is not None and known == make_stamp(path, seal.sha256):
             return place, known
         rest_of(path)
-        stamp = make_stamp(path, checksum(path))
+        stamp = make_stamp(path, checksum(path, advance))
         if stamp.sha256 != seal.sha256:
             raise DamagedSnapshot(f"a file of snapshot {name} has been changed since it was built: {path}")
         return place, stamp

@@ -10,7 +10,7 @@ import numpy as np
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotError
 from retrieval.history import log_event, read_history
 from retrieval.index import ExactIndex
-from retrieval.manifest import Manifest, read_current, read_manifest, switch_current, verify_files
+from retrieval.manifest import Advance, Manifest, read_current, read_manifest, switch_current, verify_files
 from retrieval.recipes import RECALL_BAR, TWO_STAGE, Recipe
 from retrieval.segment import Segment
 from retrieval.snapshot import Snapshot
@@ -38,14 +38,17 @@ class SnapshotRow:
     state: str  # "whole" as far as its manifest tells, for nothing else is read here; or what is wrong with that
 
 
-def publish_snapshot(root: Path, name: str | None = None, *, recall_bar: float = RECALL_BAR) -> str:
+def publish_snapshot(
+    root: Path, name: str | None = None, *, recall_bar: float = RECALL_BAR, advance: Advance = lambda _: None
+) -> str:
     """Verify a snapshot, the newest built where none is named, and point readers at it in one step.
 
-    Refuses one of whose floras two-stage search finds less than the bar of what exact search finds.
+    Refuses one of whose floras two-stage search finds less than the bar of what exact search finds. `advance` is told
+    the bytes as they are read, by two threads.
     """
     with writing(root):
         chosen = name or newest_built(root)
-        verify_snapshot(root, chosen)
+        verify_snapshot(root, chosen, advance)
         require_recall(read_manifest(root, chosen), recall_bar)
         current = current_or_none(root)
         if current is not None and current not in published_line(root):
@@ -56,13 +59,13 @@ def publish_snapshot(root: Path, name: str | None = None, *, recall_bar: float =
         return chosen
 
 
-def roll_back(root: Path) -> str:
+def roll_back(root: Path, *, advance: Advance = lambda _: None) -> str:
     """Publish again what was published before the present snapshot; raises BuildError where nothing whole is left."""
     with writing(root):
         current = read_current(root)
         for name in previous_published(root, current):
             try:
-                verify_snapshot(root, name)
+                verify_snapshot(root, name, advance)
             except SnapshotError:
                 continue
             switch_current(root, name)
@@ -120,11 +123,11 @@ def require_recall(manifest: Manifest, bar: float) -> None:
             )
 
 
-def verify_snapshot(root: Path, name: str) -> None:
+def verify_snapshot(root: Path, name: str, advance: Advance = lambda _: None) -> None:
     """Compare every byte with its checksum, then the answers of each index with exact search; raises SnapshotError."""
     manifest = read_manifest(root, name)
     stamps = read_stamps(root)
-    write_stamps(root, {**stamps, **verify_files(root, manifest)})
+    write_stamps(root, {**stamps, **verify_files(root, manifest, advance=advance)})
     snapshot = Snapshot(root, manifest)
     try:
         snapshot.occasions  # noqa: B018 - reading them checks them: no place finer than a cell

@@ -25,7 +25,8 @@ from retrieval.segment import Segment
 
 VIEWS_AT_ONCE = 32  # of a batch, in one thread: enough to share passes, few enough to share the work among threads
 MANY = 12  # views from which looking where prototypes point is done for all together
-SURE = 2  # species of each view that are compared first then: they hold most of its neighbours
+SURE = 3  # species of each view that are compared first then: they hold most of its neighbours
+BLOCKS = 4  # of views for each thread, so that none waits long for another
 RANKED_AT_ONCE = 4  # views whose candidates are gathered together: more of them leave the cache
 
 
@@ -188,9 +189,9 @@ def search_together(
     )
     order = np.argsort(lines[:, 0], kind="stable")  # views that resemble the same species, one after the other
     views, lines = np.ascontiguousarray(embeddings[order]), lines[order]
-    blocks = np.array_split(np.arange(len(views)), threads)
-    best, found = join(run(lambda block: search_exact(parts, views[block], k, lines[block, :SURE]), blocks))
-    floors = best[:, k - 1]
+    blocks = [block for block in np.array_split(np.arange(len(views)), BLOCKS * threads) if len(block)]
+    sure, sure_rows = join(run(lambda block: search_exact(parts, views[block], k, lines[block, :SURE]), blocks))
+    floors = sure[:, k - 1]
     alone = ~(floors > LEAST_FLOOR)  # too few rows in those species, or hardly any that is similar at all
     rest = np.where(alone[:, None], -1, lines[:, SURE:])
     floors = np.where(alone, 1.0, floors).astype(np.float32)
@@ -203,8 +204,12 @@ def search_together(
         who.append(seen)
         rows.append(more + part.segment.base)
     chosen = split_rows(np.concatenate(who), np.concatenate(rows), len(views))
-    more_best, more_found = rank_chosen(parts, views, k, chosen, at_once=len(views))
-    best, found = merge_parts(parts, [best, more_best], [found, more_found], len(views), k)
+
+    def settle(block: NDArray[np.int64]) -> tuple[Similarities, Rows]:
+        more, more_rows = rank_chosen(parts, views[block], k, [chosen[view] for view in block.tolist()], len(block))
+        return merge_parts(parts, [sure[block], more], [sure_rows[block], more_rows], len(block), k)
+
+    best, found = join(run(settle, blocks))
     if alone.any():
         best[alone], found[alone] = search_near(parts, views[alone], k, probes, guided)
     back = np.empty_like(order)

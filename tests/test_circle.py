@@ -132,6 +132,7 @@ def reverse(installation: Installation, body: dict[str, Any]) -> None:
 
 
 def remove(installation: Installation, body: dict[str, Any]) -> None:
+    assert installation.client().get(f"/api/v1/photos/{digest(body)}").status_code == 200  # drawn, and kept nowhere
     assert installation.client().delete(body["url"], headers=installation.keys["olga"]).status_code == 204
     assert installation.client().get(f"/api/v1/photos/{digest(body)}").status_code == 404  # before the next run, too
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.default_model import tabulate
 from evaluation.__main__ import main as evaluate
 from indexer.__main__ import main as index
 from retrieval.embedder import View
@@ -41,6 +42,21 @@ def test_several_photos_of_a_drawn_species_never_trained_on_say_more_than_one() 
     assert together.top1 >= alone.top1 + 0.08
     assert together.top5 >= 0.9
     assert np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+
+
+def test_the_page_gives_the_figures_on_drawn_species_that_were_kept_and_they_hold_what_was_promised() -> None:
+    root = Path(__file__).resolve().parents[1]
+    kept = json.loads((root / "benchmarks" / "results" / "default-model.json").read_text(encoding="utf-8"))
+    page = (root / "docs" / "training.md").read_text(encoding="utf-8")
+
+    table = tabulate(kept)
+
+    assert f"<!-- default on drawings: begin -->\n{table}\n<!-- default on drawings: end -->" in page
+    assert kept["collection"]["species"] == 60
+    assert kept["holds"] is True
+    best = kept["rows"]["calibrated, photos fused by product"]
+    assert best["allPhotos"]["top1"]["value"] >= 0.80
+    assert best["gain"]["low"] >= 8
 
 
 @pytest.mark.slow

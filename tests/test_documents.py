@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from database.commands import backups, fates, field, keys, people
-from indexer.commands import checklists, circle, exports, floras, imports, models, regions, snapshots, tables
+from indexer.commands import atlases, checklists, circle, exports, floras, imports, models, regions, snapshots, tables
 from retrieval.models.handles import HANDLES
 from settings import PREFIX, Settings
 
@@ -23,7 +23,7 @@ def documented_commands() -> Iterator[str]:
     """Every command of indexer and database, with its verb where it has verbs."""
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    of_indexer = (imports, checklists, regions, floras, snapshots, circle, exports, models, tables)
+    of_indexer = (imports, checklists, regions, floras, snapshots, atlases, circle, exports, models, tables)
     for module in (*of_indexer, people, keys, field, fates, backups):
         module.register(commands)
     for name, command in commands.choices.items():

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from training.augment import Augmentation
-from training.default import make_default
+from training.default import Plan, make_default
 from training.drawing import PARTS, Part
 from training.export import export_network
 from training.finish import learn_statistics, open_network, with_share
@@ -48,6 +48,12 @@ def make_parser() -> argparse.ArgumentParser:
     two = commands.add_parser("default", help="make the default model from nothing")
     two.add_argument("--work", type=Path, default=Path("data/training/default"), help="where pictures and weights lie")
     two.add_argument("--out", type=Path, required=True, help="ONNX file; its cards lie beside it")
+    two.add_argument(
+        "--genera", type=int, default=Plan().genera, help="drawn; fewer: a rehearsal (default: %(default)s)"
+    )
+    two.add_argument("--things", type=int, default=Plan().things, help="drawn (default: %(default)s)")
+    two.add_argument("--steps", type=int, default=Plan().steps, help="of the training (default: %(default)s)")
+    two.add_argument("--processes", type=int, help="how many draw at once (default: all processors)")
     two.set_defaults(run=run_default)
     return parser
 
@@ -207,11 +213,12 @@ def run_export(options: argparse.Namespace) -> None:
 
 def run_options(options: argparse.Namespace) -> None:
     """Measure the options and write the table."""
-    found = compare_options(options.work)
-    write_options(found, options.docs / "training" / "options.json", options.docs / "training.md")
+    kept, page = options.docs / "training" / "options.json", options.docs / "training.md"
+    compare_options(options.work, keep=lambda found: write_options(found, kept, page))
 
 
 def run_default(options: argparse.Namespace) -> None:
     """Make the default model."""
-    about = make_default(options.work, options.out)
+    plan = Plan(options.genera, options.things, options.steps)
+    about = make_default(options.work, options.out, plan, processes=options.processes)
     print(json.dumps(about["measured on drawings never trained on"], indent=1))

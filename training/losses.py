@@ -90,8 +90,10 @@ def random_directions(classes: int, width: int) -> Tensor:
 def add_margin(cosines: Tensor, classes: Tensor, margin: float) -> Tensor:
     """Turn each picture away from its own class by `margin` radians (ArcFace, Deng et al. 2019).
 
-    Where that would pass the opposite direction, the cosine falls on linearly, as the authors' own code does.
+    Where that would pass the opposite direction, the cosine falls on linearly, as the authors' own code does. In mixed
+    precision the cosine of a well-learned picture rounds to 1, where the root below has no slope: so in f32.
     """
+    cosines = cosines.float()
     own = cosines.gather(1, classes[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
     turned = own * math.cos(margin) - torch.sqrt(1 - own * own) * math.sin(margin)
     turned = torch.where(own > math.cos(math.pi - margin), turned, own - margin * math.sin(math.pi - margin))
@@ -99,7 +101,11 @@ def add_margin(cosines: Tensor, classes: Tensor, margin: float) -> Tensor:
 
 
 def proxy_anchor(cosines: Tensor, classes: Tensor, *, margin: float, sharpness: float = 32.0) -> Tensor:
-    """Pull pictures to their classes' proxies, the hardest first, and push the others (Kim et al. 2020)."""
+    """Pull pictures to their classes' proxies, the hardest first, and push the others (Kim et al. 2020).
+
+    In f32 also in mixed precision: sums over a batch of exponents are otherwise rounded to three digits.
+    """
+    cosines = cosines.float()
     own = functional.one_hot(classes, cosines.shape[1]).bool()
     present = own.any(dim=0)
     pulls = torch.where(own, -sharpness * (cosines - margin), torch.full_like(cosines, -math.inf))

@@ -50,13 +50,14 @@ def find_species(
     *,
     photos: int | None = None,
     asked: NDArray[np.bool_] | None = None,
+    answering: NDArray[np.bool_] | None = None,
     voting: Voting | None = None,
 ) -> Found:
     """Ask for every observation with its own pictures left out; `photos` asks with the first so many of them.
 
-    `asked` says which pictures are asked with; the others only answer.
-
-    Observations whose species has no other are not judged. Ties count against the answer.
+    `asked` and `answering` say which pictures are asked with, and which may answer; all of them unless told. `species`
+    may be the names of any rank. Observations whose species nobody else can answer with are not judged. Ties count
+    against the answer. What comes out is in the order of the observations' names.
     """
     votes = voting or Voting()
     _, homes = np.unique(np.asarray(observations), return_inverse=True)
@@ -64,22 +65,24 @@ def find_species(
     owner = np.zeros(homes.max() + 1, np.int64)
     owner[homes] = columns
     width = int(columns.max()) + 1
-    others = np.bincount(owner, minlength=width)
-    alike = embeddings @ embeddings.T
-    alike[homes[:, None] == homes[None, :]] = -np.inf
-    near = min(votes.neighbours, len(alike))
+    gallery = np.arange(len(homes)) if answering is None else np.flatnonzero(answering)
+    questions = np.arange(len(homes)) if asked is None else np.flatnonzero(asked)
+    there = np.zeros(len(owner), bool)
+    there[homes[gallery]] = True
+    others = np.bincount(owner[there], minlength=width)[owner] - there  # observations that may answer for each
+    alike = embeddings[questions] @ embeddings[gallery].T
+    alike[homes[questions, None] == homes[None, gallery]] = -np.inf
+    near = min(votes.neighbours, len(gallery))
     order = np.argsort(-alike, axis=1, kind="stable")[:, :near]
     similarities = np.take_along_axis(alike, order, axis=1)
-    known = np.where(np.isfinite(similarities), columns[order], -1)
-    shares = vote_shares(np.where(known >= 0, similarities, -1), homes[order], known, width, votes.temperature)
-    wanted = np.ones(len(homes), bool) if asked is None else asked
+    known = np.where(np.isfinite(similarities), columns[gallery[order]], -1)
+    seen = homes[gallery[order]]
+    shares = vote_shares(np.where(known >= 0, similarities, -1), seen, known, width, votes.temperature)
     first, five = [], []
-    for observation in range(len(owner)):
-        if others[owner[observation]] < 2:
+    for observation in np.unique(homes[questions]).tolist():
+        if others[observation] < 1:
             continue
-        rows = np.flatnonzero((homes == observation) & wanted)[:photos]
-        if not len(rows):
-            continue
+        rows = np.flatnonzero(homes[questions] == observation)[:photos]
         fused = shares[rows].mean(axis=0)
         own = fused[owner[observation]]
         rank = int((fused >= own).sum()) if own > 0 else width

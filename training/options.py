@@ -1,10 +1,15 @@
-"""What each option of the trainer gains on drawings: plain, + ranks, + genera first, + balanced; docs/training.md."""
+"""What each option of the trainer gains on drawings: plain, + ranks, + genera first, + balanced; docs/training.md.
+
+The collection is drawn as collections are: many species with few photos each, four to a genus that share most of what
+can be seen. Every line is trained with the same seeds in the same number of steps, and judged by the same held-out
+observations, so that lines can be compared pair by pair.
+"""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,93 +19,110 @@ import torch
 from numpy.typing import NDArray
 
 from training.augment import Augmentation
+from training.comparison import BEGIN, END, Line, compare_lines, tabulate
 from training.default import read_processor
 from training.drawing import Part
 from training.losses import Objective
-from training.measure import RESAMPLES, Found, embed_pool, find_species
+from training.measure import embed_pool, find_species
 from training.network import Network, Shape
 from training.pool import Pool, draw_pool
 from training.samples import make_samples, split_observations
 from training.trainer import Recipe, genera_first, train
 
-POOL = (Part("fungi", 60, 8, 2),)
-POOL_SEED, POOL_SIDE, SIDE = 3, 96, 64
-HELD_OUT = 0.3
-SEEDS = (1, 2, 3)
+POOL = (Part("fungi", 150, 9, 2),)
+POOL_SEED, POOL_SIDE, SIDE = 5, 96, 64
+HELD_OUT = 1 / 3
+SEEDS = (1, 2, 3, 4, 5)
 TAIL = 0.6
-"""How fast species get rarer: the k-th keeps its observations times k ** -TAIL, and at least one."""
+LONG = 20
+"""How fast species get rarer: of N, the k-th keeps its observations times (1 + LONG k / N) ** -TAIL, at least one."""
 
 SHARE_OF_GENUS = 0.5
-BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
 
 BASE = Recipe(
     shape=Shape(widths=(16, 24, 48, 80)),
     objective=Objective(scale=16.0),
     augmentation=Augmentation(side=SIDE, hue=0.02, contrast=0.25, saturation=0.25, turn=15),
-    steps=1200,
+    steps=600,
     batch=64,
-    warm_up=60,
+    warm_up=30,
     average=0.995,
     precision="bf16",
     judge_every=10**9,
-    keep_every=400,
+    keep_every=250,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A line of the table: what is added to the line above."""
+    """A line of the table, and what it is compared with."""
 
     name: str
+    against: str = ""  # name of another line
+    judged_by: str = ""  # the measure that was named before the trainings were run: `species` or `genus`
     ranks: tuple[str, ...] = ("species",)
     kind: str = "softmax"
     genera_first: bool = False
     balanced: bool = False
 
 
+PLAIN, RANKS, GENERA = "plain softmax over species", "+ multi-level: genus and family", "+ hierarchical transfer"
+_ALL = ("species", "genus", "family")
 OPTIONS = (
-    Option("plain softmax over species"),
-    Option("+ multi-level: genus and family", ("species", "genus", "family")),
-    Option("+ hierarchical transfer: genera first", ("species", "genus", "family"), genera_first=True),
-    Option("+ class-balanced sampling", ("species", "genus", "family"), genera_first=True, balanced=True),
-    Option("plain, with ArcFace", kind="arcface"),
-    Option("plain, with proxy-anchor", kind="proxy-anchor"),
+    Option(PLAIN),
+    Option(RANKS, PLAIN, "genus", _ALL),
+    Option(GENERA, RANKS, "species", _ALL, genera_first=True),
+    Option("+ class-balanced sampling", GENERA, "species", _ALL, genera_first=True, balanced=True),
+    Option("plain, with ArcFace", PLAIN, "species", kind="arcface"),
+    Option("plain, with proxy-anchor", PLAIN, "species", kind="proxy-anchor"),
 )
 
 
 def compare_options(
-    work: Path, *, base: Recipe = BASE, pool: Pool | None = None, say: Callable[[str], object] = print
+    work: Path,
+    *,
+    base: Recipe = BASE,
+    pool: Pool | None = None,
+    seeds: Sequence[int] = SEEDS,
+    say: Callable[[str], object] = print,
+    keep: Callable[[dict[str, Any]], object] = lambda found: None,
 ) -> dict[str, Any]:
     """Train every line of the table with every seed, in equal numbers of steps, and measure held-out observations.
 
-    What an earlier run finished in `work` is kept. Measures: recall@1 by observation, its 95 % interval over
-    observations and seeds together, and its mean over species, which rare ones count in as much as common ones.
+    What an earlier run finished in `work` is kept. It goes seed by seed, and gives `keep` what is known after each, so
+    that there is a whole table however early it is stopped.
     """
     pool = pool or draw_pool(work / "pool", POOL, seed=POOL_SEED, side=POOL_SIDE, progress=True)
     everything = np.arange(len(pool), dtype=np.int64)
     learned, judged = split_observations(pool, everything, HELD_OUT, seed=POOL_SEED)
     learned = thin(pool, learned)
-    rows = []
-    for option in OPTIONS:
-        found = [
-            judge_option(option, replace(base, seed=seed), pool, learned, judged, work / slug(option) / str(seed))
-            for seed in SEEDS
-        ]
-        rows.append(summarise(option, found))
-        say(f"{option.name}: {rows[-1]['recall']:.3f}")
-    return {
-        "pictures": {"learned": len(learned), "judged": len(judged)},
-        "recipe": json.loads(json.dumps(asdict(base))),
-        "seeds": list(SEEDS),
-        "machine": read_processor(),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
-        "rows": rows,
-    }
+    lines = {option.name: Line(option.name, option.against, option.judged_by) for option in OPTIONS}
+    found: dict[str, Any] = {}
+    for place, seed in enumerate(seeds):
+        for option in OPTIONS:
+            folder = work / slug(option) / str(seed)
+            network = train_option(option, replace(base, seed=seed), pool, learned, folder)
+            shares = ask(network, pool, learned, judged, base.augmentation.side)
+            lines[option.name].add(shares)
+            say(
+                f"seed {seed}, {option.name}: "
+                + ", ".join(f"{name} {part.mean():.3f}" for name, part in shares.items())
+            )
+        found = {
+            "collection": describe(pool, learned, judged),
+            "recipe": json.loads(json.dumps(asdict(base))),
+            "seeds": list(seeds[: place + 1]),
+            "machine": read_processor(),
+            "versions": {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()},
+            "lines": compare_lines(list(lines.values()), count_learned(pool, learned, judged)),
+        }
+        keep(found)
+    return found
 
 
 def slug(option: Option) -> str:
     """A folder's name."""
-    return "".join(letter if letter.isalnum() else "-" for letter in option.name)
+    return "".join(letter if letter.isalnum() else "-" for letter in option.name).strip("-")
 
 
 def thin(pool: Pool, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -112,14 +134,12 @@ def thin(pool: Pool, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     kept: set[str] = set()
     for name, place in zip(names, places.tolist(), strict=True):
         own = sorted(set(observations[species == name].tolist()))
-        kept.update(own[: max(1, round(len(own) * (1 + place / 10) ** -TAIL))])
+        kept.update(own[: max(1, round(len(own) * (1 + LONG * place / len(names)) ** -TAIL))])
     return numbers[np.isin(observations, sorted(kept))]
 
 
-def judge_option(
-    option: Option, recipe: Recipe, pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64], folder: Path
-) -> tuple[Found, list[str]]:
-    """Train one line with one seed; gives what came of each held-out observation, and the species of each."""
+def train_option(option: Option, recipe: Recipe, pool: Pool, learned: NDArray[np.int64], folder: Path) -> Network:
+    """Train one line with one seed."""
     objective = replace(recipe.objective, ranks=option.ranks, kind=option.kind)
     recipe = replace(recipe, objective=objective, balanced=option.balanced)
     start = None
@@ -128,44 +148,62 @@ def judge_option(
         train(first, make_samples(pool, learned, ("genus",)), folder / "genera")
         start = folder / "genera" / "last.pt"
         recipe = replace(recipe, steps=recipe.steps - first.steps, transfer=SHARE_OF_GENUS)
-    network = train(recipe, make_samples(pool, learned, option.ranks), folder / "species", start=start)
-    return ask(network, pool, learned, judged, recipe.augmentation.side)
+    return train(recipe, make_samples(pool, learned, option.ranks), folder / "species", start=start)
 
 
 def ask(
     network: Network, pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64], side: int
-) -> tuple[Found, list[str]]:
-    """Ask for the held-out observations; those that were learned from answer."""
+) -> dict[str, NDArray[np.float64]]:
+    """Ask for the held-out observations; only those that were learned from answer.
+
+    For each species that can be judged, in the order of names: the share of its observations whose species came first,
+    and whose genus did.
+    """
     numbers = np.concatenate([judged, learned])
     embeddings = embed_pool(network, pool, numbers, side=side)
-    observations = pool.names["observation"][numbers]
-    species = pool.names["species"][numbers]
+    observations = pool.names["observation"][numbers].tolist()
     asked = np.arange(len(numbers)) < len(judged)
-    found = find_species(embeddings, observations.tolist(), species.tolist(), asked=asked)
-    owner = dict(zip(observations.tolist(), species.tolist(), strict=True))
-    counts: dict[str, int] = {}
-    for name in owner.values():
-        counts[name] = counts.get(name, 0) + 1
-    held = sorted({str(name) for name in observations[asked].tolist()})
-    return found, [str(owner[name]) for name in held if counts[owner[name]] > 1]
+    owners = judgeable(pool, learned, judged)
+    asked &= np.isin(pool.names["observation"][numbers], list(owners))
+    species = np.array([owners[name] for name in sorted(owners)])
+    _, places, counts = np.unique(species, return_inverse=True, return_counts=True)
+    shares = {}
+    for rank in ("species", "genus"):
+        names = pool.names[rank][numbers].tolist()
+        found = find_species(embeddings, observations, names, asked=asked, answering=~asked)
+        shares[rank] = np.bincount(places, found.first) / counts
+    return shares
 
 
-def summarise(option: Option, found: list[tuple[Found, list[str]]]) -> dict[str, Any]:
-    """A line of the table."""
-    seeds = np.stack([one.first for one, _ in found]).astype(np.float64)  # (seeds, observations)
-    by_observation = seeds.mean(axis=0)
-    draw = np.random.default_rng(1)
-    means = by_observation[draw.integers(len(by_observation), size=(RESAMPLES, len(by_observation)))].mean(axis=1)
-    species = np.array(found[0][1])
-    by_species = [by_observation[species == name].mean() for name in sorted(set(species.tolist()))]
-    low, high = np.quantile(means, (0.025, 0.975))
+def judgeable(pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64]) -> dict[str, str]:
+    """The held-out observations whose species was learned from, with their species."""
+    known = set(pool.names["species"][learned].tolist())
+    pairs = zip(pool.names["observation"][judged].tolist(), pool.names["species"][judged].tolist(), strict=True)
+    return {observation: species for observation, species in pairs if species in known}
+
+
+def count_learned(pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Observations learned from, of each species that is judged, in the order of names."""
+    pairs = set(zip(pool.names["observation"][learned].tolist(), pool.names["species"][learned].tolist(), strict=True))
+    there = sorted(set(judgeable(pool, learned, judged).values()))
+    counts = dict.fromkeys(there, 0)
+    for _, species in pairs:
+        if species in counts:
+            counts[species] += 1
+    return np.array([counts[name] for name in there], np.int64)
+
+
+def describe(pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64]) -> dict[str, int]:
+    """How large it all is."""
+    counts = count_learned(pool, learned, judged)
     return {
-        "option": option.name,
-        "recall": float(by_observation.mean()),
-        "interval": [float(low), float(high)],
-        "by_seed": seeds.mean(axis=1).tolist(),
-        "mean_over_species": float(np.mean(by_species)),
-        "observations": len(by_observation),
+        "species": len(counts),
+        "genera": len(set(pool.names["genus"][learned].tolist())),
+        "pictures learned from": len(learned),
+        "observations learned from": int(counts.sum()),
+        "species with one observation": int((counts == 1).sum()),
+        "most observations of a species": int(counts.max()),
+        "held-out observations": len(judgeable(pool, learned, judged)),
     }
 
 
@@ -177,25 +215,3 @@ def write_options(found: dict[str, Any], kept: Path, page: Path) -> None:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n{tabulate(found)}\n{END}{after}", encoding="utf-8")
-
-
-def tabulate(found: dict[str, Any]) -> str:
-    """The measurement as a Markdown table."""
-    lines = [
-        "| | recall@1 by observation | 95 % interval | seeds | mean over species |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for row in found["rows"]:
-        low, high = row["interval"]
-        seeds = " ".join(f"{value:.3f}" for value in row["by_seed"])
-        lines.append(
-            f"| {row['option']} | {row['recall']:.3f} | {low:.3f} to {high:.3f} | {seeds} | "
-            f"{row['mean_over_species']:.3f} |"
-        )
-    count = found["rows"][0]["observations"]
-    lines += [
-        "",
-        f"{count} held-out observations; {found['pictures']['learned']} pictures learned from; "
-        f"seeds {', '.join(map(str, found['seeds']))}; {found['machine']}, torch {found['versions']['torch']}.",
-    ]
-    return "\n".join(lines)

@@ -21,7 +21,7 @@ from werkzeug.wrappers import Response
 
 blueprint = Blueprint("languages", __name__)
 
-LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "da": "Dansk"}
+LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "da": "Dansk", "de": "Deutsch"}
 COOKIE: Final = "language"
 FOLDER: Final = Path(__file__).parent / "translations"
 YEAR: Final = 31_536_000  # seconds

@@ -20,6 +20,10 @@ class PhotoSource(Protocol):
         """Give the original bytes of a reference photo; raises UnknownPhoto."""
         ...
 
+    def lasts(self, sha256: str) -> bool:
+        """Whether pictures drawn from it may be kept: not where somebody may remove the photo at any moment."""
+        ...
+
 
 class LocatedPhotos:
     """Reads photos from where a catalogue says that they lie: an absolute path, `store:...` or `observation:...`."""
@@ -37,6 +41,9 @@ class LocatedPhotos:
         self._locate = locate
         self._stored = stored
         self._observed = observed
+
+    def lasts(self, sha256: str) -> bool:
+        return not self._locate(sha256).startswith(OBSERVED)  # its observer's to remove, and then it is gone at once
 
     def read(self, sha256: str) -> bytes:
         location = self._locate(sha256)

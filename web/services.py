@@ -21,20 +21,23 @@ from database.photos import event_dates, photo_shapes, reference, stored_path
 from database.session import Database, open_database
 from retrieval.accelerator import Accelerator
 from retrieval.addresses import Guard, parse_networks
-from retrieval.atlas import Atlas, atlas_path, read_atlas
+from retrieval.atlas import Atlas, atlas_path, name_references, read_atlas
 from retrieval.embedder import Embedder
 from retrieval.faiss_gpu import open_accelerator
+from retrieval.manifest import Manifest
 from retrieval.models.handles import open_model
 from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.answers import KeptAnswers
+from web.clustered import Clustered, make_clustered
 from web.contracts.given import Contracts
 from web.cors import parse_origins
 from web.published import Published
 from web.quotas import Counts
 from web.reference_photos import LocatedPhotos, PhotoSource
 from web.secret import SECRET, read_secret
+from web.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def no_shapes(_: Sequence[str]) -> Mapping[str, tuple[int, int]]:
     return {}
 
 
-def no_atlas(_: str) -> Atlas | None:
+def no_atlas(_: Manifest) -> Atlas | None:
     """Where none has been made."""
     return None
 
@@ -116,15 +119,17 @@ class Services:
     answers: KeptAnswers = field(default_factory=lambda: KeptAnswers(None, 0))  # of people who asked for a link
     exports: Path | None = None  # where archives of observations lie that anybody may fetch
     flora_indexes: Path | None = None  # where snapshots lie, for those who publish from a page
-    atlas: Callable[[str], Atlas | None] = no_atlas  # of a snapshot, by its name
+    atlas: Callable[[Manifest], Atlas | None] = no_atlas  # of a snapshot
     tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only
     tiles_credit: str = ""  # who made the tiles, shown on every map
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
     searched_on: Callable[[], str] = lambda: "cpu"  # what floras are searched on, and why if not on a GPU
+    clustered: Clustered | None = None  # where they are searched on a cluster
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
     photo_files: Callable[[], PhotoFiles] = no_photo_files  # of observations
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)  # of reference photos
     keeping: Keeping = Keeping()
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
     contracts: Contracts = field(default_factory=Contracts)
@@ -167,15 +172,28 @@ def make_services(settings: Settings) -> Services:
             return flora_countries(session)
 
     @lru_cache(maxsize=2)
-    def atlas_made(name: str, _made: float) -> Atlas | None:
-        return read_atlas(settings.flora_indexes, name)
+    def atlas_made(references: str, _made: float) -> Atlas | None:
+        return read_atlas(settings.flora_indexes, references)
 
-    def atlas_of(name: str) -> Atlas | None:
-        path = atlas_path(settings.flora_indexes, name)
-        return atlas_made(name, path.stat().st_mtime) if path.exists() else None
+    def atlas_of(manifest: Manifest) -> Atlas | None:
+        references = name_references(manifest)
+        path = atlas_path(settings.flora_indexes, references)
+        return atlas_made(references, path.stat().st_mtime) if path.exists() else None
 
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
+
+    clustered = None
+    if settings.cluster:
+        clustered = make_clustered(
+            settings.cluster,
+            float(settings.shard_timeout),
+            root=str(settings.flora_indexes.absolute()),
+            shards=settings.shards,
+            replicas=settings.replicas,
+            gpu_keeps=settings.gpu_keeps,
+            gpu_megabytes=settings.gpu_megabytes,
+        )
 
     @cache
     def accelerator() -> Accelerator | None:
@@ -183,9 +201,14 @@ def make_services(settings: Settings) -> Services:
 
     def accept(snapshot: Snapshot) -> None:
         snapshot.require_model(embedder().model)
-        snapshot.shelf.accelerator = accelerator()
+        if clustered is not None:
+            clustered.adopt(snapshot)
+        else:
+            snapshot.shelf.accelerator = accelerator()
 
     def searched_on() -> str:
+        if clustered is not None:
+            return clustered.described
         chosen = accelerator()
         return "cpu" if chosen is None else chosen.standing
 
@@ -196,6 +219,7 @@ def make_services(settings: Settings) -> Services:
     return Services(
         published=Published(settings.flora_indexes, accept),
         searched_on=searched_on,
+        clustered=clustered,
         embedder=embedder,
         photos=LocatedPhotos(locate, stored, lambda sha256: photo_files().get(sha256)),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
@@ -209,6 +233,7 @@ def make_services(settings: Settings) -> Services:
         ),
         counts=Counts(settings.limits, database),
         photo_files=photo_files,
+        thumbnails=Thumbnails(settings.data / "thumbnails", 1_000_000 * settings.thumbnail_megabytes),
         keeping=Keeping(settings.photo_side, settings.originals == "yes"),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
         throughput=Throughput(

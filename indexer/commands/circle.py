@@ -17,8 +17,9 @@ from database.withdrawing import mark_photos
 from indexer.adopting import AdoptionReport, adopt_observations
 from indexer.build import made_with
 from indexer.catalogue import photos_to_embed, read_occasions, reference_entry
+from indexer.commands.atlases import lay_out_published
 from indexer.commands.embedding import embed_where_set
-from indexer.commands.snapshots import ARCHIVE_LIMITS, announce, model_card
+from indexer.commands.snapshots import announce, model_card
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import published_snapshot, withdraw_references
 from indexer.photos import PhotoStore
@@ -27,6 +28,7 @@ from retrieval.embedder import Embedder
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.models.handles import open_model
 from retrieval.publishing import current_or_none, publish_snapshot
+from retrieval.views import CURATED
 from settings import Settings
 
 
@@ -79,7 +81,8 @@ def adopt(_: argparse.Namespace, settings: Settings) -> int:
     if name == before:
         print(f"{name} stays published: nothing has changed")
         return 0
-    return announce(publish_snapshot(settings.flora_indexes, name), settings)
+    announce(publish_snapshot(settings.flora_indexes, name), settings)
+    return lay_out_published(settings)
 
 
 def embed_own(settings: Settings, store: EmbeddingStore, embedder: Embedder, views: str) -> None:
@@ -95,7 +98,7 @@ def embed_own(settings: Settings, store: EmbeddingStore, embedder: Embedder, vie
             embedder,
             settings.model,
             model_card(settings),
-            limits=ARCHIVE_LIMITS,
+            limits=CURATED,
             augmentation=views,
             advance=bar.update,
         )
@@ -133,7 +136,8 @@ def withdraw(options: argparse.Namespace, settings: Settings) -> int:
     print(f"{len(marked)} photos withdrawn from the catalogue, {len(shown)} from the published snapshot")
     if not shown:
         return 0
-    return announce(publish_snapshot(root, withdraw_references(root, shown)), settings)
+    announce(publish_snapshot(root, withdraw_references(root, shown)), settings)
+    return lay_out_published(settings)
 
 
 def mark(options: argparse.Namespace, settings: Settings) -> list[str]:

@@ -28,10 +28,10 @@ from indexer.features import FeatureEmbedder
 from indexer.fit_head import KINDS, Verdict, fit_head, judge_heads, unit_features, write_model
 from indexer.photos import PhotoStore
 from indexer.projection import Labels
-from indexer.quantise import CALIBRATION, judge_precision, write_int8, write_lower_card
+from indexer.quantise import CALIBRATION, judge_precision, spread_evenly, write_int8, write_lower_card
 from retrieval.embedder import Embeddings, Pixels
 from retrieval.errors import BuildError, ModelError, UnreadablePhoto
-from retrieval.models.card import card_path
+from retrieval.models.card import Preprocessing, card_path
 from retrieval.models.handles import HANDLES, open_backbone, open_model
 from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, NetworkEmbedder, crop_square
@@ -154,7 +154,7 @@ def lower(options: argparse.Namespace, settings: Settings) -> int:
         preprocessing, drafted = backbone.preprocessing, source
         trusted = {"recall": 0.0, "recall_f32": 0.0}  # until it has been measured
         if options.precision == "int8":
-            squares = read_squares(photos, backbone)
+            squares = read_squares(photos, labels, preprocessing)
             drafted = write_int8(source, preprocessing, squares, Path(folder) / options.out.name)
         network = OpenVinoNetwork(drafted, replace(preprocessing, precision=options.precision, gate=trusted))
         lowered = NetworkEmbedder(Backbone(network, backbone.identity, preprocessing), head)
@@ -196,16 +196,18 @@ def embed_both(
     return (np.stack(found[0]), np.stack(found[1])), np.array(kept, dtype=np.int64)
 
 
-def read_squares(photos: list[PhotoToEmbed], backbone: Backbone) -> list[Pixels]:
-    """Photos spread over the catalogue, cut as the network wants them, to calibrate it on."""
+def read_squares(photos: list[PhotoToEmbed], labels: Labels, preprocessing: Preprocessing) -> list[Pixels]:
+    """CALIBRATION photos spread evenly over species and their observations, cut as the network wants them."""
+    order = np.lexsort((labels.observations, labels.species)).tolist()
 
     def read() -> Iterator[Pixels]:
-        for photo in photos[:: max(1, len(photos) // (2 * CALIBRATION))]:
+        for place in spread_evenly(len(photos), CALIBRATION):
+            photo = photos[order[place]]
             try:
-                view = decode_view(photo.read(), backbone.preprocessing.resize, LIMITS)
+                view = decode_view(photo.read(), preprocessing.resize, LIMITS)
             except (OSError, UnreadablePhoto):
                 continue
-            yield crop_square(view, backbone.preprocessing)
+            yield crop_square(view, preprocessing)
 
     return list(islice(read(), CALIBRATION))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from database.photo_files import PhotoFiles
 from database.session import open_database
 from database.snapshots import log_built, log_published
 from indexer.adopting import adopt_observations
-from indexer.atlas import build_atlas
 from indexer.build import build_snapshot, made_with
 from indexer.catalogue import photos_to_embed, read_catalogue
+from indexer.commands.atlases import add_atlas_choice, lay_out_published
 from indexer.commands.embedding import embed_where_set
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import compact_snapshot
@@ -31,11 +30,8 @@ from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
 from retrieval.publishing import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.recipes import RECALL_BAR
-from retrieval.snapshot import open_snapshot
-from retrieval.views import PhotoLimits
+from retrieval.views import CURATED
 from settings import Settings
-
-ARCHIVE_LIMITS = PhotoLimits(bytes=50_000_000, pixels=170_000_000)  # of curated photos; strangers' are bounded tighter
 
 
 def register(commands: Any) -> None:
@@ -65,6 +61,7 @@ def register(commands: Any) -> None:
         default=RECALL_BAR,
         help="least recall@10 against exact search, measured when it was built, of any flora (default: %(default)s)",
     )
+    add_atlas_choice(publish_command)
     publish_command.set_defaults(func=publish)
     rollback_command = commands.add_parser("rollback", help="go back to the snapshot published before")
     rollback_command.set_defaults(func=rollback)
@@ -74,14 +71,8 @@ def register(commands: Any) -> None:
     compact_command = commands.add_parser(
         "compact", help="put all references into one segment, without the withdrawn ones, and publish; answers stay"
     )
+    add_atlas_choice(compact_command)
     compact_command.set_defaults(func=compact)
-    atlas_command = commands.add_parser(
-        "atlas", help="lay the published references out in two dimensions, for the page /atlas, and find doubtful ones"
-    )
-    atlas_command.add_argument(
-        "--method", choices=("pca", "tsne"), default="", help="default: tsne where requirements-atlas.txt is installed"
-    )
-    atlas_command.set_defaults(func=atlas)
     does = "list the snapshots, the newest first, by their manifests; `verify` reads the rest"
     list_command = commands.add_parser("list", help=does)
     list_command.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -109,7 +100,7 @@ def embed(options: argparse.Namespace, settings: Settings) -> int:
                 embedder,
                 handle,
                 card_file,
-                limits=ARCHIVE_LIMITS,
+                limits=CURATED,
                 augmentation=options.views,
                 advance=bar.update,
             )
@@ -155,23 +146,14 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
 def publish(options: argparse.Namespace, settings: Settings) -> int:
     """Publish a snapshot and print its name."""
     name = publish_snapshot(settings.flora_indexes, options.snapshot, recall_bar=options.recall_bar)
-    return announce(name, settings)
+    announce(name, settings)
+    return lay_out_published(settings, wanted=options.atlas)
 
 
 def compact(options: argparse.Namespace, settings: Settings) -> int:
     """Compact the published snapshot and publish the result."""
-    return announce(publish_snapshot(settings.flora_indexes, compact_snapshot(settings.flora_indexes)), settings)
-
-
-def atlas(options: argparse.Namespace, settings: Settings) -> int:
-    """Lay the published snapshot out."""
-    with closing(open_snapshot(settings.flora_indexes)) as snapshot:
-        total = snapshot.manifest.references
-        with tqdm(total=total, desc="atlas", unit="reference", file=sys.stderr) as bar:
-            made = build_atlas(settings.flora_indexes, snapshot, method=options.method, advance=bar.update)
-    print(f"atlas of {made.snapshot}: {len(made.rows)} references by {made.method}, ", end="")
-    print(f"{int((made.strangers > 0).sum())} doubtful")
-    return 0
+    announce(publish_snapshot(settings.flora_indexes, compact_snapshot(settings.flora_indexes)), settings)
+    return lay_out_published(settings, wanted=options.atlas)
 
 
 def rollback(options: argparse.Namespace, settings: Settings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,19 @@ import pytest
 from evaluation.__main__ import main
 from evaluation.fit import fit_logit, fit_strength
 from evaluation.gallery import Gallery, Questions, ask_itself, of_simulation, read_gallery, search
-from evaluation.learn import auroc, calibration_error, deepest_nodes, final_scores, learn, numbers_of
+from evaluation.learn import (
+    auroc,
+    calibration_error,
+    deepest_nodes,
+    final_scores,
+    learn,
+    numbers_of,
+    uniform_log_lifts,
+)
 from evaluation.nested import cross_validate
 from evaluation.operating_point import nearest_recall
 from evaluation.report import chance_error
-from evaluation.scoring import Method, score_all
+from evaluation.scoring import Method, neutral_counts, score_all
 from evaluation.simulate import Assumptions, simulate
 from indexer.build import FloraPlan
 from retrieval.calibration import normalise
@@ -139,6 +148,38 @@ def test_cross_validation_judges_each_observation_once(calibrated: Snapshot) -> 
     assert judged.observations.tolist() == sorted(set(gallery.observations.tolist()))
     assert len(judged.methods) == 3
     assert ((judged.rank >= 0) & (judged.rank <= gallery.width)).all()
+
+
+def test_counts_do_not_tell_of_which_species_a_question_of_the_collection_is(calibrated: Snapshot) -> None:
+    """Six observations of each species: counted without the question, only the truth would have five."""
+    whole = read_gallery(calibrated, calibrated.flora(WORLD))
+    noise = unit_rows(np.random.default_rng(7).normal(size=whole.embeddings.shape))
+    gallery = replace(whole, embeddings=noise)  # nothing can be seen on its photos
+
+    judged = cross_validate(gallery, folds=3, brief=True, only=("votes", "counts"))
+
+    assert (judged.first == judged.truth).mean() < 0.3  # chance: one of ten
+    lifts = uniform_log_lifts(gallery, ask_itself(gallery))
+    assert np.ptp(lifts) == 0
+
+
+def test_species_that_cannot_be_asked_for_count_as_those_that_just_can() -> None:
+    assert neutral_counts(np.array([0, 1, 2, 3, 40])).tolist() == [2, 2, 2, 3, 40]
+
+
+def test_cross_validation_may_ask_with_one_photo_of_each_observation(calibrated: Snapshot) -> None:
+    whole = read_gallery(calibrated, calibrated.flora(WORLD))
+    first = np.flatnonzero(np.diff(whole.observations, prepend=-1))
+    turned = whole.embeddings.copy()
+    turned[first] = -whole.embeddings.mean(axis=0)  # the first photo of each says nothing, and the same
+    gallery = replace(whole, embeddings=unit_rows(turned))
+
+    everything = cross_validate(gallery, folds=3)
+    alone = cross_validate(gallery, folds=3, given=everything.methods, photos=1)
+
+    assert alone.observations.tolist() == everything.observations.tolist()
+    assert (everything.rank == 1).mean() > 0.8
+    assert (alone.rank == 1).mean() < 0.3
 
 
 def test_the_report_is_one_page_that_needs_nothing(calibrated: Snapshot, tmp_path: Path) -> None:

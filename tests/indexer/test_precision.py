@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+from collections import Counter
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from indexer.commands.models import read_squares
+from indexer.embed import PhotoToEmbed
 from indexer.projection import Labels
-from indexer.quantise import judge_precision
+from indexer.quantise import CALIBRATION, judge_precision, spread_evenly
 from retrieval.embedder import Embeddings, unit_rows
 from retrieval.errors import BuildError
+from retrieval.models.card import Preprocessing
 
 SPECIES = 67  # of three observations each: one of the 201 is 0.00498, and two are 0.00995
 
@@ -61,3 +70,43 @@ def test_without_a_species_of_two_observations_there_is_nothing_to_ask(exact: Em
 
     with pytest.raises(BuildError, match="the recall gate has nothing to ask"):
         judge_precision(exact, exact, strangers, "net@1")
+
+
+@pytest.mark.parametrize("count", [1, 299, 300, 301, 527, 1199, 1200, 5000])
+def test_calibration_takes_every_stretch_of_a_collection_alike(count: int) -> None:
+    places = spread_evenly(count, CALIBRATION)
+
+    assert sorted(places) == list(range(count))
+    used = sorted(places[:CALIBRATION])
+    gaps = {after - before for before, after in itertools.pairwise(used)}
+    assert len(used) == min(count, CALIBRATION)
+    assert max(gaps, default=1) - min(gaps, default=1) <= 1
+    assert count - used[-1] <= count // CALIBRATION + 1
+
+
+def test_a_network_is_calibrated_on_all_species_whatever_the_order_of_their_photos() -> None:
+    species = np.random.default_rng(1).permutation(np.repeat(np.arange(50), 12))  # 600 photos
+    read: list[int] = []
+
+    def photo(place: int) -> PhotoToEmbed:
+        return PhotoToEmbed(f"{place:064x}", look(place))
+
+    def look(place: int) -> Callable[[], bytes]:
+        def bytes_of_it() -> bytes:
+            read.append(place)
+            if species[place] == 7:
+                raise FileNotFoundError
+            drawn = io.BytesIO()
+            Image.new("RGB", (40, 30), (int(species[place]), 0, 0)).save(drawn, "PNG")
+            return drawn.getvalue()
+
+        return bytes_of_it
+
+    labels = Labels(species.astype(np.int64), np.arange(600, dtype=np.int64))
+    squares = read_squares([photo(place) for place in range(600)], labels, Preprocessing(resize=20, crop=16))
+
+    found = Counter(int(square[0, 0, 0]) for square in squares)
+    assert len(squares) == CALIBRATION  # others stand in for the species whose files are gone
+    assert set(found) == set(range(50)) - {7}
+    assert max(found.values()) <= 6 + 2
+    assert len(read) == len(set(read))

@@ -79,7 +79,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path]
             run(index, command)
         run(evaluate, "calibrate")
         run(index, "publish")
-        run(index, "atlas")
     finally:
         os.environ.clear()
         os.environ.update(kept)
@@ -188,9 +187,16 @@ def visit(browser: Browser, site: Site, request: pytest.FixtureRequest) -> Itera
     yield make
     for context, visited in opened:
         visited.photograph("end")
+        visited.complaints.extend(too_wide(visited.page))
         context.close()
         tolerated = visited.tolerated or "nothing at all"
         assert [complaint for complaint in visited.complaints if tolerated not in complaint] == []
+
+
+def too_wide(page: Page) -> list[str]:
+    """Whether a page can be pushed sideways: what is too wide has a place of its own to scroll in."""
+    wide, room = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    return [f"{page.url} is {wide} pixels wide on {room}"] if wide > room else []
 
 
 def foreign(address: str, site: Site) -> list[str]:

@@ -27,7 +27,7 @@ def test_snapshots_are_looked_at_rolled_back_and_published(
     expect(page.locator("tbody tr")).to_have_count(2)
     assert violations(page, axe) == []
     seen.photograph("snapshots")
-    page.get_by_role("link", name=first).click()
+    page.get_by_role("rowheader").get_by_role("link", name=first).click()
     expect(page.frame_locator("iframe.report").locator("p")).to_have_text("Right in nine of ten")
     assert violations(page, axe) == []
     seen.photograph("snapshot")
@@ -37,6 +37,7 @@ def test_snapshots_are_looked_at_rolled_back_and_published(
     page.get_by_role("button", name="Roll back").click()
 
     expect(page.locator(".done")).to_contain_text("Rolled back")
+    assert violations(page, axe) == []
     second = read_current(root)
     assert second != first
     seen.goto(f"/administration/snapshots/{first}/publish")

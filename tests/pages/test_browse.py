@@ -72,6 +72,71 @@ def test_photos_of_the_grid_have_their_place_before_they_have_come(visit: Opener
     assert all(0.4 < shape < 3 for shape in shapes)
 
 
+SHIFTS = """() => {
+  window.shifts = [];
+  new PerformanceObserver((seen) => {
+    for (const {sources} of seen.getEntries()) window.shifts.push(sources.map(({node}) => node?.className ?? ""));
+  }).observe({type: "layout-shift"});
+}"""
+SCROLL = """async () => {
+  for (let step = 0; step < 60; step++) {
+    window.scrollBy(0, 120);
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  }
+}"""
+
+
+@pytest.mark.usefixtures("built")
+def test_the_grid_never_shifts_while_photos_come_and_more_are_added(visit: Opener, width: str, site: Site) -> None:
+    seen = visit(width)
+    seen.goto("/similar")
+    seen.page.set_input_files("#photos", site.find()[0])
+    seen.page.wait_for_selector(".shot img")
+    before = seen.page.locator(".shot").count()
+    seen.page.evaluate(SHIFTS)
+
+    seen.page.evaluate(SCROLL)
+
+    assert seen.page.locator(".shot").count() > before
+    assert seen.page.evaluate("window.shifts") == []
+
+
+@pytest.mark.usefixtures("built")
+def test_every_row_of_the_grid_but_the_last_is_as_wide_as_the_page(visit: Opener, width: str, site: Site) -> None:
+    seen = visit(width)
+    seen.goto("/similar")
+    seen.page.set_input_files("#photos", site.find()[0])
+    seen.page.wait_for_selector(".shot img")
+
+    rows: dict[float, list[float]] = {}
+    boxes = seen.page.locator(".shot:not([hidden])").evaluate_all(
+        "(all) => all.map((one) => one.getBoundingClientRect()).map(({top, left, right}) => [top, left, right])"
+    )
+    for top, left, right in boxes:
+        rows.setdefault(round(top), []).extend([left, right])
+    room = seen.page.locator("#grid").evaluate("(grid) => [grid.getBoundingClientRect().left, grid.clientWidth]")
+
+    assert len(rows) > 2
+    for ends in rows.values():
+        assert min(ends) == pytest.approx(room[0], abs=1)
+        assert max(ends) == pytest.approx(room[0] + room[1], abs=1)
+
+
+@pytest.mark.usefixtures("built")
+def test_photos_come_as_webp_no_larger_than_they_are_shown(visit: Opener, site: Site) -> None:
+    seen, got = visit(), []
+    seen.page.on("response", lambda reply: got.append(reply) if "/api/v1/photos/" in reply.url else None)
+    seen.goto("/similar")
+    seen.page.set_input_files("#photos", site.find()[0])
+    seen.page.wait_for_selector(".shot img")
+    seen.page.wait_for_load_state("networkidle")
+
+    assert got
+    assert {reply.headers["content-type"] for reply in got} == {"image/webp"}
+    assert {reply.url.rpartition("size=")[2] for reply in got} <= {"160", "320"}
+    assert all("immutable" in reply.headers["cache-control"] for reply in got)
+
+
 @pytest.mark.usefixtures("built")
 def test_floras_lie_on_a_map_and_their_species_in_a_list(visit: Opener, width: str, axe: str) -> None:
     seen = visit(width)

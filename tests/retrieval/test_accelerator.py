@@ -7,78 +7,28 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from indexer.grow import withdraw_references
 from retrieval.accelerator import ROW_BYTES, HotFloras
 from retrieval.device_lists import NUMBER_BYTES, HotLists, deal_lists
 from retrieval.domain import WORLD
-from retrieval.embedder import Embeddings, unit_rows
-from retrieval.faiss_gpu import count_gpus, find_devices, open_accelerator
-from retrieval.index import ExactIndex, Lists, Rows, Similarities, best_rows
+from retrieval.embedder import unit_rows
+from retrieval.faiss_gpu import count_gpus, open_accelerator
 from retrieval.publishing import publish_snapshot
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.floras import embed, make_entries, publish
+from tests.retrieval.devices import Devices, NumpyDevice, gpu_devices, numpy_devices
 
 ENTRIES = make_entries()
 ROWS = embed(ENTRIES)
 QUERIES = unit_rows(ROWS[::31] + 0.05 * np.random.default_rng(6).normal(size=ROWS[::31].shape))
-Devices: TypeAlias = Callable[[int, int], list[Any]]  # how many, and the rows that each has room for
-
-
-class NumpyRows:
-    def __init__(self, rows: NDArray[np.float16]) -> None:
-        self._rows = rows.astype(np.float32)
-
-    def search(self, embeddings: Embeddings, k: int) -> tuple[Similarities, Rows]:
-        near = embeddings @ self._rows.T
-        return best_rows(near, np.broadcast_to(np.arange(len(self._rows)), near.shape), k)
-
-
-class NumpyLists:
-    def __init__(self, rows: NDArray[np.float16], offsets: NDArray[np.int64]) -> None:
-        self._index = ExactIndex(rows.astype(np.float32), np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)))
-
-    def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
-        return self._index.search(embeddings, k, lists)
-
-
-class NumpyDevice:
-    def __init__(self, number: int, budget: int) -> None:
-        self.name, self.budget = f"numpy{number}", budget
-        self.loads: list[int] = []
-        self.broken = False
-
-    def load(self, rows: NDArray[np.float16]) -> NumpyRows:
-        if self.broken:
-            raise RuntimeError("out of memory")
-        self.loads.append(len(rows))
-        return NumpyRows(rows)
-
-    def load_lists(self, rows: NDArray[np.float16], offsets: NDArray[np.int64]) -> NumpyLists:
-        if self.broken:
-            raise RuntimeError("out of memory")
-        self.loads.append(len(rows))
-        return NumpyLists(rows, offsets)
-
-
-def numpy_devices(count: int, rows: int) -> list[Any]:
-    return [NumpyDevice(number, rows * ROW_BYTES) for number in range(count)]
-
-
-def gpu_devices(count: int, rows: int) -> list[Any]:
-    if count_gpus() < count:
-        pytest.skip(f"FAISS sees {count_gpus()} GPUs here, and {count} are needed")
-    return list(find_devices(rows * ROW_BYTES)[:count])
 
 
 @pytest.fixture(params=[numpy_devices, gpu_devices], ids=["numpy", "gpu"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
@@ -15,11 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from retrieval.accelerator import HotFloras
+from retrieval.device_lists import HotLists
 from retrieval.embedder import DIM, Embeddings, unit_rows
 from retrieval.errors import DamagedSnapshot
 from retrieval.faiss_index import FaissIndex, rank_candidates, write_index
 from retrieval.hiding import HidingIndex
 from retrieval.index import ExactIndex, VectorIndex, best_rows
+from retrieval.store import Part, rank_chosen
+from tests.retrieval.devices import Devices, gpu_devices, numpy_devices
 
 Build: TypeAlias = Callable[[Embeddings, NDArray[np.int64]], VectorIndex]
 CLOSE = 2e-6  # two sums of 256 products may differ by this much in float32
@@ -67,12 +72,76 @@ def hiding_index() -> Iterator[Build]:
         yield lambda rows, lists: EveryOther(rows, lists, build)
 
 
+@dataclass(frozen=True)
+class Held:
+    """As much of a segment as devices look at."""
+
+    store: FaissIndex
+    offsets: NDArray[np.int64]
+    name: str
+    base: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.store.rows
+
+
+class Accelerated:
+    """Devices choose rows and the CPU compares them, or answers where they decline, as floras are searched."""
+
+    def __init__(self, index: FaissIndex, segment: Held, accelerator: HotFloras | HotLists) -> None:
+        self._index, self._segment, self._accelerator = index, segment, accelerator
+
+    def search(
+        self, embeddings: Embeddings, k: int, lists: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        part = Part(self._segment, np.sort(lists))  # type: ignore[arg-type] # all of a segment that is looked at
+        flora = ",".join(map(str, np.sort(lists).tolist()))
+        chosen = self._accelerator.choose(flora, [part], embeddings, k) if len(lists) else None
+        assert "failed" not in self._accelerator.standing
+        return (
+            self._index.search(embeddings, k, lists) if chosen is None else rank_chosen([part], embeddings, k, chosen)
+        )
+
+    def embeddings(self, lists: NDArray[np.int64]) -> tuple[Embeddings, NDArray[np.int64]]:
+        return self._index.embeddings(lists)
+
+
+def accelerated_index(
+    devices: Devices, count: int, accelerate: type[HotFloras] | type[HotLists]
+) -> Callable[[], AbstractContextManager[Build]]:
+    """Indexes on so many devices, each with room for two hundred rows: some are dealt out, and some do not fit."""
+
+    @contextmanager
+    def accelerated() -> Iterator[Build]:
+        made = devices(count, 200)
+        with faiss_index() as build:
+
+            def on_devices(rows: Embeddings, lists: NDArray[np.int64]) -> VectorIndex:
+                index = build(rows, lists)
+                assert isinstance(index, FaissIndex)
+                return Accelerated(index, Held(index, offsets_of(lists), str(id(index))), accelerate(made))
+
+            yield on_devices
+
+    return accelerated
+
+
+ON_DEVICES = {
+    f"{name}-{accelerate.__name__}-{count}": accelerated_index(devices, count, accelerate)
+    for name, devices in (("numpy", numpy_devices), ("gpu", gpu_devices))
+    for accelerate in (HotFloras, HotLists)
+    for count in (1, 2)
+}
+BUILDS = {"exact": exact_index, "faiss": faiss_index, "hiding": hiding_index, **ON_DEVICES}
+
+
 def offsets_of(lists: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each list begins and ends, of rows that lie list by list."""
     return np.searchsorted(lists, np.arange(int(lists.max()) + 2)).astype(np.int64)
 
 
-@pytest.fixture(scope="module", params=[exact_index, faiss_index, hiding_index], ids=["exact", "faiss", "hiding"])
+@pytest.fixture(scope="module", params=list(BUILDS.values()), ids=list(BUILDS))
 def build(request: pytest.FixtureRequest) -> Iterator[Build]:
     with request.param() as builder:
         yield builder

@@ -58,6 +58,20 @@ def test_arcface_turns_a_picture_away_from_its_own_class_and_no_other() -> None:
     assert turned[2, 0] < cosines[2, 0]  # past the opposite direction it still falls
 
 
+@pytest.mark.parametrize("kind", ["arcface", "proxy-anchor"])
+def test_a_picture_that_lies_on_its_class_has_a_slope_in_mixed_precision_too(kind: str) -> None:
+    head = RankHead(Objective(kind), 3, 8)
+    rows = unit(head.directions.detach()).requires_grad_()
+
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = head(rows, torch.tensor([0, 1, 2]))
+    loss.backward()
+
+    assert loss.dtype == torch.float32
+    assert rows.grad is not None
+    assert bool(torch.isfinite(rows.grad).all())
+
+
 def test_proxy_anchor_is_what_its_authors_wrote() -> None:
     generator = torch.Generator().manual_seed(2)
     cosines = torch.rand(6, 4, generator=generator) * 2 - 1

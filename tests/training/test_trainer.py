@@ -206,6 +206,21 @@ def test_recall_is_counted_by_observation_without_its_own_pictures() -> None:
     assert len(find_species(embeddings, observations, species, asked=asked).first) == 1
 
 
+def test_only_the_pictures_that_may_answer_do() -> None:
+    embeddings = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0.8, 0, 0.6]], np.float32)
+    observations, species = ["a1", "a2", "a3", "b1"], ["a", "a", "a", "b"]  # a1 and a2 are twins; b1 is nearer than a3
+    asked = np.array([True, True, False, False])
+
+    everybody = find_species(embeddings, observations, species, asked=asked)
+    others = find_species(embeddings, observations, species, asked=asked, answering=~asked)
+    strangers = find_species(embeddings, observations, species, asked=asked, answering=np.array([False] * 3 + [True]))
+
+    assert everybody.first.tolist() == [True, True]
+    assert others.first.tolist() == [False, False]
+    assert others.five.tolist() == [True, True]
+    assert len(strangers.first) == 0  # nobody could have answered rightly
+
+
 @pytest.mark.parametrize(
     ("make", "word"),
     [

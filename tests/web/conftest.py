@@ -37,6 +37,10 @@ class HeldPhotos:
 
     photos: Mapping[str, bytes]
     asked: list[str] = field(default_factory=list)
+    lasting: bool = True
+
+    def lasts(self, sha256: str) -> bool:
+        return self.lasting
 
     def read(self, sha256: str) -> bytes:
         self.asked.append(sha256)

@@ -19,6 +19,7 @@ from web.languages import FOLDER, LANGUAGES, read_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = [language for language in LANGUAGES if language != "en"]
+ENGINE = FOLDER / "engine.pot"  # the sentences of the engine, which marks nothing
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
 
 
@@ -28,7 +29,10 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     found = tmp_path_factory.mktemp("words") / "pages.pot"
     pybabel = shutil.which("pybabel", path=str(Path(sys.executable).parent)) or "pybabel"
     mapping = str(FOLDER / "babel.cfg")
-    subprocess.run([pybabel, "-q", "extract", "-F", mapping, "-k", "_", "-o", str(found), "."], cwd=ROOT, check=True)
+    wanted = ["-F", mapping, "-k", "_", "-k", "Kind:3"]  # beside what is marked, the titles of problems
+    subprocess.run([pybabel, "-q", "extract", *wanted, "-o", str(found), "."], cwd=ROOT, check=True)
+    with found.open("ab") as written:
+        written.write(ENGINE.read_bytes())
     with found.open("rb") as written:
         return read_po(written)
 
@@ -59,14 +63,35 @@ def forms(words: object) -> list[str]:
     return [str(form) for form in words] if isinstance(words, list | tuple) else [str(words)]
 
 
+def test_the_sentences_of_the_engine_are_those_that_it_says() -> None:
+    with ENGINE.open("rb") as written:
+        listed = {str(message.id) for message in read_po(written) if message.id}
+
+    assert listed > {NOTICE, CALIBRATED_MEANING, SHARE_MEANING}
+    reasons = (ROOT / "retrieval" / "rejection.py").read_text(encoding="utf-8")
+    for sentence in listed - {NOTICE, CALIBRATED_MEANING, SHARE_MEANING}:
+        assert f'"{sentence}"' in reasons
+
+
 @pytest.mark.parametrize("language", OTHERS)
 @pytest.mark.parametrize("sentence", [NOTICE, CALIBRATED_MEANING, SHARE_MEANING], ids=["notice", "score", "share"])
 def test_the_sentences_of_the_engine_are_translated_too(language: str, sentence: str) -> None:
     assert read_catalogue(language).ugettext(sentence) != sentence
 
 
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_language_says_that_a_fungus_is_safe_to_eat(language: str) -> None:
+    forbidden = re.compile(
+        r"spiselig|kan spises|velsmagende|ugiftig|essbar|eßbar|genießbar|speisepilz|schmackhaft|ungiftig|comestible",
+        re.IGNORECASE,
+    )
+
+    assert forbidden.findall((FOLDER / f"{language}.po").read_text(encoding="utf-8")) == []
+
+
 @pytest.mark.parametrize(
-    ("accepted", "language"), [("da-DK,en;q=0.5", "da"), ("de-DE,en;q=0.5", "en"), ("", "en"), ("nonsense", "en")]
+    ("accepted", "language"),
+    [("da-DK,en;q=0.5", "da"), ("de-AT,en;q=0.5", "de"), ("fi,en;q=0.5", "en"), ("", "en"), ("nonsense", "en")],
 )
 def test_the_browser_chooses_the_language(client: FlaskClient, accepted: str, language: str) -> None:
     page = client.get("/", headers={"Accept-Language": accepted}).get_data(as_text=True)

@@ -99,6 +99,7 @@ ROUTES: dict[str, frozenset[str]] = {
     "POST /administration/snapshots/<string:name>/publish": ADMINISTERS,
     "GET /administration/roll-back": ADMINISTERS,
     "POST /administration/roll-back": ADMINISTERS,
+    "GET /administration/publications/<string:name>": ADMINISTERS,
     "GET /administration/imports": ADMINISTERS,
     "GET /administration/imports/<int(max=2147483647):run>": ADMINISTERS,
     "GET /administration/people": ADMINISTERS,

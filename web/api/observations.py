@@ -33,18 +33,18 @@ from database.session import Session
 from database.verdicts import give_opinion, settle
 from retrieval.domain import WORLD
 from retrieval.errors import FungariumError, ImpossibleWish
-from retrieval.views import render_photo
 from retrieval.wishes import Wishes
 from web import access
 from web.access import require
 from web.api.accounts import signed_in
-from web.api.photos import PictureQuery
+from web.api.photos import WEBP, PictureQuery
 from web.asking import answered
 from web.field_answers import FieldObservationAnswer, FieldObservationsAnswer, observation_answer, owns
 from web.field_forms import Described, MorePhotos, NewObservation, Search
 from web.field_photos import DrawnPhoto, candidates_of, draw_photos, fill_in, keep_photos, photos_say
 from web.openapi import PREFIX, ApiBlueprint
 from web.services import services
+from web.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
 from web.uploads import read_photos
 from web.words import LARGEST_ID
 
@@ -158,19 +158,17 @@ def remove_observation_photo(key: str, sha256: str) -> dict[str, Any]:
 @require("read")
 @blueprint.arguments(PictureQuery, location="query")
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/jpeg")
+@blueprint.doc(responses=WEBP)
 def draw_photo(query: dict[str, Any], key: str, sha256: str) -> Response:
-    """Draw a photo of an observation as a JPEG. It holds nothing but pixels."""
+    """Draw a photo of an observation: a WebP where `Accept` names it, else a JPEG. It holds nothing but pixels."""
     with services().database().reading() as session:
         photo_of(observation_by_key(session, key), sha256)
-    response = Response(mimetype="image/jpeg")
-    etag = f"{sha256}-{query['size']}"
-    response.set_etag(etag)
-    response.cache_control.private = True  # a removed photo shall be gone
+    form = accepted_form()
+    response = picture_response(f"{sha256}-{query['size']}-{DRAWING}", form)
+    response.cache_control.private = True  # a removed photo shall be gone, here too: no drawing of it is kept
     response.cache_control.max_age = 3600
-    if etag in request.if_none_match:
-        response.status_code = 304
-        return response
-    response.set_data(render_photo(services().photo_files().get(sha256), query["size"]))
+    if response.status_code != 304:
+        response.set_data(draw_picture(services().photo_files().get(sha256), query["size"], form))
     return response
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Response, request
+from flask import Response
 from marshmallow import Schema, fields, validate
 
 from retrieval.errors import PhotoTooLarge, UnknownPhoto, UnreadablePhoto
-from retrieval.views import render_photo
+from retrieval.views import CURATED
 from web.openapi import PREFIX, ApiBlueprint
 from web.schemas import about
 from web.services import services
+from web.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
 
 blueprint = ApiBlueprint("photos", __name__, url_prefix=f"{PREFIX}/photos", description="Pictures of reference photos")
 
 SIZES: Final = (160, 320, 640, 1280)  # pixels of the longer side; few, so that nobody can ask for endless variants
-DRAWING: Final = 1  # raised when pictures are drawn in another way: it is part of their ETag
+WEBP: Final = {200: {"content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}}}
+"""Beside the JPEG, in the OpenAPI document."""
+
 YEAR: Final = 31_536_000  # seconds
 
 
@@ -33,25 +36,29 @@ class PictureQuery(Schema):
 @blueprint.route("/<string:sha256>")
 @blueprint.arguments(PictureQuery, location="query")
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/jpeg")
+@blueprint.doc(responses=WEBP)
 def draw_reference_photo(query: dict[str, Any], sha256: str) -> Response:
-    """Draw a reference photo as a JPEG without metadata.
+    """Draw a reference photo without metadata: as a WebP where `Accept` names it, else as a JPEG.
 
     The same address always gives the same picture. Show its author and licence with it.
     """
     given = services()
     with given.published.lease() as snapshot:
         photo = snapshot.reference_of_photo(sha256).photo
-    response = Response(mimetype="image/jpeg")
-    etag = f"{photo}-{query['size']}-{DRAWING}"
-    response.set_etag(etag)
+    form, size = accepted_form(), query["size"]
+    response = picture_response(f"{photo}-{size}-{DRAWING}", form)
     response.cache_control.public = True
     response.cache_control.max_age = YEAR
     response.cache_control.immutable = True
-    if etag in request.if_none_match:
-        response.status_code = 304
+    if response.status_code == 304:
         return response
     try:
-        response.set_data(render_photo(given.photos.read(photo), query["size"]))
+        picture = given.thumbnails.draw(
+            f"{photo}-{size}-{DRAWING}.{form.lower()}",
+            lambda: draw_picture(given.photos.read(photo), size, form, CURATED),
+            keep=lambda: given.photos.lasts(photo),
+        )
     except (UnreadablePhoto, PhotoTooLarge) as error:
         raise UnknownPhoto(f"reference photo {photo} cannot be drawn: {error}") from error
+    response.set_data(picture)
     return response

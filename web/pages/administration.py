@@ -1,4 +1,4 @@
-"""Snapshots for administrators: listed, looked at with their card and report, published, gone back from; the model."""
+"""Snapshots for administrators: listed, looked at with their card and report; the model."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from flask import Response as FlaskResponse
-from flask import current_app, make_response, render_template, request, url_for
-from flask_babel import gettext
+from flask import make_response, render_template, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
-from database.snapshots import log_published
-from retrieval.errors import BuildError, FungariumError, NoSnapshot, SnapshotError
+from retrieval.errors import NoSnapshot, SnapshotError
 from retrieval.history import read_history
 from retrieval.manifest import Manifest, read_manifest
-from retrieval.publishing import list_snapshots, previous_published, publish_snapshot, roll_back
+from retrieval.publishing import list_snapshots, previous_published
 from web.access import require
-from web.errors import Problem, sentence
 from web.pages.blueprint import blueprint
-from web.pages.visitor import TROUBLE, describe, go_to, shown_again
+from web.pages.visitor import go_to
 from web.policy import policy
+from web.publications import list_publications
 from web.services import services
 
 REPORT: Final = "report.html"  # that `python -m evaluation report` wrote beside the snapshot's manifest
@@ -42,7 +40,7 @@ def show_administration() -> Response:
 @require("administer")
 def show_snapshots() -> str:
     """The snapshots and what was done with them."""
-    return render_template("snapshots.html", **known_snapshots(), done=request.args.get("done", ""))
+    return render_template("snapshots.html", **known_snapshots())
 
 
 @blueprint.route("/administration/snapshots/<string:name>")
@@ -69,50 +67,6 @@ def show_report(name: str) -> FlaskResponse:
     return response
 
 
-@blueprint.route("/administration/snapshots/<string:name>/publish")
-@require("administer")
-def ask_to_publish(name: str) -> str:
-    """Ask whether it shall really be published."""
-    manifest = known_manifest(name)
-    return render_template("publishing.html", act="publish", name=name, manifest=manifest, **known_snapshots())
-
-
-@blueprint.route("/administration/snapshots/<string:name>/publish", methods=["POST"])
-@require("administer")
-def publish_from_page(name: str) -> Response:
-    """Verify it and point readers at it, as `python -m indexer publish` does."""
-    manifest = known_manifest(name)
-    try:
-        publish_snapshot(root(), name)
-    except TROUBLE as error:
-        return shown_again(
-            "publishing.html", refusal(error), act="publish", name=name, manifest=manifest, **known_snapshots()
-        )
-    note(name)
-    return go_to(url_for("page.show_snapshots", done=f"published {name}"))
-
-
-@blueprint.route("/administration/roll-back")
-@require("administer")
-def ask_to_roll_back() -> str:
-    """Ask whether to go back, and say where to."""
-    return render_template("publishing.html", act="roll back", name=earlier(), manifest=None, **known_snapshots())
-
-
-@blueprint.route("/administration/roll-back", methods=["POST"])
-@require("administer")
-def roll_back_from_page() -> Response:
-    """Publish what was published before, as `python -m indexer rollback` does."""
-    try:
-        name = roll_back(root())
-    except TROUBLE as error:
-        return shown_again(
-            "publishing.html", refusal(error), act="roll back", name=earlier(), manifest=None, **known_snapshots()
-        )
-    note(name)
-    return go_to(url_for("page.show_snapshots", done=f"rolled back to {name}"))
-
-
 @blueprint.route("/administration/model")
 @require("administer")
 def show_model() -> str:
@@ -137,13 +91,6 @@ def known_manifest(name: str) -> Manifest:
         raise NotFound(f"This snapshot cannot be shown: {error}.") from error
 
 
-def refusal(error: Exception) -> Problem:
-    """Why a snapshot was not published, in the engine's own words: whoever administers may know where files lie."""
-    if isinstance(error, SnapshotError | BuildError):
-        return Problem(409, gettext("Nothing was changed"), sentence(str(error)))
-    return describe(error)
-
-
 def known_snapshots() -> dict[str, Any]:
     """All snapshots, the present one, where going back leads, and the log."""
     rows = list_snapshots(root())
@@ -153,6 +100,7 @@ def known_snapshots() -> dict[str, Any]:
         "earlier": earlier(),
         "events": list(reversed(read_history(root())))[:30],
         "reports": {row.name for row in rows if report_path(row.name).exists()},
+        "publications": list_publications(root()),
     }
 
 
@@ -178,12 +126,3 @@ def about_snapshot(name: str, manifest: Manifest) -> dict[str, Any]:
 def report_path(name: str) -> Path:
     """Where a report of a snapshot is looked for."""
     return root() / "snapshots" / name / REPORT
-
-
-def note(name: str) -> None:
-    """Note in the catalogue what is published now; snapshots can be published where there is none."""
-    try:
-        with services().database().writing() as session:
-            log_published(session, name)
-    except FungariumError as error:
-        current_app.logger.warning("not noted in the catalogue: %s", error)

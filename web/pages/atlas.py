@@ -13,12 +13,13 @@ from retrieval.errors import UnknownFlora
 from retrieval.snapshot import Snapshot
 from web.pages.blueprint import blueprint
 from web.pages.script_words import atlas_words
-from web.pages.words import LARGE, THUMBNAIL
+from web.pages.words import LARGE
 from web.present import photo_url
 from web.services import services
 from web.unchanging import follows
 
 LISTED: Final = 60  # doubtful records listed on the page
+NEAR: Final = 160  # pixels of a photo among the points
 AT_ONCE: Final = 60  # photos that a script may ask about together
 
 
@@ -28,11 +29,12 @@ def show_atlas() -> str:
     flora = request.args.get("flora", WORLD)
     with services().published.lease() as snapshot:
         card = snapshot.flora(flora).card
-        atlas = services().atlas(snapshot.name)
+        atlas = services().atlas(snapshot.manifest)
         shown: dict[str, Any] = {"atlas": None}
         if atlas is not None:
             chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
-            doubtful = chosen[atlas.strangers[chosen] > 0].tolist()
+            doubted = chosen[atlas.strangers[chosen] > 0]
+            doubtful = doubted[np.argsort(-atlas.doubts[doubted], kind="stable")].tolist()  # the most doubtful first
             shown = {
                 "atlas": atlas,
                 "points": len(chosen),
@@ -65,7 +67,7 @@ def point_of(reference: Reference, stranger: int, snapshot: Snapshot) -> dict[st
         "licence": reference.licence,
         "source": reference.source,
         "aspect": reference.aspect,
-        "thumbnail": photo_url(reference.photo, THUMBNAIL),
+        "thumbnail": photo_url(reference.photo, NEAR),
         "picture": photo_url(reference.photo, LARGE),
         "speciesUrl": url_for("page.show_species", species=reference.species),
         "similarUrl": url_for("page.show_similar", photo=reference.photo),
@@ -104,7 +106,7 @@ def list_point_names(flora: str) -> Response:
 
 def points_of(snapshot: Snapshot, flora: str) -> tuple[Atlas, np.ndarray, np.ndarray]:
     """The atlas, the places in it that belong to a flora, and the ids of all species named there, ascending."""
-    atlas = services().atlas(snapshot.name)
+    atlas = services().atlas(snapshot.manifest)
     if atlas is None:
         raise UnknownFlora("nobody has laid this snapshot out yet: python -m indexer atlas")
     chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
@@ -118,7 +120,7 @@ def list_point_photos() -> Response:
     rows = [int(text) for text in request.args.get("rows", "").split(",")[:AT_ONCE] if text.isdecimal()]
     with services().published.lease() as snapshot:
         follows(snapshot)
-        atlas = services().atlas(snapshot.name)
+        atlas = services().atlas(snapshot.manifest)
         if atlas is None or any(row not in atlas.rows for row in rows):
             abort(404)
         strangers = atlas.strangers[np.searchsorted(atlas.rows, rows)]

@@ -10,7 +10,7 @@ from flask import Blueprint
 blueprint = Blueprint("page", __name__)
 
 FIELD: Final = ("signing_in", "profile", "keys", "observations", "observation", "recording", "validate", "saying")
-ADMINISTRATION: Final = ("administration", "imports", "people")
+ADMINISTRATION: Final = ("administration", "publishing", "imports", "people")
 MODULES: Final = ("identify", "answers", "similar", "floras", "species", "atlas", "docs", *FIELD, *ADMINISTRATION)
 
 

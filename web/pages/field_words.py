@@ -70,6 +70,11 @@ def validate_words() -> dict[str, Any]:
     }
 
 
+def publication_words() -> dict[str, Any]:
+    """For the page of a publication."""
+    return {"words": {"stale": _("The server could not be reached; what stands here may be old.")}, "urls": {}}
+
+
 def imports_words() -> dict[str, Any]:
     """For the list of imports."""
     return {"words": {"stale": _("The server could not be reached; what stands here may be old.")}, "urls": {}}

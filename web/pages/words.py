@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from flask import current_app, request
@@ -16,6 +17,8 @@ from web.present import photo_url, web_address
 THIN: Final = "\u202f"  # a narrow space that no line breaks at
 THUMBNAIL: Final = 320  # pixels of a reference photo, shown at half of that and sharp on a phone
 LARGE: Final = 1280
+TRACE: Final = 1e-9  # what a ranked name has at least: its score was rounded to 0, and nothing is impossible
+COMPARED: Final = (320, 640)  # of photos that are compared
 
 
 def percent(share: float) -> str:
@@ -83,6 +86,14 @@ def sections() -> list[tuple[str, str]]:
     return [(page, title) for page, title in titles.items() if page in current_app.view_functions]
 
 
+def photo_set(photo: str, sizes: Sequence[int] = (160, THUMBNAIL), ratio: float = 1.0) -> str:
+    """The sizes a browser may choose of a reference photo; `ratio` is its width by its height, where that is known.
+
+    What it takes depends on the screen: a phone in the forest fetches no more than it can show.
+    """
+    return ", ".join(f"{photo_url(photo, size)} {round(size * min(1.0, ratio))}w" for size in sizes)
+
+
 def here() -> str:
     """The address of this page, to come back to; that of the form where it was posted."""
     return request.full_path.rstrip("?") if request.method == "GET" else request.path
@@ -98,6 +109,7 @@ def template_words() -> dict[str, Any]:
         "aspect_words": aspect_words,
         "month_name": month_name,
         "photo_url": photo_url,
+        "photo_set": photo_set,
         "web_address": web_address,
         "asset_url": asset_url,
         "sections": sections,
@@ -114,4 +126,6 @@ def template_words() -> dict[str, Any]:
         "here": here,
         "THUMBNAIL": THUMBNAIL,
         "LARGE": LARGE,
+        "COMPARED": COMPARED,
+        "TRACE": TRACE,
     }

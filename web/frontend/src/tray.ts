@@ -65,6 +65,18 @@ export class Tray {
     this.list.hidden = this.photos.length === 0;
   }
 
+  /** Say anew what each photo is guessed to show, without drawing them again. */
+  retell(): void {
+    [...this.list.querySelectorAll("select")].forEach((choice, place) => {
+      const first = choice.options[0];
+      if (first) first.textContent = this.unsaid(this.photos[place]?.guessed ?? "");
+    });
+  }
+
+  private unsaid(guessed: string): string {
+    return guessed ? word("guess", { aspect: aspects[guessed] ?? "" }) : word("aspectUnknown");
+  }
+
   private tile(photo: Photo, place: number): HTMLLIElement {
     const name = word("photoNumber", { number: place + 1 });
     const shown = make("div", { class: "tile-picture" });
@@ -105,7 +117,7 @@ export class Tray {
       }, ICONS.remove, "tool"),
     );
     const choice = make("select", { "aria-label": `${word("aspect")}: ${name}` });
-    choice.append(make("option", { value: "" }, photo.guessed ? word("guess", { aspect: aspects[photo.guessed] ?? "" }) : word("aspectUnknown")));
+    choice.append(make("option", { value: "" }, this.unsaid(photo.guessed)));
     for (const [aspect, words] of Object.entries(aspects)) choice.append(make("option", { value: aspect }, words));
     choice.value = photo.aspect;
     choice.addEventListener("change", () => {

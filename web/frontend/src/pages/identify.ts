@@ -132,7 +132,7 @@ function explain(status: number, html: string): void {
 function readGuesses(): void {
   const guessed = JSON.parse(answer.querySelector<HTMLElement>("[data-aspects]")?.dataset["aspects"] ?? "[]") as string[];
   tray.photos.forEach((photo, number) => (photo.guessed = guessed[number] && guessed[number] in aspects ? guessed[number] : ""));
-  tray.render();
+  tray.retell();
 }
 
 function offerMore(): void {

@@ -2,7 +2,7 @@
 import { askForBox } from "../box.ts";
 import { compareOnClick } from "../compare.ts";
 import { button, find, make } from "../dom.ts";
-import { endless, justify } from "../grid.ts";
+import { endless, Grid } from "../grid.ts";
 import { completeNames } from "../known.ts";
 import { decode, draw, isPhoto, toJpeg, WHOLE } from "../prepare.ts";
 import { send } from "../send.ts";
@@ -11,6 +11,7 @@ import { word } from "../words.ts";
 const form = find<HTMLFormElement>("ask");
 const field = find<HTMLInputElement>("photos");
 const grid = find("grid");
+const rows = new Grid(grid);
 const trouble = find("trouble");
 const shown = find("query-photo");
 const progress = find("progress");
@@ -43,7 +44,7 @@ async function search(): Promise<void> {
     return;
   }
   grid.innerHTML = reply.html;
-  justify(grid);
+  rows.layAnew();
   watch();
 }
 
@@ -96,7 +97,7 @@ function watch(): void {
     if (reply.status !== 200) return false; // the button stays, and asks again
     more.remove();
     grid.insertAdjacentHTML("beforeend", reply.html);
-    justify(grid);
+    rows.layMore();
     watch();
     return false;
   });
@@ -125,5 +126,5 @@ if (picture) {
   compareOnClick(grid, () => large);
 }
 completeNames(find<HTMLInputElement>("taxon"));
-justify(grid);
+rows.layAnew();
 watch();

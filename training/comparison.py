@@ -1,0 +1,99 @@
+"""Lines of trainings compared pair by pair: what one rule changes, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 4000
+BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
+MEASURES = ("species", "frequent", "genus")
+"""Recall@1 of species, each species alike; each weighing as often as it was learned; of genera, each species alike."""
+
+
+@dataclass(slots=True)
+class Line:
+    """What came of the trainings of one line, seed by seed."""
+
+    name: str
+    against: str = ""  # the line it is compared with
+    judged_by: str = ""  # the measure that says whether it helps
+    shares: list[dict[str, NDArray[np.float64]]] = field(default_factory=list)  # per seed: (species,) of each rank
+
+    def add(self, shares: dict[str, NDArray[np.float64]]) -> None:
+        """Add a seed's: for each species the share of observations whose species, and whose genus, came first."""
+        self.shares.append(shares)
+
+    def table(self, measure: str) -> NDArray[np.float64]:
+        """(seeds, species) of a measure."""
+        return np.stack([one["genus" if measure == "genus" else "species"] for one in self.shares])
+
+
+def compare_lines(lines: Sequence[Line], learned: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Every line's measures, and their changes against its other line; `learned` counts each species' observations."""
+    by_name = {line.name: line for line in lines}
+    found = []
+    for line in lines:
+        row: dict[str, Any] = {"line": line.name, "against": line.against, "judged by": line.judged_by}
+        for measure in MEASURES:
+            weights = learned if measure == "frequent" else np.ones_like(learned)
+            own = line.table(measure)
+            row[measure] = float(np.average(own.mean(axis=0), weights=weights))
+            row[f"{measure} by seed"] = [float(np.average(one, weights=weights)) for one in own]
+            if line.against:
+                apart = own - by_name[line.against].table(measure)
+                row[f"{measure} change"] = paired_change(apart, weights)
+        found.append(row)
+    return found
+
+
+def paired_change(apart: NDArray[np.float64], weights: NDArray[np.int64], *, seed: int = 1) -> dict[str, float]:
+    """The mean of differences (seeds, species) with its 95 % bootstrap interval.
+
+    Seeds and species are drawn anew together: both another training and other species could have come out.
+    """
+    draw = np.random.default_rng(seed)
+    seeds, species = apart.shape
+    means = np.empty(RESAMPLES)
+    for number in range(RESAMPLES):
+        rows = draw.integers(seeds, size=seeds)
+        columns = draw.integers(species, size=species)
+        means[number] = np.average(apart[rows].mean(axis=0)[columns], weights=weights[columns])
+    low, high = np.quantile(means, (0.025, 0.975))
+    return {"mean": float(np.average(apart.mean(axis=0), weights=weights)), "low": float(low), "high": float(high)}
+
+
+def tabulate(found: dict[str, Any]) -> str:
+    """The measurement as Markdown: measures, then changes in points; what a line is judged by is set in bold."""
+    lines = [
+        "| | species, each alike | species, as frequent as learned | genus |",
+        "|---|---:|---:|---:|",
+        *(f"| {row['line']} | " + " | ".join(f"{row[name]:.3f}" for name in MEASURES) + " |" for row in found["lines"]),
+        "",
+        "| change in points | against | species, each alike | species, as frequent | genus |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for row in found["lines"]:
+        if row["against"]:
+            shown = " | ".join(show_change(row, name) for name in MEASURES)
+            lines.append(f"| {row['line']} | {row['against']} | {shown} |")
+    size = found["collection"]
+    lines += [
+        "",
+        f"{size['species']} species in {size['genera']} genera, {size['observations learned from']} observations "
+        f"({size['pictures learned from']} pictures) learned from, {size['held-out observations']} asked for; "
+        f"{found['recipe']['steps']} steps of {found['recipe']['batch']}; seeds {', '.join(map(str, found['seeds']))}; "
+        f"{found['machine']}, torch {found['versions']['torch']}.",
+    ]
+    return "\n".join(lines)
+
+
+def show_change(row: dict[str, Any], measure: str) -> str:
+    """A change with its interval."""
+    change = {name: 100 * value for name, value in row[f"{measure} change"].items()}
+    text = f"{change['mean']:+.1f} ({change['low']:+.1f} to {change['high']:+.1f})"
+    return f"**{text}**" if row["judged by"] == measure else text
