@@ -5,6 +5,9 @@ machines, and a worker computes with one thread. The same drawn photos are embed
 each time into an empty store, whose bytes are compared. The seconds are all there are: planning, opening the model,
 decoding, inference, entering; beside them stands how busy the machine was. The driver and the head have no core of
 their own: where there are but two, they take from the workers.
+
+`--model wait:MS` waits so many milliseconds a photo and takes no processor: what is left is what the engine
+itself adds, on a machine that is busy with other things too.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,10 +30,27 @@ from cluster.connection import connect, disconnect, load_ray
 from cluster.embedding import embed_on_cluster
 from indexer.embed import BATCH, PhotoToEmbed
 from indexer.embeddings import EmbeddingStore
-from retrieval.embedder import Embedder
+from retrieval.embedder import Embedder, Embeddings, View
+from retrieval.models.descriptor import Descriptor
 from retrieval.models.handles import absolute_handle, open_model
 
 OBJECTS = 100_000_000  # bytes of a node's object store
+
+
+class Waiting(Descriptor):
+    """The descriptor, after waiting as if somebody else's processor worked."""
+
+    def __init__(self, milliseconds: float) -> None:
+        self._milliseconds = milliseconds
+
+    def embed(self, views: Sequence[View]) -> Embeddings:
+        time.sleep(len(views) * self._milliseconds / 1000)
+        return super().embed(views)
+
+
+def open_waiting(milliseconds: float, *, threads: int = 0) -> Waiting:
+    """As `open_model` does."""
+    return Waiting(milliseconds)
 
 
 @contextmanager
@@ -88,9 +108,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="append the result to this file, a line of JSON")
     options = parser.parse_args()
     width, height = (int(part) for part in options.size.split("x"))
-    model = open_model(options.model, options.card, threads=1)
-    card = options.card.absolute() if options.card else None
-    opener = partial(open_model, absolute_handle(options.model), card)
+    opener: Any = partial(open_model, absolute_handle(options.model), options.card and options.card.absolute())
+    if options.model.startswith("wait:"):
+        opener = partial(open_waiting, float(options.model.removeprefix("wait:")))
+    model: Embedder = opener(threads=1)
     seconds: dict[int, list[float]] = {1: [], 2: []}
     loads: list[float] = []
     written: set[bytes] = set()
@@ -107,7 +128,7 @@ def main() -> None:
                     seconds[workers].append(taken)
                     loads.append(os.getloadavg()[0])
     result = {
-        "model": model.model,
+        "model": options.model if options.model.startswith("wait:") else model.model,
         "size": options.size,
         **machine(),
         "ray": load_ray().__version__,

@@ -159,7 +159,8 @@ class Conductor:
 
 def failed(error: Exception) -> ClusterError:
     """The cluster's own failure in one sentence."""
-    said = " ".join(str(error).split())[:300]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    said = lines[0][:200] if len(lines) == 1 else f"{lines[0][:200]} ... {lines[-1][:200]}"
     return ClusterError(f"the cluster failed ({said}); what was embedded is kept: run the same command again to go on")
 
 

@@ -65,12 +65,13 @@ def nodes() -> Iterator[Any]:
         "include_dashboard": False,
     }
     outside = {"ray_client_server_port": free_port()}  # for those who are no part of the cluster
-    with warnings.catch_warnings():
+    with pytest.MonkeyPatch.context() as environment, warnings.catch_warnings():
+        environment.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))  # as docs/scale.md has it
         warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the logs of its server for those outside open
         cluster = Cluster(initialize_head=True, head_node_args=options | outside | {"_system_config": HASTY})
-    try:
         for _ in range(2):
             cluster.add_node(**options)
+    try:
         yield cluster
     finally:
         disconnect()
