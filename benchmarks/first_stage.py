@@ -105,7 +105,9 @@ def measure(options: argparse.Namespace) -> Iterator[str]:
     )
     yield json.dumps(describe_machine())
     if "stops" in options.trials:
-        yield "\nafter the nearest species only those whose mean is as similar as the 50th neighbour so far, less a slack"
+        yield (
+            "\nafter the nearest species only those whose mean is as similar as the 50th neighbour so far, less a slack"
+        )
         yield from compare_stops(asked)
     if "parts" in options.trials:
         yield "\nspecies cut into parts: what reaches the recall that a build aims at"
