@@ -14,22 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.atlas import Atlas, forget_atlases, name_references, write_atlas
-from retrieval.embedder import Embeddings
+from retrieval.embedder import Embeddings, unit_rows
 from retrieval.snapshot import Snapshot
 
-NEIGHBOURS = 15  # observations asked whether a record lies among its own species
-AT_ONCE = 256  # views searched together
+CLOUD = 2  # observations that make a cloud, at least
+OUTLYING = 3.5  # of the modified z-score, as its authors have it
+PERPLEXITY = 30  # neighbours that openTSNE keeps together, about
+AT_ONCE = 256  # records compared with all centres together
 SEED = 20
 
 
 def make_atlas(snapshot: Snapshot, *, method: str = "", advance: Callable[[int], object] = lambda _: None) -> Atlas:
     """Lay out every reference; `method` is `pca`, `tsne` or empty: the best that is installed."""
     rows, species, observations, embeddings = gather(snapshot)
-    chosen = method or ("tsne" if has_tsne() else "pca")
+    chosen = method or best_method()
     start = lay_out_pca(embeddings)
-    places = lay_out_tsne(embeddings, start) if chosen == "tsne" and len(rows) > 3 * NEIGHBOURS else start
-    strangers = find_strangers(snapshot, rows, species, observations, embeddings, advance)
-    return Atlas(name_references(snapshot.manifest), chosen, rows, species, fit(places), strangers)
+    places = lay_out_tsne(embeddings, start) if chosen == "tsne" and len(rows) > 3 * PERPLEXITY else start
+    strangers, doubts = find_strangers(species, observations, embeddings, advance)
+    return Atlas(name_references(snapshot.manifest), chosen, rows, species, fit(places), strangers, doubts)
 
 
 def gather(snapshot: Snapshot) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Embeddings]:
@@ -54,6 +56,11 @@ def lay_out_pca(embeddings: Embeddings) -> NDArray[np.float64]:
     return np.asarray(centred @ axes)
 
 
+def best_method() -> str:
+    """The better of the methods that are installed."""
+    return "tsne" if has_tsne() else "pca"
+
+
 def has_tsne() -> bool:
     """Whether openTSNE is installed."""
     from importlib.util import find_spec
@@ -66,7 +73,9 @@ def lay_out_tsne(embeddings: Embeddings, start: NDArray[np.float64]) -> NDArray[
     from openTSNE import TSNE
 
     small = start / max(float(start[:, 0].std()), 1e-12) * 1e-4
-    made = TSNE(metric="cosine", perplexity=30, initialization=small, n_jobs=-1, random_state=SEED).fit(embeddings)
+    made = TSNE(metric="cosine", perplexity=PERPLEXITY, initialization=small, n_jobs=-1, random_state=SEED).fit(
+        embeddings
+    )
     return np.asarray(made, dtype=np.float64)
 
 
@@ -78,32 +87,54 @@ def fit(places: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def find_strangers(
-    snapshot: Snapshot,
-    rows: NDArray[np.int64],
     species: NDArray[np.int64],
     observations: NDArray[np.int64],
     embeddings: Embeddings,
     advance: Callable[[int], object],
-) -> NDArray[np.int64]:
-    """The species that most of the observations nearest to a record belong to, where it is another's.
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The species in whose cloud a record lies, where that is not its own, and by how much it is nearer to it.
 
-    Each other observation counts once, through its closest photo: twenty photos of one misnamed find accuse nobody.
-    (references,) taxon ids; 0 where the record lies among its own, or where no species has more than half.
+    Two arrays over the references: taxon ids, 0 where the record lies where it should, and differences of similarity.
+    A cloud is the mean direction of a species' observations, each counting once, and that of a record is looked at
+    without its own. Nearer to another's centre are many, photos of unusual parts above all; told are those whose
+    difference is an outlier among all records by the modified z-score (Iglewicz and Hoaglin, 1993).
     """
-    strangers = np.zeros(len(rows), dtype=np.int64)
-    world = snapshot.flora("world")
-    for first in range(0, len(rows), AT_ONCE):
+    finds, of_record = np.unique(observations, return_inverse=True)
+    kinds, of_species = np.unique(species, return_inverse=True)
+    find_means = np.zeros((len(finds), embeddings.shape[1]), dtype=np.float32)
+    np.add.at(find_means, of_record, embeddings)
+    find_means = unit_rows(find_means)
+    species_of_find = np.zeros(len(finds), dtype=np.int64)
+    species_of_find[of_record] = of_species
+    sums = np.zeros((len(kinds), embeddings.shape[1]), dtype=np.float32)
+    np.add.at(sums, species_of_find, find_means)
+    is_cloud = np.bincount(species_of_find, minlength=len(kinds)) >= CLOUD
+    centres = unit_rows(sums)
+    margins = np.full(len(species), -np.inf, dtype=np.float32)
+    nearest = np.zeros(len(species), dtype=np.int64)
+    for first in range(0, len(species), AT_ONCE):
         block = slice(first, first + AT_ONCE)
-        found = world.search(embeddings[block], 4 * NEIGHBOURS)
-        for place, mine in enumerate(range(first, min(first + AT_ONCE, len(rows)))):
-            others = (found.rows[place] >= 0) & (found.observations[place] != observations[mine])
-            _, closest = np.unique(found.observations[place][others], return_index=True)
-            near = found.species[place][others][np.sort(closest)][:NEIGHBOURS]
-            named, votes = np.unique(near, return_counts=True)
-            if len(named) and 2 * votes.max() > len(near) and named[votes.argmax()] != species[mine]:
-                strangers[mine] = named[votes.argmax()]
-        advance(min(AT_ONCE, len(rows) - first))
-    return strangers
+        rows, own = embeddings[block], of_species[block]
+        others = is_cloud[own][:, None]  # a find that is alone would leave nothing
+        rest = unit_rows(np.where(others, sums[own] - find_means[of_record[block]], sums[own]))
+        similar = np.where(is_cloud, rows @ centres.T, -np.inf)
+        similar[np.arange(len(rows)), own] = -np.inf
+        nearest[block] = similar.argmax(axis=1)
+        margin = similar.max(axis=1) - np.einsum("rd,rd->r", rows, rest)
+        margins[block] = np.where(is_cloud[own], margin, -np.inf)  # without others of its own nobody knows
+        advance(len(rows))
+    strange = find_outliers(margins)
+    return np.where(strange, kinds[nearest], 0), np.where(strange, margins, 0).astype(np.float32)
+
+
+def find_outliers(margins: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which differences are above zero and far above most others; those that are not known are none."""
+    known = margins[np.isfinite(margins)]
+    if not len(known):
+        return np.zeros(len(margins), dtype=bool)
+    middle = float(np.median(known))
+    spread = float(np.median(np.abs(known - middle)))
+    return np.asarray((margins > 0) & (0.6745 * (margins - middle) > OUTLYING * spread))
 
 
 def build_atlas(root: Path, snapshot: Snapshot, *, method: str, advance: Callable[[int], object]) -> Atlas:

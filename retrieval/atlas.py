@@ -1,6 +1,6 @@
 """The references of a snapshot laid out in two dimensions: for people to look at; no answer depends on it.
 
-atlases/<references>.npz   rows, species, places and strangers, as below, and how they were laid out
+atlases/<references>.npz   rows, species, places, strangers and doubts, as below, and how they were laid out
 
 An atlas is named after the references that it lays out, so that every snapshot of the same references has it: one that
 was calibrated, or gone back to, is not laid out again.
@@ -20,6 +20,7 @@ from retrieval.errors import DamagedSnapshot, SnapshotError
 from retrieval.manifest import Manifest, read_manifest
 
 FOLDER = "atlases"
+MAKING = 2  # raised when atlases are made in another way: those of before are made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,13 @@ class Atlas:
     species: NDArray[np.int64]
     places: NDArray[np.float32]  # (references, 2), from -1 to 1
     strangers: NDArray[np.int64]  # taxon id of the species whose cloud a doubtful record lies in; 0 where none
+    doubts: NDArray[np.float32]  # by how much it is more similar to that cloud's centre than to its own; 0 where none
 
 
 def name_references(manifest: Manifest) -> str:
     """A name for exactly the references that answer in a snapshot: its segments, and what is withdrawn of them."""
     withdrawn = sorted(f"{seal.path} {seal.sha256}" for seal in manifest.files if seal.path.startswith("withdrawn/"))
-    return hashlib.sha256("\n".join([*manifest.segments, *withdrawn]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([str(MAKING), *manifest.segments, *withdrawn]).encode()).hexdigest()[:16]
 
 
 def atlas_path(root: Path, references: str) -> Path:
@@ -57,6 +59,7 @@ def write_atlas(root: Path, atlas: Atlas) -> None:
         species=atlas.species,
         places=atlas.places,
         strangers=atlas.strangers,
+        doubts=atlas.doubts,
     )
     fresh.replace(path)
 
@@ -69,10 +72,11 @@ def read_atlas(root: Path, references: str) -> Atlas | None:
     try:
         held = load_arrays(path)
         method = "".join(chr(sign) for sign in held["method"].tolist())
-        made = Atlas(references, method, held["rows"], held["species"], held["places"], held["strangers"])
+        parts = [held[part] for part in ("rows", "species", "places", "strangers", "doubts")]
+        made = Atlas(references, method, *parts)
     except (OSError, ValueError, KeyError) as error:
         raise DamagedSnapshot(f"the atlas {path.name} cannot be read: make it anew with `indexer atlas`") from error
-    if not len(made.rows) == len(made.species) == len(made.places) == len(made.strangers):
+    if len({len(part) for part in parts}) != 1:
         raise DamagedSnapshot(f"the atlas {path.name} is not whole: make it anew with `indexer atlas`")
     return made
 

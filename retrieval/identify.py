@@ -15,6 +15,7 @@ from retrieval.embedder import Embedder, Embeddings
 from retrieval.expectation import expect
 from retrieval.flora import Flora
 from retrieval.fusion import deciding_photo, fuse_scores, weigh_photos
+from retrieval.gaps import Gaps
 from retrieval.priors import apply_prior
 from retrieval.ranking import Shares, Voting, cast_votes, share_rows
 from retrieval.rejection import decide, none_probability, observe
@@ -76,7 +77,8 @@ def identify_embeddings(
     wished.check(len(embeddings))
     for taxon in wished.within:
         snapshot.taxonomy.taxon(taxon)  # refuses what is no taxon: nothing lies within it
-    chosen = snapshot.flora(flora)
+    gaps = Gaps() if wished.partial else None
+    chosen = snapshot.flora(flora).forgiving(gaps)
     answer = answer_flora(embeddings, snapshot, chosen, voting, wished)
     expected = expect(snapshot, chosen, wished)
     learned = snapshot.calibration
@@ -91,7 +93,8 @@ def identify_embeddings(
     scored = replace(answer, scores=trusted * (1 - none), expected=expected)
     outside: tuple[Candidate, ...] = ()
     if flora != WORLD:
-        world = answer_flora(embeddings, snapshot, snapshot.flora(WORLD), voting, replace(wished, within=()))
+        everywhere = snapshot.flora(WORLD).forgiving(gaps)
+        world = answer_flora(embeddings, snapshot, everywhere, voting, replace(wished, within=()))
         excluded = better_outside(world.shares, chosen.species.tolist())
         outside = make_candidates(replace(world, scores=world.fused), snapshot, OUTSIDE, only=excluded)
     return Identification(
@@ -112,6 +115,7 @@ def identify_embeddings(
         decided_by=answer.decided_by,
         aspects=answer.aspects,
         aspects_told=not wished.aspects and bool(answer.aspects),
+        unsearched=None if gaps is None else gaps.unsearched,
     )
 
 

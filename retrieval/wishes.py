@@ -24,6 +24,7 @@ class Wishes:
     target: float = TARGET  # of answers right
     fusion: str = "mean"
     no_reject: bool = False
+    partial: bool = False  # answer also where a part of the references cannot be searched, and say which
 
     def check(self, photos: int) -> None:
         """Raise ImpossibleWish, with a sentence, for what there is not."""

@@ -60,6 +60,19 @@ def flora_field() -> fields.String:
     )
 
 
+def partial_field() -> fields.Boolean:
+    """Whether an answer from a part of the references will do."""
+    return fields.Boolean(
+        load_default=False,
+        data_key="partial",
+        attribute="partial",  # a schema has something else of this name
+        metadata={
+            "description": "On a cluster: answer also where a part of the references gives none, and say in "
+            "`notSearched` which. Otherwise that is a 503."
+        },
+    )
+
+
 class Strict(Schema):
     """Options that refuse what they do not know: a misspelt `flora` would be answered with the whole world."""
 
@@ -154,6 +167,7 @@ class IdentifyOptions(LookOptions):
     noReject = fields.Boolean(  # noqa: N815 - a name of the API
         load_default=False, metadata={"description": "Rank even what is probably none of the flora's species."}
     )
+    partial_answer = partial_field()
 
 
 class IdentifyObservation(Observation, IdentifyOptions):
@@ -197,6 +211,7 @@ def read_wishes(form: Mapping[str, Any]) -> Wishes:
         target=form["target"],
         fusion=form["fusion"],
         no_reject=form["noReject"],
+        partial=form["partial"],
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.atlas import build_atlas, has_tsne, lay_out_pca, lay_out_tsne, make_atlas
+from indexer.atlas import build_atlas, find_strangers, has_tsne, lay_out_pca, lay_out_tsne, make_atlas
 from indexer.commands import atlases
 from indexer.grow import withdraw_references
 from retrieval.atlas import atlas_path, forget_atlases, name_references, read_atlas
@@ -18,7 +18,6 @@ from retrieval.embedder import DIM, Embeddings, unit_rows
 from retrieval.errors import DamagedSnapshot
 from retrieval.manifest import read_manifest
 from retrieval.publishing import publish_snapshot
-from retrieval.segment import ReferenceEntry
 from settings import Settings
 from tests.catalogues import build, make_reference, make_references
 from tests.snapshots import CITRINA, EMETICA, MUSCARIA, Made, make_entry, make_snapshot
@@ -73,24 +72,46 @@ def test_photos_of_the_same_find_do_not_vouch_for_each_other(tmp_path: Path) -> 
     assert len(found) == 20
 
 
-def test_a_photo_of_the_same_find_is_no_neighbour(tmp_path: Path) -> None:
-    entries = [
-        make_entry(f"{number:064x}", observation, species)
-        for number, (observation, species) in enumerate([(1, MUSCARIA), (1, MUSCARIA), (2, EMETICA)])
-    ]
-    made = make_snapshot(tmp_path, entries, scatter([0, 0, 0]), floras={})
+def test_a_photo_of_the_same_find_is_no_witness() -> None:
+    # the cloud of MUSCARIA is one find at 0 and one at 1: without the find itself, a photo at 1 is alone
+    species = np.array([MUSCARIA] * 6 + [CITRINA] * 6)
+    finds = np.array([1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5])
+    rows = scatter([0] * 3 + [1] * 3 + [1] * 6)
 
-    assert strangers_of(made) == {f"{0:064x}": EMETICA, f"{1:064x}": EMETICA, f"{2:064x}": MUSCARIA}
+    strangers, doubts = find_strangers(species, finds, rows, lambda _: None)
+
+    assert strangers[3:6].tolist() == [CITRINA] * 3
+    assert (doubts[3:6] > 0.5).all()
 
 
-def test_where_no_species_has_more_than_half_nobody_is_accused(tmp_path: Path) -> None:
-    entries: list[ReferenceEntry] = []
-    for place, species in enumerate((MUSCARIA, CITRINA, EMETICA)):
-        entries += [make_entry(f"{place:032x}{n:032x}", 100 * place + n, species) for n in range(5)]
-    entries.append(make_entry(f"{98:064x}", 900, EMETICA))  # its 15 nearest: five of each species
-    made = make_snapshot(tmp_path, entries, scatter([0] * 16), floras={})
+def test_a_species_of_a_single_find_is_neither_accused_nor_a_cloud() -> None:
+    species = np.array([MUSCARIA] + [CITRINA] * 8 + [EMETICA])
+    rows = scatter([1] + [1] * 7 + [2] + [2])  # MUSCARIA among CITRINA, one CITRINA beside the only EMETICA
 
-    assert f"{98:064x}" not in strangers_of(made)
+    strangers, _ = find_strangers(species, np.arange(10), rows, lambda _: None)
+
+    assert strangers.tolist() == [0] * 10
+
+
+def test_where_species_cannot_be_told_apart_nobody_is_accused() -> None:
+    species = np.repeat([MUSCARIA, CITRINA, EMETICA], 30)
+
+    strangers, doubts = find_strangers(species, np.arange(90), scatter([0] * 90), lambda _: None)
+
+    assert np.count_nonzero(strangers) <= 1  # chance alone
+    assert np.array_equal(doubts > 0, strangers > 0)
+
+
+def test_the_most_misplaced_has_most_doubt() -> None:
+    species = np.repeat([MUSCARIA, EMETICA], 20)
+    rows = scatter([0] * 20 + [2] * 20)
+    rows[0] = unit_rows(rows[0:1] + 2 * rows[25:26])[0]  # two thirds of the way over
+    rows[1] = rows[26]  # all the way
+
+    strangers, doubts = find_strangers(species, np.arange(40), rows, lambda _: None)
+
+    assert strangers[:2].tolist() == [EMETICA, EMETICA]
+    assert doubts[1] > doubts[0] > 0
 
 
 def test_the_layout_puts_a_species_together_and_is_the_same_each_time(tmp_path: Path) -> None:
@@ -137,7 +158,7 @@ def test_an_atlas_comes_back_as_it_was_written_and_a_damaged_one_is_refused(tmp_
 
     assert read is not None
     assert read.method == "pca"
-    for part in ("rows", "species", "places", "strangers"):
+    for part in ("rows", "species", "places", "strangers", "doubts"):
         assert np.array_equal(getattr(read, part), getattr(atlas, part))
     path = atlas_path(tmp_path, name_references(made.manifest))
     path.write_bytes(path.read_bytes()[:200])
@@ -195,7 +216,7 @@ def test_publishing_does_not_wait_for_a_large_atlas_and_says_which_command_makes
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(tmp_path, observations=2)
-    monkeypatch.setattr(atlases, "AT_PUBLISH", 39)  # of 40 references
+    monkeypatch.setattr(atlases, "AT_PUBLISH", {"pca": 39, "tsne": 39})  # of 40 references
 
     atlases.lay_out_published(settings_of(tmp_path))
 

@@ -33,7 +33,8 @@ def show_atlas() -> str:
         shown: dict[str, Any] = {"atlas": None}
         if atlas is not None:
             chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
-            doubtful = chosen[atlas.strangers[chosen] > 0].tolist()
+            doubted = chosen[atlas.strangers[chosen] > 0]
+            doubtful = doubted[np.argsort(-atlas.doubts[doubted], kind="stable")].tolist()  # the most doubtful first
             shown = {
                 "atlas": atlas,
                 "points": len(chosen),

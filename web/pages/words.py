@@ -17,6 +17,7 @@ from web.present import photo_url, web_address
 THIN: Final = "\u202f"  # a narrow space that no line breaks at
 THUMBNAIL: Final = 320  # pixels of a reference photo, shown at half of that and sharp on a phone
 LARGE: Final = 1280
+TRACE: Final = 1e-9  # what a ranked name has at least: its score was rounded to 0, and nothing is impossible
 COMPARED: Final = (320, 640)  # of photos that are compared
 
 
@@ -126,4 +127,5 @@ def template_words() -> dict[str, Any]:
         "THUMBNAIL": THUMBNAIL,
         "LARGE": LARGE,
         "COMPARED": COMPARED,
+        "TRACE": TRACE,
     }

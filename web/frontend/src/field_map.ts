@@ -1,5 +1,5 @@
 /** Observations on a map, each as finely as this visitor may know its place. */
-import { L, makeMap } from "./map.ts";
+import { accent, L, makeMap } from "./map.ts";
 
 export interface Point {
   latitude: number;
@@ -10,16 +10,15 @@ export interface Point {
   url: string;
 }
 
-const COLOUR = "#96461f";
 const HALF = 0.1; // degrees: half of a cell
 
 function shape({ latitude, longitude, metres, cell }: Point): L.Layer[] {
   if (cell) {
     const corners: L.LatLngBoundsExpression = [[latitude - HALF, longitude - HALF], [latitude + HALF, longitude + HALF]];
-    return [L.rectangle(corners, { color: COLOUR, weight: 1, dashArray: "4 4", fillOpacity: 0.15 })];
+    return [L.rectangle(corners, { color: accent(), weight: 1, dashArray: "4 4", fillOpacity: 0.15 })];
   }
-  const spot = L.circleMarker([latitude, longitude], { radius: 7, color: COLOUR, fillOpacity: 0.6 });
-  return metres > 0 ? [L.circle([latitude, longitude], { radius: metres, color: COLOUR, weight: 1, fillOpacity: 0.1 }), spot] : [spot];
+  const spot = L.circleMarker([latitude, longitude], { radius: 7, color: accent(), fillOpacity: 0.6 });
+  return metres > 0 ? [L.circle([latitude, longitude], { radius: metres, color: accent(), weight: 1, fillOpacity: 0.1 }), spot] : [spot];
 }
 
 function label({ title, url }: Point): HTMLElement {

@@ -4,6 +4,9 @@ import { asStylesheet } from "./styles.ts";
 import { tiles, url, word } from "./words.ts";
 import { countries } from "./world.ts";
 
+/** The colour of what is shown on maps, in light and in dark. */
+export const accent = (): string => getComputedStyle(document.documentElement).getPropertyValue("--accent").trim();
+
 const LINES = "#8b7f6d";
 
 /** Make a map in an element; the outlines follow as soon as they have come. */

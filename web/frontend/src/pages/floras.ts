@@ -1,10 +1,8 @@
 /** The map of floras: the countries of each, to click on. */
 import { find, make } from "../dom.ts";
-import { L, makeMap } from "../map.ts";
+import { accent, L, makeMap } from "../map.ts";
 import { word } from "../words.ts";
 import { countries, floraAreas } from "../world.ts";
-
-const ACCENT = "#96461f";
 
 async function begin(): Promise<void> {
   const areas = (await floraAreas()).filter((area) => area.countries.length);
@@ -16,7 +14,7 @@ async function begin(): Promise<void> {
   for (const area of areas) for (const country of area.countries) held.set(country, [...(held.get(country) ?? []), area]);
   const mine = (await countries()).filter((country) => held.has(String(country.id)));
   L.geoJSON(mine, {
-    style: (country) => ({ color: ACCENT, weight: 1.5, fillColor: ACCENT, fillOpacity: 0.15 + 0.12 * (held.get(String(country?.id))?.length ?? 0) }),
+    style: (country) => ({ color: accent(), weight: 1.5, fillColor: accent(), fillOpacity: 0.15 + 0.12 * (held.get(String(country?.id))?.length ?? 0) }),
     onEachFeature: (country, shape) => {
       const links = (held.get(String(country.id)) ?? []).map((area) =>
         make("li", {}, make("a", { href: area.url }, area.title), ` ${word("species", { number: area.species })}`),

@@ -8,7 +8,7 @@ interface Cell {
 }
 
 async function drawCells(box: HTMLElement): Promise<void> {
-  const [{ L, makeMap }, cells] = await Promise.all([
+  const [{ accent, L, makeMap }, cells] = await Promise.all([
     import("../map.ts"),
     fetch(url("cells")).then((reply) => reply.json() as Promise<Cell[]>),
   ]);
@@ -16,7 +16,7 @@ async function drawCells(box: HTMLElement): Promise<void> {
   const map = await makeMap(box, { center: [54, 10], zoom: 3 });
   const most = Math.max(...cells.map((cell) => cell.records));
   const shapes = cells.map((cell) =>
-    L.polygon(cell.outline, { color: "#96461f", weight: 1, fillOpacity: 0.25 + 0.6 * (cell.records / most) }).bindTooltip(word("records", { number: cell.records })),
+    L.polygon(cell.outline, { color: accent(), weight: 2.5, fillOpacity: 0.25 + 0.6 * (cell.records / most) }).bindTooltip(word("records", { number: cell.records })),
   );
   map.fitBounds(L.featureGroup(shapes).addTo(map).getBounds(), { maxZoom: 6, padding: [20, 20] });
 }
