@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,13 @@ class Machines:
         self.cluster.remove_node(node, allow_graceful=False)
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[Any]:
     """The cluster, to add and remove nodes; nothing is connected to it."""
@@ -55,10 +64,14 @@ def nodes() -> Iterator[Any]:
         "object_store_memory": OBJECTS,
         "include_dashboard": False,
     }
-    cluster = Cluster(initialize_head=True, head_node_args=options | {"_system_config": HASTY})
-    try:
+    outside = {"ray_client_server_port": free_port()}  # for those who are no part of the cluster
+    with pytest.MonkeyPatch.context() as environment, warnings.catch_warnings():
+        environment.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))  # as docs/scale.md has it
+        warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the logs of its server for those outside open
+        cluster = Cluster(initialize_head=True, head_node_args=options | outside | {"_system_config": HASTY})
         for _ in range(2):
             cluster.add_node(**options)
+    try:
         yield cluster
     finally:
         disconnect()
@@ -70,6 +83,12 @@ def cluster(nodes: Any) -> str:
     """The address of the cluster; this process is connected to it."""
     connect(nodes.address)
     return str(nodes.address)
+
+
+@pytest.fixture(scope="session")
+def from_outside(nodes: Any) -> str:
+    """The address of the cluster for a process that is no part of it."""
+    return f"ray://127.0.0.1:{nodes.head_node._ray_params.ray_client_server_port}"
 
 
 @pytest.fixture(scope="module")
