@@ -5,7 +5,9 @@
 Queries are references of the world, each asked without its own observation. *Codes*: in the species that a view
 resembles most, ours (4-bit PQ), SQ8 and RaBitQ choose as many rows, which are compared at float16. *Parts*: species
 with many references are cut by k-means into parts with a mean of their own in the guide; how many references must
-then be looked at for the same recall, and how long that takes. One thread, each in turn, medians.
+then be looked at for the same recall, and how long that takes. *Stops*: how many must be looked at where, after the
+nearest species, only those follow whose mean is nearly as similar as the 50th neighbour so far. One thread, each in
+turn, medians.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=64)
     parser.add_argument("--probes", type=int, default=64, help="species that codes are compared in")
     parser.add_argument("--work", type=Path, required=True, help="folder for a copy of the rows in another order")
+    parser.add_argument("--trials", nargs="+", default=["codes", "parts", "stops"], choices=["codes", "parts", "stops"])
     parser.add_argument("--results", type=Path, help="folder to write first_stage-ROWS.txt to")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -93,29 +96,73 @@ class Asked:
         return at_10, at_50
 
 
-def measure(options: argparse.Namespace) -> Sequence[str]:
+def measure(options: argparse.Namespace) -> Iterator[str]:
     """The lines of the report."""
     asked = Asked(options.indexes, options.queries)
-    lines = [
+    yield (
         f"{asked.segment.rows:,} references, {len(asked.sizes):,} species, the largest of {asked.sizes.max():,}; "
-        f"{len(asked.views)} queries, one thread, ms a view",
-        json.dumps(describe_machine()),
-        "",
-        f"codes in the {options.probes} species nearest to a view, then so many rows at float16: recall@50, ms",
-        f"{'first stage':34} {'bytes':>5} " + " ".join(f"{depth:>14,}" for depth in DEPTHS),
-    ]
-    lines += compare_codes(asked, options.probes)
-    lines += ["", "species cut into parts: what reaches the recall that a build aims at"]
-    lines += compare_parts(asked, options.work)
+        f"{len(asked.views)} queries, one thread, ms a view"
+    )
+    yield json.dumps(describe_machine())
+    if "stops" in options.trials:
+        yield (
+            "\nafter the nearest species only those whose mean is as similar as the 50th neighbour so far, less a slack"
+        )
+        yield from compare_stops(asked)
+    if "parts" in options.trials:
+        yield "\nspecies cut into parts: what reaches the recall that a build aims at"
+        yield from compare_parts(asked, options.work)
+    if "codes" in options.trials:
+        yield (
+            f"\ncodes in the {options.probes} species nearest to a view, then so many rows at float16: recall@50, ms\n"
+            f"{'first stage':34} {'bytes':>5} " + " ".join(f"{depth:>14,}" for depth in DEPTHS)
+        )
+        yield from compare_codes(asked, options.probes)
+
+
+def compare_stops(asked: Asked) -> list[str]:
+    """A line for so many species for every view, and one for each number of species that are looked at in any case."""
+    guide, cut = asked.guided.guide, asked.guided.cut
+    listed = guide.nearest(asked.views, MOST, cut)
+    lists = asked.part.lists_at(listed)
+    sizes = np.where(lists >= 0, asked.sizes[lists], 0)
+    means = widen(guide.means[listed.ravel()]).reshape(*listed.shape, DIM)
+    near = np.einsum("qld,qd->ql", means, asked.views)
+    ranks = []
+    for own, target in zip(lists, asked.targets, strict=True):
+        rank = np.full(len(asked.sizes), MOST, dtype=np.int64)
+        rank[own[own >= 0]] = np.flatnonzero(own >= 0)
+        ranks.append(rank[np.searchsorted(asked.segment.offsets, target, side="right") - 1])
+
+    def suffices(looked_at: NDArray[np.bool_]) -> bool:
+        both = np.concatenate([looked_at, np.zeros((len(looked_at), 1), np.bool_)], axis=1)  # what is not listed
+        hits = [own[rank] for own, rank in zip(both, ranks, strict=True)]
+        at_10, at_50 = (float(np.mean([hit[:k].mean() for hit in hits])) for k in (10, 50))
+        return at_10 >= AIM_AT_10 and at_50 >= PROBING_AT_50
+
+    def describe(name: str, looked_at: NDArray[np.bool_]) -> str:
+        rows = float((looked_at * sizes).sum(axis=1).mean())
+        species = looked_at.sum(axis=1)
+        return f"{name:36} {species.mean():7.1f} species, at most {species.max()}, {rows:9,.0f} references"
+
+    place = np.broadcast_to(np.arange(MOST), near.shape)
+    fixed = next((n for n in range(1, MOST) if suffices(place < n)), MOST)
+    lines = [describe("the same number for all", place < fixed)]
+    for sure in (2, 3, 4):
+        found, _ = asked.store.search(asked.views, 51, lists[:, :sure])  # the view itself is among them
+        for slack in np.arange(0, 1, 0.01).tolist():
+            looked_at = (place < sure) | (near >= found[:, 50:] - slack)
+            if suffices(looked_at):
+                lines.append(describe(f"{sure} in any case, slack {slack:.2f}", looked_at))
+                break
     return lines
 
 
-def compare_codes(asked: Asked, probes: int) -> list[str]:
+def compare_codes(asked: Asked, probes: int) -> Iterator[str]:
     """A line for each first stage."""
     guided = asked.guided
     lists = asked.part.lists_at(guided.guide.nearest(asked.views, probes, guided.cut))
     stages: Mapping[str, tuple[int, Callable[[int], First]]] = make_stages(asked, lists)
-    lines = []
     for name, (size, of_view) in stages.items():
         cells = []
         for depth in DEPTHS:
@@ -133,8 +180,7 @@ def compare_codes(asked: Asked, probes: int) -> list[str]:
                 if turn:
                     spent.append(1e3 * (time.perf_counter() - started) / len(asked.views))
             cells.append(f"{asked.recalls(found)[1]:.4f} {np.median(spent):6.3f}")
-        lines.append(f"{name:34} {size:5} " + " ".join(f"{cell:>14}" for cell in cells))
-    return lines
+        yield f"{name:34} {size:5} " + " ".join(f"{cell:>14}" for cell in cells)
 
 
 def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[int], First]]]:
@@ -192,11 +238,8 @@ def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[in
     rabitq = faiss.IndexIVFRaBitQ(quantiser, DIM, len(used), IP)
     rabitq.is_trained = True
     filled(rabitq)
-    for bits in (0, 8):
-        stages[f"RaBitQ, residual, {bits or 32} bits of a view"] = (
-            int(rabitq.code_size) + 8,
-            searching(rabitq, faiss.IVFRaBitQSearchParameters(nprobe=lists.shape[1], qb=bits)),
-        )
+    asked_at = faiss.IVFRaBitQSearchParameters(nprobe=lists.shape[1], qb=8)
+    stages["RaBitQ, residual, 8 bits of a view"] = (int(rabitq.code_size) + 8, searching(rabitq, asked_at))
     fast = faiss.IndexIVFRaBitQFastScan(rabitq)
     kept.append(fast)
     stages["RaBitQ, residual, fast-scan"] = (int(rabitq.code_size) + 8, searching(fast, None))
@@ -226,11 +269,11 @@ def search_given(
     return rows.reshape(-1)
 
 
-def compare_parts(asked: Asked, work: Path) -> list[str]:
+def compare_parts(asked: Asked, work: Path) -> Iterator[str]:
     """A line for species as they are, and one for each way to cut them."""
     every = np.arange(asked.segment.rows)
     whole = np.repeat(np.arange(len(asked.sizes)), asked.sizes)
-    lines = [describe_parts("species", asked, asked.store, asked.guided.guide, every, whole, len(asked.sizes))]
+    yield describe_parts("species", asked, asked.store, asked.guided.guide, every, whole, len(asked.sizes))
     for least, size in PARTS:
         started = time.perf_counter()
         of_row, means = cut_species(asked, least, size)
@@ -246,9 +289,8 @@ def compare_parts(asked: Asked, work: Path) -> list[str]:
         place = np.empty_like(order)
         place[order] = every
         line = describe_parts(name, asked, index, Guide(folder), place, of_row, len(means))
-        lines.append(f"{line}; cut and written in {built:.0f} s")
+        yield f"{line}; cut and written in {built:.0f} s"
         (folder / "embeddings.npy").unlink()
-    return lines
 
 
 class Reordered:

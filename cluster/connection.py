@@ -11,6 +11,8 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,7 +23,7 @@ from retrieval.errors import ClusterError
 LOCAL: Final = "local"
 CLIENT: Final = "ray://"
 NAMESPACE: Final = "fungarium"  # in which actors have their names
-PATIENCE: Final = 10.0  # seconds until a cluster that does not answer is given up
+PATIENCE: Final = 20.0  # seconds until a cluster that does not answer is given up
 LOCAL_OBJECTS: Final = 80_000_000  # bytes of the object store of a local cluster; little goes through it
 QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody outside
@@ -82,7 +84,7 @@ def connect(address: str, *, namespace: str = NAMESPACE, patience: float = PATIE
                 "address": LOCAL,
                 "num_cpus": cores,
                 "include_dashboard": False,
-                "_node_ip_address": "127.0.0.1",  # reachable by nobody else
+                "_node_ip_address": "127.0.0.1",  # else it asks the outside world for this machine's address
                 "object_store_memory": LOCAL_OBJECTS,
             }
         else:
@@ -91,7 +93,7 @@ def connect(address: str, *, namespace: str = NAMESPACE, patience: float = PATIE
             if read.host in {"127.0.0.1", "localhost", "::1"} and not read.text.startswith(CLIENT):
                 options["_node_ip_address"] = "127.0.0.1"
         with _silent():
-            _init(ray, read, options)
+            _join(ray, read, options, patience)
     return ray
 
 
@@ -126,17 +128,28 @@ def connected(address: str, **options: Any) -> Iterator[Any]:
             disconnect()
 
 
-def _init(ray: Any, address: Address, options: dict[str, Any]) -> None:
-    """Call `ray.init`, its many errors brought to one sentence."""
+def _join(ray: Any, address: Address, options: dict[str, Any], patience: float) -> None:
+    """Call `ray.init` in a thread of its own, since it takes no bound; its many errors become a sentence."""
+    joined: Future[None] = Future()
+
+    def init() -> None:
+        try:
+            ray.init(**options)
+        except BaseException as error:
+            joined.set_exception(error)
+        else:
+            joined.set_result(None)
+
+    threading.Thread(target=init, name="joining the cluster", daemon=True).start()
     try:
-        ray.init(**options)
-    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        joined.result(None if address.text == LOCAL else patience)
+    except FutureTimeout as error:
+        raise ClusterError(
+            f"something listens at {address.text}, but let nobody join within {patience:g} seconds: it is "
+            "no Ray cluster, or has another token (copy ~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN_PATH)"
+        ) from error
+    except (ray.exceptions.RayError, ImportError, ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        if "token" in reason.lower() or "authent" in reason.lower():
-            raise ClusterError(
-                f"the cluster at {address.text} refuses this machine: its token is another, or there is none here; "
-                "copy the file ~/.ray/auth_token from the head, or set RAY_AUTH_TOKEN_PATH"
-            ) from error
         raise ClusterError(f"the cluster at {address.text} cannot be joined: {reason}") from error
 
 

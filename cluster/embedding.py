@@ -11,7 +11,7 @@ import logging
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeAlias
@@ -53,12 +53,14 @@ def embed_on_cluster(
     limits: PhotoLimits | None = None,
     augmentation: str = "none",
     advance: Callable[[int], object] = lambda count: None,
+    workers: int = 0,
     wave: int = WAVE,
 ) -> EmbedReport:
     """Do what `embed_photos` does, on the cluster that this process is connected to.
 
     Workers open the model with `opener`; it must be the `embedder` that is open here. At `storage`, which all machines
     reach, each batch is kept as soon as it is done; a run that comes after a death begins by taking over what is there.
+    `workers` bounds how many open the model; 0: one for each GPU or core there is.
     Raises ClusterError where machines do not see the same storage or cannot write it, and the errors of `embed_photos`.
     """
     tally, files, made_with = Tally(), PartFiles(storage), store.path.stem
@@ -84,7 +86,7 @@ def embed_on_cluster(
         )
         done = [token]
         try:
-            with closing(work_on(batches, order)) as receipts:
+            with closing(receipts_of(batches, order, workers)) as receipts:
                 for batch, receipt in zip(batches, in_order(receipts), strict=True):
                     enter(batch, receipt, store, tally)
                     done.append(str(receipt["kept"]))
@@ -122,13 +124,54 @@ def enter(batch: Sequence[PhotoToEmbed], receipt: Receipt, store: EmbeddingStore
     tally.failed += len(batch) - len(part.photos)
 
 
-def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order) -> Generator[Receipt]:
+def receipts_of(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: int) -> Generator[Receipt]:
+    """What `work_on` yields. From outside the cluster (`ray://`) Ray Data cannot be driven: a worker then drives it."""
+    ray = load_ray()
+    if not ray.util.client.ray.is_connected():
+        yield from work_on(batches, order, workers)
+        return
+    conductor = ray.remote(Conductor).options(num_cpus=0).remote(batches, order, workers)
+    try:
+        while (told := ray.get(conductor.take.remote())) is not None:
+            if isinstance(told, str):
+                raise ClusterError(told)
+            yield told
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise failed(error) from error
+    finally:
+        with suppress(ray.exceptions.RayError, ConnectionError):  # where it cannot be told, it ends with the connection
+            ray.kill(conductor)
+
+
+class Conductor:
+    """Drives the work from within the cluster, for somebody outside."""
+
+    def __init__(self, batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: int) -> None:
+        self._receipts = work_on(batches, order, workers)
+
+    def take(self) -> Receipt | str | None:
+        """The next receipt; a sentence where there is none because something went wrong, None at the end."""
+        try:
+            return next(self._receipts, None)
+        except ClusterError as error:
+            return str(error)
+
+
+def failed(error: Exception) -> ClusterError:
+    """The cluster's own failure in one sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    said = lines[0][:200] if len(lines) == 1 else f"{lines[0][:200]} ... {lines[-1][:200]}"
+    return ClusterError(f"the cluster failed ({said}); what was embedded is kept: run the same command again to go on")
+
+
+def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: int = 0) -> Generator[Receipt]:
     """Let the cluster work on batches; yields their receipts as they come.
 
     Raises ClusterError for what a worker says, and where the cluster itself fails.
     """
     data = load_ray_data()
     models, on_gpu = plan_models(order)
+    models = min(models, workers or models)
     dataset = data.from_items(
         [{"place": place, "photos": list(batch)} for place, batch in enumerate(batches)],
         override_num_blocks=len(batches),
@@ -148,10 +191,7 @@ def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order) -> Generato
                 raise ClusterError(receipt["stop"])
             yield receipt
     except load_ray().exceptions.RayError as error:
-        said = " ".join(str(error).split())[:300]
-        raise ClusterError(
-            f"the cluster failed ({said}); what was embedded is kept: run the same command again to go on"
-        ) from error
+        raise failed(error) from error
 
 
 def load_ray_data() -> Any:

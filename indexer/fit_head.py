@@ -36,6 +36,13 @@ class Verdict:
     pca: Recall
     learned: Recall
     steps: int  # that the learned head took, the median of the folds
+    own: Recall | None = None  # of a network's own numbers, where it has as many as an index holds
+
+    @property
+    def needless(self) -> bool:
+        """Whether a network's own numbers name more species than either head does."""
+        heads = max((one.first, one.five) for one in (self.pca, self.learned))
+        return self.own is not None and (self.own.first, self.own.five) > heads
 
     @property
     def worse(self) -> bool:
@@ -80,7 +87,8 @@ def judge_heads(
             f"fold {fold + 1} of {folds}: {found['pca'][-1].first:.3f} by principal components, "
             f"{found['learned'][-1].first:.3f} learned in {taken} steps"
         )
-    return Verdict(pool(found["pca"]), pool(found["learned"]), int(np.median(steps)))
+    own = measure_recall(features, labels, asked, temperature=TEMPERATURE) if features.shape[1] == DIM else None
+    return Verdict(pool(found["pca"]), pool(found["learned"]), int(np.median(steps)), own)
 
 
 def pool(parts: list[Recall]) -> Recall:
@@ -106,7 +114,12 @@ def fit_head(
     facts = {
         "kind": kind,
         "fitted": {"photos": len(features), "species": len(np.unique(labels.species)), "seed": seed},
-        "heldOut": {"folds": FOLDS, "temperature": TEMPERATURE, **{k: asdict(getattr(verdict, k)) for k in KINDS}},
+        "heldOut": {
+            "folds": FOLDS,
+            "temperature": TEMPERATURE,
+            **{k: asdict(getattr(verdict, k)) for k in KINDS},
+            **({"own": asdict(verdict.own)} if verdict.own else {}),
+        },
     }
     start = fit_pca(features)
     if kind == "pca":

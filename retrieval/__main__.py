@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from retrieval.command import run_guarded
 from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD, Evidence
 from retrieval.errors import ImpossibleWish, UnreadablePhoto
-from retrieval.fusion import FUSIONS
+from retrieval.fusion import FUSIONS, LEARNED
 from retrieval.identify import identify
 from retrieval.models.handles import open_model
 from retrieval.present import evidence_json, evidence_line, identification_json, identification_text, taxon_json
@@ -74,7 +74,9 @@ def add_wishes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--within", action="append", default=[], metavar="NAME", help="a taxon you are sure of")
     command.add_argument("--aspect", action="append", default=[], choices=ASPECTS, help="what each photo shows")
     command.add_argument("--target", type=float, default=TARGET, help="share of answers to be right")
-    command.add_argument("--fusion", choices=FUSIONS, default="mean", help="how photos are fused")
+    command.add_argument(
+        "--fusion", choices=(LEARNED, *FUSIONS), default=LEARNED, help="how photos are fused (default: as calibrated)"
+    )
     command.add_argument("--views", choices=AUGMENTATIONS, default="none", help="crops that each photo is averaged of")
     command.add_argument(
         "--box",
@@ -82,6 +84,9 @@ def add_wishes(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="L,T,W,H",
         help="where the fungus is on each photo: left,top,width,height in shares of its sides; '' for the whole",
+    )
+    command.add_argument(
+        "--partial", action="store_true", help="on a cluster: answer also where a part gives no answer, and say which"
     )
     command.add_argument("--no-reject", action="store_true", help="rank even what is probably none of these")
 
@@ -110,6 +115,7 @@ def read_wishes(options: argparse.Namespace, snapshot: Snapshot) -> Wishes:
         target=options.target,
         fusion=options.fusion,
         no_reject=options.no_reject,
+        partial=options.partial,
     )
 
 
@@ -128,8 +134,25 @@ def run_command(options: argparse.Namespace, settings: Settings) -> None:
     """Read the photos, open what is needed and answer on stdout."""
     photos = [read_photo(path) for path in options.photos]
     limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos)
-    with closing(open_snapshot(options.indexes, options.snapshot)) as snapshot:
+    with closing(open_snapshot(options.indexes, options.snapshot)) as snapshot, searched(snapshot, options, settings):
         answer_command(options, photos, snapshot, limits)
+
+
+@contextmanager
+def searched(snapshot: Snapshot, options: argparse.Namespace, settings: Settings) -> Iterator[None]:
+    """Have the snapshot searched on the cluster, where one is set."""
+    if not settings.cluster:
+        yield
+        return
+    from cluster.fleet import Plan
+    from cluster.router import Patience
+    from cluster.serving import searching
+
+    root = str(options.indexes.absolute())
+    plan = Plan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)
+    with searching(settings.cluster, plan, Patience(settings.shard_timeout)) as cluster:
+        cluster.adopt(snapshot)
+        yield
 
 
 def answer_command(

@@ -114,6 +114,15 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsearched:
+    """What an answer is silent about, because a part of the references gave none."""
+
+    parts: tuple[int, ...]  # of the cluster
+    species: tuple[int, ...]  # taxon ids, ascending: their references, or some of them, were not compared
+    references: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A reference photo that spoke for a candidate, and the query photo it resembles most."""
 
@@ -144,3 +153,4 @@ class Identification:
     decided_by: int = 0  # the photo without which the first species would lose most
     aspects: tuple[str, ...] = ()  # what each photo shows, as given or told; empty: not known
     aspects_told: bool = False  # by the machine, from the photos
+    unsearched: Unsearched | None = None  # only where somebody asked for an answer all the same

@@ -55,6 +55,11 @@ class Guide:
         if self._means.dtype != np.float16 or self._means.shape != (len(self.species), DIM):
             raise DamagedSnapshot(f"the guide of {folder.name} is of another kind or width")
 
+    @property
+    def means(self) -> NDArray[np.float16]:
+        """The mean direction of each line, (lines, 256)."""
+        return self._means
+
     def lines_of(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """The lines of the given species, ascending; those it does not know have none."""
         return np.flatnonzero(np.isin(self.species, species)).astype(np.int64)

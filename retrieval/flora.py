@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from retrieval.accelerator import Accelerator
 from retrieval.domain import Neighbour
 from retrieval.embedder import Embeddings
 from retrieval.faiss_guide import Guide
+from retrieval.gaps import Gaps
 from retrieval.manifest import FloraCard
 from retrieval.recipes import Recipe, recipe_for
 from retrieval.segment import Segment
@@ -21,6 +23,18 @@ from retrieval.store import Found, Guided, Part, search_parts
 
 AD_HOC = "ad hoc"
 PREPARED = 64  # floras whose lists stay prepared for searching, those asked for last
+
+
+class Searcher(Protocol):
+    """Finds what this process would, elsewhere."""
+
+    def search(self, flora: Flora, embeddings: Embeddings, k: int) -> Found:
+        """What `Flora.search` promises, to the neighbour; what cannot be searched is noted in `gaps`, or raised."""
+        ...
+
+    def forget(self) -> None:
+        """The snapshot was closed."""
+        ...
 
 
 class Shelf:
@@ -39,6 +53,7 @@ class Shelf:
         self.segments = tuple(segments)
         self.recipes = recipes or {}
         self.accelerator: Accelerator | None = None  # set by whoever has one to share
+        self.searcher: Searcher | None = None  # set by whoever searches on other machines
         self._places = [np.searchsorted(species, segment.species) for segment in self.segments]
         self._counts = np.zeros(len(species), dtype=np.int64)
         for segment, places in zip(self.segments, self._places, strict=True):
@@ -109,6 +124,7 @@ class Flora:
     card: FloraCard
     recipe: Recipe
     licences: tuple[str, ...] = ()  # empty: all
+    gaps: Gaps | None = None  # notes what could not be searched; None: that is an error
 
     @property
     def bits(self) -> NDArray[np.bool_]:
@@ -137,8 +153,14 @@ class Flora:
         """The same flora, answered only by references under one of the licences."""
         return replace(self, licences=tuple(sorted(set(licences))))
 
+    def forgiving(self, gaps: Gaps | None) -> Flora:
+        """The same flora, answered also where a part of it cannot be searched, which `gaps` then notes."""
+        return replace(self, gaps=gaps)
+
     def search(self, embeddings: Embeddings, k: int, *, threads: int = 1) -> Found:
         """The `k` nearest references of the flora for each view; ties by species, observation and photo."""
+        if self.shelf.searcher is not None:
+            return self.shelf.searcher.search(self, embeddings, k)
         accelerator = self.shelf.accelerator
         choose = None if accelerator is None else partial(accelerator.choose, self.key)
         prepared = self.prepared

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from retrieval.calibration import CALIBRATED_MEANING, SHARE_MEANING
-from retrieval.domain import Candidate, Doubt, Evidence, Identification, Reference, Stop, Taxon
+from retrieval.domain import (
+    RANKS,
+    Candidate,
+    Doubt,
+    Evidence,
+    Identification,
+    Reference,
+    Stop,
+    Taxon,
+    Unsearched,
+)
 from retrieval.snapshot import Snapshot
 
 CALIBRATED_SHARE = (
@@ -121,7 +133,8 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
     def listed(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         return [candidate_json(candidate, snapshot) for candidate in candidates]
 
-    return {
+    missing = {} if answer.unsearched is None else {"notSearched": unsearched_json(answer.unsearched, snapshot)}
+    return missing | {
         "species": listed(answer.species),
         "genera": listed(answer.genera),
         "families": listed(answer.families),
@@ -148,10 +161,32 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
     }
 
 
+def unsearched_json(unsearched: Unsearched, snapshot: Snapshot) -> dict[str, Any]:
+    """What an answer is silent about, its species by their genera."""
+    lineages = snapshot.lineages(np.array(unsearched.species, dtype=np.int64))
+    genera = {genus for genus in lineages[:, RANKS.index("genus")].tolist() if genus >= 0}
+    return {
+        "parts": list(unsearched.parts),
+        "species": len(unsearched.species),
+        "references": unsearched.references,
+        "genera": sorted(snapshot.taxonomy.taxon(genus).name for genus in genera),
+    }
+
+
+def unsearched_words(described: dict[str, Any]) -> str:
+    """The same as a sentence."""
+    return (
+        f"Not searched, because a part of the references gives no answer: {described['references']:,} reference photos "
+        f"of {described['species']:,} species, of the genera {', '.join(described['genera']) or '(not known)'}."
+    )
+
+
 def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[str]:
     """The answer as lines for a terminal."""
     photos = "1 photo" if answer.photos == 1 else f"{answer.photos} photos"
     yield f"{photos}, flora {answer.flora}, snapshot {answer.snapshot}, model {answer.model}"
+    if answer.unsearched is not None:
+        yield unsearched_words(unsearched_json(answer.unsearched, snapshot))
     yield ""
     if not answer.species:
         yield "No species of this flora has a reference photo."

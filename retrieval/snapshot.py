@@ -252,7 +252,9 @@ class Snapshot:
         return self.shelf.counts(species)
 
     def close(self) -> None:
-        """Let go of all files, and of what lies on GPUs."""
+        """Let go of all files, and of what lies on GPUs and on other machines."""
+        if self.shelf.searcher is not None:
+            self.shelf.searcher.forget()
         if self.shelf.accelerator is not None:
             self.shelf.accelerator.forget(self.name)
         self.taxonomy.close()

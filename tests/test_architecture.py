@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "app.py": {"web", "database", "retrieval", "settings"},
     "settings.py": {"retrieval"},  # its errors
 }
-REACHES_CLUSTER = ("web/services.py", "retrieval/__main__.py", "indexer/commands/*")
+REACHES_CLUSTER = ("web/clustered.py", "retrieval/__main__.py", "indexer/commands/*")
 """Entry points that go over to the cluster where one is set: the only ones that may import it, inside a function."""
 
 CORE = ("domain", "errors", "ranking", "embedder", "index", "fusion", "priors", "specificity", "checklist")

@@ -13,6 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from training.network import TrainingError
+
+SMALLEST_SIDE = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
@@ -31,6 +35,18 @@ class Augmentation:
     noise: float = 0.0  # greatest deviation of sensor noise, of 1
     erase: float = 0.0  # share of pictures that lose a rectangle
     jpeg: float = 0.0  # share of pictures that are compressed hard
+
+    def __post_init__(self) -> None:
+        if self.side < SMALLEST_SIDE:
+            raise TrainingError(f"pictures need a side of {SMALLEST_SIDE} pixels at least, not {self.side}")
+        if not 0 < self.smallest <= 1:
+            raise TrainingError(f"a crop keeps a share above 0 and up to 1 of a picture, not {self.smallest}")
+        for name in ("blur", "erase", "jpeg"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"{name} is a share of pictures, from 0 to 1, not {getattr(self, name)}")
+        for name in ("turn", "brightness", "contrast", "saturation", "hue", "warmth", "noise"):
+            if not getattr(self, name) >= 0:
+                raise TrainingError(f"{name} says how far a picture may be changed, and is not {getattr(self, name)}")
 
 
 PLAIN = Augmentation(mirror=False, smallest=1.0, brightness=0, contrast=0, saturation=0, hue=0)

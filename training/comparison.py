@@ -84,12 +84,26 @@ def tabulate(found: dict[str, Any]) -> str:
     size = found["collection"]
     lines += [
         "",
+        conclude(found),
+        "",
         f"{size['species']} species in {size['genera']} genera, {size['observations learned from']} observations "
         f"({size['pictures learned from']} pictures) learned from, {size['held-out observations']} asked for; "
         f"{found['recipe']['steps']} steps of {found['recipe']['batch']}; seeds {', '.join(map(str, found['seeds']))}; "
         f"{found['machine']}, torch {found['versions']['torch']}.",
     ]
     return "\n".join(lines)
+
+
+def conclude(found: dict[str, Any]) -> str:
+    """Which rules are shown to help or to harm by the measure that was named for them, and which are not."""
+    groups: dict[str, list[str]] = {"help": [], "harm": [], "nothing": []}
+    for row in found["lines"]:
+        if row["against"]:
+            change = row[f"{row['judged by']} change"]
+            group = "help" if change["low"] > 0 else "harm" if change["high"] < 0 else "nothing"
+            groups[group].append(row["line"].removeprefix("+ ").removeprefix("plain, "))
+    said = {"help": "Shown to help", "harm": "Shown to harm", "nothing": "Not shown to do either"}
+    return " ".join(f"{said[group]}: {', '.join(names) or 'none'}." for group, names in groups.items())
 
 
 def show_change(row: dict[str, Any], measure: str) -> str:

@@ -35,6 +35,8 @@ class Objective:
             raise TrainingError(f"{self.kind!r} is no loss; there are: {', '.join(KINDS)}")
         if not self.ranks:
             raise TrainingError("a training needs at least one rank to learn")
+        if self.scale <= 0:
+            raise TrainingError(f"the scale of cosines must lie above 0, not {self.scale}")
         if self.weights and len(self.weights) != len(self.ranks):
             raise TrainingError(f"{len(self.weights)} weights do not fit {len(self.ranks)} ranks")
 

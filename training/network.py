@@ -32,6 +32,8 @@ class Shape:
     def __post_init__(self) -> None:
         if not 0 < self.learned <= DIM:
             raise TrainingError(f"between 1 and {DIM} numbers of an embedding can be learned, not {self.learned}")
+        if min(self.widths, default=0) < 1:
+            raise TrainingError(f"the trunk's stages are 1 plane wide at least, not {min(self.widths, default=0)}")
 
     def described(self) -> dict[str, Any]:
         """As checkpoints and cards keep it."""

@@ -60,6 +60,12 @@ class Recipe:
             raise TrainingError(f"{self.precision!r} is no precision to train in; there are: {', '.join(PRECISIONS)}")
         if self.steps < 1 or self.batch < 2:
             raise TrainingError("a training needs at least one step and two pictures a batch")
+        if self.rate <= 0 or self.decay < 0 or self.warm_up < 0 or not 0 <= self.average < 1:
+            raise TrainingError(
+                "the rate must lie above 0, decay and warm-up not below it, and the average's decay from 0 to below 1"
+            )
+        if self.judge_every < 1 or self.keep_every < 1:
+            raise TrainingError("between two measurements, and two checkpoints, lies at least one step")
 
 
 @dataclass(slots=True)

@@ -68,6 +68,7 @@ def identify_photos(
         answer = identify_embeddings(
             embeddings, snapshot, flora=flora, voting=snapshot.voting, candidates=candidates, wishes=wishes
         )
-    shared.answers.put(key, answer)  # whoever asks again has it at once
+    if answer.unsearched is None:  # what is missing may be back in a moment
+        shared.answers.put(key, answer)  # whoever asks again has it at once
     present_deadline().left()
     return answer

@@ -97,6 +97,20 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         "The model cannot be opened",
         "The model cannot be used; whoever runs this server finds the reason in its log.",
     ),
+    errors.ShardUnavailable: Kind(
+        503,
+        "part-unavailable",
+        "A part of the references gives no answer",
+        "A part of the references gives no answer at the moment. Try again in some seconds, or send `partial=true` for "
+        "an answer from the rest, which says what was not searched.",
+    ),
+    errors.ClusterError: Kind(
+        503,
+        "cluster-unavailable",
+        "The cluster cannot be used",
+        "The references are searched on a cluster that cannot be used now; whoever runs this server finds the reason "
+        "in its log.",
+    ),
     refusals.NotSignedIn: Kind(401, "not-signed-in", "This needs a key, or somebody who is signed in"),
     refusals.NotAllowed: Kind(403, "not-allowed", "This caller may not do this"),
     refusals.QuotaSpent: Kind(429, "quota-spent", "Today's share is used up"),

@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
+SHARES: Final = (0.1, 0.25, 0.5, 0.75, 1.0)
 STAGES: Final = ("wait", "decode", "embed", "rank")
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -65,6 +66,25 @@ class Metrics:
             "Views that waited for the model when the last batch began",
             registry=self._registry,
             multiprocess_mode="livesum",
+        )
+        self.shard_calls = Counter(
+            "fungarium_shard_calls",
+            "Calls to parts of the references on the cluster: answered, failed, late, or sent to another replica too",
+            ["part", "outcome"],
+            registry=self._registry,
+        )
+        self.shards_asked = Histogram(
+            "fungarium_shards_asked",
+            "Share of the cluster's parts that a search asked",
+            buckets=SHARES,
+            registry=self._registry,
+        )
+        self.replicas_alive = Gauge(
+            "fungarium_shard_replicas_alive",
+            "Processes that hold a part of the references and gave a sign of life in the last seconds",
+            ["part"],
+            registry=self._registry,
+            multiprocess_mode="livemin",
         )
         self.snapshot = Gauge(
             "fungarium_snapshot",

@@ -137,9 +137,21 @@ class PhotoRank(Answer):
     share = fields.Float()
 
 
+class NotSearched(Answer):
+    """What an answer is silent about, because a part of the references gave none."""
+
+    parts = fields.List(fields.Integer(), metadata=about("Of the cluster, by number."))
+    species = fields.Integer(metadata=about("Species whose reference photos, or some of them, were not compared."))
+    references = fields.Integer()
+    genera = fields.List(fields.String(), metadata=about("Of these species."))
+
+
 class Identification(Answer):
     """Ranked species for the photos of one find."""
 
+    not_searched = fields.Nested(
+        NotSearched, metadata=about("Only where `partial` was asked for and a part of the references gave no answer.")
+    )
     species = fields.List(fields.Nested(Candidate), metadata=about("Best first."))
     genera = fields.List(fields.Nested(Candidate), metadata=about("Each the sum of its species."))
     families = fields.List(fields.Nested(Candidate), metadata=about("Each the sum of its species."))
@@ -175,6 +187,9 @@ class Named(Answer):
 class SimilarReferences(Named):
     """The reference photos most similar to any of the photos."""
 
+    not_searched = fields.Nested(
+        NotSearched, metadata=about("Only where `partial` was asked for and a part of the references gave no answer.")
+    )
     references = fields.List(fields.Nested(SimilarReference), metadata=about("Best first, each once."))
     flora = fields.String()
     photos = fields.Integer(metadata=about("Photos or embeddings that were compared."))
@@ -273,11 +288,36 @@ class Species(Named):
     credits = fields.List(fields.Nested(DatasetCredit))
 
 
+class ReplicaHealth(Answer):
+    """A process on the cluster that holds a part of the references."""
+
+    replica = fields.Integer()
+    alive = fields.Boolean(metadata=about("It gave a sign of life in the last seconds."))
+    node = fields.String()
+    snapshots = fields.List(fields.String(), metadata=about("That it has open, the one opened last at the end."))
+    memory = fields.Integer(metadata=about("Bytes of its own, without the files that it maps."))
+    index = fields.String(metadata=about("What it searches on."))
+
+
+class PartHealth(Answer):
+    """A part of the references on the cluster."""
+
+    part = fields.Integer()
+    replicas = fields.List(fields.Nested(ReplicaHealth))
+
+
 class ServerHealth(Answer):
     """How the server is."""
 
+    cluster = fields.List(
+        fields.Nested(PartHealth), metadata=about("The parts of the references, where they are searched on a cluster.")
+    )
+
     status = fields.String(
-        metadata=about("ok; degraded: answers from an older snapshot than the published; starting; unavailable.")
+        metadata=about(
+            "ok; degraded: answers from an older snapshot than the published, or processes of the cluster are missing; "
+            "starting; unavailable."
+        )
     )
     detail = fields.String(metadata=about("What is wrong and who can act; empty where all is well."))
     snapshot = fields.String(allow_none=True)

@@ -30,6 +30,7 @@ from retrieval.snapshot import Snapshot
 from retrieval.views import PhotoLimits
 from settings import Settings
 from web.answers import KeptAnswers
+from web.clustered import Clustered, make_clustered
 from web.contracts.given import Contracts
 from web.cors import parse_origins
 from web.published import Published
@@ -123,6 +124,7 @@ class Services:
     tiles_credit: str = ""  # who made the tiles, shown on every map
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
     searched_on: Callable[[], str] = lambda: "cpu"  # what floras are searched on, and why if not on a GPU
+    clustered: Clustered | None = None  # where they are searched on a cluster
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
@@ -181,15 +183,32 @@ def make_services(settings: Settings) -> Services:
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
 
+    clustered = None
+    if settings.cluster:
+        clustered = make_clustered(
+            settings.cluster,
+            float(settings.shard_timeout),
+            root=str(settings.flora_indexes.absolute()),
+            shards=settings.shards,
+            replicas=settings.replicas,
+            gpu_keeps=settings.gpu_keeps,
+            gpu_megabytes=settings.gpu_megabytes,
+        )
+
     @cache
     def accelerator() -> Accelerator | None:
         return open_accelerator(settings.gpu_keeps, 1_000_000 * settings.gpu_megabytes)
 
     def accept(snapshot: Snapshot) -> None:
         snapshot.require_model(embedder().model)
-        snapshot.shelf.accelerator = accelerator()
+        if clustered is not None:
+            clustered.adopt(snapshot)
+        else:
+            snapshot.shelf.accelerator = accelerator()
 
     def searched_on() -> str:
+        if clustered is not None:
+            return clustered.described
         chosen = accelerator()
         return "cpu" if chosen is None else chosen.standing
 
@@ -200,6 +219,7 @@ def make_services(settings: Settings) -> Services:
     return Services(
         published=Published(settings.flora_indexes, accept),
         searched_on=searched_on,
+        clustered=clustered,
         embedder=embedder,
         photos=LocatedPhotos(locate, stored, lambda sha256: photo_files().get(sha256)),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),

@@ -65,6 +65,8 @@ class Serving:
     def __init__(self, services: Services) -> None:
         wanted = services.throughput
         self.metrics = Metrics()
+        if services.clustered is not None:
+            services.clustered.metrics = self.metrics
         self.gate = Gate(wanted.queue)
         self.batches = Gate(wanted.batches)
         self.answers: BoundedCache[Identification] = BoundedCache(wanted.cache_bytes // 2, weigh_answer)

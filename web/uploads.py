@@ -20,7 +20,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD
 from retrieval.errors import IdentificationError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
-from retrieval.fusion import FUSIONS
+from retrieval.fusion import FUSIONS, LEARNED
 from retrieval.priors import PRIORS
 from retrieval.specificity import TARGET
 from retrieval.views import PhotoLimits, check_count, sniff
@@ -56,6 +56,19 @@ def flora_field() -> fields.String:
         metadata={
             "description": "Id of the flora to search; /api/v1/floras lists them. Or one of the moment in words, "
             "such as `north or south`, `taxon:Amanita and near:55.7,12.6`, `world under CC0-1.0`."
+        },
+    )
+
+
+def partial_field() -> fields.Boolean:
+    """Whether an answer from a part of the references will do."""
+    return fields.Boolean(
+        load_default=False,
+        data_key="partial",
+        attribute="partial",  # a schema has something else of this name
+        metadata={
+            "description": "On a cluster: answer also where a part of the references gives none, and say in "
+            "`notSearched` which. Otherwise that is a 503."
         },
     )
 
@@ -149,11 +162,14 @@ class IdentifyOptions(LookOptions):
         metadata={"description": "Share of answers to be right; decides how specific the answer dares to be."},
     )
     fusion = fields.String(
-        load_default="mean", validate=validate.OneOf(FUSIONS), metadata={"description": "How photos are fused."}
+        load_default=LEARNED,
+        validate=validate.OneOf((LEARNED, *FUSIONS)),
+        metadata={"description": "How photos are fused; `learned`: as calibration found best for the collection."},
     )
     noReject = fields.Boolean(  # noqa: N815 - a name of the API
         load_default=False, metadata={"description": "Rank even what is probably none of the flora's species."}
     )
+    partial_answer = partial_field()
 
 
 class IdentifyObservation(Observation, IdentifyOptions):
@@ -197,6 +213,7 @@ def read_wishes(form: Mapping[str, Any]) -> Wishes:
         target=form["target"],
         fusion=form["fusion"],
         no_reject=form["noReject"],
+        partial=form["partial"],
     )
 
 

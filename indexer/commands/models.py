@@ -120,6 +120,11 @@ def fit(options: argparse.Namespace, settings: Settings) -> int:
     print(f"{len(features)} photos, {features.shape[1]} numbers each", file=sys.stderr)
     verdict = judge_heads(features, labels, seed=options.seed, advance=lambda said: print(said, file=sys.stderr))
     print_verdict(verdict)
+    if verdict.needless and options.kind == "best":
+        raise BuildError(
+            "the network's own numbers name more species than either head: nothing was written; use the network as it "
+            "is, or say --kind learned or --kind pca"
+        )
     kind = options.kind if options.kind != "best" else "pca" if verdict.worse else "learned"
     with tqdm(desc="fit", unit="step", total=verdict.steps if kind == "learned" else 0, file=sys.stderr) as bar:
         head = fit_head(features, labels, kind, verdict, seed=options.seed, advance=bar.update)
@@ -132,7 +137,8 @@ def fit(options: argparse.Namespace, settings: Settings) -> int:
 
 def print_verdict(verdict: Verdict) -> None:
     """What held-out observations say."""
-    for name, recall in (("principal components", verdict.pca), ("learned", verdict.learned)):
+    rows = [("principal components", verdict.pca), ("learned", verdict.learned)]
+    for name, recall in rows if verdict.own is None else [("the network's own", verdict.own), *rows]:
         print(
             f"{name:22} recall@1 {recall.first:.3f}  recall@5 {recall.five:.3f}  "
             f"over {recall.observations} held-out observations"

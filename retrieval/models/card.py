@@ -79,6 +79,8 @@ def read_card(path: Path) -> Preprocessing:
     """Read a card; unknown or missing entries are refused by name."""
     try:
         body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if unknown := sorted(set(body) - set(Preprocessing.__dataclass_fields__)):
+            raise TypeError(f"it has an entry {unknown[0]!r}")
         for pair in ("mean", "std"):
             if pair in body:
                 body[pair] = tuple(float(number) for number in body[pair])

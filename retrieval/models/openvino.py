@@ -47,12 +47,20 @@ def open_network(path: Path) -> Any:
         import openvino
     except ImportError as error:
         raise ModelError("networks are run by OpenVINO, which is missing: pip install openvino") from error
+    damaged = f"{path} is damaged or no network that OpenVINO reads: copy or export it anew, and compare its length"
+    if path.suffix == ".onnx" and not is_onnx(path):  # else OpenVINO tries other formats, which complain on stderr
+        raise ModelError(damaged)
     try:
         return openvino.Core().read_model(path)
     except Exception as error:  # OpenVINO raises bare RuntimeErrors with a page of C++ context
-        raise ModelError(
-            f"{path} is damaged or no network that OpenVINO reads: copy or export it anew, and compare its length"
-        ) from error
+        raise ModelError(damaged) from error
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether OpenVINO's reader of ONNX knows the file by its beginning and its end."""
+    from openvino.frontend import FrontEndManager
+
+    return bool(FrontEndManager().load_by_framework("onnx").supported(str(path)))
 
 
 def network_input(network: Any) -> tuple[list[int | None], str]:

@@ -52,10 +52,14 @@ class ServedNetwork:
     def infer(self, squares: Pixels) -> Features:
         body = json.dumps({"instances": [{"b64": encode_png(square)} for square in squares]})
         rows = self._read_rows(self._ask("POST", self._predict, body))
-        if rows.ndim != 2 or len(rows) != len(squares) or not np.all(np.isfinite(rows)):
+        if rows.ndim != 2 or len(rows) != len(squares):
             raise ModelUnavailable(
                 f"the server at {self._shown} was asked for {len(squares)} rows of numbers and gave something of shape "
                 f"{rows.shape}: check that it serves a model that takes images in base64"
+            )
+        if not np.all(np.isfinite(rows)):
+            raise ModelUnavailable(
+                f"the server at {self._shown} gave numbers that are none (NaN or infinite): check the model it serves"
             )
         return rows
 
@@ -132,7 +136,9 @@ class ServedNetwork:
                 f"the server at {self._shown} does not answer: is it running, and is the address right?"
             ) from error
         if status in AGAIN:
-            raise ModelUnavailable(f"the server at {self._shown} answers with status {status}")
+            raise ModelUnavailable(
+                f"the server at {self._shown} answers with status {status}, {said(found)}: its own log says more"
+            )
         if status != 200:
             raise ModelError(f"the server at {self._shown} refuses: status {status}, {said(found)}")
         try:

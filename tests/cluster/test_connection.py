@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from cluster.connection import Address, connect, parse_address, require_listener
+from cluster.connection import Address, parse_address, require_listener
 from retrieval.errors import ClusterError
+
+ROOT = Path(__file__).resolve().parents[2]
+JOIN = """
+import os, sys
+from cluster.connection import connect
+from retrieval.errors import ClusterError
+try:
+    connect(sys.argv[1], patience=1)
+except ClusterError as error:
+    print(error, flush=True)
+os._exit(0)
+"""
 
 
 @pytest.mark.parametrize(
@@ -33,13 +48,25 @@ def test_what_is_no_address_is_refused_with_the_forms_there_are(text: str) -> No
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_where_nobody_listens_the_sentence_says_what_to_do(scheme: str) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
         port = taken.getsockname()[1]
 
         with pytest.raises(ClusterError, match=f"nothing answers at {scheme}127.0.0.1:{port}.*ray start --head"):
-            connect(f"{scheme}127.0.0.1:{port}", patience=2)
+            require_listener(parse_address(f"{scheme}127.0.0.1:{port}"), 2)
+
+
+def test_what_listens_but_is_no_cluster_is_given_up_in_bounded_time() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(8)
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        asked = subprocess.run(  # in a process of its own: Ray goes on trying beside
+            [sys.executable, "-c", JOIN, address], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+        )
+
+    assert "no Ray cluster, or has another token" in asked.stdout
 
 
 def test_who_does_not_answer_is_given_up_in_bounded_time() -> None:

@@ -27,7 +27,7 @@ from retrieval.models.descriptor import Descriptor
 from retrieval.models.handles import open_model
 from retrieval.segment import ReferenceEntry
 from tests.catalogues import CARD, SPECIES, make_catalogue
-from tests.cluster.watched import MODEL, allow, begun, open_on_cuda, open_watched, wait_for
+from tests.cluster.watched import MODEL, allow, begun, open_on_cuda, open_watched, read_noted, wait_for
 from tests.indexer.collections import line, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +102,7 @@ def test_the_store_is_the_file_that_one_machine_writes(cluster: str, tmp_path: P
     told: list[int] = []
 
     here = embed_here(photos, tmp_path / "here")
-    there = embed_there(photos, tmp_path, wave=2, advance=told.append)
+    there = embed_there(photos, tmp_path, advance=told.append)
 
     assert there == here
     assert (there.embedded, there.failed, len(there.unread)) == (len(photos) - 2, 2, 1)
@@ -144,16 +144,32 @@ def test_a_worker_and_then_the_driver_are_killed_and_every_photo_is_embedded_onc
     assert parts(tmp_path) == []
 
 
+def test_a_machine_that_is_no_part_of_the_cluster_gets_the_same_file(from_outside: str, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", BATCH + 1)
+    embed_here(photos, tmp_path / "here")
+    allow(tmp_path / "watch", 1000)
+
+    ran = subprocess.run([sys.executable, "-m", "tests.cluster.watched", from_outside, str(tmp_path)], cwd=ROOT)
+
+    assert ran.returncode == 0
+    assert file_of(tmp_path / "there") == file_of(tmp_path / "here")
+
+
 def test_photos_are_decoded_beside_the_models_where_these_are_on_gpus(cluster: str, nodes: Any, tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 2 * BATCH)
     embed_here(photos, tmp_path / "here")
+    paths = [tmp_path / "photos" / f"{photo.photo}.png" for photo in photos]
+    noted = [PhotoToEmbed(path.stem, partial(read_noted, path, tmp_path / "read")) for path in paths]
     node = nodes.add_node(num_cpus=0, num_gpus=1, object_store_memory=80_000_000, include_dashboard=False)
 
     try:
-        embed_there(photos, tmp_path, open_on_cuda)
+        embed_there(noted, tmp_path, partial(open_on_cuda, tmp_path))
     finally:
         nodes.remove_node(node)
 
+    readers, (on_gpu,) = (set((tmp_path / log).read_text().split()) for log in ("read", "inferred"))
+    assert readers
+    assert on_gpu not in readers
     assert file_of(tmp_path / "there") == file_of(tmp_path / "here")
 
 

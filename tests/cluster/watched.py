@@ -33,8 +33,7 @@ class Watched(Descriptor):
         with locked(self._folder):
             if len(begun(self._folder)) >= int((self._folder / "allowed").read_text()):
                 return False
-            with (self._folder / "begun").open("a") as log:
-                log.write(f"{os.getpid()}\n")
+            note(self._folder / "begun")
             return True
 
 
@@ -43,15 +42,34 @@ def open_watched(folder: Path, *, threads: int = 0) -> Watched:
 
 
 class OnCuda(Descriptor):
-    """The descriptor, which claims a graphics card."""
+    """The descriptor, which claims a graphics card and notes in which process it infers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     @property
     def card(self) -> Mapping[str, Any]:
         return {**super().card, "runtime": "onnxruntime cuda"}
 
+    def embed(self, views: Sequence[View]) -> Embeddings:
+        note(self._folder / "inferred")
+        return super().embed(views)
 
-def open_on_cuda(*, threads: int = 0) -> OnCuda:
-    return OnCuda()
+
+def open_on_cuda(folder: Path, *, threads: int = 0) -> OnCuda:
+    return OnCuda(folder)
+
+
+def read_noted(path: Path, log: Path) -> bytes:
+    """Read a photo and note in which process."""
+    note(log)
+    return path.read_bytes()
+
+
+def note(log: Path) -> None:
+    """Write down in which process this is."""
+    with log.open("a") as lines:
+        lines.write(f"{os.getpid()}\n")
 
 
 def begun(folder: Path) -> list[int]:
@@ -91,7 +109,7 @@ def main(address: str, folder: Path) -> None:
     from indexer.embeddings import EmbeddingStore
     from tests.cluster.test_embedding import photos_below
 
-    connect(address)
+    connect(address, patience=PATIENCE)
     with EmbeddingStore(folder / "there", MODEL) as store:
         opener = partial(open_watched, folder / "watch")
         embed_on_cluster(photos_below(folder / "photos"), store, Descriptor(), opener, storage=str(folder / "parts"))

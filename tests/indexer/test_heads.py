@@ -129,6 +129,26 @@ def test_a_head_that_is_worse_than_components_is_not_shipped() -> None:
     assert fit_head(features, labels, "pca", verdict).facts["kind"] == "pca"
 
 
+def test_a_network_of_as_many_numbers_as_an_index_holds_is_judged_without_a_head_too() -> None:
+    features, labels = made_up(20, nuisance=0.1, width=16)
+    wide = np.pad(features, ((0, 0), (0, 240)))
+
+    assert judge_heads(features, labels, folds=2).own is None
+    verdict = judge_heads(wide, labels, folds=2)
+
+    assert verdict.own == measure_recall(wide, labels, askable(labels), temperature=0.08)
+    facts = fit_head(wide, labels, "pca", verdict).facts
+    assert facts["heldOut"]["own"]["first"] == verdict.own.first
+
+
+def test_a_head_is_needless_where_the_network_alone_names_more() -> None:
+    better, worse = Recall(40, 0.5, 0.8), Recall(40, 0.475, 0.9)
+
+    assert Verdict(worse, worse, 50, better).needless
+    assert not Verdict(better, worse, 50, better).needless
+    assert not Verdict(worse, worse, 50).needless
+
+
 def test_too_small_a_collection_is_refused() -> None:
     features, labels = made_up(3, 2)
 

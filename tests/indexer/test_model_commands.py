@@ -82,8 +82,15 @@ def test_what_cannot_be_checked_is_one_sentence(photo: str, tmp_path: Path, said
     cut_short = write_network(tmp_path / "short.onnx")
     write_card(cut_short)
     cut_short.write_bytes(cut_short.read_bytes()[:4000])
+    no_network = tmp_path / "text.onnx"
+    no_network.write_text("no network", encoding="utf-8")
+    write_card(no_network)
+    unknown = write_network(tmp_path / "unknown.onnx")
+    (tmp_path / "unknown.onnx.card.json").write_text(json.dumps({**CARD, "resise": 3}), encoding="utf-8")
 
     for handle, shown, says in (
+        (f"onnx:{no_network}", photo, "is damaged or no network"),
+        (f"onnx:{unknown}", photo, "it has an entry 'resise'"),
         (f"onnx:{tmp_path}/gone.onnx", photo, "there is no model at"),
         (f"onnx:{narrow}", photo, "gives 255 numbers a view"),
         (f"onnx:{cut_short}", photo, "is damaged or no network"),
@@ -142,6 +149,18 @@ def test_a_head_makes_a_model_of_a_network_of_another_width(collection: Path, sa
     assert body["head"] == "mine.head.npz"
     assert index(["models", "check", f"onnx:{network}", photo, "--card", str(card)]) == 1
     assert "there is no head at" in said()
+
+
+def test_a_head_that_the_network_does_better_without_is_not_written(collection: Path, said: Say) -> None:
+    code = index(["fit-head", "--model", "default", "--out", str(collection / "needless")])
+    text = said()
+
+    assert "the network's own" in text
+    if code:
+        assert "nothing was written; use the network as it is" in text
+        assert not list(collection.glob("needless*"))
+    assert index(["fit-head", "--model", "default", "--kind", "pca", "--out", str(collection / "asked")]) == 0
+    assert (collection / "asked.card.json").is_file()
 
 
 def test_bf16_is_written_with_what_the_gate_measured_and_is_another_model(collection: Path, said: Say) -> None:

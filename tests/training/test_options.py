@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="needs requirements-train.txt")
 import torch
 
 from training.augment import Augmentation
-from training.comparison import BEGIN, END, Line, compare_lines, paired_change, tabulate
+from training.comparison import BEGIN, END, Line, compare_lines, conclude, paired_change, tabulate
 from training.network import Shape
 from training.options import BASE, LONG, OPTIONS, TAIL, compare_options, judgeable, slug, thin, write_options
 from training.pool import Pool
@@ -74,6 +74,42 @@ def test_a_line_is_compared_species_by_species_and_seed_by_seed() -> None:
     assert second["species change"]["mean"] == pytest.approx(1.5 / 6)
     assert second["frequent change"]["mean"] == pytest.approx(1.5 / 16)
     assert "species change" not in first
+
+
+def test_a_rule_helps_where_the_interval_of_its_own_measure_lies_above_nothing() -> None:
+    def line(name: str, measure: str, low: float, high: float) -> dict[str, Any]:
+        other = {"low": -1.0, "high": 1.0}
+        changes = {f"{one} change": other for one in ("species", "frequent", "genus")}
+        return {
+            "line": name,
+            "against": "plain",
+            "judged by": measure,
+            **changes,
+            f"{measure} change": {"low": low, "high": high},
+        }
+
+    rows = [
+        {"line": "plain", "against": "", "judged by": ""},
+        line("+ ranks", "genus", 0.001, 0.02),
+        line("plain, with margin", "species", -0.02, -0.001),
+        line("+ balanced", "species", -0.01, 0.01),
+    ]
+
+    said = conclude({"lines": rows})
+
+    assert said == "Shown to help: ranks. Shown to harm: with margin. Not shown to do either: balanced."
+
+
+def test_the_page_has_the_table_of_the_kept_measurement() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    kept = docs / "training" / "options.json"
+    if not kept.exists():
+        pytest.skip("the second design has not been measured yet")
+    page = (docs / "training.md").read_text(encoding="utf-8")
+
+    table = tabulate(json.loads(kept.read_text(encoding="utf-8")))
+
+    assert f"{BEGIN}\n{table}\n{END}" in page
 
 
 def test_what_is_the_same_in_every_pair_has_no_interval_and_chance_has_one_around_nothing() -> None:

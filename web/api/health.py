@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from web.clustered import parts_json
+from web.errors import sentence
 from web.openapi import ApiBlueprint
 from web.schemas import ServerHealth
 from web.services import services
@@ -27,4 +29,9 @@ def show_health() -> tuple[dict[str, Any], int]:
         "floras": len(manifest.floras) if manifest else 0,
         "index": services().searched_on(),
     }
+    clustered = services().clustered
+    if clustered is not None:
+        body["cluster"] = parts_json(clustered.standing())
+        if health.status == "ok" and clustered.trouble:
+            body |= {"status": "degraded", "detail": sentence(clustered.trouble)}
     return body, 200 if manifest else 503

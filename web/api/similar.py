@@ -13,6 +13,8 @@ from retrieval.domain import Reference
 from retrieval.embedder import DIM, Embeddings, unit_rows
 from retrieval.errors import ImpossibleWish
 from retrieval.flora import Flora
+from retrieval.gaps import Gaps
+from retrieval.present import unsearched_json
 from retrieval.similar import find_similar_in
 from retrieval.snapshot import Snapshot
 from web import access
@@ -24,7 +26,7 @@ from web.schemas import SimilarReferences, about
 from web.services import services
 from web.serving import make_queries, serving
 from web.unchanging import follows
-from web.uploads import LookOptions, Observation, Strict, flora_field, parser, read_look, read_photos
+from web.uploads import LookOptions, Observation, Strict, flora_field, parser, partial_field, read_look, read_photos
 
 blueprint = ApiBlueprint("similar", __name__, url_prefix=f"{PREFIX}/similar", description="What looks alike")
 
@@ -57,6 +59,7 @@ class Filters(Strict):
     count = fields.Integer(
         load_default=20, validate=validate.Range(1, 100), metadata=about("Reference photos on a page.")
     )
+    partial_answer = partial_field()
     cursor = fields.String(
         load_default="",
         validate=validate.Length(max=600),
@@ -182,9 +185,13 @@ def page_of(
             raise ImpossibleWish("the cursor belongs to another question or an older snapshot; begin again without it")
         start = min(start, DEEPEST)
     stop = min(start + filters["count"], DEEPEST)
-    found = find_similar_in(embeddings, snapshot, flora, stop + 1, keep=make_filter(filters["months"], without))
+    gaps = Gaps() if filters["partial"] else None
+    searched = flora.forgiving(gaps)
+    found = find_similar_in(embeddings, snapshot, searched, stop + 1, keep=make_filter(filters["months"], without))
     body = similar_answer(found[start:stop], photos, filters["flora"], snapshot)
     more = len(found) > stop and stop < DEEPEST
+    if gaps is not None and gaps.unsearched is not None:
+        body["notSearched"] = unsearched_json(gaps.unsearched, snapshot)
     return body | {"cursor": write_cursor(KIND, stop, question) if more else None}
 
 

@@ -1,0 +1,160 @@
+"""`python -m cluster start|status|place|stop`: the shards on a Ray cluster, for whoever runs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster.connection import connected
+from cluster.fleet import Plan, RayReplica, actor_name, find_homes, running, spread_fleet, start_fleet, stop_fleet
+from cluster.placement import METHODS
+from cluster.placement_files import lists_of, make_anew, placement_of
+from retrieval.command import run_guarded
+from retrieval.errors import ClusterError
+from retrieval.snapshot import open_snapshot
+from settings import Settings, read_settings
+
+ANSWERS = 5.0  # seconds that a replica may take to say how it is
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+
+    def run() -> int:
+        settings = read_settings()
+        options = make_parser().parse_args(arguments)
+        if not settings.cluster and options.command != "place":
+            raise ClusterError("FUNGARIUM_CLUSTER is not set: there is no cluster to look after")
+        commands = {"start": start, "status": status, "place": place, "stop": stop}
+        return commands[options.command](options, settings)
+
+    return run_guarded(run)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cluster",
+        description="Look after the shards on the Ray cluster that FUNGARIUM_CLUSTER names.",
+        epilog="How many there are is set by FUNGARIUM_SHARDS and FUNGARIUM_REPLICAS; docs/scale.md says more.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("start", help="start what does not run yet, and open the published snapshot everywhere")
+    shown = commands.add_parser("status", help="show nodes, shards and replicas; fails where a shard has none alive")
+    shown.add_argument("--json", action="store_true", help="for programs")
+    placed = commands.add_parser("place", help="show where the published snapshot's references lie, or place them anew")
+    placed.add_argument("--anew", choices=METHODS, help="forget the present placement and make one so")
+    commands.add_parser("stop", help="end all shards; a server that uses them answers 503 from then on")
+    return parser
+
+
+def plan_of(settings: Settings) -> Plan:
+    """What is to run, as the settings say."""
+    root = str(settings.flora_indexes.absolute())
+    return Plan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)
+
+
+def start(_: argparse.Namespace, settings: Settings) -> int:
+    """Start the shards and open the published snapshot on all of them."""
+    plan = plan_of(settings)
+    with connected(settings.cluster) as ray, closing(open_snapshot(Path(plan.root))) as snapshot:
+        before = set(running(ray))
+        fleet = start_fleet(ray, plan)
+        moved = spread_fleet(ray, plan, fleet, find_homes(plan, fleet))
+        names = [actor_name(shard, replica) for shard in range(plan.shards) for replica in range(plan.replicas)]
+        print(f"{len(set(names) - before)} processes started, {len(before & set(names))} ran already, {moved} moved")
+        placement = placement_of(Path(plan.root), snapshot, plan.shards)
+        opened = [(replica, replica.open(snapshot.name, placement.id)) for own in fleet for replica in own]
+        failed = [(replica, call.exception()) for replica, call in opened if call.exception() is not None]
+        print(f"{len(opened) - len(failed)} of {len(opened)} have opened snapshot {snapshot.name}")
+        for replica, error in failed:
+            print(f"{replica.name}: {error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def status(options: argparse.Namespace, settings: Settings) -> int:
+    """Show how everything is."""
+    with connected(settings.cluster) as ray:
+        names = running(ray)
+        found = [ask_state(ray, name) for name in names]
+        nodes = Counter("alive" if node["Alive"] else "dead" for node in ray.nodes())
+    wanted = {(shard, replica) for shard in range(settings.shards) for replica in range(settings.replicas)}
+    known = {(line["shard"], line["replica"]) for line in found if line["alive"]}
+    lost = sorted({shard for shard, _ in wanted} - {shard for shard, _ in known})
+    if options.json:
+        print(json.dumps({"nodes": dict(nodes), "replicas": found, "shardsLost": lost}, indent=2))
+        return 1 if lost else 0
+    print(f"nodes: {nodes['alive']} alive, {nodes['dead']} dead")
+    for line in found:
+        if line["alive"]:
+            opened = ", ".join(line["snapshots"]) or "nothing yet"
+            print(
+                f"shard {line['shard']} replica {line['replica']}: alive on {line['node']} (pid {line['pid']}), "
+                f"{line['memory'] >> 20} MB of its own, {line['asked']} asks in {line['calls']} calls, "
+                f"{line['index']}; open: {opened}"
+            )
+        else:
+            print(f"shard {line['shard']} replica {line['replica']}: no answer ({line['trouble']})")
+    for shard, replica in sorted(wanted - {(line["shard"], line["replica"]) for line in found}):
+        print(f"shard {shard} replica {replica}: not started; run `python -m cluster start`")
+    print("every shard is served" if not lost else f"nobody serves shard {', '.join(map(str, lost))}")
+    return 1 if lost else 0
+
+
+def ask_state(ray: Any, name: str) -> dict[str, Any]:
+    """How the replica of a name is, as JSON values."""
+    shard, replica = (int(part) for part in name.split("-")[1:])
+    line: dict[str, Any] = {"shard": shard, "replica": replica, "alive": False, "trouble": ""}
+    try:
+        asked = RayReplica.named(ray, shard, replica)
+        state = asked.state().result(ANSWERS)
+    except (ClusterError, TimeoutError) as error:
+        return line | {"trouble": str(error) or f"none within {ANSWERS:g} seconds"}
+    return line | {
+        "alive": True,
+        "node": state.node,
+        "pid": state.pid,
+        "snapshots": list(state.snapshots),
+        "memory": state.memory,
+        "asked": state.asked,
+        "calls": state.calls,
+        "index": state.searched_on,
+    }
+
+
+def place(options: argparse.Namespace, settings: Settings) -> int:
+    """Show the placement of the published snapshot, made first where there is none."""
+    root = settings.flora_indexes.absolute()
+    with closing(open_snapshot(root)) as snapshot:
+        if options.anew:
+            make_anew(root, snapshot, settings.shards, options.anew)
+        placement = placement_of(root, snapshot, settings.shards)
+        lists = lists_of(snapshot)
+    rows = placement.rows(lists)
+    print(
+        f"snapshot {snapshot.name}, placement {placement.id}: {len(lists.species)} species on {placement.shards} shards"
+    )
+    for shard, references in enumerate(rows.tolist()):
+        species = np.unique(placement.species[placement.shard == shard])
+        genera = np.unique(lists.genera[np.searchsorted(lists.species, species)])
+        print(f"shard {shard}: {references} references, {len(species)} species, {len(genera)} genera")
+    return 0
+
+
+def stop(_: argparse.Namespace, settings: Settings) -> int:
+    """End all shards."""
+    with connected(settings.cluster) as ray:
+        print(f"{len(stop_fleet(ray))} processes ended")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

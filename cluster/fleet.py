@@ -1,0 +1,334 @@
+"""The shards' processes on a Ray cluster: started once, by whoever comes first, found by name, restarted by Ray.
+
+They are detached actors: they outlive whoever started them, and all workers of a server share them. Replicas of a shard
+start on different nodes. One that dies is started again, where its node is gone on another, and opens what it is asked
+for. Nothing is reserved for them (no CPUs), so that they always find a place: a search takes a core for milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cluster.asking import Answer, Ask, ShardState
+from cluster.connection import NAMESPACE
+from cluster.shard import Shard
+from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
+
+THREADS: Final = 4  # calls that a replica answers at a time
+ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
+SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
+STARTING: Final = 60.0  # seconds until a process that was started must be there
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to run."""
+
+    root: str  # folder of the snapshots, the same on every node
+    shards: int
+    replicas: int
+    gpu_keeps: str = "floras"
+    gpu_megabytes: int = 0
+
+
+def actor_name(shard: int, replica: int) -> str:
+    """Under which an actor is found."""
+    return f"shard-{shard}-{replica}"
+
+
+class ShardProcess(Shard):
+    """A shard as an actor is made of it: opens the GPU, if it is given one, where it runs."""
+
+    def __init__(self, plan: Plan, number: int, replica: int) -> None:
+        accelerator = None
+        if plan.gpu_megabytes:
+            from retrieval.faiss_gpu import open_accelerator
+
+            accelerator = open_accelerator(plan.gpu_keeps, 1_000_000 * plan.gpu_megabytes)
+        super().__init__(plan.root, number, replica, accelerator=accelerator)
+        self._plan = plan
+
+    def about(self) -> tuple[Plan, str]:
+        """What it was started for, and the node it runs on."""
+        import ray
+
+        return self._plan, ray.get_runtime_context().get_node_id()
+
+
+class RayReplica:
+    """An actor behind the promise of `Replica`. Everything that Ray raises is a ShardUnavailable."""
+
+    def __init__(self, ray: Any, handle: Any, shard: int, replica: int, namespace: str) -> None:
+        self.name = f"replica {replica} of shard {shard}"
+        self.shard, self.replica = shard, replica
+        self._ray, self._handle, self._namespace = ray, handle, namespace
+
+    @classmethod
+    def named(cls, ray: Any, shard: int, replica: int, namespace: str = NAMESPACE) -> RayReplica:
+        """The one that runs; raises ShardUnavailable where there is none."""
+        found = cls(ray, None, shard, replica, namespace)
+        found.find()
+        return found
+
+    def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
+        return self._call("answer", list(asks))
+
+    def open(self, snapshot: str, placement: str) -> Future[ShardState]:
+        return self._call("open", snapshot, placement)
+
+    def release(self, snapshot: str) -> None:
+        self._call("release", snapshot)
+
+    def state(self) -> Future[ShardState]:
+        return self._call("state")
+
+    def about(self) -> Future[tuple[Plan, str]]:
+        """What it was started for, and its node."""
+        return self._call("about")
+
+    @property
+    def handle(self) -> Any:
+        """The actor."""
+        return self._handle
+
+    def find(self) -> None:
+        """Look the actor up again by its name: whoever upgrades stops it and starts another."""
+        try:
+            self._handle = self._ray.get_actor(actor_name(self.shard, self.replica), namespace=self._namespace)
+        except (ValueError, self._ray.exceptions.RayError):
+            return  # it is not there; the next call says so
+
+    def _call(self, method: str, *given: Any) -> Future[Any]:
+        answer: Future[Any] = Future()
+        if self._handle is None:
+            answer.set_exception(ShardUnavailable(f"{self.name} is not there"))
+            return answer
+        try:
+            call = getattr(self._handle, method).remote(*given).future()
+        except Exception as error:
+            answer.set_exception(ShardUnavailable(f"{self.name} cannot be asked: {first_line(error)}"))
+            return answer
+
+        def settle(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is None:
+                answer.set_result(done.result())
+            else:
+                answer.set_exception(self._own(error))
+
+        call.add_done_callback(settle)
+        return answer
+
+    def _own(self, error: BaseException) -> FungariumError:
+        """The error of ours that an error of a call is."""
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, FungariumError):
+            return cause
+        if isinstance(error, FungariumError):
+            return error
+        return ShardUnavailable(f"{self.name} is gone: {first_line(error)}")
+
+
+def first_line(error: BaseException) -> str:
+    """What Ray says, without its pages of advice."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[list[RayReplica]]:
+    """The replicas of each shard; those that do not run yet are started. Several may do so at once.
+
+    Raises ClusterError where the processes that run serve another folder, or none comes up.
+    """
+    before = set(running(ray, namespace=namespace))
+    nodes = list_nodes(ray)
+    fleet = [
+        [
+            start_replica(ray, plan, shard, replica, nodes[(shard + replica) % len(nodes)], namespace)
+            for replica in range(plan.replicas)
+        ]
+        for shard in range(plan.shards)
+    ]
+    homes = find_homes(plan, fleet)
+    turns = 0 if before else SPREADING  # whoever finds some running moves none: others use them
+    while turns and spread_fleet(ray, plan, fleet, homes, namespace=namespace):
+        turns, homes = turns - 1, find_homes(plan, fleet)
+    return fleet
+
+
+def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, namespace: str) -> RayReplica:
+    """A replica, started on a node unless it runs somewhere; where that node is lost, on any other."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    handle = (
+        ray.remote(ShardProcess)
+        .options(
+            name=actor_name(shard, replica),
+            namespace=namespace,
+            get_if_exists=True,
+            lifetime="detached",
+            max_restarts=-1,
+            max_task_retries=0,  # a lane asks another replica, which is sooner
+            max_concurrency=THREADS,
+            num_cpus=0,
+            num_gpus=0.01 if plan.gpu_megabytes else 0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
+        )
+        .remote(plan, shard, replica)
+    )
+    return RayReplica(ray, handle, shard, replica, namespace)
+
+
+def spread_fleet(
+    ray: Any, plan: Plan, fleet: Sequence[list[RayReplica]], homes: dict[str, str], *, namespace: str = NAMESPACE
+) -> int:
+    """Move replicas off nodes that hold another of their shard, or more than their share; gives how many.
+
+    Ray starts an actor elsewhere where its node is not known to all yet, or was lost; nobody moves it back.
+    """
+    nodes = list_nodes(ray)
+    fair = -(-plan.shards * plan.replicas // len(nodes))
+    held = Counter(homes.values())
+    moved = 0
+    for shard, own in enumerate(fleet):
+        for number, replica in enumerate(own):
+            home = homes.get(replica.name, "")
+            others = {homes.get(other.name) for other in own if other is not replica}
+            free = [node for node in nodes if node not in others and node != home]
+            if home not in others:
+                free = [node for node in free if held[node] < fair and held[home] > fair]
+            if free and home:
+                there = min(free, key=lambda node: held[node])
+                end_replica(ray, actor_name(shard, number), namespace)
+                own[number] = start_replica(ray, plan, shard, number, there, namespace)
+                homes[own[number].name] = there
+                held.update({home: -1, there: 1})
+                moved += 1
+    return moved
+
+
+def end_replica(ray: Any, name: str, namespace: str) -> None:
+    """End an actor, and wait until its name is free: whoever asks for it meanwhile would be given the dying one."""
+    ends = time.monotonic() + STARTING
+    while time.monotonic() < ends:
+        try:
+            ray.kill(ray.get_actor(name, namespace=namespace), no_restart=True)
+        except (ValueError, ray.exceptions.RayError):
+            return
+        time.sleep(0.02)
+
+
+def list_nodes(ray: Any) -> list[str]:
+    """The ids of living nodes that shards may run on, in a fixed order; the head last, which has enough to do."""
+    living = [node for node in ray.nodes() if node["Alive"]]
+    meant = [node for node in living if ONLY in node["Resources"]] or living
+    if not meant:
+        raise ClusterError("the cluster has no living node")
+    ordered = sorted(meant, key=lambda node: ("node:__internal_head__" in node["Resources"], node["NodeID"]))
+    return [node["NodeID"] for node in ordered]
+
+
+def find_homes(plan: Plan, fleet: Sequence[Sequence[RayReplica]]) -> dict[str, str]:
+    """The node of each replica that is there, by its name.
+
+    Raises ClusterError unless some replica of each shard is there, and all serve the plan's folder.
+    """
+    calls = [[(replica, replica.about()) for replica in own] for own in fleet]
+    homes = {}
+    for own in calls:
+        found = [(replica, call.result()) for replica, call in own if _came(call)]
+        if not found:
+            replica, call = own[0]
+            reason = call.exception(0) if call.done() else "it is still starting"
+            raise ClusterError(f"shard {replica.shard} does not come up on the cluster: {reason}")
+        for replica, (other, node) in found:
+            homes[replica.name] = node
+            if other.root != plan.root:
+                raise ClusterError(
+                    f"the shards that run on this cluster serve {other.root}, not {plan.root}: "
+                    "run `python -m cluster stop` first, or use another cluster"
+                )
+    return homes
+
+
+def _came(call: Future[Any]) -> bool:
+    try:
+        return call.exception(STARTING) is None
+    except TimeoutError:
+        return False
+
+
+def running(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
+    """The names of the shards' actors that are there, whatever plan they were started for."""
+    from ray.util import list_named_actors
+
+    listed = [actor["name"] for actor in list_named_actors(all_namespaces=True) if actor["namespace"] == namespace]
+    return sorted(name for name in listed if name.startswith("shard-"))
+
+
+def stop_fleet(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
+    """End all shards' processes and give their names."""
+    names = running(ray, namespace=namespace)
+    for name in names:
+        end_replica(ray, name, namespace)
+    return names
+
+
+class Watch:
+    """Looks after replicas from a thread of its own: how each is, and whether one that was lost is back."""
+
+    def __init__(
+        self,
+        replicas: Sequence[RayReplica],
+        seen: Callable[[RayReplica], None],
+        looked: Callable[[], None],
+        every: float = 2.0,
+    ) -> None:
+        """`seen` is told of each replica that gives a sign of life, `looked` that all were looked at."""
+        self._replicas, self._seen, self._looked, self._every = list(replicas), seen, looked, every
+        self._states: dict[str, ShardState | None] = {replica.name: None for replica in replicas}
+        self._asked: dict[str, Future[ShardState]] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watching shards", daemon=True)
+        self._began = False
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def states(self) -> list[tuple[RayReplica, ShardState | None]]:
+        """What each replica said last, None where it gives no answer now."""
+        return [(replica, self._states[replica.name]) for replica in self._replicas]
+
+    def close(self) -> None:
+        """End the thread."""
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(self._look()):
+            pass
+
+    def _look(self) -> float:
+        """Ask all, take what came of the last time; gives seconds until the next look, fewer while one is missing."""
+        for replica in self._replicas:
+            call = self._asked.get(replica.name)
+            if call is not None and not call.done():
+                self._states[replica.name] = None  # no answer since the last look
+                continue
+            if call is not None and call.exception() is None:
+                self._states[replica.name] = call.result()
+                self._seen(replica)
+            elif call is not None:
+                self._states[replica.name] = None
+                replica.find()
+            self._asked[replica.name] = replica.state()
+        if self._began:
+            self._looked()
+        self._began = True
+        return self._every if all(self._states.values()) else self._every / 4

@@ -1,0 +1,247 @@
+"""Searches floras on shards: asks those that hold what is looked for, and cuts and merges as a single process does.
+
+Answers are the single process's to the neighbour. All similarities are those of the stored rows, whoever works them
+out. Where codes choose first, each shard gives as many candidates as one process would keep of all, and the border is
+drawn here, over all of them. Where means of species lead, they are compared here, and a shard is asked for its own of
+the species they lead to, by the views that they lead there: the others are not asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, wait
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.asking import Ask, Reply
+from cluster.lane import Job, Lane
+from cluster.placement import Placement
+from retrieval.embedder import Embeddings
+from retrieval.errors import FungariumError, ShardUnavailable
+from retrieval.faiss_guide import Guide
+from retrieval.flora import Flora
+from retrieval.index import Lists, Rows, Similarities
+from retrieval.recipes import PROTOTYPE_FIRST
+from retrieval.snapshot import Snapshot
+from retrieval.store import VIEWS_AT_ONCE, Found, Guided, Part, describe_rows, merge_parts
+
+log = logging.getLogger(__name__)
+
+HEDGE: Final = 0.15  # seconds until another replica is asked beside
+PREPARED: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a shard is waited for, in seconds."""
+
+    timeout: float = 5.0
+    hedge: float = HEDGE
+
+
+def see_nothing(asked: int, shards: int) -> None:
+    """Watch without a word."""
+
+
+class Router:
+    """Keeps the promise of `retrieval.flora.Searcher` for one snapshot."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        placement: Placement,
+        lanes: Sequence[Lane],
+        patience: Patience | None = None,
+        watch: Callable[[int, int], None] = see_nothing,
+    ) -> None:
+        """`watch` is told of each search how many shards were asked, of how many."""
+        self._name, self._placement = snapshot.name, placement
+        self._lanes, self._patience, self._watch = tuple(lanes), patience or Patience(), watch
+        self._species: NDArray[np.int64] = snapshot.shelf.species
+        self._counts = snapshot.count_references(self._species)
+        self._all = tuple(Part(segment, np.zeros(0, np.int64)) for segment in snapshot.segments)
+        self._holds = placement.holds(self._species)  # (shards, species)
+        guide: Guide | None = snapshot.shelf.guide
+        self._leads = None if guide is None else placement.holds(np.asarray(guide.species))  # (shards, lines)
+        self._needed = lru_cache(maxsize=PREPARED)(self._needed_for)
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """One for each shard."""
+        return self._lanes
+
+    def forget(self) -> None:
+        """The snapshot was closed here; shards may close it too."""
+        for lane in self._lanes:
+            for replica in lane.replicas:
+                replica.release(self._name)
+
+    def search(self, flora: Flora, embeddings: Embeddings, k: int) -> Found:
+        """The `k` nearest references of the flora for each view.
+
+        Raises ShardUnavailable where a part of them gives no answer, unless the flora notes gaps.
+        """
+        queries = np.asarray(embeddings, dtype=np.float32)
+        blocks = np.array_split(queries, max(1, -(-len(queries) // VIEWS_AT_ONCE)))
+        answers = [self._search(flora, block, k) for block in blocks]
+        similarities = np.concatenate([near for near, _ in answers])
+        rows = np.concatenate([found for _, found in answers])
+        return Found(similarities, rows, *describe_rows(self._all, rows))
+
+    def _search(self, flora: Flora, views: Embeddings, k: int) -> tuple[Similarities, Rows]:
+        prepared, recipe = flora.prepared, flora.recipe
+        parts, guided = prepared.parts, prepared.guided
+        if parts and recipe.depth > 0 and all(part.segment.codes is not None for part in parts):
+            probes = recipe.probes if guided is not None else 0
+            return self._choose(flora, views, k, recipe.depth, probes, guided)
+        if recipe.kind == PROTOTYPE_FIRST and guided is not None:
+            return self._near(flora, views, k, recipe.probes, guided)
+        return self._merge(self._ask(flora, views, k), len(views), k)
+
+    def _near(self, flora: Flora, views: Embeddings, k: int, probes: int, guided: Guided) -> tuple[Similarities, Rows]:
+        """As `retrieval.store.search_near`: every row of the nearest species; where they have too few, of more."""
+        lines = guided.guide.nearest(views, probes, guided.cut)
+        best, found = self._merge(self._ask(flora, views, k, lines=lines), len(views), k)
+        if k and lines.shape[1] < guided.cut.lines:
+            few = found[:, k - 1] < 0
+            if few.any():
+                best[few], found[few] = self._near(flora, views[few], k, 4 * probes, guided)
+        return best, found
+
+    def _choose(
+        self, flora: Flora, views: Embeddings, k: int, depth: int, probes: int, guided: Guided | None
+    ) -> tuple[Similarities, Rows]:
+        """As `retrieval.store.choose_rows`, over what all shards found: cut by codes, then compared at float16."""
+        wide = min(depth, sum(part.segment.count_rows(part.lists) for part in flora.parts())) + 1
+        lines = guided.guide.nearest(views, probes, guided.cut) if guided is not None and probes else None
+        replies = self._ask(flora, views, k, wide, lines)
+        codes = [np.full((len(views), wide), -np.inf, np.float32)]  # so that there always is a border
+        codes += [reply.codes for reply in replies if reply.codes is not None]
+        border = -np.partition(-np.concatenate(codes, axis=1), wide - 1, axis=1)[:, wide - 1]
+        kept = [cut_below(reply, border) for reply in replies]
+        best, found = self._merge(kept, len(views), k)
+        complete = lines is None or (guided is not None and lines.shape[1] >= guided.cut.lines)
+        counts = sum((np.count_nonzero(reply.rows >= 0, axis=1) for reply in kept), np.zeros(len(views), np.int64))
+        few = (counts < k) & ~(complete & np.isneginf(border))
+        if few.any():
+            best[few], found[few] = self._choose(flora, views[few], k, 4 * depth, 4 * probes, guided)
+        return best, found
+
+    def _merge(self, replies: Sequence[Reply], views: int, k: int) -> tuple[Similarities, Rows]:
+        """The best of all replies, ties by species, observation and row."""
+        near, at = keep_best(replies, views, k)
+        best, found = merge_parts(self._all, [near], [at], views, k)
+        return best, np.where(np.isneginf(best), -1, found)
+
+    def _ask(self, flora: Flora, views: Embeddings, k: int, wide: int = 0, lines: Lists | None = None) -> list[Reply]:
+        """Ask the shards that hold what is looked for, all at once."""
+        species = flora.packed.tobytes()
+        jobs: list[tuple[int, NDArray[np.int64] | None, Job]] = []
+        for shard in self._needed(species):
+            chosen, own = self._lines_of(shard, lines)
+            if chosen is not None and not len(chosen):
+                continue
+            some = views if chosen is None else views[chosen]
+            ask = Ask(self._name, self._placement.id, species, flora.licences, some, k, wide, own)
+            jobs.append((shard, chosen, self._lanes[shard].submit(ask)))
+        self._watch(len(jobs), len(self._lanes))
+        replies = []
+        for (shard, chosen, _), reply in zip(jobs, self._collect(jobs, flora.gaps is None), strict=True):
+            if isinstance(reply, Reply):
+                replies.append(reply if chosen is None else spread(reply, chosen, len(views)))
+            else:
+                self._note(flora, shard, reply)
+        return replies
+
+    def _collect(
+        self, jobs: Sequence[tuple[int, NDArray[np.int64] | None, Job]], all_or_nothing: bool
+    ) -> list[Reply | FungariumError]:
+        """What becomes of jobs; late ones are sent to another replica too, and given up in the end."""
+        ends = time.monotonic() + self._patience.timeout
+        until = FIRST_EXCEPTION if all_or_nothing else ALL_COMPLETED
+        answers = [job.answer for *_, job in jobs]
+        _, late = wait(answers, min(self._patience.hedge, self._patience.timeout), until)
+        if late and not any(answer.done() and answer.exception() for answer in answers if all_or_nothing):
+            for shard, _, job in jobs:
+                self._lanes[shard].hedge(job)
+            wait(late, max(0.0, ends - time.monotonic()), until)
+        found: list[Reply | FungariumError] = []
+        broken = all_or_nothing and any(answer.done() and answer.exception() for answer in answers)
+        for shard, _, job in jobs:
+            if not job.answer.done():
+                lane = self._lanes[shard]
+                found.append(lane.drop(job) if broken else lane.give_up(job, self._patience.timeout))
+                continue
+            error = job.answer.exception()
+            found.append(job.answer.result() if error is None else as_engine_error(error))
+        return found
+
+    def _note(self, flora: Flora, shard: int, error: FungariumError) -> None:
+        """Note what was not searched, or raise where nobody asked for that."""
+        if flora.gaps is None:
+            raise type(error)(str(error)) from error  # a new error each time: each raise adds to its traceback
+        log.warning("not searched: %s", error)
+        missed = flora.bits & self._holds[shard]
+        flora.gaps.note(shard, self._species[missed], int(self._counts[missed].sum()))
+
+    def _lines_of(self, shard: int, lines: Lists | None) -> tuple[NDArray[np.int64] | None, Lists | None]:
+        """The views that are led to a shard, and the lines of them that are its own; None for all and for no lines."""
+        if lines is None or self._leads is None:
+            return None, lines
+        own = self._leads[shard, np.maximum(lines, 0)] & (lines >= 0)
+        counts = np.count_nonzero(own, axis=1)
+        chosen = np.flatnonzero(counts).astype(np.int64)
+        if not len(chosen):
+            return chosen, lines[:0]
+        order = np.argsort(~own[chosen], axis=1, kind="stable")[:, : counts.max()]
+        kept = np.take_along_axis(own[chosen], order, axis=1)
+        return chosen, np.where(kept, np.take_along_axis(lines[chosen], order, axis=1), -1)
+
+    def _needed_for(self, species: bytes) -> tuple[int, ...]:
+        """The shards that hold references of a flora."""
+        bits = np.unpackbits(np.frombuffer(species, np.uint8), count=len(self._species)).astype(np.bool_)
+        return tuple(np.flatnonzero((self._holds & bits).any(axis=1)).tolist())
+
+
+def cut_below(reply: Reply, border: NDArray[np.float32]) -> Reply:
+    """Candidates whose codes look more similar than the border of their view; what is no candidate stays."""
+    if reply.codes is None:
+        return reply
+    kept = reply.codes > border[:, None]
+    return Reply(np.where(kept, reply.similarities, -np.inf).astype(np.float32), np.where(kept, reply.rows, -1))
+
+
+def keep_best(replies: Sequence[Reply], views: int, k: int) -> tuple[Similarities, Rows]:
+    """Of what all shards found, for each view, the `k` best and all that tie with the last of them; in no order."""
+    near = np.concatenate([np.zeros((views, 0), np.float32), *(reply.similarities for reply in replies)], axis=1)
+    at = np.concatenate([np.zeros((views, 0), np.int64), *(reply.rows for reply in replies)], axis=1)
+    near[at < 0] = -np.inf
+    if not 0 < k < near.shape[1]:
+        return near, at
+    border = -np.partition(-near, k - 1, axis=1)[:, k - 1 : k]
+    width = int(np.count_nonzero((near >= border) & (at >= 0), axis=1).max(initial=0))
+    best = np.argpartition(-near, max(0, width - 1), axis=1)[:, :width]
+    return np.take_along_axis(near, best, axis=1), np.take_along_axis(at, best, axis=1)
+
+
+def spread(reply: Reply, chosen: NDArray[np.int64], views: int) -> Reply:
+    """A reply for some of the views as one for all of them."""
+    shape = (views, reply.rows.shape[1])
+    similarities, rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
+    similarities[chosen], rows[chosen] = reply.similarities, reply.rows
+    if reply.codes is None:
+        return Reply(similarities, rows)
+    codes = np.full(shape, -np.inf, np.float32)
+    codes[chosen] = reply.codes
+    return Reply(similarities, rows, codes)
+
+
+def as_engine_error(error: BaseException) -> FungariumError:
+    """The error of a job, which is one of ours unless something is wrong with the program."""
+    return error if isinstance(error, FungariumError) else ShardUnavailable(f"a part of the references failed: {error}")

@@ -1,0 +1,104 @@
+"""Shards in this process, each in threads of its own: what a router needs, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.asking import Answer, Ask, ShardState
+from cluster.lane import Lane
+from cluster.placement import CONFUSION, Placement
+from cluster.placement_files import placement_of
+from cluster.router import Patience, Router
+from cluster.shard import Shard
+from retrieval.errors import ShardUnavailable
+from retrieval.snapshot import Snapshot
+
+
+@dataclass
+class LocalReplica:
+    """A shard behind a thread. A test may have it fail, or keep what it is asked until `go_on`."""
+
+    shard: Shard
+    name: str = "a replica"
+    failing: bool = False
+    silent: bool = False
+    kept: list[tuple[Sequence[Ask], Future[list[Answer]]]] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)  # asks of each
+    released: list[str] = field(default_factory=list)
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+
+    def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
+        self.calls.append(len(asks))
+        if self.failing or self.silent:
+            answer: Future[list[Answer]] = Future()
+            if self.failing:
+                answer.set_exception(ShardUnavailable(f"{self.name} is gone"))
+            else:
+                self.kept.append((asks, answer))
+            return answer
+        return self.pool.submit(self.shard.answer, asks)
+
+    def go_on(self) -> None:
+        """Answer what was kept, and all that comes."""
+        self.silent = False
+        for asks, answer in self.kept:
+            answer.set_result(self.shard.answer(asks))
+        self.kept.clear()
+
+    def open(self, snapshot: str, placement: str) -> Future[ShardState]:
+        return self.pool.submit(self.shard.open, snapshot, placement)
+
+    def release(self, snapshot: str) -> None:
+        self.released.append(snapshot)
+
+    def state(self) -> Future[ShardState]:
+        return self.pool.submit(self.shard.state)
+
+
+@dataclass
+class Routed:
+    """A snapshot that is searched through shards, beside the same one that is not."""
+
+    single: Snapshot
+    snapshot: Snapshot
+    placement: Placement
+    router: Router
+    replicas: list[list[LocalReplica]]
+    asked: list[tuple[int, int]]  # shards asked, of how many, of each search
+
+
+@contextmanager
+def routed(
+    root: Path,
+    single: Snapshot,
+    snapshot: Snapshot,
+    *,
+    shards: int = 3,
+    replicas: int = 1,
+    method: str = CONFUSION,
+    patience: Patience | None = None,
+) -> Iterator[Routed]:
+    """Search `snapshot` through shards of its own; `single` is the same, opened once more."""
+    placement = placement_of(root, snapshot, shards, method)
+    held = [
+        [LocalReplica(Shard(str(root), number, replica), f"{number}/{replica}") for replica in range(replicas)]
+        for number in range(shards)
+    ]
+    asked: list[tuple[int, int]] = []
+    lanes = [Lane(number, own) for number, own in enumerate(held)]
+    router = Router(
+        snapshot, placement, lanes, patience or Patience(20, 10), lambda some, all_: asked.append((some, all_))
+    )
+    snapshot.shelf.searcher = router
+    try:
+        yield Routed(single, snapshot, placement, router, held, asked)
+    finally:
+        snapshot.shelf.searcher = None
+        for own in held:
+            for replica in own:
+                replica.pool.shutdown()
+                replica.shard.close()

@@ -1,0 +1,92 @@
+"""Shards as processes of a Ray cluster of three nodes: the same answers, from whoever is alive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.fleet import Plan, running, stop_fleet
+from cluster.router import Patience
+from cluster.serving import Cluster
+from retrieval.domain import WORLD
+from retrieval.embedder import unit_rows
+from retrieval.errors import ClusterError
+from retrieval.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
+from retrieval.snapshot import Snapshot, open_snapshot
+from tests.cluster.conftest import Machines
+from tests.floras import embed, make_entries, publish
+
+ENTRIES = make_entries()
+ROWS = embed(ENTRIES)
+QUERIES = unit_rows(ROWS[::29] + 0.05 * np.random.default_rng(3).normal(size=ROWS[::29].shape))
+RECIPES = (Recipe(EXACT), Recipe(TWO_STAGE, 90), Recipe(PROTOTYPE_FIRST, 60, probes=9))
+
+
+@pytest.fixture(scope="module")
+def fleet(machines: Machines, indexes: Path) -> Iterator[Cluster]:
+    publish(indexes, ENTRIES, segments=2)
+    cluster = Cluster(machines.address, Plan(str(indexes), 3, 2), patience=Patience(timeout=10, hedge=0.5))
+    yield cluster
+    cluster.close()
+    stop_fleet(machines.ray)
+
+
+@pytest.fixture
+def snapshot(fleet: Cluster) -> Iterator[Snapshot]:
+    opened = open_snapshot(Path(fleet.plan.root))
+    fleet.adopt(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("flora", [WORLD, "north", "few"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.kind)
+def test_neighbours_are_those_of_a_single_process(
+    fleet: Cluster, snapshot: Snapshot, flora: str, recipe: Recipe
+) -> None:
+    single = open_snapshot(Path(fleet.plan.root))
+
+    ours = replace(snapshot.flora(flora), recipe=recipe).search(QUERIES, 20)
+    theirs = replace(single.flora(flora), recipe=recipe).search(QUERIES, 20)
+
+    assert np.array_equal(ours.rows, theirs.rows)
+    assert np.array_equal(ours.similarities, theirs.similarities)
+    single.close()
+
+
+def test_replicas_of_a_shard_run_on_different_nodes(machines: Machines, fleet: Cluster) -> None:
+    actors = machines.ray._private.state.actors().values()
+    found = {actor["Name"]: actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"}
+
+    for shard in range(3):
+        assert found[f"shard-{shard}-0"] != found[f"shard-{shard}-1"]
+
+
+def test_every_replica_says_what_it_has_open(
+    fleet: Cluster, snapshot: Snapshot, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    def all_open() -> bool:
+        standing = fleet.standing()
+        return all(own.state is not None and snapshot.name in own.state.snapshots for own in standing)
+
+    until(all_open)
+
+    assert [(own.shard, own.replica) for own in fleet.standing()] == [(s, r) for s in range(3) for r in range(2)]
+
+
+def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, fleet: Cluster) -> None:
+    before = running(machines.ray)
+
+    second = Cluster(machines.address, fleet.plan)
+
+    assert running(machines.ray) == before == sorted(f"shard-{s}-{r}" for s in range(3) for r in range(2))
+    second.close()
+
+
+def test_shards_of_another_folder_are_not_used(machines: Machines, fleet: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="python -m cluster stop"):
+        Cluster(machines.address, replace(fleet.plan, root=str(tmp_path)))
