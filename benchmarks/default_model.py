@@ -5,8 +5,8 @@
 Everything goes through the product: the demo collection is drawn, imported, embedded, built and published, then asked,
 one observation left out at a time, with all photos of each and with the first alone; by plain votes, and calibrated by
 nested cross-validation, where each observation is judged by numbers that were learned without it. Calibrated answers
-are fused by their mean, as the engine does unless told, and by their product (`identify --fusion product`), which fits
-a collection whose species differ in pairs of looks. Its 60 species are invented from generators of their own: none is
+are fused by their mean and by their product, whichever `evaluation calibrate` would choose: the product fits a
+collection whose species differ in pairs of looks. Its 60 species are invented from generators of their own: none is
 among the 2,400 that the model was trained on. What lies in the folder already is kept. Four minutes of a processor.
 """
 

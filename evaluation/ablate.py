@@ -16,6 +16,7 @@ from evaluation.metrics import macro_f1
 from evaluation.nested import Judged, cross_validate
 from evaluation.scoring import Method
 from retrieval.calibration import Calibration
+from retrieval.fusion import FUSIONS
 from retrieval.ranking import Voting
 
 RESAMPLES = 500
@@ -106,7 +107,7 @@ def ablate(
     variants: dict[str, dict[str, Any]] = {
         "kernel votes alone, T = 0.05": {"bare": Method(Voting(), Calibration())},
         **{title: {"only": only} for title, only in TERMS.items()},
-        **{f"everything, photos fused by {rule}": {"fusion": rule} for rule in ("product", "max")},
+        **{f"everything, photos fused by {rule}": {"fusion": rule} for rule in FUSIONS},
     }
     if gallery.aspects is not None:
         variants["everything, all photos weigh the same"] = {"aspects": "none"}

@@ -42,6 +42,7 @@ KEPT = 4  # similarities to prototypes that the search keeps: it goes through on
 FOLDS = 5  # within which the metric is made without the observations that it is tried on
 PLENTY = 5_000  # observations from which one more or less in the metric cannot be noticed
 SAMPLE = 1_500  # observations that the single-photo score is fitted on
+CLEARLY = 2.0  # standard errors
 PHOTO_SAMPLE = 400  # observations of several photos that fusion is learned on
 BELIEF = 0.5  # deviation of a prior's strength from 1, as believed before anything was seen
 FEWEST = 20  # observations of several photos (or with a date, a place) below which nothing is learned of them
@@ -281,22 +282,40 @@ def sample_several(
     return some, score_apart(gallery, alone, near, fitted, seed=seed)[0]
 
 
-def fit_sharpening(some: Questions, per_view: Scores, method: Method) -> dict[str, float]:
-    """For each way to fuse photos, the exponent with the least log-loss over observations of several photos."""
-    best = {}
+def fit_fusion(some: Questions, per_view: Scores, method: Method) -> tuple[str, dict[str, float], dict[str, float]]:
+    """How observations of several photos are fused: the rule, and for each rule its exponent and its mean log-loss.
+
+    The mean is kept unless the losses of another rule are less by more than chance does: by CLEARLY standard
+    errors of their differences on the same observations. On few photos the rules hardly differ, and a product can be
+    vetoed by one bad photo.
+    """
+    exponents, losses = {}, {}
     for rule in FUSIONS:
-        losses = []
+        tried = {}
         for exponent in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-            tried = method.calibration.changed(sharpening={rule: exponent})
-            scores = fuse_all(per_view, some, replace(method, calibration=tried, fusion=rule))
-            losses.append((log_loss(scores, some.truth), exponent))
-        best[rule] = min(losses)[1]
-    return best
+            sharpened = method.calibration.changed(fusion=rule, sharpening={rule: exponent})
+            tried[exponent] = losses_of(fuse_all(per_view, some, replace(method, calibration=sharpened)), some.truth)
+        exponents[rule] = min(tried, key=lambda exponent: (tried[exponent].mean(), exponent))
+        losses[rule] = tried[exponents[rule]]
+    means = {rule: float(loss.mean()) for rule, loss in losses.items()}
+    clear = [rule for rule in FUSIONS if is_clearly_less(losses[rule], losses["mean"])]
+    return min(clear, key=means.__getitem__, default="mean"), exponents, means
+
+
+def is_clearly_less(losses: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether the mean is less than that of others on the same observations, by more than chance does."""
+    gains = others - losses
+    return bool(gains.mean() > CLEARLY * gains.std() / np.sqrt(len(gains)))
+
+
+def losses_of(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Negative logarithm of the score of each true species, (observations,)."""
+    return np.asarray(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-12)))
 
 
 def log_loss(scores: Scores, truth: NDArray[np.int64]) -> float:
     """Mean negative logarithm of the score of the true species."""
-    return float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-12)).mean())
+    return float(losses_of(scores, truth).mean())
 
 
 def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[NDArray[np.float64]]) -> list[float]:

@@ -15,10 +15,10 @@ from evaluation.fit import (
     NEIGHBOURS,
     Fitted,
     draw_sample,
+    fit_fusion,
     fit_logistic,
     fit_logit,
     fit_photos,
-    fit_sharpening,
     log_loss,
     sample_several,
     score_apart,
@@ -136,7 +136,9 @@ def learn_fusion(gallery: Gallery, asked: Questions, found: Found, fitted: Fitte
                 method = replace(learned_more(method, tells_aspects=True), aspect_model=model)
         notes = {**method.calibration.fitted, "aspects": notes}
         method = learned_more(weighed(method, weights), fitted=notes)
-    return learned_more(method, sharpening=fit_sharpening(some, per_view, method))
+    rule, exponents, lost = fit_fusion(some, per_view, method)
+    notes = {**method.calibration.fitted, "fusionLogLoss": lost, "fusionObservations": some.count}
+    return learned_more(method, fusion=rule, sharpening=exponents, fitted=notes)
 
 
 def learn_priors(

@@ -53,7 +53,7 @@ def cross_validate(
     only: Sequence[str] = ("votes", "prototypes", "counts"),
     bare: Method | None = None,
     given: Sequence[Method] = (),
-    fusion: str = "mean",
+    fusion: str | None = None,
     photos: int | None = None,
     most: int | None = None,
     priors: Sequence[str] = (),
@@ -66,10 +66,11 @@ def cross_validate(
     """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
 
     With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `photos` asks with the
-    first so many photos of each observation. `priors` are applied: season and place where month and cell are known,
-    and uniform. Aspects are taken as labelled, as told from the photos, or all weigh the same (none). With `brief`,
-    only the ranking is learned and judged. `searched` keeps what each fold found, for the next of several trials (with
-    the same photos); `settled` are methods whose numbers are kept while the weights are learned anew.
+    first so many photos of each observation; `fusion` is taken instead of the rule that was learned. `priors` are
+    applied: season and place where month and cell are known, and uniform. Aspects are taken as labelled, as told from
+    the photos, or all weigh the same (none). With `brief`, only the ranking is learned and judged. `searched` keeps
+    what each fold found, for the next of several trials (with the same photos); `settled` are methods whose numbers are
+    kept while the weights are learned anew.
 
     `strangers` are embeddings of photos that show no fungus, each asked alone.
     """
@@ -93,7 +94,7 @@ def cross_validate(
             method = bare or learn(
                 others, seed=seed, only=only, rings_of=rings, brief=brief, settled=settled[fold] if settled else None
             )
-        method = replace(method, fusion=fusion)
+        method = method if fusion is None else method.fused_by(fusion)
         methods.append(method)
         advance(1)
         if len(asked_for):

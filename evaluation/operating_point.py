@@ -109,16 +109,19 @@ def measure_operating_point(
         "season and place": apply_prior(base, strengths["season"] * season + strengths["place"] * place),
     }
     several = asked.photos > 1
-    together = {rule: score_all(gallery, asked, found, replace(method, fusion=rule))[0] for rule in FUSIONS}
+    fusion = method.calibration.fusion
+    together = {rule: score_all(gallery, asked, found, method.fused_by(rule))[0] for rule in FUSIONS}
     rows = {
         "votes and prototypes over 1-NN": paired_gain(nearest, hits, seed),
         "uniform prior": paired_gain(hits, right(even, one.truth), seed),
-        "2 to 4 photos over one": paired_gain(hits[several], right(together["mean"], asked.truth)[several], seed),
+        "2 to 4 photos over one": paired_gain(hits[several], right(together[fusion], asked.truth)[several], seed),
         "regional flora over world": region_gain(gallery, one, hits, drawn.region, method, seed),
         "season and place": paired_gain(hits, right(boosted["season and place"], one.truth), seed),
     }
     everything = apply_prior(
-        together["mean"], uniform + strengths["season"] * season + strengths["place"] * place, temper=temper
+        together[fusion],
+        uniform + strengths["season"] * season + strengths["place"] * place,
+        temper=temper,
     )
     ablation = {
         "1-NN": float(nearest.mean()),

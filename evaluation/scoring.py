@@ -22,13 +22,16 @@ ROWS = 8192  # references that are summed together
 
 @dataclass(frozen=True)
 class Method:
-    """How questions are answered: the kernel, what was learned, the metric, how photos are fused."""
+    """How questions are answered: the kernel, what was learned, the metric."""
 
     voting: Voting
     calibration: Calibration
     metric: Metric | None = None
-    fusion: str = "mean"
     aspect_model: AspectModel | None = None
+
+    def fused_by(self, rule: str) -> Method:
+        """The same, but for the rule by which photos are fused."""
+        return replace(self, calibration=self.calibration.changed(fusion=rule))
 
 
 def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -143,8 +146,8 @@ def fuse_views(
     """One observation's scores from those of its photos, as the answer line fuses them."""
     learned = method.calibration
     weights = weigh_photos(embeddings, () if aspects is None else name_aspects(aspects), learned.aspects)
-    sharpening = learned.sharpening.get(method.fusion, 0.0)
-    return fuse_scores(per_view, weights, rule=method.fusion, sharpening=sharpening)
+    sharpening = learned.sharpening.get(learned.fusion, 0.0)
+    return fuse_scores(per_view, weights, rule=learned.fusion, sharpening=sharpening)
 
 
 def fuse_all(per_view: Scores, questions: Questions, method: Method) -> Scores:

@@ -14,7 +14,7 @@ from retrieval.command import run_guarded
 from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD, Evidence
 from retrieval.errors import ImpossibleWish, UnreadablePhoto
-from retrieval.fusion import FUSIONS
+from retrieval.fusion import FUSIONS, LEARNED
 from retrieval.identify import identify
 from retrieval.models.handles import open_model
 from retrieval.present import evidence_json, evidence_line, identification_json, identification_text, taxon_json
@@ -74,7 +74,9 @@ def add_wishes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--within", action="append", default=[], metavar="NAME", help="a taxon you are sure of")
     command.add_argument("--aspect", action="append", default=[], choices=ASPECTS, help="what each photo shows")
     command.add_argument("--target", type=float, default=TARGET, help="share of answers to be right")
-    command.add_argument("--fusion", choices=FUSIONS, default="mean", help="how photos are fused")
+    command.add_argument(
+        "--fusion", choices=(LEARNED, *FUSIONS), default=LEARNED, help="how photos are fused (default: as calibrated)"
+    )
     command.add_argument("--views", choices=AUGMENTATIONS, default="none", help="crops that each photo is averaged of")
     command.add_argument(
         "--box",

@@ -41,6 +41,7 @@ class Calibration:
     counts: float = 0.0
     floor: float = 0.0  # share that a species without neighbours has of a view
     shrinkage: float = 4.0  # observations that the mean of the genus counts for in a prototype
+    fusion: str = "mean"  # the rule by which photos are fused where nobody asks for another
     sharpening: Mapping[str, float] = field(default_factory=dict)  # fusion rule -> exponent of the number of photos
     aspects: Mapping[str, float] = field(default_factory=dict)  # aspect -> weight of a photo that shows it
     priors: Mapping[str, float] = field(default_factory=dict)  # prior -> strength, an exponent

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FUSIONS = ("mean", "product", "max")
+LEARNED = "learned"  # the one of them that calibration found to suit the collection
 TWINS = 0.98  # cosine from which two photos are near-identical: a second press of the shutter, or a copy
 
 

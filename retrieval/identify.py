@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from retrieval.calibration import Calibration
 from retrieval.candidates import Answer, make_candidates, make_higher, make_rankings, make_stop
 from retrieval.confidence import trust
 from retrieval.crops import WHOLE, Look, decode_crops, pool_crops
@@ -14,7 +15,7 @@ from retrieval.domain import WORLD, Candidate, Doubt, Identification, Neighbour,
 from retrieval.embedder import Embedder, Embeddings
 from retrieval.expectation import expect
 from retrieval.flora import Flora
-from retrieval.fusion import deciding_photo, fuse_scores, weigh_photos
+from retrieval.fusion import LEARNED, deciding_photo, fuse_scores, weigh_photos
 from retrieval.gaps import Gaps
 from retrieval.priors import apply_prior
 from retrieval.ranking import Shares, Voting, cast_votes, share_rows
@@ -107,7 +108,7 @@ def identify_embeddings(
         snapshot=snapshot.name,
         model=snapshot.model,
         calibrated=learned.calibrated,
-        fusion=wished.fusion,
+        fusion=fusion_of(learned, wished),
         priors=expected.applied,
         stop=make_stop(scored, snapshot, wished),
         doubt=Doubt(doubt.rejected, doubt.probability, doubt.similarity, doubt.reason),
@@ -132,10 +133,16 @@ def answer_flora(embeddings: Embeddings, snapshot: Snapshot, flora: Flora, votin
         per_photo = per_photo / np.maximum(per_photo.sum(axis=1, keepdims=True), 1e-300)
     aspects = tuple(wished.aspects) or snapshot.tell_aspects(embeddings)
     weights = weigh_photos(embeddings, aspects, learned.aspects)
-    sharpening = learned.sharpening.get(wished.fusion, 0.0)
-    fused = fuse_scores(per_photo, weights, rule=wished.fusion, sharpening=sharpening)
-    decided = deciding_photo(per_photo, weights, rule=wished.fusion, sharpening=sharpening)
+    rule = fusion_of(learned, wished)
+    sharpening = learned.sharpening.get(rule, 0.0)
+    fused = fuse_scores(per_photo, weights, rule=rule, sharpening=sharpening)
+    decided = deciding_photo(per_photo, weights, rule=rule, sharpening=sharpening)
     return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided, aspects=aspects)
+
+
+def fusion_of(learned: Calibration, wished: Wishes) -> str:
+    """The rule by which photos are fused: the one asked for, or else the one that the calibration chose."""
+    return learned.fusion if wished.fusion == LEARNED else wished.fusion
 
 
 def vote_views(neighbours: Sequence[Sequence[Neighbour]], voting: Voting) -> list[list[Vote]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from retrieval.errors import ImpossibleWish
-from retrieval.fusion import FUSIONS
+from retrieval.fusion import FUSIONS, LEARNED
 from retrieval.priors import PRIORS
 from retrieval.specificity import TARGET
 
@@ -22,14 +22,14 @@ class Wishes:
     within: Sequence[int] = ()  # taxon ids that a person is sure of: the answer is under one of them
     aspects: Sequence[str] = ()  # what each photo shows, in their order; empty: not known
     target: float = TARGET  # of answers right
-    fusion: str = "mean"
+    fusion: str = LEARNED  # or one of FUSIONS
     no_reject: bool = False
     partial: bool = False  # answer also where a part of the references cannot be searched, and say which
 
     def check(self, photos: int) -> None:
         """Raise ImpossibleWish, with a sentence, for what there is not."""
-        if self.fusion not in FUSIONS:
-            raise ImpossibleWish(f"photos are fused by {', '.join(FUSIONS)}, not by {self.fusion!r}")
+        if self.fusion not in (LEARNED, *FUSIONS):
+            raise ImpossibleWish(f"photos are fused by {', '.join(FUSIONS)} or as {LEARNED}, not by {self.fusion!r}")
         if strangers := sorted(set(self.priors or ()) - set(PRIORS)):
             raise ImpossibleWish(f"there is no prior {strangers[0]!r}; there are: {', '.join(PRIORS)}")
         if {"uniform", "regional"} <= set(self.priors or ()):

@@ -20,7 +20,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD
 from retrieval.errors import IdentificationError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
-from retrieval.fusion import FUSIONS
+from retrieval.fusion import FUSIONS, LEARNED
 from retrieval.priors import PRIORS
 from retrieval.specificity import TARGET
 from retrieval.views import PhotoLimits, check_count, sniff
@@ -162,7 +162,9 @@ class IdentifyOptions(LookOptions):
         metadata={"description": "Share of answers to be right; decides how specific the answer dares to be."},
     )
     fusion = fields.String(
-        load_default="mean", validate=validate.OneOf(FUSIONS), metadata={"description": "How photos are fused."}
+        load_default=LEARNED,
+        validate=validate.OneOf((LEARNED, *FUSIONS)),
+        metadata={"description": "How photos are fused; `learned`: as calibration found best for the collection."},
     )
     noReject = fields.Boolean(  # noqa: N815 - a name of the API
         load_default=False, metadata={"description": "Rank even what is probably none of the flora's species."}

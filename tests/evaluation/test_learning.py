@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from evaluation.scoring import Method, neutral_counts, score_all
 from evaluation.simulate import Assumptions, simulate
 from indexer.build import FloraPlan
 from retrieval.calibration import normalise
-from retrieval.domain import WORLD
+from retrieval.domain import WORLD, Identification
 from retrieval.embedder import unit_rows
 from retrieval.identify import identify_embeddings
 from retrieval.present import identification_json
@@ -101,6 +102,20 @@ def test_every_part_of_the_answer_is_json(calibrated: Snapshot) -> None:
     assert found["specificity"]["taxon"]["taxonRank"] in {"genus", "species"}
     assert all(one["taxon"]["genus"] == "Alpha" for one in found["species"])
     assert set(found["rejection"]) == {"rejected", "noneOfThese", "similarity", "reason"}
+
+
+def test_photos_are_fused_by_the_rule_that_was_learned_unless_another_is_asked_for(calibrated: Snapshot) -> None:
+    rows = make_queries(read_gallery(calibrated, calibrated.flora(WORLD)), 3)
+    taught = copy(calibrated)
+    vars(taught)["calibration"] = calibrated.calibration.changed(fusion="product")  # as if it had been learned
+
+    def ask(snapshot: Snapshot, wishes: Wishes | None = None) -> Identification:
+        return identify_embeddings(rows, snapshot, flora=WORLD, voting=snapshot.voting, candidates=100, wishes=wishes)
+
+    assert ask(calibrated).fusion == calibrated.calibration.fusion == "mean"
+    assert ask(taught) == ask(calibrated, Wishes(fusion="product"))
+    assert ask(taught, Wishes(fusion="mean")) == ask(calibrated)
+    assert ask(taught).species[0].score != ask(calibrated).species[0].score
 
 
 def test_an_observation_of_its_own_is_taken_out_of_its_prototype(calibrated: Snapshot) -> None:
