@@ -12,7 +12,7 @@ EXACT, TWO_STAGE, PROTOTYPE_FIRST = "exact", "two-stage", "prototype-first"
 RECALL_BAR = 0.99  # recall@10 below which nothing is published
 DEPTHS = (200, 300, 400, 600, 800, 1200, 1600, 2400, 3200)
 """How many rows the first stage may hand to the second; a flora gets the least that reaches both aims."""
-PROBES = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256, 384, 512)
+PROBES = (2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256, 384, 512)
 """How many species may be looked at, those whose mean a view resembles most."""
 AIM_AT_10, AIM_AT_50 = 0.997, 0.993  # on a sample of references, kinder than new photos: above 0.99 and 0.98
 PROBING_AT_50 = 0.9955  # where species are left out, misses come many at once, so that a sample says less

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.pages.conftest import Opener, Site, violations
 
@@ -72,32 +72,60 @@ def test_photos_of_the_grid_have_their_place_before_they_have_come(visit: Opener
     assert all(0.4 < shape < 3 for shape in shapes)
 
 
+FRAMES = """async () => {
+  for (let frame = 0; frame < 5; frame++) await new Promise((done) => requestAnimationFrame(done));
+}"""
 SHIFTS = """() => {
   window.shifts = [];
   new PerformanceObserver((seen) => {
     for (const {sources} of seen.getEntries()) window.shifts.push(sources.map(({node}) => node?.className ?? ""));
   }).observe({type: "layout-shift"});
 }"""
-SCROLL = """async () => {
-  for (let step = 0; step < 60; step++) {
-    window.scrollBy(0, 120);
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  }
-}"""
+
+
+class Held:
+    """Requests for an address, kept waiting until they are let go; so many go through before."""
+
+    def __init__(self, page: Page, pattern: str, after: int = 0) -> None:
+        self.waiting: list[Route] = []
+        self._open = False
+        self._after = after
+        page.route(pattern, self.come)
+
+    def come(self, route: Route) -> None:
+        self._after -= 1
+        if self._open or self._after >= 0:
+            route.continue_()
+        else:
+            self.waiting.append(route)
+
+    def release(self) -> None:
+        self._open = True
+        while self.waiting:
+            self.waiting.pop().continue_()
 
 
 @pytest.mark.usefixtures("built")
-def test_the_grid_never_shifts_while_photos_come_and_more_are_added(visit: Opener, width: str, site: Site) -> None:
+def test_the_grid_never_shifts_when_photos_come_or_more_are_added(visit: Opener, width: str, site: Site) -> None:
     seen = visit(width)
+    photos = Held(seen.page, "**/api/v1/photos/**")
     seen.goto("/similar")
+    further = Held(seen.page, "**/similar", after=1)  # the first search, that is
     seen.page.set_input_files("#photos", site.find()[0])
-    seen.page.wait_for_selector(".shot img")
+    seen.page.wait_for_selector(".shot")
     before = seen.page.locator(".shot").count()
+    seen.page.evaluate("document.querySelector('.shot-more').scrollIntoView({block: 'end'})")
+    seen.page.evaluate(FRAMES)
     seen.page.evaluate(SHIFTS)
 
-    seen.page.evaluate(SCROLL)
+    photos.release()
+    seen.page.wait_for_function(
+        "[...document.querySelectorAll('.shot img')].some((one) => one.complete && one.getBoundingClientRect().top > 0)"
+    )
+    further.release()
+    expect(seen.page.locator(".shot")).not_to_have_count(before)
+    seen.page.evaluate(FRAMES)
 
-    assert seen.page.locator(".shot").count() > before
     assert seen.page.evaluate("window.shifts") == []
 
 
