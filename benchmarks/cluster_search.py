@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,7 @@ def measure(options: argparse.Namespace, root: Path, collection: Collection) -> 
     }
     results: dict[str, Any] = {
         "machine": describe_machine(),
+        "load": [round(load, 1) for load in os.getloadavg()],
         "seed": options.seed,
         "rounds": options.rounds,
         "shards": options.shards,
@@ -230,7 +232,7 @@ def report(results: Mapping[str, Any]) -> str:
     lines = [
         f"{results['references']:,} references, {results['species']:,} species, {len(results['same'])} floras; "
         f"3 nodes, {results['shards']} shards, {results['replicas']} replica(s); seed {results['seed']}",
-        json.dumps(results["machine"] | {"ray": results["ray"]}),
+        json.dumps(results["machine"] | {"ray": results["ray"], "load average before": results["load"]}),
         f"neighbours and similarities: {'identical in every flora' if not differing else 'OTHER in ' + str(differing)}",
         f"all shards had opened the snapshot after {results['adopt_s']:.1f} s; "
         f"memory of a shard's own {max(results['memory'], default=0) >> 20} MB at most",

@@ -87,14 +87,13 @@ class Lane:
         self._watch("late")
         return ShardUnavailable(f"{self._named()} gave no answer within {seconds:g} seconds")
 
-    def drop(self, job: Job) -> ShardUnavailable:
+    def drop(self, job: Job) -> None:
         """Nobody needs the answer any more, since another part failed."""
         with self._lock:
             for post in job.pending:
                 if job in post.waiting:
                     post.waiting.remove(job)
             job.answer.cancel()
-        return ShardUnavailable(f"{self._named()} was not waited for")
 
     def welcome(self, replica: Replica) -> None:
         """A replica was seen alive: it is asked again as the others are."""

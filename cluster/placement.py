@@ -287,10 +287,12 @@ def rebalance(old: Placement, lists: Lists, *, tolerance: float = 2 * SLACK) -> 
         if held[shard].max() <= room or len(own) < 2:
             break
         others = np.where(np.arange(shards) == shard, -np.inf, similar[own]).max(axis=1)
-        lot = int(own[np.argmin(similar[own, shard] - others)])
-        held[shard] -= lots.weights[lot]
-        if move(lot, similar, lots.weights, held, found, room) == shard:
-            break
+        for lot in own[np.argsort(similar[own, shard] - others, kind="stable")].tolist():
+            held[shard] -= lots.weights[lot]
+            if move(lot, similar, lots.weights, held, found, room) != shard:
+                break
+        else:
+            break  # none of them has a better place
     return make_placement(lists, lots, found, shards)
 
 

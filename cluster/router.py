@@ -153,6 +153,8 @@ class Router:
         self._watch(len(jobs), len(self._lanes))
         replies = []
         for (shard, chosen, _), reply in zip(jobs, self._collect(jobs, flora.gaps is None), strict=True):
+            if reply is None:
+                continue  # another part failed, whose error is about to be raised
             if isinstance(reply, Reply):
                 replies.append(reply if chosen is None else spread(reply, chosen, len(views)))
             else:
@@ -161,8 +163,11 @@ class Router:
 
     def _collect(
         self, jobs: Sequence[tuple[int, NDArray[np.int64] | None, Job]], all_or_nothing: bool
-    ) -> list[Reply | FungariumError]:
-        """What becomes of jobs; late ones are sent to another replica too, and given up in the end."""
+    ) -> list[Reply | FungariumError | None]:
+        """What becomes of jobs; late ones are sent to another replica too, and given up in the end.
+
+        Where one failure is enough, those that are not there by then are None.
+        """
         ends = time.monotonic() + self._patience.timeout
         until = FIRST_EXCEPTION if all_or_nothing else ALL_COMPLETED
         answers = [job.answer for *_, job in jobs]
@@ -171,12 +176,14 @@ class Router:
             for shard, _, job in jobs:
                 self._lanes[shard].hedge(job)
             wait(late, max(0.0, ends - time.monotonic()), until)
-        found: list[Reply | FungariumError] = []
+        found: list[Reply | FungariumError | None] = []
         broken = all_or_nothing and any(answer.done() and answer.exception() for answer in answers)
         for shard, _, job in jobs:
             if not job.answer.done():
                 lane = self._lanes[shard]
-                found.append(lane.drop(job) if broken else lane.give_up(job, self._patience.timeout))
+                found.append(None if broken else lane.give_up(job, self._patience.timeout))
+                if broken:
+                    lane.drop(job)
                 continue
             error = job.answer.exception()
             found.append(job.answer.result() if error is None else as_engine_error(error))

@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster.placement import METHODS, SHARES, Placement
+from cluster.placement_files import FOLDER, placement_of, point
+from cluster.router import Patience
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
+from retrieval.errors import DamagedSnapshot, ShardUnavailable
 from retrieval.flora import Flora
+from retrieval.gaps import Gaps
 from retrieval.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
 from retrieval.snapshot import open_snapshot
 from tests.cluster.shards import Routed, routed
-from tests.floras import embed, make_entries, publish
+from tests.floras import LICENCES, SPECIES, embed, make_entries, publish
 
 ENTRIES = make_entries()
 ROWS = embed(ENTRIES)
@@ -58,3 +63,137 @@ def test_neighbours_are_those_of_a_single_process(cluster: Routed, flora: str, r
 
     assert_same(ours, theirs)
     assert_same(ours, theirs, k=1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_however_lists_are_placed_the_answer_is_the_same(tmp_path: Path, method: str) -> None:
+    publish(tmp_path, ENTRIES)
+    with routed(tmp_path, open_snapshot(tmp_path), open_snapshot(tmp_path), method=method) as made:
+        assert_same(made.snapshot.flora(WORLD), made.single.flora(WORLD))
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_licences_hold_on_every_shard(cluster: Routed, recipe: Recipe) -> None:
+    ours, theirs = (
+        replace(s.flora("north"), recipe=recipe).under(LICENCES[:1]) for s in (cluster.snapshot, cluster.single)
+    )
+
+    assert_same(ours, theirs)
+
+
+def test_floras_of_the_moment_are_searched_too(cluster: Routed) -> None:
+    ours, theirs = (
+        (s.flora("north") & s.flora("south")) | s.flora_of(SPECIES[3:5]) for s in (cluster.snapshot, cluster.single)
+    )
+
+    assert_same(ours, theirs)
+    assert_same(cluster.snapshot.flora_of([]), cluster.single.flora_of([]))
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_species_that_lies_on_several_shards_is_found_whole(root: Path, recipe: Recipe) -> None:
+    """Every species is cut in two, and its halves lie on different shards."""
+    snapshot = open_snapshot(root)
+    halves = np.repeat(np.array(SPECIES), 2)
+    first = np.tile([0, SHARES // 2], len(SPECIES))
+    shard = (np.arange(len(halves)) * 2) % 5
+    cut = Placement(5, halves, first, first + SHARES // 2, shard)
+    pointer = root / FOLDER / f"{snapshot.name}-5"
+    pointer.unlink(missing_ok=True)
+    point(root, pointer, cut)
+    with routed(root, open_snapshot(root), snapshot, shards=5) as made:
+        assert made.placement.id == cut.id
+        ours, theirs = (replace(s.flora("north"), recipe=recipe) for s in (made.snapshot, made.single))
+
+        assert_same(ours, theirs)
+        assert_same(ours.under(LICENCES[:1]), theirs.under(LICENCES[:1]))
+    pointer.unlink()
+
+
+def test_only_shards_with_species_of_the_flora_are_asked(root: Path) -> None:
+    with routed(root, open_snapshot(root), open_snapshot(root), shards=7) as made:
+        home = dict(zip(made.placement.species.tolist(), made.placement.shard.tolist(), strict=True))
+        listed = SPECIES[:3]
+
+        made.snapshot.flora_of(listed).search(QUERIES[:2], 5)
+
+        asked = {number for number, own in enumerate(made.replicas) if own[0].calls}
+        assert asked == {home[species] for species in listed}
+        assert made.asked == [(len(asked), 7)]
+
+
+def test_of_these_only_the_ones_that_the_means_lead_to(root: Path) -> None:
+    with routed(root, open_snapshot(root), open_snapshot(root), shards=7) as made:
+        world = replace(made.snapshot.flora(WORLD), recipe=Recipe(PROTOTYPE_FIRST, 0, probes=1))
+
+        found = world.search(QUERIES[:1], 1)
+
+        home = dict(zip(made.placement.species.tolist(), made.placement.shard.tolist(), strict=True))
+        asked = {number for number, own in enumerate(made.replicas) if own[0].calls}
+        assert asked == {home[int(found.species[0, 0])]}
+
+
+def test_without_a_part_there_is_no_answer_unless_gaps_are_allowed(root: Path) -> None:
+    with routed(root, open_snapshot(root), open_snapshot(root), patience=Patience(5, 0.01)) as made:
+        made.replicas[1][0].failing = True
+        ours, theirs = (replace(s.flora("north"), recipe=Recipe()) for s in (made.snapshot, made.single))
+        gaps = Gaps()
+
+        some = ours.forgiving(gaps).search(QUERIES, 20)
+
+        with pytest.raises(ShardUnavailable, match="1/0 is gone"):
+            ours.search(QUERIES, 20)
+        lost = set(made.placement.species[made.placement.shard == 1].tolist()) & set(ours.species.tolist())
+        rest = made.single.flora_of(sorted(set(theirs.species.tolist()) - lost))
+        assert np.array_equal(some.rows, replace(rest, recipe=Recipe()).search(QUERIES, 20).rows)
+        assert gaps.unsearched is not None
+        assert gaps.unsearched.parts == (1,)
+        assert set(gaps.unsearched.species) == lost
+        assert gaps.unsearched.references == made.single.count_references(np.array(sorted(lost))).sum()
+
+
+def test_where_nothing_is_missing_there_are_no_gaps(cluster: Routed) -> None:
+    gaps = Gaps()
+
+    cluster.snapshot.flora(WORLD).forgiving(gaps).search(QUERIES, 5)
+
+    assert gaps.unsearched is None
+
+
+def test_a_late_part_is_given_up(root: Path) -> None:
+    with routed(root, open_snapshot(root), open_snapshot(root), patience=Patience(0.05, 0.01)) as made:
+        made.replicas[2][0].silent = True
+        world = replace(made.snapshot.flora(WORLD), recipe=Recipe())
+
+        with pytest.raises(ShardUnavailable, match=r"gave no answer within 0.05 seconds"):
+            world.search(QUERIES[:1], 20)
+
+        assert made.replicas[2][0].kept
+
+
+def test_what_a_shard_finds_damaged_is_told(tmp_path: Path) -> None:
+    publish(tmp_path, ENTRIES)
+    with routed(tmp_path, open_snapshot(tmp_path), open_snapshot(tmp_path)) as made:
+        next((tmp_path / "segments").rglob("offsets.npy")).write_bytes(b"")
+
+        with pytest.raises(DamagedSnapshot, match=r"offsets\.npy"):
+            made.snapshot.flora(WORLD).search(QUERIES, 20)
+
+
+def test_a_closed_snapshot_is_released_on_every_shard(tmp_path: Path) -> None:
+    publish(tmp_path, ENTRIES)
+    with routed(tmp_path, open_snapshot(tmp_path), open_snapshot(tmp_path), replicas=2) as made:
+        made.snapshot.close()
+
+        assert [replica.released for own in made.replicas for replica in own] == [[made.snapshot.name]] * 6
+
+
+def test_an_old_router_goes_on_with_its_placement_when_lists_are_placed_anew(tmp_path: Path) -> None:
+    publish(tmp_path, ENTRIES)
+    with routed(tmp_path, open_snapshot(tmp_path), open_snapshot(tmp_path)) as made:
+        pointer = tmp_path / FOLDER / f"{made.snapshot.name}-3"
+        pointer.unlink()
+        point(tmp_path, pointer, replace(made.placement, shard=(made.placement.shard + 1) % 3))
+        assert placement_of(tmp_path, made.snapshot, 3).id != made.placement.id
+
+        assert_same(made.snapshot.flora(WORLD), made.single.flora(WORLD))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 
 from retrieval.accelerator import HotFloras
 from retrieval.device_lists import HotLists
+from retrieval.domain import Taxon
 from retrieval.embedder import DIM, Embeddings, unit_rows
 from retrieval.errors import DamagedSnapshot
 from retrieval.faiss_index import FaissIndex, rank_candidates, write_index
 from retrieval.hiding import HidingIndex
 from retrieval.index import ExactIndex, VectorIndex, best_rows
 from retrieval.store import Part, rank_chosen
+from tests.cluster.shards import Routed, routed
 from tests.retrieval.devices import Devices, gpu_devices, numpy_devices
+from tests.snapshots import make_entry, make_snapshot
 
 Build: TypeAlias = Callable[[Embeddings, NDArray[np.int64]], VectorIndex]
 CLOSE = 2e-6  # two sums of 256 products may differ by this much in float32
@@ -133,7 +136,49 @@ ON_DEVICES = {
     for accelerate in (HotFloras, HotLists)
     for count in (1, 2)
 }
-BUILDS = {"exact": exact_index, "faiss": faiss_index, "hiding": hiding_index, **ON_DEVICES}
+
+
+@contextmanager
+def sharded_index() -> Iterator[Build]:
+    """A snapshot whose lists lie on three shards, asked through a router; the shards are threads of this process."""
+
+    class Sharded:
+        def __init__(self, made: Routed) -> None:
+            self._made = made
+
+        def search(
+            self, embeddings: Embeddings, k: int, lists: NDArray[np.int64]
+        ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            snapshot = self._made.snapshot
+            flora = snapshot.flora_of_bits(snapshot.shelf.bits_of((lists + 1_000).tolist()), "some lists")
+            found = flora.search(embeddings, k)
+            return found.similarities, found.rows
+
+        def embeddings(self, lists: NDArray[np.int64]) -> tuple[Embeddings, NDArray[np.int64]]:
+            (segment,) = self._made.snapshot.segments
+            return segment.index.embeddings(segment.lists_of(np.sort(lists) + 1_000))
+
+    with TemporaryDirectory() as folder, ExitStack() as opened:
+        names = iter(range(1_000_000))
+
+        def build(rows: Embeddings, lists: NDArray[np.int64]) -> VectorIndex:
+            root = Path(folder) / f"{next(names)}"
+            taxa = [(Taxon(1_000 + number, f"Genus species{number}", "species"), "") for number in set(lists.tolist())]
+            entries = [make_entry(f"{row:064x}", row, 1_000 + number) for row, number in enumerate(lists.tolist())]
+            snapshot = make_snapshot(root, entries, rows, taxa=taxa, floras={}).open()
+            opened.callback(snapshot.close)
+            return Sharded(opened.enter_context(routed(root, snapshot, snapshot)))
+
+        yield build
+
+
+BUILDS = {
+    "exact": exact_index,
+    "faiss": faiss_index,
+    "hiding": hiding_index,
+    "sharded": sharded_index,
+    **ON_DEVICES,
+}
 
 
 def offsets_of(lists: NDArray[np.int64]) -> NDArray[np.int64]:
