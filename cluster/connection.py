@@ -29,6 +29,7 @@ QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody outside
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns that it will be so one day
     "RAY_DEDUP_LOGS": "0",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # else SIGTERM ends a server at once, whatever it has in hand
 }
 
 _connecting = threading.Lock()  # threads of one process connect once; Ray itself is one for a process

@@ -54,7 +54,7 @@ def test_the_page_gives_the_figures_on_drawn_species_that_were_kept_and_they_hol
     assert f"<!-- default on drawings: begin -->\n{table}\n<!-- default on drawings: end -->" in page
     assert kept["collection"]["species"] == 60
     assert kept["holds"] is True
-    best = kept["rows"]["calibrated, photos fused by product"]
+    best = kept["rows"]["calibrated"]
     assert best["allPhotos"]["top1"]["value"] >= 0.80
     assert best["gain"]["low"] >= 8
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,17 @@ from cluster.fleet import stop_fleet
 from retrieval.__main__ import main as ask
 from tests.cluster.conftest import Machines
 from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
+
+ROOT = Path(__file__).resolve().parents[2]
+END = """
+import os, signal, sys
+from cluster.connection import connect, disconnect
+signal.signal(signal.SIGTERM, lambda *_: print("ended in order", flush=True))
+connect(sys.argv[1])
+os.kill(os.getpid(), signal.SIGTERM)
+print("went on", flush=True)
+disconnect()
+"""
 
 
 @pytest.fixture
@@ -86,3 +99,13 @@ def test_without_the_setting_there_is_nothing_to_look_after(
     assert main(["status"]) == 1
 
     assert "FUNGARIUM_CLUSTER is not set" in capsys.readouterr().err
+
+
+def test_a_server_on_a_cluster_ends_in_its_own_order(machines: Machines) -> None:
+    """Ray would take over the signals of the process that connects."""
+    ran = subprocess.run(
+        [sys.executable, "-c", END, machines.address], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ran.stdout.split("\n")[:2] == ["ended in order", "went on"]
+    assert ran.returncode == 0
