@@ -141,7 +141,10 @@ def _join(ray: Any, address: Address, options: dict[str, Any], patience: float) 
         else:
             joined.set_result(None)
 
-    threading.Thread(target=init, name="joining the cluster", daemon=True).start()
+    if address.text == LOCAL:  # what is started ends with the thread that started it: that must be one that stays
+        init()
+    else:
+        threading.Thread(target=init, name="joining the cluster", daemon=True).start()
     try:
         joined.result(None if address.text == LOCAL else patience)
     except FutureTimeout as error:

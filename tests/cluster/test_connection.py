@@ -81,3 +81,16 @@ def test_who_does_not_answer_is_given_up_in_bounded_time() -> None:
 
         with pytest.raises(ClusterError, match="nothing answers"):
             knock()
+
+
+def test_a_local_cluster_lives_as_long_as_the_command() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    program = """
+from cluster.connection import connected
+with connected("local", cores=1) as ray:
+    print(ray.get(ray.remote(lambda: 7).remote(), timeout=40))
+"""
+
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=90)
+
+    assert (ran.returncode, ran.stdout.strip()) == (0, "7"), ran.stderr

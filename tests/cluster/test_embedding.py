@@ -226,3 +226,34 @@ print(sorted(name for name in sys.modules if name.split(".")[0] in ("ray", "clus
     )
 
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("ray", "sentence"),
+    [("missing", "pip install -r requirements-ray.txt"), ("there", "nothing answers at 127.0.0.1:9")],
+)
+def test_a_cluster_that_cannot_be_had_is_one_sentence_and_nothing_is_lost(
+    ray: str, sentence: str, tmp_path: Path
+) -> None:
+    if ray == "there":
+        pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
+    table = write_table(tmp_path / "walks", [line("a.png"), line("b.png")])
+    program = f"""
+import sys
+from indexer.__main__ import main
+assert main(["import", "csv", {str(table)!r}, "--dataset", "walks"]) == 0
+if {ray!r} == "missing":
+    sys.modules["ray"] = None  # an import then fails as where it is not installed
+sys.exit(main(["embed"]))
+"""
+    environment = {**os.environ, "FUNGARIUM_DATA": str(tmp_path / "data"), "FUNGARIUM_MODEL": "descriptor"}
+    environment["FUNGARIUM_CLUSTER"] = "127.0.0.1:9"  # the port of a service that nobody runs
+
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    assert ran.returncode == 1
+    (said,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert sentence in said
+    assert "Traceback" not in ran.stderr
+    with EmbeddingStore(tmp_path / "data" / "embeddings", MODEL) as store:
+        assert (len(store), store.failures()) == (0, {})

@@ -19,6 +19,7 @@ from PIL import Image
 from cluster.parts import Part, PartFiles, decode_part
 from cluster.stages import InferBatch, Order, decode_batch, package_versions
 from indexer.embed import BATCH, PhotoToEmbed
+from indexer.features import open_features
 from retrieval.crops import AUGMENTATIONS
 from retrieval.embedder import Embeddings, View
 from retrieval.errors import ClusterError, ModelError
@@ -166,6 +167,32 @@ def test_storage_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
         PartFiles(str(tmp_path / "file" / "parts")).put(b"a job")
     with pytest.raises(ClusterError, match="cannot be kept"):
         PartFiles("nowhere://bucket/prefix")
+
+
+def test_parts_may_lie_in_any_storage_that_fsspec_reaches(order: Order) -> None:
+    storage = "memory://parts/of-a-job"
+    files = PartFiles(storage)
+    order = replace(order, storage=storage, token=files.put(b"a job"))
+
+    receipt = InferBatch(order)(batch_of([to_embed(draw(1))]))
+    ((name, part),) = files.found(MADE_WITH)
+    for kept in (name, order.token):
+        files.remove(kept)
+
+    assert part.encode() == receipt["part"][0]
+    assert list(files.found(MADE_WITH)) == []
+
+
+def test_a_network_gives_its_own_rows_where_a_head_is_fitted(order: Order) -> None:
+    bare = open_features("default", threads=1)
+    photo = to_embed(draw(1, (260, 300)))
+
+    receipt = InferBatch(
+        replace(order, opener=partial(open_features, "default"), model=bare.model, short_side=bare.short_side)
+    )(batch_of([photo]))
+
+    part = decode_part(receipt["part"][0])
+    np.testing.assert_array_equal(part.rows, bare.embed([decode_view(photo.read(), bare.short_side)]).astype("<f2"))
 
 
 def test_what_is_no_part_or_a_damaged_one_is_passed_over(order: Order) -> None:
