@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import resource
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -143,18 +144,20 @@ def test_a_machine_that_would_make_other_rows_is_refused(order: Order) -> None:
     assert "is not the same folder on every machine" in stop_of(replace(order, token="e" * 64))
 
 
-@pytest.fixture
-def no_room() -> Iterator[Callable[[], None]]:
-    """Files cannot grow beyond some hundred bytes once it is called: the system's own way to run out of room."""
+@contextmanager
+def no_room() -> Iterator[None]:
+    """As on a full disk. It holds for all that this process writes, so that nothing else may happen meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_full_storage_is_one_sentence_and_nothing_half_written(order: Order, no_room: Callable[[], None]) -> None:
-    no_room()
-
-    said = stop_of(order)
+def test_full_storage_is_one_sentence_and_nothing_half_written(order: Order) -> None:
+    with no_room():
+        said = stop_of(order)
 
     assert said.startswith(f"there is no room at {order.storage} for what was embedded: make some and run")
     assert [path.name for path in Path(order.storage).rglob("*") if path.is_file()] == [order.token]
