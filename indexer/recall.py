@@ -87,7 +87,9 @@ def measure_recipe(flora: Flora) -> Recipe:
     if not dearer(Recipe(TWO_STAGE, DEPTHS[0]), *found):
         deep = first_good(measured(Recipe(TWO_STAGE, depth, references=references)) for depth in DEPTHS)
         found += [deep] if deep is not None else []
-    wider = [one for one in tried if len(found) > 1 and found[1].probes and one.probes >= 2 * found[1].probes]
+    wider: list[Probed] = []
+    if len(found) > 1 and found[1].probes:  # twice as many species, or as many as were tried: codes make rows cheap
+        wider = [one for one in tried if one.probes >= 2 * found[1].probes] or list(tried[-1:])
     if wider:
         coded = replace(hopeful, probes=wider[0].probes, looked_at=wider[0].looked_at)
         if not dearer(coded, *found):

@@ -31,7 +31,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         # opened here: NumPy leaves a file open that turns out to be no archive
         with _READING, path.open("rb") as file, np.load(file) as held:
             return {name: held[name] for name in held.files}
-    except (BadZipFile, TypeError) as error:  # cut short; or a single array, which has no names
+    except (BadZipFile, TypeError, EOFError, NotImplementedError) as error:  # cut short; a single array, without names
         raise ValueError(f"{path.name} is no archive of arrays") from error
 
 

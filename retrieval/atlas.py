@@ -9,6 +9,8 @@ was calibrated, or gone back to, is not laid out again.
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from retrieval.errors import DamagedSnapshot, SnapshotError
 from retrieval.manifest import Manifest, read_manifest
 
 FOLDER = "atlases"
+STALE = 3600  # seconds after which a file that was being written is left from a process that died
 MAKING = 2  # raised when atlases are made in another way: those of before are made anew
 
 
@@ -51,7 +54,7 @@ def write_atlas(root: Path, atlas: Atlas) -> None:
     """Write an atlas, beside and then in place."""
     path = atlas_path(root, atlas.references)
     path.parent.mkdir(exist_ok=True)
-    fresh = path.with_suffix(".new.npz")
+    fresh = path.with_suffix(f".{os.getpid()}.npz")  # two processes may be at it
     np.savez(
         fresh,
         method=np.array([ord(sign) for sign in atlas.method], dtype=np.uint8),
@@ -90,5 +93,6 @@ def forget_atlases(root: Path) -> None:
         except SnapshotError:
             continue
     for path in (root / FOLDER).glob("*.npz"):
-        if path.stem not in wanted:
+        being_written = "." in path.stem and time.time() - path.stat().st_mtime < STALE
+        if path.stem not in wanted and not being_written:
             path.unlink(missing_ok=True)

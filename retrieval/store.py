@@ -27,6 +27,8 @@ VIEWS_AT_ONCE = 32  # of a batch, in one thread: enough to share passes, few eno
 MANY = 12  # views from which looking where prototypes point is done for all together
 SURE = 3  # species of each view that are compared first then: they hold most of its neighbours
 BLOCKS = 4  # of views for each thread, so that none waits long for another
+GUIDED = 256  # views at most that are compared with all species at once: 12 bytes for each of both
+SETTLED = 64  # views whose last candidates are gathered together
 RANKED_AT_ONCE = 4  # views whose candidates are gathered together: more of them leave the cache
 
 
@@ -184,8 +186,9 @@ def search_together(
     above that are wanted, which are few, and whose order is settled at the end.
     """
     cut = guided.cut
+    pieces = min(len(embeddings), max(threads, -(-len(embeddings) // GUIDED)))
     lines = np.concatenate(
-        list(run(lambda block: guided.guide.nearest_of_many(block, probes, cut), np.array_split(embeddings, threads)))
+        list(run(lambda block: guided.guide.nearest_of_many(block, probes, cut), np.array_split(embeddings, pieces)))
     )
     order = np.argsort(lines[:, 0], kind="stable")  # views that resemble the same species, one after the other
     views, lines = np.ascontiguousarray(embeddings[order]), lines[order]
@@ -206,7 +209,7 @@ def search_together(
     chosen = split_rows(np.concatenate(who), np.concatenate(rows), len(views))
 
     def settle(block: NDArray[np.int64]) -> tuple[Similarities, Rows]:
-        more, more_rows = rank_chosen(parts, views[block], k, [chosen[view] for view in block.tolist()], len(block))
+        more, more_rows = rank_chosen(parts, views[block], k, [chosen[view] for view in block.tolist()], SETTLED)
         return merge_parts(parts, [sure[block], more], [sure_rows[block], more_rows], len(block), k)
 
     best, found = join(run(settle, blocks))

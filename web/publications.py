@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from database.photo_files import write_whole
-from retrieval.errors import FungariumError
-from retrieval.manifest import Advance, read_manifest
+from retrieval.errors import FungariumError, SnapshotError
+from retrieval.manifest import Advance, read_current, read_manifest
 from retrieval.publishing import publish_snapshot, roll_back
 
 FOLDER: Final = "publications"
@@ -68,20 +68,37 @@ def begin_publication(root: Path, act: str, snapshot: str, note: Callable[[str],
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     forget_old(folder)
-    total = sum(seal.bytes for seal in read_manifest(root, snapshot).files)
+    total = count_bytes(root, act, snapshot)
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     begun = Publication(name, act, snapshot, now(), total)
     lock = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    write(folder, begun)
-    threading.Thread(target=carry_out, args=(root, begun, lock, note), name=f"publication {name}").start()
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write(folder, begun)
+        threading.Thread(target=carry_out, args=(root, begun, lock, note), name=f"publication {name}").start()
+    except BaseException:  # a full disk, or no more threads: nothing has begun
+        os.close(lock)
+        for path in (folder / f"{name}.lock", folder / f"{name}.json"):
+            path.unlink(missing_ok=True)
+        raise
     return begun
+
+
+def count_bytes(root: Path, act: str, snapshot: str) -> int:
+    """How much there is to compare with checksums; 0 for one that going back will skip, since it cannot be read."""
+    try:
+        return sum(seal.bytes for seal in read_manifest(root, snapshot).files)
+    except SnapshotError:
+        if act == "publish":
+            raise
+        return 0
 
 
 def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], None]) -> None:
     """Do what was asked for, and write down what became of it before the lock is let go."""
     folder = root / FOLDER
     reading = Reading(folder, begun)
+    before = published_now(root)
     try:
         done = (
             roll_back(root, advance=reading.advance)
@@ -96,6 +113,9 @@ def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], N
         words = f"{type(error).__name__}; the server's log says more"
         stopping = not threading.main_thread().is_alive()  # the worker was asked to stop: no new threads then
         state, words = (BROKEN, "") if stopping else (REFUSED, words)
+        after = published_now(root)
+        if not stopping and after not in ("", before):  # readers have gone over: only what is noted of it failed
+            state, begun = DONE, replace(begun, snapshot=after)
         ended = replace(begun, read=reading.read, state=state, words=words, ended=now())
     try:
         write(folder, ended)
@@ -105,6 +125,14 @@ def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], N
         log.exception("publication %s was not written down", begun.id)
     finally:
         os.close(lock)  # and with it the lock
+
+
+def published_now(root: Path) -> str:
+    """The name of the published snapshot; empty where there is none."""
+    try:
+        return read_current(root)
+    except (SnapshotError, OSError):
+        return ""
 
 
 class Reading:
@@ -127,7 +155,10 @@ class Reading:
             self.read += read
             if time.monotonic() - self._noted >= PAUSE:
                 self._noted = time.monotonic()
-                write(self._folder, replace(self._begun, read=self.read))
+                try:
+                    write(self._folder, replace(self._begun, read=self.read))
+                except OSError as error:  # nobody's publication fails for a note of how far it is
+                    log.warning("how far publication %s is could not be noted: %s", self._begun.id, error)
 
 
 def read_publication(root: Path, name: str) -> Publication:

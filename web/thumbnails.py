@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -57,17 +58,18 @@ class Thumbnails:
         path = self._path(name)
         try:
             picture = path.read_bytes()
-            if time.time() - path.stat().st_mtime > SEEN:
-                os.utime(path)
         except OSError:
             return None
+        with suppress(OSError):  # gone meanwhile, or not ours to touch
+            if time.time() - path.stat().st_mtime > SEEN:
+                os.utime(path)
         return picture or None  # an empty file is what a power cut leaves
 
     def _keep(self, path: Path, picture: bytes) -> None:
         """Keep a picture, after making room for it. A disk that is full or may not be written to goes without."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            held = sorted((found.stat().st_mtime_ns, found.stat().st_size, found) for found in path.parent.iterdir())
+            held = sorted(list_files(path.parent))
             weight = sum(size for _, size, _ in held) + len(picture)
             for _, size, oldest in held:
                 if weight <= self._shelf:
@@ -77,6 +79,14 @@ class Thumbnails:
             write_whole(path, picture)
         except OSError as error:
             current_app.logger.warning("a drawn picture could not be kept: %s", error)
+
+
+def list_files(folder: Path) -> Iterator[tuple[int, int, Path]]:
+    """When each file was last used, its bytes and its path; those that go meanwhile are left out."""
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            said = path.stat()
+            yield said.st_mtime_ns, said.st_size, path
 
 
 def accepted_form() -> str:

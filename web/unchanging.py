@@ -11,9 +11,9 @@ from retrieval.snapshot import Snapshot
 FORM = 1  # raised when answers are told in another way: it is part of their ETags
 
 
-def follows(snapshot: Snapshot) -> None:
-    """The answer to this request is the same as long as this snapshot is published."""
-    g.followed = snapshot.name
+def follows(snapshot: Snapshot, more: str = "") -> None:
+    """The answer to this request is the same as long as this snapshot is published, and `more` says the same."""
+    g.followed = f"{snapshot.name} {more}"
 
 
 def mark_unchanging(response: Response) -> Response:

@@ -50,7 +50,7 @@ def lay_out_published(settings: Settings, *, wanted: bool | None = None) -> int:
     """
     root = settings.flora_indexes
     manifest = read_manifest(root, read_current(root))
-    if wanted is False or atlas_path(root, name_references(manifest)).exists():
+    if wanted is False or (wanted is None and atlas_path(root, name_references(manifest)).exists()):
         return 0
     if wanted is None and manifest.references > AT_PUBLISH[best_method()]:
         print(
@@ -58,7 +58,11 @@ def lay_out_published(settings: Settings, *, wanted: bool | None = None) -> int:
             file=sys.stderr,
         )
         return 0
-    return lay_out(settings, "")
+    try:
+        return lay_out(settings, "")
+    except Exception as error:  # whatever it is: readers have gone over, and no answer depends on the atlas
+        print(f"no atlas: {error or type(error).__name__}; `python -m indexer atlas` makes it", file=sys.stderr)
+        return 0
 
 
 def lay_out(settings: Settings, method: str) -> int:

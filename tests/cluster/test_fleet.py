@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from retrieval.snapshot import Snapshot, open_snapshot
 from tests.cluster.conftest import Machines
 from tests.floras import embed, make_entries, publish
 
+ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = make_entries()
 ROWS = embed(ENTRIES)
 QUERIES = unit_rows(ROWS[::29] + 0.05 * np.random.default_rng(3).normal(size=ROWS[::29].shape))
@@ -115,3 +118,12 @@ def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, flee
 def test_shards_of_another_folder_are_not_used(machines: Machines, fleet: Cluster, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="python -m cluster stop"):
         Cluster(machines.address, replace(fleet.plan, root=str(tmp_path)))
+
+
+def test_from_outside_the_cluster_many_ask_at_once_and_a_lost_replica_is_no_end(from_outside: str) -> None:
+    """Ray has one thread there that receives: what is called back in it must not send, or nothing ever comes again."""
+    program = [sys.executable, "-m", "tests.cluster.outside", from_outside]
+
+    ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+    assert ran.stdout.splitlines() == ["at once: 6", "without the first: 2"], ran.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -161,9 +162,11 @@ def test_an_atlas_comes_back_as_it_was_written_and_a_damaged_one_is_refused(tmp_
     for part in ("rows", "species", "places", "strangers", "doubts"):
         assert np.array_equal(getattr(read, part), getattr(atlas, part))
     path = atlas_path(tmp_path, name_references(made.manifest))
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DamagedSnapshot, match="make it anew"):
-        read_atlas(tmp_path, name_references(made.manifest))
+    whole = path.read_bytes()
+    for spoilt in (whole[:200], b""):  # a power cut leaves either
+        path.write_bytes(spoilt)
+        with pytest.raises(DamagedSnapshot, match="make it anew"):
+            read_atlas(tmp_path, name_references(made.manifest))
 
 
 def settings_of(tmp_path: Path) -> Settings:
@@ -199,9 +202,46 @@ def test_publishing_lays_out_what_has_no_atlas_and_nothing_twice(
 
     assert atlases.lay_out_published(settings_of(tmp_path)) == 0
     assert f"atlas of {name}" in capsys.readouterr().out
-    assert atlases.lay_out_published(settings_of(tmp_path), wanted=True) == 0
+    assert atlases.lay_out_published(settings_of(tmp_path)) == 0
     assert capsys.readouterr().out == ""
     assert len(atlases_of(tmp_path)) == 1
+
+
+def test_an_atlas_that_cannot_be_made_does_not_fail_what_was_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(tmp_path, observations=2)
+    (tmp_path / "a" / "atlases").write_text("in the way")
+
+    assert atlases.lay_out_published(settings_of(tmp_path)) == 0
+
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("no atlas: ")
+    assert said.endswith("`python -m indexer atlas` makes it")
+
+
+def test_an_atlas_is_made_anew_where_somebody_asks_for_it(tmp_path: Path) -> None:
+    publish(tmp_path, observations=2)
+    assert atlases.lay_out_published(settings_of(tmp_path)) == 0
+    (path,) = (tmp_path / "a" / "atlases").iterdir()
+    path.write_bytes(b"damaged")
+
+    assert atlases.lay_out_published(settings_of(tmp_path), wanted=True) == 0
+
+    assert len(path.read_bytes()) > 1000
+
+
+def test_an_atlas_that_another_process_writes_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "atlases"
+    folder.mkdir()
+    writing, left, unwanted = (folder / name for name in ("aa.17.npz", "aa.18.npz", "aa.npz"))
+    for path in (writing, left, unwanted):
+        path.touch()
+    os.utime(left, (1, 1))  # from a process that died long ago
+
+    forget_atlases(tmp_path)
+
+    assert list(folder.iterdir()) == [writing]
 
 
 def test_publishing_leaves_the_atlas_out_where_it_is_told_to(tmp_path: Path) -> None:

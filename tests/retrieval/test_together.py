@@ -46,7 +46,7 @@ def check_together(flora: Flora, views: Embeddings, k: int, threads: int) -> Non
         assert np.array_equal(getattr(together, name), np.concatenate([getattr(found, name) for found in alone])), name
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 2, 3, 2 * len(VIEWS)], ids=["1", "2", "3", "more-than-views"])
 @pytest.mark.parametrize(("probes", "k"), [(1, 3), (3, 1), (6, 8), (20, 50), (500, 12)])
 def test_each_view_gets_what_it_gets_alone(snapshot: Snapshot, probes: int, k: int, threads: int) -> None:
     assert len(VIEWS) >= MANY

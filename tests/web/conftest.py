@@ -38,8 +38,11 @@ class HeldPhotos:
     photos: Mapping[str, bytes]
     asked: list[str] = field(default_factory=list)
     lasting: bool = True
+    withdrawn: bool = False
 
     def lasts(self, sha256: str) -> bool:
+        if self.withdrawn:
+            raise UnknownPhoto(f"reference photo {sha256} was withdrawn")
         return self.lasting
 
     def read(self, sha256: str) -> bytes:

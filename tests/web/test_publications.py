@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +108,59 @@ def test_what_fails_otherwise_is_told_without_its_particulars(
 
     assert (ended.state, ended.words) == ("refused", "MemoryError; the server's log says more")
     assert "/secret/path" in caplog.text
+
+
+def test_what_fails_after_readers_have_gone_over_is_no_refusal(
+    two: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _, second = two
+
+    def fail_late(*given: Any, **wished: Any) -> str:
+        publish_snapshot(*given, **wished)
+        raise OSError("HISTORY.jsonl belongs to somebody else")
+
+    monkeypatch.setattr(publications, "publish_snapshot", fail_late)
+
+    ended = until_over(root, begin_publication(root, "publish", second, lambda _: None).id)
+
+    assert (ended.state, ended.snapshot, read_current(root)) == ("done", second, second)
+
+
+def test_going_back_skips_a_snapshot_that_is_gone_as_the_command_does(two: tuple[Path, str, str]) -> None:
+    root, first, second = two
+    publish_snapshot(root, second)
+    third = build(root, root.parent / "e", make_references(observations=4))
+    publish_snapshot(root, third)
+    shutil.rmtree(root / "snapshots" / second)
+
+    ended = until_over(root, begin_publication(root, "roll back", second, lambda _: None).id)
+
+    assert (ended.state, ended.snapshot, read_current(root)) == ("done", first, first)
+
+
+def test_a_note_of_how_far_it_is_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    begun = Publication("20261121T000000-00000000", "publish", "s", "2026-11-21T00:00:00+00:00", 1000)
+    reading = Reading(tmp_path / "nowhere", begun)
+    reading._noted -= 10
+
+    reading.advance(400)
+
+    assert reading.read == 400
+
+
+def test_what_cannot_begin_leaves_nothing_behind(two: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    root, first, second = two
+
+    def fail(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+
+    with pytest.raises(RuntimeError):
+        begin_publication(root, "publish", second, lambda _: None)
+
+    assert list((root / FOLDER).iterdir()) == []
+    assert read_current(root) == first
 
 
 def test_what_was_published_is_published_though_it_could_not_be_noted(

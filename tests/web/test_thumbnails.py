@@ -107,6 +107,21 @@ def test_what_somebody_may_remove_at_any_moment_is_not_kept(made: Made, tmp_path
     assert held(tmp_path) == 0
 
 
+def test_a_photo_that_was_withdrawn_is_not_shown_from_what_was_kept(made: Made, tmp_path: Path) -> None:
+    app = make_app(made.root, made.photos)
+    given = app.extensions["services"]
+    app.extensions["services"] = replace(given, thumbnails=Thumbnails(tmp_path, 10_000_000))
+    address = f"/api/v1/photos/{made.entries[0].photo}?size=160"
+    before = app.test_client().get(address)
+
+    given.photos.withdrawn = True  # while the snapshot still has it
+    after = app.test_client().get(address)
+    again = app.test_client().get(address, headers={"If-None-Match": before.headers["ETag"]})
+
+    assert held(tmp_path) > 0
+    assert (before.status_code, after.status_code, again.status_code) == (200, 404, 404)
+
+
 def test_the_pictures_never_take_more_than_their_bound(tmp_path: Path) -> None:
     dice, kept = random.Random(3), Thumbnails(tmp_path, 2000 * SHELVES)
 

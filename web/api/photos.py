@@ -45,6 +45,7 @@ def draw_reference_photo(query: dict[str, Any], sha256: str) -> Response:
     given = services()
     with given.published.lease() as snapshot:
         photo = snapshot.reference_of_photo(sha256).photo
+    lasts = given.photos.lasts(photo)  # asked before anything that was kept is shown: it may have been withdrawn
     form, size = accepted_form(), query["size"]
     response = picture_response(f"{photo}-{size}-{DRAWING}", form)
     response.cache_control.public = True
@@ -56,7 +57,7 @@ def draw_reference_photo(query: dict[str, Any], sha256: str) -> Response:
         picture = given.thumbnails.draw(
             f"{photo}-{size}-{DRAWING}.{form.lower()}",
             lambda: draw_picture(given.photos.read(photo), size, form, CURATED),
-            keep=lambda: given.photos.lasts(photo),
+            keep=lambda: lasts,
         )
     except (UnreadablePhoto, PhotoTooLarge) as error:
         raise UnknownPhoto(f"reference photo {photo} cannot be drawn: {error}") from error

@@ -80,8 +80,8 @@ def list_points(flora: str) -> Response:
     species and the species whose cloud a doubtful record lies in, both as a place in the list of names, counted from 1.
     """
     with services().published.lease() as snapshot:
-        follows(snapshot)
         atlas, chosen, species = points_of(snapshot, flora)
+        follows(snapshot, made(atlas))
         parts = [
             atlas.places[chosen].astype("<f4"),
             atlas.rows[chosen].astype("<u4"),
@@ -97,11 +97,16 @@ def list_points(flora: str) -> Response:
 def list_point_names(flora: str) -> Response:
     """[name, genus, family] of each species that the points name, in the order of its place."""
     with services().published.lease() as snapshot:
-        follows(snapshot)
-        _, _, species = points_of(snapshot, flora)
+        atlas, _, species = points_of(snapshot, flora)
+        follows(snapshot, made(atlas))
         facts = snapshot.taxonomy.describe_many(species.tolist())
         named = [facts[taxon] for taxon in species.tolist()]
         return jsonify([[fact.name, fact.name.partition(" ")[0], fact.family] for fact in named])
+
+
+def made(atlas: Atlas) -> str:
+    """Which atlas it is: the same references may be laid out anew in another way."""
+    return f"{atlas.references} {atlas.method}"
 
 
 def points_of(snapshot: Snapshot, flora: str) -> tuple[Atlas, np.ndarray, np.ndarray]:
@@ -119,10 +124,10 @@ def list_point_photos() -> Response:
     """Some records by their rows, to show them when they are near."""
     rows = [int(text) for text in request.args.get("rows", "").split(",")[:AT_ONCE] if text.isdecimal()]
     with services().published.lease() as snapshot:
-        follows(snapshot)
         atlas = services().atlas(snapshot.manifest)
         if atlas is None or any(row not in atlas.rows for row in rows):
             abort(404)
+        follows(snapshot, made(atlas))
         strangers = atlas.strangers[np.searchsorted(atlas.rows, rows)]
         found = zip(rows, strangers.tolist(), strict=True)
         return jsonify([point_of(snapshot.reference(row), stranger, snapshot) for row, stranger in found])
