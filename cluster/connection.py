@@ -98,6 +98,11 @@ def connect(address: str, *, namespace: str = NAMESPACE, patience: float = PATIE
     return ray
 
 
+def is_outside(ray: Any) -> bool:
+    """Whether this process is connected to a cluster that it is no part of (`ray://`)."""
+    return bool(ray.util.client.ray.is_connected())
+
+
 def require_listener(address: Address, patience: float) -> None:
     """Raise ClusterError unless something listens there: Ray itself would try for minutes, or end the process."""
     try:

@@ -14,18 +14,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cluster.asking import Answer, Ask, ShardState
-from cluster.connection import NAMESPACE
+from cluster.connection import NAMESPACE, is_outside
 from cluster.shard import Shard
+from cluster.threads import senders, settler
 from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
 
-THREADS: Final = 4  # calls that a replica answers at a time
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+THREADS: Final = 4  # questions that a replica answers at a time
+GROUPS: Final = {"opening": 1, "looking": 1}  # threads beside: whoever opens or looks keeps nobody from being answered
 NOMINAL: Final = 1_000_000  # bytes reserved of a node's memory: an actor that asks for nothing goes anywhere
 ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
 SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
 STARTING: Final = 60.0  # seconds until a process that was started must be there
+CLOSING: Final = 5.0  # seconds that whoever closes waits for a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,16 @@ def as_it_is(value: Any) -> Any:
     return value
 
 
+def in_group(group: str) -> Callable[[Method], Method]:
+    """What `ray.method(concurrency_group=group)` does, without Ray: a method is called in threads of that group."""
+
+    def mark(method: Method) -> Method:
+        method.__ray_concurrency_group__ = group  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
 class ShardProcess(Shard):
     """A shard as an actor is made of it: opens the GPU, if it is given one, where it runs."""
 
@@ -75,6 +90,22 @@ class ShardProcess(Shard):
         """`answer`, with asks and answers as `pack` makes them."""
         return pack(self.answer(unpack(asks)))
 
+    @in_group("opening")
+    def open(self, snapshot: str, placement: str) -> ShardState:
+        """As `Shard.open`. All workers of a server ask for a new snapshot at once."""
+        return super().open(snapshot, placement)
+
+    @in_group("looking")
+    def release(self, snapshot: str) -> None:
+        """As `Shard.release`."""
+        super().release(snapshot)
+
+    @in_group("looking")
+    def state(self) -> ShardState:
+        """As `Shard.state`."""
+        return super().state()
+
+    @in_group("looking")
     def about(self) -> tuple[Plan, str]:
         """What it was started for, and the node it runs on."""
         import ray
@@ -89,6 +120,7 @@ class RayReplica:
         self.name = f"replica {replica} of shard {shard}"
         self.shard, self.replica = shard, replica
         self._ray, self._handle, self._namespace = ray, handle, namespace
+        self._outside = is_outside(ray)
 
     @classmethod
     def named(cls, ray: Any, shard: int, replica: int, namespace: str = NAMESPACE) -> RayReplica:
@@ -126,24 +158,35 @@ class RayReplica:
             return  # it is not there; the next call says so
 
     def _call(self, method: str, *given: Any, read: Callable[[Any], Any] = as_it_is) -> Future[Any]:
+        """Send a call. From outside the cluster another thread does, since Ray has whoever sends wait."""
         answer: Future[Any] = Future()
         if self._handle is None:
             answer.set_exception(ShardUnavailable(f"{self.name} is not there"))
             return answer
-        try:
-            call = getattr(self._handle, method).remote(*given).future()
-        except Exception as error:
-            answer.set_exception(ShardUnavailable(f"{self.name} cannot be asked: {first_line(error)}"))
-            return answer
+
+        def send() -> None:
+            try:
+                call = getattr(self._handle, method).remote(*given).future()
+            except Exception as error:
+                answer.set_exception(ShardUnavailable(f"{self.name} cannot be asked: {first_line(error)}"))
+                return
+            if self._outside:  # not in Ray's thread, in which nothing can be sent
+                call.add_done_callback(lambda done: settler().submit(lambda: settle(done)))
+            else:
+                call.add_done_callback(settle)
 
         def settle(done: Future[Any]) -> None:
-            error = done.exception()
-            if error is None:
-                answer.set_result(read(done.result()))
-            else:
+            try:
+                found = read(done.result())
+            except Exception as error:
                 answer.set_exception(self._own(error))
+            else:
+                answer.set_result(found)
 
-        call.add_done_callback(settle)
+        if self._outside:
+            senders().submit(send)
+        else:
+            send()
         return answer
 
     def _own(self, error: BaseException) -> FungariumError:
@@ -187,7 +230,7 @@ def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, nam
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     handle = (
-        ray.remote(ShardProcess)
+        ray.remote(concurrency_groups=GROUPS)(ShardProcess)
         .options(
             name=actor_name(shard, replica),
             namespace=namespace,
@@ -328,9 +371,9 @@ class Watch:
         return [(replica, self._states[replica.name]) for replica in self._replicas]
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; one that waits for a cluster which says nothing ends with the process."""
         self._end.set()
-        self._thread.join()
+        self._thread.join(CLOSING)
 
     def _run(self) -> None:
         while not self._end.wait(self._look()):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.fleet import Plan, running, stop_fleet
+from cluster.fleet import THREADS, Plan, running, stop_fleet
 from cluster.router import Patience
 from cluster.serving import Cluster
 from retrieval.domain import WORLD
@@ -20,6 +23,7 @@ from retrieval.snapshot import Snapshot, open_snapshot
 from tests.cluster.conftest import Machines
 from tests.floras import embed, make_entries, publish
 
+ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = make_entries()
 ROWS = embed(ENTRIES)
 QUERIES = unit_rows(ROWS[::29] + 0.05 * np.random.default_rng(3).normal(size=ROWS[::29].shape))
@@ -78,6 +82,30 @@ def test_every_replica_says_what_it_has_open(
     assert [(own.shard, own.replica) for own in fleet.standing()] == [(s, r) for s in range(3) for r in range(2)]
 
 
+def test_while_a_snapshot_is_opened_for_all_workers_of_a_server_the_present_one_is_searched(
+    fleet: Cluster, snapshot: Snapshot
+) -> None:
+    """Reading the new snapshot stands still: its placement is a pipe that nobody writes to."""
+    replicas = [replica for lane in fleet.lanes for replica in lane.replicas]
+    pipe = Path(fleet.plan.root) / "placements" / f"{'0' * 16}.npz"
+    os.mkfifo(pipe)
+    kept_open = os.open(pipe, os.O_RDWR)
+    try:
+        opening = [replica.open(snapshot.name, pipe.stem) for replica in replicas for _ in range(THREADS)]
+
+        found = snapshot.flora(WORLD).search(QUERIES, 5)
+        states = [replica.state().result(20) for replica in replicas]
+        began = [call for call in opening if call.done()]
+    finally:
+        pipe.unlink()
+        os.close(kept_open)
+
+    assert found.rows.shape == (len(QUERIES), 5)
+    assert len(states) == 6
+    assert began == []
+    assert all(isinstance(call.exception(20), ClusterError) for call in opening)
+
+
 def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, fleet: Cluster) -> None:
     before = running(machines.ray)
 
@@ -90,3 +118,12 @@ def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, flee
 def test_shards_of_another_folder_are_not_used(machines: Machines, fleet: Cluster, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="python -m cluster stop"):
         Cluster(machines.address, replace(fleet.plan, root=str(tmp_path)))
+
+
+def test_from_outside_the_cluster_many_ask_at_once_and_a_lost_replica_is_no_end(from_outside: str) -> None:
+    """Ray has one thread there that receives: what is called back in it must not send, or nothing ever comes again."""
+    program = [sys.executable, "-m", "tests.cluster.outside", from_outside]
+
+    ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+    assert ran.stdout.splitlines() == ["at once: 6", "without the first: 2"], ran.stderr
