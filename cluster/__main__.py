@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,10 +14,22 @@ from typing import Any
 
 import numpy as np
 
+from cluster.asking import Replica
 from cluster.connection import connected
-from cluster.fleet import Plan, RayReplica, actor_name, find_homes, running, spread_fleet, start_fleet, stop_fleet
+from cluster.fleet import (
+    SPREADING,
+    Plan,
+    RayReplica,
+    actor_name,
+    find_homes,
+    running,
+    spread_fleet,
+    start_fleet,
+    stop_fleet,
+)
 from cluster.placement import METHODS
 from cluster.placement_files import lists_of, make_anew, placement_of
+from cluster.shard import OPENING
 from retrieval.command import run_guarded
 from retrieval.errors import ClusterError
 from retrieval.snapshot import open_snapshot
@@ -68,16 +81,37 @@ def start(_: argparse.Namespace, settings: Settings) -> int:
     with connected(settings.cluster) as ray, closing(open_snapshot(Path(plan.root))) as snapshot:
         before = set(running(ray))
         fleet = start_fleet(ray, plan)
-        moved = spread_fleet(ray, plan, fleet, find_homes(plan, fleet))
         names = [actor_name(shard, replica) for shard in range(plan.shards) for replica in range(plan.replicas)]
-        print(f"{len(set(names) - before)} processes started, {len(before & set(names))} ran already, {moved} moved")
         placement = placement_of(Path(plan.root), snapshot, plan.shards)
-        opened = [(replica, replica.open(snapshot.name, placement.id)) for own in fleet for replica in own]
-        failed = [(replica, call.exception()) for replica, call in opened if call.exception() is not None]
-        print(f"{len(opened) - len(failed)} of {len(opened)} have opened snapshot {snapshot.name}")
-        for replica, error in failed:
-            print(f"{replica.name}: {error}", file=sys.stderr)
+        failed = open_on([replica for own in fleet for replica in own], snapshot.name, placement.id)
+        moved = 0
+        for _turn in range(SPREADING * plan.replicas):  # what has not opened the snapshot is no reason to end another
+            homes = {name: node for name, node in find_homes(plan, fleet).items() if name not in failed}
+            moving = spread_fleet(ray, plan, fleet, homes)
+            if not moving:
+                break
+            moved += len(moving)
+            failed |= open_on(moving, snapshot.name, placement.id)
+        print(f"{len(set(names) - before)} processes started, {len(before & set(names))} ran already, {moved} moved")
+        print(f"{len(names) - len(failed)} of {len(names)} have opened snapshot {snapshot.name}")
+        for name, error in failed.items():
+            print(f"{name}: {error}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def open_on(replicas: Sequence[Replica], snapshot: str, placement: str) -> dict[str, BaseException]:
+    """Have replicas open a snapshot, all at once; what kept some from it within the time that they may take."""
+    calls = [(replica, replica.open(snapshot, placement)) for replica in replicas]
+    ends = time.monotonic() + OPENING
+    failed: dict[str, BaseException] = {}
+    for replica, call in calls:
+        try:
+            error = call.exception(max(0.0, ends - time.monotonic()))
+        except TimeoutError:
+            error = ClusterError(f"it has not opened the snapshot within {OPENING:g} seconds")
+        if error is not None:
+            failed[replica.name] = error
+    return failed
 
 
 def status(options: argparse.Namespace, settings: Settings) -> int:

@@ -251,15 +251,17 @@ def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, nam
 
 def spread_fleet(
     ray: Any, plan: Plan, fleet: Sequence[list[RayReplica]], homes: dict[str, str], *, namespace: str = NAMESPACE
-) -> int:
-    """Move replicas off nodes that hold another of their shard, or more than their share; gives how many.
+) -> list[RayReplica]:
+    """Move replicas off nodes that hold another of their shard, or more than their share; gives those that moved.
 
-    Ray starts an actor elsewhere where its node is not known to all yet, or was lost; nobody moves it back.
+    Of each shard one at most, and where it has several only while `homes` has another, which answers meanwhile: call
+    it again when the moved ones do. Ray starts an actor elsewhere where its node is not known to all yet, or was lost;
+    nobody moves it back.
     """
     nodes = list_nodes(ray)
     fair = -(-plan.shards * plan.replicas // len(nodes))
     held = Counter(homes.values())
-    moved = 0
+    moved = []
     for shard, own in enumerate(fleet):
         for number, replica in enumerate(own):
             home = homes.get(replica.name, "")
@@ -267,25 +269,40 @@ def spread_fleet(
             free = [node for node in nodes if node not in others and node != home]
             if home not in others:
                 free = [node for node in free if held[node] < fair and held[home] > fair]
-            if free and home:
+            served = len(own) == 1 or any(other.name in homes for other in own if other is not replica)
+            if free and home and served:
                 there = min(free, key=lambda node: held[node])
                 end_replica(ray, actor_name(shard, number), namespace)
                 own[number] = start_replica(ray, plan, shard, number, there, namespace)
                 homes[own[number].name] = there
                 held.update({home: -1, there: 1})
-                moved += 1
+                moved.append(own[number])
+                break
     return moved
 
 
 def end_replica(ray: Any, name: str, namespace: str) -> None:
-    """End an actor, and wait until its name is free: whoever asks for it meanwhile would be given the dying one."""
-    ends = time.monotonic() + STARTING
+    """End an actor, and wait until its name is free: whoever asks for it meanwhile would be given the dying one.
+
+    One that somebody else has started under the name meanwhile is left alone.
+    """
+    ends, first = time.monotonic() + STARTING, None
     while time.monotonic() < ends:
         try:
-            ray.kill(ray.get_actor(name, namespace=namespace), no_restart=True)
+            found = ray.get_actor(name, namespace=namespace)
+            first = first or identity(found)
+            if identity(found) != first:
+                return
+            ray.kill(found, no_restart=True)
         except (ValueError, ray.exceptions.RayError):
             return
         time.sleep(0.02)
+
+
+def identity(handle: Any) -> bytes:
+    """Which actor a handle is of, for those outside the cluster too."""
+    known = handle.actor_ref.id if hasattr(handle, "actor_ref") else handle._actor_id.binary()  # noqa: SLF001 - no other way
+    return bytes(known)
 
 
 def list_nodes(ray: Any) -> list[str]:

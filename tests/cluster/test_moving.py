@@ -1,0 +1,116 @@
+"""Replicas are moved apart without a shard that nobody answers for. The nodes are names, nothing is started."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from cluster import __main__ as commands
+from cluster import fleet as fleets
+from cluster.fleet import Plan, end_replica, spread_fleet
+from retrieval.errors import ClusterError
+from tests.cluster.test_lane import Scripted
+
+NODES = ["a", "b", "c", "d"]
+Fleet = list[list[Any]]
+
+
+@dataclass
+class Named:
+    """All that is looked at of a replica."""
+
+    shard: int
+    replica: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.shard}/{self.replica}"
+
+
+class Nowhere:
+    """In Ray's place: actors that a test lists under a name, each for one look."""
+
+    class exceptions:  # noqa: N801 - as Ray names it
+        RayError = RuntimeError
+
+    def __init__(self, *actors: Any) -> None:
+        self.actors = list(actors)
+        self.killed: list[Any] = []
+
+    def get_actor(self, name: str, namespace: str) -> Any:
+        if not self.actors:
+            raise ValueError(name)
+        return self.actors.pop(0)
+
+    def kill(self, actor: Any, *, no_restart: bool) -> None:
+        self.killed.append(actor)
+
+
+class Handle:
+    """An actor as seen from outside the cluster."""
+
+    def __init__(self, number: bytes) -> None:
+        self.actor_ref = self
+        self.id = number
+
+
+@pytest.fixture
+def four_shards(monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Fleet, dict[str, str]]:
+    """Two replicas of each on two nodes, where two more have just joined."""
+    monkeypatch.setattr(fleets, "list_nodes", lambda ray: NODES)
+    monkeypatch.setattr(fleets, "end_replica", lambda ray, name, namespace: None)
+    monkeypatch.setattr(
+        fleets,
+        "start_replica",
+        lambda ray, plan, shard, replica, node, namespace: Named(shard, replica),
+    )
+    fleet = [[Named(shard, n) for n in range(2)] for shard in range(4)]
+    return Plan("", 4, 2), fleet, {replica.name: NODES[replica.replica] for own in fleet for replica in own}
+
+
+def test_of_each_shard_one_replica_moves_at_a_time(four_shards: tuple[Plan, Fleet, dict[str, str]]) -> None:
+    plan, fleet, homes = four_shards
+
+    moves = []
+    while moved := spread_fleet(Nowhere(), plan, fleet, homes):
+        moves.append([replica.shard for replica in moved])
+
+    assert moves
+    assert all(len(shards) == len(set(shards)) for shards in moves)
+    assert sorted(homes.values()) == sorted(NODES * 2)
+    assert all(homes[own[0].name] != homes[own[1].name] for own in fleet)
+
+
+def test_nothing_moves_where_the_other_replica_does_not_answer(
+    four_shards: tuple[Plan, Fleet, dict[str, str]],
+) -> None:
+    plan, fleet, homes = four_shards
+
+    moved = spread_fleet(Nowhere(), plan, fleet, {name: node for name, node in homes.items() if node == "a"})
+
+    assert moved == []
+
+
+def test_whoever_has_taken_the_name_meanwhile_is_not_ended() -> None:
+    old, new = Handle(b"old"), Handle(b"new")
+    ray = Nowhere(old, old, new, new)
+
+    end_replica(ray, "shard-0-0", "")
+
+    assert ray.killed == [old, old]
+
+
+def test_a_process_that_never_opens_the_snapshot_is_a_failure_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Scripted):
+        def open(self, snapshot: str, placement: str) -> Any:
+            return Future()
+
+    monkeypatch.setattr(commands, "OPENING", 0.05)
+
+    failed = commands.open_on([Silent("one"), Silent("two")], "snapshot", "placement")
+
+    assert [*failed] == ["one", "two"]
+    assert all(isinstance(error, ClusterError) for error in failed.values())
