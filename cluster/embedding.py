@@ -6,15 +6,17 @@ store is the same to the last bit whoever computed it and however often it was i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -28,6 +30,10 @@ from retrieval.errors import ClusterError, ModelError
 from retrieval.views import PhotoLimits
 
 WAVE = 4096  # batches planned at a time: what the driver holds in memory, however large the collection
+GPU_SHARE: Final = (
+    0.9  # of a GPU for a model: shards hold a hundredth each, and would keep a whole one from ever coming
+)
+FREE: Final = 120.0  # seconds until a GPU must be free
 REMOVERS = 8  # parts removed at a time: a store far away takes tens of milliseconds for each
 
 Receipt: TypeAlias = dict[str, Any]
@@ -61,8 +67,52 @@ def embed_on_cluster(
     Workers open the model with `opener`; it must be the `embedder` that is open here. At `storage`, which all machines
     reach, each batch is kept as soon as it is done; a run that comes after a death begins by taking over what is there.
     `workers` bounds how many open the model; 0: one for each GPU or core there is.
-    Raises ClusterError where machines do not see the same storage or cannot write it, and the errors of `embed_photos`.
+    Raises ClusterError where machines do not see the same storage or cannot write it, or another run fills the same
+    store, and the errors of `embed_photos`.
     """
+    with alone(store.path):
+        return embed_alone(
+            photos,
+            store,
+            embedder,
+            opener,
+            storage=storage,
+            limits=limits or PhotoLimits(),
+            augmentation=augmentation,
+            advance=advance,
+            workers=workers,
+            wave=wave,
+        )
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Be the only run that fills a store: another would take over and remove the parts that this one waits for.
+
+    The system lets go of the lock if the process dies.
+    """
+    with path.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ClusterError(f"another run is embedding into {path.name} already: wait for it to end") from error
+        yield
+
+
+def embed_alone(
+    photos: Iterable[PhotoToEmbed],
+    store: EmbeddingStore,
+    embedder: Embedder,
+    opener: Opener,
+    *,
+    storage: str,
+    limits: PhotoLimits,
+    augmentation: str,
+    advance: Callable[[int], object],
+    workers: int,
+    wave: int,
+) -> EmbedReport:
+    """`embed_on_cluster`, with nobody else at it."""
     tally, files, made_with = Tally(), PartFiles(storage), store.path.stem
     take_over(files, made_with, store)
 
@@ -81,7 +131,7 @@ def embed_on_cluster(
             token=token,
             versions=package_versions(),
             short_side=embedder.short_side,
-            limits=limits or PhotoLimits(),
+            limits=limits,
             augmentation=augmentation,
         )
         done = [token]
@@ -170,7 +220,10 @@ def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: in
     Raises ClusterError for what a worker says, and where the cluster itself fails.
     """
     data = load_ray_data()
-    models, on_gpu = plan_models(order)
+    try:
+        models, on_gpu = plan_models(order)
+    except load_ray().exceptions.RayError as error:
+        raise failed(error) from error
     models = min(models, workers or models)
     dataset = data.from_items(
         [{"place": place, "photos": list(batch)} for place, batch in enumerate(batches)],
@@ -183,7 +236,7 @@ def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: in
         batch_size=1,
         fn_constructor_args=(order,),
         compute=data.ActorPoolStrategy(min_size=1, max_size=models, initial_size=models),
-        **({"num_gpus": 1, "num_cpus": 0} if on_gpu else {"num_cpus": 1}),
+        **({"num_gpus": GPU_SHARE, "num_cpus": 0} if on_gpu else {"num_cpus": 1}),
     )
     try:
         for receipt in dataset.iter_rows():
@@ -211,15 +264,22 @@ def load_ray_data() -> Any:
 def plan_models(order: Order) -> tuple[int, bool]:
     """How many workers open the model, and whether on GPUs: one on each that can run it, or else one for each core.
 
-    Raises ClusterError for a cluster that has neither.
+    Raises ClusterError for a cluster that has neither, or whose GPUs are all taken, and Ray's errors.
     """
     ray = load_ray()
     resources = ray.cluster_resources()
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
     if cpus < 1:
         raise ClusterError("the cluster has no processor to work on: start a worker, as docs/scale.md says")
-    if gpus and ray.get(ray.remote(runs_on_gpu).options(num_gpus=1, num_cpus=0).remote(order)):
-        return gpus, True
+    if gpus:
+        tried = ray.remote(runs_on_gpu).options(num_gpus=GPU_SHARE, num_cpus=0).remote(order)
+        try:
+            return (gpus, True) if ray.get(tried, timeout=FREE) else (cpus, False)
+        except ray.exceptions.GetTimeoutError as error:
+            ray.cancel(tried, force=True)
+            raise ClusterError(
+                f"no GPU of the cluster was free within {FREE:g} seconds: wait for what uses them, and run it again"
+            ) from error
     return cpus, False
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from cluster.asking import Ask, Reply
 from cluster.connection import connected
 from cluster.fleet import RayReplica
-from cluster.process import pack, unpack
 from cluster.lane import Job, Lane
+from cluster.process import pack, unpack
 
 PATIENCE = 40.0  # seconds until what does not come is given up
 

@@ -10,6 +10,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cluster.connection import load_ray
 from indexer.__main__ import main
 from indexer.build import build_snapshot
 from indexer.embed import BATCH, EmbedReport, PhotoToEmbed, embed_photos
@@ -95,6 +98,25 @@ def segments_of(photos: list[PhotoToEmbed], embeddings: Path, root: Path) -> dic
     return {str(path.relative_to(root)): path.read_bytes() for path in (root / "segments").rglob("*") if path.is_file()}
 
 
+class Held:
+    """Somebody on a GPU."""
+
+    def here(self) -> None:
+        """Say so."""
+
+
+@contextmanager
+def on_a_gpu(share: float) -> Iterator[None]:
+    """Somebody holds a share of a GPU."""
+    ray = load_ray()
+    held = ray.remote(Held).options(num_cpus=0, num_gpus=share).remote()
+    ray.get(held.here.remote(), timeout=60)
+    try:
+        yield
+    finally:
+        ray.kill(held)
+
+
 def test_the_store_is_the_file_that_one_machine_writes(cluster: str, tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 3 * BATCH + 7)
     (tmp_path / "photos" / f"{photos[5].photo}.png").write_bytes(draw(5)[:200])
@@ -163,7 +185,8 @@ def test_photos_are_decoded_beside_the_models_where_these_are_on_gpus(cluster: s
     node = nodes.add_node(num_cpus=0, num_gpus=1, object_store_memory=80_000_000, include_dashboard=False)
 
     try:
-        embed_there(noted, tmp_path, partial(open_on_cuda, tmp_path))
+        with on_a_gpu(0.01):  # as a shard holds one
+            embed_there(noted, tmp_path, partial(open_on_cuda, tmp_path))
     finally:
         nodes.remove_node(node)
 
@@ -171,6 +194,42 @@ def test_photos_are_decoded_beside_the_models_where_these_are_on_gpus(cluster: s
     assert readers
     assert on_gpu not in readers
     assert file_of(tmp_path / "there") == file_of(tmp_path / "here")
+
+
+def test_where_every_gpu_is_taken_the_command_ends_with_a_sentence(
+    cluster: str, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = write_photos(tmp_path / "photos", 2)
+    monkeypatch.setattr("cluster.embedding.FREE", 1.0)
+    node = nodes.add_node(num_cpus=0, num_gpus=1, object_store_memory=80_000_000, include_dashboard=False)
+
+    try:
+        with on_a_gpu(1), pytest.raises(ClusterError, match="no GPU of the cluster was free within 1 seconds"):
+            embed_there(photos, tmp_path)
+    finally:
+        nodes.remove_node(node)
+
+    assert parts(tmp_path) == []
+
+
+def test_a_second_run_into_the_same_store_is_refused_and_takes_nothing_over(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
+    from cluster.embedding import alone
+    from cluster.parts import PartFiles
+
+    photos = write_photos(tmp_path / "photos", 2)
+    first = PartFiles(str(tmp_path / "parts"))
+    token = first.put(b"the first run's")
+
+    (tmp_path / "there").mkdir()
+
+    with (
+        alone(tmp_path / "there" / f"{MODEL}.sqlite"),
+        pytest.raises(ClusterError, match="another run is embedding"),
+    ):
+        embed_there(photos, tmp_path)
+
+    assert first.has(token)
 
 
 def test_what_a_worker_cannot_do_is_one_sentence_and_nothing_is_half_written(cluster: str, tmp_path: Path) -> None:
