@@ -7,6 +7,7 @@ for. No CPUs are reserved for them, so that they always find a place: a search t
 
 from __future__ import annotations
 
+import logging
 import pickle
 import threading
 import time
@@ -27,7 +28,10 @@ NOMINAL: Final = 1_000_000  # bytes reserved of a node's memory: an actor that a
 ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
 SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
 STARTING: Final = 60.0  # seconds until a process that was started must be there
+STALE: Final = 30.0  # seconds after which what was seen last says nothing about now
 CLOSING: Final = 5.0  # seconds that whoever closes waits for a thread
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ class RayReplica:
         """Look the actor up again by its name: whoever upgrades stops it and starts another."""
         try:
             self._handle = self._ray.get_actor(actor_name(self.shard, self.replica), namespace=self._namespace)
-        except (ValueError, self._ray.exceptions.RayError):
+        except Exception:  # a connection that is lost raises errors of all kinds
             return  # it is not there; the next call says so
 
     def _call(self, method: str, *given: Any, read: Callable[[Any], Any] = as_it_is) -> Future[Any]:
@@ -331,15 +335,16 @@ class Watch:
         self._asked: dict[str, Future[ShardState]] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watching shards", daemon=True)
-        self._began = False
+        self._began, self._at = False, time.monotonic()
 
     def start(self) -> None:
         """Begin to look."""
         self._thread.start()
 
     def states(self) -> list[tuple[RayReplica, ShardState | None]]:
-        """What each replica said last, None where it gives no answer now."""
-        return [(replica, self._states[replica.name]) for replica in self._replicas]
+        """What each replica said last, None where it gives no answer now, or nobody could look for long."""
+        fresh = time.monotonic() - self._at < STALE and not self._end.is_set()
+        return [(replica, self._states[replica.name] if fresh else None) for replica in self._replicas]
 
     def close(self) -> None:
         """End the thread; one that waits for a cluster which says nothing ends with the process."""
@@ -347,8 +352,14 @@ class Watch:
         self._thread.join(CLOSING)
 
     def _run(self) -> None:
-        while not self._end.wait(self._look()):
-            pass
+        pause = 0.0
+        while not self._end.wait(pause):
+            try:
+                pause = self._look()
+            except Exception:  # this thread must not end: nobody else sees what is lost, and what is back
+                log.exception("the processes of the cluster cannot be looked at")
+                self._states, pause = dict.fromkeys(self._states), self._every
+            self._at = time.monotonic()
 
     def _look(self) -> float:
         """Ask all, take what came of the last time; gives seconds until the next look, fewer while one is missing."""

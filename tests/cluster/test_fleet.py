@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cluster.fleet import Plan, running, stop_fleet
+from cluster.asking import ShardState
+from cluster.fleet import Plan, Watch, running, stop_fleet
 from cluster.router import Patience
 from cluster.serving import Cluster
 from retrieval.domain import WORLD
@@ -97,8 +99,45 @@ def test_shards_of_another_folder_are_not_used(machines: Machines, fleet: Cluste
 
 def test_from_outside_the_cluster_many_ask_at_once_and_a_lost_replica_is_no_end(from_outside: str) -> None:
     """Ray has one thread there that receives: what is called back in it must not send, or nothing ever comes again."""
-    program = [sys.executable, "-m", "tests.cluster.outside", from_outside]
+    program = [sys.executable, "-m", "tests.cluster.outside", "ask", from_outside]
 
     ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
 
     assert ran.stdout.splitlines() == ["at once: 6", "without the first: 2"], ran.stderr
+
+
+def test_from_outside_a_server_whose_connection_is_lost_connects_anew(from_outside: str, tmp_path: Path) -> None:
+    publish(tmp_path, ENTRIES, segments=2)
+    program = [sys.executable, "-m", "tests.cluster.outside", "lose", from_outside, str(tmp_path)]
+
+    ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+    assert ran.stdout.splitlines() == ["searched", "lost", "searched again"], ran.stderr
+
+
+@dataclass
+class Troubled:
+    """A replica that raises what no replica may, once."""
+
+    name: str = "a replica"
+    raised: bool = False
+
+    def state(self) -> Future[ShardState]:
+        answer: Future[ShardState] = Future()
+        if not self.raised:
+            self.raised = True
+            raise ConnectionError("the connection is gone")
+        answer.set_result(ShardState(0, 0, "here", (), 1, 1))
+        return answer
+
+
+def test_whoever_looks_after_replicas_goes_on_after_any_error(until: Callable[[Callable[[], bool]], None]) -> None:
+    replica = Troubled()
+    watch = Watch([replica], lambda seen: None, lambda: None, every=0.01)  # type: ignore[list-item] # as much as it needs
+
+    watch.start()
+
+    until(lambda: watch.states()[0][1] is not None)
+    watch.close()
+    assert replica.raised
+    assert watch.states()[0][1] is None  # nobody looks any more
