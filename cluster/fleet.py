@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cluster.asking import Answer, Ask, ShardState
 from cluster.connection import NAMESPACE, is_outside
@@ -23,7 +23,10 @@ from cluster.shard import Shard
 from cluster.threads import senders, settler
 from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
 
-THREADS: Final = 4  # calls that a replica answers at a time
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+THREADS: Final = 4  # questions that a replica answers at a time
+GROUPS: Final = {"opening": 1, "looking": 1}  # threads beside: whoever opens or looks keeps nobody from being answered
 NOMINAL: Final = 1_000_000  # bytes reserved of a node's memory: an actor that asks for nothing goes anywhere
 ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
 SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
@@ -65,6 +68,16 @@ def as_it_is(value: Any) -> Any:
     return value
 
 
+def in_group(group: str) -> Callable[[Method], Method]:
+    """What `ray.method(concurrency_group=group)` does, without Ray: a method is called in threads of that group."""
+
+    def mark(method: Method) -> Method:
+        method.__ray_concurrency_group__ = group  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
 class ShardProcess(Shard):
     """A shard as an actor is made of it: opens the GPU, if it is given one, where it runs."""
 
@@ -81,6 +94,22 @@ class ShardProcess(Shard):
         """`answer`, with asks and answers as `pack` makes them."""
         return pack(self.answer(unpack(asks)))
 
+    @in_group("opening")
+    def open(self, snapshot: str, placement: str) -> ShardState:
+        """As `Shard.open`. All workers of a server ask for a new snapshot at once."""
+        return super().open(snapshot, placement)
+
+    @in_group("looking")
+    def release(self, snapshot: str) -> None:
+        """As `Shard.release`."""
+        super().release(snapshot)
+
+    @in_group("looking")
+    def state(self) -> ShardState:
+        """As `Shard.state`."""
+        return super().state()
+
+    @in_group("looking")
     def about(self) -> tuple[Plan, str]:
         """What it was started for, and the node it runs on."""
         import ray
@@ -205,7 +234,7 @@ def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, nam
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     handle = (
-        ray.remote(ShardProcess)
+        ray.remote(concurrency_groups=GROUPS)(ShardProcess)
         .options(
             name=actor_name(shard, replica),
             namespace=namespace,

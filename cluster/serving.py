@@ -8,7 +8,6 @@ from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from cluster.asking import ShardState
 from cluster.connection import NAMESPACE, connect, connected
@@ -16,10 +15,9 @@ from cluster.fleet import Plan, RayReplica, Watch, start_fleet
 from cluster.lane import Lane
 from cluster.placement_files import placement_of
 from cluster.router import Patience, Router
+from cluster.shard import OPENING
 from retrieval.errors import FungariumError, ShardUnavailable
 from retrieval.snapshot import Snapshot
-
-OPENING: Final = 300.0  # seconds that shards may take to open a snapshot: its checksums are compared
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,15 @@ from cluster.placement import SHARES, Placement
 from cluster.placement_files import read_placement
 from retrieval.accelerator import Accelerator
 from retrieval.embedder import Embeddings
-from retrieval.errors import FungariumError, SnapshotError
+from retrieval.errors import FungariumError, ShardUnavailable, SnapshotError
 from retrieval.index import Lists, Rows, Similarities
 from retrieval.segment import Segment
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.store import Part, rank_chosen, scan_part, search_exact
 
-KEPT: Final = 4  # snapshots that stay open though nobody asked for them for a while
-IDLE: Final = 60.0  # seconds without a question, or a release, after which a snapshot may be closed
+KEPT: Final = 4  # snapshots that stay open, where more were asked for lately
+IDLE: Final = 60.0  # seconds without a question after which a snapshot may be closed
+OPENING: Final = 300.0  # seconds that all shards together may take to open one; until then nobody asks for it
 PREPARED: Final = 64  # floras whose lists stay prepared
 
 
@@ -42,6 +43,7 @@ class Version:
     placement: Placement
     parts: PartsOf
     users: int = 0
+    asked: bool = False  # by a question: until the slowest shard has opened it, it is opened ahead
     last: float = field(default_factory=time.monotonic)
 
 
@@ -85,7 +87,11 @@ def _foreign_rows(segment: Segment, own: Placement, cut: NDArray[np.bool_]) -> N
 
 
 class Shard:
-    """One process's part of a collection. Safe for threads; a snapshot that is asked for and not open is opened."""
+    """One process's part of a collection. Safe for threads.
+
+    A question about a snapshot that is not open has it opened, and is refused until it is: whoever asks goes to another
+    replica, and questions about those that are open are answered meanwhile.
+    """
 
     def __init__(self, root: str, number: int, replica: int = 0, *, accelerator: Accelerator | None = None) -> None:
         self._root = Path(root)
@@ -94,6 +100,8 @@ class Shard:
         self._versions: dict[tuple[str, str], Version] = {}
         self._guard = threading.Lock()  # of the table, held for moments
         self._opening = threading.Lock()
+        self._opened_for: set[tuple[str, str]] = set()  # questions that were refused
+        self._refused: dict[tuple[str, str], FungariumError] = {}  # what kept a snapshot from being opened for one
         self._asked = self._calls = 0
 
     def open(self, snapshot: str, placement: str) -> ShardState:
@@ -119,7 +127,8 @@ class Shard:
         return [answer for answer in answers if answer is not None]
 
     def state(self) -> ShardState:
-        """How this process is."""
+        """How this process is. Whoever watches asks every few seconds: what nobody needs any more is closed by that."""
+        self._sweep()
         with self._guard:
             names = tuple(dict.fromkeys(name for name, _ in self._versions))
         standing = "cpu" if self._accelerator is None else self._accelerator.standing
@@ -145,7 +154,7 @@ class Shard:
     def _answer_together(self, asks: Sequence[Ask]) -> list[Answer]:
         first = asks[0]
         try:
-            version = self._enter(first.snapshot, first.placement)
+            version = self._enter_open(first.snapshot, first.placement)
         except FungariumError as error:
             return [error] * len(asks)
         try:
@@ -192,6 +201,40 @@ class Shard:
             self._sweep()
         return version
 
+    def _enter_open(self, snapshot: str, placement: str) -> Version:
+        """The open version, with one user more; raises ShardUnavailable while it is being opened, or what prevents it.
+
+        A question holds no thread while files are compared: a few would keep all others from being answered.
+        """
+        key = (snapshot, placement)
+        with self._guard:
+            version = self._versions.get(key)
+            if version is not None:
+                version.users += 1
+                version.asked = True
+                return version
+            refused = self._refused.pop(key, None)
+            if refused is not None:
+                raise refused
+            begun = key in self._opened_for
+            self._opened_for.add(key)
+        if not begun:
+            threading.Thread(target=self._open_for, args=key, name="opening a snapshot", daemon=True).start()
+        raise ShardUnavailable(f"replica {self._replica} of shard {self._number} is opening snapshot {snapshot}")
+
+    def _open_for(self, snapshot: str, placement: str) -> None:
+        """Open a snapshot for questions that were refused."""
+        key, refused = (snapshot, placement), None
+        try:
+            self._leave(self._enter(snapshot, placement))
+        except FungariumError as error:
+            refused = error
+        finally:
+            with self._guard:
+                self._opened_for.discard(key)
+                if refused is not None:
+                    self._refused[key] = refused
+
     def _leave(self, version: Version) -> None:
         with self._guard:
             version.users -= 1
@@ -206,15 +249,18 @@ class Shard:
         return Version(snapshot, read, PartsOf(snapshot, read.of_shard(self._number)))
 
     def _sweep(self) -> None:
-        """Close what nobody has asked for lately, but for the few that were used last."""
+        """Close what nobody has asked for lately, and of more than a few the ones that were asked for longest ago.
+
+        What was used last stays, and what is opened ahead as long as shards may take to open it.
+        """
+        now = time.monotonic()
         with self._guard:
             ordered = sorted(self._versions.items(), key=lambda item: item[1].last)
-            old = [
-                key
-                for key, version in ordered[:-1]
-                if not version.users and (time.monotonic() - version.last > IDLE or len(ordered) > KEPT)
-            ]
-            gone = [self._versions.pop(key) for key in old[: max(0, len(ordered) - 1)]]
+            spare = [item for item in ordered[:-1] if not item[1].users]
+            idle = [key for key, version in spare if now - version.last > (IDLE if version.asked else OPENING)]
+            asked = [key for key, version in spare if version.asked and key not in idle]
+            many = asked[: max(0, len(ordered) - len(idle) - KEPT)]
+            gone = [self._versions.pop(key) for key in [*idle, *many]]
         for version in gone:
             if self._accelerator is not None:
                 self._accelerator.forget(version.snapshot.name)

@@ -88,6 +88,9 @@ def routed(
         [LocalReplica(Shard(str(root), number, replica), f"{number}/{replica}") for replica in range(replicas)]
         for number in range(shards)
     ]
+    for own in held:
+        for replica in own:
+            replica.shard.open(snapshot.name, placement.id)
     asked: list[tuple[int, int]] = []
     lanes = [Lane(number, own) for number, own in enumerate(held)]
     router = Router(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from cluster.asking import ShardState
-from cluster.fleet import Plan, Watch, running, stop_fleet
+from cluster.fleet import THREADS, Plan, Watch, running, stop_fleet
 from cluster.router import Patience
 from cluster.serving import Cluster
 from retrieval.domain import WORLD
@@ -81,6 +82,30 @@ def test_every_replica_says_what_it_has_open(
     until(all_open)
 
     assert [(own.shard, own.replica) for own in fleet.standing()] == [(s, r) for s in range(3) for r in range(2)]
+
+
+def test_while_a_snapshot_is_opened_for_all_workers_of_a_server_the_present_one_is_searched(
+    fleet: Cluster, snapshot: Snapshot
+) -> None:
+    """Reading the new snapshot stands still: its placement is a pipe that nobody writes to."""
+    replicas = [replica for lane in fleet.lanes for replica in lane.replicas]
+    pipe = Path(fleet.plan.root) / "placements" / f"{'0' * 16}.npz"
+    os.mkfifo(pipe)
+    kept_open = os.open(pipe, os.O_RDWR)
+    try:
+        opening = [replica.open(snapshot.name, pipe.stem) for replica in replicas for _ in range(THREADS)]
+
+        found = snapshot.flora(WORLD).search(QUERIES, 5)
+        states = [replica.state().result(20) for replica in replicas]
+        began = [call for call in opening if call.done()]
+    finally:
+        pipe.unlink()
+        os.close(kept_open)
+
+    assert found.rows.shape == (len(QUERIES), 5)
+    assert len(states) == 6
+    assert began == []
+    assert all(isinstance(call.exception(20), ClusterError) for call in opening)
 
 
 def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, fleet: Cluster) -> None:

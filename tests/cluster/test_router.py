@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,13 +171,30 @@ def test_a_late_part_is_given_up(root: Path) -> None:
         assert made.replicas[2][0].kept
 
 
-def test_what_a_shard_finds_damaged_is_told(tmp_path: Path) -> None:
+def test_what_a_shard_that_starts_again_finds_damaged_is_told(
+    tmp_path: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
     publish(tmp_path, ENTRIES)
     with routed(tmp_path, open_snapshot(tmp_path), open_snapshot(tmp_path)) as made:
-        next((tmp_path / "segments").rglob("offsets.npy")).write_bytes(b"")
+        for own in made.replicas:
+            own[0].shard.close()
+        path = next((tmp_path / "segments").rglob("offsets.npy"))
+        path.unlink()  # what is mapped here stays as it is
+        path.write_bytes(b"")
+        told: list[str] = []
 
-        with pytest.raises(DamagedSnapshot, match=r"offsets\.npy"):
-            made.snapshot.flora(WORLD).search(QUERIES, 20)
+        def is_told() -> bool:
+            try:
+                made.snapshot.flora(WORLD).search(QUERIES, 20)
+            except ShardUnavailable:
+                return False  # it is still opening
+            except DamagedSnapshot as error:
+                told.append(str(error))
+            return True
+
+        until(is_told)
+
+    assert "offsets.npy" in told[0]
 
 
 def test_a_closed_snapshot_is_released_on_every_shard(tmp_path: Path) -> None:

@@ -133,8 +133,8 @@ def test_pictures_are_mirrored_but_never_turned_upside_down() -> None:
 
 
 def test_colours_turn_about_grey() -> None:
-    grey = np.full((3, 8, 8, 3), 128, np.uint8)
-    how = Augmentation(side=8, brightness=0, contrast=0)
+    grey = np.full((3, 16, 16, 3), 128, np.uint8)
+    how = Augmentation(side=16, brightness=0, contrast=0)
 
     batch = augment(grey, how, (1,))
 

@@ -1,0 +1,152 @@
+"""What a shard has open, and what it says while it is opening: nobody waits for a snapshot that others do not need."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster import shard as shards
+from cluster.asking import Answer, Ask, Reply
+from cluster.placement_files import placement_of
+from cluster.shard import KEPT, Shard, Version
+from retrieval.errors import DamagedSnapshot, ShardUnavailable
+from retrieval.snapshot import open_snapshot
+from tests.floras import embed, make_entries, publish
+
+ENTRIES = make_entries(2)
+Until = Callable[[Callable[[], bool]], None]
+
+
+class Held(Shard):
+    """A shard that opens snapshots when a test lets it."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root), 0)
+        self.let = threading.Event()
+        self.trouble: DamagedSnapshot | None = None
+
+    def _make(self, name: str, placement: str) -> Version:
+        assert self.let.wait(60)
+        if self.trouble is not None:
+            raise self.trouble
+        return super()._make(name, placement)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    publish(tmp_path, ENTRIES)
+    made = Held(tmp_path)
+    yield made
+    made.let.set()
+    made.close()
+
+
+@pytest.fixture
+def ask(held: Held, tmp_path: Path) -> Ask:
+    snapshot = open_snapshot(tmp_path)
+    everything = np.packbits(np.ones(len(snapshot.shelf.species), dtype=np.bool_)).tobytes()
+    made = Ask(snapshot.name, placement_of(tmp_path, snapshot, 1).id, everything, (), embed(ENTRIES)[:1], 5)
+    snapshot.close()
+    return made
+
+
+def answer_to(shard: Shard, ask: Ask) -> Answer:
+    (answer,) = shard.answer([ask])
+    return answer
+
+
+def place_more(root: Path, ask: Ask, count: int) -> list[str]:
+    """Further placements of the same snapshot: to a shard each is a state of its own."""
+    made = []
+    for number in range(count):
+        snapshot = open_snapshot(root)
+        made.append(placement_of(root, snapshot, 2 + number).id)
+        snapshot.close()
+    return made
+
+
+def open_now(shard: Shard) -> set[str]:
+    return {placement for _, placement in shard._versions}
+
+
+def test_a_question_is_refused_while_its_snapshot_is_opened_and_answered_after(
+    held: Held, ask: Ask, until: Until
+) -> None:
+    refused = answer_to(held, ask)
+    again = answer_to(held, ask)
+    held.let.set()
+    until(lambda: ask.snapshot in held.state().snapshots)
+
+    assert isinstance(refused, ShardUnavailable)
+    assert "is opening snapshot" in str(refused)
+    assert isinstance(again, ShardUnavailable)
+    assert isinstance(answer_to(held, ask), Reply)
+
+
+def test_a_question_is_told_what_keeps_its_snapshot_from_being_opened_and_the_next_one_tries_again(
+    held: Held, ask: Ask, until: Until
+) -> None:
+    held.trouble = DamagedSnapshot("a file has been changed")
+    held.let.set()
+    answers = [answer_to(held, ask)]
+    until(lambda: answers.append(answer_to(held, ask)) or isinstance(answers[-1], DamagedSnapshot))  # type: ignore[func-returns-value]
+    held.trouble = None
+
+    until(lambda: isinstance(answer_to(held, ask), Reply))
+
+    assert isinstance(answers[0], ShardUnavailable)
+
+
+def test_what_nobody_asks_for_any_more_is_closed_when_somebody_looks(
+    held: Held, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held.let.set()
+    held.open(ask.snapshot, ask.placement)
+    answer_to(held, ask)
+    (newer,) = place_more(tmp_path, ask, 1)
+    held.open(ask.snapshot, newer)
+    held.release(ask.snapshot)  # too early
+    before = open_now(held)
+    monkeypatch.setattr(shards, "IDLE", -1.0)
+
+    held.state()
+
+    assert before == {ask.placement, newer}
+    assert open_now(held) == {newer}
+
+
+def test_what_was_opened_ahead_stays_until_every_shard_may_have_opened_it(
+    held: Held, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held.let.set()
+    (newer,) = place_more(tmp_path, ask, 1)
+    held.open(ask.snapshot, newer)
+    held.open(ask.snapshot, ask.placement)
+    answer_to(held, ask)  # the present one is used all the time
+    monkeypatch.setattr(shards, "IDLE", -1.0)
+
+    held.release("an older one")
+    ahead = open_now(held)
+    monkeypatch.setattr(shards, "OPENING", -1.0)
+    held.state()
+
+    assert ahead == {ask.placement, newer}
+    assert open_now(held) == {ask.placement}
+
+
+def test_of_more_than_a_few_those_that_were_asked_for_longest_ago_are_closed(
+    held: Held, ask: Ask, tmp_path: Path
+) -> None:
+    held.let.set()
+    placements = [ask.placement, *place_more(tmp_path, ask, KEPT + 1)]
+    for placement in placements:
+        held.open(ask.snapshot, placement)
+        held._versions[ask.snapshot, placement].asked = True
+
+    held.state()
+
+    assert open_now(held) == set(placements[-KEPT:])
