@@ -23,7 +23,7 @@ from cluster.asking import Ask, Reply
 from cluster.lane import Job, Lane
 from cluster.placement import Placement
 from retrieval.embedder import Embeddings
-from retrieval.errors import FungariumError, ShardUnavailable
+from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
 from retrieval.faiss_guide import Guide
 from retrieval.flora import Flora
 from retrieval.index import Lists, Rows, Similarities
@@ -60,13 +60,22 @@ class Router:
         patience: Patience | None = None,
         watch: Callable[[int, int], None] = see_nothing,
     ) -> None:
-        """`watch` is told of each search how many shards were asked, of how many."""
+        """`watch` is told of each search how many shards were asked, of how many.
+
+        Raises ClusterError for a placement that leaves out species with references: nobody would search them.
+        """
         self._name, self._placement = snapshot.name, placement
         self._lanes, self._patience, self._watch = tuple(lanes), patience or Patience(), watch
         self._species: NDArray[np.int64] = snapshot.shelf.species
         self._counts = snapshot.count_references(self._species)
         self._all = tuple(Part(segment, np.zeros(0, np.int64)) for segment in snapshot.segments)
         self._holds = placement.holds(self._species)  # (shards, species)
+        nowhere = int(np.count_nonzero((self._counts > 0) & ~self._holds.any(axis=0)))
+        if nowhere:
+            raise ClusterError(
+                f"the placement {placement.id} leaves out {nowhere} species of snapshot {snapshot.name} that have "
+                "references: run `python -m cluster place --anew confusion`"
+            )
         guide: Guide | None = snapshot.shelf.guide
         self._leads = None if guide is None else placement.holds(np.asarray(guide.species))  # (shards, lines)
         self._needed = lru_cache(maxsize=PREPARED)(self._needed_for)

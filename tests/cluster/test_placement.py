@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.placement import CONFUSION, GENUS, METHODS, RANDOM, SHARES, Lists, Placement, place, rebalance
-from cluster.placement_files import latest, make_anew, placement_of, read_placement
+from cluster.placement_files import _read, latest, make_anew, placement_of, read_placement
 from retrieval.embedder import DIM, unit_rows
 from retrieval.errors import ClusterError
 from retrieval.snapshot import open_snapshot
@@ -167,6 +167,37 @@ def test_a_later_snapshot_starts_from_the_placement_before(tmp_path: Path) -> No
     stayed = [home[s] == n for s, n in zip(new.species.tolist(), new.shard.tolist(), strict=True)]
     assert np.mean(stayed) > 0.7
     assert latest(tmp_path, 3) is not None
+    snapshot.close()
+
+
+@pytest.mark.parametrize("left", [0, 3, 100, 0.5, 0.99])
+def test_a_placement_that_was_cut_short_is_one_sentence_and_can_be_made_anew(tmp_path: Path, left: float) -> None:
+    publish(tmp_path, make_entries(2))
+    snapshot = open_snapshot(tmp_path)
+    placement = placement_of(tmp_path, snapshot, 2)
+    path = tmp_path / "placements" / f"{placement.id}.npz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(left if left > 1 else left * len(whole))])
+    _read.cache_clear()  # as another process
+
+    with pytest.raises(ClusterError, match="--anew confusion"):
+        placement_of(tmp_path, snapshot, 2)
+    make_anew(tmp_path, snapshot, 2, CONFUSION)
+
+    assert placement_of(tmp_path, snapshot, 2).id == placement.id
+    assert path.read_bytes() == whole
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert not [left for left in path.parent.iterdir() if left.name.startswith(".")]
+    snapshot.close()
+
+
+def test_a_pointer_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    publish(tmp_path, make_entries(2))
+    snapshot = open_snapshot(tmp_path)
+    (tmp_path / "placements" / f"{snapshot.name}-2").mkdir(parents=True)
+
+    with pytest.raises(ClusterError, match="cannot be read"):
+        placement_of(tmp_path, snapshot, 2)
     snapshot.close()
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from cluster.placement import METHODS, SHARES, Placement
 from cluster.placement_files import FOLDER, placement_of, point
-from cluster.router import Patience
+from cluster.router import Patience, Router
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
-from retrieval.errors import DamagedSnapshot, ShardUnavailable
+from retrieval.errors import ClusterError, DamagedSnapshot, ShardUnavailable
 from retrieval.flora import Flora
 from retrieval.gaps import Gaps
 from retrieval.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
@@ -108,6 +108,17 @@ def test_a_species_that_lies_on_several_shards_is_found_whole(root: Path, recipe
         assert_same(ours, theirs)
         assert_same(ours.under(LICENCES[:1]), theirs.under(LICENCES[:1]))
     pointer.unlink()
+
+
+def test_a_placement_that_leaves_out_a_species_is_refused(tmp_path: Path) -> None:
+    publish(tmp_path, ENTRIES)
+    snapshot = open_snapshot(tmp_path)
+    some = np.array(SPECIES[1:])
+    short = Placement(2, some, np.zeros_like(some), np.full_like(some, SHARES), np.arange(len(some)) % 2)
+
+    with pytest.raises(ClusterError, match="leaves out 1 species"):
+        Router(snapshot, short, [])
+    snapshot.close()
 
 
 def test_only_shards_with_species_of_the_flora_are_asked(root: Path) -> None:
