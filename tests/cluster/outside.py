@@ -13,7 +13,7 @@ import numpy as np
 
 from cluster.asking import Ask, Reply
 from cluster.connection import connected, load_ray
-from cluster.fleet import Plan, RayReplica, pack, stop_fleet, unpack
+from cluster.fleet import Plan, RayReplica, pack, unpack
 from cluster.lane import Job, Lane
 from retrieval.domain import WORLD
 from retrieval.snapshot import open_snapshot
@@ -81,7 +81,7 @@ def ask(address: str) -> None:
 
 def lose(address: str, root: str) -> None:
     """Search as a server does, have the connection broken for good, and search when it is there again."""
-    clustered = Clustered(address, Plan(root, 1, 1), 2.0, silence=0.5)
+    clustered = Clustered(address, Plan(root, 3, 2), 2.0, silence=0.5)
     snapshot = open_snapshot(Path(root))
     world, query = snapshot.flora(WORLD), np.eye(1, 256, dtype=np.float32)
     clustered.adopt(snapshot)
@@ -97,7 +97,6 @@ def lose(address: str, root: str) -> None:
     wait_for(lambda: not clustered.lost)
     world.search(query, 3)
     print("searched again", flush=True)
-    stop_fleet(ray)
     sys.stdout.flush()
     os._exit(0)  # the watching thread is nobody's to end
 
