@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cluster.asking import ShardState
-from cluster.fleet import THREADS, Plan, Watch, running, stop_fleet
+from cluster.fleet import THREADS, Plan, find_homes, running, start_fleet, stop_fleet
 from cluster.router import Patience
 from cluster.serving import Cluster
+from cluster.watch import Watch
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
 from retrieval.errors import ClusterError
@@ -165,3 +167,41 @@ def test_whoever_looks_after_replicas_goes_on_after_any_error(until: Callable[[C
     watch.close()
     assert replica.raised
     assert watch.states()[0][1] is None  # nobody looks any more
+
+
+@dataclass
+class Started:
+    """A replica that says where it runs, or nothing at all."""
+
+    name: str
+    there: bool
+    shard: int = 0
+
+    def about(self) -> Future[tuple[Plan, str]]:
+        answer: Future[tuple[Plan, str]] = Future()
+        if self.there:
+            answer.set_result((Plan("/srv/flora_indexes", 1, 2), f"node of {self.name}"))
+        return answer
+
+
+def test_where_one_replica_of_each_shard_runs_nobody_waits_for_the_rest() -> None:
+    fleet = [[Started("silent", False), Started("alive", True)]] * 3
+
+    homes = find_homes(Plan("/srv/flora_indexes", 3, 2), fleet, rest=0)  # type: ignore[arg-type] # as much as it needs
+
+    assert homes == {"alive": "node of alive"}
+
+
+@dataclass
+class Broken:
+    """Ray on a connection that breaks."""
+
+    exceptions: Any
+
+    def nodes(self) -> list[Any]:
+        raise ConnectionError("the channel is closed")
+
+
+def test_a_connection_that_breaks_while_shards_start_is_told_in_a_sentence(machines: Machines, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="cannot start what searches: the channel is closed"):
+        start_fleet(Broken(machines.ray.exceptions), Plan(str(tmp_path), 1, 1))
