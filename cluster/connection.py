@@ -33,6 +33,7 @@ QUIET: Final = {
 }
 
 _connecting = threading.Lock()  # threads of one process connect once; Ray itself is one for a process
+_attempts: dict[str, Future[None]] = {}  # the latest to join, by address: it may outlast the patience of who waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,9 @@ def require_listener(address: Address, patience: float) -> None:
 def disconnect() -> None:
     """End this process's connection, if there is one; a `local` cluster ends with it."""
     with _connecting:
-        ray = load_ray()
-        if ray.is_initialized():
-            ray.shutdown()
+        if any(not attempt.done() for attempt in _attempts.values()):
+            return  # there is none, and what is on its way would be left half made
+        load_ray().shutdown()  # also of a connection that broke: Ray says there is none, and lets nobody connect anew
 
 
 @contextmanager
@@ -135,8 +136,12 @@ def connected(address: str, **options: Any) -> Iterator[Any]:
 
 
 def _join(ray: Any, address: Address, options: dict[str, Any], patience: float) -> None:
-    """Call `ray.init` in a thread of its own, since it takes no bound; its many errors become a sentence."""
-    joined: Future[None] = Future()
+    """Call `ray.init` in a thread of its own, since it takes no bound; its many errors become a sentence.
+
+    An attempt that is still on its way is waited for once more: each other would leave another thread behind.
+    """
+    before = _attempts.get(address.text)
+    joined: Future[None] = Future() if before is None or before.done() else before
 
     def init() -> None:
         try:
@@ -148,7 +153,8 @@ def _join(ray: Any, address: Address, options: dict[str, Any], patience: float) 
 
     if address.text == LOCAL:  # what is started ends with the thread that started it: that must be one that stays
         init()
-    else:
+    elif joined is not before:
+        _attempts[address.text] = joined
         threading.Thread(target=init, name="joining the cluster", daemon=True).start()
     try:
         joined.result(None if address.text == LOCAL else patience)

@@ -7,11 +7,10 @@ for. No CPUs are reserved for them, so that they always find a place: a search t
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ NOMINAL: Final = 1_000_000  # bytes reserved of a node's memory: an actor that a
 ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
 SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
 STARTING: Final = 60.0  # seconds until a process that was started must be there
-CLOSING: Final = 5.0  # seconds that whoever closes waits for a thread
+RESTING: Final = 2.0  # seconds for the others, where one of each shard runs already
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ class RayReplica:
         """Look the actor up again by its name: whoever upgrades stops it and starts another."""
         try:
             self._handle = self._ray.get_actor(actor_name(self.shard, self.replica), namespace=self._namespace)
-        except (ValueError, self._ray.exceptions.RayError):
+        except Exception:  # a connection that is lost raises errors of all kinds
             return  # it is not there; the next call says so
 
     def _call(self, method: str, *given: Any, read: Callable[[Any], Any] = as_it_is) -> Future[Any]:
@@ -145,8 +144,15 @@ def first_line(error: BaseException) -> str:
 def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[list[RayReplica]]:
     """The replicas of each shard; those that do not run yet are started. Several may do so at once.
 
-    Raises ClusterError where the processes that run serve another folder, or none comes up.
+    Raises ClusterError where the processes that run serve another folder, none comes up, or the cluster is lost.
     """
+    try:
+        return _start(ray, plan, namespace)
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise ClusterError(f"the cluster cannot start what searches: {first_line(error)}") from error
+
+
+def _start(ray: Any, plan: Plan, namespace: str) -> list[list[RayReplica]]:
     before = set(running(ray, namespace=namespace))
     nodes = list_nodes(ray)
     fleet = [
@@ -156,7 +162,7 @@ def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[lis
         ]
         for shard in range(plan.shards)
     ]
-    homes = find_homes(plan, fleet)
+    homes = find_homes(plan, fleet, RESTING if before else STARTING)
     turns = 0 if before else SPREADING  # whoever finds some running moves none: others use them
     while turns and spread_fleet(ray, plan, fleet, homes, namespace=namespace):
         turns, homes = turns - 1, find_homes(plan, fleet)
@@ -253,12 +259,17 @@ def list_nodes(ray: Any) -> list[str]:
     return [node["NodeID"] for node in ordered]
 
 
-def find_homes(plan: Plan, fleet: Sequence[Sequence[RayReplica]]) -> dict[str, str]:
+def find_homes(plan: Plan, fleet: Sequence[Sequence[RayReplica]], rest: float = STARTING) -> dict[str, str]:
     """The node of each replica that is there, by its name.
 
+    Where one of each shard is there, the others are given `rest` seconds; nothing is waited for beyond STARTING.
     Raises ClusterError unless some replica of each shard is there, and all serve the plan's folder.
     """
+    ends = time.monotonic() + STARTING
     calls = [[(replica, replica.about()) for replica in own] for own in fleet]
+    for own in calls:
+        _await_one([call for _, call in own], ends)
+    wait([call for own in calls for _, call in own], min(rest, max(0.0, ends - time.monotonic())))
     homes = {}
     for own in calls:
         found = [(replica, call.result()) for replica, call in own if _came(call)]
@@ -276,11 +287,15 @@ def find_homes(plan: Plan, fleet: Sequence[Sequence[RayReplica]]) -> dict[str, s
     return homes
 
 
+def _await_one(calls: Sequence[Future[Any]], ends: float) -> None:
+    """Wait until one call has come, all have failed, or the monotonic clock says `ends`."""
+    pending = set(calls)
+    while pending and not any(_came(call) for call in calls) and (left := ends - time.monotonic()) > 0:
+        pending = wait(pending, left, FIRST_COMPLETED).not_done
+
+
 def _came(call: Future[Any]) -> bool:
-    try:
-        return call.exception(STARTING) is None
-    except TimeoutError:
-        return False
+    return call.done() and call.exception() is None
 
 
 def running(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
@@ -297,58 +312,3 @@ def stop_fleet(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
     for name in names:
         end_replica(ray, name, namespace)
     return names
-
-
-class Watch:
-    """Looks after replicas from a thread of its own: how each is, and whether one that was lost is back."""
-
-    def __init__(
-        self,
-        replicas: Sequence[RayReplica],
-        seen: Callable[[RayReplica], None],
-        looked: Callable[[], None],
-        every: float = 2.0,
-    ) -> None:
-        """`seen` is told of each replica that gives a sign of life, `looked` that all were looked at."""
-        self._replicas, self._seen, self._looked, self._every = list(replicas), seen, looked, every
-        self._states: dict[str, ShardState | None] = {replica.name: None for replica in replicas}
-        self._asked: dict[str, Future[ShardState]] = {}
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watching shards", daemon=True)
-        self._began = False
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def states(self) -> list[tuple[RayReplica, ShardState | None]]:
-        """What each replica said last, None where it gives no answer now."""
-        return [(replica, self._states[replica.name]) for replica in self._replicas]
-
-    def close(self) -> None:
-        """End the thread; one that waits for a cluster which says nothing ends with the process."""
-        self._end.set()
-        self._thread.join(CLOSING)
-
-    def _run(self) -> None:
-        while not self._end.wait(self._look()):
-            pass
-
-    def _look(self) -> float:
-        """Ask all, take what came of the last time; gives seconds until the next look, fewer while one is missing."""
-        for replica in self._replicas:
-            call = self._asked.get(replica.name)
-            if call is not None and not call.done():
-                self._states[replica.name] = None  # no answer since the last look
-                continue
-            if call is not None and call.exception() is None:
-                self._states[replica.name] = call.result()
-                self._seen(replica)
-            elif call is not None:
-                self._states[replica.name] = None
-                replica.find()
-            self._asked[replica.name] = replica.state()
-        if self._began:
-            self._looked()
-        self._began = True
-        return self._every if all(self._states.values()) else self._every / 4

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from cluster.asking import ShardState
 from cluster.connection import NAMESPACE, connect, connected
-from cluster.fleet import Plan, RayReplica, Watch, start_fleet
+from cluster.fleet import Plan, RayReplica, start_fleet
 from cluster.lane import Lane
 from cluster.placement_files import placement_of
 from cluster.router import Patience, Router
 from cluster.shard import OPENING
+from cluster.watch import Watch
 from retrieval.errors import FungariumError, ShardUnavailable
 from retrieval.snapshot import Snapshot
 

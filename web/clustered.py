@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from web.metrics import Metrics
 
 NOWHERE: Final = "cluster: not reached yet"
+OUTSIDE: Final = "ray://"  # of this kind Ray gives up a connection for good; of the other it ends the process
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -25,12 +30,17 @@ class Clustered:
     plan: Plan
     timeout: float
     metrics: Metrics | None = None  # set by whoever counts
+    silence: float = 10.0  # seconds without any sign of life after which it connects anew, if it is no part of it
     _cluster: Cluster | None = None
+    _adopted: Snapshot | None = None  # the latest
+    _silent_since: float | None = None  # of the monotonic clock
+    _reaching: bool = False  # a thread connects anew
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Have all parts open a snapshot, and search it there; raises ClusterError and what keeps them from it."""
         self._connect().adopt(snapshot)
+        self._adopted = snapshot
 
     def standing(self) -> Sequence[ReplicaStanding]:
         """How each replica was when it was last looked at; nothing before the first snapshot."""
@@ -57,21 +67,68 @@ class Clustered:
         words = f"{len(lost)} of {len(found)} processes of the cluster give no answer"
         return words + (f"; nobody answers for part {', '.join(map(str, gone))} of the references" if gone else "")
 
+    @property
+    def lost(self) -> bool:
+        """Whether no process of the cluster gives an answer, so that nothing can be searched."""
+        found = self.standing()
+        return bool(found) and not any(replica.alive for replica in found)
+
     def _connect(self) -> Cluster:
+        with self._guard:
+            if self._cluster is None:
+                self._cluster = self._reach()
+            return self._cluster
+
+    def _reach(self) -> Cluster:
         from cluster.router import Patience
         from cluster.serving import Cluster
 
-        with self._guard:
-            if self._cluster is None:
-                self._cluster = Cluster(
-                    self.address,
-                    self.plan,
-                    patience=Patience(self.timeout),
-                    saw_call=self._saw_call,
-                    saw_search=self._saw_search,
-                    saw_standing=self._saw_standing,
-                )
-            return self._cluster
+        return Cluster(
+            self.address,
+            self.plan,
+            patience=Patience(self.timeout),
+            saw_call=self._saw_call,
+            saw_search=self._saw_search,
+            saw_standing=self._saw_standing,
+        )
+
+    def _connect_anew(self, lost: Cluster) -> None:
+        """Put another connection in the place of one that is lost, however long it takes; runs in a thread."""
+        from cluster.connection import disconnect
+
+        lost.close()
+        while True:
+            found = None
+            try:
+                disconnect()
+                found = self._reach()
+                if self._adopted is not None:
+                    found.adopt(self._adopted)
+                self._cluster, self._silent_since, self._reaching = found, None, False
+            except Exception as error:
+                log.warning("the cluster cannot be reached again: %s", error)
+                if found is not None:
+                    found.close()
+                time.sleep(self.silence)
+            else:
+                log.warning("the cluster is reached again")
+                return
+
+    def _saw_silence(self, standing: Sequence[ReplicaStanding]) -> None:
+        """Connect anew where nobody has given a sign of life for long."""
+        lost = self._cluster
+        if self._reaching:
+            return
+        if lost is None or not self.address.startswith(OUTSIDE) or any(replica.alive for replica in standing):
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = time.monotonic()
+        elif time.monotonic() - self._silent_since > self.silence:
+            self._reaching = True  # until the thread is done
+            log.warning("the cluster gives no answer; it is connected to anew")
+            threading.Thread(
+                target=self._connect_anew, args=(lost,), name="reaching the cluster again", daemon=True
+            ).start()
 
     def _saw_call(self, shard: int, outcome: str) -> None:
         if self.metrics is not None:
@@ -86,6 +143,7 @@ class Clustered:
             for shard in {replica.shard for replica in standing}:
                 alive = sum(replica.alive for replica in standing if replica.shard == shard)
                 self.metrics.replicas_alive.labels(str(shard)).set(alive)
+        self._saw_silence(standing)
 
 
 def make_clustered(address: str, timeout: float, **plan: Any) -> Clustered:

@@ -1,18 +1,24 @@
-"""A process that is no part of the cluster, and asks its shards: `python -m tests.cluster.outside ray://HOST:PORT`."""
+"""A process that is no part of the cluster: `python -m tests.cluster.outside ask|lose ray://HOST:PORT [ROOT]`."""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from cluster.asking import Ask, Reply
-from cluster.connection import connected
-from cluster.fleet import RayReplica
+from cluster.connection import connected, load_ray
+from cluster.fleet import Plan, RayReplica
 from cluster.lane import Job, Lane
 from cluster.process import pack, unpack
+from retrieval.domain import WORLD
+from retrieval.snapshot import open_snapshot
+from web.clustered import Clustered
 
 PATIENCE = 40.0  # seconds until what does not come is given up
 
@@ -33,6 +39,15 @@ class Held:
         self._gate.set()
 
 
+def wait_for(true: Callable[[], bool]) -> None:
+    """Until something is so, as long as a slow machine may take."""
+    ends = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > ends:
+            raise TimeoutError
+        time.sleep(0.05)
+
+
 def make_ask() -> Ask:
     return Ask("snapshot", "placement", b"", (), np.zeros((1, 4), np.float32), 1)
 
@@ -47,7 +62,7 @@ def count_answers(jobs: Sequence[Job]) -> int:
     return len(jobs)
 
 
-def main(address: str) -> None:
+def ask(address: str) -> None:
     """Say what came of six asks at once, and of one whose first replica is lost."""
     with connected(address) as ray:
         make = ray.remote(Held).options(max_concurrency=4, num_cpus=0)
@@ -65,5 +80,30 @@ def main(address: str) -> None:
         print("without the first:", count_answers([lane.submit(make_ask()) for _ in range(2)]), flush=True)
 
 
+def lose(address: str, root: str) -> None:
+    """Search as a server does, have the connection broken for good, and search when it is there again."""
+    clustered = Clustered(address, Plan(root, 3, 2), 2.0, silence=0.5)
+    snapshot = open_snapshot(Path(root))
+    world, query = snapshot.flora(WORLD), np.eye(1, 256, dtype=np.float32)
+    clustered.adopt(snapshot)
+    world.search(query, 3)
+    print("searched", flush=True)
+    wait_for(lambda: not clustered.lost)
+
+    ray = load_ray()
+    ray.util.client.ray.get_context().client_worker.close()  # as Ray does after half a minute without its server
+    wait_for(lambda: clustered.lost)
+    print("lost", flush=True)
+
+    wait_for(lambda: not clustered.lost)
+    world.search(query, 3)
+    print("searched again", flush=True)
+    sys.stdout.flush()
+    os._exit(0)  # the watching thread is nobody's to end
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "ask":
+        ask(sys.argv[2])
+    else:
+        lose(*sys.argv[2:])

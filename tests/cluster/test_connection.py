@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from cluster.connection import Address, parse_address, require_listener
+from cluster.connection import Address, _join, parse_address, require_listener
 from retrieval.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,3 +96,23 @@ with connected("local", cores=1) as ray:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=90)
 
     assert (ran.returncode, ran.stdout.strip()) == (0, "7"), ran.stderr
+
+
+def test_whoever_tries_again_waits_for_the_attempt_that_is_on_its_way() -> None:
+    """Ray cannot be told to give up: each attempt of its own would leave a thread behind."""
+    attempts, let = [], threading.Event()
+
+    def init(**options: object) -> None:
+        attempts.append(options)
+        let.wait(60)
+
+    ray = SimpleNamespace(init=init, exceptions=SimpleNamespace(RayError=LookupError))
+    address = parse_address("10.0.0.9:6379")
+    for _ in range(3):
+        with pytest.raises(ClusterError, match="let nobody join"):
+            _join(ray, address, {}, 0.01)
+
+    let.set()
+    _join(ray, address, {}, 60)
+
+    assert len(attempts) == 1

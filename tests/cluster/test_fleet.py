@@ -6,15 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from cluster.fleet import THREADS, Plan, running, stop_fleet
+from cluster.asking import ShardState
+from cluster.fleet import THREADS, Plan, find_homes, running, start_fleet, stop_fleet
 from cluster.router import Patience
 from cluster.serving import Cluster
+from cluster.watch import Watch
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
 from retrieval.errors import ClusterError
@@ -122,8 +126,82 @@ def test_shards_of_another_folder_are_not_used(machines: Machines, fleet: Cluste
 
 def test_from_outside_the_cluster_many_ask_at_once_and_a_lost_replica_is_no_end(from_outside: str) -> None:
     """Ray has one thread there that receives: what is called back in it must not send, or nothing ever comes again."""
-    program = [sys.executable, "-m", "tests.cluster.outside", from_outside]
+    program = [sys.executable, "-m", "tests.cluster.outside", "ask", from_outside]
 
     ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
 
     assert ran.stdout.splitlines() == ["at once: 6", "without the first: 2"], ran.stderr
+
+
+def test_from_outside_a_server_whose_connection_is_lost_connects_anew(from_outside: str, fleet: Cluster) -> None:
+    program = [sys.executable, "-m", "tests.cluster.outside", "lose", from_outside, fleet.plan.root]
+
+    ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+    assert ran.stdout.splitlines() == ["searched", "lost", "searched again"], ran.stderr
+
+
+@dataclass
+class Troubled:
+    """A replica that raises what no replica may, once."""
+
+    name: str = "a replica"
+    raised: bool = False
+
+    def state(self) -> Future[ShardState]:
+        answer: Future[ShardState] = Future()
+        if not self.raised:
+            self.raised = True
+            raise ConnectionError("the connection is gone")
+        answer.set_result(ShardState(0, 0, "here", (), 1, 1))
+        return answer
+
+
+def test_whoever_looks_after_replicas_goes_on_after_any_error(until: Callable[[Callable[[], bool]], None]) -> None:
+    replica = Troubled()
+    watch = Watch([replica], lambda seen: None, lambda: None, every=0.01)  # type: ignore[list-item] # as much as it needs
+
+    watch.start()
+
+    until(lambda: watch.states()[0][1] is not None)
+    watch.close()
+    assert replica.raised
+    assert watch.states()[0][1] is None  # nobody looks any more
+
+
+@dataclass
+class Started:
+    """A replica that says where it runs, or nothing at all."""
+
+    name: str
+    there: bool
+    shard: int = 0
+
+    def about(self) -> Future[tuple[Plan, str]]:
+        answer: Future[tuple[Plan, str]] = Future()
+        if self.there:
+            answer.set_result((Plan("/srv/flora_indexes", 1, 2), f"node of {self.name}"))
+        return answer
+
+
+def test_where_one_replica_of_each_shard_runs_nobody_waits_for_the_rest() -> None:
+    fleet = [[Started("silent", False), Started("alive", True)]] * 3
+
+    homes = find_homes(Plan("/srv/flora_indexes", 3, 2), fleet, rest=0)  # type: ignore[arg-type] # as much as it needs
+
+    assert homes == {"alive": "node of alive"}
+
+
+@dataclass
+class Broken:
+    """Ray on a connection that breaks."""
+
+    exceptions: Any
+
+    def nodes(self) -> list[Any]:
+        raise ConnectionError("the channel is closed")
+
+
+def test_a_connection_that_breaks_while_shards_start_is_told_in_a_sentence(machines: Machines, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="cannot start what searches: the channel is closed"):
+        start_fleet(Broken(machines.ray.exceptions), Plan(str(tmp_path), 1, 1))

@@ -106,6 +106,16 @@ def test_missing_processes_are_told(served: Served) -> None:
     assert answer.get_json()["cluster"][1]["replicas"][0] == {"replica": 0, "alive": False}
 
 
+def test_where_every_process_is_missing_the_server_is_unavailable(served: Served) -> None:
+    served.cluster.found[:] = [make_standing(shard, 0, alive=False) for shard in range(2)]
+
+    answer = served.app.test_client().get("/healthz")
+
+    assert answer.status_code == 503
+    assert answer.get_json()["status"] == "unavailable"
+    assert "nobody answers for part 0, 1" in answer.get_json()["detail"]
+
+
 def test_without_a_part_the_answer_is_a_503_in_words(served: Served) -> None:
     served.routed.replicas[1][0].failing = True
 

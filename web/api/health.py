@@ -34,4 +34,6 @@ def show_health() -> tuple[dict[str, Any], int]:
         body["cluster"] = parts_json(clustered.standing())
         if health.status == "ok" and clustered.trouble:
             body |= {"status": "degraded", "detail": sentence(clustered.trouble)}
-    return body, 200 if manifest else 503
+        if manifest and clustered.lost:
+            body["status"] = "unavailable"
+    return body, 503 if body["status"] == "unavailable" or not manifest else 200
