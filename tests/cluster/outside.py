@@ -13,9 +13,8 @@ import numpy as np
 
 from cluster.asking import Ask, Reply
 from cluster.connection import connected, load_ray
-from cluster.fleet import Plan, RayReplica
+from cluster.fleet import Plan, RayReplica, pack, unpack
 from cluster.lane import Job, Lane
-from cluster.process import pack, unpack
 from retrieval.domain import WORLD
 from retrieval.snapshot import open_snapshot
 from web.clustered import Clustered
