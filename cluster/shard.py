@@ -1,6 +1,6 @@
 """A shard: opens the same snapshots as everybody, and searches its own lists in them with the same code.
 
-What it does not own it never reads: embeddings and codes are mapped, and their pages come when they are touched.
+What it does not own it does not read to answer: embeddings and codes are mapped, and pages come when they are touched.
 """
 
 from __future__ import annotations
