@@ -1,4 +1,5 @@
 /** A form sent with progress; what comes back is a piece of a page. */
+import { make } from "./dom.ts";
 import { word } from "./words.ts";
 
 export interface Reply {
@@ -27,4 +28,15 @@ export function send(
     request.onabort = request.onerror;
     request.send(form);
   });
+}
+
+/** Say what went wrong in the server's words, or in ours where nothing of the server's came back. */
+export function explain(trouble: HTMLElement, { status, html }: Reply): void {
+  if (html.includes('class="problem"')) trouble.innerHTML = html;
+  else {
+    const said = status === 0 ? "offline" : status === 413 ? "allTooLarge" : status === 429 || status >= 500 ? "busy" : "refused";
+    trouble.replaceChildren(make("section", { class: "problem", role: "alert" }, make("h2", {}, word(`${said}Title`)), make("p", {}, word(said))));
+  }
+  trouble.append(make("p", { class: "again" }, word("stillHere")));
+  trouble.scrollIntoView({ block: "nearest" });
 }

@@ -5,7 +5,7 @@ import { carry } from "../carry.ts";
 import { button, find, make } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { Place } from "../place.ts";
-import { type Reply, send } from "../send.ts";
+import { explain, type Reply, send } from "../send.ts";
 import { Tray } from "../tray.ts";
 import { aspects, url, word } from "../words.ts";
 
@@ -103,7 +103,7 @@ async function ask(keep = false): Promise<void> {
 
 function show({ status, html }: Reply): void {
   if (status !== 200) {
-    explain(status, html);
+    explain(trouble, { status, html });
     return;
   }
   answer.innerHTML = html;
@@ -116,17 +116,6 @@ function show({ status, html }: Reply): void {
   const title = document.getElementById("answer-title");
   title?.focus();
   title?.scrollIntoView({ block: "start" });
-}
-
-/** Say what went wrong in the server's words, or in ours where nothing of the server's came back. */
-function explain(status: number, html: string): void {
-  if (html.includes('class="problem"')) trouble.innerHTML = html;
-  else {
-    const said = status === 0 ? "offline" : status === 413 ? "allTooLarge" : status === 429 || status >= 500 ? "busy" : "refused";
-    trouble.replaceChildren(make("section", { class: "problem", role: "alert" }, make("h2", {}, word(`${said}Title`)), make("p", {}, word(said))));
-  }
-  trouble.append(make("p", { class: "again" }, word("stillHere")));
-  trouble.scrollIntoView({ block: "nearest" });
 }
 
 function readGuesses(): void {

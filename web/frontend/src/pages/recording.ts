@@ -5,22 +5,12 @@ import { find, make } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { nameOffer, offerNames } from "../offers.ts";
 import { Place } from "../place.ts";
-import { type Reply, send } from "../send.ts";
+import { explain, send } from "../send.ts";
 import { Tray } from "../tray.ts";
 import { word } from "../words.ts";
 
 const form = find<HTMLFormElement>("ask");
 const place = new Place();
-
-function explain(trouble: HTMLElement, { status, html }: Reply): void {
-  if (html.includes('class="problem"')) trouble.innerHTML = html;
-  else {
-    const said = status === 0 ? "offline" : status === 413 ? "allTooLarge" : status === 429 || status >= 500 ? "busy" : "refused";
-    trouble.replaceChildren(make("section", { class: "problem", role: "alert" }, make("h2", {}, word(`${said}Title`)), make("p", {}, word(said))));
-  }
-  trouble.append(make("p", { class: "again" }, word("stillHere")));
-  trouble.scrollIntoView({ block: "nearest" });
-}
 
 function startNew(): void {
   const field = find<HTMLInputElement>("photos");
