@@ -23,7 +23,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.flora_search import describe_machine
+from benchmarks.machine import describe_machine
 from indexer.recall import draw_queries
 from retrieval.domain import WORLD
 from retrieval.embedder import DIM, Embeddings, unit_rows
