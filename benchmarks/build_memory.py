@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.collection import Collection, make_collection
-from benchmarks.flora_search import describe_machine
+from benchmarks.machine import describe_machine
 from database.session import upgrade
 from indexer.embeddings import EmbeddingStore
 from retrieval.models.descriptor import Descriptor
