@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,13 @@ def test_of_more_than_a_few_those_that_were_asked_for_longest_ago_are_closed(
     held.state()
 
     assert open_now(held) == set(placements[-KEPT:])
+
+
+def test_the_more_there_is_to_read_the_longer_shards_may_take_to_open_it(held: Held, ask: Ask, tmp_path: Path) -> None:
+    snapshot = open_snapshot(tmp_path)
+    small = snapshot.manifest
+    large = replace(small, files=tuple(replace(seal, bytes=10**12) for seal in small.files[:1]))
+
+    assert shards.OPENING < shards.opening_seconds(small) < shards.OPENING + 1
+    assert shards.opening_seconds(large) > shards.OPENING + 3600  # at a network's speed, not at a disk's
+    snapshot.close()
