@@ -170,9 +170,11 @@ class Shard:
         except FungariumError as error:
             return [error] * len(asks)
         try:
+            parts = version.parts.of(first.species, first.licences)
+            if len(asks) == 1:
+                return [self._look(first, parts, first.views, first.lines)]
             views = np.concatenate([ask.views for ask in asks])
             lines = [ask.lines for ask in asks if ask.lines is not None]
-            parts = version.parts.of(first.species, first.licences)
             reply = self._look(first, parts, views, join_lines(lines) if lines else None)
         finally:
             self._leave(version)

@@ -140,7 +140,7 @@ def test_what_asks_a_cluster_that_stands_still_ends_in_bounded_time(monkeypatch:
     ]
 
     for call in calls:
-        with pytest.raises(ClusterError, match="the cluster gave no answer within 0.05 seconds"):
+        with pytest.raises(ClusterError, match=r"the cluster gave no answer within 0.05 seconds"):
             call()
     ray.let.set()
 
