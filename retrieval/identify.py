@@ -144,9 +144,7 @@ def answer_flora(embeddings: Embeddings, snapshot: Snapshot, flora: Flora, votin
     sharpening = learned.sharpening.get(rule, 0.0)
     fused = fuse_scores(per_photo, weights, rule=rule, sharpening=sharpening)
     decided = deciding_photo(per_photo, weights, rule=rule, sharpening=sharpening)
-    return Answer(
-        flora.species, lineages, votes, per_photo, fused, fused, decided, aspects=aspects, compared=compared
-    )
+    return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided, aspects=aspects, compared=compared)
 
 
 def fusion_of(learned: Calibration, wished: Wishes) -> str:
