@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks.cluster_search import OBJECTS
 from benchmarks.collection import draw_observations, make_collection
-from benchmarks.flora_search import build, describe_machine
+from benchmarks.flora_search import build
+from benchmarks.machine import describe_machine
 from cluster.connection import connect, disconnect, load_ray
 from cluster.fleet import Plan, find_homes, stop_fleet
 from cluster.router import Patience

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.collection import Collection, draw_observations, make_collection
-from benchmarks.flora_search import build, describe_machine
+from benchmarks.flora_search import build
+from benchmarks.machine import describe_machine
 from cluster.connection import connect, disconnect
 from cluster.fleet import Plan, stop_fleet
 from cluster.router import Patience

@@ -23,9 +23,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.flora_search import describe_machine
+from benchmarks.machine import describe_machine
 from indexer.recall import draw_queries
-from retrieval.arrays import widen
 from retrieval.domain import WORLD
 from retrieval.embedder import DIM, Embeddings, unit_rows
 from retrieval.faiss_codes import FaissCodes
@@ -126,7 +125,7 @@ def compare_stops(asked: Asked) -> list[str]:
     listed = guide.nearest(asked.views, MOST, cut)
     lists = asked.part.lists_at(listed)
     sizes = np.where(lists >= 0, asked.sizes[lists], 0)
-    means = widen(guide.means[listed.ravel()]).reshape(*listed.shape, DIM)
+    means = guide.means[listed.ravel()].astype(np.float32).reshape(*listed.shape, DIM)
     near = np.einsum("qld,qd->ql", means, asked.views)
     ranks = []
     for own, target in zip(lists, asked.targets, strict=True):
@@ -191,7 +190,12 @@ def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[in
     offsets = asked.segment.offsets
     rotation = asked.codes.codebook.rotation
     means = unit_rows(
-        np.stack([widen(asked.store.take(np.arange(offsets[n], offsets[n + 1]))).mean(axis=0) for n in used.tolist()])
+        np.stack(
+            [
+                asked.store.take(np.arange(offsets[n], offsets[n + 1])).astype(np.float32).mean(axis=0)
+                for n in used.tolist()
+            ]
+        )
     )
     centres = np.ascontiguousarray(means @ rotation)
     quantiser = faiss.IndexFlatIP(DIM)
@@ -202,7 +206,7 @@ def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[in
         """The index with all rows of the lists, turned as ours are."""
         for number, listed in enumerate(used.tolist()):
             rows = np.arange(offsets[listed], offsets[listed + 1])
-            turned = np.ascontiguousarray(widen(asked.store.take(rows)) @ rotation)
+            turned = np.ascontiguousarray(asked.store.take(rows).astype(np.float32) @ rotation)
             own = np.full(len(rows), number, dtype=np.int64)
             index.add_core(len(rows), faiss.swig_ptr(turned), faiss.swig_ptr(rows), faiss.swig_ptr(own))
         kept.append(index)
@@ -227,7 +231,7 @@ def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[in
         )[1][0]
 
     sample = np.random.default_rng(3).choice(asked.segment.rows, min(asked.segment.rows, 50_000), replace=False)
-    trained = np.ascontiguousarray(widen(asked.store.take(np.sort(sample))) @ rotation)
+    trained = np.ascontiguousarray(asked.store.take(np.sort(sample)).astype(np.float32) @ rotation)
     eight = faiss.IndexIVFScalarQuantizer(quantiser, DIM, len(used), faiss.ScalarQuantizer.QT_8bit, IP, False)
     eight.sq.train(trained)
     eight.is_trained = True
@@ -311,7 +315,7 @@ def cut_species(asked: Asked, least: int, size: int) -> tuple[NDArray[np.int64],
     of_row, means, first = np.empty(asked.segment.rows, dtype=np.int64), [], 0
     faiss.omp_set_num_threads(2)
     for start, end in zip(asked.segment.offsets[:-1].tolist(), asked.segment.offsets[1:].tolist(), strict=True):
-        rows = widen(asked.store.take(np.arange(start, end)))
+        rows = asked.store.take(np.arange(start, end)).astype(np.float32)
         own = np.zeros(len(rows), dtype=np.int64)
         if len(rows) > least:
             kmeans = faiss.Kmeans(DIM, round(len(rows) / size), niter=8, spherical=True, seed=5, verbose=False)

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.collection import draw_observations, make_collection
-from benchmarks.flora_search import build, describe_machine
+from benchmarks.flora_search import build
+from benchmarks.machine import describe_machine
 from cluster.placement import METHODS, Lists, Placement, place, rebalance
 from cluster.placement_files import lists_of
 from retrieval.domain import WORLD

@@ -6,7 +6,6 @@ are of the snapshot, not of a segment, so that they lead to the same species how
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.arrays import load_array, widen
+from retrieval.arrays import load_array
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import DamagedSnapshot
 from retrieval.faiss_index import ROW_BYTES, BorrowedLists, scan_lists
@@ -95,49 +94,6 @@ class Guide:
         _, found = scan_lists(cut.index, queries, wanted, cut.stretches, pairs=True)
         lines: Lists = cut.every[cut.firsts[found >> 32] + (found & 0xFFFFFFFF)]  # no more are wanted than there are
         return lines
-
-    def nearest_of_many(self, embeddings: Embeddings, count: int, cut: GuideCut) -> Lists:
-        """What `nearest` gives, worked out for many views by matrix products, which share what is read.
-
-        A product sums in another order. Where that could let another species in, the view is asked alone.
-        """
-        wanted = min(count, cut.lines)
-        if not wanted or not len(embeddings):
-            return self.nearest(embeddings, count, cut)
-        queries = np.ascontiguousarray(embeddings, dtype=np.float32)
-        near = np.empty((len(queries), cut.lines), dtype=np.float32)
-        for start in range(0, cut.lines, TOGETHER):
-            lines = cut.every[start : start + TOGETHER]
-            near[:, start : start + len(lines)] = _PRODUCT.of(queries, self._means[lines])
-        first = cut.lines - wanted
-        kept = np.argpartition(near, first, axis=1)[:, first:]
-        similarities = np.take_along_axis(near, kept, axis=1)
-        found = cut.every[np.take_along_axis(kept, np.argsort(-similarities, axis=1), axis=1)]
-        if first:
-            np.put_along_axis(near, kept, -np.inf, axis=1)
-            unsure = np.flatnonzero(similarities.min(axis=1) - near.max(axis=1) < CLOSE)
-            if len(unsure):
-                found[unsure] = self.nearest(queries[unsure], count, cut)
-        return found
-
-
-class Product(threading.local):
-    """Matrix products in the caller's thread alone: NumPy's would wake others, which have work of their own."""
-
-    _transform: faiss.LinearTransform | None = None
-
-    def of(self, queries: Embeddings, lines: NDArray[np.float16]) -> Embeddings:
-        """Similarities of the queries to the lines, (queries, lines)."""
-        faiss.omp_set_num_threads(1)  # of this thread only
-        if self._transform is None:
-            self._transform = faiss.LinearTransform(DIM, TOGETHER, False)
-            self._transform.is_trained = True
-        self._transform.d_out = len(lines)
-        faiss.copy_array_to_vector(widen(lines).reshape(-1), self._transform.A)
-        return np.asarray(self._transform.apply(queries))
-
-
-_PRODUCT = Product()
 
 
 def write_guide(folder: Path, species: NDArray[np.int64], means: NDArray[np.floating]) -> None:

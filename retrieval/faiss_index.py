@@ -9,10 +9,9 @@ is stored. Opening maps the file; its pages are shared by all workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -26,12 +25,6 @@ from retrieval.index import Lists, Rows, Similarities, best_rows
 SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as it likes; we settle them by row
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
 ROW_BYTES = 2 * DIM
-TILE = 2_048  # rows that lie together and stay in the cache while view after view is compared with them: 1 MB
-ASKED, FEWEST, PIECES = 512, 64, 16  # views of tiles in one call, and in how many calls if there are enough of them
-LEAST_FLOOR, ROUNDING = 0.05, 1e-5  # `above` divides by floors, and sums to within much less than this
-
-Run: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""Does something to each of several things, one after the other (`map`) or in several threads."""
 
 
 class RowSource(Protocol):
@@ -120,41 +113,6 @@ class FaissIndex:
                 return settle_ties(similarities, rows, k)
             wider = min(4 * wider, self.rows)
 
-    def above(
-        self, embeddings: Embeddings, floors: Similarities, lists: Lists, run: Run = map
-    ) -> tuple[NDArray[np.int64], Rows]:
-        """Every row of each view's own lists that is at least as similar as the view's floor; views and rows of them.
-
-        `lists` are (views, lists), -1 for none. A few that are less similar by rounding are among them. All views go
-        through the file together, so that what one has read is in the cache for the next, and no order is kept: a
-        heap of the best for each list and view would cost more than comparing. Floors must be above LEAST_FLOOR.
-        """
-        scaled = np.asarray(embeddings / (floors - ROUNDING)[:, None], dtype=np.float32)  # the floor is 1 for all
-        views, columns = np.nonzero(lists >= 0)
-        if not len(views):
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        numbers = lists[views, columns]
-        turns = self._offsets[numbers] // TILE * len(embeddings) + views  # tile by tile, in these view by view
-        order = np.argsort(turns, kind="stable")
-        views, numbers, turns = views[order], numbers[order], turns[order]
-        firsts = np.flatnonzero(np.append(True, turns[1:] != turns[:-1]))
-        ends = np.append(firsts[1:], len(turns))
-
-        at_once = max(FEWEST, min(ASKED, -(-len(firsts) // PIECES)))
-
-        def ask(start: int) -> tuple[NDArray[np.int64], Rows]:
-            begin, end = firsts[start : start + at_once], ends[start : start + at_once]
-            own = np.full((len(begin), int((end - begin).max())), -1, dtype=np.int64)
-            inside = slice(begin[0], end[-1])
-            turn = np.repeat(np.arange(len(begin)), end - begin)
-            own[turn, np.arange(begin[0], end[-1]) - begin[turn]] = numbers[inside]
-            asked = views[begin]
-            found, places = scan_range(self._index, np.ascontiguousarray(scaled[asked]), 1.0, own)
-            return asked[found], self._offsets[places >> 32] + (places & 0xFFFFFFFF)
-
-        answers = list(run(ask, range(0, len(firsts), at_once)))
-        return np.concatenate([view for view, _ in answers]), np.concatenate([rows for _, rows in answers])
-
     def embeddings(self, lists: Lists) -> tuple[Embeddings, Rows]:
         ordered = np.sort(lists)
         ranges = [np.arange(self._offsets[number], self._offsets[number + 1]) for number in ordered.tolist()]
@@ -208,28 +166,6 @@ def scan_lists(
 def probing(lists: int) -> faiss.IVFSearchParameters:
     """What asks for so many lists. Made once: making it costs as much as comparing five hundred rows."""
     return faiss.IVFSearchParameters(nprobe=lists)
-
-
-def scan_range(index: faiss.IndexIVF, queries: Embeddings, floor: float, lists: Lists) -> tuple[Rows, Rows]:
-    """Queries and rows (list << 32 + place) of all that is more similar than the floor in each query's own lists."""
-    faiss.omp_set_num_threads(1)  # of this thread only
-    coarse = np.zeros(lists.shape, dtype=np.float32)
-    found = faiss.RangeSearchResult(len(queries))
-    index.range_search_preassigned_c(
-        len(queries),
-        faiss.swig_ptr(queries),
-        floor,
-        faiss.swig_ptr(lists),
-        faiss.swig_ptr(coarse),
-        found,
-        True,
-        probing(lists.shape[1]),
-        None,
-    )
-    limits = faiss.rev_swig_ptr(found.lims, len(queries) + 1).astype(np.int64)
-    hits = int(limits[-1])
-    places = np.zeros(0, np.int64) if not hits else faiss.rev_swig_ptr(found.labels, hits).astype(np.int64)  # a copy
-    return np.repeat(np.arange(len(queries)), np.diff(limits)), places
 
 
 def rank_candidates(

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from retrieval.domain import Neighbour
 from retrieval.embedder import DIM, Embeddings
 from retrieval.faiss_codes import Cut, select
 from retrieval.faiss_guide import Guide, GuideCut
-from retrieval.faiss_index import LEAST_FLOOR, FaissIndex, Run, rank_candidates
+from retrieval.faiss_index import FaissIndex, rank_candidates
 from retrieval.hiding import HidingIndex
 from retrieval.index import Lists, Rows, Similarities, best_rows
 from retrieval.recipes import PROTOTYPE_FIRST, Recipe
@@ -25,10 +25,7 @@ from retrieval.segment import Segment
 
 VIEWS_AT_ONCE = 32  # of a batch, in one thread: enough to share passes, few enough to share the work among threads
 MANY = 12  # views from which looking where prototypes point is done for all together
-SURE = 3  # species of each view that are compared first then: they hold most of its neighbours
-BLOCKS = 4  # of views for each thread, so that none waits long for another
-GUIDED = 256  # views at most that are compared with all species at once: 12 bytes for each of both
-SETTLED = 64  # views whose last candidates are gathered together
+TOGETHER = 128  # of them in one call at most
 RANKED_AT_ONCE = 4  # views whose candidates are gathered together: more of them leave the cache
 
 
@@ -77,6 +74,9 @@ class Guided:
         """The lines, prepared for searching."""
         return self.guide.cut(self.lines)
 
+
+Run: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Does something to each of several things, one after the other (`map`) or in several threads."""
 
 Chooser: TypeAlias = Callable[[Sequence[Part], Embeddings, int], list[Rows] | None]
 """Gives, for each view, rows among which its `k` nearest are, ascending; or None if it cannot."""
@@ -134,7 +134,7 @@ def search_parts(
             return search_near(parts, block, k, recipe.probes, near)
         return search_exact(parts, block, k)
 
-    if near is not None and choose is None and not two_stage and parts and k and len(queries) >= MANY:
+    if near is not None and choose is None and not two_stage and near.cut.lines and len(queries) >= MANY:
         with in_threads(threads) as run:
             similarities, rows = search_together(parts, queries, k, recipe.probes, near, threads, run)
     else:
@@ -165,10 +165,14 @@ def join(answers: Iterable[tuple[Similarities, Rows]]) -> tuple[Similarities, Ro
 
 
 def search_near(
-    parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided
+    parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided, lines: Lists | None = None
 ) -> tuple[Similarities, Rows]:
-    """Compare every row of the species whose mean each view resembles most; where they have too few, of more."""
-    lines = guided.guide.nearest(embeddings, probes, guided.cut)
+    """Compare every row of the species whose mean each view resembles most; where they have too few, of more.
+
+    `lines` are the guide's of these species, where somebody has them already.
+    """
+    if lines is None:
+        lines = guided.guide.nearest(embeddings, probes, guided.cut)
     best, found = search_exact(parts, embeddings, k, lines)
     if k and lines.shape[1] < guided.cut.lines:
         few = found[:, k - 1] < 0
@@ -180,50 +184,21 @@ def search_near(
 def search_together(
     parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided, threads: int, run: Run
 ) -> tuple[Similarities, Rows]:
-    """What `search_near` finds, for many views: species by species, so that what one view reads serves the next.
+    """What `search_near` finds, for many views: those that resemble the same species one after the other.
 
-    The nearest species of a view say how similar its k-th neighbour is at least. Of its other species only the rows
-    above that are wanted, which are few, and whose order is settled at the end.
+    What one has read is then in the cache for the next, and a call to FAISS is for many of them.
     """
-    cut = guided.cut
-    pieces = min(len(embeddings), max(threads, -(-len(embeddings) // GUIDED)))
-    lines = np.concatenate(
-        list(run(lambda block: guided.guide.nearest_of_many(block, probes, cut), np.array_split(embeddings, pieces)))
+    wanted = min(len(embeddings), max(threads, -(-len(embeddings) // TOGETHER)))
+    blocks = np.array_split(embeddings, wanted)
+    lines = np.concatenate(list(run(lambda block: guided.guide.nearest(block, probes, guided.cut), blocks)))
+    order = np.argsort(lines[:, 0], kind="stable")
+    pieces = np.array_split(order, wanted)
+    best, found = join(
+        run(lambda piece: search_near(parts, embeddings[piece], k, probes, guided, lines[piece]), pieces)
     )
-    order = np.argsort(lines[:, 0], kind="stable")  # views that resemble the same species, one after the other
-    views, lines = np.ascontiguousarray(embeddings[order]), lines[order]
-    blocks = [block for block in np.array_split(np.arange(len(views)), BLOCKS * threads) if len(block)]
-    sure, sure_rows = join(run(lambda block: search_exact(parts, views[block], k, lines[block, :SURE]), blocks))
-    floors = sure[:, k - 1]
-    alone = ~(floors > LEAST_FLOOR)  # too few rows in those species, or hardly any that is similar at all
-    rest = np.where(alone[:, None], -1, lines[:, SURE:])
-    floors = np.where(alone, 1.0, floors).astype(np.float32)
-    who, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for part in parts:
-        seen, more = part.segment.store.above(views, floors, part.lists_at(rest), run)
-        if part.hidden is not None:
-            shown = ~part.hidden[more]
-            seen, more = seen[shown], more[shown]
-        who.append(seen)
-        rows.append(more + part.segment.base)
-    chosen = split_rows(np.concatenate(who), np.concatenate(rows), len(views))
-
-    def settle(block: NDArray[np.int64]) -> tuple[Similarities, Rows]:
-        more, more_rows = rank_chosen(parts, views[block], k, [chosen[view] for view in block.tolist()], SETTLED)
-        return merge_parts(parts, [sure[block], more], [sure_rows[block], more_rows], len(block), k)
-
-    best, found = join(run(settle, blocks))
-    if alone.any():
-        best[alone], found[alone] = search_near(parts, views[alone], k, probes, guided)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return best[back], found[back]
-
-
-def split_rows(views: NDArray[np.int64], rows: Rows, count: int) -> list[Rows]:
-    """The rows of each of so many views, ascending."""
-    order = np.lexsort((rows, views))
-    return np.split(rows[order], np.cumsum(np.bincount(views, minlength=count))[:-1])
 
 
 def search_exact(

@@ -7,15 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from indexer.grow import withdraw_references
-from retrieval.arrays import widen
 from retrieval.domain import WORLD
 from retrieval.embedder import DIM, Embeddings, unit_rows
-from retrieval.faiss_guide import Guide, write_guide
-from retrieval.faiss_index import FaissIndex, write_index
 from retrieval.flora import Flora
 from retrieval.publishing import publish_snapshot
 from retrieval.recipes import PROTOTYPE_FIRST, Recipe
@@ -77,71 +72,3 @@ def test_ties_are_settled_as_they_are_for_one_view(tmp_path: Path) -> None:
 
     expected = [entry.photo for entry, (one,) in zip(ENTRIES, same.tolist(), strict=True) if one][:30]
     assert answers == [expected, expected]
-
-
-@given(st.integers(0, 2**32), st.integers(1, 40))
-@settings(max_examples=25, deadline=None)
-def test_the_guide_gives_many_views_the_species_that_it_gives_one(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, count: int
-) -> None:
-    """Among means of which some are the same, and some almost."""
-    noise = np.random.default_rng(seed)
-    means = noise.normal(size=(700, DIM))
-    means[100:200] = means[:100]
-    means[200:300] = means[:100] + 1e-4 * noise.normal(size=(100, DIM))
-    folder = tmp_path_factory.mktemp("guide")
-    write_guide(folder, np.arange(700), means)
-    guide = Guide(folder)
-    lines = np.flatnonzero(noise.random(700) < noise.choice([0.02, 0.3, 1.0]))
-    views = unit_rows(means[noise.integers(0, 300, 40)] + 0.1 * noise.normal(size=(40, DIM)))
-    cut = guide.cut(lines)
-
-    found = guide.nearest_of_many(views, count, cut)
-
-    assert np.array_equal(np.sort(found, axis=1), np.sort(guide.nearest(views, count, cut), axis=1))
-
-
-@given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
-def test_all_rows_above_each_views_floor_are_found_and_few_below(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
-) -> None:
-    noise = np.random.default_rng(seed)
-    rows = unit_rows(np.repeat(noise.normal(size=(30, DIM)), 8, axis=0) + noise.normal(size=(240, DIM)))
-    path = tmp_path_factory.mktemp("above") / "a.npy"
-    write_index(path, rows)
-    index = FaissIndex(path, np.arange(0, 241, 8))
-    views = rows[noise.integers(0, 240, 17)]
-    lists = np.stack([noise.permutation(30)[:9] for _ in views])
-    lists[noise.random(lists.shape) < 0.3] = -1
-    floors = noise.uniform(0.1, 0.9, len(views)).astype(np.float32)
-
-    seen, found = index.above(views, floors, lists)
-
-    near = views.astype(np.float64) @ np.load(path).astype(np.float64).T
-    listed = np.array([[row // 8 in own for row in range(240)] for own in lists.tolist()])
-    certain, possible = listed & (near >= floors[:, None]), listed & (near >= floors[:, None] - 2e-5)
-    answer = np.zeros_like(listed)
-    answer[seen, found] = True
-    assert len(seen) == answer.sum()
-    assert not np.any(certain & ~answer)
-    assert not np.any(answer & ~possible)
-
-
-def test_no_lists_have_nothing_above_a_floor(tmp_path: Path) -> None:
-    write_index(tmp_path / "a", ROWS[:20])
-    index = FaissIndex(tmp_path / "a", np.array([0, 20]))
-
-    for lists in (np.zeros((2, 0), np.int64), np.full((2, 3), -1)):
-        assert [len(found) for found in index.above(VIEWS[:2], np.full(2, 0.5, np.float32), lists)] == [0, 0]
-
-
-def test_every_finite_half_is_widened_to_what_it_is() -> None:
-    every = np.arange(65_536, dtype=np.uint16).view(np.float16)
-    finite = every[np.isfinite(every)]
-
-    wide = widen(finite)
-
-    assert wide.dtype == np.float32
-    assert np.array_equal(wide, finite.astype(np.float32))
-    assert np.array_equal(np.signbit(wide), np.signbit(finite))
