@@ -55,6 +55,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="folder to write NAME.json and NAME.txt to")
     parser.add_argument("--build-only", action="store_true")
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     collection = make_collection(options.rows, options.seed)
     root = options.work / "flora_indexes"
     if not (root / "CURRENT").exists():

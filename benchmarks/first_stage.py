@@ -52,6 +52,8 @@ def main() -> None:
     parser.add_argument("--trials", nargs="+", default=["codes", "parts", "stops"], choices=["codes", "parts", "stops"])
     parser.add_argument("--results", type=Path, help="folder to write first_stage-ROWS.txt to")
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     options.work.mkdir(parents=True, exist_ok=True)
     lines = []
     for line in measure(options):

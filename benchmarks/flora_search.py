@@ -67,6 +67,8 @@ def main() -> None:
         "--gpu", type=int, default=0, metavar="MEGABYTES", help="search on GPUs too, with so much of each"
     )
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     if options.gpu and not count_gpus():
         parser.error(
             "FAISS sees no GPU here: install requirements-gpu.txt on a machine that has one, or leave --gpu out"

@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     collection = make_collection(options.rows, options.seed)
     root = options.work / "flora_indexes"
     if not (root / "CURRENT").exists():
