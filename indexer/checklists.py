@@ -257,7 +257,7 @@ def read_claim(row: KeyedRow, table: Table, columns: Columns) -> Claim:
 def find_lead(claim: Claim, known: Mapping[str, Claim]) -> str | None:
     """The name that a line points to; empty where it is accepted itself, None for a synonym of nothing that is said."""
     accepted = claim.accepted
-    if not accepted and claim.accepted_id != claim.key and claim.accepted_id in known:
+    if not accepted and claim.accepted_id not in ("", claim.key) and claim.accepted_id in known:
         accepted = known[claim.accepted_id].name.full
     if accepted and accepted not in (claim.name.full, claim.name.species):
         return accepted
