@@ -72,7 +72,7 @@ class EmbeddingStore:
         return found
 
     def add(self, photos: Sequence[str], embeddings: Embeddings) -> None:
-        """Keep the embeddings (photos, width) of a batch, all or none; the next can be kept whatever befell this one."""
+        """Keep the embeddings (photos, width) of a batch, all or none; the next can be kept whatever befell this."""
         rows = np.ascontiguousarray(embeddings, dtype=STORED)
         with self._written():
             self._table.execute("BEGIN")
