@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks.cluster_search import OBJECTS
 from benchmarks.collection import draw_observations, make_collection
-from benchmarks.flora_search import build, describe_machine
+from benchmarks.flora_search import build
+from benchmarks.machine import describe_machine
 from cluster.connection import connect, disconnect, load_ray
 from cluster.fleet import Plan, find_homes, stop_fleet
 from cluster.router import Patience
@@ -47,6 +48,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of the snapshot; built where it is empty")
     parser.add_argument("--results", type=Path, help="folder to write cluster_failures.json to")
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     collection = make_collection(options.rows, options.seed)
     root = options.work / "flora_indexes"
     if not (root / "CURRENT").exists():

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.collection import Collection, draw_observations, make_collection
-from benchmarks.flora_search import build, describe_machine
+from benchmarks.flora_search import build
+from benchmarks.machine import describe_machine
 from cluster.connection import connect, disconnect
 from cluster.fleet import Plan, stop_fleet
 from cluster.router import Patience
@@ -54,6 +55,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="folder to write NAME.json and NAME.txt to")
     parser.add_argument("--build-only", action="store_true")
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     collection = make_collection(options.rows, options.seed)
     root = options.work / "flora_indexes"
     if not (root / "CURRENT").exists():

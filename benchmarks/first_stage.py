@@ -23,7 +23,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.flora_search import describe_machine
+from benchmarks.machine import describe_machine
 from indexer.recall import draw_queries
 from retrieval.domain import WORLD
 from retrieval.embedder import DIM, Embeddings, unit_rows
@@ -52,6 +52,8 @@ def main() -> None:
     parser.add_argument("--trials", nargs="+", default=["codes", "parts", "stops"], choices=["codes", "parts", "stops"])
     parser.add_argument("--results", type=Path, help="folder to write first_stage-ROWS.txt to")
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     options.work.mkdir(parents=True, exist_ok=True)
     lines = []
     for line in measure(options):

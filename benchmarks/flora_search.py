@@ -12,18 +12,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import hashlib
 import json
-import platform
 import resource
 import shutil
 import time
-import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.collection import Collection, draw_observations, make_collection
-from benchmarks.engine import CARD, FIRST, Rows, brute_force, make_catalogue, make_entry, measure_opening
+from benchmarks.engine import CARD, FIRST, Rows, brute_force, make_catalogue, measure_opening
+from benchmarks.growing import append, many_floras
+from benchmarks.machine import describe_machine, second_thread
 from benchmarks.peers import PEERS, Peer, installed
 from benchmarks.report import OURS, report
 from indexer.build import build_snapshot
-from indexer.grow import append_references
 from retrieval.domain import WORLD
 from retrieval.embedder import Embeddings
 from retrieval.faiss_gpu import count_gpus, open_accelerator
-from retrieval.flora import Flora, Shelf
-from retrieval.manifest import FloraCard
+from retrieval.flora import Flora
 from retrieval.publishing import publish_snapshot
 from retrieval.recipes import Recipe
 from retrieval.snapshot import Snapshot, open_snapshot
@@ -73,6 +67,8 @@ def main() -> None:
         "--gpu", type=int, default=0, metavar="MEGABYTES", help="search on GPUs too, with so much of each"
     )
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     if options.gpu and not count_gpus():
         parser.error(
             "FAISS sees no GPU here: install requirements-gpu.txt on a machine that has one, or leave --gpu out"
@@ -83,6 +79,7 @@ def main() -> None:
     print(text)
     if options.results:
         name = options.name or f"flora_search-{options.rows}"
+        options.results.mkdir(parents=True, exist_ok=True)
         (options.results / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (options.results / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
 
@@ -145,7 +142,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         batches = batch(on_gpu, queries, options.rounds)
         accelerator = on_gpu.shelf.accelerator
         results["gpu"][keeps] = {"batch": batches, "standing": accelerator.standing if accelerator else ""}
-    results["two_threads_gain"] = two_threads_gain()
+    results["second_thread"] = second_thread()
     results["many_floras"] = many_floras()
     snapshot.close()
     columns.clear()
@@ -153,25 +150,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     results["append"] = append(root, collection)
     results["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return results
-
-
-def describe_machine() -> dict[str, str]:
-    """What the figures were taken on."""
-    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    packages = {}
-    for package in ("faiss-cpu", "numpy", "scann", "usearch", "hnswlib", "milvus-lite"):
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "cpu": cpus[0].split(":")[1].strip(),
-        "cores": str(len(cpus)),
-        "python": platform.python_version(),
-        "faiss": faiss.get_compile_options().strip(),
-        **packages,
-    }
 
 
 def build(root: Path, collection: Collection) -> dict[str, float]:
@@ -336,76 +314,6 @@ def batch(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]], round
             "ratio": float(np.median(np.array(many) / np.array(one))),
         }
     return figures
-
-
-def two_threads_gain() -> float:
-    """What a second thread is worth on this machine while others use it: hashing, which shares nothing."""
-    block, gains = bytes(40_000_000), []
-    for _ in range(7):
-        started = time.perf_counter()
-        hashlib.sha256(block).digest()
-        between = time.perf_counter()
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda _: hashlib.sha256(block).digest(), range(2)))
-        gains.append(2 * (between - started) / (time.perf_counter() - between))
-    return float(np.median(gains))
-
-
-def many_floras(floras: int = 300, species: int = 20_000) -> dict[str, float]:
-    """What hundreds of floras of a large world take in memory and on disk, held open all at once."""
-    known = np.arange(2 * species, dtype=np.int64)
-
-    class Listed:
-        """A segment's list of species, which is all that a flora is cut from."""
-
-        species = known
-        withdrawn = None
-
-        def count_references(self) -> NDArray[np.int64]:
-            return np.ones_like(known)
-
-    shelf = Shelf(known, [Listed()])  # type: ignore[list-item] # all that is needed
-    draw = np.random.default_rng(0)
-    tracemalloc.start()
-    held = []
-    for number in range(floras):
-        bits = np.zeros(2 * species, dtype=np.bool_)
-        bits[draw.choice(2 * species, species, replace=False)] = True
-        held.append(shelf.cut(bits, FloraCard(str(number), "", species, species, species), Recipe()))
-    bytes_held = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    return {
-        "floras": len(held),
-        "species": species,
-        "bytes_in_memory": bytes_held,
-        "bytes_on_disk": floras * 2 * species / 8,
-    }
-
-
-def append(root: Path, collection: Collection) -> dict[str, Any]:
-    """Append 1,000 references and publish; seconds, and whether an old byte was touched."""
-    draw = np.random.default_rng(5)
-    species = np.sort(draw.integers(0, int(collection.species[-1]) + 1, 500))
-    rows = collection.world.photograph(species, 2, draw)
-    first, seen = len(collection.rows), int(collection.observations[-1]) + 1
-    entries = [make_entry(first + n, int(species[n // 2]), seen + n // 2) for n in range(len(rows))]
-    old = {path: path.stat().st_mtime_ns for path in (root / "segments").rglob("*") if path.is_file()}
-    started = time.perf_counter()
-    append_references(root, entries, rows)
-    appended = time.perf_counter()
-    publish_snapshot(root)
-    published = time.perf_counter()
-    snapshot = open_snapshot(root)
-    found = snapshot.flora(WORLD).search(rows[:1], 1)
-    searchable = snapshot.reference(int(found.rows[0, 0])).photo == entries[0].photo
-    snapshot.close()
-    return {
-        "references": len(rows),
-        "append_s": appended - started,
-        "publish_s": published - appended,
-        "old_files_untouched": all(path.stat().st_mtime_ns == time_ for path, time_ in old.items()),
-        "searchable": searchable,
-    }
 
 
 if __name__ == "__main__":

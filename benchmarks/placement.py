@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.collection import draw_observations, make_collection
-from benchmarks.flora_search import build, describe_machine
+from benchmarks.flora_search import build
+from benchmarks.machine import describe_machine
 from cluster.placement import METHODS, Lists, Placement, place, rebalance
 from cluster.placement_files import lists_of
 from retrieval.domain import WORLD
@@ -42,6 +43,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     collection = make_collection(options.rows, options.seed)
     root = options.work / "flora_indexes"
     if not (root / "CURRENT").exists():

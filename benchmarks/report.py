@@ -57,7 +57,8 @@ def report(results: Mapping[str, Any]) -> str:
         f"64 observations in one call, two threads: {one / many:.2f} times the observations per second, all floras; "
         f"median flora {np.median(ratios):.2f}, least {min(ratios):.2f}; "
         f"in one call on one thread {one / alone:.2f}; "
-        f"a second thread was worth {results['two_threads_gain']:.2f} on this machine in this run (of 2)",
+        f"a second thread was worth {results['second_thread']['hashing']:.2f} of 2 where it hashed, and "
+        f"{results['second_thread']['reading']:.2f} where it read memory",
         *(f"{part}: {json.dumps(results[part])}" for part in ("build", "opening", "append", "many_floras")),
         "",
         "lists put together on the spot, beside the prepared floras of half to twice their size:",

@@ -17,6 +17,7 @@ import numpy as np
 from cluster.asking import Replica
 from cluster.connection import connected
 from cluster.fleet import (
+    ANSWERING,
     SPREADING,
     Plan,
     RayReplica,
@@ -29,7 +30,8 @@ from cluster.fleet import (
 )
 from cluster.placement import METHODS
 from cluster.placement_files import lists_of, make_anew, placement_of
-from cluster.shard import OPENING
+from cluster.shard import opening_seconds
+from cluster.threads import within
 from retrieval.command import run_guarded
 from retrieval.errors import ClusterError
 from retrieval.snapshot import open_snapshot
@@ -83,7 +85,8 @@ def start(_: argparse.Namespace, settings: Settings) -> int:
         fleet = start_fleet(ray, plan)
         names = [actor_name(shard, replica) for shard in range(plan.shards) for replica in range(plan.replicas)]
         placement = placement_of(Path(plan.root), snapshot, plan.shards)
-        failed = open_on([replica for own in fleet for replica in own], snapshot.name, placement.id)
+        patience = opening_seconds(snapshot.manifest)
+        failed = open_on([replica for own in fleet for replica in own], snapshot.name, placement.id, patience)
         moved = 0
         for _turn in range(SPREADING * plan.replicas):  # what has not opened the snapshot is no reason to end another
             homes = {name: node for name, node in find_homes(plan, fleet).items() if name not in failed}
@@ -91,7 +94,7 @@ def start(_: argparse.Namespace, settings: Settings) -> int:
             if not moving:
                 break
             moved += len(moving)
-            failed |= open_on(moving, snapshot.name, placement.id)
+            failed |= open_on(moving, snapshot.name, placement.id, patience)
         print(f"{len(set(names) - before)} processes started, {len(before & set(names))} ran already, {moved} moved")
         print(f"{len(names) - len(failed)} of {len(names)} have opened snapshot {snapshot.name}")
         for name, error in failed.items():
@@ -99,16 +102,16 @@ def start(_: argparse.Namespace, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-def open_on(replicas: Sequence[Replica], snapshot: str, placement: str) -> dict[str, BaseException]:
-    """Have replicas open a snapshot, all at once; what kept some from it within the time that they may take."""
+def open_on(replicas: Sequence[Replica], snapshot: str, placement: str, patience: float) -> dict[str, BaseException]:
+    """Have replicas open a snapshot, all at once; what kept some from it within so many seconds."""
     calls = [(replica, replica.open(snapshot, placement)) for replica in replicas]
-    ends = time.monotonic() + OPENING
+    ends = time.monotonic() + patience
     failed: dict[str, BaseException] = {}
     for replica, call in calls:
         try:
             error = call.exception(max(0.0, ends - time.monotonic()))
         except TimeoutError:
-            error = ClusterError(f"it has not opened the snapshot within {OPENING:g} seconds")
+            error = ClusterError(f"it has not opened the snapshot within {patience:.0f} seconds")
         if error is not None:
             failed[replica.name] = error
     return failed
@@ -119,7 +122,7 @@ def status(options: argparse.Namespace, settings: Settings) -> int:
     with connected(settings.cluster) as ray:
         names = running(ray)
         found = [ask_state(ray, name) for name in names]
-        nodes = Counter("alive" if node["Alive"] else "dead" for node in ray.nodes())
+        nodes = Counter("alive" if node["Alive"] else "dead" for node in within(ANSWERING, ray.nodes))
     wanted = {(shard, replica) for shard in range(settings.shards) for replica in range(settings.replicas)}
     known = {(line["shard"], line["replica"]) for line in found if line["alive"]}
     lost = sorted({shard for shard, _ in wanted} - {shard for shard, _ in known})

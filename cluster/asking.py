@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.embedder import Embeddings
 from retrieval.errors import FungariumError
 from retrieval.index import Lists, Rows, Similarities
+
+LINES: Final = np.int32  # of a guide's lines on their way
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ class Ask:
             self.lines is None,
         )
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it travels: Python packs bytes in a tenth of the time that it takes for objects and arrays."""
+        about = (self.snapshot, self.placement, self.species, self.licences, self.k, self.wide)
+        return read_ask, (about, flat(self.views, np.float32), flat(self.lines, LINES))
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -57,6 +65,39 @@ class Reply:
         """The reply to some of the views."""
         codes = None if self.codes is None else self.codes[start:end]
         return Reply(self.similarities[start:end], self.rows[start:end], codes)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it travels."""
+        return read_reply, (
+            flat(self.similarities, np.float32),
+            flat(self.rows, np.int64),
+            flat(self.codes, np.float32),
+        )
+
+
+Flat: TypeAlias = tuple[tuple[int, ...], bytes] | None
+"""An array on its way: its shape and its bytes."""
+
+
+def flat(array: NDArray[Any] | None, kind: type[Any]) -> Flat:
+    """An array of a kind that both sides know."""
+    return None if array is None else (array.shape, array.astype(kind, copy=False).tobytes())
+
+
+def unflat(array: Flat, kind: type[Any]) -> Any:
+    """The same, to be read only."""
+    return None if array is None else np.frombuffer(array[1], kind).reshape(array[0])
+
+
+def read_ask(about: tuple[str, str, bytes, tuple[str, ...], int, int], views: Flat, lines: Flat) -> Ask:
+    """An ask that has travelled."""
+    snapshot, placement, species, licences, k, wide = about
+    return Ask(snapshot, placement, species, licences, unflat(views, np.float32), k, wide, unflat(lines, LINES))
+
+
+def read_reply(similarities: Flat, rows: Flat, codes: Flat) -> Reply:
+    """A reply that has travelled."""
+    return Reply(unflat(similarities, np.float32), unflat(rows, np.int64), unflat(codes, np.float32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from cluster.asking import Answer, Ask, ShardState
 from cluster.connection import NAMESPACE, is_outside
 from cluster.shard import Shard
-from cluster.threads import senders, settler
+from cluster.threads import senders, settler, within
 from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -29,6 +30,7 @@ NOMINAL: Final = 1_000_000  # bytes reserved of a node's memory: an actor that a
 ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
 SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
 STARTING: Final = 60.0  # seconds until a process that was started must be there
+ANSWERING: Final = 20.0  # seconds that Ray may take to say what there is, or that it will start something
 RESTING: Final = 2.0  # seconds for the others, where one of each shard runs already
 
 
@@ -123,9 +125,9 @@ class RayReplica:
 
     @classmethod
     def named(cls, ray: Any, shard: int, replica: int, namespace: str = NAMESPACE) -> RayReplica:
-        """The one that runs; raises ShardUnavailable where there is none."""
+        """The one that runs; its calls fail where there is none. Raises ClusterError where Ray does not answer."""
         found = cls(ray, None, shard, replica, namespace)
-        found.find()
+        within(ANSWERING, found.find)
         return found
 
     def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
@@ -206,7 +208,8 @@ def first_line(error: BaseException) -> str:
 def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[list[RayReplica]]:
     """The replicas of each shard; those that do not run yet are started. Several may do so at once.
 
-    Raises ClusterError where the processes that run serve another folder, none comes up, or the cluster is lost.
+    Raises ClusterError where the processes that run serve another folder, none comes up, or the cluster is lost or
+    gives no answer.
     """
     try:
         return _start(ray, plan, namespace)
@@ -235,23 +238,20 @@ def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, nam
     """A replica, started on a node unless it runs somewhere; where that node is lost, on any other."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    handle = (
-        ray.remote(concurrency_groups=GROUPS)(ShardProcess)
-        .options(
-            name=actor_name(shard, replica),
-            namespace=namespace,
-            get_if_exists=True,
-            lifetime="detached",
-            max_restarts=-1,
-            max_task_retries=0,  # a lane asks another replica, which is sooner
-            max_concurrency=THREADS,
-            num_cpus=0,
-            memory=NOMINAL,
-            num_gpus=0.01 if plan.gpu_megabytes else 0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
-        )
-        .remote(plan, shard, replica)
+    process = ray.remote(concurrency_groups=GROUPS)(ShardProcess).options(
+        name=actor_name(shard, replica),
+        namespace=namespace,
+        get_if_exists=True,
+        lifetime="detached",
+        max_restarts=-1,
+        max_task_retries=0,  # a lane asks another replica, which is sooner
+        max_concurrency=THREADS,
+        num_cpus=0,
+        memory=NOMINAL,
+        num_gpus=0.01 if plan.gpu_megabytes else 0,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
     )
+    handle = within(ANSWERING, lambda: process.remote(plan, shard, replica))
     return RayReplica(ray, handle, shard, replica, namespace)
 
 
@@ -295,11 +295,11 @@ def end_replica(ray: Any, name: str, namespace: str) -> None:
     ends, first = time.monotonic() + STARTING, None
     while time.monotonic() < ends:
         try:
-            found = ray.get_actor(name, namespace=namespace)
+            found = within(ANSWERING, partial(ray.get_actor, name, namespace=namespace))
             first = first or identity(found)
             if identity(found) != first:
                 return
-            ray.kill(found, no_restart=True)
+            within(ANSWERING, partial(ray.kill, found, no_restart=True))
         except (ValueError, ray.exceptions.RayError):
             return
         time.sleep(0.02)
@@ -313,7 +313,7 @@ def identity(handle: Any) -> bytes:
 
 def list_nodes(ray: Any) -> list[str]:
     """The ids of living nodes that shards may run on, in a fixed order; the head last, which has enough to do."""
-    living = [node for node in ray.nodes() if node["Alive"]]
+    living = [node for node in within(ANSWERING, ray.nodes) if node["Alive"]]
     meant = [node for node in living if ONLY in node["Resources"]] or living
     if not meant:
         raise ClusterError("the cluster has no living node")
@@ -364,8 +364,9 @@ def running(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
     """The names of the shards' actors that are there, whatever plan they were started for."""
     from ray.util import list_named_actors
 
-    listed = [actor["name"] for actor in list_named_actors(all_namespaces=True) if actor["namespace"] == namespace]
-    return sorted(name for name in listed if name.startswith("shard-"))
+    actors = within(ANSWERING, partial(list_named_actors, all_namespaces=True))
+    names = [actor["name"] for actor in actors if actor["namespace"] == namespace]
+    return sorted(name for name in names if name.startswith("shard-"))
 
 
 def stop_fleet(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:

@@ -29,7 +29,7 @@ from retrieval.flora import Flora
 from retrieval.index import Lists, Rows, Similarities
 from retrieval.recipes import PROTOTYPE_FIRST
 from retrieval.snapshot import Snapshot
-from retrieval.store import VIEWS_AT_ONCE, Found, Guided, Part, describe_rows, merge_parts
+from retrieval.store import VIEWS_AT_ONCE, Found, Guided, Part, describe_rows, join, merge_parts
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,8 @@ class Router:
                 "references: run `python -m cluster place --anew confusion`"
             )
         guide: Guide | None = snapshot.shelf.guide
-        self._leads = None if guide is None else placement.holds(np.asarray(guide.species))  # (shards, lines)
+        led = np.zeros(0, np.int64) if guide is None else np.asarray(guide.species)
+        self._leads = np.pad(placement.holds(led), ((0, 0), (0, 1)))  # (shards, lines), and nobody's line: -1
         self._needed = lru_cache(maxsize=PREPARED)(self._needed_for)
 
     @property
@@ -97,10 +98,11 @@ class Router:
         Raises ShardUnavailable where a part of them gives no answer, unless the flora notes gaps.
         """
         queries = np.asarray(embeddings, dtype=np.float32)
-        blocks = np.array_split(queries, max(1, -(-len(queries) // VIEWS_AT_ONCE)))
-        answers = [self._search(flora, block, k) for block in blocks]
-        similarities = np.concatenate([near for near, _ in answers])
-        rows = np.concatenate([found for _, found in answers])
+        if len(queries) <= VIEWS_AT_ONCE:
+            similarities, rows = self._search(flora, queries, k)
+        else:
+            blocks = np.array_split(queries, -(-len(queries) // VIEWS_AT_ONCE))
+            similarities, rows = join(self._search(flora, block, k) for block in blocks)
         return Found(similarities, rows, *describe_rows(self._all, rows))
 
     def _search(self, flora: Flora, views: Embeddings, k: int) -> tuple[Similarities, Rows]:
@@ -144,20 +146,24 @@ class Router:
 
     def _merge(self, replies: Sequence[Reply], views: int, k: int) -> tuple[Similarities, Rows]:
         """The best of all replies, ties by species, observation and row."""
-        near, at = keep_best(replies, views, k)
+        near, at = join_replies(replies, views)
+        settled = sort_distinct(near, at, k)
+        if settled is not None:
+            return settled
+        near, at = keep_best(near, at, k)
         best, found = merge_parts(self._all, [near], [at], views, k)
         return best, np.where(np.isneginf(best), -1, found)
 
     def _ask(self, flora: Flora, views: Embeddings, k: int, wide: int = 0, lines: Lists | None = None) -> list[Reply]:
         """Ask the shards that hold what is looked for, all at once."""
         species = flora.packed.tobytes()
+        own = None if lines is None else self._leads[:, lines]  # (shards, views, lines): whose each line is
         jobs: list[tuple[int, NDArray[np.int64] | None, Job]] = []
         for shard in self._needed(species):
-            chosen, own = self._lines_of(shard, lines)
-            if chosen is not None and not len(chosen):
+            chosen, some, theirs = led_to(views, lines, None if own is None else own[shard])
+            if not len(some):
                 continue
-            some = views if chosen is None else views[chosen]
-            ask = Ask(self._name, self._placement.id, species, flora.licences, some, k, wide, own)
+            ask = Ask(self._name, self._placement.id, species, flora.licences, some, k, wide, theirs)
             jobs.append((shard, chosen, self._lanes[shard].submit(ask)))
         self._watch(len(jobs), len(self._lanes))
         replies = []
@@ -206,23 +212,23 @@ class Router:
         missed = flora.bits & self._holds[shard]
         flora.gaps.note(shard, self._species[missed], int(self._counts[missed].sum()))
 
-    def _lines_of(self, shard: int, lines: Lists | None) -> tuple[NDArray[np.int64] | None, Lists | None]:
-        """The views that are led to a shard, and the lines of them that are its own; None for all and for no lines."""
-        if lines is None or self._leads is None:
-            return None, lines
-        own = self._leads[shard, np.maximum(lines, 0)] & (lines >= 0)
-        counts = np.count_nonzero(own, axis=1)
-        chosen = np.flatnonzero(counts).astype(np.int64)
-        if not len(chosen):
-            return chosen, lines[:0]
-        order = np.argsort(~own[chosen], axis=1, kind="stable")[:, : counts.max()]
-        kept = np.take_along_axis(own[chosen], order, axis=1)
-        return chosen, np.where(kept, np.take_along_axis(lines[chosen], order, axis=1), -1)
-
     def _needed_for(self, species: bytes) -> tuple[int, ...]:
         """The shards that hold references of a flora."""
         bits = np.unpackbits(np.frombuffer(species, np.uint8), count=len(self._species)).astype(np.bool_)
         return tuple(np.flatnonzero((self._holds & bits).any(axis=1)).tolist())
+
+
+def led_to(
+    views: Embeddings, lines: Lists | None, own: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64] | None, Embeddings, Lists | None]:
+    """The views that are led to a shard: which of all (None for all), they themselves, and their lines of its own."""
+    if lines is None or own is None:
+        return None, views, None
+    theirs, led = np.where(own, lines, -1), np.any(own, axis=1)
+    if np.all(led):
+        return None, views, theirs
+    chosen = np.flatnonzero(led).astype(np.int64)
+    return chosen, views[chosen], theirs[chosen]
 
 
 def cut_below(reply: Reply, border: NDArray[np.float32]) -> Reply:
@@ -233,11 +239,32 @@ def cut_below(reply: Reply, border: NDArray[np.float32]) -> Reply:
     return Reply(np.where(kept, reply.similarities, -np.inf).astype(np.float32), np.where(kept, reply.rows, -1))
 
 
-def keep_best(replies: Sequence[Reply], views: int, k: int) -> tuple[Similarities, Rows]:
-    """Of what all shards found, for each view, the `k` best and all that tie with the last of them; in no order."""
-    near = np.concatenate([np.zeros((views, 0), np.float32), *(reply.similarities for reply in replies)], axis=1)
-    at = np.concatenate([np.zeros((views, 0), np.int64), *(reply.rows for reply in replies)], axis=1)
+def join_replies(replies: Sequence[Reply], views: int) -> tuple[Similarities, Rows]:
+    """All that shards found, side by side; (views, any number)."""
+    if not replies:
+        return np.zeros((views, 0), np.float32), np.zeros((views, 0), np.int64)
+    near = np.concatenate([reply.similarities for reply in replies], axis=1)
+    at = np.concatenate([reply.rows for reply in replies], axis=1)
     near[at < 0] = -np.inf
+    return near, at
+
+
+def sort_distinct(near: Similarities, at: Rows, k: int) -> tuple[Similarities, Rows] | None:
+    """The `k` best, best first, where each view has so many and no two are as similar as each other; None elsewhere.
+
+    Rarely are two: then nothing has to be known of a row but its similarity.
+    """
+    if not 0 < k <= near.shape[1]:
+        return None
+    order = np.argsort(-near, axis=1)[:, : k + 1]
+    best = np.take_along_axis(near, order, axis=1)
+    if not (best[:, :-1] > best[:, 1:]).all():  # nor are two missing places as similar as each other
+        return None
+    return best[:, :k], np.take_along_axis(at, order[:, :k], axis=1)
+
+
+def keep_best(near: Similarities, at: Rows, k: int) -> tuple[Similarities, Rows]:
+    """For each view, the `k` best and all that tie with the last of them; in no order."""
     if not 0 < k < near.shape[1]:
         return near, at
     border = -np.partition(-near, k - 1, axis=1)[:, k - 1 : k]

@@ -15,7 +15,7 @@ from cluster.fleet import Plan, RayReplica, start_fleet
 from cluster.lane import Lane
 from cluster.placement_files import placement_of
 from cluster.router import Patience, Router
-from cluster.shard import OPENING
+from cluster.shard import opening_seconds
 from cluster.watch import Watch
 from retrieval.errors import FungariumError, ShardUnavailable
 from retrieval.snapshot import Snapshot
@@ -83,12 +83,12 @@ class Cluster:
         """
         placement = placement_of(Path(self.plan.root), snapshot, self.plan.shards)
         calls = [[replica.open(snapshot.name, placement.id) for replica in lane.replicas] for lane in self._lanes]
-        ends = time.monotonic() + OPENING
+        began, patience = time.monotonic(), opening_seconds(snapshot.manifest)
         for lane, own in zip(self._lanes, calls, strict=True):
             opened, lost = 0, ""
             pending = set(own)
-            while pending and not (opened and time.monotonic() > ends - OPENING + self._patience.timeout):
-                left = ends - time.monotonic() if not opened else self._patience.timeout
+            while pending and not (opened and time.monotonic() > began + self._patience.timeout):
+                left = began + patience - time.monotonic() if not opened else self._patience.timeout
                 done, pending = wait(pending, max(0.0, left), "FIRST_COMPLETED")
                 for call in done:
                     error = call.exception()

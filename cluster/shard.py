@@ -25,6 +25,7 @@ from retrieval.accelerator import Accelerator
 from retrieval.embedder import Embeddings
 from retrieval.errors import FungariumError, ShardUnavailable, SnapshotError
 from retrieval.index import Lists, Rows, Similarities
+from retrieval.manifest import Manifest
 from retrieval.segment import Segment
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.store import Part, rank_chosen, scan_part, search_exact
@@ -32,6 +33,7 @@ from retrieval.store import Part, rank_chosen, scan_part, search_exact
 KEPT: Final = 4  # snapshots that stay open, where more were asked for lately
 IDLE: Final = 60.0  # seconds without a question after which a snapshot may be closed
 OPENING: Final = 300.0  # seconds that all shards together may take to open one; until then nobody asks for it
+READING: Final = 25e6  # bytes a second of it, where every byte is compared: a network that several machines share
 PREPARED: Final = 64  # floras whose lists stay prepared
 
 
@@ -45,6 +47,16 @@ class Version:
     users: int = 0
     asked: bool = False  # by a question: until the slowest shard has opened it, it is opened ahead
     last: float = field(default_factory=time.monotonic)
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a question after which it may be closed."""
+        return IDLE if self.asked else opening_seconds(self.snapshot.manifest)
+
+
+def opening_seconds(manifest: Manifest) -> float:
+    """How long shards may take to open a snapshot: the more, the more bytes there are to compare."""
+    return OPENING + sum(seal.bytes for seal in manifest.files) / READING
 
 
 class PartsOf:
@@ -158,9 +170,11 @@ class Shard:
         except FungariumError as error:
             return [error] * len(asks)
         try:
+            parts = version.parts.of(first.species, first.licences)
+            if len(asks) == 1:
+                return [self._look(first, parts, first.views, first.lines)]
             views = np.concatenate([ask.views for ask in asks])
             lines = [ask.lines for ask in asks if ask.lines is not None]
-            parts = version.parts.of(first.species, first.licences)
             reply = self._look(first, parts, views, join_lines(lines) if lines else None)
         finally:
             self._leave(version)
@@ -257,7 +271,7 @@ class Shard:
         with self._guard:
             ordered = sorted(self._versions.items(), key=lambda item: item[1].last)
             spare = [item for item in ordered[:-1] if not item[1].users]
-            idle = [key for key, version in spare if now - version.last > (IDLE if version.asked else OPENING)]
+            idle = [key for key, version in spare if now - version.last > version.patience]
             asked = [key for key, version in spare if version.asked and key not in idle]
             many = asked[: max(0, len(ordered) - len(idle) - KEPT)]
             gone = [self._versions.pop(key) for key in [*idle, *many]]

@@ -1,9 +1,14 @@
 """Which files were compared with their checksums, and have not been touched since: so that opening is quick.
 
-A stamp is what the system says of a file at the moment its checksum was found right: device, inode, length, and the
-times of its last change in nanoseconds. Whatever writes to the file moves the second of these times, which no
-ordinary program can set back; a copy has another inode. Only a disk that changes bytes by itself goes
-unnoticed at opening, and is found by `python -m indexer verify`, which reads everything.
+A stamp is what the system says of a file at the moment its checksum was found right: inode, length, and the times of
+its last change in nanoseconds. Whatever writes to the file moves the second of these times, which no ordinary program
+can set back; a copy has another inode. Only a disk that changes bytes by itself goes unnoticed at opening, and is
+found by `python -m indexer verify`, which reads everything.
+
+The number of the device is no part of it: each machine numbers what it mounts as it likes, while inode and times are
+the file system's own, which NFS and its like tell every machine alike. Nothing is lost by that. Two files under one
+path agree in all else only where a whole file system was copied block by block, and then their bytes agree too. Where
+inodes are made up anew at each mount, as by folders over object stores, no stamp fits and everything is read.
 """
 
 from __future__ import annotations
@@ -12,8 +17,9 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 STAMPS = "STAMPS.json"
 TICK = 0.05  # seconds: file times move in steps of some milliseconds, and a stamp must be older than the next write
@@ -24,7 +30,6 @@ class Stamp:
     """A file as it was when its checksum was compared."""
 
     sha256: str
-    device: int
     inode: int
     length: int
     modified: int  # nanoseconds
@@ -34,7 +39,7 @@ class Stamp:
 def make_stamp(path: Path, sha256: str) -> Stamp:
     """The stamp of a file as it is now, for a checksum known to be its."""
     found = path.stat()
-    return Stamp(sha256, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return Stamp(sha256, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def rest_of(path: Path) -> None:
@@ -48,17 +53,26 @@ def read_stamps(root: Path) -> dict[str, Stamp]:
     """All stamps under the folder, by path; none where the file is absent or no sense can be made of it."""
     try:
         entries = json.loads((root / STAMPS).read_text(encoding="utf-8"))
-        return {str(path): Stamp(**entry) for path, entry in entries.items()}
+        return {str(path): _read_stamp(**entry) for path, entry in entries.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
+def _read_stamp(device: int = 0, **rest: Any) -> Stamp:
+    """A stamp of a file; older ones have the device number too."""
+    return Stamp(**rest)
+
+
 def write_stamps(root: Path, stamps: Mapping[str, Stamp]) -> None:
     """Keep the stamps; those of files that are gone are dropped. A folder that cannot be written to goes without."""
-    kept = {path: asdict(stamp) for path, stamp in sorted(stamps.items()) if (root / path).exists()}
+    kept = [
+        f"{json.dumps(path)}: {json.dumps({name: getattr(stamp, name) for name in Stamp.__slots__})}"
+        for path, stamp in sorted(stamps.items())
+        if os.path.exists(os.path.join(root, path))  # noqa: PTH110, PTH118 - there may be thousands
+    ]
     new = root / f".{STAMPS}.new"
     try:
-        new.write_text(json.dumps(kept, indent=0) + "\n", encoding="utf-8")
+        new.write_text("{\n" + ",\n".join(kept) + "\n}\n", encoding="utf-8")
         os.replace(new, root / STAMPS)  # noqa: PTH105 - the pair of names reads better
     except OSError:
         return

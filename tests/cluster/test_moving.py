@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from cluster import __main__ as commands
 from cluster import fleet as fleets
 from cluster.fleet import Plan, end_replica, spread_fleet
+from cluster.threads import within
 from retrieval.errors import ClusterError
 from tests.cluster.test_lane import Scripted
 
@@ -103,14 +106,49 @@ def test_whoever_has_taken_the_name_meanwhile_is_not_ended() -> None:
     assert ray.killed == [old, old]
 
 
-def test_a_process_that_never_opens_the_snapshot_is_a_failure_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_never_opens_the_snapshot_is_a_failure_in_bounded_time() -> None:
     class Silent(Scripted):
         def open(self, snapshot: str, placement: str) -> Any:
             return Future()
 
-    monkeypatch.setattr(commands, "OPENING", 0.05)
-
-    failed = commands.open_on([Silent("one"), Silent("two")], "snapshot", "placement")
+    failed = commands.open_on([Silent("one"), Silent("two")], "snapshot", "placement", 0.05)
 
     assert [*failed] == ["one", "two"]
     assert all(isinstance(error, ClusterError) for error in failed.values())
+
+
+class Frozen(Nowhere):
+    """A cluster that takes everything and says nothing, as through a machine that stands still."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = threading.Event()
+
+    def get_actor(self, name: str, namespace: str) -> Any:
+        self.let.wait(60)
+
+    def nodes(self) -> Any:
+        self.let.wait(60)
+
+
+def test_what_asks_a_cluster_that_stands_still_ends_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "ANSWERING", 0.05)
+    ray = Frozen()
+    calls: list[Callable[[], object]] = [
+        lambda: fleets.list_nodes(ray),
+        lambda: end_replica(ray, "shard-0-0", ""),
+    ]
+
+    for call in calls:
+        with pytest.raises(ClusterError, match=r"the cluster gave no answer within 0.05 seconds"):
+            call()
+    ray.let.set()
+
+
+def test_what_a_call_raises_in_time_is_raised() -> None:
+    def fail() -> None:
+        raise TimeoutError("of the call itself")
+
+    with pytest.raises(TimeoutError, match="of the call itself"):
+        within(20, fail)
+    assert within(20, lambda: 7) == 7

@@ -11,7 +11,7 @@ import pytest
 
 from cluster.placement import METHODS, SHARES, Placement
 from cluster.placement_files import FOLDER, placement_of, point
-from cluster.router import Patience, Router
+from cluster.router import Patience, Router, sort_distinct
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
 from retrieval.errors import ClusterError, DamagedSnapshot, ShardUnavailable
@@ -225,3 +225,17 @@ def test_an_old_router_goes_on_with_its_placement_when_lists_are_placed_anew(tmp
         assert placement_of(tmp_path, made.snapshot, 3).id != made.placement.id
 
         assert_same(made.snapshot.flora(WORLD), made.single.flora(WORLD))
+
+
+def test_rows_that_look_alike_are_settled_by_what_is_known_of_them_and_others_by_similarity_alone() -> None:
+    near = np.array([[0.9, 0.5, 0.7, 0.1]], np.float32)
+    at = np.array([[3, 1, 2, 4]])
+
+    similarities, rows = sort_distinct(near, at, 2) or pytest.fail("no two are as similar as each other")
+
+    assert (similarities.tolist(), rows.tolist()) == ([[pytest.approx(0.9), pytest.approx(0.7)]], [[3, 2]])
+    assert near.tolist()[0][1] == 0.5  # nothing was changed
+    assert sort_distinct(near, at, 5) is None  # too few
+    assert sort_distinct(np.array([[0.9, 0.7, 0.7, 0.1]], np.float32), at, 2) is None  # a tie at the border
+    assert sort_distinct(np.array([[0.9, 0.9, 0.7, 0.1]], np.float32), at, 3) is None  # and one before it
+    assert sort_distinct(np.array([[0.9, -np.inf, -np.inf, 0.1]], np.float32), at, 3) is None  # too few again

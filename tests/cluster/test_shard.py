@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from cluster import shard as shards
 from cluster.asking import Answer, Ask, Reply
+from cluster.fleet import pack, unpack
 from cluster.placement_files import placement_of
 from cluster.shard import KEPT, Shard, Version
 from retrieval.errors import DamagedSnapshot, ShardUnavailable
@@ -150,3 +152,39 @@ def test_of_more_than_a_few_those_that_were_asked_for_longest_ago_are_closed(
     held.state()
 
     assert open_now(held) == set(placements[-KEPT:])
+
+
+def test_the_more_there_is_to_read_the_longer_shards_may_take_to_open_it(held: Held, ask: Ask, tmp_path: Path) -> None:
+    snapshot = open_snapshot(tmp_path)
+    small = snapshot.manifest
+    large = replace(small, files=tuple(replace(seal, bytes=10**12) for seal in small.files[:1]))
+
+    assert shards.OPENING < shards.opening_seconds(small) < shards.OPENING + 1
+    assert shards.opening_seconds(large) > shards.OPENING + 3600  # at a network's speed, not at a disk's
+    snapshot.close()
+
+
+@pytest.mark.parametrize("lines", [None, np.array([[4, -1, 70_000], [-1, -1, 2]]), np.zeros((2, 0), np.int64)])
+def test_an_ask_arrives_as_it_was_sent(lines: np.ndarray | None) -> None:
+    views = np.asfortranarray(embed(ENTRIES)[:2])
+    sent = Ask("snapshot", "placement", b"\x00\xff", ("CC0-1.0",), views, 50, 7, lines)
+
+    arrived = unpack(pack([sent]))[0]
+
+    assert (arrived.kind, arrived.k, arrived.wide) == (sent.kind, 50, 7)
+    assert np.array_equal(arrived.views, views)
+    assert arrived.views.dtype == np.float32
+    assert (arrived.lines is None) == (lines is None)
+    assert lines is None or (arrived.lines.shape == lines.shape and np.array_equal(arrived.lines, lines))
+
+
+@pytest.mark.parametrize("codes", [None, np.array([[0.5, -np.inf, 0.25]], np.float32)])
+def test_answers_arrive_as_they_were_given(codes: np.ndarray | None) -> None:
+    reply = Reply(np.array([[0.75, 0.5, -np.inf]], np.float32), np.array([[2**40, 1, -1]]), codes)
+
+    arrived, error = unpack(pack([reply, ShardUnavailable("it is opening")]))
+
+    assert np.array_equal(arrived.similarities, reply.similarities)
+    assert np.array_equal(arrived.rows, reply.rows)
+    assert (arrived.codes is None) if codes is None else np.array_equal(arrived.codes, codes)
+    assert (type(error), str(error)) == (ShardUnavailable, "it is opening")

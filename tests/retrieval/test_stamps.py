@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,57 @@ def test_a_copy_is_read_and_opens_whole(root: Path) -> None:
         open_snapshot(copy)
 
 
+def as_from_another_machine(root: Path) -> None:
+    """Its stamps as older programs wrote them, where what the folder lies on has another number."""
+    entries = json.loads((root / STAMPS).read_text())
+    for place, entry in entries.items():
+        entries[place] = {"device": (root / place).stat().st_dev + 1, **entry}
+    (root / STAMPS).write_text(json.dumps(entries))
+
+
+def test_a_stamp_that_another_machine_left_in_the_same_folder_is_believed(root: Path) -> None:
+    path = embeddings(root)
+    place = path.relative_to(root).as_posix()
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    stamps = read_stamps(root)
+    write_stamps(
+        root, {**stamps, place: make_stamp(path, stamps[place].sha256)}
+    )  # it lies, so it is seen if it is read
+    as_from_another_machine(root)
+
+    open_snapshot(root).close()
+
+    with pytest.raises(DamagedSnapshot, match="changed"):
+        open_snapshot(root, thorough=True)
+
+
+def test_on_another_machine_too_a_file_written_to_is_read(root: Path) -> None:
+    as_from_another_machine(root)
+    path = embeddings(root)
+    before, whole = path.stat(), path.read_bytes()
+    with path.open("r+b") as file:
+        file.write(bytes([whole[0] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    with pytest.raises(DamagedSnapshot, match="changed"):
+        open_snapshot(root)
+
+
+def test_a_file_with_another_inode_is_read_even_if_all_its_times_are_those_of_the_stamp(root: Path) -> None:
+    path = embeddings(root)
+    place = path.relative_to(root).as_posix()
+    stamps = read_stamps(root)
+    copy = path.with_name("copy.npy")
+    copy.write_bytes(path.read_bytes()[:-1] + b"!")
+    copy.replace(path)
+    same_times = replace(make_stamp(path, stamps[place].sha256), inode=stamps[place].inode)
+    write_stamps(root, {**stamps, place: same_times})
+    as_from_another_machine(root)
+
+    with pytest.raises(DamagedSnapshot, match="changed"):
+        open_snapshot(root)
+
+
 @pytest.mark.parametrize("body", ["", "nonsense", "[]", '{"a": 1}', '{"a": {"sha256": 1}}'])
 def test_without_readable_stamps_everything_is_read(root: Path, body: str) -> None:
     (root / STAMPS).write_text(body)
@@ -105,7 +158,7 @@ def test_verifying_renews_the_stamps(root: Path) -> None:
 
 
 def test_stamps_of_files_that_are_gone_are_dropped(root: Path) -> None:
-    write_stamps(root, {**read_stamps(root), "gone": Stamp("0", 1, 1, 1, 1, 1)})
+    write_stamps(root, {**read_stamps(root), "gone": Stamp("0", 1, 1, 1, 1)})
 
     assert "gone" not in read_stamps(root)
 
