@@ -50,9 +50,9 @@ def publish_snapshot(
         chosen = name or newest_built(root)
         verify_snapshot(root, chosen, advance)
         require_recall(read_manifest(root, chosen), recall_bar)
-        current = current_or_none(root)
-        if current is not None and current not in published_line(root):
-            log_event(root, "published", current)  # whoever published it was killed before it was written down
+        current, line = current_or_none(root), published_line(root)
+        if current is not None and line[-1:] != [current]:  # whoever switched to it was killed before writing it down
+            log_event(root, "rolled back" if current in line else "published", current)
         if current != chosen:
             switch_current(root, chosen)
             log_event(root, "published", chosen)

@@ -144,11 +144,12 @@ def test_a_hidden_species_is_in_no_prototype(calibrated: Snapshot) -> None:
 
     near, numbers = prototype_similarities(gallery, asked, method, "species")
 
-    without = [np.where(np.arange(gallery.width) == column, 0, part.T).T for part in (sums, counts)]
+    left = np.arange(gallery.width) != column
     prototypes = make_prototypes(
-        *without,
+        sums * left[:, None],
+        counts * left,
         gallery.genera,
-        shrinkage=calibrated.calibration.shrinkage,
+        shrinkage=method.calibration.shrinkage,
         centre=gallery.centre,
         metric=method.metric,
     )
@@ -242,8 +243,10 @@ def test_nothing_of_an_observation_shows_in_the_method_that_judges_it(calibrated
     assert 0 < held.sum() < len(held)
     assert judged.methods[0].calibration == again.methods[0].calibration
     assert judged.methods[0].voting == again.methods[0].voting
-    metrics = [one.methods[0].metric for one in (judged, again)]
-    assert (metrics[0] is None and metrics[1] is None) or np.array_equal(metrics[0], metrics[1])
+    metric, same = judged.methods[0].metric, again.methods[0].metric
+    assert metric is not None
+    assert same is not None
+    assert np.array_equal(metric, same)
     assert judged.methods[1].calibration != again.methods[1].calibration  # which has learned from them
 
 
