@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from database.errors import DatabaseError
 from database.keys import check_id
 from database.models import Observation, Photo, Region
+from database.photos import standing
 
 ISO = "iso"
 WGSRPD = "wgsrpd"
@@ -79,7 +80,7 @@ def observed_places(session: Session) -> Iterator[ObservedPlace]:
         Observation.decimal_latitude,
         Observation.decimal_longitude,
     )
-    shown = select(Photo.id).where(Photo.observation_id == Observation.id, Photo.withdrawn.is_(False)).exists()
+    shown = select(Photo.id).where(Photo.observation_id == Observation.id, standing()).exists()
     for row in session.execute(select(*columns).where(shown).distinct().execution_options(yield_per=5000)):
         yield ObservedPlace(*row)
 

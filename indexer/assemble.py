@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from indexer.codes import CODES_FROM, ensure_codes
 from indexer.recall import measure_recipes
 from indexer.shelving import lay_out
+from indexer.stages import Advance, silent
 from retrieval.card import write_card
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
@@ -42,6 +43,7 @@ def assemble(
     keep_recipes: bool = False,
     codes_from: int = CODES_FROM,
     licences: Mapping[str, int] | None = None,
+    advance: Advance = silent,
 ) -> str:
     """Finish the snapshot whose taxonomy, species and floras lie in `staging`/snapshot; gives its name.
 
@@ -60,7 +62,7 @@ def assemble(
         if sums is None:
             raise BuildError(f"{folder} has no sums of species to make a guide from")
         species = lay_out(folder, sums)
-        codebook, codes = ensure_codes(root, staging, draft.segments, codebook, draft.codes, whole, species)
+        codebook, codes = ensure_codes(root, staging, draft.segments, codebook, draft.codes, whole, species, advance)
     shelf = open_shelf(root, folder, replace(draft, codebook=codebook, codes=codes), withdrawn)
     try:
         floras = [
@@ -70,7 +72,7 @@ def assemble(
         before = {flora: read_recipe(recipe) for flora, recipe in draft.recipes.items()}
         if codebook != draft.codebook:
             before, keep_recipes = {}, False
-        recipes = before if keep_recipes else measure_recipes(floras, before)
+        recipes = before if keep_recipes else measure_recipes(floras, before, advance)
         counted = Counter(licences or {})
         for segment in shelf.segments if licences is None else ():
             counted.update(segment.licences())
@@ -133,11 +135,15 @@ def cut_flora(shelf: Shelf, folder: Path, flora: str, title: str) -> Flora:
 
 def count_observations(shelf: Shelf) -> int:
     """How many observations the references belong to."""
-    standing = [
-        np.asarray(segment.observations) if segment.withdrawn is None else segment.observations[~segment.withdrawn]
-        for segment in shelf.segments
-    ]
-    return len(np.unique(np.concatenate(standing)))
+    seen = np.empty(sum(segment.rows for segment in shelf.segments), dtype=np.int64)
+    end = 0
+    for segment in shelf.segments:
+        kept = segment.observations if segment.withdrawn is None else segment.observations[~segment.withdrawn]
+        seen[end : end + len(kept)] = kept
+        end += len(kept)
+    seen = seen[:end]
+    seen.sort()  # in place: of tens of millions there need not be two
+    return int(np.count_nonzero(seen[1:] != seen[:-1])) + (end > 0)
 
 
 def seal_files(

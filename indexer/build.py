@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,20 @@ from numpy.typing import NDArray
 from indexer.assemble import assemble
 from indexer.carry import carry_calibration
 from indexer.codes import CODES_FROM
-from indexer.embeddings import EmbeddingStore
+from indexer.embeddings import EmbeddingStore, StoredRows
+from indexer.placed import PlacedReferences
+from indexer.stages import Advance, counted, silent
+from retrieval.arrays import load_array
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError, SnapshotError
 from retrieval.learned import sum_segments, write_sums
 from retrieval.manifest import Manifest, read_current, read_manifest, verify_files
-from retrieval.occasions import Occasion, gather_occasions, write_occasions
+from retrieval.occasions import Occasion, Occasions, gather_occasions, write_occasions
 from retrieval.occurrences import FILE as OCCURRENCES
-from retrieval.occurrences import Occurrence, count_occurrences, write_occurrences
+from retrieval.occurrences import Occurrence, Records, count_occurrences, write_occurrences
 from retrieval.prototypes import SpeciesSums
 from retrieval.ranking import Voting
-from retrieval.segment import ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.segment import Naming, ReferenceEntry, Segment, write_segment
 from retrieval.staging import building, settle
 from retrieval.stamps import read_stamps
 from retrieval.taxonomy import write_taxonomy
@@ -44,13 +49,24 @@ class FloraPlan:
 class Catalogue:
     """All that a snapshot is made of, but for the embeddings."""
 
-    references: Sequence[ReferenceEntry]
+    references: Sequence[ReferenceEntry] | PlacedReferences  # in any order, or in their places
     taxa: Sequence[tuple[Taxon, str]]  # with toxicity
     synonyms: Sequence[tuple[str, int]]
     vernacular_names: Sequence[tuple[int, str, str]]
     floras: Sequence[FloraPlan]
-    occurrences: Sequence[Occurrence] = ()  # records of species with month and cell, with or without photos
-    occasions: Sequence[Occasion] = ()  # month and cell of the references' observations
+    occurrences: Sequence[Occurrence] | Records = ()  # of species with month and cell, with or without photos
+    occasions: Sequence[Occasion] | Occasions = ()  # month and cell of the references' observations
+
+    def placed(self) -> Sequence[ReferenceEntry] | PlacedReferences:
+        """The references in their places, each photo once."""
+        if isinstance(self.references, PlacedReferences):
+            return self.references
+        return sorted({entry.photo: entry for entry in self.references}.values(), key=lambda entry: entry.place)
+
+    def close(self) -> None:
+        """Let go of what is kept on disk for it."""
+        if isinstance(self.references, PlacedReferences):
+            self.references.close()
 
 
 def build_snapshot(
@@ -61,6 +77,7 @@ def build_snapshot(
     *,
     voting: Voting | None = None,
     codes_from: int = CODES_FROM,
+    advance: Advance = silent,
 ) -> str:
     """Build a snapshot under `root` and give its name; it is complete and verified, but not yet published.
 
@@ -69,17 +86,17 @@ def build_snapshot(
     withdrawn from its segment, which is written anew only when a quarter of it has gone. The same
     catalogue over the same published snapshot gives the same name and bytes. From `codes_from`
     references on, floras are large enough for a first stage of short codes. What the published snapshot
-    had learned is carried over, unless other votes are asked for.
+    had learned is carried over, unless other votes are asked for. `advance` is told how far the build is.
     """
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
     with building(root) as staging:
         model = made_with(card)
         before = published_manifest(root, model)
-        segments, withdrawn = write_segments(root, staging, catalogue.references, store, model, before)
+        segments, withdrawn, held = write_segments(root, staging, catalogue.placed(), store, model, before, advance)
         folder = staging / "snapshot"
         (folder / "floras").mkdir(parents=True)
-        species = write_species(folder, catalogue)
+        species = write_species(folder, catalogue, held.species)
         for flora in catalogue.floras:
             write_flora(folder, flora, species)
         write_taxonomy(
@@ -90,8 +107,7 @@ def build_snapshot(
         )
         if catalogue.occurrences:
             write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
-        shown = np.unique(np.array([entry.observation_id for entry in catalogue.references], dtype=np.int64))
-        write_occasions(folder, gather_occasions(catalogue.occasions).only(shown))
+        write_occasions(folder, gather_occasions(catalogue.occasions).only(held.observations))
         write_sums(folder, sum_written(root, segments, withdrawn))
         kept = before if voting is None else None  # votes that were asked for are not those that were learned from
         calibration = carry_calibration(root, folder, kept, [taxon for taxon, _ in catalogue.taxa]) if kept else {}
@@ -110,7 +126,8 @@ def build_snapshot(
             codes=before.codes if before else {},
         )
         titles = {flora.id: flora.title for flora in catalogue.floras}
-        return assemble(root, staging, draft, titles, withdrawn, before.files if before else (), codes_from=codes_from)
+        sealed = before.files if before else ()
+        return assemble(root, staging, draft, titles, withdrawn, sealed, codes_from=codes_from, advance=advance)
 
 
 def made_with(card: Mapping[str, Any]) -> str:
@@ -134,42 +151,97 @@ def vars_of(voting: Voting) -> dict[str, float]:
     return {"neighbours": voting.neighbours, "temperature": voting.temperature}
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the wanted references belong to, each once, ascending."""
+
+    species: NDArray[np.int64]
+    observations: NDArray[np.int64]
+
+
 def write_segments(
     root: Path,
     staging: Path,
-    references: Sequence[ReferenceEntry],
+    references: Sequence[ReferenceEntry] | PlacedReferences,
     store: EmbeddingStore,
     model: str,
     before: Manifest | None,
-) -> tuple[list[str], dict[str, NDArray[np.int64]]]:
+    advance: Advance = silent,
+) -> tuple[list[str], dict[str, NDArray[np.int64]], Held]:
     """Keep the published segments as they are, withdraw from them what is not wanted, write what is new to a new one.
 
-    A segment most of which is still wanted is not rewritten; gives the segments and the rows withdrawn from each.
+    A segment most of which is still wanted is not rewritten; gives the segments and the rows withdrawn from each, and
+    what the references, which come in their places, belong to.
     """
-    wanted = {entry.photo: entry for entry in references}
+    found, held = compare_published(root, references, model, before.segments if before else ())
     kept: list[str] = []
     withdrawn: dict[str, NDArray[np.int64]] = {}
-    for name in before.segments if before else ():
-        held = read_entries(root / "segments" / name)
-        if name_entries(held, model) != name:
-            continue
-        gone = [row for row, entry in enumerate(held) if wanted.get(entry.photo) != entry]
-        if len(gone) > MOST_WITHDRAWN * len(held):
+    fresh = np.ones(len(references), dtype=np.bool_)
+    for name, places in found.items():
+        wanted = places >= 0
+        wanted[wanted] = fresh[places[wanted]]
+        gone = np.flatnonzero(~wanted)
+        if len(gone) > MOST_WITHDRAWN * len(places):
             continue
         kept.append(name)
-        if gone:
-            withdrawn[name] = np.array(gone, dtype=np.int64)
-        for entry in held:
-            if wanted.get(entry.photo) == entry:
-                del wanted[entry.photo]
-    if wanted:
-        entries = sorted(wanted.values(), key=lambda entry: entry.place)
-        name = name_entries(entries, model)
-        write_segment(staging / "segment", entries, store.read([entry.photo for entry in entries]))
-        settle(staging / "segment", root / "segments" / name)
-        if name not in kept:
-            kept.append(name)
-    return kept, withdrawn
+        if len(gone):
+            withdrawn[name] = gone.astype(np.int64)
+        fresh[places[wanted]] = False
+    if fresh.any():
+        naming, total = Naming(model), int(np.count_nonzero(fresh))
+        entries = counted(compress(references, fresh.tobytes()), "references", total, advance)
+        rows = StoredRows(store, staging / "segment" / "references.sqlite", advance)
+        write_segment(staging / "segment", naming.follow(entries), rows)
+        settle(staging / "segment", root / "segments" / naming.name)
+        if naming.name not in kept:
+            kept.append(naming.name)
+    return kept, withdrawn, held
+
+
+def compare_published(
+    root: Path, references: Iterable[ReferenceEntry], model: str, segments: Sequence[str]
+) -> tuple[dict[str, NDArray[np.int64]], Held]:
+    """For each row of published segments where the very same reference is among those wanted, -1 where it is not.
+
+    Both lie in their places, and are gone through side by side. A segment that is not what its name says is left out.
+    """
+    published = [PublishedRows(root / "segments" / name, model) for name in segments]
+    species, observations = array("q"), array("q")
+    for place, entry in enumerate(references):
+        if not species or species[-1] != entry.species:
+            species.append(entry.species)
+        if not observations or observations[-1] != entry.observation_id:
+            observations.append(entry.observation_id)
+        for rows in published:
+            rows.meet(place, entry)
+    found = {name: rows.places for name, rows in zip(segments, published, strict=True) if rows.finish() == name}
+    return found, Held(np.unique(np.array(species)), np.unique(np.array(observations)))
+
+
+class PublishedRows:
+    """The rows of a published segment beside the references that are wanted, both in their places."""
+
+    def __init__(self, folder: Path, model: str) -> None:
+        self._naming = Naming(model)
+        self._entries = self._naming.follow(read_entries(folder))
+        self._row, self._entry = 0, next(self._entries, None)
+        self.places = np.full(len(load_array(folder / "observations.npy", mapped=True)), -1, dtype=np.int64)
+
+    def meet(self, place: int, wanted: ReferenceEntry) -> None:
+        """Note the wanted reference's number if it stands here just so."""
+        while self._entry is not None and self._entry.place < wanted.place:
+            self._step()
+        if self._entry == wanted:
+            self.places[self._row] = place
+
+    def finish(self) -> str:
+        """Go through what is left; gives the name that the segment should have."""
+        while self._entry is not None:
+            self._step()
+        return self._naming.name
+
+    def _step(self) -> None:
+        self._row, self._entry = self._row + 1, next(self._entries, None)
 
 
 def published_manifest(root: Path, model: str) -> Manifest | None:
@@ -182,14 +254,14 @@ def published_manifest(root: Path, model: str) -> Manifest | None:
     return manifest if made_with(manifest.model) == model else None
 
 
-def read_entries(folder: Path) -> list[ReferenceEntry]:
-    """The references of a written segment by row, as they were given."""
+def read_entries(folder: Path) -> Iterator[ReferenceEntry]:
+    """The references of a written segment by row, as they were given; read in portions."""
     segment = Segment(folder, 0)
     try:
-        return [
-            ReferenceEntry(
+        for reference in segment.all_references():
+            yield ReferenceEntry(
                 reference.photo,
-                observation,
+                int(segment.observations[reference.row]),
                 reference.observation,
                 reference.species,
                 reference.author,
@@ -197,17 +269,15 @@ def read_entries(folder: Path) -> list[ReferenceEntry]:
                 reference.source,
                 reference.aspect,
             )
-            for reference, observation in zip(segment.all_references(), segment.observations.tolist(), strict=True)
-        ]
     finally:
         segment.close()
 
 
-def write_species(folder: Path, catalogue: Catalogue) -> NDArray[np.int64]:
-    """Write the ids of all species, with references or on a list; gives them, ascending."""
+def write_species(folder: Path, catalogue: Catalogue, held: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Write the ids of all species, those `held` by references or on a list; gives them, ascending."""
     listed = {species for flora in catalogue.floras for species in flora.species}
     known = {taxon.id for taxon, _ in catalogue.taxa}
-    all_species = listed | {entry.species for entry in catalogue.references}
+    all_species = listed.union(held.tolist())
     if strangers := sorted(all_species - known):
         raise BuildError(f"the catalogue has no taxon for {len(strangers)} species ids, such as {strangers[:3]}")
     species = np.array(sorted(all_species), dtype=np.int64)

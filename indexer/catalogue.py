@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from database import floras as flora_tables
 from database import photos as photo_tables
@@ -18,11 +21,13 @@ from indexer.embed import PhotoToEmbed
 from indexer.embeddings import EmbeddingStore
 from indexer.floras import resolve_flora
 from indexer.photos import PhotoStore
+from indexer.placed import PlacedReferences
+from indexer.stages import Advance, counted, silent
 from retrieval.cells import cell_of
 from retrieval.domain import WORLD
 from retrieval.errors import UnknownPhoto
-from retrieval.occasions import Occasion
-from retrieval.occurrences import Occurrence
+from retrieval.occasions import Occasion, Occasions, settle_occasions
+from retrieval.occurrences import Records
 from retrieval.segment import ReferenceEntry
 
 
@@ -52,19 +57,17 @@ def read_observed(files: PhotoFiles, sha256: str) -> bytes:
 def read_occasions(photos: Iterable[ReferencePhoto]) -> dict[int, tuple[int, Occasion]]:
     """Species of each observation, and when and where it was made, by month and by cell; 0 where it is not known."""
     seen = {photo.observation_id: photo for photo in photos}
-    return {
-        observation: (
-            photo.species,
-            Occasion(
-                observation,
-                photo.event_date.month if photo.event_date else 0,
-                0
-                if photo.decimal_latitude is None or photo.decimal_longitude is None
-                else cell_of(photo.decimal_latitude, photo.decimal_longitude),
-            ),
-        )
-        for observation, photo in sorted(seen.items())
-    }
+    return {observation: (photo.species, occasion_of(photo)) for observation, photo in sorted(seen.items())}
+
+
+def occasion_of(photo: ReferencePhoto) -> Occasion:
+    """When and where a photo's observation was made, by month and by cell; 0 where it is not known."""
+    latitude, longitude = photo.decimal_latitude, photo.decimal_longitude
+    return Occasion(
+        photo.observation_id,
+        photo.event_date.month if photo.event_date else 0,
+        0 if latitude is None or longitude is None else cell_of(latitude, longitude),
+    )
 
 
 def reference_entry(photo: ReferencePhoto) -> ReferenceEntry:
@@ -81,25 +84,67 @@ def reference_entry(photo: ReferencePhoto) -> ReferenceEntry:
     )
 
 
-def read_catalogue(session: Session, embeddings: EmbeddingStore) -> tuple[Catalogue, list[str]]:
-    """All that a snapshot is made of; second, the digests of photos that are left out for want of an embedding."""
-    photos = list(photo_tables.references(session))
-    references = [reference_entry(photo) for photo in photos]
-    missing = embeddings.missing(entry.photo for entry in references)
+def read_catalogue(
+    session: Session, embeddings: EmbeddingStore, folder: Path, *, advance: Advance = silent
+) -> tuple[Catalogue, list[str]]:
+    """All that a snapshot is made of; second, the digests of photos that are left out for want of an embedding.
+
+    The references are kept on the disk of `folder`; close the catalogue when the snapshot is built.
+    """
+    missing = embeddings.missing(photo_tables.digests(session))
     left_out = set(missing)
-    occasions = read_occasions(photos)
-    toxicity = taxon_tables.toxicities(session)
-    catalogue = Catalogue(
-        references=[entry for entry in references if entry.photo not in left_out],
-        taxa=[(taxon, toxicity.get(taxon.id, "")) for taxon in taxon_tables.taxa(session)],
-        synonyms=list(taxon_tables.synonyms(session)),
-        vernacular_names=list(taxon_tables.vernacular_names(session)),
-        floras=[
-            FloraPlan(flora.id, flora.title, frozenset(resolve_flora(session, flora)))
-            for flora in flora_tables.floras(session)
-            if flora.id != WORLD  # follows from the references
-        ],
-        occurrences=[Occurrence(species, found.month, found.cell) for species, found in occasions.values()],
-        occasions=[found for _, found in occasions.values()],
-    )
+    total = photo_tables.count_references(session)
+    seen = SeenObservations()
+
+    def entries() -> Iterator[ReferenceEntry]:
+        for photo in counted(photo_tables.placed_references(session), "read", total, advance):
+            seen.note(photo)
+            if photo.sha256 not in left_out:
+                yield reference_entry(photo)
+
+    references = PlacedReferences(folder, entries())
+    try:
+        toxicity = taxon_tables.toxicities(session)
+        catalogue = Catalogue(
+            references=references,
+            taxa=[(taxon, toxicity.get(taxon.id, "")) for taxon in taxon_tables.taxa(session)],
+            synonyms=list(taxon_tables.synonyms(session)),
+            vernacular_names=list(taxon_tables.vernacular_names(session)),
+            floras=[
+                FloraPlan(flora.id, flora.title, frozenset(resolve_flora(session, flora)))
+                for flora in flora_tables.floras(session)
+                if flora.id != WORLD  # follows from the references
+            ],
+            occurrences=seen.records(),
+            occasions=seen.occasions(),
+        )
+    except BaseException:
+        references.close()
+        raise
     return catalogue, missing
+
+
+class SeenObservations:
+    """Species, month and cell of observations whose photos go by, those of one observation one after the other."""
+
+    def __init__(self) -> None:
+        self._observations, self._species = array("q"), array("q")
+        self._months, self._cells = array("B"), array("Q")
+
+    def note(self, photo: ReferencePhoto) -> None:
+        """Note the observation of a photo, if the photo before was not of it too."""
+        if self._observations and self._observations[-1] == photo.observation_id:
+            return
+        found = occasion_of(photo)
+        self._observations.append(photo.observation_id)
+        self._species.append(photo.species)
+        self._months.append(found.month)
+        self._cells.append(found.cell)
+
+    def records(self) -> Records:
+        """For the counts of species."""
+        return Records(np.array(self._species), np.array(self._months), np.array(self._cells))
+
+    def occasions(self) -> Occasions:
+        """To learn from."""
+        return settle_occasions(np.array(self._observations), np.array(self._months), np.array(self._cells))

@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
+from indexer.stages import Advance, silent
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import BuildError
 
 STORED = np.dtype("<f2")  # what segments hold: a row is the same whether it was embedded now or a year ago
+
+TOGETHER = 500  # photos that one statement asks for
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS embeddings (photo TEXT PRIMARY KEY, embedding BLOB NOT NULL) WITHOUT ROWID",
@@ -59,8 +65,8 @@ class EmbeddingStore:
         """Those of the photos that have been embedded, or were tried and cannot be."""
         found: set[str] = set()
         for table in ("embeddings", "failures"):
-            for start in range(0, len(photos), 500):
-                part = photos[start : start + 500]
+            for start in range(0, len(photos), TOGETHER):
+                part = photos[start : start + TOGETHER]
                 query = f"SELECT photo FROM {table} WHERE photo IN ({','.join('?' * len(part))})"  # noqa: S608 - ours
                 found.update(photo for (photo,) in self._table.execute(query, part))
         return found
@@ -89,15 +95,50 @@ class EmbeddingStore:
 
     def missing(self, photos: Iterable[str]) -> list[str]:
         """Those of the photos that have no embedding."""
-        held = {photo for (photo,) in self._table.execute("SELECT photo FROM embeddings")}
-        return [photo for photo in photos if photo not in held]
+        missing: list[str] = []
+        asked = iter(photos)
+        while part := list(islice(asked, TOGETHER)):
+            query = f"SELECT photo FROM embeddings WHERE photo IN ({','.join('?' * len(part))})"  # noqa: S608 - ours
+            held = {photo for (photo,) in self._table.execute(query, part)}
+            missing += [photo for photo in part if photo not in held]
+        return missing
 
     def read(self, photos: Sequence[str]) -> Embeddings:
-        """The embeddings of the photos, in their order; raises KeyError for one that has none."""
+        """The embeddings of the photos, in their order; raises KeyError for one that has none.
+
+        They are looked up in the order of the file, so that what one look-up has brought from the disk serves the next.
+        """
         rows = np.empty((len(photos), self.width), dtype=STORED)
-        for place, photo in enumerate(photos):
-            found = self._table.execute("SELECT embedding FROM embeddings WHERE photo = ?", (photo,)).fetchone()
-            if found is None:
-                raise KeyError(photo)
-            rows[place] = np.frombuffer(found[0], dtype=STORED)
+        order = sorted(range(len(photos)), key=photos.__getitem__)
+        for start in range(0, len(order), TOGETHER):
+            places = order[start : start + TOGETHER]
+            part = [photos[place] for place in places]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT photo, embedding FROM embeddings WHERE photo IN ({marks})"  # noqa: S608 - ours
+            found = dict(self._table.execute(query, part))
+            stored = np.frombuffer(b"".join([found[photo] for photo in part]), dtype=STORED)
+            rows[places] = stored.reshape(len(part), self.width)
         return rows.astype(np.float32)
+
+
+class StoredRows:
+    """The embeddings of a segment's photos, as the segment's own table names them, read as they are asked for."""
+
+    def __init__(self, store: EmbeddingStore, table: Path, advance: Advance = silent) -> None:
+        self._store = store
+        self._table = table
+        self._advance = advance
+
+    def __len__(self) -> int:
+        return int(self._ask("SELECT count(*) FROM photo_references")[0][0])
+
+    def __getitem__(self, rows: slice) -> Embeddings:
+        first, end, _ = rows.indices(len(self))
+        query = "SELECT photo FROM photo_references WHERE photo_row >= ? AND photo_row < ? ORDER BY photo_row"
+        found = self._store.read([photo for (photo,) in self._ask(query, first, end)])
+        self._advance("embeddings", end - first, len(self))
+        return found
+
+    def _ask(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self._table)) as table:
+            return table.execute(query, values).fetchall()

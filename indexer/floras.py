@@ -6,6 +6,7 @@ import difflib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from database import checklists as listed
@@ -21,6 +22,7 @@ from indexer.regions import RegionMap, country_region, find_unit
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError
 
+PLACES = 50_000  # that are looked at together
 CLOSE = 0.8  # how alike two names are, from 0 to 1, before one is suggested for the other
 
 
@@ -137,13 +139,15 @@ def _species_in_regions(session: Session, region_ids: Sequence[str]) -> set[int]
     wanted = [areas.region(session, region_id) for region_id in region_ids]
     kinds = {region.kind for region in wanted if region.geometry is not None}
     others = [region for kind in sorted(kinds) for region in areas.regions(session, kind)]
-    places = list(areas.observed_places(session))
     region_map = RegionMap(others)
     species: set[int] = set()
     for region in wanted:
         species |= listed.listed_for_countries(session, frozenset(region.country_codes))
         species |= listed.listed_for_region(session, region.id)
-        species |= region_map.species_in(region, places)
+    observed = areas.observed_places(session)
+    while places := list(islice(observed, PLACES)):
+        for region in wanted:
+            species |= region_map.species_in(region, places)
     return species
 
 

@@ -5,9 +5,11 @@ Each makes a new snapshot, complete and verified, that is then published like an
 
 from __future__ import annotations
 
+import heapq
 import shutil
+from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +19,18 @@ from numpy.typing import NDArray
 
 from indexer.assemble import assemble
 from indexer.build import made_with, read_entries
+from indexer.stages import Advance, counted, silent
+from retrieval.arrays import load_array
 from retrieval.aspects import FILE as ASPECTS
 from retrieval.embedder import DIM, Embeddings
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.faiss_guide import SPECIES as GUIDE_SPECIES
 from retrieval.learned import METRIC, add_sums, replace_sums, sum_segments, write_sums
 from retrieval.manifest import Manifest
-from retrieval.occasions import Occasion, gather_occasions, write_occasions
+from retrieval.occasions import Occasion, gather_occasions, renew_occasions, write_occasions
 from retrieval.occurrences import FILE as OCCURRENCES
 from retrieval.prototypes import SpeciesSums
-from retrieval.segment import ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.segment import Naming, ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.staging import building, settle
 
@@ -88,47 +92,63 @@ def withdraw_references(root: Path, photos: Collection[str]) -> str:
         return continue_snapshot(root, staging, published, published.manifest.segments, withdrawn, sums)
 
 
-def compact_snapshot(root: Path) -> str:
+def compact_snapshot(root: Path, *, advance: Advance = silent) -> str:
     """Put all references that may answer into one segment, without the withdrawn ones; gives the snapshot.
 
     Codebook and recipes stay, so that every search answers as before, to the last bit; only row numbers change.
+    `advance` is told how far it is.
     """
     with building(root) as staging, published_snapshot(root) as published:
         if len(published.segments) == 1 and not published.manifest.withdrawn:
             return published.name
-        places: list[tuple[ReferenceEntry, int, int]] = []
-        for number, segment in enumerate(published.segments):
-            held = read_entries(root / "segments" / published.manifest.segments[number])
-            places += [
-                (entry, number, row)
-                for row, entry in enumerate(held)
-                if segment.withdrawn is None or not segment.withdrawn[row]
-            ]
-        places.sort(key=lambda place: place[0].place)
-        entries = [entry for entry, _, _ in places]
-        name = name_entries(entries, made_with(published.manifest.model))
-        sources = np.array([(number, row) for _, number, row in places], dtype=np.int64)
-        write_segment(staging / "segment", entries, GatheredRows(published, sources))
+        standing = published.manifest.references
+        naming = Naming(made_with(published.manifest.model))
+        gathered = GatheredRows(published)
+        folders = [root / "segments" / name for name in published.manifest.segments]
+        entries = counted(gathered.follow(merge_entries(published, folders)), "references", standing, advance)
+        write_segment(staging / "segment", naming.follow(entries), gathered)
+        name = naming.name
         settle(staging / "segment", root / "segments" / name)
-        return continue_snapshot(root, staging, published, (name,), {}, published.sums, keep_recipes=True)
+        return continue_snapshot(
+            root, staging, published, (name,), {}, published.sums, keep_recipes=True, advance=advance
+        )
+
+
+def merge_entries(snapshot: Snapshot, folders: Sequence[Path]) -> Iterator[tuple[ReferenceEntry, int, int]]:
+    """What may answer of all segments in its places, with the number of its segment and its row there."""
+
+    def standing(number: int) -> Iterator[tuple[ReferenceEntry, int, int]]:
+        gone = snapshot.segments[number].withdrawn
+        for row, entry in enumerate(read_entries(folders[number])):
+            if gone is None or not gone[row]:
+                yield entry, number, row
+
+    return heapq.merge(*map(standing, range(len(folders))), key=lambda one: one[0].place)
 
 
 class GatheredRows:
-    """Rows of several segments in a new order, read as they are asked for, so that memory stays small."""
+    """Rows of several segments in a new order, noted as they go by, and read as they are asked for."""
 
-    def __init__(self, snapshot: Snapshot, sources: NDArray[np.int64]) -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         self._stores = [segment.store for segment in snapshot.segments]
-        self._sources = sources  # (rows, 2): segment and row in it
+        self._segments, self._rows = array("H"), array("q")  # of each row
+
+    def follow(self, places: Iterable[tuple[ReferenceEntry, int, int]]) -> Iterator[ReferenceEntry]:
+        """The references alone."""
+        for entry, segment, row in places:
+            self._segments.append(segment)
+            self._rows.append(row)
+            yield entry
 
     def __len__(self) -> int:
-        return len(self._sources)
+        return len(self._rows)
 
     def __getitem__(self, rows: slice) -> NDArray[np.float16]:
-        sources = self._sources[rows]
+        segments, sources = np.array(self._segments[rows]), np.array(self._rows[rows])
         gathered = np.empty((len(sources), DIM), dtype=np.float16)
         for number, store in enumerate(self._stores):
-            here = sources[:, 0] == number
-            gathered[here] = store.take(sources[here, 1])
+            here = segments == number
+            gathered[here] = store.take(sources[here])
         return gathered
 
 
@@ -176,10 +196,11 @@ def standing_observations(
     root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]
 ) -> NDArray[np.int64]:
     """The observations that references which may answer belong to, ascending."""
-    held = [
-        np.delete(np.load(root / "segments" / name / "observations.npy"), withdrawn.get(name, np.zeros(0, np.int64)))
-        for name in segments
-    ]
+    held = [np.zeros(0, dtype=np.int64)]
+    for name in segments:
+        observations = load_array(root / "segments" / name / "observations.npy", mapped=True)
+        gone = withdrawn.get(name)
+        held.append(np.unique(observations if gone is None else np.delete(observations, gone)))
     return np.unique(np.concatenate(held))
 
 
@@ -195,6 +216,7 @@ def continue_snapshot(
     licences: Mapping[str, int] | None = None,
     occasions: Sequence[Occasion] = (),
     forget: Collection[int] = (),
+    advance: Advance = silent,
 ) -> str:
     """Assemble a snapshot that differs from the published one in its references alone.
 
@@ -208,15 +230,23 @@ def continue_snapshot(
         if (old / learned).is_file():
             shutil.copyfile(old / learned, folder / learned)
     write_sums(folder, sums)
-    listed = published.occasions.listed() if published.occasions else []
-    known = [one for one in listed if one.observation not in forget]
     standing = standing_observations(root, segments, withdrawn)
-    write_occasions(folder, gather_occasions([*known, *occasions]).only(standing))
+    forgotten = np.array(sorted(forget), dtype=np.int64)
+    known = renew_occasions(published.occasions, forgotten, gather_occasions(occasions))
+    write_occasions(folder, known.only(standing))
     for bits in sorted((old / "floras").iterdir()):
         shutil.copyfile(bits, folder / "floras" / bits.name)
     manifest: Manifest = published.manifest
     titles = {card.id: card.title for card in manifest.floras[1:]}
     draft = replace(manifest, segments=tuple(segments))
     return assemble(
-        root, staging, draft, titles, withdrawn, manifest.files, keep_recipes=keep_recipes, licences=licences
+        root,
+        staging,
+        draft,
+        titles,
+        withdrawn,
+        manifest.files,
+        keep_recipes=keep_recipes,
+        licences=licences,
+        advance=advance,
     )

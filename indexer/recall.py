@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.stages import Advance, silent
 from retrieval.embedder import Embeddings, unit_rows
 from retrieval.flora import Flora
 from retrieval.recipes import (
@@ -32,7 +33,9 @@ WORTH_KEEPING, ALL_BUT = 0.9, 0.9995  # recalls at 50 between which the manifest
 OWN = 14  # rows looked for beyond 50, since those of the query's own observation do not count
 
 
-def measure_recipes(floras: Sequence[Flora], before: Mapping[str, Recipe]) -> dict[str, Recipe]:
+def measure_recipes(
+    floras: Sequence[Flora], before: Mapping[str, Recipe], advance: Advance = silent
+) -> dict[str, Recipe]:
     """The recipes of floras that are not searched exactly; one measured before is kept while its flora is as large."""
     recipes = {}
     for flora in floras:
@@ -44,6 +47,7 @@ def measure_recipes(floras: Sequence[Flora], before: Mapping[str, Recipe]) -> di
             recipe = measure_recipe(flora)
             if recipe.kind != EXACT:
                 recipes[flora.card.id] = recipe
+        advance("recipes", 1, len(floras))
     return recipes
 
 
@@ -147,15 +151,31 @@ def try_probes(
 
 def draw_queries(parts: Sequence[Part]) -> tuple[Embeddings, NDArray[np.int64]]:
     """A seeded sample of the references that may answer: their embeddings and observations."""
-    rows = []
-    for number, part in enumerate(parts):
-        offsets = part.segment.offsets
-        own = np.concatenate([np.arange(offsets[n], offsets[n + 1]) for n in part.lists.tolist()])
-        if part.hidden is not None:
-            own = own[~part.hidden[own]]
-        rows.append(np.stack([np.full(len(own), number), own], axis=1))
-    every = np.concatenate(rows)
-    drawn = every[np.sort(np.random.default_rng(11).choice(len(every), min(QUERIES, len(every)), replace=False))]
-    embeddings = [parts[number].segment.store.take(np.array([row])) for number, row in drawn.tolist()]
-    seen = [int(parts[number].segment.observations[row]) for number, row in drawn.tolist()]
+    standing = [standing_of_lists(part) for part in parts]
+    ends = np.cumsum([counts.sum() for counts in standing])
+    every = int(ends[-1])
+    embeddings, seen = [], []
+    for number in np.sort(np.random.default_rng(11).choice(every, min(QUERIES, every), replace=False)).tolist():
+        which = int(np.searchsorted(ends, number, side="right"))
+        part = parts[which]
+        row = row_of(part, standing[which], number - int(ends[which] - standing[which].sum()))
+        embeddings.append(part.segment.store.take(np.array([row])))
+        seen.append(int(part.segment.observations[row]))
     return unit_rows(np.concatenate(embeddings).astype(np.float32)), np.array(seen, dtype=np.int64)
+
+
+def standing_of_lists(part: Part) -> NDArray[np.int64]:
+    """How many rows of each of the part's lists may answer."""
+    offsets = part.segment.offsets
+    if part.hidden is None:
+        return np.asarray(offsets[part.lists + 1] - offsets[part.lists])
+    return np.array([np.count_nonzero(~part.hidden[offsets[n] : offsets[n + 1]]) for n in part.lists.tolist()])
+
+
+def row_of(part: Part, standing: NDArray[np.int64], number: int) -> int:
+    """The row that is the `number`-th of those that may answer, of which each list has `standing`."""
+    ends = np.cumsum(standing)
+    place = int(np.searchsorted(ends, number, side="right"))
+    within = number - int(ends[place] - standing[place])
+    first, end = (int(part.segment.offsets[part.lists[place] + more]) for more in (0, 1))
+    return first + (within if part.hidden is None else int(np.flatnonzero(~part.hidden[first:end])[within]))

@@ -43,8 +43,8 @@ def renew_references(
         gone = {name: set(before.get(name, ())) for name in published.manifest.segments}
         fresh = settle_standing(published, dataset, entries, gone)
         mine, given = own_observations(published, dataset), list(occasions)
-        known = published.occasions.listed() if published.occasions else []
-        had = gather_occasions(one for one in known if one.observation in mine).listed()
+        own = np.array(sorted(mine), dtype=np.int64)
+        had = published.occasions.only(own).listed() if published.occasions else []
         if not fresh and had == gather_occasions(given).listed() and gone == {**{n: set() for n in gone}, **before}:
             return published.name
         segments = list(published.manifest.segments)

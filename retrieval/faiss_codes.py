@@ -9,11 +9,12 @@ so that its errors cost recall and never a wrong similarity.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
@@ -29,7 +30,7 @@ PARTS, BITS = 64, 4
 CODE_BYTES = PARTS * BITS // 8
 BLOCK = 32  # rows that fast-scan compares at once; each list is filled up to a multiple
 TRAINING_ROWS = 65_536
-CHUNK = 65_536  # rows encoded at once: 64 MB
+CHUNK = 32_768  # rows encoded at once: 64 MB at float64
 ROW_NUMBER = 8  # bytes
 TOGETHER = 13  # FAISS's number for: list by list, several views at once, candidates in a reservoir
 GROUP = 16  # views that go through the lists together
@@ -123,33 +124,65 @@ def place_lists(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> tuple[N
 
 
 def write_codes(
-    path: Path, rows: NDArray[np.float16], offsets: NDArray[np.int64], codebook: Codebook, order: NDArray[np.int64]
+    path: Path,
+    rows: NDArray[np.float16],
+    offsets: NDArray[np.int64],
+    codebook: Codebook,
+    order: NDArray[np.int64],
+    advance: Callable[[int], object] = lambda rows: None,
 ) -> None:
     """Write the codes of stored rows, the lists in the given order: blocks of codes, row numbers, the order.
 
-    Row numbers are filled up with -1 where codes are filled up.
+    Row numbers are filled up with -1 where codes are filled up. `advance` is told how many rows have got their codes.
     """
     faiss.omp_set_num_threads(1)
-    _quantiser, index = empty_index(codebook, len(offsets) - 1)
-    of_row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    for start in range(0, len(rows), CHUNK):
-        turned = codebook.rotate(rows[start : start + CHUNK])
-        numbers = np.arange(start, start + len(turned), dtype=np.int64)
-        lists = np.ascontiguousarray(of_row[start : start + len(turned)], dtype=np.int64)
-        index.add_core(len(turned), faiss.swig_ptr(turned), faiss.swig_ptr(numbers), faiss.swig_ptr(lists))
+    with path.open("wb") as file:
+        for pieces in gather_pieces(offsets, order):
+            write_pieces(file, rows, pieces, codebook)
+            advance(sum(last - first for first, last in pieces))
+        for pieces in gather_pieces(offsets, order):
+            for first, last in pieces:
+                numbers = np.full(-(-(last - first) // BLOCK) * BLOCK, -1, dtype=np.int64)
+                numbers[: last - first] = np.arange(first, last)
+                file.write(numbers.data)
+        file.write(order.astype(np.int64).tobytes())
+
+
+def gather_pieces(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> Iterator[list[tuple[int, int]]]:
+    """First row and end of lists in the given order, so many together as are encoded at once; large lists in pieces.
+
+    A piece that is not its list's last is whole blocks long, so that it is written as if its list had not been cut.
+    """
+    pieces: list[tuple[int, int]] = []
+    room = CHUNK
+    for number in order.tolist():
+        first, end = int(offsets[number]), int(offsets[number + 1])
+        while first < end:
+            if end - first > room and room < BLOCK:
+                yield pieces
+                pieces, room = [], CHUNK
+            last = end if end - first <= room else first + room // BLOCK * BLOCK
+            pieces.append((first, last))
+            room -= last - first
+            first = last
+    if pieces:
+        yield pieces
+
+
+def write_pieces(
+    file: BinaryIO, rows: NDArray[np.float16], pieces: Sequence[tuple[int, int]], codebook: Codebook
+) -> None:
+    """Write the codes of pieces of lists, one after the other, each filled up to whole blocks."""
+    turned = codebook.rotate(np.concatenate([rows[first:last] for first, last in pieces]))
+    sizes = [last - first for first, last in pieces]
+    numbers = np.arange(len(turned), dtype=np.int64)
+    lists = np.repeat(np.arange(len(pieces), dtype=np.int64), sizes)
+    _quantiser, index = empty_index(codebook, len(pieces))
+    index.add_core(len(turned), faiss.swig_ptr(turned), faiss.swig_ptr(numbers), faiss.swig_ptr(lists))
     converted = faiss.IndexIVFPQFastScan(index)  # named, so that it outlives what is read from it
     packed = faiss.downcast_InvertedLists(converted.invlists)
-    places, end = place_lists(offsets, order)
-    all_rows = np.full(end, -1, dtype=np.int64)
-    with path.open("wb") as file:
-        for number in order.tolist():
-            size = int(offsets[number + 1] - offsets[number])
-            if size:
-                capacity = -(-size // BLOCK) * BLOCK
-                file.write(faiss.rev_swig_ptr(packed.get_codes(number), capacity * CODE_BYTES).tobytes())
-                all_rows[places[number] : places[number] + size] = faiss.rev_swig_ptr(packed.get_ids(number), size)
-        file.write(all_rows.tobytes())
-        file.write(order.astype(np.int64).tobytes())
+    for place, size in enumerate(sizes):
+        file.write(faiss.rev_swig_ptr(packed.get_codes(place), -(-size // BLOCK) * BLOCK * CODE_BYTES).data)
 
 
 class FaissCodes:

@@ -25,6 +25,7 @@ from retrieval.index import Lists, Rows, Similarities, best_rows
 SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as it likes; we settle them by row
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
 ROW_BYTES = 2 * DIM
+WRITTEN = 32_768  # rows written together: 16 MB
 
 
 class RowSource(Protocol):
@@ -37,10 +38,11 @@ class RowSource(Protocol):
 
 def write_index(path: Path, rows: RowSource) -> None:
     """Write embeddings (n, 256), species by species, as a NumPy file at float16."""
-    stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(rows), DIM))
-    for start in range(0, len(rows), 65_536):
-        stored[start : start + 65_536] = rows[start : start + 65_536]
-    stored.flush()
+    form = np.lib.format.header_data_from_array_1_0(np.empty((0, DIM), dtype=np.float16))
+    with path.open("wb") as file:  # not mapped: pages that are written count as the writer's memory
+        np.lib.format.write_array_header_1_0(file, {**form, "shape": (len(rows), DIM)})
+        for start in range(0, len(rows), WRITTEN):
+            file.write(np.ascontiguousarray(rows[start : start + WRITTEN], dtype=np.float16).data)
 
 
 class BorrowedLists:
@@ -118,6 +120,12 @@ class FaissIndex:
         ranges = [np.arange(self._offsets[number], self._offsets[number + 1]) for number in ordered.tolist()]
         rows = np.concatenate([np.zeros(0, np.int64), *ranges])
         return self._rows[rows].astype(np.float32), rows
+
+    def part(self, rows: Rows, first: int, last: int) -> NDArray[np.float16]:
+        """Some axes of the stored rows of the given numbers (ascending), (rows, last - first)."""
+        if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+            return self._rows[rows[0] : rows[-1] + 1, first:last]
+        return self._rows[rows, first:last]
 
     def take(self, rows: Rows, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
         """The stored rows of the given numbers, (rows, 256), in their order, in a new array or in `out`."""

@@ -20,7 +20,8 @@ from retrieval.segment import Segment
 
 SUMS = "prototypes.npz"
 METRIC = "metric.npy"
-BLOCK = 65_536  # rows read together: 64 MB
+BLOCK = 65_536  # rows read together, but for a species that has more: 32 MB
+AT_ONCE = 1 << 22  # numbers that are added up together: 32 MB
 
 
 def sum_segments(segments: Sequence[Segment], only: NDArray[np.int64] | None = None) -> SpeciesSums:
@@ -34,12 +35,16 @@ def sum_segments(segments: Sequence[Segment], only: NDArray[np.int64] | None = N
     observations = np.zeros(len(species), dtype=np.int64)
     for segment in segments:
         for lists in blocks_of_lists(segment, segment.lists_of(species)):
-            embeddings, rows = segment.index.embeddings(lists)
-            listed = np.searchsorted(segment.offsets, rows, side="right") - 1
-            columns = np.searchsorted(species, np.asarray(segment.species)[listed])
-            some, counts = sum_observations(embeddings, columns, np.asarray(segment.observations)[rows], len(species))
-            sums += some
-            observations += counts
+            rows = segment.standing_rows(lists)
+            own = np.searchsorted(species, np.asarray(segment.species)[lists])
+            columns = np.searchsorted(lists, np.searchsorted(segment.offsets, rows, side="right") - 1)
+            seen = np.asarray(segment.observations)[rows]
+            wide = max(1, AT_ONCE // max(1, len(rows)))  # a part of the axes at a time: sums of axes are apart
+            for axis in range(0, DIM, wide):
+                stored = segment.store.part(rows, axis, axis + wide)
+                some, counts = sum_observations(stored, columns, seen, len(lists))
+                sums[own, axis : axis + wide] += some
+            observations[own] += counts
     return SpeciesSums(species, sums, observations)
 
 

@@ -6,7 +6,8 @@ vouch for itself. This file says which month and cell to take out of the counts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +60,38 @@ class Occasions:
         return [Occasion(*values) for values in zip(*columns, strict=True)]
 
 
-def gather_occasions(occasions: Iterable[Occasion]) -> Occasions:
+def gather_occasions(occasions: Iterable[Occasion] | Occasions) -> Occasions:
     """Columns of occasions, those of which nothing is known left out; of an observation met twice the last counts."""
-    known = {one.observation: one for one in occasions if one.month or one.cell}
-    ordered: Sequence[Occasion] = [known[observation] for observation in sorted(known)]
-    return Occasions(
-        np.array([one.observation for one in ordered], dtype=np.int64),
-        np.array([one.month for one in ordered], dtype=np.uint8),
-        np.array([one.cell for one in ordered], dtype=np.uint64),
+    if isinstance(occasions, Occasions):
+        return settle_occasions(occasions.observations, occasions.months, occasions.cells)
+    columns = array("q"), array("B"), array("Q")
+    for one in occasions:
+        for column, value in zip(columns, (one.observation, one.month, one.cell), strict=True):
+            column.append(value)
+    return settle_occasions(*(np.array(column) for column in columns))
+
+
+def settle_occasions(
+    observations: NDArray[np.int64], months: NDArray[np.uint8], cells: NDArray[np.uint64]
+) -> Occasions:
+    """The same from columns in any order."""
+    known = (months > 0) | (cells > 0)
+    observations, months, cells = observations[known], months[known], cells[known]
+    order = np.argsort(observations, kind="stable")
+    ordered = observations[order]
+    order = order[np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]]
+    return Occasions(observations[order], months[order], cells[order])
+
+
+def renew_occasions(known: Occasions | None, forgotten: NDArray[np.int64], given: Occasions) -> Occasions:
+    """What was known, without that of the observations `forgotten`; what is given, which counts where both speak."""
+    if known is None:
+        return given
+    kept = ~np.isin(known.observations, forgotten)
+    return settle_occasions(
+        np.concatenate([known.observations[kept], given.observations]),
+        np.concatenate([known.months[kept], given.months]),
+        np.concatenate([known.cells[kept], given.cells]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,18 @@ class Occurrence:
     species: int
     month: int = 0
     cell: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Many records, as columns."""
+
+    species: NDArray[np.int64]  # (records,)
+    months: NDArray[np.uint8]  # (records,)
+    cells: NDArray[np.uint64]  # (records,)
+
+    def __len__(self) -> int:
+        return len(self.species)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +79,33 @@ class Occurrences:
         return Occurrences(self.months[places], self.cells[kept], column[self.columns[kept]], self.counts[kept])
 
 
-def count_occurrences(species: NDArray[np.int64], records: Iterable[Occurrence]) -> Occurrences:
+def count_occurrences(species: NDArray[np.int64], records: Iterable[Occurrence] | Records) -> Occurrences:
     """Count records of the given species (ascending taxon ids); others are left out."""
-    known = set(species.tolist())
-    months = np.zeros((len(species), MONTHS))
-    tally: Counter[tuple[int, int]] = Counter()
-    for record in records:
-        if record.species in known:
-            column = int(np.searchsorted(species, record.species))
-            if record.month:
-                months[column, record.month - 1] += 1
-            if record.cell:
-                tally[record.cell, column] += 1
-    entries = sorted(tally.items())
+    found = records if isinstance(records, Records) else gather_records(records)
+    columns = np.minimum(np.searchsorted(species, found.species), max(len(species) - 1, 0))
+    known = species[columns] == found.species if len(species) else np.zeros(len(found), dtype=np.bool_)
+    dated = known & (found.months > 0)
+    months = np.bincount(columns[dated] * MONTHS + found.months[dated] - 1, minlength=len(species) * MONTHS)
+    placed = known & (found.cells > 0)
+    cells, columns = found.cells[placed], columns[placed]
+    order = np.lexsort((columns, cells))
+    cells, columns = cells[order], columns[order]
+    starts = np.flatnonzero(np.append(True, (cells[1:] != cells[:-1]) | (columns[1:] != columns[:-1]))[: len(cells)])
     return Occurrences(
-        months,
-        np.array([cell for (cell, _), _ in entries], dtype=np.uint64),
-        np.array([column for (_, column), _ in entries], dtype=np.int64),
-        np.array([count for _, count in entries], dtype=np.float64),
+        months.reshape(len(species), MONTHS).astype(np.float64),
+        cells[starts],
+        columns[starts].astype(np.int64),
+        np.diff(np.append(starts, len(cells))).astype(np.float64),
     )
+
+
+def gather_records(records: Iterable[Occurrence]) -> Records:
+    """Records as columns."""
+    columns = array("q"), array("B"), array("Q")
+    for one in records:
+        for column, value in zip(columns, (one.species, one.month, one.cell), strict=True):
+            column.append(value)
+    return Records(*(np.array(column) for column in columns))
 
 
 def write_occurrences(path: Path, found: Occurrences) -> None:

@@ -12,11 +12,12 @@ Rows lie sorted by species, observation and photo, so that the same references g
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
+from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,8 @@ CREATE TABLE photo_references (
 )
 """
 COLUMNS = "photo_row, photo, observation, species, author, licence, source, aspect"
+PORTION = 4_096  # rows of the table read together
+TABLE_CACHE = 256_000  # kB of the table kept while it is written: photos go to its index in no order
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +69,57 @@ class ReferenceEntry:
         return (self.species, self.observation_id, self.photo)
 
 
-def write_segment(folder: Path, entries: Sequence[ReferenceEntry], embeddings: RowSource) -> None:
-    """Write the references, sorted by their `place`, with their embeddings (rows in the same order) to a new folder."""
-    if not entries or len(entries) != len(embeddings):
-        raise ValueError(f"{len(entries)} references and {len(embeddings)} embeddings make no segment")
-    if any(a.place >= b.place for a, b in pairwise(entries)):
-        raise ValueError("references must come sorted by species, observation and photo, each once")
+def write_segment(folder: Path, entries: Iterable[ReferenceEntry], embeddings: RowSource) -> None:
+    """Write the references, sorted by their `place`, with their embeddings (rows in the same order) to a new folder.
+
+    Both are gone through once, the references first: `embeddings` may read of which photos from the folder's table.
+    """
     folder.mkdir(parents=True)
-    species, lists = np.unique(np.array([entry.species for entry in entries], dtype=np.int64), return_inverse=True)
-    offsets = np.searchsorted(lists, np.arange(len(species) + 1)).astype(np.int64)
-    np.save(folder / "species.npy", species)
-    np.save(folder / "offsets.npy", offsets)
-    np.save(folder / "observations.npy", np.array([entry.observation_id for entry in entries], dtype=np.int64))
-    write_index(folder / "embeddings.npy", embeddings)
-    table = sqlite3.connect(folder / "references.sqlite", isolation_level=None)
+    try:
+        columns = Columns()
+        write_table(folder / "references.sqlite", columns.follow(entries))
+        rows = len(columns.observations)
+        if not rows or rows != len(embeddings):
+            raise ValueError(f"{rows} references and {len(embeddings)} embeddings make no segment")
+        np.save(folder / "species.npy", np.array(columns.species, dtype=np.int64))
+        np.save(folder / "offsets.npy", np.array([*columns.firsts, rows], dtype=np.int64))
+        np.save(folder / "observations.npy", np.frombuffer(columns.observations, dtype=np.int64))
+        write_index(folder / "embeddings.npy", embeddings)
+    except ValueError:
+        shutil.rmtree(folder)
+        raise
+
+
+class Columns:
+    """What a segment keeps of its references beside their table, noted while they go by."""
+
+    def __init__(self) -> None:
+        self.species: list[int] = []  # each once, ascending
+        self.firsts: list[int] = []  # the first row of each
+        self.observations = array("q")  # of each row
+
+    def follow(self, entries: Iterable[ReferenceEntry]) -> Iterator[ReferenceEntry]:
+        """The same references; raises ValueError for one that does not come after the one before."""
+        before: tuple[int, int, str] | None = None
+        for entry in entries:
+            place = entry.place
+            if before is not None and before >= place:
+                raise ValueError("references must come sorted by species, observation and photo, each once")
+            if before is None or before[0] != entry.species:
+                self.species.append(entry.species)
+                self.firsts.append(len(self.observations))
+            self.observations.append(entry.observation_id)
+            before = place
+            yield entry
+
+
+def write_table(path: Path, entries: Iterable[ReferenceEntry]) -> None:
+    """Write what is known of the references, one after the other."""
+    table = sqlite3.connect(path, isolation_level=None)
     try:
         table.execute("PRAGMA journal_mode = OFF")
+        table.execute("PRAGMA synchronous = OFF")  # who settles the folder flushes it
+        table.execute(f"PRAGMA cache_size = -{TABLE_CACHE}")
         table.execute("BEGIN")
         table.execute(TABLE)
         table.executemany(
@@ -98,11 +136,38 @@ def write_segment(folder: Path, entries: Sequence[ReferenceEntry], embeddings: R
 
 def name_entries(entries: Iterable[ReferenceEntry], model: str) -> str:
     """Name a segment after what it holds: the same references under the same model are the same segment."""
-    digest = hashlib.sha256(model.encode())
-    for e in entries:
-        line = (e.photo, str(e.observation_id), e.observation, str(e.species), e.author, e.licence, e.source, e.aspect)
-        digest.update("\x1f".join(line).encode() + b"\n")
-    return digest.hexdigest()[:16]
+    naming = Naming(model)
+    for _ in naming.follow(entries):
+        pass
+    return naming.name
+
+
+class Naming:
+    """The same, of references that go by."""
+
+    def __init__(self, model: str) -> None:
+        self._digest = hashlib.sha256(model.encode())
+
+    def follow(self, entries: Iterable[ReferenceEntry]) -> Iterator[ReferenceEntry]:
+        """The same references, which the name will stand for."""
+        for e in entries:
+            line = (
+                e.photo,
+                str(e.observation_id),
+                e.observation,
+                str(e.species),
+                e.author,
+                e.licence,
+                e.source,
+                e.aspect,
+            )
+            self._digest.update("\x1f".join(line).encode() + b"\n")
+            yield e
+
+    @property
+    def name(self) -> str:
+        """The name of what has gone by."""
+        return self._digest.hexdigest()[:16]
 
 
 class Segment:
@@ -149,6 +214,12 @@ class Segment:
         """How many rows the lists hold, withdrawn ones among them."""
         return int(np.sum(self.offsets[lists + 1] - self.offsets[lists]))
 
+    def standing_rows(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of the lists (ascending) that may answer, ascending."""
+        ranges = [np.arange(self.offsets[number], self.offsets[number + 1]) for number in lists.tolist()]
+        rows = np.concatenate([np.zeros(0, np.int64), *ranges])
+        return rows if self.withdrawn is None else rows[~self.withdrawn[rows]]
+
     def count_references(self) -> NDArray[np.int64]:
         """How many references each list holds; (lists,) int64."""
         sizes: NDArray[np.int64] = np.diff(self.offsets)
@@ -174,9 +245,10 @@ class Segment:
         found = self._standing(self._read("photo = ?", photo))
         return found[0] if found else None
 
-    def all_references(self) -> list[Reference]:
-        """Every reference, by row, withdrawn ones among them."""
-        return self._read("photo_row >= 0")
+    def all_references(self) -> Iterator[Reference]:
+        """Every reference, by row, withdrawn ones among them; read in portions."""
+        for first in range(0, self.rows, PORTION):
+            yield from self._read("photo_row BETWEEN ? AND ?", first, first + PORTION - 1)
 
     def references_of_dataset(self, dataset: str) -> list[Reference]:
         """The references whose observation a dataset named, by row, withdrawn ones among them."""
@@ -190,20 +262,25 @@ class Segment:
 
     def licences(self) -> dict[str, int]:
         """How many references stand under each licence."""
-        query = "SELECT photo_row, licence FROM photo_references"
-        if self.withdrawn is None:
-            return dict(
-                self._references.execute("SELECT licence, count(*) FROM photo_references GROUP BY 1 ORDER BY 1")
-            )
-        standing = Counter(licence for row, licence in self._references.execute(query) if not self.withdrawn[row])
-        return dict(sorted(standing.items()))
+        query = "SELECT licence, count(*) FROM photo_references GROUP BY 1 ORDER BY 1"
+        counted = Counter(dict(self._references.execute(query)))
+        gone = np.zeros(0, np.int64) if self.withdrawn is None else np.flatnonzero(self.withdrawn)
+        for start in range(0, len(gone), PORTION):
+            rows = gone[start : start + PORTION].tolist()
+            marks = ", ".join("?" * len(rows))
+            query = f"SELECT licence FROM photo_references WHERE photo_row IN ({marks})"  # noqa: S608 - question marks
+            counted.subtract(licence for (licence,) in self._references.execute(query, rows))
+        return {licence: count for licence, count in sorted(counted.items()) if count}
 
     def under_other_licences(self, licences: Collection[str]) -> NDArray[np.bool_]:
         """Which rows stand under none of the licences; (rows,)."""
         marks = ", ".join("?" * len(licences))
-        query = f"SELECT photo_row FROM photo_references WHERE licence IN ({marks})"  # noqa: S608 - question marks
+        within = f"photo_row BETWEEN ? AND ? AND licence IN ({marks})"
+        query = f"SELECT photo_row FROM photo_references WHERE {within}"  # noqa: S608 - question marks
         hidden = np.ones(self.rows, dtype=np.bool_)
-        hidden[[row for (row,) in self._references.execute(query, sorted(licences))]] = False
+        for first in range(0, self.rows, 16 * PORTION):
+            last = first + 16 * PORTION - 1
+            hidden[[row for (row,) in self._references.execute(query, [first, last, *sorted(licences)])]] = False
         return hidden
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from indexer.build import build_snapshot, made_with
 from indexer.catalogue import photos_to_embed, read_catalogue
 from indexer.commands.atlases import add_atlas_choice, lay_out_published
 from indexer.commands.embedding import embed_where_set
+from indexer.commands.progress import StageBars
 from indexer.embeddings import EmbeddingStore
 from indexer.grow import compact_snapshot
 from indexer.photos import PhotoStore
@@ -115,12 +117,15 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
     embedder = open_model(options.model or settings.model, options.card or model_card(settings))
     card = {**embedder.card, "views": options.views}
     with (
+        ExitStack() as stack,
         open_database(settings.database_url) as database,
         EmbeddingStore(settings.data / "embeddings", made_with(card)) as store,
+        StageBars() as bars,
     ):
         adopt_observations(database, settings.reference_licences, settings.public_url)
         with database.reading() as session:
-            catalogue, missing = read_catalogue(session, store)
+            catalogue, missing = read_catalogue(session, store, settings.flora_indexes, advance=bars)
+        stack.enter_context(closing(catalogue))
         failed = store.failures()
         waiting = [photo for photo in missing if photo not in failed]
         if len(missing) > len(waiting):
@@ -130,7 +135,7 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
             )
         if waiting:
             print(f"{len(waiting)} photos have not been embedded and are left out: run embed first", file=sys.stderr)
-        name = build_snapshot(settings.flora_indexes, catalogue, store, card)
+        name = build_snapshot(settings.flora_indexes, catalogue, store, card, advance=bars)
         manifest = read_manifest(settings.flora_indexes, name)
         with database.writing() as writing:
             log_built(writing, name, manifest.model["model"], manifest.references, manifest.species)
@@ -152,7 +157,9 @@ def publish(options: argparse.Namespace, settings: Settings) -> int:
 
 def compact(options: argparse.Namespace, settings: Settings) -> int:
     """Compact the published snapshot and publish the result."""
-    announce(publish_snapshot(settings.flora_indexes, compact_snapshot(settings.flora_indexes)), settings)
+    with StageBars() as bars:
+        name = compact_snapshot(settings.flora_indexes, advance=bars)
+    announce(publish_snapshot(settings.flora_indexes, name), settings)
     return lay_out_published(settings, wanted=options.atlas)
 
 

@@ -5,15 +5,26 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import create_engine, select
+from sqlalchemy.event import listen
 
 from database.errors import DatabaseError
 from database.imports import finish_run, start_run
 from database.keys import check_id, short_key
 from database.models import Observation, Photo
 from database.observations import Filed, Refused, drop_photos
-from database.photos import author_of, reference, references, species_with_photos
-from database.session import Database
+from database.photos import (
+    author_of,
+    count_references,
+    digests,
+    placed_references,
+    reference,
+    references,
+    species_with_photos,
+)
+from database.regions import observed_places
+from database.session import Database, Session
+from database.tables import Base
 from retrieval.errors import UnknownPhoto
 from tests.database.conftest import photo
 
@@ -243,6 +254,47 @@ def test_references_come_in_the_order_of_their_digests_with_all_they_need(
     assert (last.observation, last.species, last.author) == ("walks:1", muscaria, "C. Clark")
     assert (last.licence, last.source, last.aspect) == ("CC0-1.0", "https://example.org/x.jpg", "cap")
     assert (last.event_date, last.decimal_latitude, last.decimal_longitude) == (date(2024, 9, 1), 55.5, 12.5)
+
+
+def test_placed_references_come_by_species_and_observation_and_the_same_as_by_digest(
+    database: Database, run: Run, species: Species
+) -> None:
+    names = [species(name) for name in ("Boletus edulis", "Amanita muscaria", "Amanita citrina")]
+    run(*(photo(f"{number}.jpg", str(number * 7 % 12), names[number * 7 % 12 % 3]) for number in range(40)))
+    with database.writing() as session:
+        session.scalars(select(Photo).where(Photo.record_key == "5.jpg")).one().withdrawn = True
+
+    with database.reading() as session:
+        placed, by_digest = list(placed_references(session)), list(references(session))
+        assert list(digests(session)) == [row.sha256 for row in by_digest]
+        assert count_references(session) == len(by_digest) == 39
+
+    assert [(row.species, row.observation_id, row.sha256) for row in placed] == sorted(
+        (row.species, row.observation_id, row.sha256) for row in by_digest
+    )
+    assert sorted(placed, key=lambda row: row.sha256) == by_digest
+
+
+def test_sqlite_asks_for_the_photos_of_an_observation_not_for_all_that_are_not_withdrawn() -> None:
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    asked: list[str] = []
+    listen(engine, "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement))
+    with Session(engine) as session:
+        for read in (observed_places, placed_references, digests):
+            list(read(session))
+        plans = [
+            [row[-1] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ()).all()]
+            for statement in [one for one in asked if one.startswith("SELECT")]
+        ]
+
+    assert len(plans) == 3
+    for plan in plans:
+        assert not any("ix_photos_withdrawn" in step for step in plan), plan
+    for plan in plans[:2]:  # what is read for each observation
+        assert any("ix_photos_observation_id (observation_id=?)" in step for step in plan), plan
+    for plan in plans[1:]:  # what comes in an index's order is not sorted beforehand
+        assert not any("TEMP B-TREE" in step for step in plan), plan
 
 
 def test_a_photo_that_is_not_there_is_unknown(database: Database) -> None:
