@@ -23,6 +23,13 @@ def test_similar_photos_scroll_on_and_each_is_searched_by(visit: Opener, width: 
     seen.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     expect(seen.page.locator(".shot")).not_to_have_count(first)
     assert all("CC0" in words for words in seen.page.locator(".shot-credit .licence").all_text_contents())
+    clipped = "(spans) => spans.filter((one) => one.scrollHeight > one.clientHeight + 1).map((one) => one.textContent)"
+    assert seen.page.locator(".shot-credit > span").evaluate_all(clipped) == []
+    outside = """(shots) => shots.filter((shot) => {
+      const end = shot.querySelector('.licence').getBoundingClientRect().bottom;
+      return end > shot.getBoundingClientRect().bottom + 1;
+    }).length"""
+    assert seen.page.locator(".shot").evaluate_all(outside) == 0
     assert violations(seen.page, axe) == []
     named = seen.page.locator(".shot .shot-name a").nth(2).inner_text()
     seen.page.locator(".by-this").nth(2).click()
@@ -223,6 +230,7 @@ def test_the_atlas_moves_and_opens_a_record(visit: Opener, width: str, axe: str)
     seen.page.locator(".atlas canvas").focus()
     for _ in range(9):
         seen.page.keyboard.press("+")
+    expect(seen.page.locator(".atlas-shots a").first).to_contain_text("Fungarium drawing programCC0-1.0")
     seen.photograph("near")
     seen.page.keyboard.press("ArrowLeft")
     for _ in range(9):
