@@ -23,7 +23,8 @@ from cluster.lane import Job, Lane
 from retrieval.domain import WORLD
 from retrieval.errors import ShardUnavailable
 from retrieval.snapshot import open_snapshot
-from tests.cluster.conftest import OBJECTS, free_port
+from tests.cluster.conftest import OBJECTS
+from tests.ports import free_port
 from web.clustered import Clustered
 
 PATIENCE = 60.0  # seconds until what does not come is given up
