@@ -90,7 +90,12 @@ class Machine:
             ]
         )
         entered = ["ip", "netns", "exec", name, "unshare", "-m", "-p", "-u", "--fork", "--kill-child", "--mount-proc"]
-        self._outer = subprocess.Popen([*entered, "sh", "-c", mounts], stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
+        self._outer = subprocess.Popen(  # noqa: S603 - ours
+            [*entered, "sh", "-c", mounts],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # it complains when it is lost
+            text=True,
+        )
         if self._outer.stdout is None or self._outer.stdout.readline().strip() != "on":
             raise SystemExit(f"machine {self.number} cannot be made: are you root?")
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text().split()
