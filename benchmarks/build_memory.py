@@ -176,7 +176,7 @@ def observer(observation: int) -> str:
 
 
 def give_back(folder: Path) -> None:
-    """Leave the catalogue as it was drawn."""
+    """Make the catalogue what was drawn, whatever was withdrawn since."""
     with closing(sqlite3.connect(folder / "data" / "catalogue.sqlite")) as table, table:
         table.execute("UPDATE photos SET withdrawn = 0 WHERE withdrawn = 1")
 
@@ -186,6 +186,7 @@ def measure(folder: Path, program: Path, commands: Sequence[str]) -> dict[str, A
     drawn = json.loads((folder / "drawn.json").read_text(encoding="utf-8"))
     indexes = folder / "flora_indexes"
     shutil.rmtree(indexes, ignore_errors=True)
+    give_back(folder)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("FUNGARIUM_")},
         "FUNGARIUM_DATA": str(folder / "data"),
