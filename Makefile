@@ -8,6 +8,7 @@ SERVE ?= yes
 MODEL_WORK ?= data/training/default
 MODEL_OUT ?= retrieval/models/fungarium_small.onnx
 MODEL_PLAN ?=
+PROCESSES ?= 2
 REGIONS := north west south
 
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
@@ -47,7 +48,7 @@ else
 endif
 
 test: development pages lint ## everything that must pass
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses $(PROCESSES) -rfEs
 
 check: test ## the same
 

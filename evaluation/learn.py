@@ -30,7 +30,7 @@ from retrieval.fusion import FUSIONS
 from retrieval.lookalikes import confusions
 from retrieval.priors import apply_prior
 from retrieval.rejection import STRANGE, UNKNOWN_RATE, none_probability, observe
-from retrieval.specificity import fit_threshold
+from retrieval.specificity import fit_threshold, sum_nodes
 
 TARGETS = ("0.80", "0.85", "0.90", "0.95", "0.99")
 OBSERVATIONS = 2_000  # that everything after the single-photo score is learned on
@@ -253,13 +253,9 @@ def deepest_nodes(
     right = np.zeros((len(scores), ranks), dtype=bool)
     for rank in range(ranks):
         nodes = gallery.lineages[:, rank]
-        known = nodes >= 0
-        if not known.any():
+        taxa, added = sum_nodes(scores, nodes)
+        if not len(taxa):
             continue
-        taxa, places = np.unique(nodes[known], return_inverse=True)
-        order = np.argsort(places, kind="stable")
-        starts = np.searchsorted(places[order], np.arange(len(taxa)))
-        added = np.add.reduceat(scores[:, np.flatnonzero(known)[order]], starts, axis=1)
         best = added.argmax(axis=1)
         sums[:, rank] = added[np.arange(len(scores)), best]
         right[:, rank] = (truth >= 0) & (taxa[best] == np.where(truth >= 0, nodes[truth], -2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -151,26 +151,25 @@ def read_taxa(
                 names[row.key].append((parse_language(cells.get("language") or cells.get("languagecode", "")), name))
             others.append((row.key, row))
     columns = find_columns(taxon.terms, TAXON_TERMS)
-    known = {
-        row.key: read_taxon_name(columns.read(row.cells))
-        for row in read_table(archive, taxon)
-        if isinstance(row, KeyedRow)
-    }
+    claims = [read_claim(row, taxon, columns) for row in read_table(archive, taxon) if isinstance(row, KeyedRow)]
+    known = {claim.key: claim for claim in claims}
+    leads = find_leads(claims, known)
     for row in read_table(archive, taxon):
         if isinstance(row, Rejection):
             yield row
         else:
-            yield from read_taxon(row, taxon, columns, known, places.get(row.key), names.get(row.key, []), kingdoms)
+            accepted = find_accepted(read_claim(row, taxon, columns), known, leads)
+            yield from read_taxon(row, taxon, columns, accepted, places.get(row.key), names.get(row.key, []), kingdoms)
     for key, row in others:
         if key not in known:
             yield Rejection("orphan", f"{row.file}, line {row.line}: there is no taxon {key!r}", row.file, row.line)
 
 
 def read_taxon(
-    row: KeyedRow, table: Table, columns: Columns, known: Mapping[str, ParsedName], places: Places | None,
+    row: KeyedRow, table: Table, columns: Columns, accepted: str | None, places: Places | None,
     names: list[tuple[str, str]], kingdoms: frozenset[str],
 ) -> Iterator[ChecklistLine | Rejection]:  # fmt: skip
-    """Read one taxon: a line per status, or a rejection."""
+    """Read one taxon: a line per status, or a rejection. `accepted` is what `find_accepted` gives."""
     fields, cells = columns.read(row.cells), by_term(table, row)
     where = f"{row.file}, line {row.line}"
     name = read_taxon_name(fields)
@@ -185,8 +184,7 @@ def read_taxon(
     if kingdom not in kingdoms:
         yield Rejection("not-a-fungus", f"{where}: {name.full} is of kingdom {kingdom}", row.file, row.line)
         return
-    synonym_of, unresolved = find_accepted(fields, cells, row, known, name)
-    if unresolved:
+    if accepted is None:
         yield Rejection(
             "unresolved-synonym", f"{where}: {name.full} is a synonym, but of what is not said", row.file, row.line
         )
@@ -216,7 +214,7 @@ def read_taxon(
             establishment_means=means,
             toxicity=find_toxicity(fields.get("toxicity", "")),
             vernacular_names=tuple(dict.fromkeys(names)),
-            synonym_of=synonym_of,
+            synonym_of=accepted,
             file=row.file,
             line=row.line,
         )
@@ -233,21 +231,71 @@ def read_taxon_name(fields: Mapping[str, str]) -> ParsedName:
     return name if name.full else parse_name(said(fields.get("genus", "")))
 
 
-def find_accepted(
-    fields: Mapping[str, str],
-    cells: Mapping[str, str],
-    row: KeyedRow,
-    known: Mapping[str, ParsedName],
-    name: ParsedName,
-) -> tuple[str, bool]:
-    """Return (accepted name or "", whether the line is a synonym of nothing that is said)."""
-    accepted = parse_name(said(fields.get("accepted_name", ""))).full
-    accepted_id = said(cells.get("acceptednameusageid", ""))
-    if not accepted and accepted_id and accepted_id != row.key and accepted_id in known:
-        accepted = known[accepted_id].full
-    if accepted and accepted not in (name.full, name.species):
-        return accepted, False
-    return "", not accepted and SYNONYM.search(fields.get("taxonomic_status", "")) is not None
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a line says of the standing of its own name."""
+
+    name: ParsedName
+    key: str
+    accepted: str  # name of what is accepted in its stead, where one is given
+    accepted_id: str  # the same by the key of another line
+    synonym: bool  # whether it is called one
+
+
+def read_claim(row: KeyedRow, table: Table, columns: Columns) -> Claim:
+    """Read what a line says of its name."""
+    fields = columns.read(row.cells)
+    return Claim(
+        read_taxon_name(fields),
+        row.key,
+        parse_name(said(fields.get("accepted_name", ""))).full,
+        said(by_term(table, row).get("acceptednameusageid", "")),
+        SYNONYM.search(fields.get("taxonomic_status", "")) is not None,
+    )
+
+
+def find_lead(claim: Claim, known: Mapping[str, Claim]) -> str | None:
+    """The name that a line points to; empty where it is accepted itself, None for a synonym of nothing that is said."""
+    accepted = claim.accepted
+    if not accepted and claim.accepted_id not in ("", claim.key) and claim.accepted_id in known:
+        accepted = known[claim.accepted_id].name.full
+    if accepted and accepted not in (claim.name.full, claim.name.species):
+        return accepted
+    return None if not accepted and claim.synonym else ""
+
+
+Leads = Mapping[str, tuple[str | None, bool]]  # name -> what it points to, and whether it is called a synonym
+
+
+def find_leads(claims: Iterable[Claim], known: Mapping[str, Claim]) -> Leads:
+    """Where each name points that no line calls accepted."""
+    leads: dict[str, tuple[str | None, bool]] = {}
+    standing = set()
+    for claim in claims:  # without a column of keys, `known` holds one of them only
+        if (lead := find_lead(claim, known)) == "":
+            standing.add(claim.name.full)
+        else:
+            leads.setdefault(claim.name.full, (lead, claim.synonym))
+    return {name: lead for name, lead in leads.items() if name not in standing}
+
+
+def find_accepted(claim: Claim, known: Mapping[str, Claim], leads: Leads) -> str | None:
+    """The accepted name of a line: empty for its own; None where synonyms point to nothing, or in a circle.
+
+    A synonym of a synonym is followed to its end, or else the one between would become an accepted species. In a
+    circle, the name that is not called a synonym is the accepted one.
+    """
+    own = claim.name.full
+    found, path = find_lead(claim, known), [own]
+    while found and found in leads:
+        if found in path:
+            circle = path[path.index(found) :]
+            free = [name for name in circle if name in leads and not leads[name][1]]
+            found = own if own in free else next(iter(free), None)
+            break
+        path.append(found)
+        found = leads[found][0]
+    return "" if found == own else found
 
 
 def infer_rank(name: ParsedName) -> str:
@@ -282,6 +330,11 @@ def is_plain(path: Path) -> bool:
     headers = {plain_term(cell) for cell in first.replace('"', "").split(dialect.delimiter)}
     if headers & NAMING or {"genus", "specificepithet"} <= headers:
         return False
+    if parse_name(first).full and is_table_line(first):
+        raise ArchiveError(
+            f"{path.name}, line 1: {first[:80]!r} holds more than a name; "
+            "put a line above it that names the columns, one of them scientificName"
+        )
     if not parse_name(first).full:
         raise ArchiveError(
             f"{path.name}, line 1: {first[:80]!r} is neither a header with scientificName nor a scientific name"
@@ -289,12 +342,17 @@ def is_plain(path: Path) -> bool:
     return True
 
 
+def is_table_line(text: str) -> bool:
+    """Tell a line of several cells from a name, whose authorship may have commas: read as one, it lost its species."""
+    return re.search(r"[;|\t]", text) is not None or ("," in text and not parse_name(text).species)
+
+
 def plain_lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, str]]:
     """Read the lines of a text that are neither empty nor remarks behind a #."""
     with open_container(path) as archive, archive.open(path.name) as stream:
         for number, text in read_lines(cast(io.BufferedReader, stream), dialect, path.name):
-            if text.strip() and not text.lstrip().startswith("#"):
-                yield number, text.strip()
+            if name := re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip():
+                yield number, name
 
 
 def read_names(path: Path) -> Iterator[ChecklistLine | Rejection]:
@@ -303,7 +361,10 @@ def read_names(path: Path) -> Iterator[ChecklistLine | Rejection]:
         dialect = sniff_dialect(stream.read(HEAD), path.name)
     for number, text in plain_lines(path, dialect):
         name = parse_name(text)
-        if name.full:
+        if is_table_line(text):
+            detail = f"{path.name}, line {number}: {text!r} holds more than a name, and no header says which part is it"
+            yield Rejection("not-a-name", detail, path.name, number)
+        elif name.full:
             yield ChecklistLine(
                 name.full, name.authorship, infer_rank(name), (("genus", name.genus),), file=path.name, line=number
             )

@@ -35,6 +35,7 @@ class Answer:
     decided_by: int
     expected: Expectation | None = None
     aspects: tuple[str, ...] = ()  # of the photos, given or told; empty: not known
+    compared: bool = True  # whether any reference could vote
 
     @property
     def shares(self) -> dict[int, float]:
@@ -134,6 +135,7 @@ def make_stop(answer: Answer, snapshot: Snapshot, wished: Wishes) -> Stop:
     thresholds = snapshot.calibration.thresholds
     fitted = sorted((float(target), threshold) for target, threshold in thresholds.items())
     if fitted:
+        fitted.append((1.0, 1.0))  # who asks for more than was fitted gets a stricter threshold, not the last one
         threshold = float(np.interp(wished.target, [t for t, _ in fitted], [limit for _, limit in fitted]))
     else:
         threshold = wished.target  # a share is no probability, but the larger, the surer

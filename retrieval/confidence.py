@@ -19,7 +19,7 @@ STEPS = 40  # of bisection; the power is found to 12 digits
 
 def top_logit(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """The logit of the top score of each row."""
-    top = np.clip(scores.max(axis=-1), EDGE, 1 - EDGE)
+    top = np.clip(scores.max(axis=-1, initial=0.0), EDGE, 1 - EDGE)
     return np.asarray(np.log(top / (1 - top)))
 
 
@@ -34,14 +34,14 @@ def trust(
 
 
 def raise_to_top(scores: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raise each row to the power at which its top score is as wanted, as near as its ties allow."""
-    peak = scores.max(axis=-1, keepdims=True)
+    """Raise each row to the power at which its top score is as wanted, as near as its ties allow; zeros stay zeros."""
+    peak = scores.max(axis=-1, keepdims=True, initial=0.0)
     ratios = np.divide(scores, peak, out=np.zeros_like(scores), where=peak > 0)
     logs = np.log(np.maximum(ratios, 1e-300))
     low, high = np.full(len(scores), -4.0), np.full(len(scores), 4.0)  # of the logarithm of the power
     for _ in range(STEPS):
         middle = (low + high) / 2
-        top = 1 / np.exp(logs * np.exp(middle)[:, None]).sum(axis=1)
+        top = 1 / np.maximum(1.0, np.exp(logs * np.exp(middle)[:, None]).sum(axis=1))  # the top one alone is 1
         too_low = top < wanted
         low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
     raised = np.where(ratios > 0, np.exp(logs * np.exp((low + high) / 2)[:, None]), 0.0)

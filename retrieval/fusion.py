@@ -70,7 +70,7 @@ def deciding_photo(
     per_photo: NDArray[np.float64], weights: NDArray[np.float64], *, rule: str = "mean", sharpening: float = 0.0
 ) -> int:
     """The photo without which the first species would lose most of its score; of equals the first."""
-    if len(per_photo) == 1:
+    if len(per_photo) == 1 or not per_photo.any():
         return 0
     first = int(fuse_scores(per_photo, weights, rule=rule, sharpening=sharpening).argmax())
     without = []

@@ -19,7 +19,7 @@ from retrieval.fusion import LEARNED, deciding_photo, fuse_scores, weigh_photos
 from retrieval.gaps import Gaps
 from retrieval.priors import apply_prior
 from retrieval.ranking import Shares, Voting, cast_votes, share_rows
-from retrieval.rejection import decide, none_probability, observe
+from retrieval.rejection import decide, none_probability, nothing_compared, observe
 from retrieval.snapshot import Snapshot
 from retrieval.specificity import under
 from retrieval.views import PhotoLimits, check_count, decode_views
@@ -85,13 +85,16 @@ def identify_embeddings(
     learned = snapshot.calibration
     boosted = apply_prior(answer.fused, expected.log_lift, temper=learned.temper_of(expected.applied))
     closest = np.array([ballot[0].similarity for ballot in answer.votes if ballot])
-    similarity, entropy = observe(closest, boosted)
     weights = learned.rejection_of(expected.applied)
-    none = none_probability(similarity, entropy, weights)
-    doubt = decide(similarity, none, weights, no_reject=wished.no_reject)
+    if answer.compared:
+        similarity, entropy = observe(closest, boosted)
+        none = none_probability(similarity, entropy, weights)
+        doubt = decide(similarity, none, weights, no_reject=wished.no_reject)
+    else:
+        doubt = nothing_compared(no_reject=wished.no_reject)
     photos = np.array([float(len(embeddings))])
     trusted = trust(boosted[None], photos, learned.confidence_of(expected.applied))[0]
-    scored = replace(answer, scores=trusted * (1 - none), expected=expected)
+    scored = replace(answer, scores=trusted * (1 - doubt.probability), expected=expected)
     outside: tuple[Candidate, ...] = ()
     if flora != WORLD:
         everywhere = snapshot.flora(WORLD).forgiving(gaps)
@@ -127,6 +130,10 @@ def answer_flora(embeddings: Embeddings, snapshot: Snapshot, flora: Flora, votin
     columns = {species: column for column, species in enumerate(flora.species.tolist())}
     shares = share_rows(votes, columns, len(columns))
     per_photo = snapshot.score_views(flora, embeddings, shares)
+    unsearched = flora.gaps is not None and flora.gaps.unsearched is not None
+    compared = any(votes) or unsearched
+    if not compared:
+        per_photo = np.zeros_like(per_photo)  # what was learned of the species is no evidence of itself
     lineages = snapshot.flora_lineages(flora.card.id)
     if wished.within:
         per_photo = per_photo * under(lineages, wished.within)
@@ -137,7 +144,7 @@ def answer_flora(embeddings: Embeddings, snapshot: Snapshot, flora: Flora, votin
     sharpening = learned.sharpening.get(rule, 0.0)
     fused = fuse_scores(per_photo, weights, rule=rule, sharpening=sharpening)
     decided = deciding_photo(per_photo, weights, rule=rule, sharpening=sharpening)
-    return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided, aspects=aspects)
+    return Answer(flora.species, lineages, votes, per_photo, fused, fused, decided, aspects=aspects, compared=compared)
 
 
 def fusion_of(learned: Calibration, wished: Wishes) -> str:

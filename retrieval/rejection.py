@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 REJECT = 0.5  # probability of "none of these" from which an answer is called rejected
 UNKNOWN_RATE = 0.05  # how many observations are expected to be of no referenced species; the fit's share is set to it
 FEATURES = ("similarity", "entropy")
+UNCOMPARED = "No species of this flora has a reference photo."
 STRANGE = 0.01  # closest references less similar than in 1 % of the collection's own observations: perhaps no fungus
 
 
@@ -47,6 +48,14 @@ def none_probability(similarity: float, entropy: float, weights: Mapping[str, fl
         return 0.0
     logit = weights["constant"] + weights["similarity"] * similarity + weights["entropy"] * entropy
     return 1.0 / (1.0 + math.exp(-min(50.0, max(-50.0, logit))))
+
+
+def nothing_compared(*, no_reject: bool = False) -> Rejection:
+    """What is said where no reference could vote: whatever the photo shows, it is none of the species with references.
+
+    Nothing has to be calibrated for that.
+    """
+    return Rejection(not no_reject, 1.0, -1.0, UNCOMPARED)
 
 
 def decide(

@@ -30,12 +30,14 @@ class Decision:
 
 
 def sum_nodes(scores: NDArray[np.float64], nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Sums of the species' scores under each node of one rank: node ids, ascending, and (..., nodes) sums."""
-    known = nodes >= 0
-    taxa, places = np.unique(nodes[known], return_inverse=True)
-    members = np.zeros((int(known.sum()), len(taxa)))
-    members[np.arange(len(places)), places] = 1.0
-    return taxa, scores[..., known] @ members
+    """Sums of the species' scores under each node of one rank: node ids, ascending, and (..., nodes) sums.
+
+    Added up along the species: a table of which species stands under which node would grow with their square.
+    """
+    known = np.flatnonzero(nodes >= 0)
+    order = known[np.argsort(nodes[known], kind="stable")]
+    taxa, firsts = np.unique(nodes[order], return_index=True)
+    return taxa, np.add.reduceat(scores[..., order], firsts, axis=-1)
 
 
 def choose_node(

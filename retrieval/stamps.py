@@ -17,7 +17,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,14 @@ def _read_stamp(device: int = 0, **rest: Any) -> Stamp:
 
 def write_stamps(root: Path, stamps: Mapping[str, Stamp]) -> None:
     """Keep the stamps; those of files that are gone are dropped. A folder that cannot be written to goes without."""
-    kept = {path: asdict(stamp) for path, stamp in sorted(stamps.items()) if (root / path).exists()}
+    kept = [
+        f"{json.dumps(path)}: {json.dumps({name: getattr(stamp, name) for name in Stamp.__slots__})}"
+        for path, stamp in sorted(stamps.items())
+        if os.path.exists(os.path.join(root, path))  # noqa: PTH110, PTH118 - there may be thousands
+    ]
     new = root / f".{STAMPS}.new"
     try:
-        new.write_text(json.dumps(kept, indent=0) + "\n", encoding="utf-8")
+        new.write_text("{\n" + ",\n".join(kept) + "\n}\n", encoding="utf-8")
         os.replace(new, root / STAMPS)  # noqa: PTH105 - the pair of names reads better
     except OSError:
         return

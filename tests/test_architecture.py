@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -221,25 +219,58 @@ def test_no_file_is_longer_than_a_reader_can_hold(path: Path) -> None:
 
 IMPORT_ALONE = """
 import importlib, json, os, sys
-before = set(os.listdir("."))
-importlib.import_module(sys.argv[1])
-print(json.dumps([sorted({name.split(".")[0] for name in sys.modules}), sorted(set(os.listdir(".")) - before)]))
+others, modules = json.loads(sys.argv[1])
+for other in others:
+    importlib.import_module(other)
+for module in modules:
+    os.mkdir(module)
+    if os.fork() == 0:
+        os.chdir(module)
+        importlib.import_module(module)
+        tops = sorted({name.split(".")[0] for name in sys.modules})
+        print(json.dumps([tops, os.listdir(".")]), flush=True)
+        os._exit(0)
+    if os.wait()[1]:
+        sys.exit(f"importing {module} failed")
 """
 
 
-def import_alone(module: str, folder: Path) -> tuple[set[str], list[str]]:
-    """Import one module in a process of its own, in an empty folder; gives what was loaded and what was written."""
+def import_alone(
+    modules: Sequence[str], folder: Path, *, others: Iterable[str] = ()
+) -> Iterator[tuple[str, set[str], list[str]]]:
+    """Import each module in a process of its own, in an empty folder; gives what is loaded then and what was written.
+
+    The processes part from one that has imported `others`, so that this is not done for each anew.
+    """
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", IMPORT_ALONE, module],
+        [sys.executable, "-W", "error", "-c", IMPORT_ALONE, json.dumps([sorted(others), modules])],
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "FUNGARIUM_MISSPELT": "would be refused if read"},
+        env={
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "FUNGARIUM_MISSPELT": "would be refused if read",
+            "OPENBLAS_NUM_THREADS": "1",  # a process with threads must not part
+        },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, f"importing {module} failed: {ran.stderr[-1000:]}"
-    tops, written = json.loads(ran.stdout.splitlines()[-1])
-    return set(tops), written
+    assert ran.returncode == 0, ran.stderr[-1000:]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(modules), "an import of others writes"
+    for module, line in zip(modules, ran.stdout.splitlines(), strict=True):
+        tops, written = json.loads(line)
+        yield module, set(tops), written
+
+
+def packages_of_others() -> set[str]:
+    """What our modules import of other people's when they are imported themselves, but for what they must not."""
+    ours = {*PACKAGES, "app", "settings", "tests"}
+    named: set[str] = set()
+    for path in source_files():
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        named |= {node.module for node in body if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+        named |= {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
+    return {name for name in named if name.split(".")[0] not in {*ours, *LAZY, "faiss", "__future__"}}
 
 
 def entry_modules() -> list[str]:
@@ -261,6 +292,10 @@ def reaches(module: str, goal: str) -> bool:
     return goal in seen
 
 
+def reaches_faiss(module: str) -> bool:
+    return any(reaches(module, f"retrieval.faiss_{home}") for home in ("index", "codes", "gpu"))
+
+
 @pytest.mark.parametrize("path", [path for path in source_files() if owner(path) != "cluster"], ids=place)
 def test_the_cluster_is_imported_only_when_a_function_asks_for_it(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -272,24 +307,18 @@ def test_the_cluster_is_imported_only_when_a_function_asks_for_it(path: Path) ->
 
 
 @pytest.mark.slow
-def test_nothing_happens_on_import(tmp_path: Path) -> None:
+@pytest.mark.parametrize("searches", [False, True], ids=["what-searches-nothing", "what-searches"])
+def test_nothing_happens_on_import(tmp_path: Path, searches: bool) -> None:
     modules = sorted({*entry_modules(), *(module for module in import_graph() if module.startswith("cluster."))})
-    folders = [tmp_path / module for module in modules]
-    for folder in folders:
-        folder.mkdir()
+    modules = [module for module in modules if reaches_faiss(module) == searches]
+    others = packages_of_others() | ({"faiss"} if searches else set())
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # each waits for a process
-        imported = list(threads.map(import_alone, modules, folders))
-
-    for module, (loaded, written) in zip(modules, imported, strict=True):
+    for module, loaded, written in import_alone(modules, tmp_path, others=others):
         assert not loaded & set(LAZY), f"importing {module} loads {sorted(loaded & set(LAZY))}"
         assert not written, f"importing {module} writes {written}"
-        if not any(reaches(module, f"retrieval.faiss_{home}") for home in ("index", "codes", "gpu")):
-            assert "faiss" not in loaded, f"importing {module} loads faiss"
+        assert searches or "faiss" not in loaded, f"importing {module} loads faiss"
 
 
 def test_the_core_loads_nothing_but_numpy(tmp_path: Path) -> None:
-    for module in ("retrieval.domain", "retrieval.ranking", "retrieval.index"):
-        loaded, _ = import_alone(module, tmp_path)
-
+    for module, loaded, _ in import_alone(("retrieval.domain", "retrieval.ranking", "retrieval.index"), tmp_path):
         assert not loaded & set(HOMES), f"importing {module} loads {sorted(loaded & set(HOMES))}"

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from settings import PREFIX, Settings, read_settings
+from tests.ports import free_port
 from tests.snapshots import make_snapshot
-from tests.web.test_server import FIND, free_port, serving
+from tests.web.test_server import FIND, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE, COMPOSE, UNIT = ROOT / "Dockerfile", ROOT / "deployment" / "compose.yaml", "deployment/fungarium.service"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from cluster.connection import connect, disconnect, load_ray
+from tests.ports import free_port
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")  # both are read by Ray when it is loaded, by whichever test
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # nothing is written to anybody's home
@@ -38,18 +39,20 @@ class Machines:
 
     def add(self, **resources: float) -> Any:
         """Another node with one processor."""
-        return self.cluster.add_node(num_cpus=1, object_store_memory=OBJECTS, resources=resources)
+        with finding_us():
+            return self.cluster.add_node(num_cpus=1, object_store_memory=OBJECTS, resources=resources)
 
     def kill(self, node: Any) -> None:
         """As when somebody pulls the plug: nothing is said to anybody."""
         self.cluster.remove_node(node, allow_graceful=False)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+@contextmanager
+def finding_us() -> Iterator[None]:
+    """Nodes started meanwhile find this project, as docs/scale.md has it, whoever asks them from wherever."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +68,7 @@ def nodes() -> Iterator[Any]:
         "include_dashboard": False,
     }
     outside = {"ray_client_server_port": free_port()}  # for those who are no part of the cluster
-    with pytest.MonkeyPatch.context() as environment, warnings.catch_warnings():
-        environment.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))  # as docs/scale.md has it
+    with finding_us(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the logs of its server for those outside open
         cluster = Cluster(initialize_head=True, head_node_args=options | outside | {"_system_config": HASTY})
         for _ in range(2):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -101,6 +101,69 @@ def test_plain_text_is_one_name_per_line(tmp_path: Path) -> None:
         ("Russula", "genus", 6),
     ]
     assert [(r.reason, r.line) for r in rejections] == [("not-a-name", 5)]
+
+
+def test_a_remark_behind_a_name_is_not_its_author(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("Amanita muscaria # under the birch\nRussula emetica (Schaeff.) Pers. #2\n")
+
+    lines, rejections = read(tmp_path / "mine.txt")
+
+    assert rejections == []
+    assert [(line.scientific_name, line.scientific_name_authorship) for line in lines] == [
+        ("Amanita muscaria", ""),
+        ("Russula emetica", "(Schaeff.) Pers."),
+    ]
+
+
+@pytest.mark.parametrize("sign", [";", ",", "\t", " | "])
+def test_a_table_without_a_header_is_not_read_as_a_list_of_genera(tmp_path: Path, sign: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"Amanita muscaria{sign}Fly agaric\nRussula emetica{sign}Sickener\n")
+
+    with pytest.raises(ArchiveError, match=r"line 1: .* holds more than a name; put a line above it"):
+        read(path)
+
+    path.write_text(f"Boletus edulis Bull., 1782\nAmanita muscaria{sign}Fly agaric\n")
+    lines, rejections = read(path)
+    assert [line.scientific_name for line in lines] == ["Boletus edulis"]
+    assert [(r.reason, r.line) for r in rejections] == [("not-a-name", 2)]
+
+
+SYNONYMS = "taxonID,scientificName,taxonomicStatus,acceptedNameUsageID,acceptedNameUsage\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "accepted", "unresolved"),
+    [
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,synonym,3,", "3,Amanita cc,accepted,3,"], ["cc", "cc", ""], 0),
+        (["1,Amanita aa,synonym,,Amanita bb", "2,Amanita bb,synonym,,Amanita cc"], ["cc", "cc"], 0),
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,synonym,1,", "3,Amanita cc,synonym,1,"], [], 3),
+        (["1,Amanita aa,synonym,,Amanita bb", "2,Amanita bb,synonym,,Amanita aa"], [], 2),
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,,1,"], ["bb", ""], 0),
+        (["1,Amanita aa,,2,", "2,Amanita bb,,1,"], ["", ""], 0),
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,synonym,9,"], [], 2),
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,accepted,,", "3,Amanita bb,synonym,1,"], ["bb", "", ""], 0),
+    ],
+    ids=[
+        "chain",
+        "chain of names",
+        "circle",
+        "circle of names",
+        "one of a circle",
+        "no synonyms",
+        "chain to nothing",
+        "namesake",
+    ],
+)
+def test_synonyms_of_synonyms_are_followed_to_an_accepted_name(
+    tmp_path: Path, rows: Sequence[str], accepted: Sequence[str], unresolved: int
+) -> None:
+    (tmp_path / "list.csv").write_text(SYNONYMS + "\n".join(rows) + "\n")
+
+    lines, rejections = read(tmp_path / "list.csv")
+
+    assert [line.synonym_of.removeprefix("Amanita ") for line in lines] == accepted
+    assert [r.reason for r in rejections] == ["unresolved-synonym"] * unresolved
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -36,6 +33,7 @@ from retrieval.segment import ReferenceEntry
 from retrieval.snapshot import Snapshot, open_snapshot
 from tests.catalogues import CARD, make_reference
 from tests.floras import FLORAS, SPECIES, TAXA, embed, make_entries, publish
+from tests.killed import mortals
 
 ENTRIES = make_entries()
 ROWS = embed(ENTRIES)
@@ -331,24 +329,23 @@ def forget_the_flip(root: Path, path: Path) -> None:
 
 
 GROWER = """
-import random, sys
 from pathlib import Path
 from indexer.grow import append_references, compact_snapshot, withdraw_references
 from retrieval.publishing import publish_snapshot
-from retrieval.snapshot import open_snapshot
 from tests.floras import SPECIES, embed
 from tests.catalogues import make_reference
-root, turn = Path(sys.argv[1]), int(sys.argv[2])
-print("ready", flush=True)
-for step in range(1000):
-    new = [make_reference(SPECIES[n], 1_000_000 * (turn + 1) + 1000 * step + n) for n in range(5)]
-    append_references(root, new, embed(new))
-    publish_snapshot(root)
-    if step % 3 == 1:
-        withdraw_references(root, [new[0].photo])
+def work(root, turn):
+    root, turn = Path(root), int(turn)
+    for step in range(1000):
+        new = [make_reference(SPECIES[n], 1_000_000 * (turn + 1) + 1000 * step + n) for n in range(5)]
+        append_references(root, new, embed(new))
         publish_snapshot(root)
-    if step % 3 == 2:
-        publish_snapshot(root, compact_snapshot(root))
+        if step % 3 == 1:
+            withdraw_references(root, [new[0].photo])
+            publish_snapshot(root)
+        if step % 3 == 2:
+            publish_snapshot(root, compact_snapshot(root))
+        print("finished", flush=True)
 """
 
 
@@ -357,27 +354,20 @@ def test_fifty_growers_killed_at_random_moments_leave_a_whole_snapshot_each_time
     publish(tmp_path, ENTRIES[:120])
     moments, seen = random.Random(50), set()
 
-    for turn in range(50):
-        grower = subprocess.Popen(
-            [sys.executable, "-c", GROWER, str(tmp_path), str(turn)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=Path(__file__).resolve().parents[2],
-        )
-        assert grower.stdout is not None
-        grower.stdout.readline()
-        time.sleep(moments.uniform(0.0, 0.6))  # the moment of death is the point of this test
-        grower.send_signal(signal.SIGKILL)
-        grower.wait()
-        grower.stdout.close()
+    with mortals(GROWER) as growers:
+        for turn in range(50):
+            grower = growers.begin(tmp_path, turn)
+            grower.finish(moments.randrange(3))
+            time.sleep(moments.uniform(0.0, 0.2))  # the moment of death is the point of this test
+            grower.kill()
 
-        snapshot = open_snapshot(tmp_path)
-        seen.add((snapshot.name, len(snapshot.segments)))
-        assert sum(len(snapshot.references_of(species)) for species in SPECIES) == snapshot.manifest.references
-        assert snapshot.flora(WORLD).neighbours(QUERIES[:1], 3)[0]
-        snapshot.close()
-        if turn % 10 == 0:
-            verify_snapshot(tmp_path, read_current(tmp_path))
+            snapshot = open_snapshot(tmp_path)
+            seen.add((snapshot.name, len(snapshot.segments)))
+            assert sum(len(snapshot.references_of(species)) for species in SPECIES) == snapshot.manifest.references
+            assert snapshot.flora(WORLD).neighbours(QUERIES[:1], 3)[0]
+            snapshot.close()
+            if turn % 10 == 0:
+                verify_snapshot(tmp_path, read_current(tmp_path))
 
     verify_snapshot(tmp_path, read_current(tmp_path))
     assert len({name for name, _ in seen}) > 10, "too few growers lived long enough to publish anything"

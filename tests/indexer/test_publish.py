@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from retrieval.publishing import list_snapshots, publish_snapshot, roll_back, ve
 from retrieval.snapshot import open_snapshot
 from retrieval.staging import writing
 from tests.catalogues import SPECIES, build, make_references
+from tests.killed import mortals
 
 
 def publish_three(root: Path, store: Path) -> list[str]:
@@ -149,15 +147,14 @@ def test_two_publishers_do_not_meet(tmp_path: Path) -> None:
 
 
 PUBLISHER = """
-import sys
 from pathlib import Path
 from retrieval.publishing import publish_snapshot
 from tests.catalogues import build, make_references
-print("ready", flush=True)
-for observations in range(3, 1000):
-    build(Path(sys.argv[1]), Path(sys.argv[2]), make_references(observations=observations))
-    publish_snapshot(Path(sys.argv[1]))
-    print(observations, flush=True)
+def work(root, store):
+    for observations in range(3, 1000):
+        build(Path(root), Path(store), make_references(observations=observations))
+        publish_snapshot(Path(root))
+        print("finished", flush=True)
 """
 
 
@@ -170,23 +167,17 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_snapshot(tmp_path: Path
     moments = random.Random(20)
     seen = set()
 
-    for _ in range(20):
-        publisher = subprocess.Popen(
-            [sys.executable, "-c", PUBLISHER, str(root), str(store)],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).resolve().parents[2],
-        )
-        assert publisher.stdout is not None
-        publisher.stdout.readline()  # it has imported everything and begins to build
-        time.sleep(moments.uniform(0.0, 0.25))  # the moment of death is the point of this test
-        publisher.send_signal(signal.SIGKILL)
-        publisher.wait()
-        publisher.stdout.close()
+    with mortals(PUBLISHER) as publishers:
+        for _ in range(20):
+            publisher = publishers.begin(root, store)
+            publisher.finish(moments.randrange(3))
+            time.sleep(moments.uniform(0.0, 0.1))  # the moment of death is the point of this test
+            publisher.kill()
 
-        snapshot = open_snapshot(root)
-        seen.add(snapshot.name)
-        assert sum(len(snapshot.references_of(species)) for species in SPECIES) == snapshot.manifest.references
-        snapshot.close()
+            snapshot = open_snapshot(root)
+            seen.add(snapshot.name)
+            assert sum(len(snapshot.references_of(species)) for species in SPECIES) == snapshot.manifest.references
+            snapshot.close()
 
     name = build(root, store, make_references(observations=2))
     assert publish_snapshot(root) == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,15 +15,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from retrieval.calibration import Calibration
 from retrieval.domain import NOTICE, WORLD, Identification, Taxon
 from retrieval.embedder import Embeddings, unit_rows
 from retrieval.errors import NoPhoto, SnapshotMismatch, UnknownFlora, UnreadablePhoto
 from retrieval.identify import better_outside, identify, identify_embeddings
 from retrieval.models.descriptor import Descriptor
 from retrieval.ranking import Voting
+from retrieval.rejection import UNCOMPARED
 from retrieval.segment import ReferenceEntry
 from retrieval.similar import find_similar, find_similar_embeddings
 from retrieval.snapshot import Snapshot
+from retrieval.wishes import Wishes
 from tests.snapshots import (
     CIBARIUS,
     CITRINA,
@@ -30,6 +34,7 @@ from tests.snapshots import (
     CYANOXANTHA,
     FLORAS,
     MUSCARIA,
+    PANTHERINA,
     TAXA,
     Made,
     draw_photo,
@@ -295,6 +300,66 @@ def test_a_flora_without_references_gives_an_empty_answer_with_what_it_excluded(
 
     assert answer.species == answer.genera == answer.families == ()
     assert answer.outside
+
+
+LEARNED = Calibration(
+    prototypes=3.0,
+    counts=0.1,
+    floor=1e-3,
+    sharpening={"mean": 0.2},
+    thresholds={"0.80": 0.6, "0.90": 0.7, "0.95": 0.8},
+    rejection={"constant": -2.0, "similarity": -1.0, "entropy": 1.0, "strange": 0.1},
+    rejection_even={"constant": -2.0, "similarity": -1.0, "entropy": 1.0, "strange": 0.1},
+    confidence={"constant": 0.1, "logit": 1.0, "photos": 0.2},
+    confidence_even={"constant": 0.1, "logit": 1.0, "photos": 0.2},
+    fitted={"observations": 25},
+)
+
+
+def open_learned(made: Made) -> Snapshot:
+    """The snapshot as it stands after calibration."""
+    manifest = replace(made.manifest, calibration=LEARNED.as_json())
+    folder = made.root / "snapshots"
+    shutil.copytree(folder / made.manifest.name, folder / manifest.name)
+    return Snapshot(made.root, manifest)
+
+
+@pytest.mark.parametrize("learned", [False, True], ids=["shares", "calibrated"])
+@pytest.mark.parametrize("wishes", [Wishes(), Wishes(priors=["uniform"]), Wishes(within=[4])])
+@pytest.mark.parametrize("flora", ["bare", "empty", "taxon:Amanita without north", "taxon:13 or empty"])
+def test_where_nothing_could_be_compared_nothing_is_named_and_that_is_said(
+    tmp_path: Path, flora: str, wishes: Wishes, learned: bool
+) -> None:
+    made = make_snapshot(tmp_path, *made_world(), floras={**FLORAS, "bare": [PANTHERINA], "empty": []})
+    snapshot = open_learned(made) if learned else made.open()
+
+    for photos in (1, 3):
+        answer = identify_embeddings(
+            make_queries(2, photos), snapshot, flora=flora, voting=VOTING, candidates=10, wishes=wishes
+        )
+
+        assert answer.species == answer.genera == answer.families == ()
+        assert answer.outside
+        assert answer.stop is not None
+        assert answer.stop.probability == 0
+        assert answer.doubt is not None
+        assert answer.doubt.rejected
+        assert answer.doubt.none == 1  # with the scores of the species, which are 0, that is all
+        assert answer.doubt.reason == UNCOMPARED
+
+
+@pytest.mark.parametrize(("target", "threshold"), [(0.5, 0.6), (0.85, 0.65), (0.95, 0.8), (0.975, 0.9), (0.999, 0.996)])
+def test_more_than_was_fitted_is_asked_for_at_a_stricter_threshold(
+    tmp_path: Path, target: float, threshold: float
+) -> None:
+    snapshot = open_learned(make_snapshot(tmp_path, *made_world()))
+
+    answer = identify_embeddings(
+        make_queries(2, 1), snapshot, flora=WORLD, voting=VOTING, candidates=10, wishes=Wishes(target=target)
+    )
+
+    assert answer.stop is not None
+    assert answer.stop.threshold == pytest.approx(threshold)
 
 
 def test_photos_in_ranked_species_out(drawn: Snapshot) -> None:

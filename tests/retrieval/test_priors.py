@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from retrieval.cells import cell_of, cells_around
 from retrieval.errors import PlaceUnavailable
 from retrieval.occurrences import Occurrence, count_occurrences, read_occurrences, write_occurrences
 from retrieval.priors import apply_prior, combine_lifts, lift_to, month_records, nearby_lift, uniform_lift
-from retrieval.specificity import choose_node, depth_curve, fit_threshold, judge_depths
+from retrieval.specificity import choose_node, depth_curve, fit_threshold, judge_depths, sum_nodes
 
 LINEAGES = np.array([[1, -1, 2, 10], [1, -1, 2, 11], [1, -1, 3, 12]])  # four ranks, one of them not known
 SCORES = np.array([0.45, 0.25, 0.2])
@@ -97,6 +99,34 @@ def test_the_search_starts_at_what_a_person_knows() -> None:
     assert choose_node(SCORES, LINEAGES, 0.15, within=[3]).taxon == 12
     assert choose_node(SCORES, LINEAGES, 0.99, within=[2, 3]).taxon == 2
     assert choose_node(SCORES, LINEAGES, 0.5, within=[99]).taxon is None
+
+
+def test_the_decision_over_many_species_takes_memory_for_the_species_not_for_their_square() -> None:
+    count = 4_000
+    number = np.arange(count)
+    lineages = np.stack([number // 10**wide + 10_000 * wide for wide in range(6, -1, -1)], axis=1)
+    scores = np.random.default_rng(3).random(count)
+    tracemalloc.start()
+
+    found = choose_node(scores / scores.sum(), lineages, 0.2)
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.depth == 4  # a thousand species under each of four nodes
+    assert found.probability == pytest.approx(max(scores.reshape(4, 1000).sum(axis=1)) / scores.sum())
+    assert most < 2_000_000  # the square of the species is 128 MB
+
+
+def test_scores_are_summed_by_node_for_one_or_for_many_rows() -> None:
+    nodes = np.array([7, -1, 3, 7, 3])
+    rows = np.array([[0.1, 0.2, 0.3, 0.25, 0.15], [1.0, 0, 0, 0, 0]])
+
+    taxa, sums = sum_nodes(rows, nodes)
+
+    assert taxa.tolist() == [3, 7]
+    assert sums == pytest.approx(np.array([[0.45, 0.35], [0, 1]]))
+    assert sum_nodes(rows[0], nodes)[1] == pytest.approx([0.45, 0.35])
+    assert sum_nodes(rows, np.full(5, -1))[1].shape == (2, 0)
 
 
 def test_hill_climbing_finds_the_threshold_of_a_search_through_all() -> None:

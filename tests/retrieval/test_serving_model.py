@@ -102,11 +102,10 @@ def test_a_server_that_answers_drop_by_drop_is_late(served: Served) -> None:
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", 0))  # and never listens
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/v1/models/fungi"
-
-    with pytest.raises(ModelUnavailable, match=rf"{address} does not answer: is it running"):
-        ServedNetwork(address, CARD, pause=0.001)
+        with pytest.raises(ModelUnavailable, match=rf"{address} does not answer: is it running"):
+            ServedNetwork(address, CARD, pause=0.001)
 
 
 @pytest.mark.parametrize(

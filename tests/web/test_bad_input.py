@@ -19,10 +19,11 @@ from schemathesis.core.result import Ok
 
 from database.session import open_database, upgrade
 from retrieval.models.descriptor import Descriptor
+from tests.ports import free_port
 from tests.snapshots import Made, make_snapshot
 from tests.web.conftest import LIMITS, HeldPhotos
 from tests.web.corpus import EDGE, form, forms, part, pictures
-from tests.web.test_server import FIND, PATIENCE, Running, free_port, serving
+from tests.web.test_server import FIND, PATIENCE, Running, serving
 from web.application import create_app
 from web.published import Published
 from web.services import Services

@@ -22,6 +22,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from retrieval.manifest import switch_current
+from tests.ports import free_port
 from tests.snapshots import MUSCARIA, draw_photo, drawn_references, make_snapshot
 from tests.web.conftest import encode_photos
 
@@ -63,13 +64,6 @@ def settings_for(folder: Path, port: int) -> dict[str, str]:
         "FUNGARIUM_MAX_PHOTO_BYTES": "1000000",
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -16,10 +16,11 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.ports import free_port
 from tests.snapshots import CIBARIUS, draw_photo, make_snapshot
 from tests.web.conftest import make_app
 from tests.web.contracts.conftest import FIND, Part, contract_app, images, multipart, strange_photo
-from tests.web.test_server import free_port, serving
+from tests.web.test_server import serving
 
 Post = Callable[..., TestResponse]
 

@@ -1,0 +1,80 @@
+"""Processes that are killed while they work, one after another, without each having to start and import again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[1]
+TWINS = """
+
+import os, sys
+for line in sys.stdin:
+    if os.fork() == 0:
+        try:
+            print(os.getpid(), flush=True)
+            work(*line.rstrip("\\n").split("\\t"))
+        finally:
+            os._exit(1)
+    os.wait()
+    print("gone", flush=True)
+"""
+
+
+@dataclass
+class Mortal:
+    """A process at work; it says a line whenever it has finished something."""
+
+    pid: int
+    said: IO[str]
+
+    def finish(self, pieces: int) -> None:
+        """Wait until it has finished so many more pieces of work."""
+        for _ in range(pieces):
+            assert self.said.readline() == "finished\n", "it ended by itself"
+
+    def kill(self) -> None:
+        """Kill it, and wait until it is gone."""
+        os.kill(self.pid, signal.SIGKILL)
+        while self.said.readline() not in ("gone\n", ""):
+            pass
+
+
+class Mortals:
+    """A process that has imported what the work needs, and parts from itself a copy for each life."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._orders, self._said = process.stdin, process.stdout
+
+    def begin(self, *given: object) -> Mortal:
+        """Begin to work at something, in a process of its own."""
+        self._orders.write("\t".join(map(str, given)) + "\n")
+        self._orders.flush()
+        return Mortal(int(self._said.readline()), self._said)
+
+
+@contextmanager
+def mortals(program: str) -> Iterator[Mortals]:
+    """Import what `program` imports; its function `work` is what they do, and it prints `finished` now and then.
+
+    The imports must start no threads and open nothing: all lives share what was there before they parted.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", program + TWINS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    with process:  # closes its input, at which it ends
+        yield Mortals(process)
