@@ -86,6 +86,10 @@ def start(_: argparse.Namespace, settings: Settings) -> int:
         names = [actor_name(shard, replica) for shard in range(plan.shards) for replica in range(plan.replicas)]
         placement = placement_of(Path(plan.root), snapshot, plan.shards)
         patience = opening_seconds(snapshot.manifest)
+        print(
+            f"{len(names)} processes open snapshot {snapshot.name}; they may take {patience:.0f} seconds",
+            file=sys.stderr,
+        )
         failed = open_on([replica for own in fleet for replica in own], snapshot.name, placement.id, patience)
         moved = 0
         for _turn in range(SPREADING * plan.replicas):  # what has not opened the snapshot is no reason to end another

@@ -256,11 +256,11 @@ def sort_distinct(near: Similarities, at: Rows, k: int) -> tuple[Similarities, R
     """
     if not 0 < k <= near.shape[1]:
         return None
-    order = np.argsort(-near, axis=1)[:, : k + 1]
-    best = np.take_along_axis(near, order, axis=1)
-    if not (best[:, :-1] > best[:, 1:]).all():  # nor are two missing places as similar as each other
+    order, line = np.argsort(-near, axis=1)[:, : k + 1], np.arange(len(near))[:, None]
+    best = near[line, order]
+    if not (best[:, :-1] > best[:, 1:]).all():  # two places with nothing are equal too
         return None
-    return best[:, :k], np.take_along_axis(at, order[:, :k], axis=1)
+    return best[:, :k], at[line, order[:, :k]]
 
 
 def keep_best(near: Similarities, at: Rows, k: int) -> tuple[Similarities, Rows]:

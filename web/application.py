@@ -35,6 +35,7 @@ from web.errors import register_errors
 from web.languages import register_languages
 from web.openapi import CONFIG, ProblemApi
 from web.pages.blueprint import load_pages
+from web.pages.doubts import doubt_words
 from web.pages.problems import render_problem, wants_page
 from web.pages.script_words import identify_words
 from web.pages.words import template_words
@@ -79,7 +80,7 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(assets.blueprint)
     app.register_blueprint(load_pages())
     app.register_blueprint(metrics.blueprint)
-    app.context_processor(lambda: template_words() | {"identify_words": identify_words})
+    app.context_processor(lambda: template_words() | doubt_words() | {"identify_words": identify_words})
     register_errors(app, wants_page, render_problem, shape_problem)
     app.after_request(add_headers)
     return app

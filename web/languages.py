@@ -81,9 +81,15 @@ def choose() -> Response:
 
 
 def vernacular(taxon: Mapping[str, Any], most: int = 3) -> list[Mapping[str, str]]:
-    """A taxon's common names, each once: those in the visitor's language, or else all that there are, up to `most`."""
-    names = {name["vernacularName"]: name for name in reversed(taxon.get("vernacularNames", []))}
-    known = list(reversed(names.values()))
+    """A taxon's common names, each once: those in the visitor's language, or else all that there are, up to `most`.
+
+    Archives often give one name twice, with its language and without: the language is believed.
+    """
+    names: dict[str, Mapping[str, str]] = {}
+    for name in taxon.get("vernacularNames", []):
+        if not names.get(name["vernacularName"], {}).get("language"):
+            names[name["vernacularName"]] = name
+    known = list(names.values())
     mine = [name for name in known if name["language"].split("-")[0] == language()]
     return (mine or known)[:most]
 

@@ -106,13 +106,13 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], bool]], None]:
+def until() -> Callable[..., None]:
     """Wait for something to become true, as long as a slow machine may take."""
 
-    def wait(true: Callable[[], bool]) -> None:
-        ends = time.monotonic() + 60
+    def wait(true: Callable[[], bool], seconds: float = 60) -> None:
+        ends = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < ends, "it did not come"
-            time.sleep(0.05)
+            time.sleep(0.01)
 
     return wait

@@ -1,12 +1,17 @@
-"""A process that is no part of the cluster: `python -m tests.cluster.outside ask|lose ray://HOST:PORT [ROOT]`."""
+"""A process that is no part of the cluster: `python -m tests.cluster.outside ask|lose ray://HOST:PORT [ROOT]`.
+
+`behead ROOT` has a small cluster of its own, whose first machine it loses.
+"""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +21,13 @@ from cluster.connection import connected, load_ray
 from cluster.fleet import Plan, RayReplica, pack, unpack
 from cluster.lane import Job, Lane
 from retrieval.domain import WORLD
+from retrieval.errors import ShardUnavailable
 from retrieval.snapshot import open_snapshot
+from tests.cluster.conftest import OBJECTS
+from tests.ports import free_port
 from web.clustered import Clustered
 
-PATIENCE = 40.0  # seconds until what does not come is given up
+PATIENCE = 60.0  # seconds until what does not come is given up
 
 
 class Held:
@@ -101,8 +109,58 @@ def lose(address: str, root: str) -> None:
     os._exit(0)  # the watching thread is nobody's to end
 
 
+def lead(port: str) -> None:
+    """Be the first machine of a cluster, which those outside reach at a port; lost when nobody holds this process."""
+    load_ray()
+    from ray.cluster_utils import Cluster as Nodes
+
+    options = {"num_cpus": 1, "object_store_memory": OBJECTS, "include_dashboard": False}
+    nodes = Nodes(initialize_head=True, head_node_args=options | {"ray_client_server_port": int(port)})
+    print("leads", flush=True)
+    sys.stdin.read()
+    nodes.remove_node(nodes.head_node, allow_graceful=False)
+
+
+@contextmanager
+def leader(port: int) -> Iterator[None]:
+    """A first machine, lost at the end without a word to anybody."""
+    program = [sys.executable, "-m", "tests.cluster.outside", "lead", str(port)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "leads\n"
+        yield
+        process.communicate(timeout=PATIENCE)
+
+
+def behead(root: str) -> None:
+    """Search as a server does, lose the first machine with all its books, and search when another has its place."""
+    port = free_port()
+    snapshot = open_snapshot(Path(root))
+    world, query = snapshot.flora(WORLD), np.eye(1, 256, dtype=np.float32)
+    expected = world.search(query, 3).rows
+    clustered = Clustered(f"ray://127.0.0.1:{port}", Plan(root, 1, 1), 2.0, silence=0.5)
+
+    def is_right() -> bool:
+        return np.array_equal(world.search(query, 3).rows, expected)
+
+    def is_refused() -> bool:
+        try:
+            return not is_right()
+        except ShardUnavailable:
+            return True
+
+    with leader(port):
+        clustered.adopt(snapshot)
+        print("right" if is_right() else "wrong", flush=True)
+    wait_for(lambda: is_refused() and clustered.lost)  # which /healthz answers 503 for
+    print("refused:", all(is_refused() for _ in range(5)), flush=True)
+    with leader(port):
+        wait_for(lambda: not is_refused() and not clustered.lost)
+        print("right" if is_right() else "wrong", flush=True)
+    sys.stdout.flush()
+    os._exit(0)  # the watching thread is nobody's to end
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "ask":
-        ask(sys.argv[2])
-    else:
-        lose(*sys.argv[2:])
+    parts: dict[str, Callable[..., None]] = {"ask": ask, "lose": lose, "behead": behead, "lead": lead}
+    parts[sys.argv[1]](*sys.argv[2:])

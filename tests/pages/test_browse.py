@@ -23,6 +23,13 @@ def test_similar_photos_scroll_on_and_each_is_searched_by(visit: Opener, width: 
     seen.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     expect(seen.page.locator(".shot")).not_to_have_count(first)
     assert all("CC0" in words for words in seen.page.locator(".shot-credit .licence").all_text_contents())
+    clipped = "(spans) => spans.filter((one) => one.scrollHeight > one.clientHeight + 1).map((one) => one.textContent)"
+    assert seen.page.locator(".shot-credit > span").evaluate_all(clipped) == []
+    outside = """(shots) => shots.filter((shot) => {
+      const end = shot.querySelector('.licence').getBoundingClientRect().bottom;
+      return end > shot.getBoundingClientRect().bottom + 1;
+    }).length"""
+    assert seen.page.locator(".shot").evaluate_all(outside) == 0
     assert violations(seen.page, axe) == []
     named = seen.page.locator(".shot .shot-name a").nth(2).inner_text()
     seen.page.locator(".by-this").nth(2).click()

@@ -269,3 +269,50 @@ def test_an_answer_is_kept_only_on_request_and_then_at_a_link_for_all(visit: Ope
     again.goto(link)
     assert again.page.locator(".previews img").first.evaluate(loaded)
     assert violations(again.page, axe) == []
+
+
+@pytest.mark.usefixtures("built")
+def test_back_and_loading_anew_bring_photos_form_and_answer_again(visit: Opener, site: Site) -> None:
+    seen = visit("phone")
+    seen.goto("/")
+    photos = choose(seen.page, site)
+    seen.page.select_option("#flora", "north")
+    seen.page.click("#more summary")
+    seen.page.fill("#known", "Fungi")
+    seen.page.click("#rank")
+    first = seen.page.locator(".candidate").first.locator("h3")
+    expect(first).to_contain_text(genus_of(site))
+    named = first.inner_text()
+    seen.page.wait_for_function("history.state?.find")
+    wait_for_the_shelf(seen.page)
+    first.locator("a").click()
+    seen.page.wait_for_url("**/species/*")
+
+    for come_back in (seen.page.go_back, seen.page.reload):
+        come_back()
+
+        expect(first).to_have_text(named)
+        expect(seen.page.locator(".tile")).to_have_count(photos)
+        assert (seen.page.input_value("#flora"), seen.page.input_value("#known")) == ("north", "Fungi")
+        loaded = "(picture) => picture.complete && picture.naturalWidth > 0"
+        assert all(own.evaluate(loaded) for own in seen.page.locator(".previews img").all())
+
+    seen.page.click("#rank")
+    expect(seen.page.locator("#answer-title")).to_be_focused()
+    seen.page.click(".wordmark")
+    expect(seen.page.locator(".tile")).to_have_count(0)
+    expect(seen.page.locator("#answer-title")).to_have_count(0)
+
+
+def wait_for_the_shelf(page: Page) -> None:
+    """Wait until the browser's own store has the answer."""
+    page.wait_for_function(
+        """() => new Promise((done) => {
+          const opening = indexedDB.open("fungarium");
+          opening.onsuccess = () => {
+            const shelf = opening.result.transaction("carried").objectStore("carried");
+            const asked = shelf.get(`left:${history.state.find}`);
+            asked.onsuccess = () => { opening.result.close(); done(Boolean(asked.result?.answer)); };
+          };
+        })"""
+    )

@@ -209,7 +209,7 @@ def test_a_browser_gets_its_errors_as_a_page_and_a_program_as_json(client: Flask
     program = client.get("/api/v1/nothing", headers=browser)
 
     assert (page.status_code, page.mimetype) == (404, "text/html")
-    assert "There is nothing at this address" in page.get_data(as_text=True)
+    assert "There is no such page" in page.get_data(as_text=True)
     assert_problem(program, 404)
 
 

@@ -41,7 +41,15 @@ def render_problem(problem: Problem) -> Response:
 
 
 def plain(problem: Problem) -> Problem:
-    """The problem in words for people where a library's own are for programs."""
+    """The problem in words for people where its own are for programs."""
+    if is_no_page(problem):
+        return replace(
+            problem,
+            title=gettext("There is no such page"),
+            detail=gettext("The address may be mistyped, or what stood here is gone."),
+        )
+    if problem.status == 401:
+        return replace(problem, title=gettext("Sign in first"))
     if "CSRF" not in problem.detail:
         return problem
     return replace(
@@ -51,9 +59,14 @@ def plain(problem: Problem) -> Problem:
     )
 
 
+def is_no_page(problem: Problem) -> bool:
+    """Whether there is nothing at the address at all."""
+    return problem.status == 404 and problem.type == "about:blank"
+
+
 def render_whole(problem: Problem) -> str:
     """The page of a problem, with the form wherever there is something to choose from."""
-    if problem.status == 401 or request.path.startswith(APART):
+    if problem.status == 401 or is_no_page(problem) or request.path.startswith(APART):
         return render_template("problem.html", problem=plain(problem), typed={}, following=here())
     try:
         with services().published.lease() as snapshot:

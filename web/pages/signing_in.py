@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import render_template, request, url_for
+from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from web import access
 from web.api.accounts import SignIn, authenticate
 from web.pages.blueprint import blueprint
-from web.pages.visitor import TROUBLE, go_to, load, own_path, shown_again
+from web.pages.visitor import TROUBLE, describe, go_to, load, own_path, shown_again
+from web.refusals import NotSignedIn
 
 
 @blueprint.route("/sign-in")
@@ -25,6 +29,13 @@ def do_sign_in() -> Response:
     try:
         form = load(SignIn(), {name: request.form.get(name, "") for name in ("login", "password")})
         access.remember(authenticate(form["login"], form["password"]))
+    except NotSignedIn as error:
+        refused = replace(
+            describe(error),
+            title=gettext("You are not signed in"),
+            detail=gettext("Login and password do not belong together."),
+        )
+        return shown_again("sign_in.html", refused, following=following)
     except TROUBLE as error:
         return shown_again("sign_in.html", error, following=following)
     return go_to(following)

@@ -35,6 +35,11 @@ def count(number: int) -> str:
     return str(format_decimal(number))
 
 
+def translated(text: str) -> str:
+    """A sentence of the engine or the server, where the catalogue has it; as it is where not, `%` and all."""
+    return str(gettext(text)) if text else ""
+
+
 def rank_word(rank: str) -> str:
     """A rank in the visitor's language."""
     return str(
@@ -105,6 +110,7 @@ def template_words() -> dict[str, Any]:
         "percent": percent,
         "count": count,
         "rank_word": rank_word,
+        "translated": translated,
         "aspect_word": aspect_word,
         "aspect_words": aspect_words,
         "month_name": month_name,

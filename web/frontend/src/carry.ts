@@ -1,4 +1,4 @@
-/** What is carried from one page to the next on this device alone: the photos of an identification, to be recorded. */
+/** What is kept between pages on this device alone: a find to be recorded, and one that somebody may come back to. */
 
 export interface Carried {
   photos: Blob[];
@@ -7,7 +7,16 @@ export interface Carried {
   made: number; // milliseconds since 1970
 }
 
+/** An identification as it stands: whoever goes Back to it, or loads the page anew, finds it again. */
+export interface Left {
+  photos: { blob: Blob; name: string; aspect: string; guessed: string }[]; // pixels only, wherever the browser reads them
+  fields: Record<string, string>;
+  answer: string; // as the server laid it out; empty before there is one
+  made: number;
+}
+
 const KEY = "find";
+const LEFT = "left:"; // and the id that the history keeps, so that two tabs have two
 const FRESH = 3_600_000; // milliseconds: what nobody came for is forgotten
 
 function shelf(mode: IDBTransactionMode): Promise<IDBObjectStore> {
@@ -21,8 +30,12 @@ function shelf(mode: IDBTransactionMode): Promise<IDBObjectStore> {
 
 /** Lay a find aside for the next page. */
 export async function carry(find: Omit<Carried, "made">): Promise<void> {
+  await lay(KEY, { ...find, made: Date.now() });
+}
+
+async function lay(key: string, find: Carried | Left): Promise<void> {
   const store = await shelf("readwrite");
-  store.put({ ...find, made: Date.now() }, KEY);
+  store.put(find, key);
   await new Promise<void>((resolve, reject) => {
     store.transaction.oncomplete = () => resolve();
     store.transaction.onerror = () => reject(store.transaction.error ?? new Error("nothing can be kept here"));
@@ -44,5 +57,45 @@ export async function takeUp(): Promise<Carried | null> {
     });
   } catch {
     return null;
+  }
+}
+
+/** Keep an identification for whoever comes back to it; where nothing can be kept, nothing is. */
+export async function leave(id: string, find: Omit<Left, "made">): Promise<void> {
+  try {
+    await lay(LEFT + id, { ...find, made: Date.now() });
+  } catch {
+    // a private window, or a full disk: the page works as it would without
+  }
+}
+
+/** What was left under an id, if it is fresh; what is not is forgotten with it, whoever left it. */
+export async function comeBack(id: string): Promise<Left | null> {
+  try {
+    const store = await shelf("readwrite");
+    return await new Promise((resolve) => {
+      let found: Left | null = null;
+      const walk = store.openCursor(IDBKeyRange.bound(LEFT, LEFT + "\uffff"));
+      walk.onsuccess = () => {
+        const at = walk.result;
+        if (!at) return resolve(found);
+        const left = at.value as Left;
+        if (Date.now() - left.made >= FRESH) at.delete();
+        else if (at.key === LEFT + id) found = left;
+        at.continue();
+      };
+      walk.onerror = () => resolve(null);
+    });
+  } catch {
+    return null;
+  }
+}
+
+/** Forget what was left under an id. */
+export async function forget(id: string): Promise<void> {
+  try {
+    (await shelf("readwrite")).delete(LEFT + id);
+  } catch {
+    // there was nothing
   }
 }

@@ -45,6 +45,13 @@ export class Tray {
     this.changed();
   }
 
+  /** Put photos back that were in the tray before, with what was said of them. */
+  async restore(files: readonly File[], said: readonly { aspect: string; guessed: string }[]): Promise<void> {
+    await this.add(files);
+    this.photos.forEach((photo, place) => Object.assign(photo, { aspect: said[place]?.aspect ?? "", guessed: said[place]?.guessed ?? "" }));
+    this.render();
+  }
+
   /** Say what is wrong, beside the photos. */
   say(trouble: string): void {
     this.trouble.textContent = trouble;

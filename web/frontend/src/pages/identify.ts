@@ -1,7 +1,7 @@
 /** The first page: makes the plain form pleasant. Without it, the form works as it is. */
 import { boxPhoto } from "../box.ts";
 import { compareOnClick } from "../compare.ts";
-import { carry } from "../carry.ts";
+import { carry, comeBack, forget, leave } from "../carry.ts";
 import { button, find, make } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { Place } from "../place.ts";
@@ -21,12 +21,66 @@ const words = find("progress-words");
 const place = new Place();
 const tray = new Tray(Number(form.dataset["photos"]), Number(form.dataset["bytes"]), photosChanged, boxPhoto);
 let previews: string[] = [];
-let stale = false; // whether what is shown is no longer the answer to what is in the tray
+let restoring = false;
+let shown = ""; // the answer, as the server laid it out
+let waiting = 0; // the timer of what is still to be kept
 
 function photosChanged(): void {
   field.required = tray.photos.length === 0;
-  submit.textContent = answer.childElementCount && stale ? word("askAgain") : word("rank");
-  stale = true;
+  submit.textContent = word(answer.childElementCount ? "askAgain" : "rank");
+  keepSoon();
+}
+
+interface Point {
+  find?: string;
+  top?: number; // pixels that the page was scrolled by
+}
+
+/** What the browser's history keeps of this page. */
+function point(): Point {
+  return (history.state as Point | null) ?? {};
+}
+
+/** Keep photos, form and answer on this device, a moment after the last change: for Back, and for loading anew. */
+function keepSoon(): void {
+  if (restoring) return;
+  window.clearTimeout(waiting);
+  waiting = window.setTimeout(() => void keepNow(), 400);
+}
+
+async function keepNow(): Promise<void> {
+  window.clearTimeout(waiting);
+  const find = point().find ?? `${Date.now()}-${Math.random()}`;
+  if (!tray.photos.length) return forget(find);
+  history.replaceState({ ...point(), find }, "");
+  const blobs = await tray.prepared();
+  const photos = tray.photos.flatMap(({ file, aspect, guessed }, number) => {
+    const blob = blobs[number];
+    return blob ? [{ blob, name: file.name, aspect, guessed }] : [];
+  });
+  const fields = Object.fromEntries([...new FormData(form)].filter((typed): typed is [string, string] => typeof typed[1] === "string"));
+  await leave(find, { photos, fields, answer: shown });
+}
+
+/** Put back what stood here before somebody went on from this page, or loaded it anew. */
+async function restore(): Promise<void> {
+  const { find, top } = point();
+  const left = find ? await comeBack(find) : null;
+  if (!left || tray.photos.length) return;
+  restoring = true;
+  for (const [name, text] of Object.entries(left.fields)) {
+    const typed = form.elements.namedItem(name);
+    if (typed instanceof HTMLInputElement && typed.type === "checkbox") typed.checked = true;
+    else if (typed instanceof HTMLInputElement || typed instanceof HTMLSelectElement) typed.value = text;
+  }
+  if (["date", "latitude", "longitude", "known", "keep"].some((name) => left.fields[name])) document.getElementById("more")?.setAttribute("open", "");
+  await tray.restore(left.photos.map(({ blob, name }) => new File([blob], name, { type: blob.type })), left.photos);
+  if (left.answer && !answer.childElementCount) {
+    previews = left.photos.map(({ blob }) => URL.createObjectURL(blob));
+    lay(left.answer);
+    window.scrollTo(0, top ?? 0);
+  }
+  restoring = false;
 }
 
 async function take(files: Iterable<File>): Promise<void> {
@@ -106,16 +160,22 @@ function show({ status, html }: Reply): void {
     explain(trouble, { status, html });
     return;
   }
-  answer.innerHTML = html;
-  for (const own of answer.querySelectorAll<HTMLImageElement>("img[data-own]")) own.src = previews[Number(own.dataset["own"])] ?? "";
-  performance.mark("answer-shown");
-  stale = false;
-  readGuesses();
-  offerMore();
-  submit.textContent = word("rank");
+  lay(html);
   const title = document.getElementById("answer-title");
   title?.focus();
   title?.scrollIntoView({ block: "start" });
+  void keepNow();
+}
+
+/** Show an answer, with the person's own photos in it. */
+function lay(html: string): void {
+  shown = html;
+  answer.innerHTML = html;
+  for (const own of answer.querySelectorAll<HTMLImageElement>("img[data-own]")) own.src = previews[Number(own.dataset["own"])] ?? "";
+  performance.mark("answer-shown");
+  readGuesses();
+  offerMore();
+  submit.textContent = word("rank");
 }
 
 function readGuesses(): void {
@@ -127,7 +187,7 @@ function readGuesses(): void {
 function offerMore(): void {
   const actions = document.getElementById("answer-actions");
   const kept = actions?.querySelector<HTMLAnchorElement>(".kept a");
-  if (kept) history.replaceState(null, "", kept.href);
+  if (kept) history.replaceState(point(), "", kept.href);
   else actions?.append(button(word("keep"), () => void ask(true)));
   const saving = document.getElementById("save-find");
   if (saving && tray.photos.length) saving.addEventListener("click", (event) => {
@@ -157,4 +217,18 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   void ask();
 });
+form.addEventListener("change", keepSoon);
+for (const link of document.querySelectorAll<HTMLAnchorElement>(".masthead a")) {
+  if (link.pathname !== location.pathname) continue;
+  link.addEventListener("click", () => {
+    window.clearTimeout(waiting);
+    const { find } = point();
+    history.replaceState(null, ""); // whoever asks for this page from itself begins anew
+    if (find) void forget(find);
+  });
+}
+window.addEventListener("pagehide", () => {
+  if (point().find) history.replaceState({ ...point(), top: window.scrollY }, "");
+});
 form.classList.add("enhanced");
+void restore();
