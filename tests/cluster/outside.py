@@ -71,7 +71,7 @@ def count_answers(jobs: Sequence[Job]) -> int:
 
 def ask(address: str) -> None:
     """Say what came of six asks at once, and of one whose first replica is lost."""
-    with connected(address) as ray:
+    with connected(address, patience=PATIENCE) as ray:
         make = ray.remote(Held).options(max_concurrency=4, num_cpus=0)
         alive, lost = make.remote(), make.remote()
         ray.get(lost.go_on.remote(), timeout=PATIENCE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -336,16 +335,18 @@ from tests.floras import SPECIES, embed
 from tests.catalogues import make_reference
 def work(root, turn):
     root, turn = Path(root), int(turn)
+    def publish(name=None):
+        publish_snapshot(root, name)
+        print("finished", flush=True)
     for step in range(1000):
         new = [make_reference(SPECIES[n], 1_000_000 * (turn + 1) + 1000 * step + n) for n in range(5)]
         append_references(root, new, embed(new))
-        publish_snapshot(root)
+        publish()
         if step % 3 == 1:
             withdraw_references(root, [new[0].photo])
-            publish_snapshot(root)
+            publish()
         if step % 3 == 2:
-            publish_snapshot(root, compact_snapshot(root))
-        print("finished", flush=True)
+            publish(compact_snapshot(root))
 """
 
 
@@ -356,10 +357,7 @@ def test_fifty_growers_killed_at_random_moments_leave_a_whole_snapshot_each_time
 
     with mortals(GROWER) as growers:
         for turn in range(50):
-            grower = growers.begin(tmp_path, turn)
-            grower.finish(moments.randrange(3))
-            time.sleep(moments.uniform(0.0, 0.2))  # the moment of death is the point of this test
-            grower.kill()
+            growers.begin(tmp_path, turn).kill_amid(moments, 4)
 
             snapshot = open_snapshot(tmp_path)
             seen.add((snapshot.name, len(snapshot.segments)))
