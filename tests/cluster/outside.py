@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cluster.asking import Ask, Reply
-from cluster.connection import connected, load_ray
+from cluster.connection import CLIENT, connected, load_ray
 from cluster.fleet import Plan, RayReplica, pack, unpack
 from cluster.lane import Job, Lane
 from retrieval.domain import WORLD
@@ -98,7 +98,10 @@ def lose(address: str, root: str) -> None:
     wait_for(lambda: not clustered.lost)
 
     ray = load_ray()
-    ray.util.client.ray.get_context().client_worker.close()  # as Ray does after half a minute without its server
+    if address.startswith(CLIENT):
+        ray.util.client.ray.get_context().client_worker.close()  # as Ray does after half a minute without its server
+    else:
+        ray.shutdown()
     wait_for(lambda: clustered.lost)
     print("lost", flush=True)
 
