@@ -37,14 +37,20 @@ def make_parser(indexes: Path) -> argparse.ArgumentParser:
     """The commands and their options."""
     parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    one = commands.add_parser("report", help="write a page and JSON with everything that is known of its accuracy")
-    two = commands.add_parser("calibrate", help="learn from the snapshot's own observations; writes a new snapshot")
-    three = commands.add_parser("accuracy", help="measure and write docs/accuracy.md")
+    does = {
+        "report": "write a page and JSON with everything that is known of its accuracy",
+        "calibrate": "learn from the snapshot's own observations what scores mean; writes a new snapshot and prints "
+        "its name, which `python -m indexer publish` takes",
+        "accuracy": "measure anew what docs/accuracy.md says, and write it",
+    }
+    one, two, three = (commands.add_parser(name, help=words, description=words) for name, words in does.items())
     for command in (one, two):
         command.add_argument("snapshot", nargs="?", help="snapshot by name (default: the published one)")
         command.add_argument("--indexes", type=Path, default=indexes, help="folder of the snapshots")
     one.add_argument("--flora", default=WORLD, help="flora to search (default: %(default)s)")
-    one.add_argument("--out", type=Path, default=Path("report.html"), help="page; the JSON lies beside it")
+    one.add_argument(
+        "--out", type=Path, default=Path("report.html"), help="page; the JSON lies beside it (default: %(default)s)"
+    )
     one.add_argument("--no-ablations", action="store_true", help="leave out the ablation table, the longest part")
     three.add_argument("--names", type=Path, help="COCO file with names of species and genera (default: invented)")
     three.add_argument("--photos", type=Path, help="folder of a published snapshot of real photos")

@@ -68,12 +68,14 @@ def make_parser(settings: Settings) -> argparse.ArgumentParser:
 def add_wishes(command: argparse.ArgumentParser) -> None:
     """The options of an identification beside photos and flora."""
     command.add_argument("--place", help="latitude,longitude of the find in degrees")
-    command.add_argument("--date", type=date.fromisoformat, help="day of the find, YYYY-MM-DD")
+    command.add_argument("--date", type=a_day, help="day of the find, YYYY-MM-DD")
     command.add_argument("--prior", action="append", choices=PRIORS, help="apply this prior; repeat for several")
     command.add_argument("--no-priors", action="store_true", help="apply none, whatever place and date are given")
     command.add_argument("--within", action="append", default=[], metavar="NAME", help="a taxon you are sure of")
     command.add_argument("--aspect", action="append", default=[], choices=ASPECTS, help="what each photo shows")
-    command.add_argument("--target", type=float, default=TARGET, help="share of answers to be right")
+    command.add_argument(
+        "--target", type=float, default=TARGET, help="share of answers to be right (default: %(default)s)"
+    )
     command.add_argument(
         "--fusion", choices=(LEARNED, *FUSIONS), default=LEARNED, help="how photos are fused (default: as calibrated)"
     )
@@ -201,6 +203,14 @@ def at_least_one(text: str) -> int:
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return int(text)
+
+
+def a_day(text: str) -> date:
+    """The day of a text; what is none is said in words that argparse shows."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a day is written YYYY-MM-DD, such as 2026-10-03, not {text!r}") from error
 
 
 def read_photo(path: Path) -> bytes:

@@ -196,7 +196,7 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
             yield f"       {evidence_line(evidence)}"
     for title, candidates in (("Genus", answer.genera), ("Family", answer.families)):
         if candidates:
-            sums = ", ".join(f"{c.taxon.name} {c.score:.0%}" for c in candidates[:3])
+            sums = ", ".join(f"{c.taxon.name} {percent(c.score, 0)}" for c in candidates[:3])
             yield f"{title + ':':8}{sums}"
     if answer.outside:
         yield ""
@@ -221,6 +221,12 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
     yield answer.notice
 
 
+def percent(share: float, decimals: int) -> str:
+    """A share for people: never 0 % where it is only near, for nothing is impossible."""
+    least = 10.0 ** -(decimals + 2)
+    return f"<{least:.{decimals}%}" if share < least else f"{share:.{decimals}%}"
+
+
 def candidate_line(candidate: Candidate, snapshot: Snapshot) -> str:
     """A candidate on one line."""
     names = [name for _, name in snapshot.taxonomy.vernacular_names(candidate.taxon.id)]
@@ -228,7 +234,7 @@ def candidate_line(candidate: Candidate, snapshot: Snapshot) -> str:
     toxicity = snapshot.taxonomy.toxicity(candidate.taxon.id)
     return "".join(
         (
-            f"{candidate.score:6.1%}  {candidate.taxon.name}",
+            f"{percent(candidate.score, 1):>6}  {candidate.taxon.name}",
             f" ({names[0]})" if names else "",
             f", {family.name}" if family else "",
             f"  [{toxicity}]" if toxicity else "",

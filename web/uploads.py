@@ -217,6 +217,10 @@ def read_wishes(form: Mapping[str, Any]) -> Wishes:
     )
 
 
+PHOTO_PARTS: Final = ("photos", "images", "image")
+"""What the part with a photo is called, here and in other contracts."""
+
+
 class FormParser(FlaskParser):
     """Reads text and files of a multipart form together, as one thing."""
 
@@ -227,7 +231,8 @@ class FormParser(FlaskParser):
 
     def load_files(self, req: Request, schema: Schema) -> MultiDictProxy:
         if req.mimetype != "multipart/form-data":
-            raise UnsupportedMediaType("Send the photos as multipart/form-data, each in a part named `photos`.")
+            part = next((name for name in PHOTO_PARTS if name in schema.fields), PHOTO_PARTS[0])
+            raise UnsupportedMediaType(f"Send the photos as multipart/form-data, each in a part named `{part}`.")
         return MultiDictProxy(CombinedMultiDict([req.form, req.files]), schema)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from retrieval.present import percent
+from web.contracts.words import common_names
 from web.languages import vernacular
 from web.pages.doubts import is_uncertain, rivals_of, unseen_aspects
 
@@ -70,6 +73,30 @@ def test_a_common_name_given_twice_has_the_language_that_is_stated(app: Flask) -
         shown = vernacular(taxon)
 
     assert [name["vernacularName"] for name in shown] == ["fly agaric"]
+
+
+def test_a_client_of_another_contract_has_a_common_name_in_the_language_that_is_stated() -> None:
+    taxonomy = SimpleNamespace(vernacular_names=lambda _: [("", "fly agaric"), ("da", "flue"), ("en", "fly agaric")])
+    snapshot, taxon = SimpleNamespace(taxonomy=taxonomy), SimpleNamespace(id=1)
+
+    spoken = {language: common_names(taxon, snapshot, language) for language in ("da", "en", "de")}  # type: ignore[arg-type]
+
+    assert spoken == {"da": ["flue"], "en": ["fly agaric"], "de": []}
+
+
+@pytest.mark.parametrize(("path", "part"), [("/api/v1/identify", "photos"), ("/v2/identify/all", "images")])
+def test_what_is_no_form_is_told_what_the_part_is_called_there(client: FlaskClient, path: str, part: str) -> None:
+    refused = client.post(path, json={})
+
+    assert refused.status_code == 415
+    assert f"`{part}`" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("share", "decimals", "said"), [(0.9551, 1, "95.5%"), (0.0009, 1, "<0.1%"), (0.0, 0, "<1%"), (0.01, 0, "1%")]
+)
+def test_a_terminal_never_says_that_something_is_impossible(share: float, decimals: int, said: str) -> None:
+    assert percent(share, decimals) == said
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,15 @@ def genus_of(taxon: Taxon, snapshot: Snapshot) -> dict[str, str]:
 
 
 def common_names(taxon: Taxon, snapshot: Snapshot, language: str) -> list[str]:
-    """Common names in a language, then those of which nobody says what language they are in; each once."""
+    """Common names in a language, then those of which nobody says what language they are in; each once.
+
+    Archives often give one name twice, with its language and without: the language is believed.
+    """
     wanted = language.lower().replace("_", "-")
     fitting = (wanted, wanted.partition("-")[0], "")
     named = [(known.lower().replace("_", "-"), name) for known, name in snapshot.taxonomy.vernacular_names(taxon.id)]
+    stated = {name for known, name in named if known}
+    named = [(known, name) for known, name in named if known or name not in stated]
     kept = sorted((fitting.index(known), name) for known, name in named if known in fitting)
     return list(dict.fromkeys(name for _, name in kept))
 

@@ -168,6 +168,8 @@ def atlas_words(flora: str) -> dict[str, Any]:
         "words": {
             "atlas": _("Atlas: arrow keys move, plus and minus zoom"),
             "doubtful": _("doubtful: lies among {name}"),
+            "noAuthor": _("author not stated"),
+            "noLicence": _("licence not stated"),
             "loading": _("Loading …"),
             "points": _("{number} photos"),
             "species": _("The species"),

@@ -127,7 +127,12 @@ async function begin(): Promise<void> {
         const shot = known.get(rows[point] as number);
         if (!shot) return [];
         const [left, top] = points.where(point);
-        const link = make("a", { href: shot.picture, title: describe(point) }, make("img", { src: shot.thumbnail, alt: describe(point) }));
+        const link = make(
+          "a",
+          { href: shot.picture, title: `${describe(point)}\n${credit(shot)}` },
+          make("img", { src: shot.thumbnail, alt: describe(point) }),
+          make("span", { class: "atlas-credit" }, make("span", {}, shot.author || word("noAuthor")), make("span", {}, shot.licence || word("noLicence"))),
+        );
         link.style.left = `${left}px`;
         link.style.top = `${top}px`;
         link.style.borderColor = strangers[point] ? "var(--warn)" : "var(--card)";
@@ -219,13 +224,18 @@ async function begin(): Promise<void> {
   recolour();
 }
 
+/** Whose photo it is, and under which licence. */
+function credit(shot: Shot): string {
+  return `${shot.author || word("noAuthor")} · ${shot.licence || word("noLicence")}`;
+}
+
 /** A record, large, with whose it is and where to go on. */
 function open(shot: Shot): void {
   const dialog = make("dialog", { class: "atlas-open", "aria-label": shot.name, close: () => dialog.remove() });
   dialog.append(
     make("img", { src: shot.picture, alt: shot.name, class: "atlas-picture" }),
     make("p", {}, make("i", {}, shot.name), shot.stranger ? ` – ${word("doubtful", { name: shot.stranger })}` : ""),
-    make("p", { class: "help" }, [shot.author, shot.licence].filter(Boolean).join(" · ")),
+    make("p", { class: "help" }, credit(shot)),
     make("div", { class: "dialog-buttons" }, make("a", { href: shot.speciesUrl }, word("species")), make("a", { href: shot.similarUrl }, word("similar")), button(word("close"), () => dialog.close(), "", "main")),
   );
   document.body.append(dialog);
