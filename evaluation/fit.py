@@ -24,6 +24,7 @@ from evaluation.scoring import (
     view_shares,
 )
 from retrieval.calibration import Calibration, features, normalise
+from retrieval.errors import BuildError
 from retrieval.fusion import FUSIONS
 from retrieval.prototypes import Metric
 from retrieval.ranking import Voting
@@ -135,7 +136,7 @@ def fit_photos(
     """
     asked = draw_sample(gallery, SAMPLE, seed)
     if not asked.count:
-        raise ValueError("no species has two observations, so that nothing can be held out")
+        raise BuildError("too few species have two observations to hold one out and learn from the others")
     if len(asked.columns) > SAMPLE:  # so many observations that one photo of each is enough
         asked = asked.only(np.ones(asked.count, dtype=bool), 1)
     found = search(gallery, asked, NEIGHBOURS)

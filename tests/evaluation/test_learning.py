@@ -32,6 +32,7 @@ from indexer.build import FloraPlan
 from retrieval.calibration import normalise
 from retrieval.domain import WORLD, Identification
 from retrieval.embedder import unit_rows
+from retrieval.errors import BuildError
 from retrieval.identify import identify_embeddings
 from retrieval.present import identification_json
 from retrieval.prototypes import make_prototypes, project
@@ -178,6 +179,14 @@ def test_none_of_these_is_as_probable_as_expected_where_nothing_tells_it(shift: 
 
     for row, similarity in zip(scores, near, strict=True):
         assert none_probability(*observe(np.array([similarity]), row), weights) == pytest.approx(UNKNOWN_RATE, rel=0.01)
+
+
+def test_too_small_a_collection_to_learn_from_is_refused_with_a_sentence(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+    single = np.isin(gallery.observations, gallery.observations[np.unique(gallery.columns, return_index=True)[1]])
+
+    with pytest.raises(BuildError, match="too few species have two observations"):
+        learn(gallery.only(single))
 
 
 def test_the_logit_finds_the_weights_that_made_the_choices() -> None:
