@@ -82,7 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with closing(sqlite3.connect(folder / "data" / "catalogue.sqlite")) as table, table:
                 table.execute("ANALYZE")
         result["sizes"][str(references)] = measure(folder, options.program.resolve(), options.commands)
-        print(f"{references:,}", json.dumps(result["sizes"][str(references)]), file=sys.stderr)
     result["a_reference"] = slopes(result["sizes"])
     text = describe(result)
     print(text)
@@ -177,7 +176,7 @@ def observer(observation: int) -> str:
 
 
 def give_back(folder: Path) -> None:
-    """Leave the catalogue as it was drawn."""
+    """Make the catalogue what was drawn, whatever was withdrawn since."""
     with closing(sqlite3.connect(folder / "data" / "catalogue.sqlite")) as table, table:
         table.execute("UPDATE photos SET withdrawn = 0 WHERE withdrawn = 1")
 
@@ -187,6 +186,7 @@ def measure(folder: Path, program: Path, commands: Sequence[str]) -> dict[str, A
     drawn = json.loads((folder / "drawn.json").read_text(encoding="utf-8"))
     indexes = folder / "flora_indexes"
     shutil.rmtree(indexes, ignore_errors=True)
+    give_back(folder)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("FUNGARIUM_")},
         "FUNGARIUM_DATA": str(folder / "data"),
@@ -198,6 +198,7 @@ def measure(folder: Path, program: Path, commands: Sequence[str]) -> dict[str, A
     for name in commands:
         words = [word.format(**drawn) for word in COMMANDS[name]]
         measured["commands"][name] = watch([sys.executable, "-m", "indexer", *words], program, environment)
+        print(f"{drawn['references']:,} {name}: {json.dumps(measured['commands'][name])}", file=sys.stderr)
     files = sorted(path for path in indexes.rglob("*") if path.is_file())
     measured["snapshots"] = sorted(path.name for path in (indexes / "snapshots").iterdir())
     measured["disk_bytes"] = sum(path.stat().st_size for path in files)
@@ -206,7 +207,10 @@ def measure(folder: Path, program: Path, commands: Sequence[str]) -> dict[str, A
 
 
 def watch(command: Sequence[str], program: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Run a command; seconds, and the most memory that was its own, in all and stage by stage as its bars name them."""
+    """Run a command: its time, and the most memory that was its own, in all and stage by stage as its bars name them.
+
+    Seconds of the processor are what the work takes; others beside it make the seconds more.
+    """
     started = time.perf_counter()
     with subprocess.Popen(  # noqa: S603 - ours
         command, cwd=program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -225,13 +229,13 @@ def watch(command: Sequence[str], program: Path, environment: dict[str, str]) ->
         listener.start()
         most: dict[str, int] = {}
         seconds: dict[str, float] = {}
-        resident, last = 0, started
+        resident, before = 0, 0.0
         while process.poll() is None:
             own, whole = memory_of(process.pid)
-            now, stage = time.perf_counter(), spoken["stage"]
+            used, stage = max(before, processor_of(process.pid)), spoken["stage"]
             most[stage] = max(most.get(stage, 0), own)
-            seconds[stage] = seconds.get(stage, 0.0) + now - last
-            resident, last = max(resident, whole), now
+            seconds[stage] = seconds.get(stage, 0.0) + used - before
+            resident, before = max(resident, whole), used
             time.sleep(OFTEN)
         listener.join()
         output = process.stdout.read() if process.stdout else b""
@@ -240,10 +244,12 @@ def watch(command: Sequence[str], program: Path, environment: dict[str, str]) ->
     return {
         "says": output.decode().splitlines()[0],
         "seconds": round(time.perf_counter() - started, 1),
+        "processor_seconds": round(before, 1),
         "own_megabytes": round(max(most.values()) / 1e6, 1),
         "resident_megabytes": round(resident / 1e6, 1),
         "stages": {
-            stage: {"seconds": round(seconds[stage], 1), "own_megabytes": round(most[stage] / 1e6, 1)} for stage in most
+            stage: {"processor_seconds": round(seconds[stage], 1), "own_megabytes": round(most[stage] / 1e6, 1)}
+            for stage in most
         },
     }
 
@@ -258,19 +264,41 @@ def memory_of(process: int) -> tuple[int, int]:
     return 1024 * int(held.get("RssAnon", 0)), 1024 * int(held.get("VmHWM", 0))
 
 
+def processor_of(process: int) -> float:
+    """Seconds of a processor that a process has had."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def slopes(sizes: dict[str, Any]) -> dict[str, Any]:
-    """Bytes and microseconds that a reference more costs each command, between the smallest and the largest size."""
+    """What a reference more costs each command and its stages, between the smallest and the largest size.
+
+    While there are few references, the most is that of a stage whose memory is fixed: the steepest stage says where the
+    most will be.
+    """
     least, most = (pick(sizes.values(), key=lambda size: int(size["references"])) for pick in (min, max))
     more = most["references"] - least["references"]
     if not more:
         return {}
+
+    def slope(last: dict[str, Any], first: dict[str, Any]) -> dict[str, float]:
+        return {
+            "bytes": round(1e6 * (last["own_megabytes"] - first["own_megabytes"]) / more, 1),
+            "processor_microseconds": round(1e6 * (last["processor_seconds"] - first["processor_seconds"]) / more, 1),
+        }
+
     found = {}
     for name, last in most["commands"].items():
         first = least["commands"][name]
-        found[name] = {
-            "bytes": round(1e6 * (last["own_megabytes"] - first["own_megabytes"]) / more, 1),
-            "microseconds": round(1e6 * (last["seconds"] - first["seconds"]) / more, 1),
+        stages = {
+            stage: slope(part, first["stages"][stage])
+            for stage, part in last["stages"].items()
+            if stage in first["stages"]
         }
+        found[name] = {**slope(last, first), "stages": stages}
     return found
 
 
@@ -279,23 +307,27 @@ def describe(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
         ", ".join(f"{key} {value}" for key, value in machine.items()),
-        f"{'references':>11} {'command':12} {'seconds':>8} {'own MB':>8} {'B a ref.':>9} {'with mapped files, MB':>22}",
+        f"{'references':>11} {'command':12} {'seconds':>8} {'of the processor':>17} {'own MB':>8} "
+        f"{'with mapped files, MB':>22}",
     ]
     for size in result["sizes"].values():
         for name, took in size["commands"].items():
-            each = 1e6 * took["own_megabytes"] / size["references"]
             lines.append(
-                f"{size['references']:11,} {name:12} {took['seconds']:8.1f} {took['own_megabytes']:8.0f} {each:9.0f} "
-                f"{took['resident_megabytes']:22.0f}"
+                f"{size['references']:11,} {name:12} {took['seconds']:8.1f} {took['processor_seconds']:17.1f} "
+                f"{took['own_megabytes']:8.0f} {took['resident_megabytes']:22.0f}"
             )
             stages = took["stages"] if len(took["stages"]) > 1 else {}
             lines += [
-                f"{'':13} {stage:10} {part['seconds']:8.1f} {part['own_megabytes']:8.0f}"
+                f"{'':13} {stage:19} {part['processor_seconds']:17.1f} {part['own_megabytes']:8.0f}"
                 for stage, part in stages.items()
             ]
         lines.append(f"{size['references']:11,} on disk: {size['disk_bytes'] / size['references']:,.0f} B a reference")
     for name, costs in result["a_reference"].items():
-        lines.append(f"a reference more costs {name}: {costs['bytes']:,} bytes, {costs['microseconds']:,} microseconds")
+        for stage, cost in (("", costs), *costs["stages"].items()):
+            lines.append(
+                f"a reference more costs {name}{stage and f', {stage}'}: {cost['bytes']:,} bytes, "
+                f"{cost['processor_microseconds']:,} microseconds of the processor"
+            )
     return "\n".join(lines)
 
 

@@ -182,7 +182,8 @@ def limits(figures: Figures) -> dict[str, float]:
     """At what each part alone stops scaling."""
     budget = 10.0  # ms that a part may take of an answer
     return {
-        "references_one_process_builds": round(1e9 * figures.machine_gb / figures.build_bytes_per_reference),
+        "references_one_process_builds_in_32_gb": references_built(32.0, figures),
+        "references_one_process_builds": references_built(figures.machine_gb, figures),
         "hours_to_build_a_billion_in_one_process": round(1e9 * figures.build_ms_per_reference / HOURS, 1),
         "references_one_machine_holds": round(
             1e9 * figures.machine_gb * figures.memory_share / figures.bytes_per_reference
@@ -196,6 +197,11 @@ def limits(figures: Figures) -> dict[str, float]:
         "rows_a_core_could_read_in_10_ms_at_the_speed_of_memory": round(budget * 1e6 * figures.memory_gb_s / ROW),
         "shards_asked_at_which_one_in_ten_answers_straggles": round(math.log(0.9) / math.log(1 - figures.straggles)),
     }
+
+
+def references_built(gigabytes: float, figures: Figures) -> int:
+    """How many references a machine of so much memory builds a segment of at once."""
+    return round(1e9 * (gigabytes - figures.build_fixed_gb) / figures.build_bytes_per_reference)
 
 
 def run(figures: Figures, *, queries: int, seed: int, sizes: Sequence[int] = SIZES) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 from retrieval.errors import ClusterError
@@ -23,14 +24,18 @@ from retrieval.errors import ClusterError
 LOCAL: Final = "local"
 CLIENT: Final = "ray://"
 NAMESPACE: Final = "fungarium"  # in which actors have their names
+MODE: Final = "RAY_AUTH_MODE"  # "token", or anybody may join
 PATIENCE: Final = 20.0  # seconds until a cluster that does not answer is given up
 LOCAL_OBJECTS: Final = 80_000_000  # bytes of the object store of a local cluster; little goes through it
 QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody outside
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # else a call without a connection joins any cluster that it finds on the machine
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns that it will be so one day
     "RAY_DEDUP_LOGS": "0",
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # else each SIGTERM writes a stack trace to a server's log
 }
+
+log = logging.getLogger(__name__)
 
 _connecting = threading.Lock()  # threads of one process connect once; Ray itself is one for a process
 _attempts: dict[str, Future[None]] = {}  # the latest to join, by address: it may outlast the patience of who waits
@@ -61,12 +66,24 @@ def load_ray() -> Any:
     """The module `ray`; raises ClusterError, saying what to install, where it is missing."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)  # read by Ray when it is loaded, and by the processes that it starts
+    if has_token():
+        os.environ.setdefault(MODE, "token")  # else Ray shows it to nobody, and a cluster that wants it lets nobody in
     try:
         return import_module("ray")
     except ImportError as error:
         raise ClusterError(
             "FUNGARIUM_CLUSTER is set, but Ray is not installed: pip install -r requirements-ray.txt, or unset it"
         ) from error
+
+
+def has_token() -> bool:
+    """Whether there is a token of a cluster where Ray looks for one."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return True
+    try:
+        return (Path.home() / ".ray" / "auth_token").is_file()
+    except (OSError, RuntimeError):  # a folder that is not ours to look into, or nobody's
+        return False
 
 
 def connect(address: str, *, namespace: str = NAMESPACE, patience: float = PATIENCE, cores: int | None = None) -> Any:
@@ -96,6 +113,12 @@ def connect(address: str, *, namespace: str = NAMESPACE, patience: float = PATIE
                 options["_node_ip_address"] = "127.0.0.1"
         with _silent():
             _join(ray, read, options, patience)
+    if read.text != LOCAL and os.environ.get(MODE, "").lower() != "token":
+        log.warning(
+            "the cluster at %s has no token: whoever reaches its ports can run code on every machine of it; "
+            "docs/scale.md says how to start it with one",
+            read.text,
+        )
     return ray
 
 
@@ -161,7 +184,8 @@ def _join(ray: Any, address: Address, options: dict[str, Any], patience: float) 
     except FutureTimeout as error:
         raise ClusterError(
             f"something listens at {address.text}, but let nobody join within {patience:g} seconds: it is "
-            "no Ray cluster, or has another token (copy ~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN_PATH)"
+            "no Ray cluster, or has another token (copy ~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN_PATH), "
+            "or is too busy"
         ) from error
     except (ray.exceptions.RayError, ImportError, ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__

@@ -129,7 +129,7 @@ def curate(record: Record, policy: CurationPolicy, names: NameResolver) -> Curat
         licence=licence,
         references=said(record.references),
         aspect=find_aspect(record.aspect),
-        position=int(record.position) if record.position.isdecimal() else 0,
+        position=int(record.position) if re.fullmatch(r"\d{1,9}", record.position) else 0,  # longer ones count nothing
         toxicity=find_toxicity(record.toxicity),
         vernacular_name=said(record.vernacular_name),
         vernacular_language=parse_language(said(record.vernacular_language)),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -72,18 +72,28 @@ class EmbeddingStore:
         return found
 
     def add(self, photos: Sequence[str], embeddings: Embeddings) -> None:
-        """Keep the embeddings (photos, width) of a batch, all or none."""
+        """Keep the embeddings (photos, width) of a batch, all or none; the next can be kept whatever befell this."""
         rows = np.ascontiguousarray(embeddings, dtype=STORED)
-        self._table.execute("BEGIN")
-        self._table.executemany(
-            "INSERT OR REPLACE INTO embeddings VALUES (?, ?)",
-            ((photo, row.tobytes()) for photo, row in zip(photos, rows, strict=True)),
-        )
-        self._table.execute("COMMIT")
+        with self._written():
+            self._table.execute("BEGIN")
+            self._table.executemany(
+                "INSERT OR REPLACE INTO embeddings VALUES (?, ?)",
+                ((photo, row.tobytes()) for photo, row in zip(photos, rows, strict=True)),
+            )
 
     def add_failure(self, photo: str, reason: str) -> None:
         """Remember that a photo cannot be embedded, and why, so that it is not tried again each time."""
-        self._table.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (photo, reason))
+        with self._written():
+            self._table.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (photo, reason))
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """What is written in the block stays, or none of it: a transaction left open would refuse all that follows."""
+        try:
+            with self._table:  # commits what was begun, or takes it back
+                yield
+        except sqlite3.Error as error:  # a full disk, a file that another process holds
+            raise BuildError(f"{self.path} cannot be written: {error}") from error
 
     def forget_failures(self) -> int:
         """Let all failed photos be tried again; how many there were."""

@@ -57,7 +57,7 @@ def _parse_interval(text: str, *, earliest: date, today: date) -> tuple[date | N
     start, doubt = parse_date(start_text, earliest=earliest, today=today)
     if start is None:
         return None, doubt or f"date {text!r} cannot be read"
-    if re.match(r"^\d{1,2}(?:[T\s]|$)", end_text) or not end_text:  # `2019-06-01/03`: a day of the same month
+    if re.match(r"^\d{1,2}(?:[T\s:]|$)", end_text) or not end_text:  # `2019-06-01/03`, `2019-06-01T10:00/11:00`
         return start, doubt
     end, _ = _read_day(end_text)
     if end is None or (start.year, start.month) != (end.year, end.month):

@@ -13,8 +13,10 @@ HISTORY = "HISTORY.jsonl"
 def log_event(root: Path, event: str, snapshot: str) -> None:
     """Add a line to the history; one write, so that it is there whole or not at all."""
     line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, "snapshot": snapshot})
-    with (root / HISTORY).open("a", encoding="utf-8") as history:
-        history.write(line + "\n")
+    path = root / HISTORY
+    cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+    with path.open("a", encoding="utf-8") as history:
+        history.write("\n" * cut_off + line + "\n")  # not behind half a line, with which it would be passed over
         history.flush()
         os.fsync(history.fileno())
 

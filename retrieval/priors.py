@@ -29,7 +29,7 @@ def uniform_lift(gallery: Counts) -> Counts:
 def lift_to(expected: Counts, gallery: Counts) -> Counts:
     """p_e(k) / p(k) from two counts, such as a checklist's records and the gallery's observations.
 
-    One is added to each (Laplace), so that no species is impossible.
+    Where nothing was counted, one is, so that no species is impossible.
     """
     held = gallery > 0
     if not held.any():

@@ -19,6 +19,7 @@ from retrieval.stamps import read_stamps, write_stamps
 from retrieval.store import Part, choose_rows, rank_chosen
 
 PROBES = 64  # rows of a segment that verification searches for
+PROBED_ROWS = 200_000  # of these species at most: 200 MB
 CODES_DEPTH = 200  # rows among which a probed row must be by its code
 CODES_FIND = 0.9  # of the probed rows must be found through their codes
 SLACK = 2e-3  # how far float16 may move a length or a similarity
@@ -50,9 +51,9 @@ def publish_snapshot(
         chosen = name or newest_built(root)
         verify_snapshot(root, chosen, advance)
         require_recall(read_manifest(root, chosen), recall_bar)
-        current = current_or_none(root)
-        if current is not None and current not in published_line(root):
-            log_event(root, "published", current)  # whoever published it was killed before it was written down
+        current, line = current_or_none(root), published_line(root)
+        if current is not None and line[-1:] != [current]:  # whoever switched to it was killed before writing it down
+            log_event(root, "rolled back" if current in line else "published", current)
         if current != chosen:
             switch_current(root, chosen)
             log_event(root, "published", chosen)
@@ -157,8 +158,14 @@ def probe_codes(segment: Segment, name: str) -> None:
 
 
 def probe_segment(segment: Segment, name: str) -> None:
-    """Search for stored rows, spread over the segment, among up to 64 species, and compare with brute force."""
+    """Search for stored rows, spread over the segment, among up to 64 species, and compare with brute force.
+
+    Of species with many references fewer are looked at, so that memory stays small; one at least.
+    """
     lists = np.unique(np.linspace(0, len(segment.species) - 1, PROBES).astype(np.int64))
+    sizes = segment.offsets[lists + 1] - segment.offsets[lists]
+    small = np.sort(np.argsort(sizes, kind="stable")[: max(1, int(np.sum(np.cumsum(np.sort(sizes)) <= PROBED_ROWS)))])
+    lists = lists[small]
     rows, numbers = segment.store.embeddings(lists)
     if np.abs(np.linalg.norm(rows, axis=1) - 1).max(initial=0) > SLACK:
         raise DamagedSnapshot(f"snapshot {name} holds embeddings that are not of length 1")

@@ -47,7 +47,7 @@ CREATE TABLE photo_references (
 """
 COLUMNS = "photo_row, photo, observation, species, author, licence, source, aspect"
 PORTION = 4_096  # rows of the table read together
-TABLE_CACHE = 256_000  # kB of the table kept while it is written: photos go to its index in no order
+TABLE_CACHE = 64_000  # kB of the table kept while it is written: photos go to its index in no order
 
 
 @dataclass(frozen=True, slots=True)

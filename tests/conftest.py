@@ -62,5 +62,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             return group_of(nodeid)
 
+        def remove_node(self, node: Any) -> str | None:
+            """A test at which a process ended has failed; the rest of its group goes on elsewhere, without it."""
+            units = self.assigned_work[node].values()
+            lost = next(((unit, test) for unit in units for test, done in unit.items() if not done), None)
+            if lost is not None:
+                unit, test = lost
+                unit[test] = True  # else it would be run again by one process after another
+            super().remove_node(node)
+            return lost and lost[1]
+
     config.option.loadscopereorder = False  # by number of tests, which says nothing about how long they take
     return Groups(config, log)

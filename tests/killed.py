@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,13 +37,16 @@ class Mortal:
     pid: int
     said: IO[str]
 
-    def finish(self, pieces: int) -> None:
-        """Wait until it has finished so many more pieces of work."""
-        for _ in range(pieces):
-            assert self.said.readline() == "finished\n", "it ended by itself"
+    def kill_amid(self, moments: random.Random, pieces: int) -> None:
+        """Kill it at a random moment of any piece of its work but the first, of so many; wait until it is gone.
 
-    def kill(self) -> None:
-        """Kill it, and wait until it is gone."""
+        How long a piece takes is seen from the one before: a moment chosen without that is always the same one on a
+        machine that has much to do.
+        """
+        for _ in range(1 + moments.randrange(pieces)):
+            began = time.monotonic()
+            assert self.said.readline() == "finished\n", "it ended by itself"
+        time.sleep(moments.uniform(0, 1.2) * (time.monotonic() - began))  # the moment of death is the point
         os.kill(self.pid, signal.SIGKILL)
         while self.said.readline() not in ("gone\n", ""):
             pass

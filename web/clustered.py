@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from web.metrics import Metrics
 
 NOWHERE: Final = "cluster: not reached yet"
-OUTSIDE: Final = "ray://"  # of this kind Ray gives up a connection for good; of the other it ends the process
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Clustered:
     plan: Plan
     timeout: float
     metrics: Metrics | None = None  # set by whoever counts
-    silence: float = 10.0  # seconds without any sign of life after which it connects anew, if it is no part of it
+    silence: float = 10.0  # seconds without any sign of life after which it connects anew
     _cluster: Cluster | None = None
     _adopted: Snapshot | None = None  # the latest
     _silent_since: float | None = None  # of the monotonic clock
@@ -119,7 +118,7 @@ class Clustered:
         lost = self._cluster
         if self._reaching:
             return
-        if lost is None or not self.address.startswith(OUTSIDE) or any(replica.alive for replica in standing):
+        if lost is None or any(replica.alive for replica in standing):
             self._silent_since = None
         elif self._silent_since is None:
             self._silent_since = time.monotonic()

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cluster.asking import Ask, Reply
-from cluster.connection import connected, load_ray
+from cluster.connection import CLIENT, connected, load_ray
 from cluster.fleet import Plan, RayReplica, pack, unpack
 from cluster.lane import Job, Lane
 from retrieval.domain import WORLD
@@ -71,7 +71,7 @@ def count_answers(jobs: Sequence[Job]) -> int:
 
 def ask(address: str) -> None:
     """Say what came of six asks at once, and of one whose first replica is lost."""
-    with connected(address) as ray:
+    with connected(address, patience=PATIENCE) as ray:
         make = ray.remote(Held).options(max_concurrency=4, num_cpus=0)
         alive, lost = make.remote(), make.remote()
         ray.get(lost.go_on.remote(), timeout=PATIENCE)
@@ -98,7 +98,10 @@ def lose(address: str, root: str) -> None:
     wait_for(lambda: not clustered.lost)
 
     ray = load_ray()
-    ray.util.client.ray.get_context().client_worker.close()  # as Ray does after half a minute without its server
+    if address.startswith(CLIENT):
+        ray.util.client.ray.get_context().client_worker.close()  # as Ray does after half a minute without its server
+    else:
+        ray.shutdown()
     wait_for(lambda: clustered.lost)
     print("lost", flush=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster.connection import Address, _join, parse_address, require_listener
+from cluster.connection import Address, _join, connect, parse_address, require_listener
 from retrieval.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,3 +117,41 @@ def test_whoever_tries_again_waits_for_the_attempt_that_is_on_its_way() -> None:
     _join(ray, address, {}, 60)
 
     assert len(attempts) == 1
+
+
+@pytest.mark.parametrize("where", ["file", "variable", "nowhere"])
+def test_a_token_that_is_there_is_shown_to_the_cluster(tmp_path: Path, where: str) -> None:
+    """Ray looks at it only where a variable says so, and a cluster that wants it lets nobody else in."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}
+    if where == "file":
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text("a" * 64)
+    if where == "variable":
+        env["RAY_AUTH_TOKEN"] = "a" * 64
+    program = "import os; from cluster.connection import load_ray; load_ray(); print(os.environ.get('RAY_AUTH_MODE'))"
+
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == ("None" if where == "nowhere" else "token")
+
+
+@pytest.mark.parametrize(("mode", "warned"), [("token", 0), ("disabled", 1), (None, 1)])
+def test_a_cluster_that_lets_anybody_in_is_joined_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mode: str | None, warned: int
+) -> None:
+    ray = SimpleNamespace(
+        is_initialized=lambda: False, init=lambda **_: None, exceptions=SimpleNamespace(RayError=LookupError)
+    )
+    monkeypatch.setattr("cluster.connection.load_ray", lambda: ray)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        head.listen()
+
+        connect(f"127.0.0.1:{head.getsockname()[1]}", patience=2)
+
+    assert len(caplog.records) == warned
+    assert all("run code on every machine" in record.message for record in caplog.records)

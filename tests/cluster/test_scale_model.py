@@ -23,7 +23,8 @@ BY_HAND = Figures(
     probes_at_5000=50.0,
     skew=2.0,
     bytes_per_reference=500.0,
-    build_bytes_per_reference=8_000.0,
+    build_fixed_gb=0.2,
+    build_bytes_per_reference=100.0,
     build_ms_per_reference=0.04,
     infer_ms=90.0,
     decode_ms=10.0,
@@ -109,7 +110,8 @@ def test_a_reembedding_and_the_limits_are_plain_arithmetic() -> None:
     assert (cost["core_hours"], cost["gpu_hours"], cost["cores_that_decode_for_a_gpu"]) == (1_000, 5, 20.0)
     assert cost["terabytes_read"] == 10.8
     stops = limits(replace(BY_HAND, straggles=0.01))
-    assert stops["references_one_process_builds"] == 125_000
+    assert stops["references_one_process_builds"] == 8_000_000  # 0.8 of 1 GB, 100 bytes each
+    assert stops["references_one_process_builds_in_32_gb"] == 318_000_000
     assert stops["species_a_router_compares_in_10_ms"] == 9_900
     assert stops["shards_asked_at_which_one_in_ten_answers_straggles"] == 10
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from evaluation.__main__ import main
+from evaluation.aspects import learn_to_tell
 from evaluation.fit import fit_logit, fit_strength
 from evaluation.gallery import Gallery, Questions, ask_itself, of_simulation, read_gallery, search
 from evaluation.learn import (
@@ -17,6 +18,7 @@ from evaluation.learn import (
     calibration_error,
     deepest_nodes,
     final_scores,
+    fit_rejection,
     learn,
     numbers_of,
     uniform_log_lifts,
@@ -24,7 +26,7 @@ from evaluation.learn import (
 from evaluation.nested import cross_validate
 from evaluation.operating_point import nearest_recall
 from evaluation.report import chance_error
-from evaluation.scoring import Method, neutral_counts, score_all
+from evaluation.scoring import Method, neutral_counts, prototype_similarities, score_all
 from evaluation.simulate import Assumptions, simulate
 from indexer.build import FloraPlan
 from retrieval.calibration import normalise
@@ -32,7 +34,9 @@ from retrieval.domain import WORLD, Identification
 from retrieval.embedder import unit_rows
 from retrieval.identify import identify_embeddings
 from retrieval.present import identification_json
+from retrieval.prototypes import make_prototypes, project
 from retrieval.publishing import publish_snapshot
+from retrieval.rejection import UNKNOWN_RATE, none_probability, observe
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.wishes import Wishes
 from tests.catalogues import SPECIES, build, make_references
@@ -132,6 +136,50 @@ def test_an_observation_of_its_own_is_taken_out_of_its_prototype(calibrated: Sna
     assert scores.argmax() == others.argmax()
 
 
+def test_a_hidden_species_is_in_no_prototype(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+    method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
+    asked = ask_itself(gallery, gallery.observations[:1])
+    column, (sums, counts) = int(asked.columns[0]), gallery.sums
+
+    near, numbers = prototype_similarities(gallery, asked, method, "species")
+
+    left = np.arange(gallery.width) != column
+    prototypes = make_prototypes(
+        sums * left[:, None],
+        counts * left,
+        gallery.genera,
+        shrinkage=method.calibration.shrinkage,
+        centre=gallery.centre,
+        metric=method.metric,
+    )
+    assert near == pytest.approx(project(asked.embeddings, gallery.centre, method.metric) @ prototypes.T)
+    assert numbers[:, column] == pytest.approx(0)
+
+
+def test_what_an_observation_shows_is_told_by_a_model_that_has_not_seen_it(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+    rng = np.random.default_rng(4)
+    noise = unit_rows(rng.normal(size=gallery.embeddings.shape))
+    said = rng.integers(0, 2, len(noise))  # labels that nothing in the embeddings tells: a model that saw them knows
+
+    _, told, notes = learn_to_tell(replace(gallery, embeddings=noise, aspects=said), seed=1)
+
+    assert notes["toldRight"] < 0.7
+    assert (told >= 0).all()
+
+
+@pytest.mark.parametrize("shift", [-1e-6, 1e-6], ids=["less similar", "more similar"])
+def test_none_of_these_is_as_probable_as_expected_where_nothing_tells_it(shift: float) -> None:
+    rng = np.random.default_rng(6)
+    scores, near = rng.dirichlet(np.ones(8), 200), rng.uniform(0.5, 0.9, 200)
+
+    weights = fit_rejection(scores, near, scores, near + shift)
+
+    for row, similarity in zip(scores, near, strict=True):
+        assert none_probability(*observe(np.array([similarity]), row), weights) == pytest.approx(UNKNOWN_RATE, rel=0.01)
+
+
 def test_the_logit_finds_the_weights_that_made_the_choices() -> None:
     rng = np.random.default_rng(2)
     terms = rng.normal(size=(6000, 5, 2))
@@ -180,6 +228,38 @@ def test_counts_do_not_tell_of_which_species_a_question_of_the_collection_is(cal
 
 def test_species_that_cannot_be_asked_for_count_as_those_that_just_can() -> None:
     assert neutral_counts(np.array([0, 1, 2, 3, 40])).tolist() == [2, 2, 2, 3, 40]
+
+
+def test_nothing_of_an_observation_shows_in_the_method_that_judges_it(calibrated: Snapshot) -> None:
+    gallery = read_gallery(calibrated, calibrated.flora(WORLD))
+    settled = [Method(calibrated.voting, calibrated.calibration)] * 2
+    judged = cross_validate(gallery, folds=2, brief=True, settled=settled)
+    held = np.isin(gallery.observations, judged.observations[judged.fold == 0])
+    noise = np.random.default_rng(8).normal(size=gallery.embeddings.shape)
+    other = replace(gallery, embeddings=np.where(held[:, None], unit_rows(noise), gallery.embeddings))
+
+    again = cross_validate(other, folds=2, brief=True, settled=settled)
+
+    assert 0 < held.sum() < len(held)
+    assert judged.methods[0].calibration == again.methods[0].calibration
+    assert judged.methods[0].voting == again.methods[0].voting
+    metric, same = judged.methods[0].metric, again.methods[0].metric
+    assert np.array_equal(np.asarray(metric), np.asarray(same))  # both may be none
+    assert judged.methods[1].calibration != again.methods[1].calibration  # which has learned from them
+
+
+def test_the_lift_of_evenly_likely_species_does_not_say_which_can_be_asked_for(calibrated: Snapshot) -> None:
+    whole = read_gallery(calibrated, calibrated.flora(WORLD))
+    first, ends = whole.spans
+    kept = np.ones(len(whole.columns), dtype=bool)
+    kept[ends[1] : first[np.searchsorted(whole.columns[first], 1)]] = False  # of the first species one observation
+    gallery = whole.only(kept)
+    asked = ask_itself(gallery)
+    strangers = replace(asked, own=np.full(len(asked.own), -1))
+
+    assert gallery.sums[1][0] == 1
+    assert uniform_log_lifts(gallery, asked)[:, 0] == pytest.approx(-np.log(2))
+    assert uniform_log_lifts(gallery, strangers)[:, 0] == pytest.approx(0)
 
 
 def test_cross_validation_may_ask_with_one_photo_of_each_observation(calibrated: Snapshot) -> None:

@@ -14,13 +14,15 @@ import pytest
 
 from indexer.build import build_snapshot, compare_published
 from indexer.embeddings import EmbeddingStore, StoredRows
+from indexer.grow import append_references, withdraw_references
 from indexer.placed import PlacedReferences
 from indexer.recall import draw_queries
 from indexer.stages import counted
 from retrieval.domain import WORLD
 from retrieval.learned import sum_segments
-from retrieval.manifest import checksum
+from retrieval.manifest import checksum, read_current, read_manifest
 from retrieval.prototypes import sum_observations
+from retrieval.publishing import publish_snapshot
 from retrieval.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshot import open_snapshot
 from tests.catalogues import CARD, SPECIES, build, fill_store, make_catalogue, make_reference, make_references
@@ -72,7 +74,7 @@ def test_references_on_disk_build_the_bytes_that_a_list_builds(tmp_path: Path, p
     for folder, placed in ((tmp_path / "a", False), (tmp_path / "b", True)):
         if published:
             build(folder, tmp_path / "e", PLACED[:published])
-            (folder / "CURRENT").write_text(f"{next((folder / 'snapshots').iterdir()).name}\n")
+            publish_snapshot(folder)
         with fill_store(tmp_path / "e", PLACED) as store:
             shuffled = random.Random(3).sample(PLACED, len(PLACED))
             catalogue = make_catalogue(shuffled)
@@ -106,6 +108,20 @@ def test_published_rows_are_compared_with_what_is_wanted_as_by_photo(tmp_path: P
         assert found[name].tolist() == [numbers.get(entry, -1) for entry in held]
         assert belongs.species.tolist() == sorted({entry.species for entry in wanted})
         assert belongs.observations.tolist() == sorted({entry.observation_id for entry in wanted})
+
+
+def test_a_reference_that_stands_in_two_published_segments_answers_from_one(tmp_path: Path) -> None:
+    root, again = tmp_path / "a", PLACED[7]
+    publish_snapshot(root, build(root, tmp_path / "e", PLACED))
+    publish_snapshot(root, withdraw_references(root, [again.photo]))
+    with fill_store(tmp_path / "e", PLACED) as store:
+        publish_snapshot(root, append_references(root, [again], store.read([again.photo])))
+    assert len(read_manifest(root, read_current(root)).segments) == 2
+
+    manifest = read_manifest(root, build(root, tmp_path / "e", PLACED))
+
+    assert manifest.references == len(PLACED)
+    assert len(manifest.segments) == 1  # the other holds nothing that is still wanted of it
 
 
 def test_embeddings_are_read_in_the_order_asked_for_and_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -216,6 +216,7 @@ def test_a_name_in_two_columns_is_put_together() -> None:
         ("2024-09", date(2024, 9, 1), "date 2024-09 has no day"),
         ("2024-09-28/2024-09-30", date(2024, 9, 28), ""),
         ("2024-09-28/30", date(2024, 9, 28), ""),
+        ("2024-09-28T10:30/11:15", date(2024, 9, 28), ""),
         ("1878-07/1880-08", None, "dates 1878-07/1880-08 span more than a month"),
         ("1888-05/1888-05", date(1888, 5, 1), "date 1888-05 has no day"),
         ("2024-08-31/2024-09-01", None, "dates 2024-08-31/2024-09-01 span more than a month"),
@@ -328,3 +329,8 @@ def test_a_record_and_a_policy_always_give_the_same_answer() -> None:
     record = replace(FLY_AGARIC, event_date="2026-05-02", country_code="Atlantis")
 
     assert curate(record, POLICY, NOBODY) == curate(record, POLICY, KnownNames())
+
+
+@pytest.mark.parametrize(("text", "position"), [("3", 3), ("", 0), ("-1", 0), ("9" * 5000, 0), ("first", 0)])
+def test_a_position_that_is_no_small_number_stops_no_import(text: str, position: int) -> None:
+    assert kept(replace(FLY_AGARIC, position=text)).position == position

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +208,21 @@ def test_a_store_that_is_no_store_is_refused_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(BuildError, match=r"descriptor@1\.sqlite cannot be opened: file is not a database"):
         EmbeddingStore(tmp_path, "descriptor@1")
+
+
+def test_a_batch_that_broke_off_is_not_there_and_the_next_one_is(store: EmbeddingStore) -> None:
+    rows = Descriptor().embed([decode_view(draw(number), 96) for number in (1, 2)])
+    with pytest.raises(ValueError, match="shorter"):  # wherever it breaks off, by Control-C for one
+        store.add(["one", "two", "three"], rows)
+
+    store.add(["two"], rows[1:])
+
+    assert store.missing(["one", "two", "three"]) == ["one", "three"]
+
+
+def test_a_store_that_cannot_be_written_is_named(store: EmbeddingStore) -> None:
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute("DROP TABLE embeddings")  # as a full disk or another process would, it refuses what is written
+
+    with pytest.raises(BuildError, match=r"\.sqlite cannot be written: no such table"):
+        store.add(["one"], Descriptor().embed([decode_view(draw(1), 96)]))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
 import pytest
 
 from indexer.build import FloraPlan
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot
+from retrieval.history import HISTORY, log_event, read_history
 from retrieval.manifest import read_current, read_manifest, switch_current
 from retrieval.publishing import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from retrieval.snapshot import open_snapshot
@@ -75,6 +75,26 @@ def test_a_publication_killed_before_it_was_written_down_is_not_forgotten(tmp_pa
     publish_snapshot(tmp_path / "a", last)
 
     assert [roll_back(tmp_path / "a") for _ in range(2)] == [killed, names[2]]
+
+
+def test_what_a_killed_rollback_went_back_from_is_not_gone_back_to(tmp_path: Path) -> None:
+    names = publish_three(tmp_path / "a", tmp_path / "e")
+    switch_current(tmp_path / "a", names[1])  # back from the third, and killed before that was written down
+    last = build(tmp_path / "a", tmp_path / "e", make_references(observations=5))
+    publish_snapshot(tmp_path / "a", last)
+
+    assert [roll_back(tmp_path / "a") for _ in range(2)] == [names[1], names[0]]
+
+
+def test_a_line_of_the_history_that_was_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
+    log_event(tmp_path, "published", "0" * 16)
+    with (tmp_path / HISTORY).open("a", encoding="utf-8") as history:
+        history.write('{"time": "2026-0')  # the power failed
+
+    log_event(tmp_path, "published", "1" * 16)
+    log_event(tmp_path, "published", "2" * 16)
+
+    assert [event["snapshot"][0] for event in read_history(tmp_path)] == ["0", "1", "2"]
 
 
 def test_rolling_back_passes_over_a_damaged_snapshot(tmp_path: Path) -> None:
@@ -153,6 +173,7 @@ from tests.catalogues import build, make_references
 def work(root, store):
     for observations in range(3, 1000):
         build(Path(root), Path(store), make_references(observations=observations))
+        print("finished", flush=True)
         publish_snapshot(Path(root))
         print("finished", flush=True)
 """
@@ -169,10 +190,7 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_snapshot(tmp_path: Path
 
     with mortals(PUBLISHER) as publishers:
         for _ in range(20):
-            publisher = publishers.begin(root, store)
-            publisher.finish(moments.randrange(3))
-            time.sleep(moments.uniform(0.0, 0.1))  # the moment of death is the point of this test
-            publisher.kill()
+            publishers.begin(root, store).kill_amid(moments, 4)
 
             snapshot = open_snapshot(root)
             seen.add(snapshot.name)

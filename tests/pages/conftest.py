@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +146,13 @@ class Visit:
     def goto(self, path: str) -> None:
         """Open a page of the site."""
         self.page.goto(self.site.address + path)
+
+    def wait_until(self, script: str) -> None:
+        """Ask until a script says yes. Playwright's own way is evaluated by the page, whose policy forbids it."""
+        ends = time.monotonic() + PATIENCE / 1000
+        while not self.page.evaluate(script):
+            assert time.monotonic() < ends, f"it did not come: {script}"
+            self.page.wait_for_timeout(50)
 
     def photograph(self, name: str) -> None:
         """Keep a picture for people to look at."""

@@ -57,12 +57,13 @@ def test_similar_photos_are_filtered_and_paged_without_scripts(visit: Opener, si
     seen.page.set_input_files("#photos", site.find()[0])
     seen.page.select_option("#flora", "north")
     seen.page.click("#rank")
-    before = seen.page.locator(".shot").count()
+    expect(seen.page.locator(".shot")).to_have_count(40)
 
-    seen.page.get_by_role("button", name="More", exact=True).click()
+    with seen.page.expect_navigation():
+        seen.page.get_by_role("button", name="More", exact=True).click()
 
-    assert before == seen.page.locator(".shot").count() == 40
-    assert seen.page.locator("#flora").input_value() == "north"
+    expect(seen.page.locator(".shot")).to_have_count(40)
+    expect(seen.page.locator("#flora")).to_have_value("north")
 
 
 FRAMES = """async () => {
@@ -128,7 +129,7 @@ def test_the_grid_never_shifts_when_photos_come_or_more_are_added(visit: Opener,
     seen.page.evaluate(SHIFTS)
 
     photos.release()
-    seen.page.wait_for_function(
+    seen.wait_until(
         "[...document.querySelectorAll('.shot img')].some((one) => one.complete && one.getBoundingClientRect().top > 0)"
     )
     further.release()
@@ -189,7 +190,7 @@ def test_floras_lie_on_a_map_and_their_species_in_a_list(visit: Opener, width: s
     rows = seen.page.locator("#rows .row").count()
     seen.page.select_option("#show", "missing")
     expect(seen.page.locator("#rows .row")).not_to_have_count(rows)
-    assert seen.page.locator("#rows .row:not(.missing)").count() == 0
+    expect(seen.page.locator("#rows .row:not(.missing)")).to_have_count(0)
 
 
 def test_a_floras_species_are_searched_without_scripts(visit: Opener) -> None:
@@ -200,7 +201,7 @@ def test_a_floras_species_are_searched_without_scripts(visit: Opener) -> None:
     seen.page.fill("#q", name)
     seen.page.locator("#filters button").click()
 
-    assert seen.page.locator(".species-table tbody a").all_inner_texts() == [name]
+    expect(seen.page.locator(".species-table tbody a")).to_have_text([name])
 
 
 @pytest.mark.usefixtures("built")
@@ -265,8 +266,8 @@ def test_the_language_is_chosen_and_remembered(visit: Opener) -> None:
 
     seen.page.get_by_role("button", name="Dansk").click()
 
-    assert seen.page.url.endswith("/floras/north?show=missing")
     expect(seen.page.locator("#filters button")).to_have_text("Vis")
+    assert seen.page.url.endswith("/floras/north?show=missing")
     seen.goto("/")
     expect(seen.page.locator("h1")).to_have_text("Hvad har du fundet?")
 

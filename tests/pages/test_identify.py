@@ -264,7 +264,7 @@ def test_an_answer_is_kept_only_on_request_and_then_at_a_link_for_all(visit: Ope
     other.goto(link)
     expect(other.page.locator(".candidate").first.locator("h3")).to_contain_text(genus_of(site))
     loaded = "(picture) => picture.complete && picture.naturalWidth > 0"
-    assert other.page.locator(".previews img").count() == len(site.find())
+    expect(other.page.locator(".previews img")).to_have_count(len(site.find()))
     again = visit()
     again.goto(link)
     assert again.page.locator(".previews img").first.evaluate(loaded)

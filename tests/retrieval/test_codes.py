@@ -14,7 +14,16 @@ from indexer.codes import order_lists
 from indexer.shelving import order_species
 from retrieval.embedder import DIM, unit_rows
 from retrieval.errors import DamagedSnapshot
-from retrieval.faiss_codes import BLOCK, FaissCodes, place_lists, train_codebook, write_codes
+from retrieval.faiss_codes import (
+    BLOCK,
+    CHUNK,
+    CODE_BYTES,
+    FaissCodes,
+    gather_pieces,
+    place_lists,
+    train_codebook,
+    write_codes,
+)
 
 SIZES = np.array([1, 40, 32, 3, 700, 33, 64, 5, 31, 2])
 OFFSETS = np.concatenate([[0], np.cumsum(SIZES)]).astype(np.int64)
@@ -137,3 +146,49 @@ def test_species_of_the_same_floras_come_together_and_like_sets_follow_each_othe
 
 def test_lists_lie_as_the_species_do_and_unknown_ones_at_the_end() -> None:
     assert order_lists(np.array([10, 20, 30, 40]), np.array([40, 99, 10, 30])).tolist() == [3, 0, 2, 1]
+
+
+def test_large_lists_are_encoded_in_pieces_with_the_bytes_of_a_whole(tmp_path: Path) -> None:
+    pattern, few = ROWS[:BLOCK], ROWS[40:45]
+    sizes = [5, 1_100 * BLOCK, 7, 300 * BLOCK + 3]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    rows = np.concatenate([few, np.tile(pattern, (1_100, 1)), few, few[:2], np.tile(pattern, (300, 1)), pattern[:3]])
+    order = np.array([2, 1, 0, 3])
+    told: list[int] = []
+
+    write_codes(tmp_path / "a.codes", rows, offsets, CODEBOOK, order, told.append)
+
+    def alone(stored: NDArray[np.float16]) -> bytes:
+        path = tmp_path / "alone.codes"
+        write_codes(path, stored, np.array([0, len(stored)]), CODEBOOK, np.array([0]))
+        return path.read_bytes()[: CODE_BYTES * BLOCK]
+
+    whole, written = alone(pattern), (tmp_path / "a.codes").read_bytes()
+    codes = [alone(np.concatenate([few, few[:2]])), whole * 1_100, alone(few), whole * 300, alone(pattern[:3])]
+    assert written[: len(b"".join(codes))] == b"".join(codes)
+    numbers = np.frombuffer(written[len(b"".join(codes)) :], dtype=np.int64)
+    expected = [
+        np.pad(np.arange(offsets[n], offsets[n + 1]), (0, -sizes[n] % BLOCK), constant_values=-1) for n in order
+    ]
+    assert numbers.tolist() == [*np.concatenate(expected).tolist(), *order.tolist()]
+    assert sum(told) == len(rows)
+    assert len(told) == 2  # the large list is cut
+
+
+def test_pieces_are_whole_blocks_but_for_the_last_of_a_list_and_few_enough_rows_together() -> None:
+    draw = np.random.default_rng(5)
+    for _ in range(50):
+        sizes = draw.choice([0, 1, 31, 32, 33, CHUNK - 5, CHUNK, CHUNK + 1, 3 * CHUNK + 17], 12)
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        order = draw.permutation(len(sizes))
+
+        groups = list(gather_pieces(offsets, order))
+
+        assert max((sum(last - first for first, last in pieces) for pieces in groups), default=0) <= CHUNK
+        ends = set(offsets.tolist())
+        assert all((last - first) % BLOCK == 0 or last in ends for pieces in groups for first, last in pieces)
+        covered = [(first, last) for pieces in groups for first, last in pieces]
+        assert np.array_equal(
+            np.concatenate([np.zeros(0, np.int64), *(np.arange(*piece) for piece in covered)]),
+            np.concatenate([np.zeros(0, np.int64), *(np.arange(offsets[n], offsets[n + 1]) for n in order)]),
+        )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.calibration import normalise
-from retrieval.fusion import FUSIONS, deciding_photo, fuse_scores, weigh_photos
+from retrieval.fusion import FUSIONS, TWINS, deciding_photo, fuse_scores, weigh_photos
 
 TWO = np.array([[0.8, 0.2, 0.0], [0.4, 0.5, 0.1]])
 EVEN = np.ones(2)
@@ -62,3 +62,13 @@ def test_the_deciding_photo_is_the_one_without_which_the_first_species_loses_mos
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="median"):
         fuse_scores(TWO, EVEN, rule="median")
+
+
+def test_a_photo_like_two_that_are_less_alike_makes_one_of_all_three() -> None:
+    turn = np.arccos(0.985)
+    row = [[np.cos(number * turn), np.sin(number * turn)] for number in range(4)] + [[0.0, -1.0]]
+
+    weights = weigh_photos(np.array(row))
+
+    assert np.cos(2 * turn) < TWINS < np.cos(turn)
+    assert weights == pytest.approx([1 / 4] * 4 + [1])

@@ -143,3 +143,18 @@ def test_hill_climbing_finds_the_threshold_of_a_search_through_all() -> None:
     correct, depths = judge_depths(sums, right, threshold)
     assert correct.mean() == pytest.approx(0.9, abs=0.01)
     assert 1 <= depths.mean() <= 3
+
+
+def test_a_species_that_was_never_recorded_is_made_rare_and_not_impossible() -> None:
+    gallery = np.array([5.0, 5.0, 0.0])
+
+    lift = lift_to(np.array([0.0, 9.0, 3.0]), gallery)
+
+    assert lift == pytest.approx([0.1 / 0.5, 0.9 / 0.5, 1.0])  # counted as once; without a photo nothing is corrected
+
+
+def test_scores_are_tempered_before_they_are_lifted() -> None:
+    scores, log_lift = np.array([0.64, 0.16]), np.log([1.0, 4.0])
+
+    assert apply_prior(scores, log_lift, temper=0.5) == pytest.approx(np.array([0.8, 1.6]) / 3)  # 0.8 in all, as before
+    assert apply_prior(scores, log_lift) == pytest.approx([0.4, 0.4])
