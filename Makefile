@@ -44,7 +44,7 @@ ifeq ($(SERVE),yes)
 	@echo "== 6/6 serving the page; stop it with Ctrl-C. Photos to try lie in $(DEMO)/collection/held_out"
 	@$(DEMO_SETTINGS) $(RUN) app.py
 else
-	@echo "== 6/6 not serving, as asked"
+	@echo "== 6/6 not serving, as asked; to serve it: $(DEMO_SETTINGS) $(RUN) app.py"
 endif
 
 test: development pages lint ## everything that must pass

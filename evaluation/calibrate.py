@@ -25,14 +25,20 @@ from retrieval.manifest import SHARED, Manifest, seal_file
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.staging import building, settle
 
+LEAST = 20  # observations: from fewer, chance decides what is learned, and a score would be no probability
+
 
 def calibrate_snapshot(
     root: Path, snapshot: Snapshot, *, seed: int = 1, say: Callable[[str], object] = lambda text: None
 ) -> str:
     """Learn from the snapshot's own observations; gives the name of the calibrated snapshot, not yet published."""
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
-    if not ask_itself(gallery).count:
-        raise BuildError("no species has two observations, so that nothing can be held out and learned from")
+    held_out = ask_itself(gallery).count
+    if held_out < LEAST:
+        raise BuildError(
+            f"only {held_out} observations are of a species that has another one, so that they can be held out and "
+            f"learned from; at least {LEAST} are needed before scores may be called probabilities"
+        )
     return write_calibrated(root, snapshot, learn(gallery, seed=seed, rings_of=earth_rings(), say=say))
 
 

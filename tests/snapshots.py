@@ -86,12 +86,12 @@ def draw_photo(species: int, observation: int, number: int = 0, *, side: int = 1
 
 
 @cache
-def drawn_references() -> tuple[tuple[ReferenceEntry, ...], Embeddings, Mapping[str, bytes]]:
-    """Six species with three observations of two photos each, embedded with the descriptor."""
+def drawn_references(observations: int = 3) -> tuple[tuple[ReferenceEntry, ...], Embeddings, Mapping[str, bytes]]:
+    """Six species with some observations of two photos each, embedded with the descriptor."""
     photos: dict[str, bytes] = {}
     entries = []
     for species in COLOURS:
-        for observation in range(3):
+        for observation in range(observations):
             for number, aspect in enumerate(("cap", "")):
                 photo = draw_photo(species, observation, number)
                 digest = hashlib.sha256(photo).hexdigest()

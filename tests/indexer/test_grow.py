@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import shutil
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -23,7 +25,7 @@ from retrieval.embedder import unit_rows
 from retrieval.errors import BuildError, DamagedSnapshot, UnknownPhoto
 from retrieval.index import ExactIndex
 from retrieval.learned import METRIC, read_sums, sum_segments
-from retrieval.manifest import checksum, read_current, read_manifest
+from retrieval.manifest import Manifest, checksum, read_current, read_manifest
 from retrieval.occasions import Occasion
 from retrieval.publishing import publish_snapshot, roll_back, verify_snapshot
 from retrieval.ranking import Voting
@@ -260,15 +262,38 @@ def test_a_build_withdraws_what_the_catalogue_lost_and_rewrites_no_segment(root:
     assert manifest.references == len(ENTRIES) - 25
 
 
+def rewrite(root: Path, manifest: Manifest) -> str:
+    """The published snapshot once more, under another manifest."""
+    shutil.copytree(root / "snapshots" / read_current(root), root / "snapshots" / manifest.name)
+    (root / "snapshots" / manifest.name / "manifest.json").write_text(manifest.text(), encoding="utf-8")
+    return manifest.name
+
+
 def test_a_recall_below_the_bar_is_not_published(root: Path) -> None:
-    from retrieval.publishing import require_recall
+    before = read_manifest(root, read_current(root))
+    recipe = Recipe(TWO_STAGE, 50, 0.985, 0.9, 192, 100).described()
+    poor = rewrite(root, replace(before, recipes={"north": recipe}))
 
-    manifest = read_manifest(root, read_current(root))
-    poor = replace(manifest, recipes={"north": Recipe(TWO_STAGE, 50, 0.985, 0.9, 192, 100).described()})
-
-    require_recall(poor, 0.98)
     with pytest.raises(BuildError, match="flora north finds"):
-        require_recall(poor, 0.99)
+        publish_snapshot(root, poor)
+    assert read_current(root) == before.name
+    publish_snapshot(root, poor, recall_bar=0.98)
+    assert read_current(root) == poor
+
+
+def test_codes_of_other_rows_are_not_published_although_their_checksums_agree(root: Path) -> None:
+    before = read_manifest(root, read_current(root))
+    seal = next(seal for seal in before.files if seal.path.endswith(".codes"))
+    codes = bytearray((root / seal.path).read_bytes())
+    some = slice(0, 32 * sum(segment.rows for segment in open_snapshot(root).segments))
+    codes[some] = np.random.default_rng(3).permutation(np.frombuffer(codes[some], np.uint8)).tobytes()
+    (root / seal.path).write_bytes(codes)
+    sealed = replace(seal, sha256=hashlib.sha256(codes).hexdigest())
+    other = rewrite(root, replace(before, files=tuple(sealed if one == seal else one for one in before.files)))
+
+    with pytest.raises(DamagedSnapshot, match="codes of snapshot"):
+        publish_snapshot(root, other)
+    assert read_current(root) == before.name
 
 
 def test_codes_of_other_rows_are_found_although_their_checksums_agree(root: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from evaluation.calibrate import calibrate_snapshot
+from retrieval.errors import BuildError
 from retrieval.manifest import switch_current
-from tests.snapshots import CITRINA, draw_photo, make_snapshot
+from tests.snapshots import CITRINA, draw_photo, drawn_references, make_snapshot
 from tests.web.conftest import make_app
 
 
@@ -70,11 +71,19 @@ def test_an_impossible_wish_is_refused_in_words(
     assert part in body["detail"] or part in str(body.get("errors"))
 
 
+def test_too_few_observations_calibrate_nothing(tmp_path: Path) -> None:
+    with (
+        closing(make_snapshot(tmp_path).open()) as snapshot,
+        pytest.raises(BuildError, match=r"only 18 observations .* at least 20 are needed"),
+    ):
+        calibrate_snapshot(tmp_path, snapshot)
+
+
 def test_a_calibrated_snapshot_answers_with_scores_and_words(tmp_path: Path) -> None:
-    made = make_snapshot(tmp_path)
-    with closing(made.open()) as snapshot:
+    entries, embeddings, photos = drawn_references(observations=4)
+    with closing(make_snapshot(tmp_path, entries, embeddings).open()) as snapshot:
         switch_current(tmp_path, calibrate_snapshot(tmp_path, snapshot))
-    client = make_app(tmp_path, made.photos).test_client()
+    client = make_app(tmp_path, photos).test_client()
 
     status, body = ask(client)
     form = {"photos": [(io.BytesIO(draw_photo(CITRINA, 9)), "photo.jpg")]}
