@@ -43,6 +43,7 @@ COUNTRIES = ("DK", "SE", "DE", "GB")
 STAGE = re.compile(r"(?:^|[\r\n])([a-z ]+):\s")  # how a progress bar begins
 SPECIES_ID = 100_000  # taxon ids of species come after those of genera
 COMMANDS = {
+    "embed": ["embed"],  # all are known already: what it takes to find that out
     "build": ["build"],
     "publish": ["publish", "--no-atlas"],
     "build again": ["build"],

@@ -29,7 +29,7 @@ from retrieval.flora import Flora
 from retrieval.index import Lists, Rows, Similarities
 from retrieval.recipes import PROTOTYPE_FIRST
 from retrieval.snapshot import Snapshot
-from retrieval.store import VIEWS_AT_ONCE, Found, Guided, Part, describe_rows, join, merge_parts
+from retrieval.store import VIEWS_AT_ONCE, Found, Guided, Part, describe_rows, join, merge_parts, sort_distinct
 
 log = logging.getLogger(__name__)
 
@@ -247,20 +247,6 @@ def join_replies(replies: Sequence[Reply], views: int) -> tuple[Similarities, Ro
     at = np.concatenate([reply.rows for reply in replies], axis=1)
     near[at < 0] = -np.inf
     return near, at
-
-
-def sort_distinct(near: Similarities, at: Rows, k: int) -> tuple[Similarities, Rows] | None:
-    """The `k` best, best first, where each view has so many and no two are as similar as each other; None elsewhere.
-
-    Rarely are two: then nothing has to be known of a row but its similarity.
-    """
-    if not 0 < k <= near.shape[1]:
-        return None
-    order, line = np.argsort(-near, axis=1)[:, : k + 1], np.arange(len(near))[:, None]
-    best = near[line, order]
-    if not (best[:, :-1] > best[:, 1:]).all():  # two places with nothing are equal too
-        return None
-    return best[:, :k], at[line, order[:, :k]]
 
 
 def keep_best(near: Similarities, at: Rows, k: int) -> tuple[Similarities, Rows]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from indexer.embed import PhotoToEmbed
 from indexer.embeddings import EmbeddingStore
 from indexer.floras import resolve_flora
 from indexer.photos import PhotoStore
-from indexer.placed import PlacedReferences
+from indexer.placed import PlacedReferences, Spool
 from indexer.stages import Advance, counted, silent
 from retrieval.cells import cell_of
 from retrieval.domain import WORLD
@@ -31,19 +31,27 @@ from retrieval.occurrences import Records
 from retrieval.segment import ReferenceEntry
 
 
-def photos_to_embed(
-    session: Session, store: PhotoStore, files: PhotoFiles, dataset: str = ""
-) -> Iterator[PhotoToEmbed]:
+class PhotosToEmbed(Spool):
     """Every photo, or every one of a dataset, that may become a reference, ordered by digest.
 
-    `files` are the photos of observations.
+    They are kept on disk in `folder`: where there are millions, embedding takes days, and no transaction should.
     """
-    for photo in photo_tables.references(session, dataset):
-        if photo.location.startswith(OBSERVED):
-            yield PhotoToEmbed(photo.sha256, partial(read_observed, files, photo.sha256), photo.aspect)
-        else:
-            path = store.path(photo.sha256) if photo.location.startswith("store:") else Path(photo.location)
-            yield PhotoToEmbed(photo.sha256, path.absolute().read_bytes, photo.aspect)  # others read it elsewhere
+
+    def __init__(self, session: Session, store: PhotoStore, files: PhotoFiles, folder: Path, dataset: str = "") -> None:
+        """`files` are the photos of observations, `store` has those of datasets that came with their bytes."""
+        self._store, self._files = store, files
+        found = photo_tables.references(session, dataset)
+        super().__init__(folder, ([photo.sha256, photo.location, photo.aspect] for photo in found))
+
+    def __iter__(self) -> Iterator[PhotoToEmbed]:
+        for sha256, location, aspect in self.rows():
+            yield PhotoToEmbed(str(sha256), self._read(str(sha256), str(location)), str(aspect))
+
+    def _read(self, sha256: str, location: str) -> Callable[[], bytes]:
+        if location.startswith(OBSERVED):
+            return partial(read_observed, self._files, sha256)
+        path = self._store.path(sha256) if location.startswith("store:") else Path(location)
+        return path.absolute().read_bytes  # others read it elsewhere
 
 
 def read_observed(files: PhotoFiles, sha256: str) -> bytes:

@@ -1,4 +1,4 @@
-"""References in the order that segments hold them, on disk: to be gone through several times in the memory of a few."""
+"""Rows that are gone through several times in the memory of a few: references in their places, photos to embed."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from retrieval.segment import ReferenceEntry
 
-PORTION = 500  # references in a line
+Fields: TypeAlias = list[str | int]
+
+PORTION = 500  # rows in a line
 
 
-class PlacedReferences:
-    """References by their `place`, in a file without a name, which is gone as soon as nobody holds it open.
+class Spool:
+    """Rows in a file without a name, which is gone as soon as nobody holds it open.
 
-    A line of the file is a list of references in JSON. Close it when it is no longer needed.
+    A line of the file is a list of rows in JSON. Close it when it is no longer needed.
     """
 
-    def __init__(self, folder: Path, entries: Iterable[ReferenceEntry]) -> None:
-        """Keep entries that come in order, in `folder`, since the system's own may be memory."""
+    def __init__(self, folder: Path, rows: Iterable[Fields]) -> None:
+        """Keep the rows in `folder`, since the system's own may be memory."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - held open
         self._count = 0
-        coming = iter(entries)
+        coming = iter(rows)
         try:
             while some := list(islice(coming, PORTION)):
-                self._file.write(json.dumps([list_entry(entry) for entry in some]).encode() + b"\n")
+                self._file.write(json.dumps(some).encode() + b"\n")
                 self._count += len(some)
         except BaseException:
             self.close()
@@ -36,7 +39,8 @@ class PlacedReferences:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[ReferenceEntry]:
+    def rows(self) -> Iterator[Fields]:
+        """The rows in their order; several may go through them in turns."""
         place = 0
         while True:
             self._file.seek(place)  # others may have read in between
@@ -44,15 +48,26 @@ class PlacedReferences:
             if not line:
                 return
             place += len(line)
-            for fields in json.loads(line):
-                yield ReferenceEntry(*fields)
+            yield from json.loads(line)
 
     def close(self) -> None:
         """Let the file go."""
         self._file.close()
 
 
-def list_entry(entry: ReferenceEntry) -> list[str | int]:
+class PlacedReferences(Spool):
+    """References by their `place`, in the order that segments hold them."""
+
+    def __init__(self, folder: Path, entries: Iterable[ReferenceEntry]) -> None:
+        """Keep entries that come in order."""
+        super().__init__(folder, map(list_entry, entries))
+
+    def __iter__(self) -> Iterator[ReferenceEntry]:
+        for fields in self.rows():
+            yield ReferenceEntry(*fields)  # type: ignore[arg-type] # as `list_entry` wrote them
+
+
+def list_entry(entry: ReferenceEntry) -> Fields:
     """An entry's fields in their order."""
     return [
         entry.photo,

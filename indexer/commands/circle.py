@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from typing import Any
 
 from tqdm import tqdm
@@ -16,7 +17,7 @@ from database.session import upgrade as upgrade_tables
 from database.withdrawing import mark_photos
 from indexer.adopting import AdoptionReport, adopt_observations
 from indexer.build import made_with
-from indexer.catalogue import photos_to_embed, read_occasions, reference_entry
+from indexer.catalogue import PhotosToEmbed, read_occasions, reference_entry
 from indexer.commands.atlases import lay_out_published
 from indexer.commands.embedding import embed_where_set
 from indexer.commands.snapshots import announce, model_card
@@ -89,8 +90,8 @@ def embed_own(settings: Settings, store: EmbeddingStore, embedder: Embedder, vie
     """Embed the photos of observations that the model has not seen yet, in the views that the snapshot is made of."""
     with open_database(settings.database_url) as database, database.reading() as session:
         files = PhotoFiles(settings.photos_at)
-        photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos"), files, OWN))
-    with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
+        photos = PhotosToEmbed(session, PhotoStore(settings.data / "photos"), files, settings.data / "embeddings", OWN)
+    with closing(photos), tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
         report = embed_where_set(
             settings,
             photos,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from indexer.embed import EmbedReport, PhotoToEmbed, embed_photos
+from indexer.embed import EmbedReport, PhotoToEmbed, embed_photos, unknown_photos
 from indexer.embeddings import EmbeddingStore
 from indexer.features import open_features
 from retrieval.embedder import Embedder
@@ -17,7 +17,7 @@ from settings import Settings
 
 def embed_where_set(
     settings: Settings,
-    photos: Sequence[PhotoToEmbed],
+    photos: Iterable[PhotoToEmbed],
     store: EmbeddingStore,
     embedder: Embedder,
     handle: str,
@@ -30,11 +30,11 @@ def embed_where_set(
 ) -> EmbedReport:
     """Embed what the store does not know, as `embed_photos` does; `embedder` was opened by `handle` and `card`.
 
-    `features` says that it gives a network's own rows, before its head. The cluster is reached only when there is work
-    for it: who runs this every day for a handful of new photos waits for nothing on the other days.
+    `photos` are gone through twice. `features` says that the embedder gives a network's own rows, before its head. The
+    cluster is reached only when there is work for it: who runs this every day for a handful of new photos waits for
+    nothing on the other days.
     """
-    new = len(store.known([photo.photo for photo in photos])) < len(photos)
-    if not settings.cluster or not new:
+    if not settings.cluster or next(unknown_photos(photos, store, lambda _: None), None) is None:
         return embed_photos(photos, store, embedder, limits=limits, augmentation=augmentation, advance=advance)
     from cluster.connection import connected
     from cluster.embedding import embed_on_cluster

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from database.photo_files import PhotoFiles
 from database.photos import references
 from database.session import open_database
-from indexer.catalogue import photos_to_embed
+from indexer.catalogue import PhotosToEmbed
 from indexer.commands.embedding import embed_where_set
 from indexer.embed import PhotoToEmbed
 from indexer.embeddings import EmbeddingStore
@@ -222,7 +223,9 @@ def read_photos(settings: Settings) -> tuple[list[PhotoToEmbed], Labels]:
     """The photos of the catalogue and what is known of them."""
     with open_database(settings.database_url) as database, database.reading() as session:
         known = {photo.sha256: photo for photo in references(session)}
-        photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos"), PhotoFiles(settings.photos_at)))
+        store, files = PhotoStore(settings.data / "photos"), PhotoFiles(settings.photos_at)
+        with closing(PhotosToEmbed(session, store, files, settings.data)) as found:
+            photos = list(found)
     if not photos:
         raise BuildError("the catalogue has no reference photos: import some first")
     return photos, Labels(

@@ -18,7 +18,7 @@ from database.session import open_database
 from database.snapshots import log_built, log_published
 from indexer.adopting import adopt_observations
 from indexer.build import build_snapshot, made_with
-from indexer.catalogue import photos_to_embed, read_catalogue
+from indexer.catalogue import PhotosToEmbed, read_catalogue
 from indexer.commands.atlases import add_atlas_choice, lay_out_published
 from indexer.commands.embedding import embed_where_set
 from indexer.commands.progress import StageBars
@@ -86,12 +86,13 @@ def embed(options: argparse.Namespace, settings: Settings) -> int:
     handle, card_file = options.model or settings.model, options.card or model_card(settings)
     embedder = open_model(handle, card_file)
     card = {**embedder.card, "views": options.views}
+    kept = settings.data / "embeddings"
     with open_database(settings.database_url) as database:
         adopt_observations(database, settings.reference_licences, settings.public_url)
         with database.reading() as session:
             files = PhotoFiles(settings.photos_at)
-            photos = list(photos_to_embed(session, PhotoStore(settings.data / "photos"), files))
-    with EmbeddingStore(settings.data / "embeddings", made_with(card)) as store:
+            photos = PhotosToEmbed(session, PhotoStore(settings.data / "photos"), files, kept)
+    with closing(photos), EmbeddingStore(kept, made_with(card)) as store:
         if options.retry:
             store.forget_failures()
         with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:

@@ -11,7 +11,7 @@ import pytest
 
 from cluster.placement import METHODS, SHARES, Placement
 from cluster.placement_files import FOLDER, placement_of, point
-from cluster.router import Patience, Router, sort_distinct
+from cluster.router import Patience, Router
 from retrieval.domain import WORLD
 from retrieval.embedder import unit_rows
 from retrieval.errors import ClusterError, DamagedSnapshot, ShardUnavailable
@@ -19,6 +19,7 @@ from retrieval.flora import Flora
 from retrieval.gaps import Gaps
 from retrieval.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
 from retrieval.snapshot import open_snapshot
+from retrieval.store import sort_distinct
 from tests.cluster.shards import Routed, routed
 from tests.floras import LICENCES, SPECIES, embed, make_entries, publish
 

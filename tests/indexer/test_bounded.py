@@ -12,9 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.build_memory import draw
+from database.photo_files import PhotoFiles
+from database.photos import digests
+from database.session import open_database
 from indexer.build import build_snapshot, compare_published
+from indexer.catalogue import PhotosToEmbed
 from indexer.embeddings import EmbeddingStore, StoredRows
 from indexer.grow import append_references, withdraw_references
+from indexer.photos import PhotoStore
 from indexer.placed import PlacedReferences
 from indexer.recall import draw_queries
 from indexer.stages import counted
@@ -122,6 +128,47 @@ def test_a_reference_that_stands_in_two_published_segments_answers_from_one(tmp_
 
     assert manifest.references == len(PLACED)
     assert len(manifest.segments) == 1  # the other holds nothing that is still wanted of it
+
+
+def listing_bytes(folder: Path, count: int) -> int:
+    """The most memory that listing about so many photos for embedding took at a time."""
+    draw(folder, count, 5)
+    with open_database(f"sqlite:///{folder / 'data' / 'catalogue.sqlite'}") as database, database.reading() as session:
+        tracemalloc.start()
+        try:
+            store, files = PhotoStore(folder / "photos"), PhotoFiles(str(folder / "field"))
+            with closing(PhotosToEmbed(session, store, files, folder)) as photos:
+                listed = [sum(1 for _ in photos), sum(1 for _ in photos)]
+                assert listed == [len(photos)] * 2
+                assert len(photos) > 0.9 * count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+def test_what_a_photo_more_costs_before_it_is_embedded_is_nothing(tmp_path: Path) -> None:
+    listing_bytes(tmp_path / "first", 500)  # what is loaded once
+    few, many = listing_bytes(tmp_path / "few", 8_000), listing_bytes(tmp_path / "many", 20_000)  # portions are 2,000
+
+    assert (many - few) / 12_000 < 20  # a photo as an object is 800 bytes
+
+
+def test_photos_to_embed_are_the_catalogues_by_digest_with_the_way_to_their_bytes(tmp_path: Path) -> None:
+    draw(tmp_path, 300, 5)
+    with (
+        open_database(f"sqlite:///{tmp_path / 'data' / 'catalogue.sqlite'}") as database,
+        database.reading() as session,
+    ):
+        store = PhotoStore(tmp_path / "photos")
+        with closing(PhotosToEmbed(session, store, PhotoFiles(str(tmp_path / "field")), tmp_path)) as photos:
+            first, *others = photos
+            assert [first.photo, *(photo.photo for photo in others)] == list(digests(session))
+    with pytest.raises(FileNotFoundError):
+        first.read()
+    store.path(first.photo).parent.mkdir(parents=True)
+    store.path(first.photo).write_bytes(b"a photo")
+
+    assert first.read() == b"a photo"
 
 
 def test_embeddings_are_read_in_the_order_asked_for_and_what_is_missing_is_named(tmp_path: Path) -> None:
