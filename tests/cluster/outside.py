@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -124,6 +125,12 @@ def lead(port: str) -> None:
     nodes.remove_node(nodes.head_node, allow_graceful=False)
 
 
+def listens(port: int) -> bool:
+    """Whether somebody does on this machine."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def leader(port: int) -> Iterator[None]:
     """A first machine, lost at the end without a word to anybody."""
@@ -131,6 +138,7 @@ def leader(port: int) -> Iterator[None]:
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "leads\n"
+        wait_for(lambda: listens(port))  # what lets others in is a process of its own, which comes later
         yield
         process.communicate(timeout=PATIENCE)
 
