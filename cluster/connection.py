@@ -25,7 +25,9 @@ LOCAL: Final = "local"
 CLIENT: Final = "ray://"
 NAMESPACE: Final = "fungarium"  # in which actors have their names
 MODE: Final = "RAY_AUTH_MODE"  # "token", or anybody may join
-PATIENCE: Final = 20.0  # seconds until a cluster that does not answer is given up
+PATIENCE: Final = (
+    40.0  # seconds until a cluster that does not answer is given up; a busy one takes half of that by ray://
+)
 LOCAL_OBJECTS: Final = 80_000_000  # bytes of the object store of a local cluster; little goes through it
 QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody outside

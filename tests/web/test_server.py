@@ -137,7 +137,9 @@ def test_the_server_follows_a_publication_without_a_failed_request_and_ends_in_p
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE) == 0
         assert server.process.stderr is not None
-        lines = [json.loads(line) for line in server.process.stderr]
+        said = list(server.process.stderr)
+        assert all(line.startswith("{") for line in said), said
+        lines = [json.loads(line) for line in said]
         assert {line["level"] for line in lines} == {"info"}
         assert {line["status"] for line in lines if line["logger"] == "web.requests"} == {200}
 
