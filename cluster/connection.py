@@ -25,9 +25,7 @@ LOCAL: Final = "local"
 CLIENT: Final = "ray://"
 NAMESPACE: Final = "fungarium"  # in which actors have their names
 MODE: Final = "RAY_AUTH_MODE"  # "token", or anybody may join
-PATIENCE: Final = (
-    40.0  # seconds until a cluster that does not answer is given up; a busy one takes half of that by ray://
-)
+PATIENCE: Final = 40.0  # seconds until a silent cluster is given up; by ray:// a busy one takes half of that
 LOCAL_OBJECTS: Final = 80_000_000  # bytes of the object store of a local cluster; little goes through it
 QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody outside
