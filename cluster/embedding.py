@@ -30,9 +30,7 @@ from retrieval.errors import ClusterError, ModelError
 from retrieval.views import PhotoLimits
 
 WAVE = 4096  # batches planned at a time: what the driver holds in memory, however large the collection
-GPU_SHARE: Final = (
-    0.9  # of a GPU for a model: shards hold a hundredth each, and would keep a whole one from ever coming
-)
+GPU_SHARE: Final = 0.9  # of a GPU for a model: shards hold a hundredth each, and a whole one would never come
 FREE: Final = 120.0  # seconds until a GPU must be free
 REMOVERS = 8  # parts removed at a time: a store far away takes tens of milliseconds for each
 

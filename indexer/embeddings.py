@@ -67,9 +67,13 @@ class EmbeddingStore:
         for table in ("embeddings", "failures"):
             for start in range(0, len(photos), TOGETHER):
                 part = photos[start : start + TOGETHER]
-                query = f"SELECT photo FROM {table} WHERE photo IN ({','.join('?' * len(part))})"  # noqa: S608 - ours
-                found.update(photo for (photo,) in self._table.execute(query, part))
+                found.update(photo for (photo,) in self._find("photo", table, part))
         return found
+
+    def _find(self, columns: str, table: str, photos: Sequence[str]) -> sqlite3.Cursor:
+        """What a table has of some photos, TOGETHER at most, in any order."""
+        marks = ",".join("?" * len(photos))
+        return self._table.execute(f"SELECT {columns} FROM {table} WHERE photo IN ({marks})", photos)  # noqa: S608 - ours
 
     def add(self, photos: Sequence[str], embeddings: Embeddings) -> None:
         """Keep the embeddings (photos, width) of a batch, all or none; the next can be kept whatever befell this."""
@@ -108,8 +112,7 @@ class EmbeddingStore:
         missing: list[str] = []
         asked = iter(photos)
         while part := list(islice(asked, TOGETHER)):
-            query = f"SELECT photo FROM embeddings WHERE photo IN ({','.join('?' * len(part))})"  # noqa: S608 - ours
-            held = {photo for (photo,) in self._table.execute(query, part)}
+            held = {photo for (photo,) in self._find("photo", "embeddings", part)}
             missing += [photo for photo in part if photo not in held]
         return missing
 
@@ -123,9 +126,7 @@ class EmbeddingStore:
         for start in range(0, len(order), TOGETHER):
             places = order[start : start + TOGETHER]
             part = [photos[place] for place in places]
-            marks = ",".join("?" * len(part))
-            query = f"SELECT photo, embedding FROM embeddings WHERE photo IN ({marks})"  # noqa: S608 - ours
-            found = dict(self._table.execute(query, part))
+            found = dict(self._find("photo, embedding", "embeddings", part))
             stored = np.frombuffer(b"".join([found[photo] for photo in part]), dtype=STORED)
             rows[places] = stored.reshape(len(part), self.width)
         return rows.astype(np.float32)

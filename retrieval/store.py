@@ -249,12 +249,12 @@ def sort_distinct(near: Similarities, at: Rows, k: int) -> tuple[Similarities, R
 
 
 def rank_chosen(
-    parts: Sequence[Part], embeddings: Embeddings, k: int, chosen: Sequence[Rows], at_once: int = RANKED_AT_ONCE
+    parts: Sequence[Part], embeddings: Embeddings, k: int, chosen: Sequence[Rows]
 ) -> tuple[Similarities, Rows]:
     """Compare the rows chosen for each view (ascending) at float16, and keep the `k` best."""
     best, found = np.full((len(chosen), k), -np.inf, np.float32), np.full((len(chosen), k), -1, np.int64)
-    for start in range(0, len(chosen), at_once):
-        group = [order_rows(parts, rows) for rows in chosen[start : start + at_once]]
+    for start in range(0, len(chosen), RANKED_AT_ONCE):
+        group = [order_rows(parts, rows) for rows in chosen[start : start + RANKED_AT_ONCE]]
         counts = np.array([len(rows) for rows in group], dtype=np.int64)
         every = np.concatenate(group)
         stored = gather_rows(parts, every)
