@@ -37,7 +37,7 @@ ENV PATH=/opt/fungarium/bin:$PATH \
     FUNGARIUM_PORT=8000 \
     FUNGARIUM_DATA=/var/lib/fungarium/data \
     FUNGARIUM_FLORA_INDEXES=/var/lib/fungarium/flora_indexes
-RUN python -c "import web.application, retrieval.snapshot, indexer.build, evaluation.learn"
+RUN python -c "import web.application, retrieval.snapshots.snapshot, indexer.building.build, evaluation.learning.learn"
 
 USER 10001
 VOLUME /var/lib/fungarium

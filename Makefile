@@ -53,7 +53,7 @@ test: development pages lint ## everything that must pass
 check: test ## the same
 
 test-tfhub: $(TFHUB)/installed ## what needs TensorFlow (2 GB), in an environment of its own
-	$(TFHUB)/bin/python -m pytest -s -p no:cacheprovider tests/retrieval/test_tfhub.py
+	$(TFHUB)/bin/python -m pytest -s -p no:cacheprovider tests/retrieval/models/test_tfhub.py
 
 $(TFHUB)/installed: requirements-dev.txt requirements-tfhub.txt
 	$(PYTHON) -m venv $(TFHUB)

@@ -24,7 +24,7 @@ def create() -> Flask:
     Imported here so that FAISS is loaded on that side only: used on both sides of a fork, it hangs.
     """
     from web.application import create_app
-    from web.journal import start_journal
+    from web.http.logging import start_journal
     from web.services import make_services
 
     settings = read_settings()

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from retrieval.addresses import parse_networks
 from retrieval.errors import SettingsError
+from retrieval.photos.addresses import parse_networks
 
 PREFIX = "FUNGARIUM_"
 LAST_PORT = 65_535

@@ -14,9 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from cluster.asking import Replica
 from cluster.connection import connected
-from cluster.fleet import (
+from cluster.messages import Replica
+from cluster.placement import METHODS
+from cluster.placement_files import lists_of, make_anew, placement_of
+from cluster.shard import opening_seconds
+from cluster.supervisor import (
     ANSWERING,
     SPREADING,
     Plan,
@@ -28,13 +31,10 @@ from cluster.fleet import (
     start_fleet,
     stop_fleet,
 )
-from cluster.placement import METHODS
-from cluster.placement_files import lists_of, make_anew, placement_of
-from cluster.shard import opening_seconds
 from cluster.threads import within
 from retrieval.command import run_guarded
 from retrieval.errors import ClusterError
-from retrieval.snapshot import open_snapshot
+from retrieval.snapshots.snapshot import open_snapshot
 from settings import Settings, read_settings
 
 ANSWERS = 5.0  # seconds that a replica may take to say how it is

@@ -23,11 +23,11 @@ import numpy as np
 from cluster.connection import load_ray
 from cluster.parts import PartFiles, decode_part
 from cluster.stages import InferBatch, Opener, Order, decode_batch, package_versions, runs_on_gpu
-from indexer.embed import BATCH, EmbedReport, PhotoToEmbed, unknown_photos
-from indexer.embeddings import EmbeddingStore
-from retrieval.embedder import Embedder
+from indexer.embedding.embed import BATCH, EmbedReport, PhotoToEmbed, unknown_photos
+from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.errors import ClusterError, ModelError
-from retrieval.views import PhotoLimits
+from retrieval.models.embedder import Embedder
+from retrieval.photos.views import PhotoLimits
 
 WAVE = 4096  # batches planned at a time: what the driver holds in memory, however large the collection
 GPU_SHARE: Final = 0.9  # of a GPU for a model: shards hold a hundredth each, and a whole one would never come

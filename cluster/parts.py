@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from database.collection.photo_files import PhotoFiles
 from database.errors import StoreFull, StoreUnavailable
-from database.photo_files import PhotoFiles
-from indexer.embeddings import STORED
+from indexer.embedding.embeddings import STORED
 from retrieval.errors import ClusterError, UnknownPhoto
 
 FORMAT = "fungarium-part-1"

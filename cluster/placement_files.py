@@ -19,8 +19,8 @@ import numpy as np
 
 from cluster.placement import CONFUSION, Lists, Placement, place, rebalance
 from retrieval.errors import ClusterError
-from retrieval.manifest import sync_folder
-from retrieval.snapshot import Snapshot
+from retrieval.snapshots.manifest import sync_folder
+from retrieval.snapshots.snapshot import Snapshot
 
 FOLDER: Final = "placements"
 ID: Final = re.compile(r"[0-9a-f]{16}")

@@ -19,17 +19,26 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.asking import Ask, Reply
-from cluster.lane import Job, Lane
+from cluster.messages import Ask, Reply
 from cluster.placement import Placement
-from retrieval.embedder import Embeddings
+from cluster.replica_client import Job, Lane
 from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
-from retrieval.faiss_guide import Guide
-from retrieval.flora import Flora
-from retrieval.index import Lists, Rows, Similarities
-from retrieval.recipes import PROTOTYPE_FIRST
-from retrieval.snapshot import Snapshot
-from retrieval.store import VIEWS_AT_ONCE, Found, Guided, Part, describe_rows, join, merge_parts, sort_distinct
+from retrieval.models.embedder import Embeddings
+from retrieval.search.faiss_coarse import Guide
+from retrieval.search.index import Lists, Rows, Similarities
+from retrieval.search.recipes import PROTOTYPE_FIRST
+from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.snapshot import Snapshot
+from retrieval.snapshots.store import (
+    VIEWS_AT_ONCE,
+    Found,
+    Guided,
+    Part,
+    describe_rows,
+    join,
+    merge_parts,
+    sort_distinct,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +59,7 @@ def see_nothing(asked: int, shards: int) -> None:
 
 
 class Router:
-    """Keeps the promise of `retrieval.flora.Searcher` for one snapshot."""
+    """Keeps the promise of `retrieval.snapshots.flora.Searcher` for one snapshot."""
 
     def __init__(
         self,
@@ -116,7 +125,7 @@ class Router:
         return self._merge(self._ask(flora, views, k), len(views), k)
 
     def _near(self, flora: Flora, views: Embeddings, k: int, probes: int, guided: Guided) -> tuple[Similarities, Rows]:
-        """As `retrieval.store.search_near`: every row of the nearest species; where they have too few, of more."""
+        """As `store.search_near`: every row of the nearest species; where they have too few, of more."""
         lines = guided.guide.nearest(views, probes, guided.cut)
         best, found = self._merge(self._ask(flora, views, k, lines=lines), len(views), k)
         if k and lines.shape[1] < guided.cut.lines:
@@ -128,7 +137,7 @@ class Router:
     def _choose(
         self, flora: Flora, views: Embeddings, k: int, depth: int, probes: int, guided: Guided | None
     ) -> tuple[Similarities, Rows]:
-        """As `retrieval.store.choose_rows`, over what all shards found: cut by codes, then compared at float16."""
+        """As `store.choose_rows`, over what all shards found: cut by codes, then compared at float16."""
         wide = min(depth, sum(part.segment.count_rows(part.lists) for part in flora.parts())) + 1
         lines = guided.guide.nearest(views, probes, guided.cut) if guided is not None and probes else None
         replies = self._ask(flora, views, k, wide, lines)

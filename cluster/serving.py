@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.asking import ShardState
 from cluster.connection import NAMESPACE, connect, connected
-from cluster.fleet import Plan, RayReplica, start_fleet
-from cluster.lane import Lane
+from cluster.health import Watch
+from cluster.messages import ShardState
 from cluster.placement_files import placement_of
+from cluster.replica_client import Lane
 from cluster.router import Patience, Router
 from cluster.shard import opening_seconds
-from cluster.watch import Watch
+from cluster.supervisor import Plan, RayReplica, start_fleet
 from retrieval.errors import FungariumError, ShardUnavailable
-from retrieval.snapshot import Snapshot
+from retrieval.snapshots.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

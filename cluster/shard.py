@@ -18,17 +18,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.asking import Answer, Ask, Reply, ShardState, join_lines
+from cluster.messages import Answer, Ask, Reply, ShardState, join_lines
 from cluster.placement import SHARES, Placement
 from cluster.placement_files import read_placement
-from retrieval.accelerator import Accelerator
-from retrieval.embedder import Embeddings
 from retrieval.errors import FungariumError, ShardUnavailable, SnapshotError
-from retrieval.index import Lists, Rows, Similarities
-from retrieval.manifest import Manifest
-from retrieval.segment import Segment
-from retrieval.snapshot import Snapshot, open_snapshot
-from retrieval.store import Part, rank_chosen, scan_part, search_exact
+from retrieval.models.embedder import Embeddings
+from retrieval.search.accelerator import Accelerator
+from retrieval.search.index import Lists, Rows, Similarities
+from retrieval.snapshots.manifest import Manifest
+from retrieval.snapshots.segment import Segment
+from retrieval.snapshots.snapshot import Snapshot, open_snapshot
+from retrieval.snapshots.store import Part, rank_chosen, scan_part, search_exact
 
 KEPT: Final = 4  # snapshots that stay open, where more were asked for lately
 IDLE: Final = 60.0  # seconds without a question after which a snapshot may be closed

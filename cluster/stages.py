@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.parts import Part, PartFiles
-from indexer.embed import PhotoToEmbed, Unread, embed_views, read_crops
-from indexer.embeddings import STORED
-from retrieval.embedder import Embedder, View
+from indexer.embedding.embed import PhotoToEmbed, Unread, embed_views, read_crops
+from indexer.embedding.embeddings import STORED
 from retrieval.errors import ClusterError, FungariumError, ModelError
-from retrieval.views import PhotoLimits
+from retrieval.models.embedder import Embedder, View
+from retrieval.photos.views import PhotoLimits
 
 Batch: TypeAlias = Mapping[str, NDArray[Any]]  # of one row: a batch of photos goes through the cluster as one thing
 Opener: TypeAlias = Callable[..., Embedder]  # opener(threads=n) opens the model, on any machine

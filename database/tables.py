@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from database import field_models, people_models
+from database.accounts import models as people_models
+from database.field import models as field_models
 from database.models import Base
 
 __all__ = ["Base", "field_models", "people_models"]

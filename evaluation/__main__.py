@@ -16,13 +16,13 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluation.commands import COMMANDS, run
-from evaluation.leave_one_out import count_queries, judge_snapshot
-from evaluation.metrics import Outcome, measure
+from evaluation.measuring.leave_one_out import count_queries, judge_snapshot
+from evaluation.measuring.metrics import Outcome, measure
 from retrieval.command import run_guarded
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
-from retrieval.ranking import Voting
-from retrieval.snapshot import Snapshot, open_snapshot
+from retrieval.ranking.votes import Voting
+from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from settings import Settings, read_settings
 
 TITLES = {

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from evaluation.accuracy import PHOTOS, SIMULATED, write_measurement, write_table
-from evaluation.calibrate import calibrate_snapshot
-from evaluation.operating_point import measure_operating_point
-from evaluation.report import Progress, make_report
-from evaluation.report_page import write_page
+from evaluation.learning.calibrate import calibrate_snapshot
+from evaluation.reports.accuracy import PHOTOS, SIMULATED, write_measurement, write_table
+from evaluation.reports.operating_point import measure_operating_point
+from evaluation.reports.report import Progress, make_report
+from evaluation.reports.report_page import write_page
 from retrieval.domain import WORLD
-from retrieval.embedder import Embeddings
 from retrieval.errors import BuildError, UnreadablePhoto, UnsupportedPhoto
+from retrieval.models.embedder import Embeddings
 from retrieval.models.handles import open_model
-from retrieval.snapshot import open_snapshot
-from retrieval.views import decode_view
+from retrieval.photos.views import decode_view
+from retrieval.snapshots.snapshot import open_snapshot
 
 COMMANDS = ("report", "calibrate", "accuracy")
 

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from database import imports as log
-from database import taxa
-from database.imports import Inspection, RejectionEntry
-from database.observations import Filed, ObservationEntry, PhotoEntry, drop_photos, file_photos
-from database.photos import author_of
+from database.collection import imports as log
+from database.collection.imports import Inspection, RejectionEntry
+from database.collection.photos import author_of
+from database.field.observations import Filed, ObservationEntry, PhotoEntry, drop_photos, file_photos
 from database.session import Database, Session
-from database.taxa import LONGEST_NAME, TaxonEntry, TaxonRegister
+from database.taxonomy import taxa
+from database.taxonomy.taxa import LONGEST_NAME, TaxonEntry, TaxonRegister
 from indexer.archives import read_archive
-from indexer.curate import CurationPolicy, curate
-from indexer.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
-from indexer.names import KnownNames, NameResolver
-from indexer.records import CuratedRecord, Record, Rejection
+from indexer.curation.curate import CurationPolicy, curate
+from indexer.curation.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
+from indexer.curation.names import KnownNames, NameResolver
+from indexer.curation.records import CuratedRecord, Record, Rejection
 
 BATCH = 256  # records to a transaction
 

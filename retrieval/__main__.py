@@ -10,20 +10,20 @@ from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 
+from retrieval.answers.identify import identify
+from retrieval.answers.present import evidence_json, evidence_line, identification_json, identification_text, taxon_json
+from retrieval.answers.similar import find_similar
 from retrieval.command import run_guarded
-from retrieval.crops import AUGMENTATIONS, Box, Look
 from retrieval.domain import ASPECTS, WORLD, Evidence
 from retrieval.errors import ImpossibleWish, UnreadablePhoto
-from retrieval.fusion import FUSIONS, LEARNED
-from retrieval.identify import identify
 from retrieval.models.handles import open_model
-from retrieval.present import evidence_json, evidence_line, identification_json, identification_text, taxon_json
-from retrieval.priors import PRIORS
-from retrieval.similar import find_similar
-from retrieval.snapshot import Snapshot, open_snapshot
-from retrieval.specificity import TARGET
-from retrieval.views import PhotoLimits
-from retrieval.wishes import Wishes
+from retrieval.photos.crops import AUGMENTATIONS, Box, Look
+from retrieval.photos.views import PhotoLimits
+from retrieval.ranking.fusion import FUSIONS, LEARNED
+from retrieval.ranking.options import Wishes
+from retrieval.ranking.priors import PRIORS
+from retrieval.ranking.specificity import TARGET
+from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from settings import Settings, read_settings
 
 
@@ -146,9 +146,9 @@ def searched(snapshot: Snapshot, options: argparse.Namespace, settings: Settings
     if not settings.cluster:
         yield
         return
-    from cluster.fleet import Plan
     from cluster.router import Patience
     from cluster.serving import searching
+    from cluster.supervisor import Plan
 
     root = str(options.indexes.absolute())
     plan = Plan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)

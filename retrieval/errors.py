@@ -1,6 +1,6 @@
 """What can go wrong, worded for the person who can act.
 
-The core knows no HTTP; `web/errors.py` maps these to statuses.
+The core knows no HTTP; `web/http/errors.py` maps these to statuses.
 """
 
 

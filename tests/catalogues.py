@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.build import Catalogue, FloraPlan, build_snapshot
-from indexer.embeddings import EmbeddingStore
+from indexer.building.build import Catalogue, FloraPlan, build_snapshot
+from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.domain import Taxon
-from retrieval.embedder import DIM, unit_rows
-from retrieval.segment import ReferenceEntry
+from retrieval.models.embedder import DIM, unit_rows
+from retrieval.snapshots.segment import ReferenceEntry
 
 CARD = {"model": "made@1", "runtime": "numpy", "precision": "f32"}
 TAXA = [

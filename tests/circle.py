@@ -12,8 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from database.api_keys import issue_key
-from database.people import SCOPES_OF, add_person
+from database.accounts.api_keys import issue_key
+from database.accounts.people import SCOPES_OF, add_person
 from database.session import Database, open_database
 from indexer.__main__ import main
 from settings import Settings, read_settings

@@ -17,7 +17,12 @@ SHARED = ROOT.parent / "shared"
 WHOLE = ("tests/cluster", "tests/pages")
 """Folders whose tests stay in one process: they share a Ray cluster, or a site and a browser."""
 
-LONG = (*WHOLE, "tests/indexer/test_grow.py", "tests/test_real_photographs.py", "tests/training/test_trainer.py")
+LONG = (
+    *WHOLE,
+    "tests/indexer/building/test_grow.py",
+    "tests/test_real_photographs.py",
+    "tests/training/test_trainer.py",
+)
 """What begins first, the longest before others, so that both processes end at about the same time."""
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.build import Catalogue, FloraPlan, build_snapshot
-from indexer.embeddings import EmbeddingStore
-from indexer.grow import append_references
+from indexer.building.build import Catalogue, FloraPlan, build_snapshot
+from indexer.building.grow import append_references
+from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.domain import Taxon
-from retrieval.embedder import Embeddings, unit_rows
-from retrieval.publishing import publish_snapshot
-from retrieval.segment import ReferenceEntry
+from retrieval.models.embedder import Embeddings, unit_rows
+from retrieval.snapshots.publishing import publish_snapshot
+from retrieval.snapshots.segment import ReferenceEntry
 from tests.catalogues import CARD, make_embedding, make_reference
 
 GENERA, PER_GENUS = 6, 10

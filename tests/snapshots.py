@@ -15,13 +15,13 @@ import numpy as np
 from PIL import Image
 
 from retrieval.domain import WORLD, Taxon
-from retrieval.embedder import Embeddings
-from retrieval.manifest import FloraCard, Manifest, seal_file, switch_current
 from retrieval.models.descriptor import Descriptor
-from retrieval.segment import FILES, ReferenceEntry, name_entries, write_segment
-from retrieval.snapshot import Snapshot, open_snapshot
-from retrieval.taxonomy import write_taxonomy
-from retrieval.views import decode_view
+from retrieval.models.embedder import Embeddings
+from retrieval.photos.views import decode_view
+from retrieval.snapshots.manifest import FloraCard, Manifest, seal_file, switch_current
+from retrieval.snapshots.segment import FILES, ReferenceEntry, name_entries, write_segment
+from retrieval.snapshots.snapshot import Snapshot, open_snapshot
+from retrieval.snapshots.taxonomy import write_taxonomy
 
 MUSCARIA, CITRINA, PANTHERINA, EMETICA, CYANOXANTHA, TORMINOSUS, CIBARIUS = 11, 12, 13, 21, 22, 31, 41
 

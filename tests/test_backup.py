@@ -13,15 +13,15 @@ import pytest
 from flask.testing import FlaskClient
 
 from database.__main__ import main
-from database.api_keys import issue_key
+from database.accounts.api_keys import issue_key
+from database.accounts.people import SCOPES_OF, add_person
 from database.backups.making import Places, make_backup
 from database.backups.repository import Backup, Repository
 from database.backups.restoring import restore_backup
+from database.collection.photo_files import PhotoFiles
 from database.errors import BackupError
-from database.field_records import missing
+from database.field.records import missing
 from database.models import Dataset
-from database.people import SCOPES_OF, add_person
-from database.photo_files import PhotoFiles
 from database.session import open_database, upgrade
 from indexer.__main__ import main as index
 from tests.circle import Installation, installation

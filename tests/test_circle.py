@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from database.field_models import FieldObservation
+from database.accounts.people import change_person, person_by_login
+from database.collection.photos import OWN, references
+from database.field.models import FieldObservation
 from database.models import Dataset, Observation
-from database.people import change_person, person_by_login
-from database.photos import OWN, references
-from database.taxa import TaxonEntry, TaxonRegister
+from database.taxonomy.taxa import TaxonEntry, TaxonRegister
 from indexer.__main__ import main
-from retrieval.cells import cell_of
-from retrieval.manifest import read_current, read_manifest
-from retrieval.occasions import Occasion
-from retrieval.snapshot import open_snapshot
+from retrieval.snapshots.cells import cell_of
+from retrieval.snapshots.manifest import read_current, read_manifest
+from retrieval.snapshots.observation_context import Occasion
+from retrieval.snapshots.snapshot import open_snapshot
 from tests.circle import PAGE, Installation, installation
 from tests.snapshots import EMETICA, MUSCARIA, draw_photo
 

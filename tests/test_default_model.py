@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.default_model import tabulate
+from benchmarks.models.default_model import tabulate
 from evaluation.__main__ import main as evaluate
 from indexer.__main__ import main as index
-from retrieval.embedder import View
 from retrieval.models.card import digest_model
+from retrieval.models.embedder import View
 from retrieval.models.handles import SHIPPED, open_model
 
 
@@ -28,7 +28,7 @@ def test_the_default_model_is_small_and_its_card_is_of_this_very_file() -> None:
 
 def test_several_photos_of_a_drawn_species_never_trained_on_say_more_than_one() -> None:
     pytest.importorskip("torch", reason="needs requirements-train.txt")
-    from training.drawing import Part, draw_unit
+    from training.drawn.drawing import Part, draw_unit
     from training.measure import find_species
 
     part = Part("fungi", 6, 5, 3)

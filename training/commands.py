@@ -12,16 +12,16 @@ import numpy as np
 import torch
 
 from training.augment import Augmentation
-from training.default import Plan, make_default
-from training.drawing import PARTS, Part
+from training.drawn.drawing import PARTS, Part
 from training.export import export_network
 from training.finish import learn_statistics, open_network, with_share
 from training.gather import gather_pool
 from training.losses import KINDS, Objective
 from training.measure import Judge, embed_pool, find_species
 from training.network import DIM, Shape, TrainingError
-from training.options import compare_options, write_options
 from training.pool import draw_pool, open_pool
+from training.recipes.default import Plan, make_default
+from training.recipes.options import compare_options, write_options
 from training.samples import choose_parts, make_samples, split_observations
 from training.trainer import PRECISIONS, Recipe, train
 

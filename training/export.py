@@ -15,7 +15,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from retrieval.embedder import View
+from retrieval.models.embedder import View
 from retrieval.models.handles import open_model
 from training.network import Network, TrainingError
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto, UnsupportedPhoto
-from retrieval.views import decode_view
-from training.drawing import square
+from retrieval.photos.views import decode_view
+from training.drawn.drawing import square
 from training.pool import COLUMNS, Pool, PoolError, fill_pool, write_shard
 
 PHOTOS_PER_SHARD = 256

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evaluation.charts import line_chart
+from evaluation.reports.charts import line_chart
 
 EVERY = 20
 """Steps between two lines of the log."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.ranking import Voting, vote_shares
+from retrieval.ranking.votes import Voting, vote_shares
 from training.augment import PLAIN, augment
 from training.network import Network
 from training.pool import Pool

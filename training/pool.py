@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from evaluation.specimens.collection import VERSION as DRAWINGS
 from retrieval.errors import FungariumError
-from training.drawing import Part, draw_unit
+from training.drawn.drawing import Part, draw_unit
 
 VERSION = 1
 """Of the pool: raised whenever the same plan gives other pixels or names."""

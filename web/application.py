@@ -7,8 +7,6 @@ from typing import Final
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from web import assets
-from web.access import SCHEMES, register_access
 from web.api import (
     accounts,
     batches,
@@ -28,23 +26,25 @@ from web.api import (
     taxa,
     verdicts,
 )
-from web.contracts.registering import register_contracts
+from web.contracts.registration import register_contracts
 from web.contracts.shapes import shape_problem
-from web.cors import register_cors
-from web.errors import register_errors
-from web.languages import register_languages
-from web.openapi import CONFIG, ProblemApi
+from web.http import assets
+from web.http.access import SCHEMES, register_access
+from web.http.content_security import policy
+from web.http.cors import register_cors
+from web.http.errors import register_errors
+from web.http.etags import mark_unchanging
+from web.http.languages import register_languages
+from web.http.openapi import CONFIG, ProblemApi
+from web.http.request_lifecycle import register_reception
+from web.inference.serving import Serving
 from web.pages.blueprint import load_pages
-from web.pages.doubts import doubt_words
 from web.pages.problems import render_problem, wants_page
-from web.pages.script_words import identify_words
-from web.pages.words import template_words
-from web.policy import policy
-from web.reception import register_reception
+from web.pages.wording.script_words import identify_words
+from web.pages.wording.template_words import template_words
+from web.pages.wording.uncertainty import doubt_words
+from web.photos.uploads import PhotoRequest, upload_config
 from web.services import Services, services
-from web.serving import Serving
-from web.unchanging import mark_unchanging
-from web.uploads import PhotoRequest, upload_config
 
 SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",

@@ -20,7 +20,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from web.journal import make_formatter
+from web.http.logging import make_formatter
 
 MOST_WORKERS: Final = 4  # by default: each has a model of its own in memory
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"

@@ -12,32 +12,32 @@ from typing import cast
 
 from flask import current_app
 
-from database.areas import flora_countries
-from database.datasets import Credit, dataset_credits
+from database.collection.datasets import Credit, dataset_credits
+from database.collection.photo_files import PhotoFiles
+from database.collection.photos import event_dates, photo_shapes, reference, stored_path
 from database.errors import DatabaseError, StoreUnavailable
-from database.flora_places import FloraPlace, flora_places
-from database.photo_files import PhotoFiles
-from database.photos import event_dates, photo_shapes, reference, stored_path
 from database.session import Database, open_database
-from retrieval.accelerator import Accelerator
-from retrieval.addresses import Guard, parse_networks
-from retrieval.atlas import Atlas, atlas_path, name_references, read_atlas
-from retrieval.embedder import Embedder
-from retrieval.faiss_gpu import open_accelerator
-from retrieval.manifest import Manifest
+from database.taxonomy.areas import flora_countries
+from database.taxonomy.flora_places import FloraPlace, flora_places
+from retrieval.models.embedder import Embedder
 from retrieval.models.handles import open_model
-from retrieval.snapshot import Snapshot
-from retrieval.views import PhotoLimits
+from retrieval.photos.addresses import Guard, parse_networks
+from retrieval.photos.views import PhotoLimits
+from retrieval.search.accelerator import Accelerator
+from retrieval.search.faiss_gpu import open_accelerator
+from retrieval.snapshots.atlas import Atlas, atlas_path, name_references, read_atlas
+from retrieval.snapshots.manifest import Manifest
+from retrieval.snapshots.snapshot import Snapshot
 from settings import Settings
-from web.answers import KeptAnswers
-from web.clustered import Clustered, make_clustered
-from web.contracts.given import Contracts
-from web.cors import parse_origins
-from web.published import Published
-from web.quotas import Counts
-from web.reference_photos import LocatedPhotos, PhotoSource
-from web.secret import SECRET, read_secret
-from web.thumbnails import Thumbnails
+from web.contracts.dependencies import Contracts
+from web.http.cors import parse_origins
+from web.http.quotas import Counts
+from web.http.secret import SECRET, read_secret
+from web.inference.cluster import Clustered, make_clustered
+from web.inference.kept_answers import KeptAnswers
+from web.inference.snapshot import Published
+from web.photos.reference_photos import LocatedPhotos, PhotoSource
+from web.photos.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from database.backups.dumps import copy_sqlite, dump_database
 from database.backups.repository import Backup, Item, Repository
+from database.collection.photo_files import PhotoFiles
+from database.collection.photos import OBSERVED, stored_path
 from database.errors import BackupError
-from database.photo_files import PhotoFiles
-from database.photos import OBSERVED, stored_path
 from retrieval.errors import NoSnapshot, SnapshotError, UnknownPhoto
-from retrieval.manifest import SHARED, read_current, read_manifest, sealed_path
+from retrieval.snapshots.manifest import SHARED, read_current, read_manifest, sealed_path
 
 ROUNDS = 5  # dumps, at most, until no photo went while it was being copied
 STORE = "store:"

@@ -12,10 +12,10 @@ from pathlib import Path
 from database.backups.dumps import is_free, restore_database
 from database.backups.making import Places
 from database.backups.repository import Backup, Item, Repository
+from database.collection.photo_files import PhotoFiles, write_whole
 from database.errors import BackupError
-from database.photo_files import PhotoFiles, write_whole
 from database.session import parse_url
-from retrieval.manifest import NAME, switch_current
+from retrieval.snapshots.manifest import NAME, switch_current
 
 MARK = ".restoring"  # in the data folder while a restore is under way
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from database.fates import LEAST, FateReport, Tally, report_fates
+from database.field.fates import LEAST, FateReport, Tally, report_fates
 from database.session import Database
 
 COLUMNS = ("records", "approved", "by expert", "1st", "2nd", "3rd-5th", "later", "wider", "other")

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
-from database.field_models import FieldObservation, MorphologicalGroup, ObscuredTaxon
-from database.field_records import missing, sweep
-from database.lineages import find_taxon
+from database.collection.photo_files import PhotoFiles
+from database.field.models import FieldObservation, MorphologicalGroup, ObscuredTaxon
+from database.field.records import missing, sweep
+from database.field.verdicts import observations_named, settle, show_places_anew
 from database.models import Taxon
-from database.photo_files import PhotoFiles
 from database.session import Database
-from database.verdicts import observations_named, settle, show_places_anew
+from database.taxonomy.lineages import find_taxon
 
 
 def register(commands: Any) -> None:

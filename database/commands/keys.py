@@ -6,8 +6,8 @@ import argparse
 from datetime import timedelta
 from typing import Any
 
-from database.api_keys import issue_key, list_keys, revoke_key
-from database.people import SCOPES, person_by_login, utc_now
+from database.accounts.api_keys import issue_key, list_keys, revoke_key
+from database.accounts.people import SCOPES, person_by_login, utc_now
 from database.session import Database
 
 

@@ -7,8 +7,16 @@ import getpass
 import sys
 from typing import Any
 
+from database.accounts.people import (
+    ROLES,
+    add_person,
+    change_person,
+    list_people,
+    person_by_login,
+    set_password,
+    set_quota,
+)
 from database.errors import WeakPassword
-from database.people import ROLES, add_person, change_person, list_people, person_by_login, set_password, set_quota
 from database.session import Database
 
 

@@ -11,7 +11,7 @@ from indexer.archives.csv_file import open_table
 from indexer.archives.lines import Row
 from indexer.archives.shelf import Shelf
 from indexer.archives.terms import plain_term
-from indexer.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, Rejection
 from retrieval.errors import ArchiveError
 
 TABLES = ("observations", "photos", "taxa", "observers")

@@ -9,10 +9,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from indexer.atlas import best_method, build_atlas
-from retrieval.atlas import atlas_path, name_references
-from retrieval.manifest import read_current, read_manifest
-from retrieval.snapshot import open_snapshot
+from indexer.building.atlas import best_method, build_atlas
+from retrieval.snapshots.atlas import atlas_path, name_references
+from retrieval.snapshots.manifest import read_current, read_manifest
+from retrieval.snapshots.snapshot import open_snapshot
 from settings import Settings
 
 AT_PUBLISH = {"pca": 100_000, "tsne": 20_000}  # references laid out with publishing: in ten seconds, in a minute

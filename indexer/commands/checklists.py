@@ -8,11 +8,11 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from database.checklists import checklists
-from database.imports import RejectionEntry
+from database.collection.imports import RejectionEntry
 from database.session import open_database, upgrade
+from database.taxonomy.checklists import checklists
+from indexer.curation.listing import import_checklist
 from indexer.importing import write_rejections
-from indexer.listing import import_checklist
 from settings import Settings
 
 

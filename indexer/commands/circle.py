@@ -9,27 +9,27 @@ from typing import Any
 
 from tqdm import tqdm
 
+from database.collection.photo_files import PhotoFiles
+from database.collection.photos import OWN, references
+from database.collection.withdrawing import mark_photos
 from database.errors import DatabaseError
-from database.photo_files import PhotoFiles
-from database.photos import OWN, references
 from database.session import open_database
 from database.session import upgrade as upgrade_tables
-from database.withdrawing import mark_photos
-from indexer.adopting import AdoptionReport, adopt_observations
-from indexer.build import made_with
-from indexer.catalogue import PhotosToEmbed, read_occasions, reference_entry
+from indexer.building.adopting import AdoptionReport, adopt_observations
+from indexer.building.build import made_with
+from indexer.building.catalogue import PhotosToEmbed, read_occasions, reference_entry
+from indexer.building.grow import published_snapshot, withdraw_references
+from indexer.building.renewing import known_species, renew_references
 from indexer.commands.atlases import lay_out_published
 from indexer.commands.embedding import embed_where_set
 from indexer.commands.snapshots import announce, model_card
-from indexer.embeddings import EmbeddingStore
-from indexer.grow import published_snapshot, withdraw_references
-from indexer.photos import PhotoStore
-from indexer.renewing import known_species, renew_references
-from retrieval.embedder import Embedder
+from indexer.embedding.embeddings import EmbeddingStore
+from indexer.photos.finding import PhotoStore
 from retrieval.errors import BuildError, UnknownPhoto
+from retrieval.models.embedder import Embedder
 from retrieval.models.handles import open_model
-from retrieval.publishing import current_or_none, publish_snapshot
-from retrieval.views import CURATED
+from retrieval.photos.views import CURATED
+from retrieval.snapshots.publishing import current_or_none, publish_snapshot
 from settings import Settings
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from indexer.embed import EmbedReport, PhotoToEmbed, embed_photos, unknown_photos
-from indexer.embeddings import EmbeddingStore
-from indexer.features import open_features
-from retrieval.embedder import Embedder
+from indexer.embedding.embed import EmbedReport, PhotoToEmbed, embed_photos, unknown_photos
+from indexer.embedding.embeddings import EmbeddingStore
+from indexer.embedding.features import open_features
+from retrieval.models.embedder import Embedder
 from retrieval.models.handles import absolute_handle, open_model
-from retrieval.views import PhotoLimits
+from retrieval.photos.views import PhotoLimits
 from settings import Settings
 
 

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from database.floras import FloraEntry, flora, floras, remove_flora
 from database.session import Session, open_database, upgrade
-from database.taxa import taxa
-from indexer.floras import coverage, define_flora, resolve_flora
+from database.taxonomy.floras import FloraEntry, flora, floras, remove_flora
+from database.taxonomy.taxa import taxa
+from indexer.building.floras import coverage, define_flora, resolve_flora
 from settings import Settings
 
 

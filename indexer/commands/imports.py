@@ -10,18 +10,18 @@ from typing import Any
 
 from tqdm import tqdm
 
-from database import imports as log
-from database.photos import OWN
+from database.collection import imports as log
+from database.collection.photos import OWN
 from database.session import open_database
 from database.session import upgrade as upgrade_tables
 from indexer.archives import KINDS, detect_kind
-from indexer.curate import CurationPolicy
+from indexer.curation.curate import CurationPolicy
+from indexer.curation.inspection import PhotoDesk
+from indexer.curation.records import ArchiveSource
 from indexer.importing import ImportReport, import_archive, write_rejections
-from indexer.inspection import PhotoDesk
-from indexer.photos import Fetcher, PhotoStore
-from indexer.records import ArchiveSource
-from retrieval.addresses import Guard, parse_networks
+from indexer.photos.finding import Fetcher, PhotoStore
 from retrieval.errors import BuildError
+from retrieval.photos.addresses import Guard, parse_networks
 from settings import Settings
 
 

@@ -18,26 +18,26 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from database.photo_files import PhotoFiles
-from database.photos import references
+from database.collection.photo_files import PhotoFiles
+from database.collection.photos import references
 from database.session import open_database
-from indexer.catalogue import PhotosToEmbed
+from indexer.building.catalogue import PhotosToEmbed
 from indexer.commands.embedding import embed_where_set
-from indexer.embed import PhotoToEmbed
-from indexer.embeddings import EmbeddingStore
-from indexer.features import FeatureEmbedder
-from indexer.fit_head import KINDS, Verdict, fit_head, judge_heads, unit_features, write_model
-from indexer.photos import PhotoStore
-from indexer.projection import Labels
-from indexer.quantise import CALIBRATION, judge_precision, spread_evenly, write_int8, write_lower_card
-from retrieval.embedder import Embeddings, Pixels
+from indexer.embedding.embed import PhotoToEmbed
+from indexer.embedding.embeddings import EmbeddingStore
+from indexer.embedding.features import FeatureEmbedder
+from indexer.embedding.fit_head import KINDS, Verdict, fit_head, judge_heads, unit_features, write_model
+from indexer.embedding.projection import Labels
+from indexer.embedding.quantise import CALIBRATION, judge_precision, spread_evenly, write_int8, write_lower_card
+from indexer.photos.finding import PhotoStore
 from retrieval.errors import BuildError, ModelError, UnreadablePhoto
 from retrieval.models.card import Preprocessing, card_path
+from retrieval.models.embedder import Embeddings, Pixels
 from retrieval.models.handles import HANDLES, open_backbone, open_model
 from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, NetworkEmbedder, crop_square
 from retrieval.models.openvino import OpenVinoNetwork
-from retrieval.views import PhotoLimits, decode_view
+from retrieval.photos.views import PhotoLimits, decode_view
 from settings import Settings
 
 LIMITS = PhotoLimits(bytes=50_000_000, pixels=170_000_000)

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from database.regions import ISO, OWN, WGSRPD, put_region, regions
 from database.session import open_database, upgrade
-from indexer.regions import country_region, own_region, read_wgsrpd
+from database.taxonomy.regions import ISO, OWN, WGSRPD, put_region, regions
+from indexer.curation.regions import country_region, own_region, read_wgsrpd
 from settings import Settings
 
 

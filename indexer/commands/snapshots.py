@@ -12,27 +12,27 @@ from typing import Any
 
 from tqdm import tqdm
 
+from database.collection.photo_files import PhotoFiles
+from database.collection.snapshots import log_built, log_published
 from database.errors import DatabaseError
-from database.photo_files import PhotoFiles
 from database.session import open_database
-from database.snapshots import log_built, log_published
-from indexer.adopting import adopt_observations
-from indexer.build import build_snapshot, made_with
-from indexer.catalogue import PhotosToEmbed, read_catalogue
+from indexer.building.adopting import adopt_observations
+from indexer.building.build import build_snapshot, made_with
+from indexer.building.catalogue import PhotosToEmbed, read_catalogue
+from indexer.building.grow import compact_snapshot
 from indexer.commands.atlases import add_atlas_choice, lay_out_published
 from indexer.commands.embedding import embed_where_set
 from indexer.commands.progress import StageBars
-from indexer.embeddings import EmbeddingStore
-from indexer.grow import compact_snapshot
-from indexer.photos import PhotoStore
-from retrieval.card import describe_calibration
-from retrieval.crops import AUGMENTATIONS
+from indexer.embedding.embeddings import EmbeddingStore
+from indexer.photos.finding import PhotoStore
 from retrieval.errors import BuildError
-from retrieval.manifest import read_current, read_manifest
 from retrieval.models.handles import HANDLES, open_model
-from retrieval.publishing import list_snapshots, publish_snapshot, roll_back, verify_snapshot
-from retrieval.recipes import RECALL_BAR
-from retrieval.views import CURATED
+from retrieval.photos.crops import AUGMENTATIONS
+from retrieval.photos.views import CURATED
+from retrieval.search.recipes import RECALL_BAR
+from retrieval.snapshots.card import describe_calibration
+from retrieval.snapshots.manifest import read_current, read_manifest
+from retrieval.snapshots.publishing import list_snapshots, publish_snapshot, roll_back, verify_snapshot
 from settings import Settings
 
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from database.photos import references
+from database.collection.photos import references
 from database.session import open_database
-from database.taxa import taxa
-from indexer.photos import PhotoStore
+from database.taxonomy.taxa import taxa
+from indexer.photos.finding import PhotoStore
 from retrieval.domain import Taxon
 from settings import Settings
 

@@ -19,13 +19,13 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from database.approved import ApprovedObservation, approved_observations
-from database.photo_files import write_whole
+from database.collection.approved import ApprovedObservation, approved_observations
+from database.collection.photo_files import write_whole
 from database.session import Session
 from indexer.exporting.descriptors import DatasetCard, write_eml, write_meta
 from indexer.exporting.rows import LICENCES, OF_GBIF, TABLES, freest_for_all, occurrence_id, packed_path, render
 from retrieval.errors import BuildError
-from retrieval.manifest import checksum
+from retrieval.snapshots.manifest import checksum
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: a zip without times would not be one
 FORMAT = "fungarium-export"

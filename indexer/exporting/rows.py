@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from database.approved import ApprovedObservation, Name, Said, ShownPhoto
-from database.obscuring import CELL
-from database.validation import CERTAINTIES
-from indexer.adopting import observation_page
+from database.collection.approved import ApprovedObservation, Name, Said, ShownPhoto
+from database.field.obscuring import CELL
+from database.field.validation import CERTAINTIES
+from indexer.building.adopting import observation_page
 from retrieval.domain import RANKS
 
 DWC = "http://rs.tdwg.org/dwc/terms/"

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retrieval.embedder import DIM, Embeddings, View, unit_rows
+from retrieval.models.embedder import DIM, Embeddings, View, unit_rows
 
 SIDE: Final = 96  # pixels of the square that is measured
 VERSION: Final = 1

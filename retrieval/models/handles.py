@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from retrieval.embedder import Embedder
 from retrieval.errors import ModelError, UnknownModel
 from retrieval.models.card import (
     IMAGENET_MEAN,
@@ -17,6 +16,7 @@ from retrieval.models.card import (
     name_model,
     read_card,
 )
+from retrieval.models.embedder import Embedder
 from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, Identity, Network, NetworkEmbedder
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.embedder import DIM, unit_rows
 from retrieval.errors import ModelError
+from retrieval.models.embedder import DIM, unit_rows
 
 FORMAT = 1
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retrieval.embedder import DIM, Embeddings, Pixels, View, unit_rows
 from retrieval.errors import ModelError
 from retrieval.models.card import Preprocessing, name_model
+from retrieval.models.embedder import DIM, Embeddings, Pixels, View, unit_rows
 from retrieval.models.head import Head
 
 BATCH = 16  # views in one call: more gains nothing on a CPU and only takes memory

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.embedder import DIM, Pixels
 from retrieval.errors import ModelError
 from retrieval.models.card import Preprocessing
+from retrieval.models.embedder import DIM, Pixels
 from retrieval.models.network import Features, normalise
 
 log = logging.getLogger(__name__)

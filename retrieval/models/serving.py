@@ -16,9 +16,9 @@ from PIL import Image
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as LateError
 
-from retrieval.embedder import Pixels
 from retrieval.errors import ModelError, ModelUnavailable
 from retrieval.models.card import Preprocessing
+from retrieval.models.embedder import Pixels
 from retrieval.models.network import Features, Identity
 
 TRIES = 3

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.embedder import Pixels
 from retrieval.errors import ModelError
 from retrieval.models.card import Preprocessing
+from retrieval.models.embedder import Pixels
 from retrieval.models.network import Features
 from retrieval.models.pipe import Child
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.embedder import DIM
 from retrieval.models.card import Preprocessing
+from retrieval.models.embedder import DIM
 from retrieval.models.network import normalise
 from retrieval.models.pipe import read_message, write_message
 

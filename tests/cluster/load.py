@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.embedder import Embeddings
 from retrieval.errors import FungariumError
-from retrieval.flora import Flora
-from retrieval.store import Found
+from retrieval.models.embedder import Embeddings
+from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.store import Found
 
 Expected = tuple[NDArray[np.int64], NDArray[np.float32]]
 

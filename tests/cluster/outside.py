@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.asking import Ask, Reply
 from cluster.connection import CLIENT, connected, load_ray
-from cluster.fleet import Plan, RayReplica, pack, unpack
-from cluster.lane import Job, Lane
+from cluster.messages import Ask, Reply
+from cluster.replica_client import Job, Lane
+from cluster.supervisor import Plan, RayReplica, pack, unpack
 from retrieval.domain import WORLD
 from retrieval.errors import ShardUnavailable
-from retrieval.snapshot import open_snapshot
+from retrieval.snapshots.snapshot import open_snapshot
 from tests.cluster.conftest import OBJECTS
 from tests.ports import free_port
-from web.clustered import Clustered
+from web.inference.cluster import Clustered
 
 PATIENCE = 60.0  # seconds until what does not come is given up
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.asking import Answer, Ask, ShardState
-from cluster.lane import Lane
+from cluster.messages import Answer, Ask, ShardState
 from cluster.placement import CONFUSION, Placement
 from cluster.placement_files import placement_of
+from cluster.replica_client import Lane
 from cluster.router import Patience, Router
 from cluster.shard import Shard
 from retrieval.errors import ShardUnavailable
-from retrieval.snapshot import Snapshot
+from retrieval.snapshots.snapshot import Snapshot
 
 
 @dataclass

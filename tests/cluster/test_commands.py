@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.__main__ import main
-from cluster.fleet import stop_fleet
+from cluster.supervisor import stop_fleet
 from retrieval.__main__ import main as ask
 from tests.cluster.conftest import Machines
 from tests.snapshots import MUSCARIA, draw_photo, make_snapshot

@@ -22,15 +22,15 @@ from PIL import Image
 
 from cluster.connection import load_ray
 from indexer.__main__ import main
-from indexer.build import build_snapshot
-from indexer.embed import BATCH, EmbedReport, PhotoToEmbed, embed_photos
-from indexer.embeddings import EmbeddingStore
+from indexer.building.build import build_snapshot
+from indexer.embedding.embed import BATCH, EmbedReport, PhotoToEmbed, embed_photos
+from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.errors import ClusterError
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.handles import open_model
-from retrieval.segment import ReferenceEntry
+from retrieval.snapshots.segment import ReferenceEntry
 from tests.catalogues import CARD, SPECIES, make_catalogue
-from tests.cluster.watched import MODEL, allow, begun, open_on_cuda, open_watched, read_noted, wait_for
+from tests.cluster.supervised import MODEL, allow, begun, open_on_cuda, open_watched, read_noted, wait_for
 from tests.indexer.collections import line, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,7 +139,7 @@ def test_a_worker_and_then_the_driver_are_killed_and_every_photo_is_embedded_onc
     embed_here(photos, tmp_path / "here")
     allow(watch, 3)
 
-    driver = subprocess.Popen([sys.executable, "-m", "tests.cluster.watched", cluster, str(tmp_path)], cwd=ROOT)
+    driver = subprocess.Popen([sys.executable, "-m", "tests.cluster.supervised", cluster, str(tmp_path)], cwd=ROOT)
     wait_for(lambda: len(rows_kept(tmp_path)) == 3)
     victim = begun(watch)[0]
     allow(watch, 4)
@@ -171,7 +171,7 @@ def test_a_machine_that_is_no_part_of_the_cluster_gets_the_same_file(from_outsid
     embed_here(photos, tmp_path / "here")
     allow(tmp_path / "watch", 1000)
 
-    ran = subprocess.run([sys.executable, "-m", "tests.cluster.watched", from_outside, str(tmp_path)], cwd=ROOT)
+    ran = subprocess.run([sys.executable, "-m", "tests.cluster.supervised", from_outside, str(tmp_path)], cwd=ROOT)
 
     assert ran.returncode == 0
     assert file_of(tmp_path / "there") == file_of(tmp_path / "here")

@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.fleet import Plan, stop_fleet
 from cluster.router import Patience
 from cluster.serving import Cluster
+from cluster.supervisor import Plan, stop_fleet
 from retrieval.domain import WORLD, Unsearched
-from retrieval.embedder import unit_rows
 from retrieval.errors import ShardUnavailable
-from retrieval.flora import Flora
-from retrieval.gaps import Gaps
-from retrieval.manifest import switch_current
-from retrieval.serving import CurrentSnapshot
-from retrieval.snapshot import Snapshot, open_snapshot
+from retrieval.models.embedder import unit_rows
+from retrieval.search.partial_results import Gaps
+from retrieval.snapshots.current import CurrentSnapshot
+from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.manifest import switch_current
+from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from tests.cluster.conftest import Machines
 from tests.cluster.load import Expected, agrees, expect, steady_load
 from tests.floras import embed, make_entries, publish
@@ -35,7 +35,7 @@ ENTRIES = make_entries()
 ROWS = embed(ENTRIES)
 QUERIES = [unit_rows(ROWS[n::97] + 0.01) for n in range(4)]
 Until = Callable[..., None]
-PROMISED = 15  # seconds until all is well again where there are no replicas; see benchmarks/cluster_failures.py
+PROMISED = 15  # seconds until all is well again where there are no replicas; see benchmarks/cluster/cluster_failures.py
 SLOW = 4  # times as long as elsewhere, where many tests run at once
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from cluster import __main__ as commands
-from cluster import fleet as fleets
-from cluster.fleet import Plan, end_replica, spread_fleet
+from cluster import supervisor as fleets
+from cluster.supervisor import Plan, end_replica, spread_fleet
 from cluster.threads import within
 from retrieval.errors import ClusterError
-from tests.cluster.test_lane import Scripted
+from tests.cluster.test_replica_client import Scripted
 
 NODES = ["a", "b", "c", "d"]
 Fleet = list[list[Any]]

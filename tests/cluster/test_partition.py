@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.fleet import ONLY, Plan, stop_fleet
 from cluster.router import Patience
 from cluster.serving import Cluster
+from cluster.supervisor import ONLY, Plan, stop_fleet
 from retrieval.domain import WORLD
-from retrieval.embedder import unit_rows
 from retrieval.errors import ShardUnavailable
-from retrieval.snapshot import open_snapshot
+from retrieval.models.embedder import unit_rows
+from retrieval.snapshots.snapshot import open_snapshot
 from tests.cluster.conftest import OBJECTS, Machines
 from tests.cluster.load import agrees, expect, steady_load
 from tests.floras import embed, make_entries, publish

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from cluster.placement import CONFUSION, GENUS, METHODS, RANDOM, SHARES, Lists, Placement, place, rebalance
 from cluster.placement_files import _read, latest, make_anew, placement_of, read_placement
-from retrieval.embedder import DIM, unit_rows
 from retrieval.errors import ClusterError
-from retrieval.snapshot import open_snapshot
+from retrieval.models.embedder import DIM, unit_rows
+from retrieval.snapshots.snapshot import open_snapshot
 from tests.floras import make_entries, publish
 
 

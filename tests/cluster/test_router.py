@@ -13,13 +13,13 @@ from cluster.placement import METHODS, SHARES, Placement
 from cluster.placement_files import FOLDER, placement_of, point
 from cluster.router import Patience, Router
 from retrieval.domain import WORLD
-from retrieval.embedder import unit_rows
 from retrieval.errors import ClusterError, DamagedSnapshot, ShardUnavailable
-from retrieval.flora import Flora
-from retrieval.gaps import Gaps
-from retrieval.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
-from retrieval.snapshot import open_snapshot
-from retrieval.store import sort_distinct
+from retrieval.models.embedder import unit_rows
+from retrieval.search.partial_results import Gaps
+from retrieval.search.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
+from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.snapshot import open_snapshot
+from retrieval.snapshots.store import sort_distinct
 from tests.cluster.shards import Routed, routed
 from tests.floras import LICENCES, SPECIES, embed, make_entries, publish
 

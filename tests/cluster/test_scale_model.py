@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.scale_figures import Figures, fit_search, read_figures
-from benchmarks.scale_model import Plan, describe, limits, plan_machines, reembedding, run, simulate
+from benchmarks.cluster.scale_figures import Figures, fit_search, read_figures
+from benchmarks.cluster.scale_model import Plan, describe, limits, plan_machines, reembedding, run, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "benchmarks" / "results" / "scale_model.json"

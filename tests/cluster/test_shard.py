@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from cluster import shard as shards
-from cluster.asking import Answer, Ask, Reply
-from cluster.fleet import pack, unpack
+from cluster.messages import Answer, Ask, Reply
 from cluster.placement_files import placement_of
 from cluster.shard import KEPT, Shard, Version
+from cluster.supervisor import pack, unpack
 from retrieval.errors import DamagedSnapshot, ShardUnavailable
-from retrieval.snapshot import open_snapshot
+from retrieval.snapshots.snapshot import open_snapshot
 from tests.floras import embed, make_entries, publish
 
 ENTRIES = make_entries(2)

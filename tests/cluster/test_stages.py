@@ -19,14 +19,14 @@ from PIL import Image
 
 from cluster.parts import Part, PartFiles, decode_part
 from cluster.stages import InferBatch, Order, decode_batch, package_versions
-from indexer.embed import BATCH, PhotoToEmbed
-from indexer.features import open_features
-from retrieval.crops import AUGMENTATIONS
-from retrieval.embedder import Embeddings, View
+from indexer.embedding.embed import BATCH, PhotoToEmbed
+from indexer.embedding.features import open_features
 from retrieval.errors import ClusterError, ModelError
 from retrieval.models.descriptor import Descriptor
+from retrieval.models.embedder import Embeddings, View
 from retrieval.models.handles import absolute_handle, open_model
-from retrieval.views import PhotoLimits, decode_view
+from retrieval.photos.crops import AUGMENTATIONS
+from retrieval.photos.views import PhotoLimits, decode_view
 
 MADE_WITH = "descriptor@1"
 

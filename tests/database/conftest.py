@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from database.imports import start_run
-from database.observations import Filed, ObservationEntry, PhotoEntry, Refused, file_photos
+from database.collection.imports import start_run
+from database.field.observations import Filed, ObservationEntry, PhotoEntry, Refused, file_photos
 from database.session import Database
-from database.taxa import TaxonEntry, TaxonRegister
+from database.taxonomy.taxa import TaxonEntry, TaxonRegister
 
 
 def photo(record: str, observation: str, species: int, content: str = "", **said: Any) -> PhotoEntry:

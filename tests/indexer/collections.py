@@ -12,15 +12,15 @@ from typing import Any
 from PIL import Image
 from sqlalchemy import select
 
-from database.imports import rejections
+from database.collection.imports import rejections
+from database.collection.photos import references
 from database.models import Observation
-from database.photos import references
 from database.session import Database
-from database.taxa import synonyms, taxa, vernacular_names
-from indexer.curate import CurationPolicy
-from indexer.inspection import PhotoDesk
-from indexer.photos import PhotoStore
-from indexer.records import ArchiveSource
+from database.taxonomy.taxa import synonyms, taxa, vernacular_names
+from indexer.curation.curate import CurationPolicy
+from indexer.curation.inspection import PhotoDesk
+from indexer.curation.records import ArchiveSource
+from indexer.photos.finding import PhotoStore
 
 COLUMNS = ("photo", "scientificName", "observation", "license", "creator", "eventDate", "countryCode")
 POLICY = CurationPolicy(today=date(2026, 1, 1))

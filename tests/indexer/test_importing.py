@@ -13,18 +13,18 @@ from threading import Thread
 
 import pytest
 
-from database.imports import rejections
-from database.photos import references
+from database.collection.imports import rejections
+from database.collection.photos import references
 from database.session import Database, open_database, upgrade
-from database.taxa import TaxonEntry, TaxonRegister, taxa
-from indexer.curate import CurationPolicy
+from database.taxonomy.taxa import TaxonEntry, TaxonRegister, taxa
+from indexer.curation.curate import CurationPolicy
+from indexer.curation.inspection import PhotoDesk
+from indexer.curation.records import ArchiveSource
 from indexer.importing import ImportReport, import_archive
-from indexer.inspection import PhotoDesk
-from indexer.photos import Fetcher, PhotoStore
-from indexer.records import ArchiveSource
+from indexer.photos.finding import Fetcher, PhotoStore
 from retrieval.errors import ArchiveError
 from tests.indexer.collections import POLICY, desk_for, draw_photo, line, mixed_rows, state, write_table
-from tests.indexer.servers import LOOPBACK
+from tests.indexer.photos.servers import LOOPBACK
 
 ROOT = Path(__file__).resolve().parents[2]
 

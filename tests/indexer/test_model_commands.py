@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from indexer.__main__ import main as index
-from indexer.embeddings import EmbeddingStore
+from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.__main__ import main as retrieve
-from retrieval.crops import decode_crops
-from retrieval.embedder import unit_rows
-from retrieval.manifest import read_current, read_manifest
 from retrieval.models.descriptor import Descriptor
+from retrieval.models.embedder import unit_rows
 from retrieval.models.handles import open_model
-from retrieval.views import PhotoLimits
-from tests.retrieval.networks import CARD, write_boundless_network, write_card, write_network
-from tests.retrieval.photos import save, scene
+from retrieval.photos.crops import decode_crops
+from retrieval.photos.views import PhotoLimits
+from retrieval.snapshots.manifest import read_current, read_manifest
+from tests.retrieval.models.networks import CARD, write_boundless_network, write_card, write_network
+from tests.retrieval.photos.oddities import save, scene
 from tests.snapshots import COLOURS, MUSCARIA, TAXA, draw_photo
 
 NAMES = {taxon.id: taxon.name.replace(" ", "_") for taxon, _ in TAXA}

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from database.accounts.people import add_person
+from database.collection.imports import RejectionEntry, count_batch, finish_run, start_run
 from database.errors import ImpossiblePerson
-from database.imports import RejectionEntry, count_batch, finish_run, start_run
-from database.people import add_person
 from database.session import open_database
 from tests.pages.conftest import Site, Visit
 from tests.web.people import PASSWORD, QUICK

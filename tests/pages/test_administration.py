@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from retrieval.manifest import read_current
-from retrieval.publishing import publish_snapshot
+from retrieval.snapshots.manifest import read_current
+from retrieval.snapshots.publishing import publish_snapshot
 from tests.pages.conftest import Opener, violations
 from tests.pages.people import Populated, populated, sign_in
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from retrieval.domain import NOTICE
 from tests.pages.conftest import Opener, Site, violations
-from tests.retrieval.photos import exif, save, scene
+from tests.retrieval.photos.oddities import exif, save, scene
 
 
 def choose(page: Page, site: Site, number: int = 1) -> int:

@@ -18,7 +18,7 @@ from retrieval.__main__ import main
 from retrieval.command import run_guarded
 from retrieval.domain import NOTICE
 from retrieval.models.descriptor import Descriptor
-from tests.retrieval.photos import exif, save, scene
+from tests.retrieval.photos.oddities import exif, save, scene
 from tests.snapshots import CITRINA, MUSCARIA, Made, draw_photo, make_entry, make_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]

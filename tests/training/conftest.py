@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from training.drawing import Part
+from training.drawn.drawing import Part
 from training.pool import Pool, draw_pool
 
 PARTS = (Part("fungi", 3, 3, 2), Part("things", 4, 3, 2))

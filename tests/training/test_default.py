@@ -12,12 +12,12 @@ pytest.importorskip("torch", reason="needs requirements-train.txt")
 
 import torch
 
-from retrieval.embedder import View
 from retrieval.models.card import digest_model
+from retrieval.models.embedder import View
 from retrieval.models.handles import SHIPPED, open_model
 from training.commands import run
-from training.default import JUDGED, RECIPE, Plan
 from training.network import TrainingError
+from training.recipes.default import JUDGED, RECIPE, Plan
 
 
 @pytest.mark.slow

@@ -15,10 +15,10 @@ pytest.importorskip("torch", reason="needs requirements-train.txt")
 import torch
 
 from training.augment import Augmentation
-from training.comparison import BEGIN, END, Line, compare_lines, conclude, paired_change, tabulate
 from training.network import Shape
-from training.options import BASE, LONG, OPTIONS, TAIL, compare_options, judgeable, slug, thin, write_options
 from training.pool import Pool
+from training.recipes.comparison import BEGIN, END, Line, compare_lines, conclude, paired_change, tabulate
+from training.recipes.options import BASE, LONG, OPTIONS, TAIL, compare_options, judgeable, slug, thin, write_options
 from training.samples import split_observations
 
 SMALL = replace(

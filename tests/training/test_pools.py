@@ -12,11 +12,11 @@ from PIL import Image
 
 from indexer.__main__ import main as index
 from tests.training.conftest import PARTS
-from training.drawing import Part, draw_unit
+from training.drawn.drawing import Part, draw_unit
+from training.drawn.textures import HELD_OUT, KINDS, paint_texture, sample_texture
+from training.drawn.things import SHAPES, sample_thing
 from training.gather import gather_pool
 from training.pool import Pool, PoolError, draw_pool, open_pool
-from training.textures import HELD_OUT, KINDS, paint_texture, sample_texture
-from training.things import SHAPES, sample_thing
 
 
 def test_a_pool_holds_every_picture_of_its_plan_with_its_names(pool: Pool) -> None:

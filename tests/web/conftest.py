@@ -17,13 +17,13 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from retrieval.errors import UnknownPhoto
 from retrieval.models.descriptor import Descriptor
-from retrieval.views import PhotoLimits
+from retrieval.photos.views import PhotoLimits
 from tests.snapshots import Made, make_snapshot
 from tests.web.people import server, start
-from web.answers import KeptAnswers
 from web.application import create_app
-from web.contracts.given import Contracts
-from web.published import Published
+from web.contracts.dependencies import Contracts
+from web.inference.kept_answers import KeptAnswers
+from web.inference.snapshot import Published
 from web.services import Services, no_dates
 
 __all__ = ["server", "start"]

@@ -13,17 +13,17 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from database.api_keys import issue_key
-from database.people import SCOPES_OF, add_person, person_by_login
-from database.photo_files import PhotoFiles
+from database.accounts.api_keys import issue_key
+from database.accounts.people import SCOPES_OF, add_person, person_by_login
+from database.collection.photo_files import PhotoFiles
 from database.session import Database
 from retrieval.models.descriptor import Descriptor
-from retrieval.views import PhotoLimits
+from retrieval.photos.views import PhotoLimits
 from tests.snapshots import Made
 from web.application import create_app
-from web.published import Published
-from web.quotas import Counts
-from web.reference_photos import LocatedPhotos
+from web.http.quotas import Counts
+from web.inference.snapshot import Published
+from web.photos.reference_photos import LocatedPhotos
 from web.services import Policy, Services
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

@@ -11,7 +11,7 @@ import pytest
 from retrieval.models.network import NetworkEmbedder
 from retrieval.models.openvino import OpenVinoNetwork
 from settings import Settings, read_settings
-from tests.retrieval.networks import write_card, write_network
+from tests.retrieval.models.networks import write_card, write_network
 from web import gunicorn
 from web.services import make_services
 

@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from retrieval.manifest import switch_current
+from retrieval.snapshots.manifest import switch_current
 from tests.ports import free_port
 from tests.snapshots import MUSCARIA, draw_photo, drawn_references, make_snapshot
 from tests.web.conftest import encode_photos

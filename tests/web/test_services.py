@@ -7,10 +7,10 @@ import pytest
 
 from database.models import Dataset, Observation, Photo, Taxon
 from database.session import open_database, upgrade
-from indexer.photo_store import PhotoStore
+from indexer.photos.photo_store import PhotoStore
 from retrieval.errors import UnknownModel, UnknownPhoto
 from settings import Settings
-from tests.retrieval.photos import save, scene
+from tests.retrieval.photos.oddities import save, scene
 from tests.snapshots import make_snapshot
 from web.application import create_app
 from web.services import make_services

@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask_wtf.csrf import generate_csrf
 from marshmallow import RAISE, Schema, fields, validate
 
-from database.people import (
+from database.accounts.people import (
     ROLES,
     PersonEntry,
     add_person,
@@ -19,16 +19,16 @@ from database.people import (
     set_quota,
     sign_in,
 )
+from database.field.verdicts import observations_of, show_places_anew
 from database.session import Session
-from database.verdicts import observations_of, show_places_anew
-from web import access
-from web.access import require
-from web.openapi import PREFIX, ApiBlueprint
-from web.quotas import Quota, Throttle
-from web.refusals import NotSignedIn, TooManyAttempts
-from web.schemas import Answer, about
+from web.http import access
+from web.http.access import require
+from web.http.form_values import LARGEST_ID, Words
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.http.quotas import Quota, Throttle
+from web.http.refusals import NotSignedIn, TooManyAttempts
+from web.schemas.answers import Answer, about
 from web.services import services
-from web.words import LARGEST_ID, Words
 
 blueprint = ApiBlueprint("accounts", __name__, url_prefix=PREFIX, description="People, sessions and quotas")
 

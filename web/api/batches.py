@@ -9,12 +9,12 @@ from typing import Any
 from flask import Response, request, stream_with_context
 from marshmallow import Schema, fields, validate
 
-from web import access
-from web.batches import LINES, PART, BatchObservation, answer_batch, place_after, read_batch
-from web.openapi import PREFIX, ApiBlueprint
-from web.schemas import about
+from web.http import access
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.inference.batches import LINES, PART, BatchObservation, answer_batch, place_after, read_batch
+from web.inference.serving import serving
+from web.schemas.answers import about
 from web.services import services
-from web.serving import serving
 
 blueprint = ApiBlueprint("batches", __name__, url_prefix=f"{PREFIX}/identify", description="Many finds at once")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from retrieval.embedder import DIM
-from web import access
-from web.openapi import PREFIX, ApiBlueprint
-from web.present import named
-from web.schemas import EmbeddingRows
+from retrieval.models.embedder import DIM
+from web.http import access
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.inference.serving import make_queries, serving
+from web.photos.uploads import EmbedPhotos, read_look, read_photos
+from web.schemas.answers import EmbeddingRows
+from web.schemas.serialising import named
 from web.services import services
-from web.serving import make_queries, serving
-from web.uploads import EmbedPhotos, read_look, read_photos
 
 blueprint = ApiBlueprint("embeddings", __name__, url_prefix=f"{PREFIX}/embeddings", description="Photos as numbers")
 

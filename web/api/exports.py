@@ -9,9 +9,9 @@ from typing import Any
 from flask import Response, send_file, url_for
 from marshmallow import fields
 
-from web.exports import UnknownExport, archives
-from web.openapi import PREFIX, ApiBlueprint
-from web.schemas import Answer, about
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.schemas.answers import Answer, about
+from web.schemas.exports import UnknownExport, archives
 from web.services import services
 
 blueprint = ApiBlueprint(

@@ -8,12 +8,12 @@ import numpy as np
 from flask import url_for
 from marshmallow import Schema, fields, validate
 
-from web.cursors import read_cursor, write_cursor
-from web.openapi import PREFIX, ApiBlueprint
-from web.present import flora_answer, named, species_line
-from web.schemas import FloraAnswer, Floras, SpeciesPage, about
+from web.http.cursors import read_cursor, write_cursor
+from web.http.etags import follows
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.schemas.answers import FloraAnswer, Floras, SpeciesPage, about
+from web.schemas.serialising import flora_answer, named, species_line
 from web.services import services
-from web.unchanging import follows
 
 blueprint = ApiBlueprint("floras", __name__, url_prefix=f"{PREFIX}/floras", description="Regions and their species")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from web.clustered import parts_json
-from web.errors import sentence
-from web.openapi import ApiBlueprint
-from web.schemas import ServerHealth
+from web.http.errors import sentence
+from web.http.openapi import ApiBlueprint
+from web.inference.cluster import parts_json
+from web.schemas.answers import ServerHealth
 from web.services import services
 
 blueprint = ApiBlueprint("health", __name__, description="Whether the server can answer")

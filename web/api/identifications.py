@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from web import access
-from web.asking import identified
-from web.openapi import PREFIX, ApiBlueprint
-from web.present import brief, identification_answer
-from web.schemas import Identification
-from web.uploads import IdentifyObservation
+from web.http import access
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.inference.identification import identified
+from web.photos.uploads import IdentifyObservation
+from web.schemas.answers import Identification
+from web.schemas.serialising import brief, identification_answer
 
 blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="What a find may be")
 

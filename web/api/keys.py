@@ -7,15 +7,15 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, fields, validate
 
-from database.api_keys import KeyEntry, issue_key, list_keys, revoke_key
-from database.people import SCOPES, utc_now
-from web import access
-from web.access import require
+from database.accounts.api_keys import KeyEntry, issue_key, list_keys, revoke_key
+from database.accounts.people import SCOPES, utc_now
 from web.api.accounts import signed_in
-from web.openapi import PREFIX, ApiBlueprint
-from web.schemas import Answer, about
+from web.http import access
+from web.http.access import require
+from web.http.form_values import Words
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.schemas.answers import Answer, about
 from web.services import services
-from web.words import Words
 
 blueprint = ApiBlueprint("keys", __name__, url_prefix=f"{PREFIX}/keys", description="API keys")
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from flask import Blueprint, Response, abort, request
 
-from web.metrics import MEDIA_TYPE
+from web.http.metrics import MEDIA_TYPE
+from web.inference.serving import serving
 from web.services import services
-from web.serving import serving
 
 blueprint = Blueprint("metrics", __name__)
 

@@ -13,8 +13,9 @@ from uuid import uuid4
 from flask import Response, request, url_for
 
 from database.errors import NotTheirs, UnknownObservation
-from database.field_models import FieldObservation
-from database.field_records import (
+from database.field.models import FieldObservation
+from database.field.obscuring import Box
+from database.field.records import (
     EngineAnswer,
     add_photos,
     digests,
@@ -26,27 +27,26 @@ from database.field_records import (
     record,
     remove,
 )
-from database.field_search import Page, Wanted, search, search_near
-from database.lineages import find_taxon
-from database.obscuring import Box
+from database.field.search import Page, Wanted, search, search_near
+from database.field.verdicts import give_opinion, settle
 from database.session import Session
-from database.verdicts import give_opinion, settle
+from database.taxonomy.lineages import find_taxon
 from retrieval.domain import WORLD
 from retrieval.errors import FungariumError, ImpossibleWish
-from retrieval.wishes import Wishes
-from web import access
-from web.access import require
+from retrieval.ranking.options import Wishes
 from web.api.accounts import signed_in
 from web.api.photos import WEBP, PictureQuery
-from web.asking import answered
-from web.field_answers import FieldObservationAnswer, FieldObservationsAnswer, observation_answer, owns
-from web.field_forms import Described, MorePhotos, NewObservation, Search
-from web.field_photos import DrawnPhoto, candidates_of, draw_photos, fill_in, keep_photos, photos_say
-from web.openapi import PREFIX, ApiBlueprint
+from web.http import access
+from web.http.access import require
+from web.http.form_values import LARGEST_ID
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.inference.identification import answered
+from web.photos.observation_photos import DrawnPhoto, candidates_of, draw_photos, fill_in, keep_photos, photos_say
+from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
+from web.photos.uploads import read_photos
+from web.schemas.observation_forms import Described, MorePhotos, NewObservation, Search
+from web.schemas.observations import FieldObservationAnswer, FieldObservationsAnswer, observation_answer, owns
 from web.services import services
-from web.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
-from web.uploads import read_photos
-from web.words import LARGEST_ID
 
 blueprint = ApiBlueprint(
     "observations", __name__, url_prefix=f"{PREFIX}/observations", description="What people observe"

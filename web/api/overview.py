@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import current_app, url_for
 
-from web.openapi import CONFIG, PREFIX, ApiBlueprint, ProblemApi
-from web.schemas import Overview
+from web.http.openapi import CONFIG, PREFIX, ApiBlueprint, ProblemApi
+from web.schemas.answers import Overview
 
 blueprint = ApiBlueprint("overview", __name__, url_prefix=PREFIX, description="What is here")
 

@@ -8,11 +8,11 @@ from flask import Response
 from marshmallow import Schema, fields, validate
 
 from retrieval.errors import PhotoTooLarge, UnknownPhoto, UnreadablePhoto
-from retrieval.views import CURATED
-from web.openapi import PREFIX, ApiBlueprint
-from web.schemas import about
+from retrieval.photos.views import CURATED
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
+from web.schemas.answers import about
 from web.services import services
-from web.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
 
 blueprint = ApiBlueprint("photos", __name__, url_prefix=f"{PREFIX}/photos", description="Pictures of reference photos")
 

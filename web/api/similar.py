@@ -9,24 +9,33 @@ import numpy as np
 from flask import request, url_for
 from marshmallow import fields, validate
 
+from retrieval.answers.present import unsearched_json
+from retrieval.answers.similar import find_similar_in
 from retrieval.domain import Reference
-from retrieval.embedder import DIM, Embeddings, unit_rows
 from retrieval.errors import ImpossibleWish
-from retrieval.flora import Flora
-from retrieval.gaps import Gaps
-from retrieval.present import unsearched_json
-from retrieval.similar import find_similar_in
-from retrieval.snapshot import Snapshot
-from web import access
-from web.caching import make_key
-from web.cursors import read_cursor, write_cursor
-from web.openapi import PREFIX, ApiBlueprint
-from web.present import similar_answer
-from web.schemas import SimilarReferences, about
+from retrieval.models.embedder import DIM, Embeddings, unit_rows
+from retrieval.search.partial_results import Gaps
+from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.snapshot import Snapshot
+from web.http import access
+from web.http.cursors import read_cursor, write_cursor
+from web.http.etags import follows
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.inference.caching import make_key
+from web.inference.serving import make_queries, serving
+from web.photos.uploads import (
+    LookOptions,
+    Observation,
+    Strict,
+    flora_field,
+    parser,
+    partial_field,
+    read_look,
+    read_photos,
+)
+from web.schemas.answers import SimilarReferences, about
+from web.schemas.serialising import similar_answer
 from web.services import services
-from web.serving import make_queries, serving
-from web.unchanging import follows
-from web.uploads import LookOptions, Observation, Strict, flora_field, parser, partial_field, read_look, read_photos
 
 blueprint = ApiBlueprint("similar", __name__, url_prefix=f"{PREFIX}/similar", description="What looks alike")
 

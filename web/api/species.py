@@ -9,20 +9,20 @@ import numpy as np
 from flask import current_app, url_for
 from marshmallow import Schema, fields, validate
 
-from database.datasets import Credit
+from database.collection.datasets import Credit
 from database.errors import DatabaseError
-from retrieval.cells import describe_cell
+from retrieval.answers.present import taxon_json
 from retrieval.domain import ASPECTS, Reference
 from retrieval.errors import PlaceUnavailable, UnknownPhoto, UnknownTaxon
-from retrieval.lookalikes import lookalikes_of
-from retrieval.present import taxon_json
-from retrieval.snapshot import Snapshot
-from web.cursors import read_cursor, write_cursor
-from web.openapi import PREFIX, ApiBlueprint
-from web.present import aspect_counts, credit_answer, dataset_of, named, reference_answer
-from web.schemas import Species, about
+from retrieval.ranking.lookalikes import lookalikes_of
+from retrieval.snapshots.cells import describe_cell
+from retrieval.snapshots.snapshot import Snapshot
+from web.http.cursors import read_cursor, write_cursor
+from web.http.etags import follows
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.schemas.answers import Species, about
+from web.schemas.serialising import aspect_counts, credit_answer, dataset_of, named, reference_answer
 from web.services import services
-from web.unchanging import follows
 
 blueprint = ApiBlueprint("species", __name__, url_prefix=f"{PREFIX}/species", description="Species by taxon id")
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from database.fates import LEAST, report_fates
-from web import access
-from web.access import require
-from web.openapi import PREFIX, ApiBlueprint
-from web.refusals import NotAllowed
-from web.schemas import Answer, about
+from database.field.fates import LEAST, report_fates
+from web.http import access
+from web.http.access import require
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.http.refusals import NotAllowed
+from web.schemas.answers import Answer, about
 from web.services import services
 
 blueprint = ApiBlueprint(

@@ -6,23 +6,23 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from database.field_models import FieldObservation
-from database.field_records import observation_by_key
-from database.lineages import find_taxon
+from database.field.models import FieldObservation
+from database.field.records import observation_by_key
+from database.field.verdicts import approve, give_opinion, settle, take_back_approval, withdraw_opinion
 from database.session import Session
-from database.verdicts import approve, give_opinion, settle, take_back_approval, withdraw_opinion
-from web import access
-from web.access import require
+from database.taxonomy.lineages import find_taxon
 from web.api.accounts import signed_in
-from web.field_answers import (
+from web.http import access
+from web.http.access import require
+from web.http.openapi import PREFIX, ApiBlueprint
+from web.http.refusals import NotAllowed
+from web.schemas.observation_forms import Approval, Opinion, Withdrawal
+from web.schemas.observations import (
     FieldObservationAnswer,
     History,
     observation_answer,
     verdict_answer,
 )
-from web.field_forms import Approval, Opinion, Withdrawal
-from web.openapi import PREFIX, ApiBlueprint
-from web.refusals import NotAllowed
 from web.services import services
 
 Parameters = ParamSpec("Parameters")

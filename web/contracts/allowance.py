@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from web import access
-from web.quotas import Quota
+from web.http import access
+from web.http.quotas import Quota
 from web.services import services
 
 IDENTIFY: Final = "identify"

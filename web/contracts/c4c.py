@@ -10,20 +10,20 @@ from marshmallow import fields, validate
 from werkzeug.datastructures import FileStorage
 
 from retrieval.domain import NOTICE, WORLD, Candidate
-from retrieval.snapshot import Snapshot
-from retrieval.wishes import Wishes
-from web.access import require
-from web.asking import identify_photos
+from retrieval.ranking.options import Wishes
+from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
 from web.contracts.openapi import Asked, ContractBlueprint
 from web.contracts.photos import Sent, bound_post, fetch_addresses, most_photos, read_files
 from web.contracts.plantnet_schemas import LANGUAGE
 from web.contracts.shapes import json_response
-from web.contracts.words import common_names, genus_of, picture_url
-from web.reception import take_place
-from web.schemas import Answer, about
+from web.contracts.wording import common_names, genus_of, picture_url
+from web.http.access import require
+from web.http.request_lifecycle import take_place
+from web.inference.identification import identify_photos
+from web.photos.uploads import PhotoFile
+from web.schemas.answers import Answer, about
 from web.services import services
-from web.uploads import PhotoFile
 
 PHOTOS: Final = 8
 COUNT: Final = 10

@@ -11,18 +11,18 @@ from marshmallow import fields, validate
 
 from retrieval.domain import WORLD, Candidate
 from retrieval.errors import UnreadablePhoto
-from retrieval.snapshot import Snapshot
-from retrieval.views import sniff
-from retrieval.wishes import Wishes
-from web.access import require
-from web.asking import identify_photos
+from retrieval.photos.views import sniff
+from retrieval.ranking.options import Wishes
+from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
 from web.contracts.openapi import Asked, ContractBlueprint
 from web.contracts.photos import check_count, most_photos
 from web.contracts.projects import projects
-from web.contracts.words import cite, common_names, picture_url
-from web.reception import take_place
-from web.schemas import Answer, about
+from web.contracts.wording import cite, common_names, picture_url
+from web.http.access import require
+from web.http.request_lifecycle import take_place
+from web.inference.identification import identify_photos
+from web.schemas.answers import Answer, about
 from web.services import services
 
 PHOTOS: Final = 8

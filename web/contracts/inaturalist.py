@@ -9,17 +9,17 @@ from werkzeug.datastructures import FileStorage
 
 from retrieval.domain import WORLD, Candidate, Stop, Taxon
 from retrieval.errors import ImpossibleWish
-from retrieval.snapshot import Snapshot
-from retrieval.wishes import Wishes
-from web.access import require
-from web.asking import identify_photos
+from retrieval.ranking.options import Wishes
+from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
 from web.contracts.openapi import Asked, ContractBlueprint
 from web.contracts.photos import bound_post, most_photos, read_files
-from web.contracts.words import cite, common_names, picture_url
-from web.schemas import Answer, about
+from web.contracts.wording import cite, common_names, picture_url
+from web.http.access import require
+from web.inference.identification import identify_photos
+from web.photos.uploads import PhotoFile
+from web.schemas.answers import Answer, about
 from web.services import services
-from web.uploads import PhotoFile
 
 PHOTOS: Final = 8
 COUNT: Final = 10

@@ -7,9 +7,9 @@ from typing import Any, Final
 from flask_smorest import Api
 from marshmallow import EXCLUDE, Schema, fields
 
-from web.access import ignore_foreign_keys
-from web.openapi import CONFIG, ApiBlueprint
-from web.schemas import Answer, about
+from web.http.access import ignore_foreign_keys
+from web.http.openapi import CONFIG, ApiBlueprint
+from web.schemas.answers import Answer, about
 
 NAME: Final = "CONTRACTS_"  # prefix of its configuration, and its key among flask-smorest's documents
 CONTRACTS_CONFIG: Final = {
@@ -30,12 +30,12 @@ CONTRACTS_CONFIG: Final = {
 
 
 class ContractApi(Api):  # type: ignore[misc] # flask-smorest has no type information
-    """A document whose errors each contract describes, and which `web.errors` answers in the shapes of `shapes`."""
+    """A document whose errors each contract describes, and `web.http.errors` answers in the shapes of `shapes`."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
-        """Leave them to `web.errors`."""
+        """Leave them to `web.http.errors`."""
 
 
 class ContractBlueprint(ApiBlueprint):

@@ -11,9 +11,9 @@ from flask import request
 from werkzeug.datastructures import FileStorage
 
 from retrieval.errors import ForbiddenAddress, NoPhoto, TooManyPhotos
-from web.remote_photos import remote_photos
+from web.photos.remote_photos import remote_photos
+from web.photos.uploads import left_empty, read_photo
 from web.services import services
-from web.uploads import left_empty, read_photo
 
 LONGEST_NAME: Final = 120
 WHOLE_POST: Final = 50_000_000  # bytes, as Pl@ntNet has it

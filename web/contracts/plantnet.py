@@ -11,18 +11,18 @@ from flask import Response, request
 
 from retrieval.domain import ASPECTS, WORLD, Candidate, Identification, Reference, Taxon
 from retrieval.errors import ImpossibleWish
-from retrieval.snapshot import Snapshot
-from retrieval.wishes import Wishes
-from web.access import require
-from web.asking import identify_photos
+from retrieval.ranking.options import Wishes
+from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import Allowance, spend
 from web.contracts.openapi import ContractBlueprint, PlantnetError
 from web.contracts.photos import Sent, bound_post, fetch_addresses, most_photos, read_files
 from web.contracts.plantnet_schemas import MOST_RESULTS, Identified, IdentifyAddresses, IdentifyForm, IdentifyQuery
 from web.contracts.projects import BEST, projects
 from web.contracts.shapes import SPECIES_NOT_FOUND, plantnet_error
-from web.contracts.words import cite, common_names, dates_of, genus_of, names_of, picture_url, when
-from web.reception import take_place
+from web.contracts.wording import cite, common_names, dates_of, genus_of, names_of, picture_url, when
+from web.http.access import require
+from web.http.request_lifecycle import take_place
+from web.inference.identification import identify_photos
 from web.services import services
 
 blueprint = ContractBlueprint(

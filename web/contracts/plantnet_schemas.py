@@ -9,8 +9,8 @@ from werkzeug.datastructures import FileStorage
 
 from retrieval.domain import ASPECTS
 from web.contracts.openapi import Asked
-from web.schemas import Answer, about
-from web.uploads import PhotoFile
+from web.photos.uploads import PhotoFile
+from web.schemas.answers import Answer, about
 
 ORGANS: Final = ("auto", "leaf", "flower", "fruit", "bark", "habit", "other", "branch", "scan", "drawing", *ASPECTS)
 """Pl@ntNet's, which say nothing of a fungus, and ours, which do."""

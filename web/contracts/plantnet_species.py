@@ -10,7 +10,7 @@ from flask import Response
 
 from retrieval.domain import WORLD, Evidence, Taxon
 from retrieval.errors import ImpossibleWish, UnknownTaxon
-from retrieval.snapshot import Snapshot
+from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.openapi import ContractBlueprint, PlantnetError
 from web.contracts.plantnet import describe_reference, read_place
 from web.contracts.plantnet_schemas import (
@@ -23,7 +23,7 @@ from web.contracts.plantnet_schemas import (
 )
 from web.contracts.projects import BEST, projects
 from web.contracts.shapes import json_response
-from web.contracts.words import common_names, dates_of
+from web.contracts.wording import common_names, dates_of
 from web.services import services
 
 blueprint = ContractBlueprint(

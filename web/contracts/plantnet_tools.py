@@ -9,14 +9,13 @@ from typing import Any, Final
 
 from flask import Response
 
-from retrieval.crops import WHOLE
+from retrieval.answers.identify import identify_embeddings
 from retrieval.domain import NOTICE, Candidate, Identification
-from retrieval.identify import identify_embeddings
-from retrieval.snapshot import Snapshot
-from retrieval.tiles import Box, Tiling, covered, cut_boxes
-from retrieval.views import cut_view, decode_pixels
-from retrieval.wishes import Wishes
-from web.access import require
+from retrieval.photos.crops import WHOLE
+from retrieval.photos.tiles import Box, Tiling, covered, cut_boxes
+from retrieval.photos.views import cut_view, decode_pixels
+from retrieval.ranking.options import Wishes
+from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
 from web.contracts.openapi import Asked, ContractBlueprint, PlantnetError
 from web.contracts.photos import bound_post, read_files
@@ -24,8 +23,9 @@ from web.contracts.plantnet import require_project
 from web.contracts.plantnet_schemas import Embedded, PhotoForm, Survey, SurveyForm
 from web.contracts.projects import BEST, projects
 from web.contracts.shapes import plantnet_error
+from web.http.access import require
+from web.inference.serving import make_queries, serving
 from web.services import services
-from web.serving import make_queries, serving
 
 blueprint = ContractBlueprint(
     "plantnet tools", __name__, url_prefix="/v2", error=PlantnetError, description="Tiles and embeddings"

@@ -22,12 +22,12 @@ from shapely.geometry import Point, shape
 from shapely.ops import nearest_points
 
 from database.errors import DatabaseError
-from database.flora_places import FloraPlace
-from retrieval.cells import cells_around
+from database.taxonomy.flora_places import FloraPlace
 from retrieval.domain import WORLD, Candidate
 from retrieval.errors import PlaceUnavailable, UnknownFlora
-from retrieval.manifest import FloraCard
-from retrieval.snapshot import Snapshot
+from retrieval.snapshots.cells import cells_around
+from retrieval.snapshots.manifest import FloraCard
+from retrieval.snapshots.snapshot import Snapshot
 from web.services import services
 
 ALL: Final = "all"

@@ -1,4 +1,4 @@
-"""Errors in the shape that each contract's clients read; the statuses are those of `web.errors`, but 400 for 422."""
+"""Errors in the shape that each contract's clients read; statuses as in `web.http.errors`, but 400 for 422."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flask import Response, json, request
 
-from web.errors import Problem
+from web.http.errors import Problem
 
 NAMES: Final[Mapping[int, str]] = {
     400: "Bad Request",

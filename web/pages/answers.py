@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, render_template, request
 
 from retrieval.errors import FungariumError
-from retrieval.snapshot import Snapshot
+from retrieval.snapshots.snapshot import Snapshot
 from web.pages.blueprint import blueprint
 from web.pages.identify import FRAGMENT, OPEN, make_choice, previews_of
 from web.services import services

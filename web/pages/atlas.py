@@ -7,16 +7,16 @@ from typing import Any, Final
 import numpy as np
 from flask import Response, abort, jsonify, render_template, request, url_for
 
-from retrieval.atlas import Atlas
 from retrieval.domain import WORLD, Reference
 from retrieval.errors import UnknownFlora
-from retrieval.snapshot import Snapshot
+from retrieval.snapshots.atlas import Atlas
+from retrieval.snapshots.snapshot import Snapshot
+from web.http.etags import follows
 from web.pages.blueprint import blueprint
-from web.pages.script_words import atlas_words
-from web.pages.words import LARGE
-from web.present import photo_url
+from web.pages.wording.script_words import atlas_words
+from web.pages.wording.template_words import LARGE
+from web.schemas.serialising import photo_url
 from web.services import services
-from web.unchanging import follows
 
 LISTED: Final = 60  # doubtful records listed on the page
 NEAR: Final = 160  # pixels of a photo among the points

@@ -9,8 +9,8 @@ from flask import Blueprint
 
 blueprint = Blueprint("page", __name__)
 
-FIELD: Final = ("signing_in", "profile", "keys", "observations", "observation", "recording", "validate", "saying")
-ADMINISTRATION: Final = ("administration", "publishing", "imports", "people")
+FIELD: Final = ("signing_in", "profile", "keys", "observations", "observation", "recording", "validate", "verdicts")
+ADMINISTRATION: Final = tuple(f"administration.{page}" for page in ("snapshots", "publishing", "imports", "people"))
 MODULES: Final = ("identify", "answers", "similar", "floras", "species", "atlas", "docs", *FIELD, *ADMINISTRATION)
 
 

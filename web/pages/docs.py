@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import render_template
 
 from web.api.overview import openapi_document
-from web.errors import INVALID, KINDS
+from web.http.errors import INVALID, KINDS
 from web.pages.blueprint import blueprint
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from flask import Response, jsonify, render_template, request, url_for
 
 from retrieval.domain import WORLD
-from retrieval.snapshot import Snapshot
-from web.countries import country_names, country_numbers
+from retrieval.snapshots.snapshot import Snapshot
 from web.pages.blueprint import blueprint
 from web.pages.catalogue import known_countries
-from web.pages.script_words import flora_words, floras_words
+from web.pages.wording.script_words import flora_words, floras_words
+from web.schemas.countries import country_names, country_numbers
 from web.services import services
 
 AT_ONCE: Final = 100  # species on a page without scripts

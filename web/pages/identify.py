@@ -18,15 +18,15 @@ from werkzeug.wrappers import Response
 
 from retrieval.domain import NOTICE, WORLD
 from retrieval.errors import ImpossibleWish
-from retrieval.manifest import FloraCard
-from retrieval.snapshot import Snapshot
-from retrieval.views import PhotoLimits, render_photo
-from web import access
-from web.asking import identified
+from retrieval.photos.views import PhotoLimits, render_photo
+from retrieval.snapshots.manifest import FloraCard
+from retrieval.snapshots.snapshot import Snapshot
+from web.http import access
+from web.inference.identification import identified
 from web.pages.blueprint import blueprint
-from web.present import identification_answer
+from web.photos.uploads import FormParser, IdentifyObservation
+from web.schemas.serialising import identification_answer
 from web.services import services
-from web.uploads import FormParser, IdentifyObservation
 
 PREVIEW: Final = 320  # pixels of the longer side of a person's own photo, shown back inside the page
 KEPT: Final = 640  # the same in a kept answer

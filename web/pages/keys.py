@@ -8,11 +8,11 @@ from typing import Any
 from flask import make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from database.api_keys import issue_key, list_keys, revoke_key
-from database.people import SCOPES, SCOPES_OF, utc_now
-from web.access import require
+from database.accounts.api_keys import issue_key, list_keys, revoke_key
+from database.accounts.people import SCOPES, SCOPES_OF, utc_now
 from web.api.accounts import signed_in
 from web.api.keys import NewKey
+from web.http.access import require
 from web.pages.blueprint import blueprint
 from web.pages.visitor import TROUBLE, go_to, load, shown_again
 from web.services import services

@@ -7,16 +7,16 @@ from typing import Any, Final
 
 from flask import render_template, request
 
-from database.field_records import observation_by_key
-from database.validation import CERTAINTIES
+from database.field.records import observation_by_key
+from database.field.validation import CERTAINTIES
+from retrieval.answers.present import reference_json
 from retrieval.errors import FungariumError
-from retrieval.present import reference_json
-from web import access
-from web.access import require
-from web.field_answers import observation_answer, verdict_answer
+from web.http import access
+from web.http.access import require
 from web.pages.blueprint import blueprint
-from web.pages.field_words import observation_words
 from web.pages.species import choose_photos
+from web.pages.wording.observation_words import observation_words
+from web.schemas.observations import observation_answer, verdict_answer
 from web.services import services
 
 BESIDE: Final = 3  # candidates of the suggestion whose reference photos are shown

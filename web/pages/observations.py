@@ -8,20 +8,20 @@ from flask import render_template, request, url_for
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
-from database.field_search import Page, search, search_near
-from database.lineages import find_taxon
-from database.validation import STATUSES
+from database.field.search import Page, search, search_near
+from database.field.validation import STATUSES
+from database.taxonomy.lineages import find_taxon
 from retrieval.errors import FungariumError, ImpossibleWish
-from retrieval.manifest import FloraCard
-from web import access
-from web.access import require
+from retrieval.snapshots.manifest import FloraCard
 from web.api.accounts import signed_in
 from web.api.observations import cursor_of, read_cursor, read_search
-from web.field_answers import observation_answer
-from web.field_forms import Search
+from web.http import access
+from web.http.access import require
 from web.pages.blueprint import blueprint
-from web.pages.field_words import observations_words
 from web.pages.visitor import describe, load
+from web.pages.wording.observation_words import observations_words
+from web.schemas.observation_forms import Search
+from web.schemas.observations import observation_answer
 from web.services import services
 
 AT_ONCE: Final = 24

@@ -10,9 +10,9 @@ from flask_babel import gettext
 
 from retrieval.domain import NOTICE
 from retrieval.errors import FungariumError
-from web.errors import Problem
+from web.http.errors import Problem
 from web.pages.identify import FRAGMENT, make_choice, typed_words
-from web.pages.words import here
+from web.pages.wording.template_words import here
 from web.services import services
 
 APART: Final = ("/observations", "/validate", "/me", "/sign-", "/administration")

@@ -8,11 +8,11 @@ from typing import Any, Final
 from flask import render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from database.people import set_password
-from database.track_record import track_record
-from web import access
-from web.access import require
+from database.accounts.people import set_password
+from database.field.track_record import track_record
 from web.api.accounts import NewPassword, OwnChanges, authenticate, changed_person, quota_answer, signed_in
+from web.http import access
+from web.http.access import require
 from web.pages.blueprint import blueprint
 from web.pages.visitor import TROUBLE, go_to, load, shown_again
 from web.services import services

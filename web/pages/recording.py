@@ -8,23 +8,23 @@ from flask import render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
-from database.field_records import digests, discard, drop_photo, edit, photo_of, remove
-from database.validation import CERTAINTIES
+from database.field.records import digests, discard, drop_photo, edit, photo_of, remove
+from database.field.validation import CERTAINTIES
 from retrieval.domain import WORLD
 from retrieval.errors import NoPhoto
-from web import access
-from web.access import require
-from web.answers import UnknownAnswer
 from web.api.accounts import signed_in
 from web.api.observations import keep_find, keep_more_photos, theirs
-from web.field_answers import observation_answer
-from web.field_forms import LICENCES, OPTIONAL, Described, MorePhotos, NewObservation
+from web.http import access
+from web.http.access import require
+from web.inference.kept_answers import UnknownAnswer
 from web.pages.blueprint import blueprint
-from web.pages.field_words import recording_words
 from web.pages.observations import known_floras
 from web.pages.visitor import TROUBLE, go_to, load, shown_again
+from web.pages.wording.observation_words import recording_words
+from web.photos.uploads import read_photos
+from web.schemas.observation_forms import LICENCES, OPTIONAL, Described, MorePhotos, NewObservation
+from web.schemas.observations import observation_answer
 from web.services import services
-from web.uploads import read_photos
 
 SUGGESTED: Final = 5  # names of an answer that are offered
 TEXTS: Final = ("locality", "habitat", "substrate", "remarks", "licence")

@@ -8,11 +8,11 @@ from flask import render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from web import access
 from web.api.accounts import SignIn, authenticate
+from web.http import access
+from web.http.refusals import NotSignedIn
 from web.pages.blueprint import blueprint
 from web.pages.visitor import TROUBLE, describe, go_to, load, own_path, shown_again
-from web.refusals import NotSignedIn
 
 
 @blueprint.route("/sign-in")

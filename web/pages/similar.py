@@ -9,23 +9,23 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
-from retrieval.crops import WHOLE
+from retrieval.answers.present import evidence_json, reference_json
+from retrieval.answers.similar import find_similar_in
 from retrieval.domain import NOTICE, WORLD
-from retrieval.embedder import Embeddings
-from retrieval.present import evidence_json, reference_json
-from retrieval.similar import find_similar_in
-from retrieval.snapshot import Snapshot
-from retrieval.views import render_photo
-from web import access
+from retrieval.models.embedder import Embeddings
+from retrieval.photos.crops import WHOLE
+from retrieval.photos.views import render_photo
+from retrieval.snapshots.snapshot import Snapshot
 from web.api.similar import choose_references, make_filter
-from web.likeness import read_token, write_token
+from web.http import access
+from web.inference.serving import make_queries, serving
+from web.inference.similarity_tokens import read_token, write_token
 from web.pages.blueprint import blueprint
 from web.pages.catalogue import known_shapes
 from web.pages.identify import FRAGMENT, KEPT, PageParser, as_address, known_taxon
-from web.pages.script_words import similar_words
+from web.pages.wording.script_words import similar_words
+from web.photos.uploads import PhotoFile, read_photos
 from web.services import services
-from web.serving import make_queries, serving
-from web.uploads import PhotoFile, read_photos
 
 AT_ONCE: Final = 40
 FURTHEST: Final = 1000  # photos that can be scrolled through

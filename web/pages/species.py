@@ -10,15 +10,15 @@ from typing import Any, Final
 import numpy as np
 from flask import Response, jsonify, render_template, request
 
-from retrieval.cells import cell_outline
+from retrieval.answers.present import reference_json, taxon_json
 from retrieval.domain import ASPECTS, Reference
 from retrieval.errors import UnknownTaxon
-from retrieval.lookalikes import lookalikes_of
-from retrieval.present import reference_json, taxon_json
-from retrieval.snapshot import Snapshot
+from retrieval.ranking.lookalikes import lookalikes_of
+from retrieval.snapshots.cells import cell_outline
+from retrieval.snapshots.snapshot import Snapshot
 from web.api.species import known_credits
 from web.pages.blueprint import blueprint
-from web.pages.script_words import species_words
+from web.pages.wording.script_words import species_words
 from web.services import services
 
 SHOWN: Final = 24  # photos of an aspect at once

@@ -8,15 +8,15 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from database.errors import UnknownName, UnknownObservation
-from database.field_queue import doubtful
-from database.lineages import find_taxon
-from web.access import require
+from database.field.queue import doubtful
+from database.taxonomy.lineages import find_taxon
 from web.api.accounts import signed_in
-from web.errors import Problem
+from web.http.access import require
+from web.http.errors import Problem
 from web.pages.blueprint import blueprint
-from web.pages.field_words import validate_words
 from web.pages.observation import shown
 from web.pages.visitor import describe
+from web.pages.wording.observation_words import validate_words
 from web.services import services
 
 

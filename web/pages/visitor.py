@@ -11,10 +11,10 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from database.people import PersonEntry
+from database.accounts.people import PersonEntry
 from retrieval.errors import FungariumError
-from web import access
-from web.errors import Problem, describe_engine_error, describe_http_error, describe_wrong_values
+from web.http import access
+from web.http.errors import Problem, describe_engine_error, describe_http_error, describe_wrong_values
 from web.pages.identify import FRAGMENT
 
 TROUBLE: Final = (FungariumError, ValidationError, HTTPException)

@@ -16,14 +16,14 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from database.flora_places import FloraPlace
-from database.regions import OWN, WGSRPD, RegionEntry
-from retrieval.manifest import switch_current
-from retrieval.views import PhotoLimits
-from tests.indexer.servers import LOOPBACK, PhotoServer, photo_server
+from database.taxonomy.flora_places import FloraPlace
+from database.taxonomy.regions import OWN, WGSRPD, RegionEntry
+from retrieval.photos.views import PhotoLimits
+from retrieval.snapshots.manifest import switch_current
+from tests.indexer.photos.servers import LOOPBACK, PhotoServer, photo_server
 from tests.snapshots import EMETICA, MUSCARIA, Made, draw_photo, make_snapshot
 from tests.web.conftest import make_app
-from web.contracts.given import Contracts
+from web.contracts.dependencies import Contracts
 
 LIMITS = PhotoLimits(bytes=400_000, pixels=4_000_000, photos=5)
 FIND = (draw_photo(MUSCARIA, 7), draw_photo(MUSCARIA, 7, 1))

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from retrieval.domain import NOTICE
-from tests.indexer.servers import Answer, PhotoServer
+from tests.indexer.photos.servers import Answer, PhotoServer
 from tests.snapshots import CIBARIUS, CITRINA, EMETICA, MUSCARIA, draw_photo
 from tests.web.contracts.conftest import FIND, LIMITS, Part, images, multipart, strange_photo
 

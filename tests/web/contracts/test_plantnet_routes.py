@@ -14,15 +14,15 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from database.errors import DatabaseError
-from retrieval.addresses import Guard
 from retrieval.models.descriptor import Descriptor
-from retrieval.views import PhotoLimits, decode_view
-from tests.indexer.servers import LOOPBACK, Answer, PhotoServer
+from retrieval.photos.addresses import Guard
+from retrieval.photos.views import PhotoLimits, decode_view
+from tests.indexer.photos.servers import LOOPBACK, Answer, PhotoServer
 from tests.snapshots import CIBARIUS, CITRINA, FLORAS, MUSCARIA, Made, draw_photo
 from tests.web.conftest import make_app
 from tests.web.contracts.conftest import FIND, LIMITS, Part, images, multipart
-from web.contracts.given import Contracts
-from web.remote_photos import Busy, RemotePhotos
+from web.contracts.dependencies import Contracts
+from web.photos.remote_photos import Busy, RemotePhotos
 
 Post = Callable[..., TestResponse]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from shapely.geometry import shape
 
-from database.checklists import replace_checklist
-from database.flora_places import FloraPlace, flora_places
-from database.floras import FloraEntry, add_flora
-from database.regions import ISO, OWN, WGSRPD, RegionEntry, put_region
 from database.session import Database
+from database.taxonomy.checklists import replace_checklist
+from database.taxonomy.flora_places import FloraPlace, flora_places
+from database.taxonomy.floras import FloraEntry, add_flora
+from database.taxonomy.regions import ISO, OWN, WGSRPD, RegionEntry, put_region
 from retrieval.domain import Candidate
 from retrieval.errors import UnknownFlora
-from retrieval.snapshot import Snapshot
+from retrieval.snapshots.snapshot import Snapshot
 from tests.snapshots import CIBARIUS, CITRINA, MUSCARIA, Made, make_snapshot
 from tests.web.contracts.conftest import PLACES, box
 from web.contracts.projects import Projects, distance, great_circle, slug

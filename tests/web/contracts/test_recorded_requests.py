@@ -12,7 +12,7 @@ import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.indexer.servers import Answer, PhotoServer
+from tests.indexer.photos.servers import Answer, PhotoServer
 from tests.snapshots import MUSCARIA, draw_photo
 from tests.web.contracts.conftest import Part, multipart
 

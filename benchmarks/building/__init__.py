@@ -1,0 +1,1 @@
+"""Building snapshots, the atlas, the report."""

@@ -1,0 +1,1 @@
+"""The cluster: cost, failures, placement, scale."""

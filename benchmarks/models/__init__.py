@@ -1,0 +1,1 @@
+"""Embedding models: accuracy, speed, precision."""

@@ -1,0 +1,1 @@
+"""Flora search against its peers."""

@@ -1,0 +1,58 @@
+"""Draws the latencies of a flora search result as an SVG: `python -m benchmarks.search.chart RESULT.json CHART.svg`."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from html import escape
+from pathlib import Path
+
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 760, 430, 60, 30, 60
+COLOURS = ("#b5452c", "#e0a18f", "#555555", "#8a8a8a", "#2c6e9b", "#7b9e3c", "#7a4f9a", "#c49a2a")
+
+
+def draw(results: dict[str, object]) -> str:
+    """Milliseconds an observation against the flora's references, both logarithmic, a line a column."""
+    sizes: dict[str, int] = results["floras"]  # type: ignore[assignment]
+    columns: dict[str, dict[str, float]] = results["latency_ms"]  # type: ignore[assignment]
+    spans = math.log10(min(sizes.values())), math.log10(max(sizes.values()))
+    every = [taken for per_flora in columns.values() for taken in per_flora.values()]
+    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
+
+    def x(references: float) -> float:
+        return LEFT + (math.log10(references) - spans[0]) / (spans[1] - spans[0]) * (WIDTH - LEFT - 270)
+
+    def y(milliseconds: float) -> float:
+        return HEIGHT - BOTTOM - (math.log10(milliseconds) - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"',
+        ' font-size="12">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<text x="{LEFT}" y="18">ms an observation, one thread, {results["references"]:,} references</text>',
+        f'<text x="{LEFT}" y="{HEIGHT - 15}">references in the flora</text>',
+    ]
+    for power in range(low, high + 1):
+        level = y(10**power)
+        lines.append(f'<line x1="{LEFT}" x2="{WIDTH - 270}" y1="{level:.0f}" y2="{level:.0f}" stroke="#ddd"/>')
+        lines.append(f'<text x="{LEFT - 8}" y="{level + 4:.0f}" text-anchor="end">{10**power:g}</text>')
+    for tick in (10**power for power in range(3, 8) if spans[0] <= power <= spans[1] + 0.01):
+        lines.append(f'<text x="{x(tick):.0f}" y="{HEIGHT - 40}" text-anchor="middle">{tick:,}</text>')
+    for number, (name, per_flora) in enumerate(columns.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        points = sorted((sizes[flora], taken) for flora, taken in per_flora.items())
+        path = " ".join(f"{x(size):.1f},{y(taken):.1f}" for size, taken in points)
+        lines.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{3 if not number else 1.5}"/>'
+        )
+        size = results["bytes_per_reference"].get(name)  # type: ignore[attr-defined]
+        label = escape(name) + (f", {size:,.0f} B" if size else "")
+        lines.append(
+            f'<text x="{WIDTH - 262}" y="{TOP + 18 * number + 12}" fill="{colour}" font-size="11">{label}</text>'
+        )
+    return "\n".join([*lines, "</svg>", ""])
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(draw(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""People, passwords and API keys."""

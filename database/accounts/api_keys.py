@@ -1,0 +1,122 @@
+"""API keys: issued once, kept as digests, revoked for good."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from database.accounts.models import ApiKey, Person
+from database.accounts.people import SCOPES, SCOPES_OF, PersonEntry, count_keys, entry_of, utc_now
+from database.errors import ImpossibleKey, UnknownKey, UnknownPerson
+
+MARK = "fungarium_"  # so that a key that was left somewhere is recognised as one
+PREFIX = len(MARK) + 6
+MOST = 50  # keys of one person that are not revoked
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """An API key without its secret."""
+
+    id: int
+    person_id: int
+    prefix: str
+    label: str
+    scopes: tuple[str, ...]
+    daily_quota: int | None
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether the key still opens anything."""
+        return self.revoked is None and (self.expires is None or self.expires > now)
+
+
+def issue_key(
+    session: Session,
+    person_id: int,
+    scopes: Iterable[str],
+    *,
+    label: str = "",
+    daily_quota: int | None = None,
+    expires: datetime | None = None,
+) -> tuple[str, KeyEntry]:
+    """Make a key; it is given here and nowhere again. Raises UnknownPerson, ImpossibleKey.
+
+    Kept is its SHA-256: 256 random bits cannot be guessed from a digest, however fast it is, and a fast digest is
+    found by an index. A password, which can be guessed, is another matter.
+    """
+    person = session.get(Person, person_id)
+    if person is None:
+        raise UnknownPerson(f"there is no person {person_id}")
+    wanted = frozenset(scopes)
+    if not wanted or wanted - set(SCOPES):
+        raise ImpossibleKey(f"a key needs one or more of the scopes {', '.join(SCOPES)}")
+    if beyond := wanted - SCOPES_OF[person.role]:
+        raise ImpossibleKey(f"a key of an {person.role} cannot have the scope {', '.join(sorted(beyond))}")
+    if count_keys(session, person_id) >= MOST:
+        raise ImpossibleKey(f"{person.login} has {MOST} keys already; revoke one first")
+    key = MARK + secrets.token_urlsafe(32)
+    row = ApiKey(
+        person_id=person_id,
+        digest=digest_of(key),
+        prefix=key[:PREFIX],
+        label=label.strip(),
+        scopes=[scope for scope in SCOPES if scope in wanted],
+        daily_quota=daily_quota,
+        created=utc_now(),
+        expires=expires,
+    )
+    session.add(row)
+    session.flush()
+    return key, _entry(row)
+
+
+def find_key(session: Session, key: str) -> tuple[KeyEntry, PersonEntry] | None:
+    """The key and its person, or None where it was never issued, is revoked, has expired or its person left."""
+    query = select(ApiKey).where(ApiKey.digest == digest_of(key)).options(joinedload(ApiKey.person))
+    row = session.scalar(query)
+    if row is None or not row.person.active or not _entry(row).is_valid(utc_now()):
+        return None
+    return _entry(row), entry_of(row.person)
+
+
+def list_keys(session: Session, person_id: int) -> list[KeyEntry]:
+    """A person's keys, the newest first, the revoked ones too."""
+    query = select(ApiKey).where(ApiKey.person_id == person_id).order_by(ApiKey.id.desc())
+    return [_entry(row) for row in session.scalars(query)]
+
+
+def revoke_key(session: Session, key_id: int, *, person_id: int | None = None) -> KeyEntry:
+    """Let a key open nothing any more; `person_id` says whose it must be. Raises UnknownKey. Safe to do twice."""
+    row = session.get(ApiKey, key_id)
+    if row is None or person_id not in (None, row.person_id):
+        raise UnknownKey(f"there is no key {key_id}")
+    row.revoked = row.revoked or utc_now()
+    return _entry(row)
+
+
+def digest_of(key: str) -> str:
+    """What is kept of a key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _entry(row: ApiKey) -> KeyEntry:
+    return KeyEntry(
+        row.id,
+        row.person_id,
+        row.prefix,
+        row.label,
+        tuple(row.scopes),
+        row.daily_quota,
+        row.created,
+        row.expires,
+        row.revoked,
+    )

@@ -1,0 +1,211 @@
+"""People and their roles: made, changed and signed in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from argon2 import PasswordHasher
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from database.accounts.models import ApiKey, Person
+from database.accounts.passwords import STANDARD, hash_password, is_outdated, password_fits
+from database.errors import ImpossiblePerson, UnknownPerson
+from database.session import Database
+
+ROLES = ("observer", "expert", "administrator")
+"""Each may do what those before it may: observers observe, experts approve, administrators look after people."""
+
+SCOPES = ("identify", "read", "write", "validate", "administer")
+"""What a caller may do. A key has some of them, and never more than its person."""
+
+SCOPES_OF = {
+    "observer": frozenset({"identify", "read", "write", "validate"}),
+    "expert": frozenset({"identify", "read", "write", "validate"}),
+    "administrator": frozenset(SCOPES),
+}
+"""What each role allows. To validate is to give one's opinion; whether it settles the matter is up to the role."""
+
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonEntry:
+    """A person as the routes and commands know one; never with the password's hash."""
+
+    id: int
+    login: str
+    name: str
+    role: str
+    active: bool
+    obscures: bool
+    daily_quota: int | None
+    epoch: int
+    created: datetime
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What this person may do; nothing at all once deactivated."""
+        return SCOPES_OF[self.role] if self.active else frozenset()
+
+
+def utc_now() -> datetime:
+    """The present moment in UTC, without zone, as the tables keep times."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def add_person(
+    session: Session, login: str, name: str, role: str, password: str = "", *, hasher: PasswordHasher = STANDARD
+) -> PersonEntry:
+    """Make a person. Raises ImpossiblePerson for a bad or taken login or an unknown role, WeakPassword.
+
+    Without a password nobody can sign in as this person yet; keys may be issued all the same.
+    """
+    folded = fold_login(login)
+    check_role(role)
+    if session.scalar(select(Person.id).where(Person.login == folded)) is not None:
+        raise ImpossiblePerson(f"there is a person {folded!r} already")
+    hashed = hash_password(password, hasher) if password else ""
+    person = Person(login=folded, name=name.strip() or folded, role=role, password_hash=hashed, created=utc_now())
+    session.add(person)
+    session.flush()
+    return entry_of(person)
+
+
+def sign_in(database: Database, login: str, password: str, *, hasher: PasswordHasher = STANDARD) -> PersonEntry | None:
+    """The person who has this login and password, or None.
+
+    None says no more: not whether the login is unknown, the password wrong or the person deactivated, and it takes
+    as long whichever it is. The hash is worked out with no session open: it takes its time, and others want to write.
+    """
+    with database.reading() as session:
+        found = session.scalar(select(Person).where(Person.login == login.strip().casefold()))
+        kept, entry = ("", None) if found is None else (found.password_hash, entry_of(found))
+    if not password_fits(password, kept, hasher) or entry is None or not entry.active:
+        return None
+    if is_outdated(kept, hasher):
+        renewed = hash_password(password, hasher)
+        with database.writing() as session:
+            _person(session, entry.id).password_hash = renewed
+    return entry
+
+
+def set_password(session: Session, person_id: int, password: str, *, hasher: PasswordHasher = STANDARD) -> PersonEntry:
+    """Give a person another password; every session of theirs ends. Raises UnknownPerson, WeakPassword."""
+    person = _person(session, person_id)
+    person.password_hash = hash_password(password, hasher)
+    person.epoch += 1
+    return entry_of(person)
+
+
+def change_person(
+    session: Session,
+    person_id: int,
+    *,
+    name: str | None = None,
+    role: str | None = None,
+    active: bool | None = None,
+    obscures: bool | None = None,
+) -> PersonEntry:
+    """Change what is given of a person. Raises UnknownPerson, ImpossiblePerson.
+
+    The last active administrator stays one: nobody could make another.
+    """
+    person = _person(session, person_id)
+    if role is not None:
+        check_role(role)
+    unseats = (role is not None and role != "administrator") or active is False
+    if unseats and person.role == "administrator" and person.active and _administrators(session) == 1:
+        raise ImpossiblePerson(f"{person.login} is the last administrator; make somebody else one first")
+    if (role is not None and role != person.role) or active is False:
+        person.epoch += 1
+    person.name = name.strip() or person.login if name is not None else person.name
+    person.role = role if role is not None else person.role
+    person.active = active if active is not None else person.active
+    person.obscures = obscures if obscures is not None else person.obscures
+    session.flush()
+    return entry_of(person)
+
+
+def set_quota(session: Session, person_id: int, daily_quota: int | None) -> PersonEntry:
+    """Let a person identify so often a day; None for as often as the setting says. Raises UnknownPerson."""
+    person = _person(session, person_id)
+    person.daily_quota = daily_quota
+    return entry_of(person)
+
+
+def end_sessions(session: Session, person_id: int) -> None:
+    """End every session of a person, wherever they signed in. Raises UnknownPerson."""
+    _person(session, person_id).epoch += 1
+
+
+def person_by_id(session: Session, person_id: int) -> PersonEntry | None:
+    """A person, or None."""
+    person = session.get(Person, person_id)
+    return None if person is None else entry_of(person)
+
+
+def person_by_login(session: Session, login: str) -> PersonEntry:
+    """A person by login, in any spelling. Raises UnknownPerson."""
+    person = session.scalar(select(Person).where(Person.login == login.strip().casefold()))
+    if person is None:
+        raise UnknownPerson(f"there is no person {login!r}; `python -m database person list` lists them")
+    return entry_of(person)
+
+
+def list_people(session: Session, *, after: int = 0, limit: int = 100) -> list[PersonEntry]:
+    """People in the order they were made."""
+    query = select(Person).where(Person.id > after).order_by(Person.id).limit(limit)
+    return [entry_of(person) for person in session.scalars(query)]
+
+
+def fold_login(login: str) -> str:
+    """A login in its one spelling. Raises ImpossiblePerson."""
+    folded = login.strip().casefold()
+    if not _LOGIN.fullmatch(folded):
+        raise ImpossiblePerson(
+            f"{login!r} cannot be a login: use 2 to 64 letters a to z, digits and . _ @ + -, beginning with a letter"
+            " or digit"
+        )
+    return folded
+
+
+def check_role(role: str) -> None:
+    """Raises ImpossiblePerson for what is no role."""
+    if role not in ROLES:
+        raise ImpossiblePerson(f"there is no role {role!r}; there are: {', '.join(ROLES)}")
+
+
+def entry_of(person: Person) -> PersonEntry:
+    """What may be known of a person."""
+    return PersonEntry(
+        person.id,
+        person.login,
+        person.name,
+        person.role,
+        person.active,
+        person.obscures,
+        person.daily_quota,
+        person.epoch,
+        person.created,
+    )
+
+
+def count_keys(session: Session, person_id: int) -> int:
+    """A person's keys that are not revoked."""
+    keys = select(func.count()).select_from(ApiKey).where(ApiKey.person_id == person_id, ApiKey.revoked.is_(None))
+    return session.scalar(keys) or 0
+
+
+def _person(session: Session, person_id: int) -> Person:
+    person = session.get(Person, person_id)
+    if person is None:
+        raise UnknownPerson(f"there is no person {person_id}")
+    return person
+
+
+def _administrators(session: Session) -> int:
+    seated = (Person.role == "administrator", Person.active.is_(True))
+    return session.scalar(select(func.count()).select_from(Person).where(*seated)) or 0

@@ -1,0 +1,1 @@
+"""Datasets, reference photos, imports, withdrawals and snapshots."""

@@ -1,0 +1,175 @@
+"""The log of imports: runs with their counts, what was left out and why, and which files were looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from database.collection.keys import check_id, short_key
+from database.errors import DatabaseError
+from database.field.observations import drop_empty_observations
+from database.models import Dataset, ImportRun, InspectedFile, RejectedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionEntry:
+    """A record that was left out. `reason` is a short stable code, `detail` a sentence."""
+
+    reason: str
+    detail: str
+    file: str = ""
+    line: int = 0
+    photo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found when a file or address was last looked at: a photo, or a reason why it is none."""
+
+    address: str  # absolute path, `ARCHIVE!MEMBER`, or web address
+    size: int | None  # bytes of the file or archive; None for a web address
+    modified: float | None
+    location: str = ""  # where the photo lies: absolute path, or `store:SHA256`
+    sha256: str = ""  # empty: no photo
+    reason: str = ""
+    detail: str = ""
+    byte_count: int = 0
+    width: int = 0
+    height: int = 0
+    media_format: str = ""
+
+
+def start_run(session: Session, dataset: str, *, title: str = "", kind: str = "", archive: str = "") -> int:
+    """Open a run of `archive` into `dataset`, which is made where it is new; return its id.
+
+    What earlier runs of the same archive left out is forgotten: this run says it anew. Raises DatabaseError.
+    """
+    known = session.get(Dataset, check_id("dataset", dataset))
+    if known is None:
+        session.add(Dataset(id=dataset, title=title or dataset, kind=kind))
+        session.flush()
+    elif title:
+        known.title = title
+    earlier = select(ImportRun.id).where(ImportRun.dataset_id == dataset, ImportRun.archive == archive)
+    session.execute(
+        delete(RejectedRecord).where(RejectedRecord.import_run_id.in_(earlier)),
+        execution_options={"synchronize_session": False},
+    )
+    run = ImportRun(dataset_id=dataset, archive=archive, started=_now())
+    session.add(run)
+    session.flush()
+    return run.id
+
+
+def dataset_kind(session: Session, dataset: str) -> str | None:
+    """What kind of archive a dataset was made of; None where nothing was ever filed under this id."""
+    known = session.get(Dataset, dataset)
+    return known.kind if known is not None else None
+
+
+def count_batch(session: Session, run: int, *, accepted: int, added: int, rejections: Iterable[RejectionEntry]) -> None:
+    """Add one batch to a run: accepted and rejected together are what was read."""
+    row = session.get_one(ImportRun, run)
+    rejected = 0
+    for entry in rejections:
+        session.add(
+            RejectedRecord(
+                import_run_id=run,
+                reason=entry.reason,
+                detail=_storable(entry.detail),
+                file=_storable(entry.file),
+                line=entry.line,
+                photo=_storable(entry.photo),
+            )
+        )
+        rejected += 1
+    row.read += accepted + rejected
+    row.accepted += accepted
+    row.added += added
+    row.rejected += rejected
+    session.flush()
+
+
+def finish_run(session: Session, run: int) -> None:
+    """Close a run, and remove observations that its corrections left without a photo."""
+    row = session.get_one(ImportRun, run)
+    row.finished = _now()
+    drop_empty_observations(session, row.dataset_id)
+
+
+def run_rejections(session: Session, run: int) -> Iterator[RejectionEntry]:
+    """What one run left out, in the order of the archive."""
+    found = select(RejectedRecord).where(RejectedRecord.import_run_id == run).order_by(RejectedRecord.id)
+    for row in session.scalars(found.execution_options(yield_per=1000)):
+        yield RejectionEntry(row.reason, row.detail, row.file, row.line, row.photo)
+
+
+def rejections(session: Session, dataset: str, reason: str = "") -> Iterator[RejectionEntry]:
+    """What the last run of every archive of `dataset` left out, or only for one reason. Raises DatabaseError."""
+    if session.get(Dataset, dataset) is None:
+        known = ", ".join(session.scalars(select(Dataset.id).order_by(Dataset.id))) or "none yet"
+        raise DatabaseError(f"there is no dataset {dataset!r}; there are: {known}")
+    found = select(RejectedRecord).join(ImportRun).where(ImportRun.dataset_id == dataset)
+    if reason:
+        found = found.where(RejectedRecord.reason == reason)
+    for row in session.scalars(found.order_by(RejectedRecord.id).execution_options(yield_per=1000)):
+        yield RejectionEntry(row.reason, row.detail, row.file, row.line, row.photo)
+
+
+def inspections(session: Session, addresses: Sequence[str]) -> dict[str, Inspection]:
+    """What is remembered of these addresses, by address."""
+    keys = {short_key(address, 1024): address for address in addresses}
+    found = session.scalars(select(InspectedFile).where(InspectedFile.address.in_(keys)))
+    return {keys[row.address]: _inspection(row, keys[row.address]) for row in found}
+
+
+def remember(session: Session, seen: Sequence[Inspection]) -> None:
+    """Keep what was found at each address, in place of what was remembered of it."""
+    keys = {short_key(inspection.address, 1024): inspection for inspection in seen}
+    found = session.scalars(select(InspectedFile).where(InspectedFile.address.in_(keys)))
+    rows = {row.address: row for row in found}
+    for key, inspection in keys.items():
+        row = rows.get(key)
+        if row is None:
+            row = InspectedFile(address=key)
+            session.add(row)
+        row.size = inspection.size
+        row.modified = inspection.modified
+        row.location = inspection.location
+        row.sha256 = inspection.sha256
+        row.reason = inspection.reason
+        row.detail = _storable(inspection.detail)
+        row.byte_count = inspection.byte_count
+        row.width = inspection.width
+        row.height = inspection.height
+        row.media_format = inspection.media_format
+    session.flush()
+
+
+def _inspection(row: InspectedFile, address: str) -> Inspection:
+    return Inspection(
+        address=address,
+        size=row.size,
+        modified=row.modified,
+        location=row.location,
+        sha256=row.sha256,
+        reason=row.reason,
+        detail=row.detail,
+        byte_count=row.byte_count,
+        width=row.width,
+        height=row.height,
+        media_format=row.media_format,
+    )
+
+
+def _storable(text: str) -> str:
+    """Rejected lines hold what no database takes: NUL characters, bytes of no alphabet."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,1 @@
+"""Observations, identifications by people, validation, and what became of suggestions."""

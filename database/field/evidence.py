@@ -1,0 +1,143 @@
+"""What the catalogue knows that bears on a verdict: other records of a taxon, and what a person has shown to know.
+
+Approved records are the archives' observations, which others have curated, and this server's approved ones. The
+observation in question is always left out: nothing confirms itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, extract, func, or_, select
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import InstrumentedAttribute
+
+from database.collection.photos import OWN
+from database.field.models import FieldObservation, MorphologicalGroup, Verdict
+from database.field.obscuring import Box, box_around, distance_km
+from database.field.validation import FAR_KM, Experience, Occurrences
+from database.models import Observation, Taxon
+from database.taxonomy.lineages import ancestors
+
+Float = InstrumentedAttribute[float | None]
+
+
+def occurrences_of(session: Session, observation: FieldObservation, taxon_id: int) -> Occurrences:
+    """What other approved records say of a taxon at this observation's time and place."""
+    archive = [Observation.taxon_id == taxon_id, Observation.dataset_id != OWN]  # ours count once, as our own
+    own = [
+        FieldObservation.taxon_id == taxon_id,
+        FieldObservation.status == "approved",
+        FieldObservation.id != observation.id,
+    ]
+    months: Counter[int] = Counter()
+    records = located = 0
+    for table, conditions in ((Observation, archive), (FieldObservation, own)):
+        month = extract("month", table.event_date)
+        months.update({int(m): n for m, n in session.execute(_by_month(month, conditions)) if m is not None})
+        records += session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
+        placed = [*conditions, table.decimal_latitude.is_not(None), table.decimal_longitude.is_not(None)]
+        located += session.scalar(select(func.count()).select_from(table).where(*placed)) or 0
+    day = observation.event_date
+    has_place = observation.decimal_latitude is not None and observation.decimal_longitude is not None
+    return Occurrences(
+        records=records,
+        dated=months.total(),
+        in_month=None if day is None else months[day.month],
+        located=located,
+        nearest_km=_nearest(session, observation, archive, own) if has_place else None,
+        has_place=has_place,
+    )
+
+
+def experience_of(
+    session: Session, observation: FieldObservation, person_id: int, certainty: str, lineage: Sequence[Taxon]
+) -> Experience:
+    """What a person has shown to know of a taxon and of its morphological group; `lineage` begins with the taxon."""
+    known = _known_to(session, observation, person_id)
+    records = known.get(lineage[0].id, 0)
+    if lineage[0].taxon_rank != "species":
+        below = ancestors(session, known)
+        records = sum(known[taxon] for taxon, path in below.items() if lineage[0].id in {node.id for node in path})
+    return Experience(records, _group_species(session, known, lineage), certainty)
+
+
+def within(box: Box, latitude: Float, longitude: Float) -> list[ColumnElement[bool]]:
+    """Conditions that a point lies in a box, across the date line too."""
+    across: ColumnElement[bool]
+    if box.west <= box.east:
+        across = longitude.between(box.west, box.east)
+    else:
+        across = or_(longitude >= box.west, longitude <= box.east)
+    return [latitude.between(box.south, box.north), across]
+
+
+def _by_month(month: ColumnElement[int], conditions: Sequence[ColumnElement[bool]]):  # type: ignore[no-untyped-def] # a select of many types
+    return select(month, func.count()).where(*conditions).group_by(month)
+
+
+def _nearest(
+    session: Session,
+    observation: FieldObservation,
+    archive: Sequence[ColumnElement[bool]],
+    own: Sequence[ColumnElement[bool]],
+) -> float | None:
+    """Kilometres to the nearest other record, None where none is within FAR_KM."""
+    latitude, longitude = observation.decimal_latitude, observation.decimal_longitude
+    if latitude is None or longitude is None:
+        return None
+    box = box_around(latitude, longitude, FAR_KM)
+    nearest = None
+    for table, conditions in ((Observation, archive), (FieldObservation, own)):
+        points = select(table.decimal_latitude, table.decimal_longitude).where(
+            *conditions, *within(box, table.decimal_latitude, table.decimal_longitude)
+        )
+        for other_latitude, other_longitude in session.execute(points.distinct()):
+            if other_latitude is None or other_longitude is None:
+                continue
+            away = distance_km(latitude, longitude, other_latitude, other_longitude)
+            nearest = away if nearest is None else min(nearest, away)
+    return nearest if nearest is not None and nearest <= FAR_KM else None
+
+
+def _known_to(session: Session, observation: FieldObservation, person_id: int) -> dict[int, int]:
+    """How many approved observations of each taxon a person named so, this one apart."""
+    named = (
+        select(FieldObservation.taxon_id, func.count(FieldObservation.id.distinct()))
+        .join(Verdict, Verdict.observation_id == FieldObservation.id)
+        .where(
+            Verdict.person_id == person_id,
+            Verdict.superseded.is_(None),
+            Verdict.kind.in_(("propose", "agree")),
+            Verdict.taxon_id == FieldObservation.taxon_id,
+            FieldObservation.status == "approved",
+            FieldObservation.id != observation.id,
+        )
+        .group_by(FieldObservation.taxon_id)
+    )
+    return {taxon: count for taxon, count in session.execute(named) if taxon is not None}
+
+
+def _group_species(session: Session, known: dict[int, int], lineage: Sequence[Taxon]) -> int:
+    """Species of the lineage's morphological group among those known; the taxon itself counts as a record instead."""
+    lineages = ancestors(session, known)
+    nodes = {node.id for path in [*lineages.values(), lineage] for node in path}
+    groups = session.scalars(select(MorphologicalGroup).where(MorphologicalGroup.taxon_id.in_(sorted(nodes))))
+    names = {group.taxon_id: group.name for group in groups}
+    group = nearest_group(lineage, names)
+    return sum(
+        group != ""
+        and path[0].taxon_rank == "species"
+        and taxon != lineage[0].id
+        and nearest_group(path, names) == group
+        for taxon, path in lineages.items()
+    )
+
+
+def nearest_group(lineage: Sequence[Taxon], names: dict[int, str]) -> str:
+    """The group of the nearest taxon that was put into one, else the genus: species of a genus mostly look alike."""
+    for taxon in lineage:
+        if taxon.id in names:
+            return names[taxon.id]
+    return next((f"genus {taxon.id}" for taxon in lineage if taxon.taxon_rank == "genus"), "")

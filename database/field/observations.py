@@ -1,0 +1,229 @@
+"""Files curated photos under their observations, and settles who was first when two say the same or not the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session, joinedload
+
+from database.collection.keys import short_key
+from database.models import Observation, Photo, Taxon
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationEntry:
+    """One fungus, one person, one place and time, as a dataset gives it; its taxon is known already."""
+
+    key: str  # as the dataset calls it
+    species: int  # taxon id
+    event_date: date | None = None
+    decimal_latitude: float | None = None
+    decimal_longitude: float | None = None
+    coordinate_uncertainty: float | None = None  # metres
+    country_code: str = ""
+    recorded_by: str = ""
+    habitat: str = ""
+    substrate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoEntry:
+    """A photo that has been looked at, with what the dataset says of it."""
+
+    record_key: str  # path or address as the archive gives it
+    observation: ObservationEntry
+    sha256: str
+    location: str  # absolute path, or `store:SHA256`
+    byte_count: int
+    width: int
+    height: int
+    media_format: str
+    creator: str = ""
+    rights_holder: str = ""
+    licence: str = ""
+    references: str = ""
+    aspect: str = ""
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """The photo is in the catalogue; `added` says that it was not there before."""
+
+    added: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The photo is left out. `reason` is a short stable code, `detail` a sentence."""
+
+    reason: str
+    detail: str
+
+
+def file_photos(session: Session, dataset: str, run: int, entries: Sequence[PhotoEntry]) -> list[Filed | Refused]:
+    """File the photos of one batch in the order given; one answer per entry.
+
+    Within one run the first to speak is believed: a photo met again is a duplicate, an observation called by another
+    name is a conflict. What an earlier run said gives way, since identifications and licences are corrected.
+    """
+    shelf = _Shelf(session, dataset, run, entries)
+    outcomes = [shelf.file(entry) for entry in entries]
+    session.flush()
+    return outcomes
+
+
+def drop_photos(session: Session, dataset: str, run: int, record_keys: Sequence[str]) -> None:
+    """Remove photos that earlier runs accepted and this run refuses, such as those whose licence was withdrawn."""
+    keys = [short_key(key, 512) for key in record_keys]
+    session.execute(
+        delete(Photo)
+        .where(Photo.dataset_id == dataset, Photo.record_key.in_(keys), Photo.withdrawn.is_(False))
+        .where(Photo.import_run_id.is_distinct_from(run)),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def drop_empty_observations(session: Session, dataset: str) -> None:
+    """Remove the observations of `dataset` that no photo belongs to any more."""
+    has_photo = exists().where(Photo.observation_id == Observation.id)
+    session.execute(
+        delete(Observation).where(Observation.dataset_id == dataset, ~has_photo),
+        execution_options={"synchronize_session": False},
+    )
+
+
+class _Shelf:
+    """What the catalogue holds of the photos and observations of one batch."""
+
+    def __init__(self, session: Session, dataset: str, run: int, entries: Sequence[PhotoEntry]) -> None:
+        self.session = session
+        self.dataset = dataset
+        self.run = run
+        keys = {short_key(entry.record_key, 512) for entry in entries}
+        digests = {entry.sha256 for entry in entries}
+        observed = {short_key(entry.observation.key, 255) for entry in entries}
+        with_observation = select(Photo).options(joinedload(Photo.observation))
+        by_key = with_observation.where(Photo.dataset_id == dataset, Photo.record_key.in_(keys))
+        by_digest = with_observation.where(Photo.sha256.in_(digests))
+        seen = select(Observation).where(Observation.dataset_id == dataset, Observation.observation_key.in_(observed))
+        self.by_key = {photo.record_key: photo for photo in session.scalars(by_key)}
+        self.by_digest = {photo.sha256: photo for photo in session.scalars(by_digest)}
+        self.observations = {observation.observation_key: observation for observation in session.scalars(seen)}
+
+    def file(self, entry: PhotoEntry) -> Filed | Refused:
+        key = short_key(entry.record_key, 512)
+        photo = self.by_key.get(key)
+        twin = self.by_digest.get(entry.sha256)
+        if photo is not None and (photo.withdrawn or photo.import_run_id == self.run):
+            return self._refuse(entry, photo)
+        if twin is photo:
+            twin = None
+        if twin is not None and (twin.withdrawn or twin.dataset_id != self.dataset or twin.import_run_id == self.run):
+            return self._refuse(entry, twin)
+        observation = self._observe(entry.observation)
+        if isinstance(observation, Refused):
+            return observation
+        if twin is not None:
+            # Left by an earlier run under another path, which this run has not met: the file was renamed.
+            if photo is not None:
+                self._remove(photo)
+            photo = twin
+            self.by_key.pop(twin.record_key, None)
+        added = photo is None
+        if photo is None:
+            photo = Photo(dataset_id=self.dataset)
+            self.session.add(photo)
+        else:
+            self.by_digest.pop(photo.sha256, None)
+        renewed = not added and (photo.sha256, photo.record_key) != (entry.sha256, key)
+        _describe(photo, key, entry, observation, self.run)
+        if renewed:  # at once: the next photo may take over the digest or path that this one gives up
+            self.session.flush()
+        self.by_key[key] = self.by_digest[entry.sha256] = photo
+        return Filed(added)
+
+    def _remove(self, photo: Photo) -> None:
+        self.by_key.pop(photo.record_key, None)
+        self.by_digest.pop(photo.sha256, None)
+        self.session.delete(photo)
+        self.session.flush()
+
+    def _refuse(self, entry: PhotoEntry, photo: Photo) -> Refused:
+        """Say why `entry` cannot come beside `photo`, which has the same bytes or the same path."""
+        where = f"{photo.record_key} in dataset {photo.dataset_id}"
+        if photo.withdrawn:
+            return Refused("withdrawn", f"this photo was withdrawn: {where}")
+        if photo.observation.taxon_id != entry.observation.species:
+            mine, theirs = self._name(entry.observation.species), self._name(photo.observation.taxon_id)
+            return Refused("conflicting-duplicate", f"the same photo stands here as {mine} and as {theirs}: {where}")
+        return Refused("duplicate", f"the same photo is there already: {where}")
+
+    def _observe(self, entry: ObservationEntry) -> Observation | Refused:
+        key = short_key(entry.key, 255)
+        observation = self.observations.get(key)
+        if observation is None:
+            observation = Observation(dataset_id=self.dataset, observation_key=key, taxon_id=entry.species)
+            self.session.add(observation)
+            self.observations[key] = observation
+            _overwrite(observation, entry)
+        elif observation.import_run_id != self.run:
+            _overwrite(observation, entry)
+        elif observation.taxon_id != entry.species:
+            mine, theirs = self._name(entry.species), self._name(observation.taxon_id)
+            return Refused("conflicting-identification", f"observation {key} is both {theirs} and {mine}")
+        else:
+            _complete(observation, entry)
+        observation.import_run_id = self.run
+        return observation
+
+    def _name(self, taxon_id: int) -> str:
+        return self.session.get_one(Taxon, taxon_id).scientific_name
+
+
+_FIELDS = (
+    "event_date",
+    "decimal_latitude",
+    "decimal_longitude",
+    "coordinate_uncertainty",
+    "country_code",
+    "recorded_by",
+    "habitat",
+    "substrate",
+)
+
+
+def _overwrite(observation: Observation, entry: ObservationEntry) -> None:
+    observation.taxon_id = entry.species
+    for name in _FIELDS:
+        setattr(observation, name, getattr(entry, name))
+
+
+def _complete(observation: Observation, entry: ObservationEntry) -> None:
+    for name in _FIELDS:
+        if getattr(observation, name) in (None, ""):
+            setattr(observation, name, getattr(entry, name))
+
+
+def _describe(photo: Photo, key: str, entry: PhotoEntry, observation: Observation, run: int) -> None:
+    photo.record_key = key
+    photo.observation = observation
+    photo.import_run_id = run
+    for name in (
+        "sha256",
+        "location",
+        "byte_count",
+        "width",
+        "height",
+        "media_format",
+        "creator",
+        "rights_holder",
+        "licence",
+        "references",
+        "aspect",
+        "position",
+    ):
+        setattr(photo, name, getattr(entry, name))

@@ -1,0 +1,46 @@
+"""What waits for somebody's word: the observations that are not approved yet, the most doubtful first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from database.field.models import FieldObservation, Proposal, Verdict
+from database.field.verdicts import OPINIONS
+from database.taxonomy.lineages import below
+
+MOST = 500  # observations of a queue: nobody goes through more at a sitting
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Some of what waits, by keys, and how much there is in all."""
+
+    keys: list[str]
+    total: int
+
+
+def doubtful(session: Session, person_id: int, *, taxon_id: int | None = None, most: int = MOST) -> Waiting:
+    """What waits for a person's word, most doubtful first.
+
+    Least score first, and what has no name at all before everything; of equal scores those that people disagree on,
+    then the oldest. Left out are the person's own observations, and those of which they have said something already.
+    """
+    said = select(Verdict.observation_id).where(
+        Verdict.person_id == person_id, Verdict.superseded.is_(None), Verdict.kind.in_((*OPINIONS, "approve"))
+    )
+    waits = [
+        FieldObservation.status != "approved",
+        FieldObservation.person_id != person_id,
+        FieldObservation.id.not_in(said),
+    ]
+    if taxon_id is not None:
+        waits.append(FieldObservation.taxon_id.in_(below(taxon_id)))
+    of_this = Proposal.observation_id == FieldObservation.id
+    names = select(func.count(Proposal.id)).where(of_this).correlate(FieldObservation).scalar_subquery()
+    order = (func.coalesce(FieldObservation.score, 0), names.desc(), FieldObservation.id)
+    keys = session.scalars(select(FieldObservation.key).where(*waits).order_by(*order).limit(most)).all()
+    total = session.scalar(select(func.count(FieldObservation.id)).where(*waits)) or 0
+    return Waiting(list(keys), total)

@@ -1,0 +1,223 @@
+"""Observations recorded, changed and removed, each in one transaction, with their photos in step.
+
+Photos are kept before the observation that shows them is recorded, and removed after the last that showed them is gone:
+whatever dies in between leaves a photo that nobody shows, which `sweep` removes, and never an observation without its
+photo. Files are looked for and removed by the one writer, so that no photo is removed under somebody who just kept it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from database.accounts.people import utc_now
+from database.collection.photo_files import PhotoFiles
+from database.errors import ImpossibleObservation, UnknownFieldPhoto, UnknownObservation
+from database.field.models import FieldObservation, FieldPhoto, Suggestion
+from database.field.verdicts import settle
+from database.session import Database
+
+EDITABLE = (
+    "event_date",
+    "decimal_latitude",
+    "decimal_longitude",
+    "coordinate_uncertainty",
+    "obscured",
+    "locality",
+    "habitat",
+    "substrate",
+    "remarks",
+    "licence",
+)
+GRACE = timedelta(hours=1)  # a photo younger than this may belong to an observation that is being recorded
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPhoto:
+    """A photo that is in the store already."""
+
+    sha256: str
+    byte_count: int
+    width: int
+    height: int
+    aspect: str = ""
+    original_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAnswer:
+    """What the engine said: candidates best first, each with taxonID, scientificName and score."""
+
+    snapshot: str
+    model: str
+    flora: str
+    calibrated: bool
+    candidates: Sequence[Mapping[str, Any]]
+
+
+def record(
+    session: Session,
+    key: str,
+    person_id: int,
+    fields: Mapping[str, Any],
+    photos: Sequence[KeptPhoto],
+    suggestion: EngineAnswer | None = None,
+) -> FieldObservation:
+    """Record an observation with its photos and what the engine said. Raises ImpossibleObservation.
+
+    The caller gives opinions and then calls `settle`.
+    """
+    now = utc_now()
+    observation = FieldObservation(key=key, person_id=person_id, status="unidentified", created=now, modified=now)
+    for name in EDITABLE:
+        if name in fields:
+            setattr(observation, name, fields[name])
+    check(observation)
+    session.add(observation)
+    session.flush()
+    add_photos(session, observation, photos)
+    if suggestion is not None:
+        observation.suggestion = Suggestion(
+            snapshot=suggestion.snapshot,
+            model=suggestion.model,
+            flora=suggestion.flora,
+            calibrated=suggestion.calibrated,
+            candidates=[dict(candidate) for candidate in suggestion.candidates],
+            created=now,
+        )
+    session.flush()
+    return observation
+
+
+def edit(session: Session, observation: FieldObservation, changes: Mapping[str, Any]) -> None:
+    """Change what is given, and work out anew what hangs on time and place. Raises ImpossibleObservation."""
+    for name in EDITABLE:
+        if name in changes:
+            setattr(observation, name, changes[name])
+    check(observation)
+    settle(session, observation)
+
+
+def check(observation: FieldObservation) -> None:
+    """Raises ImpossibleObservation for half a place, an uncertain nowhere, or a day that is yet to come."""
+    if (observation.decimal_latitude is None) != (observation.decimal_longitude is None):
+        raise ImpossibleObservation("latitude and longitude go together: send both or neither")
+    if observation.coordinate_uncertainty is not None and observation.decimal_latitude is None:
+        raise ImpossibleObservation("an uncertainty of coordinates needs the coordinates")
+    if observation.event_date is not None and observation.event_date > latest_day():
+        raise ImpossibleObservation(f"{observation.event_date.isoformat()} is yet to come")
+
+
+def latest_day() -> date:
+    """The day that it is somewhere on Earth already."""
+    return (datetime.now(UTC) + timedelta(hours=14)).date()
+
+
+def add_photos(session: Session, observation: FieldObservation, photos: Sequence[KeptPhoto]) -> None:
+    """Show more photos; one that is shown already is not shown twice."""
+    shown = {photo.sha256 for photo in observation.photos}
+    position = max((photo.position for photo in observation.photos), default=-1)
+    for photo in photos:
+        if photo.sha256 in shown:
+            continue
+        shown.add(photo.sha256)
+        position += 1
+        observation.photos.append(
+            FieldPhoto(
+                sha256=photo.sha256,
+                original_sha256=photo.original_sha256,
+                byte_count=photo.byte_count,
+                width=photo.width,
+                height=photo.height,
+                aspect=photo.aspect,
+                position=position,
+            )
+        )
+    observation.modified = utc_now()
+    session.flush()
+
+
+def drop_photo(session: Session, observation: FieldObservation, sha256: str) -> None:
+    """Show a photo no longer. Raises UnknownFieldPhoto, ImpossibleObservation for the last one."""
+    photo = photo_of(observation, sha256)
+    if len(observation.photos) == 1:
+        raise ImpossibleObservation("this is the only photo; remove the observation instead")
+    observation.photos.remove(photo)
+    observation.modified = utc_now()
+    session.flush()
+
+
+def remove(session: Session, observation: FieldObservation) -> None:
+    """Remove an observation with everything that was said of it. Its photos go by `discard` afterwards."""
+    session.delete(observation)
+    session.flush()
+
+
+def observation_by_key(session: Session, key: str) -> FieldObservation:
+    """An observation by its public id. Raises UnknownObservation."""
+    is_key = len(key) == 36 and key.isascii() and key.replace("-", "").isalnum()
+    found = session.scalar(select(FieldObservation).where(FieldObservation.key == key.lower())) if is_key else None
+    if found is None:
+        raise UnknownObservation("there is no observation of this id")
+    return found
+
+
+def photo_of(observation: FieldObservation, sha256: str) -> FieldPhoto:
+    """A photo of an observation. Raises UnknownFieldPhoto."""
+    for photo in observation.photos:
+        if photo.sha256 == sha256:
+            return photo
+    raise UnknownFieldPhoto("the observation has no such photo")
+
+
+def digests(photos: Sequence[FieldPhoto]) -> list[str]:
+    """Everything of these photos that lies in the store."""
+    return [sha256 for photo in photos for sha256 in (photo.sha256, photo.original_sha256) if sha256]
+
+
+def shown(session: Session, sha256: str) -> bool:
+    """Whether any observation still shows a photo, or keeps it as an original."""
+    holds = or_(FieldPhoto.sha256 == sha256, FieldPhoto.original_sha256 == sha256)
+    return session.scalar(select(FieldPhoto.id).where(holds).limit(1)) is not None
+
+
+def discard(database: Database, files: PhotoFiles, sha256s: Sequence[str]) -> int:
+    """Remove the photos that no observation shows any more; return how many. Raises DatabaseError, StoreUnavailable."""
+    gone = 0
+    with database.writing() as session:
+        for sha256 in dict.fromkeys(sha256s):
+            if not shown(session, sha256):
+                files.remove(sha256)
+                gone += 1
+    return gone
+
+
+def sweep(database: Database, files: PhotoFiles, *, now: datetime | None = None) -> list[str]:
+    """Remove what killed or refused requests left in the store; return what was removed."""
+    before = (now or datetime.now(UTC)) - GRACE
+    old = [name for name, written in files.everything() if written < before]
+    removed = []
+    for name in old:
+        with database.writing() as session:
+            if "/" in name:
+                files.remove_leftover(name)
+            elif shown(session, name):
+                continue
+            else:
+                files.remove(name)
+            removed.append(name)
+    return removed
+
+
+def missing(database: Database, files: PhotoFiles) -> list[tuple[str, str]]:
+    """Observation and photo where the store does not hold what the database shows: after a bad restore, say."""
+    with database.reading() as session:
+        pairs = session.execute(
+            select(FieldObservation.key, FieldPhoto.sha256).join(FieldPhoto).order_by(FieldObservation.id)
+        ).all()
+    return [(key, sha256) for key, sha256 in pairs if not files.has(sha256)]

@@ -1,0 +1,238 @@
+"""Verdicts: who says what of an observation, and what it comes to.
+
+Everything here runs in one writing session, of which there is one at a time: two verdicts at once are one after the
+other, and the second sees the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from database.accounts.people import utc_now
+from database.errors import ImpossibleVerdict
+from database.field.evidence import experience_of, occurrences_of
+from database.field.models import FieldObservation, ObscuredTaxon, Proposal, Verdict
+from database.field.obscuring import Place, obscure
+from database.field.validation import CERTAINTIES, person_weight, score_of, status_of, taxon_weight
+from database.models import Taxon
+from database.taxonomy.lineages import ancestors, below
+
+OPINIONS = ("propose", "agree")
+
+
+def give_opinion(
+    session: Session, observation: FieldObservation, person_id: int, taxon: Taxon, certainty: str, remarks: str = ""
+) -> Verdict:
+    """Say what an observation is: a proposal, or agreement where somebody said so before.
+
+    A person has one opinion of an observation; a new one supersedes theirs. Raises ImpossibleVerdict.
+    """
+    if certainty not in CERTAINTIES:
+        raise ImpossibleVerdict(f"certainty must be one of {', '.join(CERTAINTIES)}, not {certainty!r}")
+    now = utc_now()
+    said_before = any(
+        verdict.taxon_id == taxon.id and verdict.person_id != person_id and verdict.kind in OPINIONS
+        for verdict in standing(session, observation)
+    )
+    _supersede(session, observation, now, OPINIONS, person_id)
+    kind = "agree" if said_before else "propose"
+    return _say(session, observation, person_id, kind, taxon, now, certainty=certainty, remarks=remarks)
+
+
+def withdraw_opinion(session: Session, observation: FieldObservation, person_id: int, remarks: str = "") -> Verdict:
+    """Take one's opinion back; the history keeps it. Raises ImpossibleVerdict where there is none."""
+    mine = [
+        verdict
+        for verdict in standing(session, observation)
+        if verdict.person_id == person_id and verdict.kind in OPINIONS
+    ]
+    if not mine:
+        raise ImpossibleVerdict("you have given no opinion of this observation that you could take back")
+    now, taxon = utc_now(), mine[0].taxon
+    _supersede(session, observation, now, OPINIONS, person_id)
+    return _say(session, observation, person_id, "withdraw", taxon, now, remarks=remarks)
+
+
+def approve(
+    session: Session, observation: FieldObservation, expert_id: int, taxon: Taxon, remarks: str = ""
+) -> Verdict:
+    """Settle what an observation is, whatever the score; a later approval supersedes an earlier one."""
+    now = utc_now()
+    _supersede(session, observation, now, ("approve",))
+    return _say(session, observation, expert_id, "approve", taxon, now, remarks=remarks)
+
+
+def take_back_approval(session: Session, observation: FieldObservation, expert_id: int, remarks: str = "") -> Verdict:
+    """Take an expert's approval back, one's own or another's. Raises ImpossibleVerdict where there is none."""
+    approvals = [verdict for verdict in standing(session, observation) if verdict.kind == "approve"]
+    if not approvals:
+        raise ImpossibleVerdict("no expert has approved this observation")
+    now, taxon = utc_now(), approvals[0].taxon
+    _supersede(session, observation, now, ("approve",))
+    return _say(session, observation, expert_id, "unapprove", taxon, now, remarks=remarks)
+
+
+def standing(session: Session, observation: FieldObservation) -> Sequence[Verdict]:
+    """The verdicts of an observation that nothing has superseded, the oldest first."""
+    query = select(Verdict).where(Verdict.observation_id == observation.id, Verdict.superseded.is_(None))
+    return session.scalars(query.order_by(Verdict.id)).all()
+
+
+def settle(session: Session, observation: FieldObservation) -> None:
+    """Work out scores, the leading proposal, the status, and what others see of the place."""
+    session.flush()
+    verdicts = standing(session, observation)
+    opinions = [verdict for verdict in verdicts if verdict.kind in OPINIONS]
+    approval = next((verdict for verdict in verdicts if verdict.kind == "approve"), None)
+    named = list(dict.fromkeys(verdict.taxon_id for verdict in [*opinions, *([approval] if approval else [])]))
+    lineages = ancestors(session, named)
+    kept = {proposal.taxon_id: proposal for proposal in observation.proposals}
+    for taxon_id, proposal in kept.items():
+        if taxon_id not in named:
+            observation.proposals.remove(proposal)
+    for taxon_id in named:
+        proposal = kept.get(taxon_id) or Proposal(taxon_id=taxon_id, ingredients={})
+        if taxon_id not in kept:
+            observation.proposals.append(proposal)
+        supporters = [verdict for verdict in opinions if verdict.taxon_id == taxon_id]
+        _score(session, observation, proposal, supporters, lineages[taxon_id])
+        proposal.expert_id = approval.person_id if approval is not None and approval.taxon_id == taxon_id else None
+    session.flush()
+    _lead(observation)
+    _show_place(session, observation, lineages.values())
+    observation.modified = utc_now()
+    session.flush()
+
+
+def show_places_anew(session: Session, observations: Iterable[FieldObservation]) -> int:
+    """Work out anew what others see of places, after a person or taxon began or ceased to ask; return how many."""
+    count = 0
+    for observation in observations:
+        named = {verdict.taxon_id for verdict in standing(session, observation)}
+        _show_place(session, observation, ancestors(session, named).values())
+        count += 1
+    session.flush()
+    return count
+
+
+def observations_of(session: Session, person_id: int) -> Sequence[FieldObservation]:
+    """Everything that a person recorded."""
+    return session.scalars(select(FieldObservation).where(FieldObservation.person_id == person_id)).all()
+
+
+def observations_named(session: Session, taxon_id: int) -> Sequence[FieldObservation]:
+    """The observations that anybody now holds for a taxon or something below it."""
+    named = select(Verdict.observation_id).where(Verdict.superseded.is_(None), Verdict.taxon_id.in_(below(taxon_id)))
+    return session.scalars(select(FieldObservation).where(FieldObservation.id.in_(named))).all()
+
+
+def _score(
+    session: Session,
+    observation: FieldObservation,
+    proposal: Proposal,
+    supporters: Sequence[Verdict],
+    lineage: Sequence[Taxon],
+) -> None:
+    occurrences = occurrences_of(session, observation, proposal.taxon_id)
+    weight = taxon_weight(occurrences, is_species=lineage[0].taxon_rank == "species")
+    said: list[dict[str, Any]] = []
+    for verdict in supporters:
+        experience = experience_of(session, observation, verdict.person_id, verdict.certainty, lineage)
+        said.append(
+            {
+                "person": verdict.person_id,
+                "certainty": verdict.certainty,
+                "approvedRecords": experience.records,
+                "groupSpecies": experience.group_species,
+                "weight": person_weight(experience),
+            }
+        )
+    proposal.score = score_of([one["weight"] for one in said], weight) if said else None
+    proposal.ingredients = {
+        "taxonWeight": weight,
+        "records": occurrences.records,
+        "datedRecords": occurrences.dated,
+        "recordsInMonth": occurrences.in_month,
+        # In steps, for the distance to known records would tell the place of an obscured observation.
+        "nearRecord": occurrences.nearest_km is not None,
+        "people": said,
+    }
+
+
+def _lead(observation: FieldObservation) -> None:
+    """The approved proposal leads, else the highest score, else whoever came first."""
+    ranked = sorted(observation.proposals, key=lambda one: (one.expert_id is None, -(one.score or 0), one.id))
+    leading = ranked[0] if ranked else None
+    by_expert = leading is not None and leading.expert_id is not None
+    status = status_of(leading.score if leading is not None else None, by_expert=by_expert)
+    if status != "approved":
+        observation.approved = None
+    elif observation.status != "approved" or leading is None or observation.taxon_id != leading.taxon_id:
+        observation.approved = utc_now()
+    observation.taxon_id = leading.taxon_id if leading is not None else None
+    observation.score = leading.score if leading is not None else None
+    observation.by_expert = by_expert
+    observation.status = status
+
+
+def _show_place(session: Session, observation: FieldObservation, lineages: Iterable[Sequence[Taxon]]) -> None:
+    """Work out what others see: a cell where the person, the observation or any name said of it asks for that."""
+    named = {taxon.id for lineage in lineages for taxon in lineage}
+    asks = observation.obscured or observation.person.obscures
+    if not asks and named:
+        query = select(ObscuredTaxon.taxon_id).where(ObscuredTaxon.taxon_id.in_(sorted(named))).limit(1)
+        asks = session.scalar(query) is not None
+    observation.is_obscured = asks
+    if observation.decimal_latitude is None or observation.decimal_longitude is None:
+        shown = None
+    else:
+        exact = Place(observation.decimal_latitude, observation.decimal_longitude, observation.coordinate_uncertainty)
+        shown = obscure(exact) if asks else exact
+    observation.public_latitude = shown.latitude if shown else None
+    observation.public_longitude = shown.longitude if shown else None
+    observation.public_uncertainty = shown.uncertainty if shown else None
+
+
+def _supersede(
+    session: Session,
+    observation: FieldObservation,
+    now: datetime,
+    kinds: Sequence[str],
+    person_id: int | None = None,
+) -> None:
+    old = update(Verdict).where(Verdict.observation_id == observation.id, Verdict.superseded.is_(None))
+    old = old.where(Verdict.kind.in_(kinds))
+    if person_id is not None:
+        old = old.where(Verdict.person_id == person_id)
+    session.execute(old.values(superseded=now), execution_options={"synchronize_session": "fetch"})
+
+
+def _say(
+    session: Session,
+    observation: FieldObservation,
+    person_id: int,
+    kind: str,
+    taxon: Taxon,
+    now: datetime,
+    *,
+    certainty: str = "",
+    remarks: str = "",
+) -> Verdict:
+    verdict = Verdict(
+        observation_id=observation.id,
+        person_id=person_id,
+        kind=kind,
+        taxon_id=taxon.id,
+        certainty=certainty,
+        remarks=remarks,
+        created=now,
+        superseded=now if kind in ("withdraw", "unapprove") else None,  # said and done: it stands for nothing
+    )
+    observation.verdicts.append(verdict)
+    session.flush()
+    return verdict

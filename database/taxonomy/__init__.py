@@ -1,0 +1,1 @@
+"""Taxa, checklists, regions and floras."""

@@ -1,0 +1,100 @@
+"""How much a photo counts by what it shows, learned where a collection labels its photos, and whether it can be told.
+
+The weights are fitted by log-loss on held-out observations of several photos that show different things, drawn to 1
+as a normal prior on their logarithms does. Aspects told from photos are used only where they make answers better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.measuring.gallery import Gallery, Questions
+from evaluation.measuring.scoring import Method, Scores, fuse_all
+from retrieval.domain import ASPECTS
+from retrieval.ranking.aspects import AspectModel, make_aspect_model
+
+FACTORS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+SPREAD = 0.5  # of the logarithms of weights around 0, as believed beforehand
+FEWEST = 20  # observations that show different things, below which nothing is learned
+FEWEST_PHOTOS = 10  # of an aspect
+FOLDS = 5
+
+Loss = Callable[[Scores], float]
+
+
+def mixed(asked: Questions) -> NDArray[np.bool_]:
+    """The observations whose photos are known to show different things."""
+    if asked.aspects is None:
+        return np.zeros(asked.count, dtype=bool)
+    bounds = np.append(asked.first, len(asked.columns))
+    return np.array(
+        [
+            len({code for code in asked.aspects[start:stop].tolist() if code >= 0}) > 1
+            for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        ],
+        dtype=bool,
+    )
+
+
+def fit_aspects(per_view: Scores, asked: Questions, method: Method, loss_of: Loss) -> dict[str, float]:
+    """The weight of each aspect that occurs often enough, by coordinates, on observations of several photos.
+
+    `per_view` (views, species) are the scores of each photo alone, `loss_of` the mean log-loss of fused scores.
+    """
+    if asked.aspects is None or mixed(asked).sum() < FEWEST:
+        return {}
+    frequent = [n for code, n in enumerate(ASPECTS) if (asked.aspects == code).sum() >= FEWEST_PHOTOS]
+
+    def cost(weights: Mapping[str, float]) -> float:
+        fused = fuse_all(per_view, asked, weighed(method, weights))
+        belief = sum(np.log(weight) ** 2 for weight in weights.values()) / (2 * SPREAD**2)
+        return loss_of(fused) + float(belief) / asked.count
+
+    weights = dict.fromkeys(frequent, 1.0)
+    best = cost(weights)
+    for _ in range(3):
+        before = dict(weights)
+        for name in frequent:
+            for factor in FACTORS:
+                tried = {**weights, name: factor}
+                if factor != weights[name] and (found := cost(tried)) < best - 1e-9:
+                    best, weights = found, tried
+        if weights == before:
+            break
+    return weights
+
+
+def weighed(method: Method, weights: Mapping[str, float]) -> Method:
+    """The method with these weights of aspects."""
+    return replace(method, calibration=method.calibration.changed(aspects=dict(weights)))
+
+
+def learn_to_tell(gallery: Gallery, seed: int) -> tuple[AspectModel | None, NDArray[np.int64], dict[str, Any]]:
+    """What tells aspects; what it tells of each row, made without the row's observation; how often that is right."""
+    nothing = np.full(len(gallery.columns), -1, dtype=np.int64)
+    if gallery.aspects is None:
+        return None, nothing, {}
+    model = make_aspect_model(gallery.embeddings, gallery.aspects, FEWEST)
+    if model is None:
+        return None, nothing, {}
+    listed, numbers = np.unique(gallery.observations, return_inverse=True)
+    fold = (np.random.default_rng(seed).permutation(len(listed)) % FOLDS)[numbers]
+    told = nothing
+    for place in range(FOLDS):
+        held = fold == place
+        part = make_aspect_model(gallery.embeddings[~held], gallery.aspects[~held], 1)
+        if part is not None:
+            told[held] = part.tell(gallery.embeddings[held])
+    known = gallery.aspects >= 0
+    counts = np.bincount(gallery.aspects[known])
+    notes = {
+        "labelled": int(known.sum()),
+        "toldRight": float((told[known] == gallery.aspects[known]).mean()),
+        "mostFrequent": float(counts.max() / counts.sum()),
+    }
+    return model, told, notes

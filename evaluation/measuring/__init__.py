@@ -1,0 +1,1 @@
+"""What is measured: leave-one-out, nested cross-validation, metrics, ablations."""

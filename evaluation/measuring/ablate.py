@@ -1,0 +1,194 @@
+"""Each rule on and off, judged on the same observations, as a change against everything together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.learning.expect import known_of
+from evaluation.learning.fit import PLENTY
+from evaluation.learning.learn import calibration_error
+from evaluation.measuring.gallery import Found, Gallery, Questions, ask_itself
+from evaluation.measuring.metrics import macro_f1
+from evaluation.measuring.nested import Judged, cross_validate
+from evaluation.measuring.scoring import Method
+from retrieval.ranking.calibration import Calibration
+from retrieval.ranking.fusion import FUSIONS
+from retrieval.ranking.votes import Voting
+
+RESAMPLES = 500
+PRIORS = (("season",), ("place",), ("season", "place"))
+TERMS = {
+    "without prototypes": ("votes", "counts"),
+    "without votes": ("prototypes", "counts"),
+    "without numbers of observations": ("votes", "prototypes"),
+}
+Told = Callable[[str], object]
+
+
+def paired_gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> dict[str, float]:
+    """The means before and after on the same observations, and the change in points with its bootstrap interval."""
+    rng = np.random.default_rng(seed)
+    apart = after - before
+    spread = [apart[rng.integers(0, len(apart), len(apart))].mean() for _ in range(RESAMPLES)]
+    low, high = np.percentile(spread, [2.5, 97.5])
+    return {
+        "before": float(before.mean()),
+        "after": float(after.mean()),
+        "gain": 100 * float(apart.mean()),
+        "low": 100 * float(low),
+        "high": 100 * float(high),
+        "observations": len(apart),
+    }
+
+
+def nearest_ranks(gallery: Gallery, asked: Questions, found: Found) -> NDArray[np.int64]:
+    """Where plain nearest neighbours put the truth: species in the order of their closest photo to any of the photos.
+
+    0 where no reference of the species is among those found.
+    """
+    best = np.full((asked.count, gallery.width), -np.inf)
+    there = found.rows >= 0
+    views = np.broadcast_to(asked.observations[:, None], found.rows.shape)
+    np.maximum.at(best, (views[there], gallery.columns[found.rows[there]]), found.similarities[there])
+    of_truth = best[np.arange(asked.count), asked.truth]
+    rank = 1 + (best > of_truth[:, None]).sum(axis=1)
+    return np.where(np.isfinite(of_truth), rank, 0)
+
+
+def count_trials(gallery: Gallery) -> int:
+    """How many times `ablate` and `judge_priors` go through all folds."""
+    return 1 + len(TERMS) + 3 + 2 * (gallery.aspects is not None) + len(known_priors(gallery))
+
+
+def known_priors(gallery: Gallery) -> list[tuple[str, ...]]:
+    """The priors, alone and together, that the gallery knows anything for."""
+    there = {"season": gallery.months is not None, "place": gallery.cells is not None}
+    return [priors for priors in PRIORS if all(there[prior] for prior in priors)]
+
+
+def ablate(
+    gallery: Gallery,
+    judged: Judged,
+    searched: dict[int, Found],
+    *,
+    folds: int,
+    seed: int,
+    most: int,
+    advance: Callable[[int], object],
+    say: Told = lambda text: None,
+) -> dict[str, dict[str, float]]:
+    """Top-1, top-5 and macro-F1 with rules taken away, and the change of top-1 against `judged`, with its interval.
+
+    A variant that leaves out what a score is made of is learned anew in each fold (in a large collection its weights
+    alone); all others are judged by what the fold had learned.
+    """
+
+    def trial(**given: Any) -> Judged:
+        return cross_validate(
+            gallery, folds=folds, seed=seed, most=most, brief=True, searched=searched, advance=advance, **given
+        )
+
+    def shown(rank: NDArray[np.int64], first: NDArray[np.int64] | None) -> dict[str, float]:
+        change = paired_gain((judged.rank == 1).astype(float), (rank == 1).astype(float), seed)
+        found = {
+            "top1": change["after"],
+            "top5": float(((rank > 0) & (rank <= 5)).mean()),
+            "change": change["gain"],
+            "low": change["low"],
+            "high": change["high"],
+        }
+        return found if first is None else {**found, "macroF1": macro_f1(judged.truth, first)}
+
+    table = {"1-NN": shown(rank_all_nearest(gallery, judged, searched), None)}
+    variants: dict[str, dict[str, Any]] = {
+        "kernel votes alone, T = 0.05": {"bare": Method(Voting(), Calibration())},
+        **{title: {"only": only} for title, only in TERMS.items()},
+        **{f"everything, photos fused by {rule}": {"fusion": rule} for rule in FUSIONS},
+    }
+    if gallery.aspects is not None:
+        variants["everything, all photos weigh the same"] = {"aspects": "none"}
+        variants["everything, aspects told from the photos"] = {"aspects": "told"}
+    variants["everything, with the uniform prior"] = {"priors": ("uniform",)}
+    for title, given in variants.items():
+        say(title)
+        anew = {"settled": judged.methods} if len(gallery.spans[0]) >= PLENTY else {}
+        learned = {"bare": {}, "only": anew}.get(next(iter(given)), {"given": judged.methods})
+        found = trial(**given, **learned)
+        table[title] = shown(found.rank, found.first)
+    return {**table, "everything (default)": shown(judged.rank, judged.first)}
+
+
+def rank_all_nearest(gallery: Gallery, judged: Judged, searched: dict[int, Found]) -> NDArray[np.int64]:
+    """`nearest_ranks` of all judged observations, in their order."""
+    ranks = np.zeros(len(judged.truth), dtype=np.int64)
+    for fold, found in searched.items():
+        inside = judged.fold == fold
+        asked = ask_itself(gallery, judged.observations[inside])
+        own = asked.own[asked.first]
+        places = np.searchsorted(judged.observations[inside], own)
+        ranks[np.flatnonzero(inside)[places]] = nearest_ranks(gallery, asked, found)
+    return ranks
+
+
+def judge_priors(
+    gallery: Gallery,
+    judged: Judged,
+    searched: dict[int, Found],
+    *,
+    folds: int,
+    seed: int,
+    most: int,
+    advance: Callable[[int], object],
+    say: Told = lambda text: None,
+) -> dict[str, dict[str, Any]]:
+    """Season and place as each fold learned them, on the observations of which month and cell are known."""
+    asked = ask_itself(gallery, judged.observations)
+    order = np.argsort(asked.own[asked.first], kind="stable")
+    table = {}
+    for priors in known_priors(gallery):
+        known = np.logical_and.reduce([known_of(asked, prior) for prior in priors])[order]
+        if not known.any():
+            continue
+        title = " and ".join(priors)
+        say(f"prior: {title}")
+        found = cross_validate(
+            gallery,
+            folds=folds,
+            seed=seed,
+            most=most,
+            brief=True,
+            searched=searched,
+            given=judged.methods,
+            priors=priors,
+            advance=advance,
+        )
+        right = (found.rank == 1)[known]
+        learned = [method.calibration for method in judged.methods]
+        table[title] = {
+            **paired_gain((judged.rank == 1)[known].astype(float), right.astype(float), seed),
+            "calibrationError": calibration_error(found.score[known], right),
+            "strengths": {p: float(np.mean([one.priors.get(p, 1.0) for one in learned])) for p in priors},
+            "smoothing": {p: sorted({one.smoothing[p] for one in learned if p in one.smoothing}) for p in priors},
+        }
+    return table
+
+
+def aspects_learned(methods: Sequence[Method]) -> dict[str, Any]:
+    """Mean weight of each aspect over the folds, and how often aspects were told rightly; empty: nothing learned."""
+    named = sorted({name for method in methods for name in method.calibration.aspects})
+    if not named:
+        return {}
+    notes = [method.calibration.fitted.get("aspects", {}) for method in methods]
+    means = {
+        key: float(np.mean([note[key] for note in notes if key in note]))
+        for key in sorted({key for note in notes for key in note})
+    }
+    return {
+        "weights": {name: float(np.mean([m.calibration.aspects.get(name, 1.0) for m in methods])) for name in named},
+        "used": float(np.mean([m.calibration.tells_aspects for m in methods])),
+        **means,
+    }

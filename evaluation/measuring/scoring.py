@@ -1,0 +1,192 @@
+"""Scores for very many questions, by the rules of the answer line, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.measuring.gallery import Found, Gallery, Questions
+from retrieval.ranking.aspects import AspectModel, name_aspects
+from retrieval.ranking.calibration import Calibration, score_views
+from retrieval.ranking.fusion import fuse_scores, weigh_photos
+from retrieval.ranking.prototypes import Metric, make_prototypes, project, whiten_within
+from retrieval.ranking.votes import Voting, vote_shares
+
+Scores = NDArray[np.float64]  # (observations, species)
+VIEWS = 1024  # views that are scored together
+ROWS = 8192  # references that are summed together
+
+
+@dataclass(frozen=True)
+class Method:
+    """How questions are answered: the kernel, what was learned, the metric."""
+
+    voting: Voting
+    calibration: Calibration
+    metric: Metric | None = None
+    aspect_model: AspectModel | None = None
+
+    def fused_by(self, rule: str) -> Method:
+        """The same, but for the rule by which photos are fused."""
+        return replace(self, calibration=self.calibration.changed(fusion=rule))
+
+
+def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """The pooled covariance of photos about their species' mean, (256, 256), of the rows given."""
+    embeddings = gallery.embeddings if rows is None else gallery.embeddings[rows]
+    columns = gallery.columns if rows is None else gallery.columns[rows]
+    numbers = np.bincount(columns, minlength=gallery.width)
+    means = np.zeros((gallery.width, embeddings.shape[1]))
+    starts = np.flatnonzero(np.diff(columns, prepend=-1))  # columns ascend
+    means[columns[starts]] = np.add.reduceat(embeddings, starts, axis=0, dtype=np.float64)
+    means /= np.maximum(1, numbers)[:, None]
+    freedom = max(1, len(columns) - int((numbers > 0).sum()))
+    scatter = np.zeros((embeddings.shape[1], embeddings.shape[1]))
+    for start in range(0, len(columns), ROWS):
+        apart = embeddings[start : start + ROWS] - means[columns[start : start + ROWS]]
+        scatter += apart.T @ apart
+    return scatter / freedom
+
+
+def make_metric(gallery: Gallery, shrinkage: float, rows: NDArray[np.bool_] | None = None) -> Metric | None:
+    """The metric in which the gallery's species are round; None where it is shrunk to nothing."""
+    return None if shrinkage >= 1 else whiten_within(pool_scatter(gallery, rows), shrinkage)
+
+
+def neutral_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Numbers of observations that do not tell which species one of the gallery's own questions is of.
+
+    Counted without the question, the true species alone would have one fewer: where a collection holds about as many
+    of every species, that alone names it. So the question is counted too. Species of one observation are never asked
+    for, and as many as those of two, or else a high number would say that a species can be asked for.
+    """
+    return np.maximum(counts, 2).astype(np.float64)
+
+
+def prototype_similarities(
+    gallery: Gallery, questions: Questions, method: Method, hide: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Similarity of each view to each prototype, and the observations behind each: both (views, species).
+
+    A question of the gallery's own is taken out of its species' prototype, and out of the mean of its
+    genus, before it is compared; with `hide` = species, all of its species is. Counted are `neutral_counts` for it.
+    """
+    if gallery.world is not None and gallery.taken is not None:  # a flora chooses species, it does not remake them
+        there = replace(questions, columns=np.where(questions.columns >= 0, gallery.taken[questions.columns], -1))
+        similarities, numbers = prototype_similarities(gallery.world, there, method, hide)
+        return similarities[:, gallery.taken], numbers[:, gallery.taken]
+    sums, counts = gallery.sums
+    given = method.calibration.shrinkage
+
+    def make(s: NDArray[np.float64], n: NDArray[np.int64], genera: NDArray[np.int64]) -> NDArray[np.float64]:
+        return make_prototypes(s, n, genera, shrinkage=given, centre=gallery.centre, metric=method.metric)
+
+    views = project(questions.embeddings, gallery.centre, method.metric)
+    similarities = views @ make(sums, counts, gallery.genera).T
+    numbers = np.repeat(counts[None].astype(np.float64), len(views), axis=0)
+    first, ends = gallery.spans
+    place = {int(gallery.observations[row]): number for number, row in enumerate(first)}
+    bounds = np.append(questions.first, len(views))
+    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        own, column = int(questions.own[start]), int(questions.columns[start])
+        if column < 0 or (hide != "species" and own not in place):
+            continue
+        genus = gallery.genera[column]
+        kin = np.flatnonzero(gallery.genera == genus) if genus >= 0 else np.array([column])
+        at = int(np.flatnonzero(kin == column)[0])
+        left, remaining = sums[kin].copy(), counts[kin].copy()
+        numbers[start:stop] = neutral_counts(counts)
+        if hide == "species":
+            left[at], remaining[at] = 0.0, 0
+            numbers[start:stop, column] = 0
+        else:
+            rows = slice(first[place[own]], ends[place[own] + 1])
+            left[at] -= gallery.embeddings[rows].mean(axis=0, dtype=np.float64)
+            remaining[at] -= 1
+        similarities[start:stop, kin] = views[start:stop] @ make(left, remaining, np.minimum(gallery.genera[kin], 0)).T
+    return similarities, numbers
+
+
+def view_shares(gallery: Gallery, found: Found, method: Method) -> NDArray[np.float64]:
+    """Shares of the votes, (views, species)."""
+    near = np.where(found.rows >= 0, gallery.columns[found.rows], -1)
+    witnesses = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
+    k = method.voting.neighbours
+    return vote_shares(
+        found.similarities[:, :k], witnesses[:, :k], near[:, :k], gallery.width, method.voting.temperature
+    )
+
+
+def score_blocks(
+    gallery: Gallery, questions: Questions, found: Found, method: Method, *, hide: str = "own"
+) -> Iterator[tuple[slice, Scores, NDArray[np.float64]]]:
+    """Fused scores of the observations, block by block: (observations, scores, closest similarity of each)."""
+    bounds = np.append(questions.first, len(questions.columns))
+    start = 0
+    while start < questions.count:
+        stop = int(np.searchsorted(bounds, bounds[start] + VIEWS, side="right")) - 1
+        stop = min(questions.count, max(stop, start + 1))
+        views = np.arange(bounds[start], bounds[stop])
+        block = replace_views(questions, views, start)
+        shares = view_shares(gallery, found.of(views), method)
+        per_view = score_views(shares, *prototype_similarities(gallery, block, method, hide), method.calibration)
+        closest = found.similarities[views, 0]
+        fused = fuse_all(per_view, block, method)
+        near = np.array([float(np.sort(own).mean()) for own in np.split(closest, block.first[1:])])
+        yield slice(start, stop), fused, near
+        start = stop
+
+
+def fuse_views(
+    per_view: Scores, embeddings: NDArray[np.floating], method: Method, aspects: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """One observation's scores from those of its photos, as the answer line fuses them."""
+    learned = method.calibration
+    weights = weigh_photos(embeddings, () if aspects is None else name_aspects(aspects), learned.aspects)
+    sharpening = learned.sharpening.get(learned.fusion, 0.0)
+    return fuse_scores(per_view, weights, rule=learned.fusion, sharpening=sharpening)
+
+
+def fuse_all(per_view: Scores, questions: Questions, method: Method) -> Scores:
+    """Fused scores of all observations from those of their views."""
+    bounds = np.append(questions.first, len(per_view))
+    shown = questions.aspects if method.calibration.aspects else None
+    return np.stack(
+        [
+            fuse_views(
+                per_view[start:stop],
+                questions.embeddings[start:stop],
+                method,
+                None if shown is None else shown[start:stop],
+            )
+            for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        ]
+    )
+
+
+def replace_views(questions: Questions, views: NDArray[np.int64], first: int) -> Questions:
+    """The questions with some views only, which are whole observations; `first` is counted as 0."""
+    return replace(
+        questions,
+        embeddings=questions.embeddings[views],
+        columns=questions.columns[views],
+        observations=questions.observations[views] - first,
+        own=questions.own[views],
+        months=None,
+        cells=None,
+        aspects=None if questions.aspects is None else questions.aspects[views],
+    )
+
+
+def score_all(
+    gallery: Gallery, questions: Questions, found: Found, method: Method, *, hide: str = "own"
+) -> tuple[Scores, NDArray[np.float64]]:
+    """All fused scores at once, (observations, species), and the closest similarities, (observations,)."""
+    scores = np.zeros((questions.count, gallery.width))
+    near = np.zeros(questions.count)
+    for block, fused, closest in score_blocks(gallery, questions, found, method, hide=hide):
+        scores[block], near[block] = fused, closest
+    return scores, near

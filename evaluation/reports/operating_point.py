@@ -1,0 +1,266 @@
+"""The table of gains on the simulated operating point; each row changes one thing against the same baseline.
+
+The baseline is the engine's default: one photo, the whole world, kernel votes and prototypes, no prior. What is
+learned is learned from the gallery alone; thresholds are fitted on one half of the queries and judged on the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import evaluation.reports.simulate as simulate_module
+from evaluation.learning.expect import count_records, log_lifts
+from evaluation.learning.fit import NEIGHBOURS
+from evaluation.learning.learn import (
+    auroc,
+    calibration_error,
+    deepest_nodes,
+    final_scores,
+    fit_confidence,
+    learn,
+    learned_more,
+    uniform_log_lifts,
+)
+from evaluation.measuring.ablate import paired_gain
+from evaluation.measuring.gallery import Found, Gallery, Questions, of_simulation, search
+from evaluation.measuring.scoring import Method, Scores, score_all
+from evaluation.reports.simulate import GRID, Assumptions, simulate
+from retrieval.ranking.calibration import Calibration
+from retrieval.ranking.fusion import FUSIONS
+from retrieval.ranking.priors import apply_prior
+from retrieval.ranking.rejection import UNKNOWN_RATE
+from retrieval.ranking.specificity import depth_curve, fit_threshold, judge_depths
+
+TARGET = 0.90
+EVEN = ("uniform",)
+
+
+def grid_rings(cell: int) -> list[list[int]]:
+    """The cell, then two rings around it, on the simulated grid; cells are numbered from 1, since 0 is not known."""
+    x, y = divmod(cell - 1, GRID)
+    rings: list[list[int]] = [[], [], []]
+    for i in range(max(0, x - 2), min(GRID, x + 3)):
+        for j in range(max(0, y - 2), min(GRID, y + 3)):
+            rings[max(abs(i - x), abs(j - y))].append(i * GRID + j + 1)
+    return rings
+
+
+def right(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """1 where the first species is the true one."""
+    return np.asarray(scores.argmax(axis=1) == truth, dtype=np.float64)
+
+
+def simulator_digest() -> str:
+    """What the simulation is made by: a measurement of another simulator is none of this one's."""
+    return hashlib.sha256(Path(simulate_module.__file__).read_bytes()).hexdigest()[:16]
+
+
+def nearest_recall(gallery: Gallery, found: Found, truth: NDArray[np.int64]) -> tuple[float, float]:
+    """Recall of plain nearest neighbours: the true species is the first, or among the first five species."""
+    first = five = 0
+    for rows, species in zip(gallery.columns[found.rows], truth.tolist(), strict=True):
+        order = list(dict.fromkeys(rows.tolist()))[:5]
+        first += order[0] == species
+        five += species in order
+    return first / len(truth), five / len(truth)
+
+
+def measure_operating_point(
+    *,
+    names: Path | None = None,
+    seed: int = 1,
+    assumptions: Assumptions | None = None,
+    queries: int = 10_000,
+    say: Callable[[str], object] = lambda text: None,
+) -> dict[str, Any]:
+    """All rows of the table, with what they were measured on."""
+    began = time.perf_counter()
+    drawn = simulate(assumptions, names=names, queries=queries, seed=seed)
+    gallery, asked = of_simulation(drawn)
+    generated = time.perf_counter() - began
+    say(f"{len(gallery.columns):,} references of {gallery.width:,} species drawn in {generated:.1f} s")
+    found = search(gallery, asked, 2 * NEIGHBOURS)
+    everyone = np.ones(asked.count, dtype=bool)
+    one, near = asked.only(everyone, 1), found.of(asked.views_of(everyone, 1))
+    recall = nearest_recall(gallery, near, one.truth)
+    say(f"plain 1-NN: species recall@1 {recall[0]:.3f}, recall@5 {recall[1]:.3f}")
+    method = learn(gallery, seed=seed, rings_of=grid_rings, say=say)
+    say("asking")
+    base, closest = score_all(gallery, one, near, method)
+    hits = right(base, one.truth)
+    nearest = (gallery.columns[near.rows[:, 0]] == one.truth).astype(np.float64)
+    strengths = method.calibration.priors
+    uniform = strengths["uniform"] * uniform_log_lifts(gallery, one)
+    temper = method.calibration.temper_of(["uniform"])
+    even = apply_prior(base, uniform, temper=temper)
+    records, smoothing = count_records(gallery, grid_rings), method.calibration.smoothing
+    season, place = (log_lifts(records, one, prior, smoothing[prior]) for prior in ("season", "place"))
+    boosted = {
+        "season": apply_prior(base, strengths["season"] * season),
+        "place": apply_prior(base, strengths["place"] * place),
+        "season and place": apply_prior(base, strengths["season"] * season + strengths["place"] * place),
+    }
+    several = asked.photos > 1
+    fusion = method.calibration.fusion
+    together = {rule: score_all(gallery, asked, found, method.fused_by(rule))[0] for rule in FUSIONS}
+    rows = {
+        "votes and prototypes over 1-NN": paired_gain(nearest, hits, seed),
+        "uniform prior": paired_gain(hits, right(even, one.truth), seed),
+        "2 to 4 photos over one": paired_gain(hits[several], right(together[fusion], asked.truth)[several], seed),
+        "regional flora over world": region_gain(gallery, one, hits, drawn.region, method, seed),
+        "season and place": paired_gain(hits, right(boosted["season and place"], one.truth), seed),
+    }
+    everything = apply_prior(
+        together[fusion],
+        uniform + strengths["season"] * season + strengths["place"] * place,
+        temper=temper,
+    )
+    ablation = {
+        "1-NN": float(nearest.mean()),
+        **measure_parts(gallery, one, near, method),
+        "votes and prototypes (default)": float(hits.mean()),
+        **{f"default, {name} prior": float(right(s, one.truth).mean()) for name, s in boosted.items()},
+        "default, uniform prior": float(right(even, one.truth).mean()),
+        **{f"default, all photos, {rule}": float(right(s, asked.truth).mean()) for rule, s in together.items()},
+        "all photos, mean, uniform, season and place": float(right(everything, asked.truth).mean()),
+    }
+    say("specificity, calibration, rejection")
+    return {
+        "assumptions": asdict(drawn.assumptions),
+        "simulator": simulator_digest(),
+        "names": "file" if names else "generated",
+        "seed": seed,
+        "species": gallery.width,
+        "references": len(gallery.columns),
+        "queries": asked.count,
+        "generatedInSeconds": round(generated, 1),
+        "recall1": recall[0],
+        "recall5": recall[1],
+        "rows": rows,
+        **measure_trust(gallery, one, near, even, closest, uniform, method, seed),
+        "ablation": ablation,
+        "calibration": method.calibration.as_json(),
+        "voting": asdict(method.voting),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def region_gain(
+    gallery: Gallery, one: Questions, hits: NDArray[np.float64], region: NDArray[np.bool_], method: Method, seed: int
+) -> dict[str, float]:
+    """The species of the region asked in its flora instead of the world."""
+    local = region[one.truth]
+    flora = gallery.flora(region)
+    there = one.only(local)
+    there = replace(there, columns=(np.cumsum(region) - 1)[there.columns])
+    scores, _ = score_all(flora, there, search(flora, there, NEIGHBOURS), method)
+    return paired_gain(hits[local], right(scores, there.truth), seed)
+
+
+def measure_parts(gallery: Gallery, one: Questions, near: Found, method: Method) -> dict[str, float]:
+    """Votes alone and prototypes alone, in the learned metric and without it."""
+    learned = method.calibration
+    votes = Calibration()
+    prototypes = Calibration(votes=0.0, prototypes=max(learned.prototypes, 1.0), shrinkage=learned.shrinkage)
+    alone = {
+        "kernel votes": replace(method, calibration=votes),
+        "prototypes, plain cosine": replace(method, calibration=prototypes, metric=None),
+        "prototypes, learned metric": replace(method, calibration=prototypes),
+    }
+    some = np.arange(one.count) < 4_000
+    part, found = one.only(some), near.of(one.views_of(some))
+    return {
+        name: float(right(score_all(gallery, part, found, tried)[0], part.truth).mean())
+        for name, tried in alone.items()
+    }
+
+
+def measure_trust(
+    gallery: Gallery,
+    one: Questions,
+    near: Found,
+    scores: Scores,
+    closest: NDArray[np.float64],
+    uniform: NDArray[np.float64],
+    method: Method,
+    seed: int,
+) -> dict[str, Any]:
+    """Specificity and calibration on the half of the queries that thresholds were not fitted on, and rejection."""
+    half = split_evenly(one.truth, seed)
+    gallery_alone, _ = final_scores(scores, closest, one.photos, method, EVEN)
+    confidence = fit_confidence([(scores[half], one.only(half))])  # from held-out observations, like the threshold
+    method = learned_more(method, confidence_even=confidence)
+    known, none = final_scores(scores, closest, one.photos, method, EVEN)
+    sums, correct = deepest_nodes(known, one.truth, gallery)
+    threshold = fit_threshold(sums[half], correct[half], TARGET)
+    judged, depths = judge_depths(sums[~half], correct[~half], threshold)
+    turned, _ = judge_depths(sums[half], correct[half], fit_threshold(sums[~half], correct[~half], TARGET))
+    hidden, far = score_all(gallery, one, search(gallery, one, NEIGHBOURS, hide="species"), method, hide="species")
+    hidden = apply_prior(hidden, uniform, temper=method.calibration.temper_of(EVEN))
+    trusted, none_hidden = final_scores(hidden, far, one.photos, method, EVEN)
+    strange = np.random.default_rng(seed + 1).random(one.count) < UNKNOWN_RATE
+    top = np.where(strange, trusted.max(axis=1), known.max(axis=1))
+    hit = (known.argmax(axis=1) == one.truth) & ~strange
+    return {
+        "specificity": {
+            "target": TARGET,
+            "threshold": threshold,
+            "accuracy": float(judged.mean()),
+            "accuracyWithHalvesExchanged": float(turned.mean()),
+            "accuracyOnFittedHalf": float(judge_depths(sums[half], correct[half], threshold)[0].mean()),
+            "depth": float(depths.mean()),
+            "observations": len(judged),
+            "curve": depth_curve(sums[~half], correct[~half], np.linspace(0.02, 0.99, 40).tolist()),
+        },
+        "calibrationError": calibration_error(top[~half], hit[~half]),
+        "calibrationErrorFromGalleryAlone": calibration_error(
+            np.where(strange, trusted.max(axis=1), gallery_alone.max(axis=1))[~half], hit[~half]
+        ),
+        "calibrationErrorWithoutUnknown": calibration_error(
+            known.max(axis=1)[~half], (known.argmax(axis=1) == one.truth)[~half]
+        ),
+        "reliability": reliability(top[~half], hit[~half]),
+        "rejection": rejection_measures(none, none_hidden),
+    }
+
+
+def split_evenly(truth: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """One half of the observations, half of each species': species differ more than observations of one do."""
+    drawn = np.random.default_rng(seed).permutation(len(truth))
+    order = drawn[np.argsort(truth[drawn], kind="stable")]
+    half = np.zeros(len(truth), dtype=bool)
+    half[order[::2]] = True
+    return half
+
+
+def reliability(confidence: NDArray[np.float64], hit: NDArray[np.bool_], bins: int = 10) -> list[dict[str, float]]:
+    """Mean score and share right in bins of equal width; empty bins are left out."""
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        {
+            "score": float(confidence[places == place].mean()),
+            "right": float(hit[places == place].mean()),
+            "observations": int((places == place).sum()),
+        }
+        for place in range(bins)
+        if (places == place).any()
+    ]
+
+
+def rejection_measures(known: NDArray[np.float64], strange: NDArray[np.float64]) -> Mapping[str, Any]:
+    """AUROC of a strangeness, the share of strangers accepted where 95 % of the known are, and points of the ROC."""
+    limit = float(np.quantile(known, 0.95))
+    levels = np.quantile(np.concatenate([known, strange]), np.linspace(0, 1, 60))
+    return {
+        "auroc": auroc(strange, known),
+        "falseAcceptAt95": float((strange <= limit).mean()),
+        "roc": [(float((known > level).mean()), float((strange > level).mean())) for level in levels],
+    }

@@ -1,0 +1,1 @@
+"""Building, growing, checking and publishing snapshots."""

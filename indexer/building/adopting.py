@@ -1,0 +1,145 @@
+"""Approved observations become references: filed in the catalogue as a dataset of their own, step by step with people.
+
+Photos stay in the store of observations, and the catalogue points there: a photo that its observer removes is gone at
+once. What is no longer approved, no longer there, or no longer under an accepted licence, is taken out again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from database.collection.approved import ApprovedObservation, approved_ids, approved_observations
+from database.collection.imports import RejectionEntry, count_batch, dataset_kind, finish_run, start_run
+from database.collection.photos import OBSERVED, OWN
+from database.collection.withdrawing import drop_unmet
+from database.field.observations import Filed, ObservationEntry, PhotoEntry, file_photos
+from database.session import Database
+from database.taxonomy.taxa import SPECIES
+from indexer.curation.licences import POLICIES, canonical_licence, is_reserved, licence_family
+from retrieval.errors import BuildError
+
+BATCH = 200  # observations to a transaction
+TITLE = "Approved observations"
+RESERVED = "all-rights-reserved"
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionReport:
+    """What became of the photos of approved observations: accepted + refused = all of them."""
+
+    accepted: int = 0
+    added: int = 0  # of the accepted, those that were not in the catalogue before
+    removed: int = 0  # that were in the catalogue and may not be references any more
+    refused: tuple[tuple[str, int], ...] = ()  # (reason, photos), most frequent first
+
+
+def adopt_observations(database: Database, licences: str, page: str = "") -> AdoptionReport:
+    """Bring the dataset of approved observations in step with the observations; run twice, it changes nothing.
+
+    `licences` names a policy of `indexer.curation.licences.POLICIES`, or `none`. `page` is the server's public address;
+    with it references point to their observation. Raises BuildError where the dataset's id is taken.
+    """
+    with database.reading() as session:
+        ids, kind = approved_ids(session), dataset_kind(session, OWN)
+    # Where nobody observes nothing is written, and nobody waits for a turn to write.
+    if kind != OWN and (not ids or licences == "none"):
+        return AdoptionReport()
+    if kind not in (None, OWN):
+        raise BuildError(
+            f"the dataset {OWN!r} of the catalogue is an archive of yours, and nothing is mixed into it: set"
+            " FUNGARIUM_REFERENCE_LICENCES=none, so that approved observations do not become references"
+        )
+    with database.writing() as session:
+        run = start_run(session, OWN, title=TITLE, kind=OWN, archive=OWN)
+    accepted = added = 0
+    reasons: Counter[str] = Counter()
+    for start in range(0, len(ids), BATCH):
+        with database.writing() as session:  # read and filed in one turn: nobody takes a word back in between
+            found = list(approved_observations(session, ids[start : start + BATCH]))
+            entries, refused = judge(found, licences, page)
+            answers = file_photos(session, OWN, run, entries)
+            for entry, answer in zip(entries, answers, strict=True):
+                if not isinstance(answer, Filed):
+                    refused.append(RejectionEntry(answer.reason, answer.detail, photo=entry.record_key))
+            filed = [answer for answer in answers if isinstance(answer, Filed)]
+            count_batch(session, run, accepted=len(filed), added=sum(one.added for one in filed), rejections=refused)
+        accepted += len(filed)
+        added += sum(one.added for one in filed)
+        reasons.update(entry.reason for entry in refused)
+    with database.writing() as session:
+        removed = drop_unmet(session, OWN, run)
+        finish_run(session, run)
+    return AdoptionReport(
+        accepted, added, removed, tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    )
+
+
+def judge(
+    observations: Sequence[ApprovedObservation], licences: str, page: str
+) -> tuple[list[PhotoEntry], list[RejectionEntry]]:
+    """The photos that may become references, and why the others may not."""
+    entries: list[PhotoEntry] = []
+    refused: list[RejectionEntry] = []
+    for one in observations:
+        code = canonical_licence(one.licence) or ""
+        if fault := find_fault(one, code, licences):
+            refused += [RejectionEntry(*fault, photo=f"{one.key}/{photo.sha256}") for photo in one.photos]
+        else:
+            entries += photo_entries(one, code, page)
+    return entries, refused
+
+
+def find_fault(one: ApprovedObservation, code: str, licences: str) -> tuple[str, str] | None:
+    """Why an observation may not become a reference: (reason, detail), or nothing."""
+    if one.name.rank != SPECIES:
+        return "not-to-species", f"{one.name.scientific_name} is of rank {one.name.rank}"
+    if licences == "none":
+        return "licence-not-accepted", "observations do not become references here (FUNGARIUM_REFERENCE_LICENCES)"
+    if not one.licence:
+        return "licence-missing", "the observer has given no licence"
+    if not code:
+        reserved = one.licence == RESERVED or is_reserved(one.licence)
+        return ("licence-reserved" if reserved else "licence-unknown"), f"licence {one.licence!r}"
+    if licence_family(code) not in POLICIES[licences]:
+        return "licence-not-accepted", f"licence {code} is not among those of the policy {licences!r}"
+    return None
+
+
+def photo_entries(one: ApprovedObservation, code: str, page: str) -> list[PhotoEntry]:
+    """The photos of an observation as the catalogue files them."""
+    seen = ObservationEntry(
+        key=one.key,
+        species=one.name.id,
+        event_date=one.event_date,
+        decimal_latitude=one.decimal_latitude,
+        decimal_longitude=one.decimal_longitude,
+        coordinate_uncertainty=one.coordinate_uncertainty,
+        recorded_by=one.observer,
+        habitat=one.habitat,
+        substrate=one.substrate,
+    )
+    return [
+        PhotoEntry(
+            record_key=f"{one.key}/{photo.sha256}",
+            observation=seen,
+            sha256=photo.sha256,
+            location=f"{OBSERVED}{photo.sha256}",
+            byte_count=photo.byte_count,
+            width=photo.width,
+            height=photo.height,
+            media_format="JPEG",
+            creator=one.observer,
+            licence=code,
+            references=observation_page(page, one.key),
+            aspect=photo.aspect,
+            position=photo.position,
+        )
+        for photo in one.photos
+    ]
+
+
+def observation_page(page: str, key: str) -> str:
+    """The public address of an observation; empty where the server has none."""
+    return f"{page.rstrip('/')}/api/v1/observations/{key}" if page else ""

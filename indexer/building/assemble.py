@@ -1,0 +1,176 @@
+"""The last steps that every new snapshot takes: codes, counts, measured recipes, seals, and a look at the whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.building.codes import CODES_FROM, ensure_codes
+from indexer.building.recall import measure_recipes
+from indexer.building.shelving import lay_out
+from indexer.building.stages import Advance, silent
+from retrieval.domain import WORLD
+from retrieval.errors import BuildError
+from retrieval.search.faiss_coarse import MEANS, Guide
+from retrieval.search.faiss_codes import FaissCodes, read_codebook
+from retrieval.search.recipes import Recipe, read_recipe
+from retrieval.snapshots.card import write_card
+from retrieval.snapshots.flora import Flora, Shelf
+from retrieval.snapshots.history import log_event
+from retrieval.snapshots.learned_arrays import read_sums
+from retrieval.snapshots.manifest import FileSeal, FloraCard, Manifest, seal_file, verify_files
+from retrieval.snapshots.segment import FILES, Segment
+from retrieval.snapshots.snapshot import open_snapshot
+from retrieval.snapshots.staging import settle
+from retrieval.snapshots.verified_files import read_stamps, write_stamps
+
+WORLD_TITLE = "World: every species with references"
+
+
+def assemble(
+    root: Path,
+    staging: Path,
+    draft: Manifest,
+    titles: Mapping[str, str],
+    withdrawn: Mapping[str, NDArray[np.int64]],
+    known: Iterable[FileSeal] = (),
+    *,
+    keep_recipes: bool = False,
+    codes_from: int = CODES_FROM,
+    licences: Mapping[str, int] | None = None,
+    advance: Advance = silent,
+) -> str:
+    """Finish the snapshot whose taxonomy, species and floras lie in `staging`/snapshot; gives its name.
+
+    `draft` names model, voting, segments, the codebook and recipes of the snapshot it continues; the rest is counted
+    here. `known` are seals of files that have just been verified and need not be read again. With `keep_recipes`
+    floras are searched as before, however their size has changed. `licences` are counted here unless they are given.
+    """
+    folder = staging / "snapshot"
+    write_withdrawn(folder, withdrawn)
+    rows = count_rows(root, draft.segments) - sum(len(gone) for gone in withdrawn.values())
+    sealed = tuple(known)
+    whole = {seal.path for seal in sealed}
+    codebook, codes = draft.codebook, dict[str, str]()
+    if codebook or rows >= codes_from:
+        sums = read_sums(folder)
+        if sums is None:
+            raise BuildError(f"{folder} has no sums of species to make a guide from")
+        species = lay_out(folder, sums)
+        codebook, codes = ensure_codes(root, staging, draft.segments, codebook, draft.codes, whole, species, advance)
+    shelf = open_shelf(root, folder, replace(draft, codebook=codebook, codes=codes), withdrawn)
+    try:
+        floras = [
+            cut_flora(shelf, folder, WORLD, WORLD_TITLE),
+            *(cut_flora(shelf, folder, flora, title) for flora, title in sorted(titles.items())),
+        ]
+        before = {flora: read_recipe(recipe) for flora, recipe in draft.recipes.items()}
+        if codebook != draft.codebook:
+            before, keep_recipes = {}, False
+        recipes = before if keep_recipes else measure_recipes(floras, before, advance)
+        counted = Counter(licences or {})
+        for segment in shelf.segments if licences is None else ():
+            counted.update(segment.licences())
+        manifest = replace(
+            draft,
+            references=rows,
+            observations=count_observations(shelf),
+            species=floras[0].card.covered,
+            floras=tuple(flora.card for flora in floras),
+            files=seal_files(root, folder, draft.segments, codebook, codes, sealed),
+            licences=dict(sorted(counted.items())),
+            withdrawn={segment: len(gone) for segment, gone in sorted(withdrawn.items())},
+            codebook=codebook,
+            recipes={flora: recipe.described() for flora, recipe in recipes.items()},
+            codes=codes,
+        )
+    finally:
+        for segment in shelf.segments:
+            segment.close()
+    return finish(root, folder, manifest)
+
+
+def write_withdrawn(folder: Path, withdrawn: Mapping[str, NDArray[np.int64]]) -> None:
+    """Write the rows that answer nothing any more, a file a segment."""
+    for segment, rows in withdrawn.items():
+        (folder / "withdrawn").mkdir(exist_ok=True)
+        np.save(folder / "withdrawn" / f"{segment}.npy", np.sort(rows).astype(np.int64))
+
+
+def count_rows(root: Path, segments: Iterable[str]) -> int:
+    """How many rows the segments hold."""
+    return sum(len(np.load(root / "segments" / name / "observations.npy", mmap_mode="r")) for name in segments)
+
+
+def open_shelf(root: Path, folder: Path, draft: Manifest, withdrawn: Mapping[str, NDArray[np.int64]]) -> Shelf:
+    """Open the draft's references as its readers will."""
+    book = read_codebook(root / "codebooks" / draft.codebook) if draft.codebook else None
+    segments, base = [], 0
+    for name in draft.segments:
+        segment = Segment(root / "segments" / name, base, withdrawn.get(name))
+        if book is not None:
+            segment.codes = FaissCodes(root / "codebooks" / book.id / draft.codes[name], segment.offsets, book)
+        segments.append(segment)
+        base += segment.rows
+    guide = Guide(folder) if (folder / MEANS).exists() else None
+    return Shelf(np.load(folder / "species.npy"), segments, guide=guide)
+
+
+def cut_flora(shelf: Shelf, folder: Path, flora: str, title: str) -> Flora:
+    """Cut a flora and count what it holds."""
+    if flora == WORLD:
+        bits = shelf.counts(shelf.species) > 0
+    else:
+        packed = np.fromfile(folder / "floras" / f"{flora}.bits", dtype=np.uint8)
+        bits = np.unpackbits(packed, count=len(shelf.species)).astype(np.bool_)
+    counts = shelf.counts(shelf.species[bits])
+    card = FloraCard(flora, title, int(bits.sum()), int(np.count_nonzero(counts)), int(counts.sum()))
+    return shelf.cut(bits, card, Recipe(references=card.references))
+
+
+def count_observations(shelf: Shelf) -> int:
+    """How many observations the references belong to."""
+    seen = np.empty(sum(segment.rows for segment in shelf.segments), dtype=np.int64)
+    end = 0
+    for segment in shelf.segments:
+        kept = segment.observations if segment.withdrawn is None else segment.observations[~segment.withdrawn]
+        seen[end : end + len(kept)] = kept
+        end += len(kept)
+    seen = seen[:end]
+    seen.sort()  # in place: of tens of millions there need not be two
+    return int(np.count_nonzero(seen[1:] != seen[:-1])) + (end > 0)
+
+
+def seal_files(
+    root: Path,
+    folder: Path,
+    segments: Iterable[str],
+    codebook: str,
+    codes: Mapping[str, str],
+    known: Iterable[FileSeal] = (),
+) -> tuple[FileSeal, ...]:
+    """Seal the shared files, by their path from the root, and the snapshot's own, by theirs from its folder."""
+    sealed = {seal.path: seal for seal in known}
+    shared = [root / "segments" / segment / file for segment in segments for file in FILES]
+    if codebook:
+        book = root / "codebooks" / codebook
+        shared += [book / "centroids.npy", book / "rotation.npy", *(book / file for file in codes.values())]
+    seals = [sealed.get(path.relative_to(root).as_posix()) or seal_file(root, path) for path in shared]
+    return (*seals, *(seal_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()))
+
+
+def finish(root: Path, folder: Path, manifest: Manifest) -> str:
+    """Write manifest and card, move the snapshot to its place, check the whole by opening it, and log it."""
+    (folder / "manifest.json").write_text(manifest.text(), encoding="utf-8")
+    (folder / "card.md").write_text(write_card(manifest), encoding="utf-8")
+    settle(folder, root / "snapshots" / manifest.name)
+    stamps = read_stamps(root)
+    write_stamps(root, {**stamps, **verify_files(root, manifest, stamps=stamps)})
+    open_snapshot(root, manifest.name).close()
+    log_event(root, "built", manifest.name)
+    return manifest.name

@@ -1,0 +1,68 @@
+"""Gives segments the short codes of the first stage, once a collection is large enough to want one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.building.stages import Advance, silent, told_of
+from retrieval.search.faiss_codes import read_codebook, train_codebook, write_codes
+from retrieval.snapshots.staging import settle_file
+
+CODES_FROM = 50_000  # references from which floras may be large enough for two stages
+
+
+def ensure_codes(
+    root: Path,
+    staging: Path,
+    segments: Sequence[str],
+    codebook: str,
+    written: Mapping[str, str],
+    whole: Collection[str],
+    species: NDArray[np.int64],
+    advance: Advance = silent,
+) -> tuple[str, dict[str, str]]:
+    """See that every segment has codes of one codebook; gives its name, and the name of each segment's file.
+
+    The codebook of the snapshot before is kept, so that old codes stay and old and new rows compare. A first one
+    is fitted to a sample of the largest segment. Files `written` before are kept if they are known to be `whole`;
+    in new ones lists lie in the order of `species`. A file is named after its order, since snapshots share it.
+    """
+    if not codebook:
+        largest = max(segments, key=lambda name: (root / "segments" / name / "embeddings.npy").stat().st_size)
+        book = train_codebook(np.load(root / "segments" / largest / "embeddings.npy", mmap_mode="r"))
+        codebook = book.id
+        fitted = staging / "codebook"
+        fitted.mkdir()
+        book.write(fitted)
+        (root / "codebooks" / codebook).mkdir(parents=True, exist_ok=True)
+        for path in sorted(fitted.iterdir()):
+            settle_file(path, root / "codebooks" / codebook / path.name)
+    folder = root / "codebooks" / codebook
+    book = read_codebook(folder)
+    codes = {}
+    for name in segments:
+        place = folder / written.get(name, "none")
+        if place.relative_to(root).as_posix() not in whole or not place.exists():
+            segment = root / "segments" / name
+            order = order_lists(np.load(segment / "species.npy"), species)
+            place = folder / f"{name}-{sha256(order.tobytes()).hexdigest()[:8]}.codes"
+            rows = np.load(segment / "embeddings.npy", mmap_mode="r")
+            told = told_of("codes", len(rows), advance)
+            write_codes(staging / place.name, rows, np.load(segment / "offsets.npy"), book, order, told)
+            settle_file(staging / place.name, place)
+        codes[name] = place.name
+    return codebook, codes
+
+
+def order_lists(lists: NDArray[np.int64], species: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lists of a segment (ascending taxon ids) in the order of `species`, those that are not there at the end."""
+    rank = np.full(len(lists), len(species), dtype=np.int64)
+    places = np.searchsorted(lists, species)
+    here = (places < len(lists)) & (lists[np.minimum(places, len(lists) - 1)] == species)
+    rank[places[here]] = np.flatnonzero(here)
+    return np.argsort(rank, kind="stable").astype(np.int64)

@@ -1,0 +1,252 @@
+"""Appends references to the published snapshot, withdraws some, and compacts its segments; nothing old is rewritten.
+
+Each makes a new snapshot, complete and verified, that is then published like any other.
+"""
+
+from __future__ import annotations
+
+import heapq
+import shutil
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.building.assemble import assemble
+from indexer.building.build import made_with, read_entries
+from indexer.building.stages import Advance, counted, silent
+from retrieval.errors import BuildError, UnknownPhoto
+from retrieval.models.embedder import DIM, Embeddings
+from retrieval.ranking.aspects import FILE as ASPECTS
+from retrieval.ranking.prototypes import SpeciesSums
+from retrieval.search.faiss_coarse import SPECIES as GUIDE_SPECIES
+from retrieval.snapshots.arrays import load_array
+from retrieval.snapshots.learned_arrays import METRIC, add_sums, replace_sums, sum_segments, write_sums
+from retrieval.snapshots.manifest import Manifest
+from retrieval.snapshots.observation_context import Occasion, gather_occasions, renew_occasions, write_occasions
+from retrieval.snapshots.occurrences import FILE as OCCURRENCES
+from retrieval.snapshots.segment import Naming, ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.snapshots.snapshot import Snapshot, open_snapshot
+from retrieval.snapshots.staging import building, settle
+
+OWN_FILES = ("taxonomy.sqlite", "species.npy")
+LEARNED_FILES = (OCCURRENCES, METRIC, ASPECTS, GUIDE_SPECIES)  # where there are such; sums of prototypes are given
+
+
+def append_references(
+    root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings, occasions: Sequence[Occasion] = ()
+) -> str:
+    """Add references, with their embeddings (rows in the same order), in a segment of their own; gives the snapshot.
+
+    `occasions` say when and where their observations were made, where that is known; the counts of the priors stay
+    those of the last build.
+
+    Their species must be known to the published snapshot: for new species or floras, build from the catalogue.
+    A photo that was withdrawn may come again.
+    """
+    with building(root) as staging, published_snapshot(root) as published:
+        if strangers := sorted({e.species for e in entries} - set(published.shelf.species.tolist())):
+            raise BuildError(f"snapshot {published.name} knows no species {strangers[:3]}: build it anew")
+        order = sorted(range(len(entries)), key=lambda place: entries[place].place)
+        ordered = [entries[place] for place in order]
+        for segment in published.segments:
+            if known := next((e.photo for e in ordered if segment.reference_of_photo(e.photo)), None):
+                raise BuildError(f"photo {known} is a reference already")
+        manifest = published.manifest
+        name = name_entries(ordered, made_with(published.manifest.model))
+        if name in manifest.segments:
+            raise BuildError("these references have been withdrawn as they are: run `python -m indexer compact` first")
+        write_segment(staging / "segment", ordered, embeddings[order])
+        settle(staging / "segment", root / "segments" / name)
+        licences = Counter(manifest.licences) + Counter(entry.licence for entry in entries)
+        segments = (*manifest.segments, name)
+        sums = add_sums(published.sums, sum_one(root / "segments" / name))
+        gone = gone_rows(published)
+        return continue_snapshot(root, staging, published, segments, gone, sums, licences=licences, occasions=occasions)
+
+
+def withdraw_references(root: Path, photos: Collection[str]) -> str:
+    """Let the references of these photos answer nothing any more; gives the snapshot. Their bytes go at compaction."""
+    with building(root) as staging, published_snapshot(root) as published:
+        rows = {name: gone.tolist() for name, gone in gone_rows(published).items()}
+        taken = set()
+        for photo in sorted(photos):
+            found = [(n, segment.reference_of_photo(photo)) for n, segment in enumerate(published.segments)]
+            places = [(number, reference) for number, reference in found if reference is not None]
+            if not places:
+                raise UnknownPhoto(f"snapshot {published.name} has no reference photo {photo[:64]!r}")
+            for number, reference in places:
+                gone = rows.setdefault(published.manifest.segments[number], [])
+                gone.append(reference.row - published.segments[number].base)
+                taken.add(reference.species)
+        withdrawn = {name: np.unique(np.array(gone, dtype=np.int64)) for name, gone in rows.items()}
+        if sum(len(rows) for rows in withdrawn.values()) == sum(segment.rows for segment in published.segments):
+            raise BuildError("this would withdraw every reference; a snapshot needs at least one")
+        species = np.array(sorted(taken), dtype=np.int64)
+        sums = replace_sums(published.sums, sum_standing(root, published.manifest.segments, withdrawn, species))
+        return continue_snapshot(root, staging, published, published.manifest.segments, withdrawn, sums)
+
+
+def compact_snapshot(root: Path, *, advance: Advance = silent) -> str:
+    """Put all references that may answer into one segment, without the withdrawn ones; gives the snapshot.
+
+    Codebook and recipes stay, so that every search answers as before, to the last bit; only row numbers change.
+    `advance` is told how far it is.
+    """
+    with building(root) as staging, published_snapshot(root) as published:
+        if len(published.segments) == 1 and not published.manifest.withdrawn:
+            return published.name
+        standing = published.manifest.references
+        naming = Naming(made_with(published.manifest.model))
+        gathered = GatheredRows(published)
+        folders = [root / "segments" / name for name in published.manifest.segments]
+        entries = counted(gathered.follow(merge_entries(published, folders)), "references", standing, advance)
+        write_segment(staging / "segment", naming.follow(entries), gathered)
+        name = naming.name
+        settle(staging / "segment", root / "segments" / name)
+        return continue_snapshot(
+            root, staging, published, (name,), {}, published.sums, keep_recipes=True, advance=advance
+        )
+
+
+def merge_entries(snapshot: Snapshot, folders: Sequence[Path]) -> Iterator[tuple[ReferenceEntry, int, int]]:
+    """What may answer of all segments in its places, with the number of its segment and its row there."""
+
+    def standing(number: int) -> Iterator[tuple[ReferenceEntry, int, int]]:
+        gone = snapshot.segments[number].withdrawn
+        for row, entry in enumerate(read_entries(folders[number])):
+            if gone is None or not gone[row]:
+                yield entry, number, row
+
+    return heapq.merge(*map(standing, range(len(folders))), key=lambda one: one[0].place)
+
+
+class GatheredRows:
+    """Rows of several segments in a new order, noted as they go by, and read as they are asked for."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._stores = [segment.store for segment in snapshot.segments]
+        self._segments, self._rows = array("H"), array("q")  # of each row
+
+    def follow(self, places: Iterable[tuple[ReferenceEntry, int, int]]) -> Iterator[ReferenceEntry]:
+        """The references alone."""
+        for entry, segment, row in places:
+            self._segments.append(segment)
+            self._rows.append(row)
+            yield entry
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float16]:
+        segments, sources = np.array(self._segments[rows]), np.array(self._rows[rows])
+        gathered = np.empty((len(sources), DIM), dtype=np.float16)
+        for number, store in enumerate(self._stores):
+            here = segments == number
+            gathered[here] = store.take(sources[here])
+        return gathered
+
+
+def sum_one(folder: Path) -> SpeciesSums:
+    """What prototypes are made of, from a new segment alone: what stands in the others is known."""
+    segment = Segment(folder, 0)
+    try:
+        return sum_segments([segment])
+    finally:
+        segment.close()
+
+
+def sum_standing(
+    root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]], species: NDArray[np.int64]
+) -> SpeciesSums:
+    """The same for some species, from what has not been withdrawn of all segments."""
+    opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in segments]
+    try:
+        return sum_segments(opened, species)
+    finally:
+        for segment in opened:
+            segment.close()
+
+
+@contextmanager
+def published_snapshot(root: Path) -> Iterator[Snapshot]:
+    """The published snapshot for the time of a block."""
+    snapshot = open_snapshot(root)
+    try:
+        yield snapshot
+    finally:
+        snapshot.close()
+
+
+def gone_rows(snapshot: Snapshot) -> dict[str, NDArray[np.int64]]:
+    """The rows that each segment of a snapshot has withdrawn."""
+    return {
+        name: np.flatnonzero(segment.withdrawn)
+        for name, segment in zip(snapshot.manifest.segments, snapshot.segments, strict=True)
+        if segment.withdrawn is not None
+    }
+
+
+def standing_observations(
+    root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """The observations that references which may answer belong to, ascending."""
+    held = [np.zeros(0, dtype=np.int64)]
+    for name in segments:
+        observations = load_array(root / "segments" / name / "observations.npy", mapped=True)
+        gone = withdrawn.get(name)
+        held.append(np.unique(observations if gone is None else np.delete(observations, gone)))
+    return np.unique(np.concatenate(held))
+
+
+def continue_snapshot(
+    root: Path,
+    staging: Path,
+    published: Snapshot,
+    segments: Sequence[str],
+    withdrawn: Mapping[str, NDArray[np.int64]],
+    sums: SpeciesSums,
+    *,
+    keep_recipes: bool = False,
+    licences: Mapping[str, int] | None = None,
+    occasions: Sequence[Occasion] = (),
+    forget: Collection[int] = (),
+    advance: Advance = silent,
+) -> str:
+    """Assemble a snapshot that differs from the published one in its references alone.
+
+    What was known of the occasions of the observations `forget` gives way to `occasions`.
+    """
+    old, folder = root / "snapshots" / published.name, staging / "snapshot"
+    (folder / "floras").mkdir(parents=True)
+    for own in OWN_FILES:
+        shutil.copyfile(old / own, folder / own)
+    for learned in LEARNED_FILES:
+        if (old / learned).is_file():
+            shutil.copyfile(old / learned, folder / learned)
+    write_sums(folder, sums)
+    standing = standing_observations(root, segments, withdrawn)
+    forgotten = np.array(sorted(forget), dtype=np.int64)
+    known = renew_occasions(published.occasions, forgotten, gather_occasions(occasions))
+    write_occasions(folder, known.only(standing))
+    for bits in sorted((old / "floras").iterdir()):
+        shutil.copyfile(bits, folder / "floras" / bits.name)
+    manifest: Manifest = published.manifest
+    titles = {card.id: card.title for card in manifest.floras[1:]}
+    draft = replace(manifest, segments=tuple(segments))
+    return assemble(
+        root,
+        staging,
+        draft,
+        titles,
+        withdrawn,
+        manifest.files,
+        keep_recipes=keep_recipes,
+        licences=licences,
+        advance=advance,
+    )

@@ -1,0 +1,181 @@
+"""Measures what faster searches find of what exact search finds in each flora, and takes the cheapest that suffices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.building.stages import Advance, silent
+from retrieval.models.embedder import Embeddings, unit_rows
+from retrieval.search.recipes import (
+    AIM_AT_10,
+    DEPTHS,
+    EXACT,
+    PROBES,
+    PROBING_AT_50,
+    PROTOTYPE_FIRST,
+    TWO_STAGE,
+    Probed,
+    Recipe,
+    cheapest,
+    cost,
+    reaches,
+)
+from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.store import Guided, Part, choose_rows, search_parts
+
+QUERIES = 192  # references of the flora that are asked for, each without its own observation
+DRIFT = 0.05  # how far a flora may grow or shrink before it is measured anew
+WORTH_KEEPING, ALL_BUT = 0.9, 0.9995  # recalls at 50 between which the manifest says what probing finds
+OWN = 14  # rows looked for beyond 50, since those of the query's own observation do not count
+
+
+def measure_recipes(
+    floras: Sequence[Flora], before: Mapping[str, Recipe], advance: Advance = silent
+) -> dict[str, Recipe]:
+    """The recipes of floras that are not searched exactly; one measured before is kept while its flora is as large."""
+    recipes = {}
+    for flora in floras:
+        kept = before.get(flora.card.id)
+        told = kept is not None and (kept.kind != PROTOTYPE_FIRST or bool(kept.tried))  # builds of before told less
+        if kept is not None and told and abs(flora.card.references - kept.references) <= DRIFT * kept.references:
+            recipes[flora.card.id] = kept
+        else:
+            recipe = measure_recipe(flora)
+            if recipe.kind != EXACT:
+                recipes[flora.card.id] = recipe
+        advance("recipes", 1, len(floras))
+    return recipes
+
+
+def measure_recipe(flora: Flora) -> Recipe:
+    """The cheapest recipe that finds enough; exact search where that is cheaper or nothing else suffices."""
+    references, species = flora.card.references, flora.card.covered
+    exact = Recipe(references=references)
+    parts, guided = flora.prepared.parts, flora.prepared.guided
+    hopeful = Recipe(PROTOTYPE_FIRST, DEPTHS[0], references=references, probes=PROBES[0], looked_at=1)
+    least = cheapest([exact, hopeful, replace(hopeful, depth=0)], references, species)
+    if any(part.segment.codes is None for part in parts) or least == exact:
+        return exact
+    queries, observations = draw_queries(parts)
+    truth = search_parts(parts, queries, 50 + OWN, exact, threads=2)
+    others = (truth.observations != observations[:, None]) & (truth.rows >= 0)
+    counted = others & (np.cumsum(others, axis=1) <= 50)
+    targets = [rows[here] for rows, here in zip(truth.rows, counted, strict=True)]
+
+    def measured(recipe: Recipe) -> Recipe:
+        """The recipe with its recalls."""
+        chosen = choose_rows(parts, queries, 50 + OWN, recipe, guided)
+        at_10, at_50 = (
+            float(np.mean([np.isin(target[:k], rows).mean() for target, rows in zip(targets, chosen, strict=True)]))
+            for k in (10, 50)
+        )
+        return replace(recipe, recall_at_10=round(at_10, 5), recall_at_50=round(at_50, 5), queries=len(queries))
+
+    def dearer(recipe: Recipe, *than: Recipe) -> bool:
+        """Whether a recipe costs more than another even if it is as cheap as its kind can be."""
+        return any(cost(recipe, references, species) >= cost(other, references, species) for other in than)
+
+    found = [exact]
+    tried: tuple[Probed, ...] = ()
+    if guided is not None:
+        tried = try_probes(parts, guided, queries, truth.species, counted)
+        enough = [one for one in tried if reaches(one.recall_at_10, one.recall_at_50, PROBING_AT_50)]
+        if enough:
+            first = enough[0]
+            recalls = (first.recall_at_10, first.recall_at_50, len(queries), references)
+            found.append(Recipe(PROTOTYPE_FIRST, 0, *recalls, first.probes, first.looked_at))
+    if not dearer(Recipe(TWO_STAGE, DEPTHS[0]), *found):
+        deep = first_good(measured(Recipe(TWO_STAGE, depth, references=references)) for depth in DEPTHS)
+        found += [deep] if deep is not None else []
+    wider: list[Probed] = []
+    if len(found) > 1 and found[1].probes:  # twice as many species, or as many as were tried: codes make rows cheap
+        wider = [one for one in tried if one.probes >= 2 * found[1].probes] or list(tried[-1:])
+    if wider:
+        coded = replace(hopeful, probes=wider[0].probes, looked_at=wider[0].looked_at)
+        if not dearer(coded, *found):
+            deep = first_good(measured(replace(coded, depth=depth)) for depth in DEPTHS)
+            found += [deep] if deep is not None else []
+    return replace(cheapest(found, references, species), tried=tried)
+
+
+def first_good(recipes: Iterable[Recipe]) -> Recipe | None:
+    """The first that finds as much as is aimed at."""
+    return next((recipe for recipe in recipes if reaches(recipe.recall_at_10, recipe.recall_at_50)), None)
+
+
+def try_probes(
+    parts: Sequence[Part],
+    guided: Guided,
+    queries: Embeddings,
+    species: NDArray[np.int64],
+    targets: Sequence[NDArray[np.bool_]],
+) -> tuple[Probed, ...]:
+    """What looking at the species that a view resembles most would find, for numbers of them from too few to enough.
+
+    Nothing is searched for it: a neighbour is found if its species is looked at, so that the place of its species in
+    the guide's order says from which number on. `species` are those of each query's true neighbours, (queries, n);
+    `targets` says which of these count.
+    """
+    lines = guided.guide.nearest(queries, PROBES[-1], guided.cut)
+    place_of = np.empty(len(guided.guide.species), dtype=np.int64)
+    order = np.argsort(guided.guide.species)
+    sizes = np.zeros(len(place_of), dtype=np.int64)
+    for part in parts:
+        lists = part.lists_at(guided.lines)
+        held = lists >= 0
+        counted = np.diff(part.segment.offsets)
+        sizes[guided.lines[held]] += counted[lists[held]]
+    ranks = []
+    for own, listed, wanted in zip(species, lines, targets, strict=True):
+        place_of[:] = PROBES[-1]
+        place_of[listed] = np.arange(len(listed))
+        known = order[np.searchsorted(guided.guide.species, own[wanted], sorter=order)]
+        ranks.append(place_of[known])
+    looked_at = np.cumsum(sizes[lines], axis=1).mean(axis=0)
+    tried = []
+    for probes in PROBES:
+        if probes >= len(guided.lines):
+            break
+        at_10, at_50 = (float(np.mean([np.mean(rank[:k] < probes) for rank in ranks])) for k in (10, 50))
+        one = Probed(probes, round(at_10, 5), round(at_50, 5), max(1, round(float(looked_at[probes - 1]))))
+        if one.recall_at_50 >= WORTH_KEEPING:
+            tried.append(one)
+        if one.recall_at_10 >= AIM_AT_10 and one.recall_at_50 >= ALL_BUT:
+            break
+    return tuple(tried)
+
+
+def draw_queries(parts: Sequence[Part]) -> tuple[Embeddings, NDArray[np.int64]]:
+    """A seeded sample of the references that may answer: their embeddings and observations."""
+    standing = [standing_of_lists(part) for part in parts]
+    ends = np.cumsum([counts.sum() for counts in standing])
+    every = int(ends[-1])
+    embeddings, seen = [], []
+    for number in np.sort(np.random.default_rng(11).choice(every, min(QUERIES, every), replace=False)).tolist():
+        which = int(np.searchsorted(ends, number, side="right"))
+        part = parts[which]
+        row = row_of(part, standing[which], number - int(ends[which] - standing[which].sum()))
+        embeddings.append(part.segment.store.take(np.array([row])))
+        seen.append(int(part.segment.observations[row]))
+    return unit_rows(np.concatenate(embeddings).astype(np.float32)), np.array(seen, dtype=np.int64)
+
+
+def standing_of_lists(part: Part) -> NDArray[np.int64]:
+    """How many rows of each of the part's lists may answer."""
+    offsets = part.segment.offsets
+    if part.hidden is None:
+        return np.asarray(offsets[part.lists + 1] - offsets[part.lists])
+    return np.array([np.count_nonzero(~part.hidden[offsets[n] : offsets[n + 1]]) for n in part.lists.tolist()])
+
+
+def row_of(part: Part, standing: NDArray[np.int64], number: int) -> int:
+    """The row that is the `number`-th of those that may answer, of which each list has `standing`."""
+    ends = np.cumsum(standing)
+    place = int(np.searchsorted(ends, number, side="right"))
+    within = number - int(ends[place] - standing[place])
+    first, end = (int(part.segment.offsets[part.lists[place] + more]) for more in (0, 1))
+    return first + (within if part.hidden is None else int(np.flatnonzero(~part.hidden[first:end])[within]))

@@ -1,0 +1,123 @@
+"""Brings the references of one dataset in the published snapshot up to date, as one new snapshot; nothing is rewritten.
+
+What is new goes to a segment of its own; what has changed or gone is withdrawn; what was withdrawn and is wanted again
+as it was answers again where it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.building.build import made_with
+from indexer.building.grow import continue_snapshot, gone_rows, published_snapshot, sum_standing
+from retrieval.domain import Reference
+from retrieval.errors import BuildError
+from retrieval.models.embedder import Embeddings
+from retrieval.snapshots.learned_arrays import replace_sums
+from retrieval.snapshots.observation_context import Occasion, gather_occasions
+from retrieval.snapshots.segment import ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.snapshots.snapshot import Snapshot
+from retrieval.snapshots.staging import building, settle
+
+
+def renew_references(
+    root: Path,
+    dataset: str,
+    entries: Sequence[ReferenceEntry],
+    read: Callable[[Sequence[str]], Embeddings],
+    occasions: Iterable[Occasion] = (),
+) -> str:
+    """Let exactly `entries` be the references of `dataset`; gives the snapshot, the published one if nothing changes.
+
+    `read` gives the embeddings of photos, of the snapshot's model. `occasions` are those of the entries'
+    observations. Their species must be known to the published snapshot (see `known_species`); raises BuildError.
+    """
+    with building(root) as staging, published_snapshot(root) as published:
+        if strangers := sorted({e.species for e in entries} - known_species(published)):
+            raise BuildError(f"snapshot {published.name} knows no species {strangers[:3]}: build it anew")
+        before = {name: set(rows.tolist()) for name, rows in gone_rows(published).items()}
+        gone = {name: set(before.get(name, ())) for name in published.manifest.segments}
+        fresh = settle_standing(published, dataset, entries, gone)
+        mine, given = own_observations(published, dataset), list(occasions)
+        own = np.array(sorted(mine), dtype=np.int64)
+        had = published.occasions.only(own).listed() if published.occasions else []
+        if not fresh and had == gather_occasions(given).listed() and gone == {**{n: set() for n in gone}, **before}:
+            return published.name
+        segments = list(published.manifest.segments)
+        if sum(len(rows) for rows in gone.values()) == sum(s.rows for s in published.segments) and not fresh:
+            raise BuildError("this would withdraw every reference; a snapshot needs at least one")
+        if fresh:
+            segments.append(name_entries(fresh, made_with(published.manifest.model)))
+            write_segment(staging / "segment", fresh, read([entry.photo for entry in fresh]))
+            settle(staging / "segment", root / "segments" / segments[-1])
+        withdrawn = {name: np.array(sorted(rows), dtype=np.int64) for name, rows in gone.items() if rows}
+        sums = replace_sums(published.sums, sum_standing(root, segments, withdrawn, touched(published, gone, fresh)))
+        return continue_snapshot(root, staging, published, segments, withdrawn, sums, occasions=given, forget=mine)
+
+
+def known_species(snapshot: Snapshot) -> set[int]:
+    """The species that references may be added to without building anew: with references, or on a list."""
+    return set(snapshot.shelf.species.tolist())
+
+
+def touched(published: Snapshot, gone: dict[str, set[int]], fresh: Sequence[ReferenceEntry]) -> NDArray[np.int64]:
+    """The species that have other references than before, ascending."""
+    species = {entry.species for entry in fresh}
+    for name, segment in zip(published.manifest.segments, published.segments, strict=True):
+        before = set() if segment.withdrawn is None else set(np.flatnonzero(segment.withdrawn).tolist())
+        rows = np.array(sorted(gone[name] ^ before), dtype=np.int64)
+        species.update(segment.species_of(rows).tolist())
+    return np.array(sorted(species), dtype=np.int64)
+
+
+def settle_standing(
+    published: Snapshot, dataset: str, entries: Sequence[ReferenceEntry], gone: dict[str, set[int]]
+) -> list[ReferenceEntry]:
+    """Say in `gone` which rows answer nothing any more; gives the entries that no row holds, by their place."""
+    wanted = {entry.photo: entry for entry in entries}
+    held: list[tuple[bool, str, int, ReferenceEntry]] = []
+    for name, segment in zip(published.manifest.segments, published.segments, strict=True):
+        for reference in segment.references_of_dataset(dataset):
+            row = reference.row - segment.base
+            held.append((row in gone[name], name, row, entry_of(segment, reference)))
+    met = set()
+    for _, name, row, entry in sorted(held, key=lambda one: one[:3]):  # those that answer before those withdrawn
+        if wanted.get(entry.photo) == entry and entry.photo not in met:
+            met.add(entry.photo)
+            gone[name].discard(row)
+        else:
+            gone[name].add(row)
+    fresh = sorted((entry for entry in entries if entry.photo not in met), key=lambda entry: entry.place)
+    for entry in fresh:  # what the snapshot still shows as another dataset's: the catalogue knows better
+        for name, segment in zip(published.manifest.segments, published.segments, strict=True):
+            if (other := segment.reference_of_photo(entry.photo)) is not None:
+                gone[name].add(other.row - segment.base)
+    return fresh
+
+
+def own_observations(published: Snapshot, dataset: str) -> set[int]:
+    """The observations of a dataset that references which may answer belong to."""
+    return {
+        int(segment.observations[row])
+        for segment in published.segments
+        for row in (reference.row - segment.base for reference in segment.references_of_dataset(dataset))
+        if segment.withdrawn is None or not segment.withdrawn[row]
+    }
+
+
+def entry_of(segment: Segment, reference: Reference) -> ReferenceEntry:
+    """A reference as it was given."""
+    return ReferenceEntry(
+        reference.photo,
+        int(segment.observations[reference.row - segment.base]),
+        reference.observation,
+        reference.species,
+        reference.author,
+        reference.licence,
+        reference.source,
+        reference.aspect,
+    )

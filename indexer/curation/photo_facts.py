@@ -1,0 +1,82 @@
+"""What is known of a photo without decoding it, and whether its file is whole."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.errors import PhotoTooLarge, UnreadablePhoto, UnsupportedPhoto
+from retrieval.photos.views import PhotoLimits, open_photo
+
+LIMITS = PhotoLimits(bytes=50_000_000, pixels=200_000_000)
+"""Reference photos may be larger than uploads: whoever imports them has chosen them."""
+JPEG_END = b"\xff\xd9"
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """What is known of a photo without decoding its pixels."""
+
+    sha256: str
+    byte_count: int
+    width: int  # as it lies in the file, before it is turned upright
+    height: int
+    media_format: str  # JPEG, PNG, WEBP or HEIF
+
+
+def inspect_photo(photo: bytes | Path, limits: PhotoLimits = LIMITS) -> PhotoFacts:
+    """Return the facts of a photo from its header, after making sure that its end is there.
+
+    Pixels are not decoded, so damage in the middle is found only when the photo is embedded; a file that breaks off is
+    found here. Raises UnreadablePhoto, UnsupportedPhoto, PhotoTooLarge; OSError where a file cannot be read.
+    """
+    if isinstance(photo, Path):
+        size = photo.stat().st_size
+        if size > limits.bytes:
+            raise PhotoTooLarge(f"the photo has {size:,} bytes; at most {limits.bytes:,} are accepted")
+        photo = photo.read_bytes()
+    with open_photo(photo, limits) as image:
+        width, height = image.size
+        media_format = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
+    if not is_whole(photo, media_format):
+        raise UnreadablePhoto(f"the {media_format} photo breaks off: its end is missing")
+    return PhotoFacts(hashlib.sha256(photo).hexdigest(), len(photo), width, height, media_format)
+
+
+def is_whole(photo: bytes, media_format: str) -> bool:
+    """Say whether the file's end is there. What cameras append after it does not matter."""
+    if media_format == "JPEG":
+        start = find_scan(photo)
+        return start is not None and photo.find(JPEG_END, start) >= 0
+    if media_format == "PNG":
+        return b"IEND" in photo[-(2**16) :] or b"IEND" in photo
+    if media_format == "WEBP":
+        return int.from_bytes(photo[4:8], "little") + 8 <= len(photo)
+    return True
+
+
+def find_scan(photo: bytes) -> int | None:
+    """Return where the first scan of a JPEG begins; from there on only the end of the image looks like its end.
+
+    Thumbnails in the segments before have ends of their own, so the search must not begin earlier.
+    """
+    place = 2
+    while place + 4 <= len(photo):
+        if photo[place] != 0xFF:
+            return None
+        marker = photo[place + 1]
+        if marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01:  # filling, or a marker without a length
+            place += 1 if marker == 0xFF else 2
+            continue
+        place += 2 + int.from_bytes(photo[place + 2 : place + 4], "big")
+        if marker == 0xDA:
+            return place
+    return None
+
+
+def reason_of(error: UnreadablePhoto | PhotoTooLarge) -> str:
+    """Return the rejection code for a photo that was refused."""
+    if isinstance(error, PhotoTooLarge):
+        return "too-large"
+    return "not-an-image" if isinstance(error, UnsupportedPhoto) else "unreadable"

@@ -1,0 +1,1 @@
+"""Embedding photos, storing embeddings, and fitting heads."""

@@ -1,0 +1,169 @@
+"""Embeds photos: decoding in threads beside inference, in bounded memory, resumable after any interruption."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
+
+import numpy as np
+
+from indexer.embedding.embeddings import EmbeddingStore
+from retrieval.errors import IdentificationError, ModelError, ModelUnavailable
+from retrieval.models.embedder import Embedder, Embeddings, View
+from retrieval.photos.crops import decode_crops, pool_crops
+from retrieval.photos.views import PhotoLimits
+
+Crops: TypeAlias = list[View]  # of one photo
+
+BATCH = 32  # photos in one call of the model, and in one transaction
+IN_FLIGHT = 1  # batches given to the model beside the one that is collected, so that it never waits for the store
+AHEAD = 3  # batches decoded in advance: enough to keep the model busy, and all the memory it takes
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoToEmbed:
+    """A photo by its digest, with the way to its bytes."""
+
+    photo: str
+    read: Callable[[], bytes]
+    aspect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why the bytes of a photo could not be had. The file may come back, so this is not remembered."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """What became of the photos: embedded + already + failed = all of them."""
+
+    embedded: int
+    already: int
+    failed: int
+    unread: tuple[tuple[str, str], ...] = ()  # of the failed, those whose file could not be read, and why
+
+
+def embed_photos(
+    photos: Iterable[PhotoToEmbed],
+    store: EmbeddingStore,
+    embedder: Embedder,
+    *,
+    limits: PhotoLimits | None = None,
+    workers: int = 2,
+    augmentation: str = "none",
+    advance: Callable[[int], object] = lambda count: None,
+) -> EmbedReport:
+    """Embed every photo the store does not know yet; `advance` is told how many photos have been dealt with.
+
+    A photo that cannot be decoded or embedded is remembered with its reason, and the others go on. One whose file
+    cannot be read is tried again next time. `augmentation` says which crops of a photo its row is averaged of.
+    """
+    embedded = already = failed = 0
+    unread: list[tuple[str, str]] = []
+    bounds = limits or PhotoLimits()
+    with (
+        ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode") as pool,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="model") as model,
+    ):
+
+        def know(count: int) -> None:
+            nonlocal already
+            already += count
+            advance(count)
+
+        def decode(photo: PhotoToEmbed) -> Crops | str | Unread:
+            return read_crops(photo, embedder.short_side, bounds, augmentation=augmentation)
+
+        def decoded() -> Iterator[tuple[PhotoToEmbed, Crops | str | Unread]]:
+            window: deque[tuple[PhotoToEmbed, Future[Crops | str | Unread]]] = deque()
+            for photo in unknown_photos(photos, store, know):
+                window.append((photo, pool.submit(decode, photo)))
+                if len(window) >= AHEAD * BATCH:
+                    first, view = window.popleft()
+                    yield first, view.result()
+            while window:
+                first, view = window.popleft()
+                yield first, view.result()
+
+        def keep(batch: Sequence[tuple[PhotoToEmbed, Crops | str | Unread]], rows: Iterator[Embeddings | str]) -> None:
+            nonlocal embedded, failed
+            outcomes = [(photo.photo, next(rows) if isinstance(view, list) else view) for photo, view in batch]
+            done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | Unread)]
+            if done:
+                store.add([photo for photo, _ in done], np.stack([row for _, row in done]))
+            for photo, reason in outcomes:
+                if isinstance(reason, str):
+                    store.add_failure(photo, reason)
+                elif isinstance(reason, Unread):
+                    unread.append((photo, reason.reason))
+            embedded += len(done)
+            failed += len(batch) - len(done)
+            advance(len(batch))
+
+        stream = decoded()
+        running: deque[tuple[list[tuple[PhotoToEmbed, Crops | str | Unread]], Future[list[Embeddings | str]]]] = deque()
+        try:
+            while batch := list(islice(stream, BATCH)):
+                views = [view for _, view in batch if isinstance(view, list)]
+                trusted = embedded + already > 0
+                running.append((batch, model.submit(embed_views, views, embedder, trusted=trusted)))
+                if not trusted or len(running) > IN_FLIGHT:  # the first batch says whether the model can be trusted
+                    before, found = running.popleft()
+                    keep(before, iter(found.result()))
+        finally:
+            while running:  # what the model has been given is kept, whatever went wrong with what came after
+                before, found = running.popleft()
+                keep(before, iter(found.result()))
+    return EmbedReport(embedded, already, failed, tuple(unread))
+
+
+def unknown_photos(
+    photos: Iterable[PhotoToEmbed], store: EmbeddingStore, know: Callable[[int], object]
+) -> Iterator[PhotoToEmbed]:
+    """Those of the photos that the store does not know, in their order; `know` is told how many it does."""
+    remaining = iter(photos)
+    while block := list(islice(remaining, 1000)):
+        known = store.known([photo.photo for photo in block])
+        know(len(known))
+        yield from (photo for photo in block if photo.photo not in known)
+
+
+def read_crops(
+    photo: PhotoToEmbed, short_side: int, limits: PhotoLimits, *, augmentation: str = "none"
+) -> Crops | str | Unread:
+    """The crops of a photo, or why there are none: what is wrong with it, or that it could not be read now."""
+    try:
+        return decode_crops(photo.read(), short_side, limits, augmentation=augmentation)
+    except IdentificationError as error:
+        return str(error)
+    except OSError as error:
+        return Unread(f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}")
+
+
+def embed_views(views: Sequence[Crops], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:
+    """The row of each photo from its crops, or why the model has none for it: a picture in which it finds nothing.
+
+    Where it has none for any view, and is not `trusted` for what it did before, the model is at fault and its
+    ModelError is raised.
+    """
+    try:
+        found = embedder.embed([crop for crops in views for crop in crops])
+        return list(pool_crops(found, [len(crops) for crops in views])) if views else []
+    except ModelUnavailable:  # no photo is at fault, and it may be back: what was embedded is kept
+        raise
+    except ModelError as error:
+        if len(views) == 1:
+            if trusted:
+                return [str(error)]
+            raise
+    rows = [embed_views([view], embedder, trusted=True)[0] for view in views]
+    if not trusted and all(isinstance(row, str) for row in rows):
+        raise ModelError(str(rows[0]))
+    return rows

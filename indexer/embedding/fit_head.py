@@ -1,0 +1,155 @@
+"""Fits a head on a collection's frozen features, judges it on observations it has not seen, and writes it.
+
+Nothing is judged by what was fitted on: the observations are dealt into folds; for each, principal components and
+the learned projection are fitted on the other folds alone, and the learned one is stopped by an inner part of those.
+Then each observation of the fold is asked of all references but its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.embedding.held_out import MOST_ASKED, Recall, askable, measure_recall
+from indexer.embedding.projection import TEMPERATURE, Labels, Rows, fit_pca, learn_projection
+from retrieval.errors import BuildError, ModelError
+from retrieval.models.card import Preprocessing
+from retrieval.models.embedder import DIM, unit_rows
+from retrieval.models.head import Head, read_head, write_head
+
+KINDS = ("learned", "pca")
+FOLDS = 5
+INNER = 0.2  # of a fold's training observations: they stop the learning and are learned from no more than the fold is
+LEAST = 20  # observations that can be asked for; fewer say nothing
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What held-out observations say of the two heads."""
+
+    pca: Recall
+    learned: Recall
+    steps: int  # that the learned head took, the median of the folds
+    own: Recall | None = None  # of a network's own numbers, where it has as many as an index holds
+
+    @property
+    def needless(self) -> bool:
+        """Whether a network's own numbers name more species than either head does."""
+        heads = max((one.first, one.five) for one in (self.pca, self.learned))
+        return self.own is not None and (self.own.first, self.own.five) > heads
+
+    @property
+    def worse(self) -> bool:
+        """Whether the learned head names fewer species than principal components do."""
+        return (self.learned.first, self.learned.five) < (self.pca.first, self.pca.five)
+
+
+def judge_heads(
+    features: Rows,
+    labels: Labels,
+    *,
+    folds: int = FOLDS,
+    seed: int = 1,
+    most: int = MOST_ASKED,
+    advance: Callable[[str], object] = lambda said: None,
+) -> Verdict:
+    """Compare both heads by nested cross-validation over observations."""
+    asked = askable(labels, most=most, seed=seed)
+    if len(asked) < LEAST:
+        raise BuildError(
+            f"only {len(asked)} observations belong to a species with another one, and {LEAST} are needed to judge a "
+            "head: import more photos, or keep a network of 256 numbers"
+        )
+    observations, of_row = np.unique(labels.observations, return_inverse=True)
+    fold_of = np.random.default_rng(seed).permutation(len(observations)) % folds
+    found: dict[str, list[Recall]] = {kind: [] for kind in KINDS}
+    steps = []
+    for fold in range(folds):
+        training = np.flatnonzero(fold_of[of_row] != fold)
+        questions = np.intersect1d(asked, observations[fold_of == fold])
+        pca = fit_pca(features[training])
+        inner = np.random.default_rng([seed, fold]).random(len(observations)) < INNER
+        _, taken = learn_projection(
+            features[training], labels.pick(training), pca, held_out=inner[of_row[training]], seed=seed
+        )
+        learned, _ = learn_projection(features[training], labels.pick(training), pca, steps=taken, seed=seed)
+        steps.append(taken)
+        for kind, head in (("pca", pca), ("learned", learned)):
+            rows = unit_rows(head.project(features))
+            found[kind].append(measure_recall(rows, labels, questions, temperature=TEMPERATURE))
+        advance(
+            f"fold {fold + 1} of {folds}: {found['pca'][-1].first:.3f} by principal components, "
+            f"{found['learned'][-1].first:.3f} learned in {taken} steps"
+        )
+    own = measure_recall(features, labels, asked, temperature=TEMPERATURE) if features.shape[1] == DIM else None
+    return Verdict(pool(found["pca"]), pool(found["learned"]), int(np.median(steps)), own)
+
+
+def pool(parts: list[Recall]) -> Recall:
+    """Recall over all folds together."""
+    total = sum(part.observations for part in parts)
+    return Recall(
+        total,
+        sum(part.first * part.observations for part in parts) / max(1, total),
+        sum(part.five * part.observations for part in parts) / max(1, total),
+    )
+
+
+def fit_head(
+    features: Rows,
+    labels: Labels,
+    kind: str,
+    verdict: Verdict,
+    *,
+    seed: int = 1,
+    advance: Callable[[int], object] = lambda count: None,
+) -> Head:
+    """The head of a kind, fitted on everything; raises BuildError for a learned one that is worse than components."""
+    facts = {
+        "kind": kind,
+        "fitted": {"photos": len(features), "species": len(np.unique(labels.species)), "seed": seed},
+        "heldOut": {
+            "folds": FOLDS,
+            "temperature": TEMPERATURE,
+            **{k: asdict(getattr(verdict, k)) for k in KINDS},
+            **({"own": asdict(verdict.own)} if verdict.own else {}),
+        },
+    }
+    start = fit_pca(features)
+    if kind == "pca":
+        return replace(start, facts=facts)
+    if verdict.worse:
+        raise BuildError(
+            f"on held-out observations the learned head names {verdict.learned.first:.3f} of the species and principal "
+            f"components {verdict.pca.first:.3f}: nothing was written; use --kind pca"
+        )
+    head, steps = learn_projection(features, labels, start, steps=verdict.steps, seed=seed, advance=advance)
+    return replace(head, facts={**facts, "steps": steps})
+
+
+def write_model(out: Path, head: Head, preprocessing: Preprocessing) -> Path:
+    """Write `OUT.head.npz` and, last, `OUT.card.json`, which names it; gives the card's path."""
+    if out.suffix in {".npz", ".json", ".onnx"}:
+        raise BuildError(f"--out is a name to which .head.npz and .card.json are added, not {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    head_path, card_path = out.with_name(f"{out.name}.head.npz"), out.with_name(f"{out.name}.card.json")
+    write_head(head_path, head)
+    if read_head(head_path).digest != head.digest:
+        raise ModelError(f"{head_path} was not written whole: is the disk full?")
+    card: dict[str, Any] = {name: value for name, value in asdict(preprocessing).items() if value is not None}
+    draft = card_path.with_name(f".{card_path.name}.new")
+    draft.write_text(json.dumps({**card, "head": head_path.name}, indent=2) + "\n", encoding="utf-8")
+    draft.replace(card_path)
+    return card_path
+
+
+def unit_features(rows: NDArray[np.float32]) -> tuple[Rows, NDArray[np.bool_]]:
+    """Rows of length 1, and which rows have a direction at all; the others are left out."""
+    kept = np.isfinite(rows).all(axis=1) & (np.linalg.norm(rows, axis=1) > 0)
+    return unit_rows(rows[kept]) if kept.any() else np.zeros((0, rows.shape[1] or DIM), np.float32), kept

@@ -1,0 +1,1 @@
+"""Finding, fetching and storing the photos that records name."""

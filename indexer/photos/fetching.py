@@ -1,0 +1,157 @@
+"""Fetching photos from other people's servers, politely: named, one at a time, never in a hurry, never twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import requests
+
+from indexer.curation.photo_facts import LIMITS, inspect_photo, reason_of
+from indexer.curation.records import Rejection
+from indexer.photos.photo_store import PhotoStore
+from retrieval.errors import ForbiddenAddress, PhotoTooLarge, UnreadablePhoto
+from retrieval.photos.addresses import SCHEMES, Guard
+from retrieval.photos.fetching import guarded_session, open_address
+
+USER_AGENT = "Fungarium/0.1 (open fungi identification; fetches each reference photo once)"
+TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+LONGEST_WAIT = 120.0  # seconds; a server that asks for more gets its peace for this run
+CHUNK = 2**16
+
+
+class Fetcher:
+    """Fetches photos from addresses into a store, and skips those it has. `sleep` and `clock` are given in tests."""
+
+    def __init__(
+        self,
+        store: PhotoStore,
+        *,
+        guard: Guard | None = None,  # of the machine's own network: archives are written by strangers
+        delay: float = 1.0,  # seconds between two requests to one host
+        attempts: int = 4,
+        timeout: float = 30.0,  # seconds without a byte
+        patience: float = 180.0,  # seconds for one photo in one attempt
+        largest: int = LIMITS.bytes,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._delay, self._attempts, self._timeout, self._patience, self._largest = (
+            delay,
+            attempts,
+            timeout,
+            patience,
+            largest,
+        )
+        self._sleep, self._clock = sleep, clock
+        self._last: dict[str, float] = {}  # host to the time of its last request
+        self._session = guarded_session(guard or Guard(), agent=USER_AGENT)
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def fetch(self, address: str) -> str | Rejection:
+        """Return the sha256 of the photo at `address`, now in the store; or why there is none.
+
+        Reasons: bad-address, unreachable, too-large, not-an-image, unreadable.
+        Of a photo that is not whole nothing is kept.
+        """
+        if known := self._store.recall(address):
+            return known
+        parts = urlsplit(address)
+        if parts.scheme.lower() not in SCHEMES or not parts.hostname:
+            return Rejection("bad-address", f"{address!r} is no web address", photo=address)
+        fault = ""
+        for attempt in range(self._attempts):
+            self._wait_for_turn(parts.hostname)
+            outcome = self._request(address)
+            if isinstance(outcome, Rejection):
+                return outcome
+            if isinstance(outcome, bytes):
+                return self._keep(address, outcome)
+            fault, wait = outcome
+            if wait > LONGEST_WAIT:
+                break
+            if attempt + 1 < self._attempts:
+                self._sleep(max(wait, self._delay * 2**attempt))
+        return Rejection("unreachable", f"{address}: {fault}", photo=address)
+
+    def _wait_for_turn(self, host: str) -> None:
+        if host in self._last:
+            pause = self._last[host] + self._delay - self._clock()
+            if pause > 0:
+                self._sleep(pause)
+        self._last[host] = self._clock()
+
+    def _request(self, address: str) -> bytes | tuple[str, float] | Rejection:
+        """Ask once: the bytes, or (what went wrong, seconds to wait) where asking again may help, or a rejection."""
+        try:
+            with open_address(self._session, address, timeout=self._timeout) as answer:
+                if answer.status_code in TRY_AGAIN:
+                    return f"the server answers {answer.status_code}", read_retry_after(
+                        answer.headers.get("Retry-After", "")
+                    )
+                if answer.status_code != requests.codes.ok:
+                    return Rejection(
+                        "unreachable", f"{address}: the server answers {answer.status_code}", photo=address
+                    )
+                return self._read(answer, address)
+        except ForbiddenAddress as error:
+            return Rejection("bad-address", f"{address}: {error}", photo=address)
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            return f"the server cannot be reached or breaks off ({type(error).__name__})", 0.0
+        except (requests.RequestException, ValueError) as error:
+            return Rejection("unreachable", f"{address}: the request fails ({type(error).__name__})", photo=address)
+
+    def _read(self, answer: requests.Response, address: str) -> bytes | tuple[str, float] | Rejection:
+        too_large = Rejection("too-large", f"{address}: the photo has more than {self._largest:,} bytes", photo=address)
+        announced = answer.headers.get("Content-Length", "")
+        if announced.isdecimal() and int(announced) > self._largest:
+            return too_large
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind.startswith("text/"):  # a page about the photo, or an apology
+            return Rejection("not-an-image", f"{address}: the server answers with {kind}", photo=address)
+        begun, photo = self._clock(), bytearray()
+        for chunk in answer.iter_content(CHUNK):
+            photo += chunk
+            if len(photo) > self._largest:
+                return too_large
+            if self._clock() - begun > self._patience:
+                return f"the photo did not come within {self._patience:g} seconds", 0.0
+        return bytes(photo)
+
+    def _keep(self, address: str, photo: bytes) -> str | Rejection:
+        try:
+            inspect_photo(photo)
+        except (UnreadablePhoto, PhotoTooLarge) as error:
+            return Rejection(reason_of(error), f"{address}: {error}", photo=address)
+        sha256 = self._store.put(photo)
+        self._store.remember(address, sha256)
+        return sha256
+
+
+def read_retry_after(text: str) -> float:
+    """Return the seconds a server asks to wait, said in seconds or as a date; 0 where it does not say."""
+    text = text.strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())

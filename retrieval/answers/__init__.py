@@ -1,0 +1,1 @@
+"""The answer line: identify, find similar photos, and present the result."""

@@ -1,0 +1,269 @@
+"""An answer as JSON values and as text for a terminal. Field names are the Darwin Core terms where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from retrieval.domain import (
+    RANKS,
+    Candidate,
+    Doubt,
+    Evidence,
+    Identification,
+    Reference,
+    Stop,
+    Taxon,
+    Unsearched,
+)
+from retrieval.ranking.calibration import CALIBRATED_MEANING, SHARE_MEANING
+from retrieval.snapshots.snapshot import Snapshot
+
+CALIBRATED_SHARE = (
+    "The visual score: what the photos alone say, calibrated, from 0 to 1; without priors, and before "
+    '"none of these" is considered.'
+)
+
+
+def taxon_json(taxon: Taxon, snapshot: Snapshot) -> dict[str, Any]:
+    """A taxon with its genus and family, names in Darwin Core's terms; absent where unknown."""
+    line = {node.rank: node.name for node in snapshot.taxonomy.lineage(taxon.id)}
+    described: dict[str, Any] = {
+        "taxonID": taxon.id,
+        "scientificName": taxon.name,
+        "scientificNameAuthorship": taxon.authorship,
+        "taxonRank": taxon.rank,
+        **{rank: line[rank] for rank in ("family", "genus") if rank in line},
+        "vernacularNames": [
+            {"language": language, "vernacularName": name}
+            for language, name in snapshot.taxonomy.vernacular_names(taxon.id)
+        ],
+    }
+    if taxon.gbif_key is not None:
+        described["gbifKey"] = taxon.gbif_key
+    toxicity = snapshot.taxonomy.toxicity(taxon.id)
+    if toxicity:
+        described["toxicity"] = toxicity
+    return described
+
+
+def reference_json(reference: Reference) -> dict[str, Any]:
+    """A reference photo, always with its author and licence."""
+    return {
+        "photo": reference.photo,
+        "observation": reference.observation,
+        "author": reference.author,
+        "licence": reference.licence,
+        "source": reference.source,
+        "aspect": reference.aspect,
+    }
+
+
+def evidence_json(evidence: Evidence) -> dict[str, Any]:
+    """A reference photo with its similarity and the query photo (counted from 0) that it resembles."""
+    return {
+        **reference_json(evidence.reference),
+        "similarity": round(evidence.similarity, 6),
+        "queryPhoto": evidence.photo,
+    }
+
+
+def candidate_json(candidate: Candidate, snapshot: Snapshot) -> dict[str, Any]:
+    """A candidate: its taxon, its score, what the photos and what the priors said, and the evidence."""
+    described: dict[str, Any] = {
+        "taxon": taxon_json(candidate.taxon, snapshot),
+        "score": round(candidate.score, 6),
+        "share": round(candidate.share, 6),
+        "sharePerPhoto": [round(share, 6) for share in candidate.per_photo],
+        "prior": round(candidate.prior, 6),
+        "evidence": [evidence_json(evidence) for evidence in candidate.evidence],
+    }
+    if candidate.expected_here is not None:
+        described["expectedHere"] = candidate.expected_here
+    if candidate.expected_now is not None:
+        described["expectedNow"] = candidate.expected_now
+    if candidate.lookalikes:
+        described["lookalikes"] = [
+            {
+                "taxon": taxon_json(other.taxon, snapshot),
+                "confusedShare": round(other.share, 4),
+                "toxic": bool(other.toxicity),
+            }
+            for other in candidate.lookalikes
+        ]
+    return described
+
+
+def stop_json(stop: Stop, snapshot: Snapshot) -> dict[str, Any]:
+    """The specificity decision, in numbers and in words."""
+    return {
+        "taxon": None if stop.taxon is None else taxon_json(stop.taxon, snapshot),
+        "probability": round(stop.probability, 6),
+        "depth": stop.depth,
+        "threshold": round(stop.threshold, 6),
+        "target": stop.target,
+        "calibrated": stop.calibrated,
+        "words": stop_words(stop),
+    }
+
+
+def stop_words(stop: Stop) -> str:
+    """The decision as a sentence."""
+    if stop.taxon is None:
+        return "Not even the widest taxon is probable enough to be named."
+    aim = f"to be right in {stop.target:.0%} of answers" if stop.calibrated else "by shares, which are not calibrated"
+    return f"The narrowest name that is sure enough, {aim}: {stop.taxon.rank} {stop.taxon.name}."
+
+
+def doubt_json(doubt: Doubt) -> dict[str, Any]:
+    """Whether to trust the answer at all."""
+    return {
+        "rejected": doubt.rejected,
+        "noneOfThese": round(doubt.none, 6),
+        "similarity": round(doubt.similarity, 6),
+        "reason": doubt.reason,
+    }
+
+
+def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str, Any]:
+    """The whole answer as JSON values."""
+
+    def listed(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+        return [candidate_json(candidate, snapshot) for candidate in candidates]
+
+    missing = {} if answer.unsearched is None else {"notSearched": unsearched_json(answer.unsearched, snapshot)}
+    return missing | {
+        "species": listed(answer.species),
+        "genera": listed(answer.genera),
+        "families": listed(answer.families),
+        "notOnTheList": listed(answer.outside),
+        "flora": answer.flora,
+        "photos": answer.photos,
+        "shareMeaning": CALIBRATED_SHARE if answer.calibrated else SHARE_MEANING,
+        "scoreMeaning": CALIBRATED_MEANING if answer.calibrated else SHARE_MEANING,
+        "calibrated": answer.calibrated,
+        "fusion": answer.fusion,
+        "priorsApplied": list(answer.priors),
+        "specificity": None if answer.stop is None else stop_json(answer.stop, snapshot),
+        "rejection": None if answer.doubt is None else doubt_json(answer.doubt),
+        "photoRankings": [
+            [{"taxonID": t.id, "scientificName": t.name, "share": round(share, 6)} for t, share in ranking]
+            for ranking in answer.rankings
+        ],
+        "decidingPhoto": answer.decided_by,
+        "photoAspects": list(answer.aspects),
+        "aspectsTold": answer.aspects_told,
+        "snapshot": answer.snapshot,
+        "model": answer.model,
+        "notice": answer.notice,
+    }
+
+
+def unsearched_json(unsearched: Unsearched, snapshot: Snapshot) -> dict[str, Any]:
+    """What an answer is silent about, its species by their genera."""
+    lineages = snapshot.lineages(np.array(unsearched.species, dtype=np.int64))
+    genera = {genus for genus in lineages[:, RANKS.index("genus")].tolist() if genus >= 0}
+    return {
+        "parts": list(unsearched.parts),
+        "species": len(unsearched.species),
+        "references": unsearched.references,
+        "genera": sorted(snapshot.taxonomy.taxon(genus).name for genus in genera),
+    }
+
+
+def unsearched_words(described: dict[str, Any]) -> str:
+    """The same as a sentence."""
+    return (
+        f"Not searched, because a part of the references gives no answer: {described['references']:,} reference photos "
+        f"of {described['species']:,} species, of the genera {', '.join(described['genera']) or '(not known)'}."
+    )
+
+
+def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[str]:
+    """The answer as lines for a terminal."""
+    photos = "1 photo" if answer.photos == 1 else f"{answer.photos} photos"
+    yield f"{photos}, flora {answer.flora}, snapshot {answer.snapshot}, model {answer.model}"
+    if answer.unsearched is not None:
+        yield unsearched_words(unsearched_json(answer.unsearched, snapshot))
+    yield ""
+    if not answer.species:
+        yield "No species of this flora has a reference photo."
+    for number, candidate in enumerate(answer.species, start=1):
+        yield f"{number:3}. {candidate_line(candidate, snapshot)}"
+        for evidence in candidate.evidence[:2]:
+            yield f"       {evidence_line(evidence)}"
+    for title, candidates in (("Genus", answer.genera), ("Family", answer.families)):
+        if candidates:
+            sums = ", ".join(f"{c.taxon.name} {percent(c.score, 0)}" for c in candidates[:3])
+            yield f"{title + ':':8}{sums}"
+    if answer.outside:
+        yield ""
+        yield f"Looks more similar, but is not on the list of {answer.flora}:"
+        for candidate in answer.outside:
+            yield f"     {candidate_line(candidate, snapshot)}"
+    yield ""
+    if answer.stop is not None:
+        yield stop_words(answer.stop)
+    if answer.doubt is not None and answer.doubt.reason:
+        yield answer.doubt.reason
+    if answer.photos > 1 and answer.species:
+        yield f"Photo {answer.decided_by + 1} decided."
+    if answer.aspects_told:
+        yield f"The photos seem to show: {', '.join(answer.aspects)}."
+    if answer.priors:
+        yield f"Priors applied: {', '.join(answer.priors)}."
+    if answer.calibrated:
+        yield "Percentages are calibrated probabilities, with that of none of these species taken off."
+    else:
+        yield "Percentages are shares of the votes of similar photos, not yet calibrated."
+    yield answer.notice
+
+
+def percent(share: float, decimals: int) -> str:
+    """A share for people: never 0 % where it is only near, for nothing is impossible."""
+    least = 10.0 ** -(decimals + 2)
+    return f"<{least:.{decimals}%}" if share < least else f"{share:.{decimals}%}"
+
+
+def candidate_line(candidate: Candidate, snapshot: Snapshot) -> str:
+    """A candidate on one line."""
+    names = [name for _, name in snapshot.taxonomy.vernacular_names(candidate.taxon.id)]
+    family = snapshot.taxonomy.ancestor(candidate.taxon.id, "family")
+    toxicity = snapshot.taxonomy.toxicity(candidate.taxon.id)
+    return "".join(
+        (
+            f"{percent(candidate.score, 1):>6}  {candidate.taxon.name}",
+            f" ({names[0]})" if names else "",
+            f", {family.name}" if family else "",
+            f"  [{toxicity}]" if toxicity else "",
+            expected_words(candidate),
+            lookalike_words(candidate),
+        )
+    )
+
+
+def expected_words(candidate: Candidate) -> str:
+    """Whether the species is to be expected here and now, where a place or a day was given and anything is known."""
+    words = [
+        f"{'' if expected else 'not '}expected {where}"
+        for where, expected in (("here", candidate.expected_here), ("now", candidate.expected_now))
+        if expected is not None
+    ]
+    return f"  ({', '.join(words)})" if words else ""
+
+
+def lookalike_words(candidate: Candidate) -> str:
+    """Species often confused with the candidate, poisonous ones named so."""
+    named = [f"{o.taxon.name}{f' [{o.toxicity}]' if o.toxicity else ''}" for o in candidate.lookalikes]
+    return f"  (often confused with {', '.join(named)})" if named else ""
+
+
+def evidence_line(evidence: Evidence) -> str:
+    """A reference photo on one line, with author and licence."""
+    reference = evidence.reference
+    aspect = f"{reference.aspect}, " if reference.aspect else ""
+    author = reference.author or "author not stated"
+    licence = reference.licence or "licence not stated"
+    return f"photo {evidence.photo + 1} ~ {aspect}similarity {evidence.similarity:.3f}, {author}, {licence}"

@@ -1,0 +1,1 @@
+"""From bytes to upright sRGB views: decoding, EXIF, crops, tiles, and fetching photos safely."""

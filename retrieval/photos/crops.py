@@ -1,0 +1,129 @@
+"""A photo as several views: the part that a person pointed at, and crops of it whose embeddings are averaged.
+
+The crops are those of the project's methods: the whole, central crops of 80 % and 60 % and four corner crops of 60 %,
+each also mirrored (`full`, 14 views), or the whole and its centre (`two-scale`) or its mirror image (`mirrored`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from retrieval.errors import ImpossibleWish
+from retrieval.models.embedder import Embeddings, Pixels, View, unit_rows
+from retrieval.photos.views import PhotoLimits, cut_strip, decode_view, open_photo, scale_upright
+
+AUGMENTATIONS: Final = ("none", "mirrored", "two-scale", "full")
+SMALLEST_SHARE: Final = 0.02  # of a side: less than that is a slip of the finger
+CORNER: Final = 0.6
+MOST_ENLARGED: Final = 4.0  # a small box asks for a larger photo, but never for more than so many times the view
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The region of interest: a part of the upright photo, in shares of its width and height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.left <= 1 and 0 <= self.top <= 1):
+            raise ImpossibleWish("a box begins within the photo: left and top are shares from 0 to 1")
+        if not (self.width >= SMALLEST_SHARE and self.height >= SMALLEST_SHARE):
+            raise ImpossibleWish(f"a box is at least {SMALLEST_SHARE:.0%} of the photo wide and high")
+        if self.left + self.width > 1 + 1e-6 or self.top + self.height > 1 + 1e-6:
+            raise ImpossibleWish("a box ends within the photo: left + width and top + height are at most 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the photos of an observation are to be looked at; the default is whole, once."""
+
+    boxes: Sequence[Box | None] = ()  # of each photo, None for the whole; empty: all whole
+    augmentation: str = "none"
+
+    def check(self, photos: int) -> None:
+        """Raise ImpossibleWish, with a sentence, for what there is not."""
+        if self.augmentation not in AUGMENTATIONS:
+            raise ImpossibleWish(f"augmentations are {', '.join(AUGMENTATIONS)}, not {self.augmentation!r}")
+        if self.boxes and len(self.boxes) != photos:
+            raise ImpossibleWish(f"{len(self.boxes)} boxes were given for {photos} photos")
+
+
+WHOLE: Final = Look()
+
+
+def decode_crops(
+    photo: bytes, short_side: int, limits: PhotoLimits, *, box: Box | None = None, augmentation: str = "none"
+) -> list[View]:
+    """The views of a photo; one without an augmentation. Raises the errors of `decode_view`."""
+    if box is None and augmentation == "none":
+        return [decode_view(photo, short_side, limits)]
+    enlarged = 1.0 if augmentation in {"none", "mirrored"} else 1 / CORNER
+    if box is None:
+        whole = decode_view(photo, round(short_side * enlarged), limits).pixels
+    else:
+        whole = decode_box(photo, short_side * enlarged, limits, box)
+    return [View(pixels) for pixels in cut_crops(whole, augmentation)]
+
+
+def decode_box(photo: bytes, side: float, limits: PhotoLimits, box: Box) -> Pixels:
+    """The part of the photo inside the box, its shorter side near `side` where the photo has as much."""
+    longest = MOST_ENLARGED * side
+
+    def scale(width: int, height: int) -> float:
+        inside = min(width * box.width, height * box.height)
+        return min(1.0, side / inside, longest / min(width, height))
+
+    with open_photo(photo, limits) as image:
+        upright = scale_upright(image, scale, cut=False)
+        part = upright.crop(
+            (
+                round(box.left * upright.width),
+                round(box.top * upright.height),
+                max(round((box.left + box.width) * upright.width), round(box.left * upright.width) + 1),
+                max(round((box.top + box.height) * upright.height), round(box.top * upright.height) + 1),
+            )
+        )
+        part = cut_strip(part)
+        if min(part.size) < side:
+            factor = side / min(part.size)
+            size = (round(part.width * factor), round(part.height * factor))
+            part = part.resize(size, Image.Resampling.BICUBIC)
+        return np.asarray(part)
+
+
+def cut_crops(whole: Pixels, augmentation: str) -> list[Pixels]:
+    """The crops of an augmentation, the whole first."""
+    if augmentation == "none":
+        return [whole]
+    if augmentation == "mirrored":
+        return [whole, np.ascontiguousarray(whole[:, ::-1])]
+    if augmentation == "two-scale":
+        return [whole, cut(whole, CORNER, 0.5, 0.5)]
+    corners = [cut(whole, CORNER, across, down) for across in (0.0, 1.0) for down in (0.0, 1.0)]
+    upright = [whole, cut(whole, 0.8, 0.5, 0.5), cut(whole, CORNER, 0.5, 0.5), *corners]
+    return [*upright, *(np.ascontiguousarray(crop[:, ::-1]) for crop in upright)]
+
+
+def cut(whole: Pixels, share: float, across: float, down: float) -> Pixels:
+    """A crop of a share of each side; `across` and `down` say where, 0 at the left or top and 1 at the other end."""
+    height, width = max(1, round(whole.shape[0] * share)), max(1, round(whole.shape[1] * share))
+    top, left = round((whole.shape[0] - height) * down), round((whole.shape[1] - width) * across)
+    return np.ascontiguousarray(whole[top : top + height, left : left + width])
+
+
+def pool_crops(embeddings: Embeddings, counts: Sequence[int]) -> Embeddings:
+    """One embedding for each photo: the direction of the mean of its crops'; `counts` says how many each has."""
+    ends = np.cumsum(counts).tolist()
+    means: list[NDArray[np.float64]] = [
+        embeddings[end - count : end].mean(axis=0, dtype=np.float64) for end, count in zip(ends, counts, strict=True)
+    ]
+    return unit_rows(np.stack(means)) if any(count > 1 for count in counts) else embeddings

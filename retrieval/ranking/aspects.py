@@ -1,0 +1,81 @@
+"""What a photo shows (cap, hymenium, stipe, ...), told from its embedding where the person did not say it.
+
+A linear discriminant (Fisher 1936): each aspect's mean embedding, compared in the metric in which photos of one aspect
+are round. The species' own metric would not do: what sets photos of one species apart, which is what an
+aspect is, counts as noise in it. Learned where a collection labels its photos; it weighs photos, never species.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.domain import ASPECTS
+from retrieval.errors import DamagedSnapshot
+from retrieval.ranking.prototypes import whiten_within
+from retrieval.snapshots.arrays import load_arrays
+
+FILE = "aspects.npz"
+SHRINKAGE = 0.5  # of the metric
+
+
+@dataclass(frozen=True, slots=True)
+class AspectModel:
+    """The best of codes . embeddings + constants is the aspect that is told."""
+
+    codes: NDArray[np.int64]  # (aspects,) places in ASPECTS
+    weights: NDArray[np.float64]  # (aspects, dim)
+    constants: NDArray[np.float64]  # (aspects,)
+
+    def tell(self, embeddings: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The place in ASPECTS of what each photo shows, (photos,)."""
+        return np.asarray(self.codes[(embeddings @ self.weights.T + self.constants).argmax(axis=1)], dtype=np.int64)
+
+
+def make_aspect_model(embeddings: NDArray[np.floating], aspects: NDArray[np.int64], fewest: int) -> AspectModel | None:
+    """Learn from photos with their aspects (places in ASPECTS; -1: not known).
+
+    None where there are not two aspects with `fewest` photos.
+    """
+    codes = np.array([c for c in range(len(ASPECTS)) if (aspects == c).sum() >= fewest], dtype=np.int64)
+    if len(codes) < 2:
+        return None
+    known = np.isin(aspects, codes)
+    rows, labels = np.asarray(embeddings[known], dtype=np.float64), np.searchsorted(codes, aspects[known])
+    means = np.stack([rows[labels == label].mean(axis=0) for label in range(len(codes))])
+    apart = rows - means[labels]
+    metric = np.asarray(whiten_within(apart.T @ apart / len(apart), SHRINKAGE), dtype=np.float64)
+    weights = means @ metric @ metric.T * (len(metric) / max(1e-12, float((apart**2).sum(axis=1).mean())))
+    return AspectModel(codes, weights, -0.5 * (means * weights).sum(axis=1))
+
+
+def name_aspects(codes: NDArray[np.int64]) -> list[str]:
+    """Names of aspects by their places in ASPECTS; empty for -1."""
+    return [ASPECTS[code] if code >= 0 else "" for code in codes.tolist()]
+
+
+def code_aspects(names: Sequence[str]) -> NDArray[np.int64]:
+    """Places in ASPECTS of names; -1 for what is none of them."""
+    place = {name: code for code, name in enumerate(ASPECTS)}
+    return np.array([place.get(name, -1) for name in names], dtype=np.int64)
+
+
+def write_aspect_model(folder: Path, model: AspectModel) -> None:
+    """Write it to a snapshot's folder."""
+    np.savez(folder / FILE, codes=model.codes, weights=model.weights, constants=model.constants)
+
+
+def read_aspect_model(folder: Path) -> AspectModel:
+    """Read it from a snapshot's folder; raises DamagedSnapshot."""
+    try:
+        held = load_arrays(folder / FILE)
+        found = AspectModel(held["codes"], held["weights"], held["constants"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedSnapshot(f"{FILE} cannot be read") from error
+    if found.weights.shape[0] != len(found.codes) or found.codes.max(initial=0) >= len(ASPECTS):
+        raise DamagedSnapshot(f"{FILE} does not hold what it should")
+    return found

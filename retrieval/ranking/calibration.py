@@ -1,0 +1,144 @@
+"""What was learned on held-out observations: how votes, prototypes and numbers of references add up to a score.
+
+The score is a conditional logit (McFadden 1974): for species k of a view,
+
+    z_k = votes x log(share_k + floor) + prototypes x similarity_k + counts x log n_k,   score_k = exp z_k / sum exp z
+
+Each weight has a meaning (`votes` is an inverse temperature), the fit is convex, and few numbers are learned, so
+that a collection of a few hundred observations can afford it. `evaluation/learning/fit.py` fits them by log-loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import SnapshotMismatch
+
+FEW = 0.3  # observations that a species without any counts for, so that its logarithm is finite
+
+CALIBRATED_MEANING = (
+    "The calibrated probability, from 0 to 1, that this taxon is the right name. Scores of all species and of "
+    '"none of these" add up to 1; among answers with a score of 0.8, about 8 in 10 were right on observations '
+    "that the collection held out. It speaks of photos like those of the collection."
+)
+SHARE_MEANING = (
+    "The share of the votes that similar reference photos gave this taxon, from 0 to 1. "
+    "Not yet calibrated: a share of 0.8 does not mean right in 8 of 10 cases."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Learned numbers. The defaults are those of a snapshot nobody has calibrated: votes alone, as shares."""
+
+    votes: float = 1.0
+    prototypes: float = 0.0
+    counts: float = 0.0
+    floor: float = 0.0  # share that a species without neighbours has of a view
+    shrinkage: float = 4.0  # observations that the mean of the genus counts for in a prototype
+    fusion: str = "mean"  # the rule by which photos are fused where nobody asks for another
+    sharpening: Mapping[str, float] = field(default_factory=dict)  # fusion rule -> exponent of the number of photos
+    aspects: Mapping[str, float] = field(default_factory=dict)  # aspect -> weight of a photo that shows it
+    priors: Mapping[str, float] = field(default_factory=dict)  # prior -> strength, an exponent
+    tempers: Mapping[str, float] = field(default_factory=dict)  # prior -> exponent of the scores when it is applied
+    smoothing: Mapping[str, float] = field(default_factory=dict)  # prior -> records that the flora counts for
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # target accuracy, as "0.90" -> node probability
+    rejection: Mapping[str, float] = field(default_factory=dict)  # feature -> weight; see rejection.py
+    rejection_even: Mapping[str, float] = field(default_factory=dict)  # the same, when all species are equally likely
+    confidence: Mapping[str, float] = field(default_factory=dict)  # see confidence.py
+    confidence_even: Mapping[str, float] = field(default_factory=dict)
+    lookalikes: tuple[tuple[int, int, float], ...] = ()  # (species, taken for, share of its observations)
+    metric: bool = False  # the snapshot holds a metric for prototypes
+    tells_aspects: bool = False  # the snapshot holds what tells aspects that a person did not give
+    fitted: Mapping[str, Any] = field(default_factory=dict)  # on what: observations, seed, log-loss, error
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores have been fitted, and may be called so."""
+        return bool(self.fitted)
+
+    def rejection_of(self, priors: Collection[str]) -> Mapping[str, float]:
+        """The weights of rejection under the priors that are applied: rare species leave scores more undecided."""
+        return self.rejection_even if self.rejection_even and {"uniform", "regional"} & set(priors) else self.rejection
+
+    def confidence_of(self, priors: Collection[str]) -> Mapping[str, float]:
+        """The weights of the confidence under the priors that are applied."""
+        return (
+            self.confidence_even if self.confidence_even and {"uniform", "regional"} & set(priors) else self.confidence
+        )
+
+    def temper_of(self, priors: Collection[str]) -> float:
+        """The exponent of the scores under the priors that are applied."""
+        return float(np.prod([self.tempers.get(prior, 1.0) for prior in sorted(priors)]))
+
+    @property
+    def meaning(self) -> str:
+        """What the score means, in words for the answer."""
+        return CALIBRATED_MEANING if self.calibrated else SHARE_MEANING
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values for the manifest."""
+        values = asdict(self)
+        values["lookalikes"] = [list(pair) for pair in self.lookalikes]
+        return values
+
+    def changed(self, **values: Any) -> Calibration:
+        """The same with some numbers changed."""
+        return replace(self, **values)
+
+
+def read_calibration(values: Mapping[str, Any]) -> Calibration:
+    """A calibration from the manifest; raises SnapshotMismatch for numbers this program does not know."""
+    known = {one.name for one in fields(Calibration)}
+    if strangers := sorted(set(values) - known):
+        raise SnapshotMismatch(f"the snapshot's calibration has {strangers}, which this program does not know")
+    given = dict(values)
+    if "lookalikes" in given:
+        given["lookalikes"] = tuple((int(a), int(b), float(share)) for a, b, share in given["lookalikes"])
+    return Calibration(**given)
+
+
+def features(
+    shares: NDArray[np.float64], similarities: NDArray[np.float64], counts: NDArray[np.floating], floor: float
+) -> NDArray[np.float64]:
+    """The three terms of the score: (views, species, 3). `counts` is (species,) or (views, species)."""
+    numbers = np.broadcast_to(np.log(np.maximum(counts, FEW)), shares.shape)
+    with np.errstate(divide="ignore"):
+        return np.stack([np.log(shares + floor), similarities, numbers], axis=-1)
+
+
+def score_views(
+    shares: NDArray[np.float64],
+    similarities: NDArray[np.float64] | None,
+    counts: NDArray[np.floating],
+    calibration: Calibration,
+) -> NDArray[np.float64]:
+    """Scores of each view, (views, species), each row adding up to 1 (or 0 where nothing voted and nothing is known).
+
+    `shares` from the votes, `similarities` to prototypes (None: not used). A species of the list without a
+    single reference gets no more than the least of the others: there is no photo that could speak for it.
+    """
+    if similarities is None or not calibration.prototypes:
+        similarities = np.zeros_like(shares)
+    terms = features(shares, similarities, counts, calibration.floor)
+    logits = calibration.votes * terms[..., 0] if calibration.votes else np.zeros_like(shares)  # 0 x -inf is no number
+    logits = logits + calibration.prototypes * terms[..., 1] + calibration.counts * terms[..., 2]
+    if calibration.floor:
+        unseen = np.broadcast_to(counts <= 0, logits.shape)
+        if unseen.any() and not unseen.all():
+            least = np.where(unseen, np.inf, logits).min(axis=1, keepdims=True)
+            logits = np.where(unseen, np.minimum(logits, least), logits)
+    return normalise(logits)
+
+
+def normalise(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Softmax along the last axis; a row of minus infinities stays a row of zeros."""
+    top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
+    raised = np.exp(logits - np.where(np.isfinite(top), top, 0.0))
+    total = raised.sum(axis=-1, keepdims=True)
+    return np.asarray(np.divide(raised, total, out=np.zeros_like(raised), where=total > 0))

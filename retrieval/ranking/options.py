@@ -1,0 +1,47 @@
+"""What a person may ask for beside the photos: priors, a target, nodes known already, how photos are fused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from retrieval.errors import ImpossibleWish
+from retrieval.ranking.fusion import FUSIONS, LEARNED
+from retrieval.ranking.priors import PRIORS
+from retrieval.ranking.specificity import TARGET
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The options of an identification; the defaults ask for nothing."""
+
+    coordinates: tuple[float, float] | None = None  # latitude and longitude in degrees
+    day: date | None = None  # of the find
+    priors: Sequence[str] | None = None  # of PRIORS; None: season and place, where a day and a place are given
+    within: Sequence[int] = ()  # taxon ids that a person is sure of: the answer is under one of them
+    aspects: Sequence[str] = ()  # what each photo shows, in their order; empty: not known
+    target: float = TARGET  # of answers right
+    fusion: str = LEARNED  # or one of FUSIONS
+    no_reject: bool = False
+    partial: bool = False  # answer also where a part of the references cannot be searched, and say which
+
+    def check(self, photos: int) -> None:
+        """Raise ImpossibleWish, with a sentence, for what there is not."""
+        if self.fusion not in (LEARNED, *FUSIONS):
+            raise ImpossibleWish(f"photos are fused by {', '.join(FUSIONS)} or as {LEARNED}, not by {self.fusion!r}")
+        if strangers := sorted(set(self.priors or ()) - set(PRIORS)):
+            raise ImpossibleWish(f"there is no prior {strangers[0]!r}; there are: {', '.join(PRIORS)}")
+        if {"uniform", "regional"} <= set(self.priors or ()):
+            raise ImpossibleWish("the priors uniform and regional contradict each other: choose one")
+        if not 0.5 <= self.target < 1:
+            raise ImpossibleWish(f"the target accuracy is a share from 0.5 to below 1, not {self.target}")
+        if self.aspects and len(self.aspects) != photos:
+            raise ImpossibleWish(f"{len(self.aspects)} aspects were given for {photos} photos")
+
+    @property
+    def asked_priors(self) -> tuple[str, ...]:
+        """The priors to apply, those that want a day or a place only where one is given."""
+        wanted = ("season", "place") if self.priors is None else tuple(self.priors)
+        given = {"season": self.day is not None, "place": self.coordinates is not None}
+        return tuple(prior for prior in PRIORS if prior in wanted and given.get(prior, True))

@@ -1,0 +1,1 @@
+"""The index promise, and FAISS on CPU and GPU behind it."""

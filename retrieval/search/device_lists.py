@@ -1,0 +1,170 @@
+"""All references on GPUs once, dealt out by lists; a flora is chosen by its lists, as on the CPU.
+
+The other way (`retrieval.search.accelerator.HotFloras`) keeps a copy for each hot flora. This one holds every reference
+once and serves every flora, ad-hoc ones too, but needs room for the whole collection on all GPUs together.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.models.embedder import Embeddings
+from retrieval.search.accelerator import MOST, ROW_BYTES, SPARE, describe_devices, undecided
+from retrieval.search.filtered_index import widened
+from retrieval.search.index import Lists, Rows, Similarities
+from retrieval.snapshots.segment import Segment
+from retrieval.snapshots.store import Part
+
+log = logging.getLogger(__name__)
+
+NUMBER_BYTES = 8  # of each row's number, which a GPU keeps beside it
+
+
+class LoadedLists(Protocol):
+    """Lists of rows that lie on a device."""
+
+    def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
+        """The `k` best rows of the lists for each view, -1 where there are none. Called by one thread at a time."""
+        ...
+
+
+class ListDevice(Protocol):
+    """What lists can be put on. Any RuntimeError or MemoryError of it means that it cannot be used."""
+
+    name: str
+    budget: int  # bytes that lists may take
+
+    def load_lists(self, rows: NDArray[np.float16], offsets: NDArray[np.int64]) -> LoadedLists:
+        """Put rows (n, 256) on the device, list i being offsets[i] .. offsets[i + 1]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListShard:
+    """Neighbouring lists of a segment on one device."""
+
+    device: int
+    first: int  # list
+    last: int  # one behind
+    row: int  # the first, in the segment
+    rows: int
+    loaded: LoadedLists
+
+
+class HotLists:
+    """Segments on devices, the coldest making room for new ones. Safe for threads: a search holds the lock."""
+
+    def __init__(self, devices: Sequence[ListDevice]) -> None:
+        self._devices = list(devices)
+        self._held: dict[str, list[ListShard]] = {}  # by segment, the coldest first
+        self._lock = threading.Lock()
+        self.trouble = "" if devices else "no GPU is at hand"
+
+    @property
+    def standing(self) -> str:
+        """For people and `/healthz`: what floras are searched on, and why if not on a GPU."""
+        free = sum(device.budget for device in self._devices) - sum(map(self._taken, range(len(self._devices))))
+        return describe_devices([d.name for d in self._devices], self.trouble, f"{len(self._held)} segments", free)
+
+    def choose(self, flora: str, parts: Sequence[Part], embeddings: Embeddings, k: int) -> list[Rows] | None:
+        """For each view the rows to compare at float16, ascending; None where the CPU must search this flora.
+
+        GPUs know no selector (faiss issue 3924), so more is asked for than is wanted, and hidden rows are dropped.
+        """
+        shown = min((float(np.mean(~part.hidden)) for part in parts if part.hidden is not None), default=1.0)
+        wide = widened(k, shown) + SPARE
+        if not self._devices or wide > MOST or not len(embeddings) or not parts:
+            return None
+        found: list[Rows] = []
+        enough = np.ones(len(embeddings), dtype=np.bool_)
+        with self._lock:
+            try:
+                for part in parts:
+                    for shard in self._hold(part.segment) or ():
+                        near, rows = self._search(shard, part, embeddings, wide)
+                        if undecided(near, rows, wide - SPARE):
+                            return None
+                        ended = rows[:, -1] < 0
+                        if part.hidden is not None:
+                            rows = np.where(part.hidden[np.maximum(rows, 0)], -1, rows)
+                        enough &= ended | (np.count_nonzero(rows >= 0, axis=1) >= k)
+                        found.append(np.where(rows < 0, -1, rows + part.segment.base))
+                    if part.segment.name not in self._held:
+                        return None
+            except (RuntimeError, MemoryError) as error:
+                self._give_up(error)
+                return None
+        return [np.unique(line[line >= 0]) for line in np.concatenate(found, axis=1)] if enough.all() else None
+
+    def forget(self, snapshot: str) -> None:
+        """A snapshot was closed: its segments stay, since the next one has most of them, until room is needed."""
+
+    def _search(self, shard: ListShard, part: Part, embeddings: Embeddings, wide: int) -> tuple[Similarities, Rows]:
+        """Rows of the segment that lie in the shard's lists of the flora."""
+        lists = part.lists[(part.lists >= shard.first) & (part.lists < shard.last)] - shard.first
+        if not len(lists):
+            return np.full((len(embeddings), 1), -np.inf, np.float32), np.full((len(embeddings), 1), -1, np.int64)
+        near, found = shard.loaded.search(embeddings, wide, lists)
+        return near, np.where(found < 0, -1, found + shard.row)
+
+    def _hold(self, segment: Segment) -> list[ListShard] | None:
+        """The segment's shards, put on the devices if they are not there; None if these are too small for it."""
+        if segment.name in self._held:
+            self._held[segment.name] = self._held.pop(segment.name)
+            return self._held[segment.name]
+        wanted = segment.rows * (ROW_BYTES + NUMBER_BYTES)
+        if wanted > sum(device.budget for device in self._devices):
+            return None
+        room = [device.budget - self._taken(number) for number, device in enumerate(self._devices)]
+        while (dealt := deal_lists(segment.offsets, room)) is None and self._held:
+            self._held.pop(next(iter(self._held)))
+            room = [device.budget - self._taken(number) for number, device in enumerate(self._devices)]
+        if dealt is None:
+            return None
+        shards = []
+        for device, first, last in dealt:
+            start, end = int(segment.offsets[first]), int(segment.offsets[last])
+            rows = segment.store.take(np.arange(start, end))
+            loaded = self._devices[device].load_lists(rows, segment.offsets[first : last + 1] - start)
+            shards.append(ListShard(device, first, last, start, end - start, loaded))
+        self._held[segment.name] = shards
+        return shards
+
+    def _taken(self, device: int) -> int:
+        """Bytes that a device's shards take."""
+        shards = [shard for held in self._held.values() for shard in held if shard.device == device]
+        return sum(shard.rows * (ROW_BYTES + NUMBER_BYTES) for shard in shards)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Search on the CPU from now on, and say so."""
+        self.trouble = f"the GPU failed and is not used any more: {error}"
+        log.error("floras are searched on the CPU: %s", self.trouble)
+        self._held.clear()
+        self._devices = []
+
+
+def deal_lists(offsets: NDArray[np.int64], room: Sequence[int]) -> list[tuple[int, int, int]] | None:
+    """Deal lists out to devices with so much room in bytes, as (device, first, one behind the last); None: too little.
+
+    Each device gets the part of the rows that its room is of all room, so that all are asked about as much.
+    """
+    capacity = [max(0, free) // (ROW_BYTES + NUMBER_BYTES) for free in room]
+    rows, total = int(offsets[-1]), sum(capacity)
+    dealt, first = [], 0
+    for device, most in enumerate(capacity):
+        start = int(offsets[first])
+        must = rows - start - sum(capacity[device + 1 :])  # what those behind have no room for
+        wanted = min(most, max(must, -(-rows * most // max(1, total))))
+        fitting = int(np.searchsorted(offsets, start + most, side="right")) - 1
+        last = min(fitting, max(first, int(np.searchsorted(offsets, start + wanted)))) if wanted > 0 else first
+        if last > first:
+            dealt.append((device, first, last))
+            first = last
+    return dealt if first == len(offsets) - 1 else None

@@ -1,0 +1,300 @@
+"""The first stage of search in large floras: a reference in 32 bytes, compared sixteen at a time in registers.
+
+A row is turned to the principal axes of the collection, the axes are dealt out so that each of 64 subspaces of
+four gets its part of the spread, and each subspace keeps the nearest of 16 centroids: four bits. (Product
+quantisation: Jegou, Douze, Schmid 2011; the dealing: Ge et al., Optimized Product Quantization, 2013; the
+scan in registers: Andre et al. 2017, FAISS's fast-scan.) What the first stage finds is compared anew at float16,
+so that its errors cost recall and never a wrong similarity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import DamagedSnapshot
+from retrieval.models.embedder import DIM, Embeddings
+from retrieval.search.faiss_index import BorrowedLists, scan_lists
+from retrieval.search.index import Lists, Rows, Similarities
+from retrieval.snapshots.arrays import load_array
+
+PARTS, BITS = 64, 4
+CODE_BYTES = PARTS * BITS // 8
+BLOCK = 32  # rows that fast-scan compares at once; each list is filled up to a multiple
+TRAINING_ROWS = 65_536
+CHUNK = 32_768  # rows encoded at once: 64 MB at float64
+ROW_NUMBER = 8  # bytes
+TOGETHER = 13  # FAISS's number for: list by list, several views at once, candidates in a reservoir
+GROUP = 16  # views that go through the lists together
+STRETCH = 8_192  # rows of a stretch: 256 KB of codes, which stay in the cache while view after view looks at them
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """What codes mean. `rotation` (256, 256) and `centroids` (64, 16, 4), float32."""
+
+    rotation: NDArray[np.float32]
+    centroids: NDArray[np.float32]
+
+    @property
+    def id(self) -> str:
+        """Named after its content."""
+        return sha256(self.rotation.tobytes() + self.centroids.tobytes()).hexdigest()[:16]
+
+    def rotate(self, rows: NDArray[np.floating[Any]]) -> Embeddings:
+        """Turn rows; in float64, so that a row's code does not depend on the rows beside it."""
+        return np.ascontiguousarray(rows.astype(np.float64) @ self.axes, dtype=np.float32)
+
+    def rotate_views(self, views: Embeddings) -> Embeddings:
+        """The same a row at a time: for a few views, waking up the threads of a matrix product costs more than it."""
+        turned = np.empty((len(views), DIM), dtype=np.float32)
+        for line, view in zip(turned, views.astype(np.float64), strict=True):
+            line[:] = view @ self.axes
+        return turned
+
+    @cached_property
+    def axes(self) -> NDArray[np.float64]:
+        """`rotation` as it is multiplied with."""
+        return self.rotation.astype(np.float64)
+
+    def write(self, folder: Path) -> None:
+        """Write the codebook's two files to an existing folder."""
+        np.save(folder / "rotation.npy", self.rotation)
+        np.save(folder / "centroids.npy", self.centroids)
+
+
+def train_codebook(rows: NDArray[np.float16], seed: int = 7) -> Codebook:
+    """Fit a codebook to the store's rows (n, 256), or to a seeded sample of them. One thread: the same bytes anywhere.
+
+    Axes in the order of their spread are dealt out to the subspaces like cards. On clustered rows this halves the
+    candidates that are needed, and costs nothing at search (benchmarks/search/flora_search.py).
+    """
+    if len(rows) > TRAINING_ROWS:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(rows), TRAINING_ROWS, replace=False))
+        rows = rows[chosen]
+    sample = np.asarray(rows, dtype=np.float64)
+    axes = np.linalg.eigh(np.cov(sample.T) if len(sample) > 1 else np.eye(DIM))[1][:, ::-1]
+    dealt = np.arange(DIM).reshape(DIM // PARTS, PARTS).T.reshape(-1)
+    rotation = np.ascontiguousarray(axes[:, dealt], dtype=np.float32)
+    faiss.omp_set_num_threads(1)
+    quantiser = faiss.ProductQuantizer(DIM, PARTS, BITS)
+    quantiser.cp.min_points_per_centroid = 1
+    quantiser.cp.seed = seed
+    quantiser.train(np.ascontiguousarray(sample @ rotation, dtype=np.float32))
+    centroids = faiss.vector_to_array(quantiser.centroids).reshape(PARTS, 1 << BITS, DIM // PARTS)
+    return Codebook(rotation, centroids.astype(np.float32))
+
+
+def read_codebook(folder: Path) -> Codebook:
+    """Read what `Codebook.write` wrote."""
+    try:
+        rotation, centroids = load_array(folder / "rotation.npy"), load_array(folder / "centroids.npy")
+    except (OSError, ValueError, EOFError) as error:
+        raise DamagedSnapshot(f"codebook {folder.name} cannot be read") from error
+    if rotation.shape != (DIM, DIM) or centroids.shape != (PARTS, 1 << BITS, DIM // PARTS):
+        raise DamagedSnapshot(f"codebook {folder.name} is of another kind or width")
+    return Codebook(rotation, centroids)
+
+
+def empty_index(codebook: Codebook, lists: int) -> tuple[faiss.IndexFlatIP, faiss.IndexIVFPQ]:
+    """An index for codes with the codebook in it, and its quantiser, which must live as long."""
+    quantiser = faiss.IndexFlatIP(DIM)
+    index = faiss.IndexIVFPQ(quantiser, DIM, lists, PARTS, BITS, faiss.METRIC_INNER_PRODUCT)
+    index.by_residual = False  # one table a query for all lists, and codes that do not depend on their list
+    faiss.copy_array_to_vector(codebook.centroids.reshape(-1), index.pq.centroids)
+    index.is_trained = True
+    return quantiser, index
+
+
+def place_lists(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """The place of each list's first code when lists lie in this order, each filled up to whole blocks; and the end."""
+    capacities = -(-np.diff(offsets) // BLOCK) * BLOCK
+    ends = np.cumsum(capacities[order])
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = ends - capacities[order]
+    return places, int(ends[-1]) if len(ends) else 0
+
+
+def write_codes(
+    path: Path,
+    rows: NDArray[np.float16],
+    offsets: NDArray[np.int64],
+    codebook: Codebook,
+    order: NDArray[np.int64],
+    advance: Callable[[int], object] = lambda rows: None,
+) -> None:
+    """Write the codes of stored rows, the lists in the given order: blocks of codes, row numbers, the order.
+
+    Row numbers are filled up with -1 where codes are filled up. `advance` is told how many rows have got their codes.
+    """
+    faiss.omp_set_num_threads(1)
+    with path.open("wb") as file:
+        for pieces in gather_pieces(offsets, order):
+            write_pieces(file, rows, pieces, codebook)
+            advance(sum(last - first for first, last in pieces))
+        for pieces in gather_pieces(offsets, order):
+            for first, last in pieces:
+                numbers = np.full(-(-(last - first) // BLOCK) * BLOCK, -1, dtype=np.int64)
+                numbers[: last - first] = np.arange(first, last)
+                file.write(numbers.data)
+        file.write(order.astype(np.int64).tobytes())
+
+
+def gather_pieces(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> Iterator[list[tuple[int, int]]]:
+    """First row and end of lists in the given order, so many together as are encoded at once; large lists in pieces.
+
+    A piece that is not its list's last is whole blocks long, so that it is written as if its list had not been cut.
+    """
+    pieces: list[tuple[int, int]] = []
+    room = CHUNK
+    for number in order.tolist():
+        first, end = int(offsets[number]), int(offsets[number + 1])
+        while first < end:
+            if end - first > room and room < BLOCK:
+                yield pieces
+                pieces, room = [], CHUNK
+            last = end if end - first <= room else first + room // BLOCK * BLOCK
+            pieces.append((first, last))
+            room -= last - first
+            first = last
+    if pieces:
+        yield pieces
+
+
+def write_pieces(
+    file: BinaryIO, rows: NDArray[np.float16], pieces: Sequence[tuple[int, int]], codebook: Codebook
+) -> None:
+    """Write the codes of pieces of lists, one after the other, each filled up to whole blocks."""
+    turned = codebook.rotate(np.concatenate([rows[first:last] for first, last in pieces]))
+    sizes = [last - first for first, last in pieces]
+    numbers = np.arange(len(turned), dtype=np.int64)
+    lists = np.repeat(np.arange(len(pieces), dtype=np.int64), sizes)
+    _quantiser, index = empty_index(codebook, len(pieces))
+    index.add_core(len(turned), faiss.swig_ptr(turned), faiss.swig_ptr(numbers), faiss.swig_ptr(lists))
+    converted = faiss.IndexIVFPQFastScan(index)  # named, so that it outlives what is read from it
+    packed = faiss.downcast_InvertedLists(converted.invlists)
+    for place, size in enumerate(sizes):
+        file.write(faiss.rev_swig_ptr(packed.get_codes(place), -(-size // BLOCK) * BLOCK * CODE_BYTES).data)
+
+
+class FaissCodes:
+    """A memory-mapped file of `write_codes`. Safe to search from several threads."""
+
+    def __init__(self, path: Path, offsets: NDArray[np.int64], codebook: Codebook) -> None:
+        self.codebook = codebook
+        self._offsets = np.asarray(offsets)
+        lists = len(offsets) - 1
+        try:
+            self._bytes: NDArray[np.uint8] = np.asarray(np.memmap(path, np.uint8, "r"))
+        except (OSError, ValueError) as error:
+            raise DamagedSnapshot(f"{path.name} cannot be read") from error
+        self._places, self._end = place_lists(offsets, np.arange(lists))  # the end is the same in every order
+        if len(self._bytes) != self._end * (CODE_BYTES + ROW_NUMBER) + lists * ROW_NUMBER:
+            raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
+        order = self._bytes[len(self._bytes) - lists * ROW_NUMBER :].view(np.int64)
+        if not np.array_equal(np.sort(order), np.arange(lists)):
+            raise DamagedSnapshot(f"{path.name} does not name each list of its segment once")
+        self._places, _ = place_lists(offsets, order)
+        self._rank = np.empty(lists, dtype=np.int64)  # of each list in the file
+        self._rank[order] = np.arange(lists)
+        self._single = self._index(self._places, np.diff(offsets))
+
+    @property
+    def lists(self) -> int:
+        """How many lists there are."""
+        return len(self._rank)
+
+    def cut(self, lists: Lists, hidden: NDArray[np.bool_] | None) -> Cut:
+        """Prepare the search of some lists: those that lie side by side become stretches, scanned in one piece.
+
+        FAISS spends as much on beginning a list as on a hundred rows. Rows that only fill up blocks, and those that
+        are `hidden`, are passed over by a bitmap, which is asked only about rows that are good enough to be kept.
+        """
+        ranked = lists[np.argsort(self._rank[lists])]
+        sizes = self._offsets[ranked + 1] - self._offsets[ranked]
+        starts = self._places[ranked]
+        breaks = np.flatnonzero(np.diff(self._rank[ranked]) != 1)
+        first, last = np.append(0, breaks + 1), np.append(breaks, len(ranked) - 1)
+        pieces = [
+            (start, min(STRETCH, end - start))
+            for begin, end in zip(starts[first].tolist(), (starts[last] + sizes[last]).tolist(), strict=True)
+            for start in range(begin, end, STRETCH)
+        ]
+        table = np.array(pieces, dtype=np.int64).reshape(-1, 2)
+        allowed = np.zeros(int(self._offsets[-1]), dtype=np.bool_)
+        for number in lists.tolist():
+            allowed[self._offsets[number] : self._offsets[number + 1]] = True
+        if hidden is not None:
+            allowed &= ~hidden
+        return Cut(self._index(table[:, 0], table[:, 1]), len(table), select(allowed))
+
+    def search(self, turned: Embeddings, depth: int, cut: Cut) -> tuple[Similarities, Rows]:
+        """The `depth` rows of the cut that look most similar by their codes; (views, depth), -1 where there are none.
+
+        `turned` are views as `Codebook.rotate_views` gives them. The similarities are rough: good for choosing, not
+        for answering.
+        """
+        return self._scan(cut.index, turned, depth, np.tile(np.arange(cut.stretches), (len(turned), 1)), cut.selector)
+
+    def probe(
+        self, turned: Embeddings, depth: int, lists: Lists, selector: faiss.IDSelector | None = None
+    ) -> tuple[Similarities, Rows]:
+        """The same among each view's own lists, (views, lists), -1 for none."""
+        return self._scan(self._single, turned, depth, lists, selector)
+
+    def _scan(
+        self, index: Scanned, turned: Embeddings, depth: int, lists: Lists, selector: faiss.IDSelector | None
+    ) -> tuple[Similarities, Rows]:
+        found = np.full((len(turned), depth), -np.inf, np.float32), np.full((len(turned), depth), -1, np.int64)
+        if not lists.shape[1]:
+            return found
+        asked = faiss.IVFSearchParameters(nprobe=lists.shape[1], **({} if selector is None else {"sel": selector}))
+        for start in range(0, len(turned), GROUP):
+            group = slice(start, start + GROUP)
+            found[0][group], found[1][group] = scan_lists(
+                index.faiss, turned[group], depth, lists[group], pairs=False, parameters=asked
+            )
+        return found
+
+    def _index(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Scanned:
+        """An index whose lists are stretches of the file: their first place and how many rows they have."""
+        first_number = self._end * CODE_BYTES + starts * ROW_NUMBER
+        capacities = (first_number - starts * CODE_BYTES) // CODE_BYTES  # puts row numbers where they are
+        lots = np.stack([sizes, capacities, starts * CODE_BYTES], axis=1)
+        lists = BorrowedLists(self._bytes, CODE_BYTES, lots)
+        quantiser, empty = empty_index(self.codebook, len(lots))
+        index = faiss.IndexIVFPQFastScan(empty)
+        index.replace_invlists(lists.faiss, False)
+        index.ntotal, index.implem = int(self._offsets[-1]), TOGETHER
+        return Scanned(index, lists, quantiser)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """An index, and what must live as long."""
+
+    faiss: faiss.IndexIVFPQFastScan
+    lists: BorrowedLists
+    quantiser: faiss.IndexFlatIP
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A set of lists prepared for searching: see `FaissCodes.cut`."""
+
+    index: Scanned
+    stretches: int
+    selector: faiss.IDSelector
+
+
+def select(allowed: NDArray[np.bool_]) -> faiss.IDSelector:
+    """What lets FAISS keep the allowed rows only; one bit a row."""
+    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))

@@ -1,0 +1,219 @@
+"""FAISS lives here and in the modules named `faiss_*` beside it, nowhere else.
+
+A segment's embeddings are a plain NumPy file at float16, species by species. FAISS reads it through an IVF
+index whose inverted lists are the species, mapped over that same file: a flora is a set of lists, so searching
+it scans its references and nothing else, without a selector (ignored without a word by FAISS on GPU, a scan of
+everything on CPU) and without a second copy. Every row of the lists is compared: the search is exact over what
+is stored. Opening maps the file; its pages are shared by all workers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import DamagedSnapshot
+from retrieval.models.embedder import DIM, Embeddings
+from retrieval.search.index import Lists, Rows, Similarities, best_rows
+from retrieval.snapshots.arrays import load_array
+
+SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as it likes; we settle them by row
+BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
+ROW_BYTES = 2 * DIM
+WRITTEN = 32_768  # rows written together: 16 MB
+
+
+class RowSource(Protocol):
+    """Rows (n, 256) that are read a slice at a time: an array, or what need not be in memory at once."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.floating[Any]]: ...
+
+
+def write_index(path: Path, rows: RowSource) -> None:
+    """Write embeddings (n, 256), species by species, as a NumPy file at float16."""
+    form = np.lib.format.header_data_from_array_1_0(np.empty((0, DIM), dtype=np.float16))
+    with path.open("wb") as file:  # not mapped: pages that are written count as the writer's memory
+        np.lib.format.write_array_header_1_0(file, {**form, "shape": (len(rows), DIM)})
+        for start in range(0, len(rows), WRITTEN):
+            file.write(np.ascontiguousarray(rows[start : start + WRITTEN], dtype=np.float16).data)
+
+
+class BorrowedLists:
+    """Inverted lists over memory that is there already: nothing is copied, and nothing mapped a second time.
+
+    `lots` is (lists, 3): each list's size, the place of its row numbers, and its first byte. FAISS looks for the
+    numbers `code_size` times a list's "capacity" behind its codes; where they are not asked for, any will do.
+    """
+
+    def __init__(self, memory: NDArray[Any], code_size: int, lots: NDArray[np.int64]) -> None:
+        self._memory = memory  # lives as long as FAISS may read it
+        self.faiss = faiss.OnDiskInvertedLists()
+        self.faiss.nlist, self.faiss.code_size, self.faiss.read_only = len(lots), code_size, True
+        self.faiss.prefetch_nthread = 0  # a thread for each search would cost more than the search
+        self.faiss.lists.resize(len(lots))
+        table = np.ascontiguousarray(lots, dtype=np.uint64)
+        if table.nbytes:
+            faiss.memcpy(self.faiss.lists.data(), faiss.swig_ptr(table.view(np.uint8).reshape(-1)), table.nbytes)
+        if memory.nbytes:
+            self.faiss.ptr = faiss.swig_ptr(memory.view(np.uint8).reshape(-1))
+
+    def __del__(self) -> None:
+        self.faiss.ptr = None  # else FAISS would unmap what is not its own
+
+
+class FaissIndex:
+    """A memory-mapped file of `write_index` whose list i holds rows offsets[i] .. offsets[i + 1]. Safe for threads."""
+
+    def __init__(self, path: Path, offsets: NDArray[np.int64]) -> None:
+        faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
+        self._offsets = np.asarray(offsets, dtype=np.int64)
+        try:
+            self._rows: NDArray[np.float16] = load_array(path, mapped=True)
+        except (OSError, ValueError, EOFError) as error:
+            raise DamagedSnapshot(f"{path.name} is no array of embeddings") from error
+        if self._rows.dtype != np.float16 or self._rows.ndim != 2 or self._rows.shape[1] != DIM:
+            raise DamagedSnapshot(f"{path.name} holds embeddings of another kind or width")
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(self._rows) or np.any(np.diff(offsets) < 0):
+            raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
+        sizes = np.diff(self._offsets)
+        lots = np.stack([sizes, sizes, ROW_BYTES * self._offsets[:-1]], axis=1)
+        self._quantiser = faiss.IndexFlatIP(DIM)  # asked nothing: the lists are always given
+        self._index = faiss.IndexIVFScalarQuantizer(
+            self._quantiser, DIM, len(sizes), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+        )
+        self._lists = BorrowedLists(self._rows, ROW_BYTES, lots)
+        self._index.replace_invlists(self._lists.faiss, False)
+        self._index.is_trained = True  # float16 needs no training
+        self._index.ntotal = len(self._rows)
+
+    @property
+    def rows(self) -> int:
+        """How many rows are stored."""
+        return len(self._rows)
+
+    def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
+        views = len(embeddings)
+        if not len(lists) or not views or not k:
+            return best_rows(np.zeros((views, 0), np.float32), np.zeros((views, 0), np.int64), k)
+        queries = np.ascontiguousarray(embeddings, dtype=np.float32)
+        wider = min(k + SPARE, self.rows)
+        while True:
+            similarities, rows = scan_lists(self._index, queries, wider, lists, pairs=True)
+            if rows[:, -1].min() < 0:
+                places = np.maximum(rows, 0)
+                rows = np.where(rows < 0, -1, self._offsets[places >> 32] + (places & 0xFFFFFFFF))
+            else:
+                rows = self._offsets[rows >> 32] + (rows & 0xFFFFFFFF)
+            if wider == self.rows or not tied(similarities, k).any():
+                return settle_ties(similarities, rows, k)
+            wider = min(4 * wider, self.rows)
+
+    def embeddings(self, lists: Lists) -> tuple[Embeddings, Rows]:
+        ordered = np.sort(lists)
+        ranges = [np.arange(self._offsets[number], self._offsets[number + 1]) for number in ordered.tolist()]
+        rows = np.concatenate([np.zeros(0, np.int64), *ranges])
+        return self._rows[rows].astype(np.float32), rows
+
+    def part(self, rows: Rows, first: int, last: int) -> NDArray[np.float16]:
+        """Some axes of the stored rows of the given numbers (ascending), (rows, last - first)."""
+        if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+            return self._rows[rows[0] : rows[-1] + 1, first:last]
+        return self._rows[rows, first:last]
+
+    def take(self, rows: Rows, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
+        """The stored rows of the given numbers, (rows, 256), in their order, in a new array or in `out`."""
+        return self._rows.take(rows, axis=0, out=out, mode="raise" if out is None else "clip")
+
+
+def scan_lists(
+    index: faiss.IndexIVF,
+    queries: Embeddings,
+    k: int,
+    lists: Lists,
+    *,
+    pairs: bool,
+    parameters: faiss.IVFSearchParameters | None = None,
+) -> tuple[Similarities, Rows]:
+    """The `k` best rows of the lists for each query, best first, ties as FAISS likes; -inf and -1 where there are none.
+
+    `lists` are the same for all queries, (lists,), or each query's own, (queries, lists), -1 for none. With `pairs` a
+    row is its list << 32 + its place in it, and no numbers need to be stored. `parameters` must ask for as many lists
+    as are given. One thread, the caller's: requests and batches bring their own, and FAISS's cost more than a search.
+    """
+    faiss.omp_set_num_threads(1)  # of this thread only
+    # each array has a name that outlives the call: FAISS is given bare pointers
+    assigned = np.empty((len(queries), lists.shape[-1]), dtype=np.int64)
+    assigned[:] = lists
+    coarse = np.zeros(assigned.shape, dtype=np.float32)
+    similarities = np.empty((len(queries), k), dtype=np.float32)
+    rows = np.empty((len(queries), k), dtype=np.int64)
+    index.search_preassigned_c(
+        len(queries),
+        faiss.swig_ptr(queries),
+        k,
+        faiss.swig_ptr(assigned),
+        faiss.swig_ptr(coarse),
+        faiss.swig_ptr(similarities),
+        faiss.swig_ptr(rows),
+        pairs,
+        parameters or probing(lists.shape[-1]),  # not the index's field: threads share it
+    )
+    if k and len(rows) and rows[:, -1].min() < 0:  # what there is stands before what is missing
+        similarities[rows < 0] = -np.inf
+    return similarities, rows
+
+
+@lru_cache(maxsize=512)
+def probing(lists: int) -> faiss.IVFSearchParameters:
+    """What asks for so many lists. Made once: making it costs as much as comparing five hundred rows."""
+    return faiss.IVFSearchParameters(nprobe=lists)
+
+
+def rank_candidates(
+    queries: Embeddings, stored: NDArray[np.float16], counts: NDArray[np.int64], k: int
+) -> tuple[Similarities, NDArray[np.int64]]:
+    """The `k` best of each query's own rows, by the arithmetic of the exact search; ties by place.
+
+    The first counts[0] of the gathered rows `stored` are the first query's, and so on. Gives places among a query's
+    own rows, -1 where there are none. All queries go through one call: each has a list of its own.
+    """
+    most = int(counts.max(initial=0))
+    if not most:
+        return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64)
+    ends = np.cumsum(counts)
+    lists = BorrowedLists(stored, ROW_BYTES, np.stack([counts, counts, ROW_BYTES * (ends - counts)], axis=1))
+    quantiser = faiss.IndexFlatIP(DIM)
+    index = faiss.IndexIVFScalarQuantizer(
+        quantiser, DIM, len(queries), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+    )
+    index.replace_invlists(lists.faiss, False)
+    index.is_trained, index.ntotal = True, int(ends[-1])
+    own = np.arange(len(queries), dtype=np.int64)[:, None]
+    wider = min(k + SPARE, most)
+    while True:
+        similarities, places = scan_lists(index, queries, wider, own, pairs=True)
+        places[places >= 0] &= 0xFFFFFFFF
+        if wider == most or not tied(similarities, k).any():
+            return settle_ties(similarities, places, k)
+        wider = min(4 * wider, most)
+
+
+def settle_ties(similarities: Similarities, rows: Rows, k: int) -> tuple[Similarities, Rows]:
+    """What `best_rows` gives, of lines that are sorted already but for their ties."""
+    if similarities.shape[1] < k or (similarities[:, 1:] == similarities[:, :-1]).any():
+        return best_rows(similarities, rows, k)
+    return similarities[:, :k], rows[:, :k]
+
+
+def tied(similarities: Similarities, k: int) -> NDArray[np.bool_]:
+    """Of which lines the k-th place and the last are equal, so that ties may reach beyond what was found."""
+    last = similarities[:, -1]
+    answer: NDArray[np.bool_] = np.isfinite(last) & (last == similarities[:, min(k, similarities.shape[1]) - 1])
+    return answer

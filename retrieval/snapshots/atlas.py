@@ -1,0 +1,98 @@
+"""The references of a snapshot laid out in two dimensions: for people to look at; no answer depends on it.
+
+atlases/<references>.npz   rows, species, places, strangers and doubts, as below, and how they were laid out
+
+An atlas is named after the references that it lays out, so that every snapshot of the same references has it: one that
+was calibrated, or gone back to, is not laid out again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import DamagedSnapshot, SnapshotError
+from retrieval.snapshots.arrays import load_arrays
+from retrieval.snapshots.manifest import Manifest, read_manifest
+
+FOLDER = "atlases"
+STALE = 3600  # seconds after which a file that was being written is left from a process that died
+MAKING = 2  # raised when atlases are made in another way: those of before are made anew
+
+
+@dataclass(frozen=True, slots=True)
+class Atlas:
+    """Where each reference lies."""
+
+    references: str  # what it is named after
+    method: str  # pca or tsne
+    rows: NDArray[np.int64]  # of the snapshot, ascending
+    species: NDArray[np.int64]
+    places: NDArray[np.float32]  # (references, 2), from -1 to 1
+    strangers: NDArray[np.int64]  # taxon id of the species whose cloud a doubtful record lies in; 0 where none
+    doubts: NDArray[np.float32]  # by how much it is more similar to that cloud's centre than to its own; 0 where none
+
+
+def name_references(manifest: Manifest) -> str:
+    """A name for exactly the references that answer in a snapshot: its segments, and what is withdrawn of them."""
+    withdrawn = sorted(f"{seal.path} {seal.sha256}" for seal in manifest.files if seal.path.startswith("withdrawn/"))
+    return hashlib.sha256("\n".join([str(MAKING), *manifest.segments, *withdrawn]).encode()).hexdigest()[:16]
+
+
+def atlas_path(root: Path, references: str) -> Path:
+    """Where the atlas of these references is."""
+    return root / FOLDER / f"{references}.npz"
+
+
+def write_atlas(root: Path, atlas: Atlas) -> None:
+    """Write an atlas, beside and then in place."""
+    path = atlas_path(root, atlas.references)
+    path.parent.mkdir(exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}.npz")  # two processes may be at it
+    np.savez(
+        fresh,
+        method=np.array([ord(sign) for sign in atlas.method], dtype=np.uint8),
+        rows=atlas.rows,
+        species=atlas.species,
+        places=atlas.places,
+        strangers=atlas.strangers,
+        doubts=atlas.doubts,
+    )
+    fresh.replace(path)
+
+
+def read_atlas(root: Path, references: str) -> Atlas | None:
+    """The atlas of these references; None where nobody has made one. Raises DamagedSnapshot."""
+    path = atlas_path(root, references)
+    if not path.exists():
+        return None
+    try:
+        held = load_arrays(path)
+        method = "".join(chr(sign) for sign in held["method"].tolist())
+        parts = [held[part] for part in ("rows", "species", "places", "strangers", "doubts")]
+        made = Atlas(references, method, *parts)
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedSnapshot(f"the atlas {path.name} cannot be read: make it anew with `indexer atlas`") from error
+    if len({len(part) for part in parts}) != 1:
+        raise DamagedSnapshot(f"the atlas {path.name} is not whole: make it anew with `indexer atlas`")
+    return made
+
+
+def forget_atlases(root: Path) -> None:
+    """Remove atlases of references that no snapshot is made of any more."""
+    wanted = set()
+    for folder in (root / "snapshots").glob("*"):
+        try:
+            wanted.add(name_references(read_manifest(root, folder.name)))
+        except SnapshotError:
+            continue
+    for path in (root / FOLDER).glob("*.npz"):
+        being_written = "." in path.stem and time.time() - path.stat().st_mtime < STALE
+        if path.stem not in wanted and not being_written:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""The snapshot's card: what people should know of it before they rely on it."""
+
+from __future__ import annotations
+
+import json
+
+from retrieval.domain import NOTICE
+from retrieval.snapshots.manifest import Manifest
+
+
+def write_card(manifest: Manifest) -> str:
+    """The card as Markdown, from the manifest alone."""
+    model = manifest.model
+    lines = [
+        f"# Snapshot {manifest.name}",
+        "",
+        f"{manifest.references:,} reference photos of {manifest.observations:,} observations of "
+        f"{manifest.species:,} species, in {len(manifest.segments)} segment(s).",
+        "",
+        f"Model: `{model['model']}` ({model.get('runtime', 'unknown runtime')}, {model.get('precision', '')}). "
+        "A query made with another model, precision or preprocessing is refused.",
+        "",
+        "| flora | title | species listed | with references | references |",
+        "|---|---|---:|---:|---:|",
+        *(
+            f"| {flora.id} | {flora.title} | {flora.species:,} | {flora.covered:,} | {flora.references:,} |"
+            for flora in manifest.floras
+        ),
+        "",
+        "| licence of the photos | references |",
+        "|---|---:|",
+        *(f"| {licence or 'not stated'} | {count:,} |" for licence, count in manifest.licences.items()),
+        "",
+        *describe_search(manifest),
+        "Votes: {neighbours} neighbours a photo, temperature {temperature}.".format(**manifest.voting),
+        describe_calibration(manifest),
+        "",
+        NOTICE,
+        "",
+        "## Model card",
+        "",
+        "```json",
+        json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def describe_calibration(manifest: Manifest) -> str:
+    """Whether scores are calibrated, and on what: a build carries over what the published snapshot had learned."""
+    if not manifest.calibration:
+        return "Shares are not calibrated: `python -m evaluation calibrate` learns what they mean."
+    source = manifest.calibration.get("fitted", {}).get("learnedFrom", {})
+    counts = {"references": manifest.references, "observations": manifest.observations, "species": manifest.species}
+    if not source or all(source.get(name) == count for name, count in counts.items()):
+        return "Scores were calibrated on held-out observations of this snapshot."
+    return (
+        f"Scores were calibrated on snapshot {source['snapshot']} ({source['references']:,} references of "
+        f"{source['species']:,} species) and carried over: `python -m evaluation calibrate` learns them anew."
+    )
+
+
+def describe_search(manifest: Manifest) -> list[str]:
+    """How floras are searched, and what that was measured to find."""
+    withdrawn = sum(manifest.withdrawn.values())
+    left_out = [f"{withdrawn:,} withdrawn references lie in the segments and answer nothing.", ""] if withdrawn else []
+    if not manifest.recipes:
+        return [*left_out, "Index: exact. Every reference of a flora is compared at float16; nothing is left out."]
+    return [
+        *left_out,
+        "Index: exact, but for the floras below: short codes choose `depth` references, which are compared "
+        "at float16, or references are compared of the species only that a photo resembles most on average.",
+        "",
+        "| flora | depth | species looked in | recall@10 | recall@50 | measured on |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(
+            f"| {flora} | {recipe['depth'] or 'all'} | {recipe.get('probes') or 'all'} | {recipe['recall_at_10']:.4f} "
+            f"| {recipe['recall_at_50']:.4f} | {recipe['queries']} of its references |"
+            for flora, recipe in manifest.recipes.items()
+        ),
+        "",
+    ]

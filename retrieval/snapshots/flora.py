@@ -1,0 +1,213 @@
+"""A flora is a set of species: bits over the snapshot's list of them, and with that a set of lists of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from hashlib import sha256
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.domain import Neighbour
+from retrieval.models.embedder import Embeddings
+from retrieval.search.accelerator import Accelerator
+from retrieval.search.faiss_coarse import Guide
+from retrieval.search.partial_results import Gaps
+from retrieval.search.recipes import Recipe, recipe_for
+from retrieval.snapshots.manifest import FloraCard
+from retrieval.snapshots.segment import Segment
+from retrieval.snapshots.store import Found, Guided, Part, search_parts
+
+AD_HOC = "ad hoc"
+PREPARED = 64  # floras whose lists stay prepared for searching, those asked for last
+
+
+class Searcher(Protocol):
+    """Finds what this process would, elsewhere."""
+
+    def search(self, flora: Flora, embeddings: Embeddings, k: int) -> Found:
+        """What `Flora.search` promises, to the neighbour; what cannot be searched is noted in `gaps`, or raised."""
+        ...
+
+    def forget(self) -> None:
+        """The snapshot was closed."""
+        ...
+
+
+class Shelf:
+    """All references of a snapshot and the order of its species: what floras are cut from."""
+
+    def __init__(
+        self,
+        species: NDArray[np.int64],
+        segments: Sequence[Segment],
+        recipes: dict[str, Recipe] | None = None,
+        name: str = "",
+        guide: Guide | None = None,
+    ) -> None:
+        self.name = name  # of the snapshot
+        self.species = species  # ascending taxon ids; the bits of floras stand for these
+        self.segments = tuple(segments)
+        self.recipes = recipes or {}
+        self.accelerator: Accelerator | None = None  # set by whoever has one to share
+        self.searcher: Searcher | None = None  # set by whoever searches on other machines
+        self._places = [np.searchsorted(species, segment.species) for segment in self.segments]
+        self._counts = np.zeros(len(species), dtype=np.int64)
+        for segment, places in zip(self.segments, self._places, strict=True):
+            self._counts[places] += segment.count_references()
+        self.guide = guide
+        self._lists_of_lines = [lists_of_lines(guide, segment) if guide else None for segment in self.segments]
+        self.other_licences = lru_cache(maxsize=8)(self._other_licences)
+        self.prepared = lru_cache(maxsize=PREPARED)(self._prepared)
+
+    def cut(self, bits: NDArray[np.bool_], card: FloraCard, recipe: Recipe) -> Flora:
+        """The flora of the species whose bits are set."""
+        return Flora(self, np.packbits(bits), card, recipe)
+
+    def cut_ad_hoc(self, bits: NDArray[np.bool_], title: str) -> Flora:
+        """The same for a set of species that nobody has prepared."""
+        counts = self._counts[bits]
+        rows, covered = int(counts.sum()), int(np.count_nonzero(counts))
+        card = FloraCard(AD_HOC, title, int(np.count_nonzero(bits)), covered, rows)
+        return self.cut(bits, card, recipe_for(rows, covered, self.recipes.values()))
+
+    def bits_of(self, species: Iterable[int]) -> NDArray[np.bool_]:
+        """The bits of the given species; those that the snapshot does not know have none."""
+        return np.isin(self.species, np.fromiter(species, dtype=np.int64))
+
+    def counts(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many references each of the given species has."""
+        places = np.minimum(np.searchsorted(self.species, species), max(len(self.species) - 1, 0))
+        if not len(self.species):
+            return np.zeros(len(species), dtype=np.int64)
+        return np.where(self.species[places] == species, self._counts[places], 0)
+
+    def _prepared(self, packed: bytes, licences: tuple[str, ...]) -> Prepared:
+        """What is searched for a set of species: their lists in each segment, and their lines in the guide."""
+        bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(self.species)).astype(np.bool_)
+        parts = []
+        for number, (segment, places) in enumerate(zip(self.segments, self._places, strict=True)):
+            lists = np.flatnonzero(bits[places]).astype(np.int64)
+            hidden = self.other_licences(number, licences) if licences else segment.withdrawn
+            if len(lists):
+                parts.append(Part(segment, lists, hidden, self._lists_of_lines[number]))
+        guided = None if self.guide is None else Guided(self.guide, self.guide.lines_of(self.species[bits]))
+        return Prepared(tuple(parts), guided)
+
+    def _other_licences(self, segment: int, licences: tuple[str, ...]) -> NDArray[np.bool_]:
+        """Rows of a segment that must not answer when only some licences are asked for."""
+        hidden = self.segments[segment].under_other_licences(licences)
+        withdrawn = self.segments[segment].withdrawn
+        return hidden if withdrawn is None else hidden | withdrawn
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A flora as it is searched."""
+
+    parts: tuple[Part, ...]
+    guided: Guided | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flora:
+    """The species of a region, or of any list. Costs bits: the embeddings are the snapshot's.
+
+    Floras can be united (`|`), intersected (`&`) and subtracted (`-`); nothing is built for that.
+    """
+
+    shelf: Shelf
+    packed: NDArray[np.uint8]
+    card: FloraCard
+    recipe: Recipe
+    licences: tuple[str, ...] = ()  # empty: all
+    gaps: Gaps | None = None  # notes what could not be searched; None: that is an error
+
+    @property
+    def bits(self) -> NDArray[np.bool_]:
+        """One for each species of the snapshot."""
+        return np.unpackbits(self.packed, count=len(self.shelf.species)).astype(np.bool_)
+
+    @property
+    def species(self) -> NDArray[np.int64]:
+        """Ascending taxon ids, those without references among them."""
+        return np.asarray(self.shelf.species)[self.bits]
+
+    def __contains__(self, species: int) -> bool:
+        place = int(np.searchsorted(self.shelf.species, species))
+        return place < len(self.shelf.species) and int(self.shelf.species[place]) == species and bool(self.bits[place])
+
+    def __or__(self, other: Flora) -> Flora:
+        return self._combined(self.bits | other.bits, other, "and")
+
+    def __and__(self, other: Flora) -> Flora:
+        return self._combined(self.bits & other.bits, other, "within")
+
+    def __sub__(self, other: Flora) -> Flora:
+        return self._combined(self.bits & ~other.bits, other, "without")
+
+    def under(self, licences: Collection[str]) -> Flora:
+        """The same flora, answered only by references under one of the licences."""
+        return replace(self, licences=tuple(sorted(set(licences))))
+
+    def forgiving(self, gaps: Gaps | None) -> Flora:
+        """The same flora, answered also where a part of it cannot be searched, which `gaps` then notes."""
+        return replace(self, gaps=gaps)
+
+    def search(self, embeddings: Embeddings, k: int, *, threads: int = 1) -> Found:
+        """The `k` nearest references of the flora for each view; ties by species, observation and photo."""
+        if self.shelf.searcher is not None:
+            return self.shelf.searcher.search(self, embeddings, k)
+        accelerator = self.shelf.accelerator
+        choose = None if accelerator is None else partial(accelerator.choose, self.key)
+        prepared = self.prepared
+        return search_parts(prepared.parts, embeddings, k, self.recipe, threads, choose, prepared.guided)
+
+    @property
+    def key(self) -> str:
+        """Names the references that the flora searches: its snapshot, then its species and licences."""
+        words = "\x1f".join(self.licences)
+        return f"{self.shelf.name}/{sha256(self.packed.tobytes() + words.encode()).hexdigest()}"
+
+    def neighbours(self, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
+        """The `k` nearest references of the flora for each view, best first; fewer where the flora has fewer."""
+        return self.search(embeddings, k).neighbours()
+
+    def neighbours_of_many(
+        self, observations: Sequence[Embeddings], k: int, *, threads: int = 1
+    ) -> list[list[list[Neighbour]]]:
+        """`neighbours` of each observation's views, in one call that shares its passes over the lists."""
+        if not observations:
+            return []
+        found = self.search(np.concatenate(observations), k, threads=threads).neighbours()
+        ends = np.cumsum([len(views) for views in observations]).tolist()
+        return [found[end - len(views) : end] for end, views in zip(ends, observations, strict=True)]
+
+    @property
+    def prepared(self) -> Prepared:
+        """What is searched; kept for the floras that were asked for last."""
+        return self.shelf.prepared(self.packed.tobytes(), self.licences)
+
+    def parts(self) -> tuple[Part, ...]:
+        """What is searched in each segment."""
+        return self.prepared.parts
+
+    def _combined(self, bits: NDArray[np.bool_], other: Flora, word: str) -> Flora:
+        """A flora of the same snapshot; licences of both hold."""
+        if self.shelf is not other.shelf:
+            raise ValueError("floras of two snapshots cannot be combined: their species and rows differ")
+        flora = self.shelf.cut_ad_hoc(bits, f"{self.card.title} {word} {other.card.title}")
+        both = set(self.licences) & set(other.licences) if self.licences and other.licences else None
+        kept = tuple(sorted(both)) if both is not None else self.licences or other.licences
+        if both is not None and not both:
+            raise ValueError("no licence is allowed by both floras")
+        return replace(flora, licences=kept)
+
+
+def lists_of_lines(guide: Guide, segment: Segment) -> NDArray[np.int64]:
+    """The segment's list of each species of the guide, -1 where it has none; and a last -1, for no species."""
+    places = np.minimum(np.searchsorted(segment.species, guide.species), len(segment.species) - 1)
+    return np.append(np.where(segment.species[places] == guide.species, places, -1), -1).astype(np.int64)

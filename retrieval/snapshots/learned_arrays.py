@@ -1,0 +1,99 @@
+"""The arrays that a snapshot keeps beside its manifest for scoring: sums of species, and the metric of prototypes.
+
+prototypes.npz   species, sums and observations of `SpeciesSums`; written by every build, and kept up as it grows
+metric.npy       (256, 256) float32; written when the snapshot is calibrated
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import DamagedSnapshot
+from retrieval.models.embedder import DIM
+from retrieval.ranking.prototypes import Metric, SpeciesSums, sum_observations
+from retrieval.snapshots.arrays import load_array, load_arrays
+from retrieval.snapshots.segment import Segment
+
+SUMS = "prototypes.npz"
+METRIC = "metric.npy"
+BLOCK = 65_536  # rows read together, but for a species that has more: 32 MB
+AT_ONCE = 1 << 22  # numbers that are added up together: 32 MB
+
+
+def sum_segments(segments: Sequence[Segment], only: NDArray[np.int64] | None = None) -> SpeciesSums:
+    """Add up the references of all segments, or those of some species (ascending).
+
+    An observation that lies in two segments counts in each for its photos there.
+    """
+    held = np.unique(np.concatenate([np.zeros(0, np.int64), *(np.asarray(s.species) for s in segments)]))
+    species = held if only is None else np.unique(only)
+    sums = np.zeros((len(species), DIM))
+    observations = np.zeros(len(species), dtype=np.int64)
+    for segment in segments:
+        for lists in blocks_of_lists(segment, segment.lists_of(species)):
+            rows = segment.standing_rows(lists)
+            own = np.searchsorted(species, np.asarray(segment.species)[lists])
+            columns = np.searchsorted(lists, np.searchsorted(segment.offsets, rows, side="right") - 1)
+            seen = np.asarray(segment.observations)[rows]
+            wide = max(1, AT_ONCE // max(1, len(rows)))  # a part of the axes at a time: sums of axes are apart
+            for axis in range(0, DIM, wide):
+                stored = segment.store.part(rows, axis, axis + wide)
+                some, counts = sum_observations(stored, columns, seen, len(lists))
+                sums[own, axis : axis + wide] += some
+            observations[own] += counts
+    return SpeciesSums(species, sums, observations)
+
+
+def blocks_of_lists(segment: Segment, lists: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Lists that are read together, so that memory stays small."""
+    rows = np.cumsum(segment.offsets[lists + 1] - segment.offsets[lists])
+    return np.split(lists, np.unique(np.searchsorted(rows, np.arange(BLOCK, rows[-1], BLOCK)))) if len(lists) else []
+
+
+def add_sums(one: SpeciesSums, other: SpeciesSums) -> SpeciesSums:
+    """What both hold together."""
+    species = np.union1d(one.species, other.species)
+    sums, observations = np.zeros((len(species), DIM)), np.zeros(len(species), dtype=np.int64)
+    for part in (one, other):
+        places = np.searchsorted(species, part.species)
+        sums[places] += part.sums
+        observations[places] += part.observations
+    return SpeciesSums(species, sums, observations)
+
+
+def replace_sums(known: SpeciesSums, anew: SpeciesSums) -> SpeciesSums:
+    """The known sums with those of some species exchanged."""
+    kept = ~np.isin(known.species, anew.species)
+    return add_sums(SpeciesSums(known.species[kept], known.sums[kept], known.observations[kept]), anew)
+
+
+def write_sums(folder: Path, sums: SpeciesSums) -> None:
+    """Write the sums to a snapshot's folder."""
+    np.savez(folder / SUMS, species=sums.species, sums=sums.sums, observations=sums.observations)
+
+
+def read_sums(folder: Path) -> SpeciesSums | None:
+    """Read the sums of a snapshot's folder; None where there are none."""
+    path = folder / SUMS
+    if not path.exists():
+        return None
+    try:
+        held = load_arrays(path)
+        return SpeciesSums(held["species"], held["sums"], held["observations"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedSnapshot(f"{path.name} cannot be read") from error
+
+
+def read_metric(path: Path) -> Metric:
+    """Read the metric; raises DamagedSnapshot where it is missing or of another shape."""
+    try:
+        metric = load_array(path)
+    except (OSError, ValueError) as error:
+        raise DamagedSnapshot(f"{path.name} cannot be read") from error
+    if metric.shape != (DIM, DIM):
+        raise DamagedSnapshot(f"{path.name} has shape {metric.shape}, not {(DIM, DIM)}")
+    return np.asarray(metric, dtype=np.float32)

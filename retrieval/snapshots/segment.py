@@ -1,0 +1,301 @@
+"""A segment: an immutable block of embeddings with their references, in one folder.
+
+    embeddings.npy     (rows, 256) float16: the store, and what the index is mapped over; each embedding lies there once
+    species.npy        (lists,) int64: taxon id of each list, ascending
+    offsets.npy        (lists + 1,) int64: the rows of list i are offsets[i] .. offsets[i + 1]
+    observations.npy   (rows,) int64: the observation each row's photo belongs to
+    references.sqlite  who took each photo, under which licence, and where it comes from
+
+Rows lie sorted by species, observation and photo, so that the same references give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.domain import Reference
+from retrieval.errors import DamagedSnapshot
+from retrieval.search.faiss_codes import FaissCodes
+from retrieval.search.faiss_index import FaissIndex, RowSource, write_index
+from retrieval.search.filtered_index import HidingIndex
+from retrieval.snapshots.arrays import load_array
+from retrieval.snapshots.readonly import open_readonly
+
+FILES = ("embeddings.npy", "species.npy", "offsets.npy", "observations.npy", "references.sqlite")
+
+TABLE = """
+CREATE TABLE photo_references (
+    photo_row INTEGER PRIMARY KEY,
+    photo TEXT NOT NULL UNIQUE,
+    observation TEXT NOT NULL,
+    species INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    licence TEXT NOT NULL,
+    source TEXT NOT NULL,
+    aspect TEXT NOT NULL
+)
+"""
+COLUMNS = "photo_row, photo, observation, species, author, licence, source, aspect"
+PORTION = 4_096  # rows of the table read together
+TABLE_CACHE = 64_000  # kB of the table kept while it is written: photos go to its index in no order
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceEntry:
+    """A reference on its way into a segment: `observation_id` groups its votes, `observation` names it for people."""
+
+    photo: str
+    observation_id: int
+    observation: str
+    species: int
+    author: str
+    licence: str
+    source: str
+    aspect: str = ""
+
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """Where the reference stands among the rows."""
+        return (self.species, self.observation_id, self.photo)
+
+
+def write_segment(folder: Path, entries: Iterable[ReferenceEntry], embeddings: RowSource) -> None:
+    """Write the references, sorted by their `place`, with their embeddings (rows in the same order) to a new folder.
+
+    Both are gone through once, the references first: `embeddings` may read of which photos from the folder's table.
+    """
+    folder.mkdir(parents=True)
+    try:
+        columns = Columns()
+        write_table(folder / "references.sqlite", columns.follow(entries))
+        rows = len(columns.observations)
+        if not rows or rows != len(embeddings):
+            raise ValueError(f"{rows} references and {len(embeddings)} embeddings make no segment")
+        np.save(folder / "species.npy", np.array(columns.species, dtype=np.int64))
+        np.save(folder / "offsets.npy", np.array([*columns.firsts, rows], dtype=np.int64))
+        np.save(folder / "observations.npy", np.frombuffer(columns.observations, dtype=np.int64))
+        write_index(folder / "embeddings.npy", embeddings)
+    except ValueError:
+        shutil.rmtree(folder)
+        raise
+
+
+class Columns:
+    """What a segment keeps of its references beside their table, noted while they go by."""
+
+    def __init__(self) -> None:
+        self.species: list[int] = []  # each once, ascending
+        self.firsts: list[int] = []  # the first row of each
+        self.observations = array("q")  # of each row
+
+    def follow(self, entries: Iterable[ReferenceEntry]) -> Iterator[ReferenceEntry]:
+        """The same references; raises ValueError for one that does not come after the one before."""
+        before: tuple[int, int, str] | None = None
+        for entry in entries:
+            place = entry.place
+            if before is not None and before >= place:
+                raise ValueError("references must come sorted by species, observation and photo, each once")
+            if before is None or before[0] != entry.species:
+                self.species.append(entry.species)
+                self.firsts.append(len(self.observations))
+            self.observations.append(entry.observation_id)
+            before = place
+            yield entry
+
+
+def write_table(path: Path, entries: Iterable[ReferenceEntry]) -> None:
+    """Write what is known of the references, one after the other."""
+    table = sqlite3.connect(path, isolation_level=None)
+    try:
+        table.execute("PRAGMA journal_mode = OFF")
+        table.execute("PRAGMA synchronous = OFF")  # who settles the folder flushes it
+        table.execute(f"PRAGMA cache_size = -{TABLE_CACHE}")
+        table.execute("BEGIN")
+        table.execute(TABLE)
+        table.executemany(
+            "INSERT INTO photo_references VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (row, e.photo, e.observation, e.species, e.author, e.licence, e.source, e.aspect)
+                for row, e in enumerate(entries)
+            ),
+        )
+        table.execute("COMMIT")
+    finally:
+        table.close()
+
+
+def name_entries(entries: Iterable[ReferenceEntry], model: str) -> str:
+    """Name a segment after what it holds: the same references under the same model are the same segment."""
+    naming = Naming(model)
+    for _ in naming.follow(entries):
+        pass
+    return naming.name
+
+
+class Naming:
+    """The same, of references that go by."""
+
+    def __init__(self, model: str) -> None:
+        self._digest = hashlib.sha256(model.encode())
+
+    def follow(self, entries: Iterable[ReferenceEntry]) -> Iterator[ReferenceEntry]:
+        """The same references, which the name will stand for."""
+        for e in entries:
+            line = (
+                e.photo,
+                str(e.observation_id),
+                e.observation,
+                str(e.species),
+                e.author,
+                e.licence,
+                e.source,
+                e.aspect,
+            )
+            self._digest.update("\x1f".join(line).encode() + b"\n")
+            yield e
+
+    @property
+    def name(self) -> str:
+        """The name of what has gone by."""
+        return self._digest.hexdigest()[:16]
+
+
+class Segment:
+    """An open segment. `base` is added to its row numbers, so that they are unique in the snapshot.
+
+    `withdrawn` rows (ascending) stay in the files and answer nothing. `store` knows all rows, `index` those that
+    may answer; `codes` is the first stage, where the snapshot has one.
+    """
+
+    def __init__(self, folder: Path, base: int, withdrawn: NDArray[np.int64] | None = None) -> None:
+        self.base = base
+        self.name = folder.name
+        try:
+            self.species: NDArray[np.int64] = load_array(folder / "species.npy", mapped=True)
+            self.offsets: NDArray[np.int64] = load_array(folder / "offsets.npy", mapped=True)
+            self.observations: NDArray[np.int64] = load_array(folder / "observations.npy", mapped=True)
+        except (OSError, ValueError, EOFError) as error:
+            raise DamagedSnapshot(f"segment {folder.name} cannot be read") from error
+        self.store = FaissIndex(folder / "embeddings.npy", self.offsets)
+        self.rows = self.store.rows
+        if self.rows != len(self.observations) or len(self.species) + 1 != len(self.offsets):
+            raise DamagedSnapshot(f"the files of segment {folder.name} do not belong together")
+        self.codes: FaissCodes | None = None
+        self.withdrawn: NDArray[np.bool_] | None = None  # (rows,)
+        self.index: FaissIndex | HidingIndex = self.store
+        if withdrawn is not None and len(withdrawn):
+            if withdrawn[-1] >= self.rows or withdrawn[0] < 0:
+                raise DamagedSnapshot(f"rows are withdrawn from segment {folder.name} that it does not have")
+            self.withdrawn = np.zeros(self.rows, dtype=np.bool_)
+            self.withdrawn[withdrawn] = True
+            self.index = HidingIndex(self.store, self.withdrawn)
+        self._references = open_readonly(folder / "references.sqlite")
+
+    def lists_of(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of the lists that hold the given species (ascending taxon ids)."""
+        return np.flatnonzero(np.isin(self.species, species, assume_unique=True)).astype(np.int64)
+
+    def species_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The species of rows of this segment (counted from 0)."""
+        found: NDArray[np.int64] = self.species[np.searchsorted(self.offsets, rows, side="right") - 1]
+        return found
+
+    def count_rows(self, lists: NDArray[np.int64]) -> int:
+        """How many rows the lists hold, withdrawn ones among them."""
+        return int(np.sum(self.offsets[lists + 1] - self.offsets[lists]))
+
+    def standing_rows(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of the lists (ascending) that may answer, ascending."""
+        ranges = [np.arange(self.offsets[number], self.offsets[number + 1]) for number in lists.tolist()]
+        rows = np.concatenate([np.zeros(0, np.int64), *ranges])
+        return rows if self.withdrawn is None else rows[~self.withdrawn[rows]]
+
+    def count_references(self) -> NDArray[np.int64]:
+        """How many references each list holds; (lists,) int64."""
+        sizes: NDArray[np.int64] = np.diff(self.offsets)
+        if self.withdrawn is not None:
+            of_list = np.searchsorted(self.offsets, np.flatnonzero(self.withdrawn), side="right") - 1
+            sizes = sizes - np.bincount(of_list, minlength=len(sizes))
+        return sizes
+
+    def reference(self, row: int) -> Reference:
+        """The reference at a row of this segment (counted from 0)."""
+        return self._read("photo_row = ?", row)[0]
+
+    def references_of(self, species: int) -> list[Reference]:
+        """All references of a species, by row; they lie together."""
+        place = int(np.searchsorted(self.species, species))
+        if place == len(self.species) or self.species[place] != species:
+            return []
+        first, last = int(self.offsets[place]), int(self.offsets[place + 1]) - 1
+        return self._standing(self._read("photo_row BETWEEN ? AND ?", first, last))
+
+    def reference_of_photo(self, photo: str) -> Reference | None:
+        """The reference whose photo has this digest, if it is here and has not been withdrawn."""
+        found = self._standing(self._read("photo = ?", photo))
+        return found[0] if found else None
+
+    def all_references(self) -> Iterator[Reference]:
+        """Every reference, by row, withdrawn ones among them; read in portions."""
+        for first in range(0, self.rows, PORTION):
+            yield from self._read("photo_row BETWEEN ? AND ?", first, first + PORTION - 1)
+
+    def references_of_dataset(self, dataset: str) -> list[Reference]:
+        """The references whose observation a dataset named, by row, withdrawn ones among them."""
+        first, last = f"{dataset}:", f"{dataset};"  # the semicolon comes right after the colon
+        return self._read("observation >= ? AND observation < ?", first, last)
+
+    def aspects(self) -> list[str]:
+        """What each row's photo shows, empty where nobody said; (rows,)."""
+        query = "SELECT aspect FROM photo_references ORDER BY photo_row"
+        return [aspect for (aspect,) in self._references.execute(query)]
+
+    def licences(self) -> dict[str, int]:
+        """How many references stand under each licence."""
+        query = "SELECT licence, count(*) FROM photo_references GROUP BY 1 ORDER BY 1"
+        counted = Counter(dict(self._references.execute(query)))
+        gone = np.zeros(0, np.int64) if self.withdrawn is None else np.flatnonzero(self.withdrawn)
+        for start in range(0, len(gone), PORTION):
+            rows = gone[start : start + PORTION].tolist()
+            marks = ", ".join("?" * len(rows))
+            query = f"SELECT licence FROM photo_references WHERE photo_row IN ({marks})"  # noqa: S608 - question marks
+            counted.subtract(licence for (licence,) in self._references.execute(query, rows))
+        return {licence: count for licence, count in sorted(counted.items()) if count}
+
+    def under_other_licences(self, licences: Collection[str]) -> NDArray[np.bool_]:
+        """Which rows stand under none of the licences; (rows,)."""
+        marks = ", ".join("?" * len(licences))
+        within = f"photo_row BETWEEN ? AND ? AND licence IN ({marks})"
+        query = f"SELECT photo_row FROM photo_references WHERE {within}"  # noqa: S608 - question marks
+        hidden = np.ones(self.rows, dtype=np.bool_)
+        for first in range(0, self.rows, 16 * PORTION):
+            last = first + 16 * PORTION - 1
+            hidden[[row for (row,) in self._references.execute(query, [first, last, *sorted(licences)])]] = False
+        return hidden
+
+    def close(self) -> None:
+        """Let go of the reference table; the maps go with the object."""
+        self._references.close()
+
+    def _standing(self, references: list[Reference]) -> list[Reference]:
+        """Those that have not been withdrawn."""
+        if self.withdrawn is None:
+            return references
+        return [reference for reference in references if not self.withdrawn[reference.row - self.base]]
+
+    def _read(self, where: str, *values: int | str) -> list[Reference]:
+        query = f"SELECT {COLUMNS} FROM photo_references WHERE {where} ORDER BY photo_row"  # noqa: S608 - no text of others
+        return [
+            Reference(row + self.base, *rest)  # the columns stand in the order of Reference's fields
+            for row, *rest in self._references.execute(query, values)
+        ]

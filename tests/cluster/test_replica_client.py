@@ -1,0 +1,211 @@
+"""Asks share calls, whichever replica is alive answers, and nobody waits for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from cluster.messages import Answer, Ask, Reply, ShardState
+from cluster.replica_client import CALLS, VIEWS, Lane
+from retrieval.errors import DamagedSnapshot, FungariumError, ShardUnavailable
+
+
+@dataclass
+class Scripted:
+    """A replica whose answers a test gives when it wants to."""
+
+    name: str
+    asked: list[tuple[Sequence[Ask], Future[list[Answer]]]] = field(default_factory=list)
+
+    def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
+        answer: Future[list[Answer]] = Future()
+        self.asked.append((asks, answer))
+        return answer
+
+    def reply(self, call: int = 0) -> None:
+        asks, answer = self.asked.pop(call)
+        answer.set_result([reply_to(ask, self.name) for ask in asks])
+
+    def fail(self, error: FungariumError | None = None) -> None:
+        self.asked.pop(0)[1].set_exception(error or ShardUnavailable(f"{self.name} is gone"))
+
+    def open(self, snapshot: str, placement: str) -> Future[ShardState]:
+        raise NotImplementedError
+
+    def release(self, snapshot: str) -> None:
+        raise NotImplementedError
+
+    def state(self) -> Future[ShardState]:
+        raise NotImplementedError
+
+
+def make_ask(k: int = 1, views: int = 1) -> Ask:
+    return Ask("snapshot", "placement", b"\xff", (), np.zeros((views, 4), np.float32), k)
+
+
+def reply_to(ask: Ask, by: str) -> Reply:
+    """A reply that shows who answered what."""
+    return Reply(np.full((len(ask.views), 1), ord(by), np.float32), np.full((len(ask.views), 1), ask.k))
+
+
+def answered_by(answer: Future[Reply]) -> str:
+    return chr(int(answer.result(0).similarities[0, 0]))
+
+
+@pytest.fixture
+def replicas() -> list[Scripted]:
+    return [Scripted("a"), Scripted("b")]
+
+
+@pytest.fixture
+def seen() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def lane(replicas: list[Scripted], seen: list[str]) -> Lane:
+    return Lane(7, replicas, seen.append)
+
+
+def asked(replicas: Sequence[Scripted]) -> tuple[Scripted, Scripted]:
+    """The replica that has a call, and the other."""
+    one, other = replicas
+    return (one, other) if one.asked else (other, one)
+
+
+def test_what_comes_while_calls_are_on_their_way_shares_the_next(seen: list[str]) -> None:
+    only = Scripted("a")
+    lane = Lane(0, [only], seen.append)
+
+    jobs = [lane.submit(make_ask(k)) for k in range(10)]
+
+    assert [len(asks) for asks, _ in only.asked] == [1] * CALLS
+    only.reply()
+    assert [len(asks) for asks, _ in only.asked] == [1] * (CALLS - 1) + [10 - CALLS]
+    while only.asked:
+        only.reply()
+    assert [int(job.answer.result(0).rows[0, 0]) for job in jobs] == list(range(10))
+
+
+def test_a_call_has_a_bound() -> None:
+    only = Scripted("a")
+    lane = Lane(0, [only])
+    for _ in range(CALLS):
+        lane.submit(make_ask())
+    for _ in range(5):
+        lane.submit(make_ask(views=VIEWS // 2))
+
+    only.reply()
+
+    assert [len(asks) for asks, _ in only.asked][-1] == 2
+
+
+def test_replicas_take_turns(lane: Lane, replicas: list[Scripted]) -> None:
+    for _ in range(4):
+        lane.submit(make_ask())
+
+    assert [len(replica.asked) for replica in replicas] == [2, 2]
+
+
+def test_where_one_is_lost_the_other_answers(lane: Lane, replicas: list[Scripted], seen: list[str]) -> None:
+    job = lane.submit(make_ask())
+    lost, other = asked(replicas)
+
+    lost.fail()
+    other.reply()
+
+    assert answered_by(job.answer) == other.name
+    assert seen == ["failed", "answered"]
+
+
+def test_one_that_failed_is_asked_last_for_a_while(lane: Lane, replicas: list[Scripted]) -> None:
+    lane.submit(make_ask())
+    lost, other = asked(replicas)
+    lost.fail()
+    other.reply()
+
+    for _ in range(CALLS):
+        lane.submit(make_ask())
+
+    assert (len(lost.asked), len(other.asked)) == (0, CALLS)
+
+
+def test_where_all_are_lost_the_last_reason_is_told(lane: Lane, replicas: list[Scripted]) -> None:
+    job = lane.submit(make_ask())
+    first, second = asked(replicas)
+
+    first.fail()
+    second.fail(DamagedSnapshot("a file is missing"))
+
+    with pytest.raises(DamagedSnapshot, match="a file is missing"):
+        job.answer.result(0)
+
+
+def test_a_late_one_is_answered_by_the_other(lane: Lane, replicas: list[Scripted], seen: list[str]) -> None:
+    job = lane.submit(make_ask())
+    late, other = asked(replicas)
+
+    lane.hedge(job)
+    other.reply()
+    late.reply()
+
+    assert answered_by(job.answer) == other.name
+    assert seen == ["hedged", "answered", "answered"]
+
+
+def test_there_is_nobody_else_to_ask_of_a_single_replica() -> None:
+    only = Scripted("a")
+    lane = Lane(0, [only])
+    job = lane.submit(make_ask())
+
+    lane.hedge(job)
+
+    assert len(only.asked) == 1
+    assert not job.answer.done()
+
+
+def test_who_was_given_up_is_asked_nothing_until_it_shows_a_sign_of_life() -> None:
+    only = Scripted("a")
+    lane = Lane(3, [only])
+    job = lane.submit(make_ask())
+
+    error = lane.give_up(job, 2)
+    refused = lane.submit(make_ask())
+
+    assert "part 3 of the references (a) gave no answer within 2 seconds" in str(error)
+    with pytest.raises(ShardUnavailable, match="cannot be reached"):
+        refused.answer.result(0)
+    only.reply()  # at last
+    again = lane.submit(make_ask())
+    only.reply()
+    assert answered_by(again.answer) == "a"
+
+
+def test_whoever_looks_after_replicas_may_welcome_one_back() -> None:
+    only = Scripted("a")
+    lane = Lane(3, [only])
+    lane.give_up(lane.submit(make_ask()), 2)
+
+    lane.welcome(only)
+    job = lane.submit(make_ask())
+
+    assert len(only.asked) == 2  # the first is lost for good
+    only.reply(1)
+    assert answered_by(job.answer) == "a"
+
+
+def test_what_nobody_waits_for_is_not_sent() -> None:
+    only = Scripted("a")
+    lane = Lane(0, [only])
+    running = [lane.submit(make_ask()) for _ in range(CALLS)]
+    waiting = lane.submit(make_ask(k=9))
+
+    lane.drop(waiting)
+    only.reply()
+
+    assert running[0].answer.done()
+    assert len(only.asked) == CALLS - 1

@@ -1,0 +1,209 @@
+"""Shards as processes of a Ray cluster of three nodes: the same answers, from whoever is alive."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cluster.health import Watch
+from cluster.messages import ShardState
+from cluster.router import Patience
+from cluster.serving import Cluster
+from cluster.supervisor import THREADS, Plan, find_homes, running, start_fleet, stop_fleet
+from retrieval.domain import WORLD
+from retrieval.errors import ClusterError
+from retrieval.models.embedder import unit_rows
+from retrieval.search.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
+from retrieval.snapshots.snapshot import Snapshot, open_snapshot
+from tests.cluster.conftest import Machines
+from tests.floras import embed, make_entries, publish
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRIES = make_entries()
+ROWS = embed(ENTRIES)
+QUERIES = unit_rows(ROWS[::29] + 0.05 * np.random.default_rng(3).normal(size=ROWS[::29].shape))
+RECIPES = (Recipe(EXACT), Recipe(TWO_STAGE, 90), Recipe(PROTOTYPE_FIRST, 60, probes=9))
+
+
+@pytest.fixture(scope="module")
+def fleet(machines: Machines, indexes: Path) -> Iterator[Cluster]:
+    publish(indexes, ENTRIES, segments=2)
+    cluster = Cluster(machines.address, Plan(str(indexes), 3, 2), patience=Patience(timeout=10, hedge=0.5))
+    yield cluster
+    cluster.close()
+    stop_fleet(machines.ray)
+
+
+@pytest.fixture
+def snapshot(fleet: Cluster) -> Iterator[Snapshot]:
+    opened = open_snapshot(Path(fleet.plan.root))
+    fleet.adopt(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("flora", [WORLD, "north", "few"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.kind)
+def test_neighbours_are_those_of_a_single_process(
+    fleet: Cluster, snapshot: Snapshot, flora: str, recipe: Recipe
+) -> None:
+    single = open_snapshot(Path(fleet.plan.root))
+
+    ours = replace(snapshot.flora(flora), recipe=recipe).search(QUERIES, 20)
+    theirs = replace(single.flora(flora), recipe=recipe).search(QUERIES, 20)
+
+    assert np.array_equal(ours.rows, theirs.rows)
+    assert np.array_equal(ours.similarities, theirs.similarities)
+    single.close()
+
+
+def test_replicas_of_a_shard_run_on_different_nodes(machines: Machines, fleet: Cluster) -> None:
+    actors = machines.ray._private.state.actors().values()
+    found = {actor["Name"]: actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"}
+
+    for shard in range(3):
+        assert found[f"shard-{shard}-0"] != found[f"shard-{shard}-1"]
+
+
+def test_every_replica_says_what_it_has_open(
+    fleet: Cluster, snapshot: Snapshot, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    def all_open() -> bool:
+        standing = fleet.standing()
+        return all(own.state is not None and snapshot.name in own.state.snapshots for own in standing)
+
+    until(all_open)
+
+    assert [(own.shard, own.replica) for own in fleet.standing()] == [(s, r) for s in range(3) for r in range(2)]
+
+
+def test_while_a_snapshot_is_opened_for_all_workers_of_a_server_the_present_one_is_searched(
+    fleet: Cluster, snapshot: Snapshot
+) -> None:
+    """Reading the new snapshot stands still: its placement is a pipe that nobody writes to."""
+    replicas = [replica for lane in fleet.lanes for replica in lane.replicas]
+    pipe = Path(fleet.plan.root) / "placements" / f"{'0' * 16}.npz"
+    os.mkfifo(pipe)
+    kept_open = os.open(pipe, os.O_RDWR)
+    try:
+        opening = [replica.open(snapshot.name, pipe.stem) for replica in replicas for _ in range(THREADS)]
+
+        found = snapshot.flora(WORLD).search(QUERIES, 5)
+        states = [replica.state().result(20) for replica in replicas]
+        began = [call for call in opening if call.done()]
+    finally:
+        pipe.unlink()
+        os.close(kept_open)
+
+    assert found.rows.shape == (len(QUERIES), 5)
+    assert len(states) == 6
+    assert began == []
+    assert all(isinstance(call.exception(20), ClusterError) for call in opening)
+
+
+def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, fleet: Cluster) -> None:
+    before = running(machines.ray)
+
+    second = Cluster(machines.address, fleet.plan)
+
+    assert running(machines.ray) == before == sorted(f"shard-{s}-{r}" for s in range(3) for r in range(2))
+    second.close()
+
+
+def test_shards_of_another_folder_are_not_used(machines: Machines, fleet: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="python -m cluster stop"):
+        Cluster(machines.address, replace(fleet.plan, root=str(tmp_path)))
+
+
+def test_from_outside_the_cluster_many_ask_at_once_and_a_lost_replica_is_no_end(from_outside: str) -> None:
+    """Ray has one thread there that receives: what is called back in it must not send, or nothing ever comes again."""
+    program = [sys.executable, "-m", "tests.cluster.outside", "ask", from_outside]
+
+    ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+
+    assert ran.stdout.splitlines() == ["at once: 6", "without the first: 2"], ran.stderr
+
+
+@pytest.mark.parametrize("outside", [True, False], ids=["from-outside", "on-a-node"])
+def test_a_server_whose_connection_is_lost_connects_anew(from_outside: str, fleet: Cluster, outside: bool) -> None:
+    address = from_outside if outside else fleet.address
+    program = [sys.executable, "-m", "tests.cluster.outside", "lose", address, fleet.plan.root]
+
+    ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+
+    assert ran.stdout.splitlines() == ["searched", "lost", "searched again"], ran.stderr
+
+
+@dataclass
+class Troubled:
+    """A replica that raises what no replica may, once."""
+
+    name: str = "a replica"
+    raised: bool = False
+
+    def state(self) -> Future[ShardState]:
+        answer: Future[ShardState] = Future()
+        if not self.raised:
+            self.raised = True
+            raise ConnectionError("the connection is gone")
+        answer.set_result(ShardState(0, 0, "here", (), 1, 1))
+        return answer
+
+
+def test_whoever_looks_after_replicas_goes_on_after_any_error(until: Callable[[Callable[[], bool]], None]) -> None:
+    replica = Troubled()
+    watch = Watch([replica], lambda seen: None, lambda: None, every=0.01)  # type: ignore[list-item] # as much as it needs
+
+    watch.start()
+
+    until(lambda: watch.states()[0][1] is not None)
+    watch.close()
+    assert replica.raised
+    assert watch.states()[0][1] is None  # nobody looks any more
+
+
+@dataclass
+class Started:
+    """A replica that says where it runs, or nothing at all."""
+
+    name: str
+    there: bool
+    shard: int = 0
+
+    def about(self) -> Future[tuple[Plan, str]]:
+        answer: Future[tuple[Plan, str]] = Future()
+        if self.there:
+            answer.set_result((Plan("/srv/flora_indexes", 1, 2), f"node of {self.name}"))
+        return answer
+
+
+def test_where_one_replica_of_each_shard_runs_nobody_waits_for_the_rest() -> None:
+    fleet = [[Started("silent", False), Started("alive", True)]] * 3
+
+    homes = find_homes(Plan("/srv/flora_indexes", 3, 2), fleet, rest=0)  # type: ignore[arg-type] # as much as it needs
+
+    assert homes == {"alive": "node of alive"}
+
+
+@dataclass
+class Broken:
+    """Ray on a connection that breaks."""
+
+    exceptions: Any
+
+    def nodes(self) -> list[Any]:
+        raise ConnectionError("the channel is closed")
+
+
+def test_a_connection_that_breaks_while_shards_start_is_told_in_a_sentence(machines: Machines, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="cannot start what searches: the channel is closed"):
+        start_fleet(Broken(machines.ray.exceptions), Plan(str(tmp_path), 1, 1))

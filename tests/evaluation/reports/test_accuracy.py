@@ -1,0 +1,53 @@
+"""Each line of docs/accuracy.md holds, and the page is what the kept measurements say."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evaluation.reports.accuracy import (
+    PHOTO_LINES,
+    PHOTOS,
+    SIMULATED,
+    SIMULATED_LINES,
+    Line,
+    read_measurement,
+    write_table,
+)
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+@pytest.mark.parametrize("line", SIMULATED_LINES, ids=lambda line: line.title)
+def test_the_line_of_the_simulated_operating_point_holds(line: Line) -> None:
+    found = read_measurement(DOCS, SIMULATED)
+
+    assert line.holds(found), f"{line.title}: {line.shown(found)}, and {line.demand} is demanded"
+
+
+@pytest.mark.parametrize("line", PHOTO_LINES, ids=lambda line: line.title)
+def test_the_line_of_the_real_photos_holds(line: Line) -> None:
+    found = read_measurement(DOCS, PHOTOS)
+
+    assert line.holds(found), f"{line.title}: {line.shown(found)}, and {line.demand} is demanded"
+
+
+def test_the_page_is_what_the_measurements_say(tmp_path: Path) -> None:
+    shutil.copytree(DOCS / "accuracy", tmp_path / "accuracy")
+
+    text = write_table(tmp_path)
+
+    assert text == (DOCS / "accuracy.md").read_text(encoding="utf-8")
+
+
+def test_the_kept_measurement_belongs_to_the_simulator_as_it_is() -> None:
+    simulator = Path(__file__).resolve().parents[3] / "evaluation" / "reports" / "simulate.py"
+
+    kept = read_measurement(DOCS, SIMULATED)["simulator"]
+
+    assert kept == hashlib.sha256(simulator.read_bytes()).hexdigest()[:16], (
+        "simulate.py has changed since docs/accuracy was measured: run python -m evaluation accuracy"
+    )

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from indexer.curation.checklists import ChecklistLine, read_checklist
+from indexer.curation.records import Rejection
+from retrieval.errors import ArchiveError
+from tests.indexer.archives.samples import DC, DWC, OCCURRENCE, TAXON, descriptor, section, write_archive, write_folder
+
+TAXA = (
+    "taxonID,scientificName,kingdom,family,genus,taxonRank,scientificNameAuthorship,acceptedNameUsageID,taxonomicStatus\n"
+    't1,Amanita muscaria (L.) Lam.,Fungi,"Amanitaceae  ",Amanita,species,(L.) Lam.,t1,accepted\n'
+    "t2,Agaricus muscarius L.,Fungi,Amanitaceae,Agaricus,species,L.,t1,synonym\n"
+    "t3,Picea abies,Plantae,,Picea,species,,,\n"
+    "t4,Mycena galopus var. nigra,Fungi,Mycenaceae,Mycena,variety,,,\n"
+    "t5,,Fungi,,,,,,\n"
+    "t6,Russula sp.,Fungi,Russulaceae,Russula,species,,,\n"
+    "t7,Boletus badius,Fungi,Boletaceae,Boletus,species,,,synonym\n"
+)
+DISTRIBUTION = (
+    "taxonID,locationID,countryCode,occurrenceStatus,establishmentMeans\n"
+    "t1,ISO_3166-2:BE,BE,present,native\nt1,ISO_3166-2:NL,,present,native\nt1,,LU,doubtful,\n"
+    "t4,,,absent,\nt6,,DEU,,\nt9,,BE,present,\n"
+)  # fmt: skip
+VERNACULAR = (
+    "taxonID,dwc:language,vernacularName\nt1,en,Fly agaric\nt1,german,Fliegenpilz\nt1,nl,\nt1,of some island,Flymush\n"
+)
+GBIF = "http://rs.gbif.org/terms/1.0/"
+FILES: dict[str, str | bytes] = {"taxon.csv": TAXA, "distribution.csv": DISTRIBUTION, "vernacularname.csv": VERNACULAR}
+
+
+def read(path: Path) -> tuple[list[ChecklistLine], list[Rejection]]:
+    items = list(read_checklist(path))
+    return [item for item in items if isinstance(item, ChecklistLine)], [
+        item for item in items if isinstance(item, Rejection)
+    ]
+
+
+def columns(table: str) -> dict[str, int | str]:
+    return {DWC + name: place for place, name in enumerate(table.splitlines()[0].split(","))}
+
+
+def described() -> dict[str, str | bytes]:
+    comma = 'fieldsTerminatedBy="," fieldsEnclosedBy="&quot;"'
+    names: dict[str, int | str] = {DC + "language": 1, DWC + "vernacularName": 2}
+    return FILES | {
+        "meta.xml": descriptor(
+            section("core", TAXON, "taxon.csv", columns(TAXA), comma),
+            section("extension", GBIF + "Distribution", "distribution.csv", columns(DISTRIBUTION), comma),
+            section("extension", GBIF + "VernacularName", "vernacularname.csv", names, comma),
+        )
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["folder", "table", "archive", "described folder"])
+def test_taxa_are_joined_with_their_places_and_names(tmp_path: Path, form: str) -> None:
+    path = {
+        "folder": lambda: write_folder(tmp_path / "list", FILES),
+        "table": lambda: write_folder(tmp_path / "list", FILES) / "taxon.csv",
+        "archive": lambda: write_archive(tmp_path / "list.zip", described()),
+        "described folder": lambda: write_folder(tmp_path / "list", described()),
+    }[form]()
+
+    lines, rejections = read(path)
+
+    assert [(line.scientific_name, line.occurrence_status, line.country_codes, line.synonym_of) for line in lines] == [
+        ("Amanita muscaria", "doubtful", ("LU",), ""),
+        ("Amanita muscaria", "present", ("BE", "NL"), ""),
+        ("Agaricus muscarius", "present", (), "Amanita muscaria"),
+        ("Mycena galopus var. nigra", "absent", (), ""),
+        ("Russula", "present", ("DE",), ""),
+    ]
+    assert [(r.reason, r.file, r.line) for r in rejections] == [
+        ("not-a-fungus", "taxon.csv", 4),
+        ("no-identification", "taxon.csv", 6),
+        ("unresolved-synonym", "taxon.csv", 8),
+        ("orphan", "distribution.csv", 7),
+    ]
+    first = lines[1]
+    assert first.establishment_means == "native"
+    assert first.lineage == (("kingdom", "Fungi"), ("family", "Amanitaceae"), ("genus", "Amanita"))
+    assert first.scientific_name_authorship == "(L.) Lam."
+    assert first.vernacular_names == (("en", "Fly agaric"), ("de", "Fliegenpilz"), ("", "Flymush"))
+    assert [line.species for line in lines] == ["Amanita muscaria"] * 2 + ["Agaricus muscarius", "Mycena galopus", ""]
+    assert [line.taxon_rank for line in lines] == ["species", "species", "species", "variety", "genus"]
+
+
+def test_plain_text_is_one_name_per_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("# seen last year\nAmanita muscaria (L.) Lam.\n\nBoletus edulis\n???\nRussula\n")
+
+    lines, rejections = read(path)
+
+    assert [(line.scientific_name, line.taxon_rank, line.line) for line in lines] == [
+        ("Amanita muscaria", "species", 2),
+        ("Boletus edulis", "species", 4),
+        ("Russula", "genus", 6),
+    ]
+    assert [(r.reason, r.line) for r in rejections] == [("not-a-name", 5)]
+
+
+def test_a_remark_behind_a_name_is_not_its_author(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("Amanita muscaria # under the birch\nRussula emetica (Schaeff.) Pers. #2\n")
+
+    lines, rejections = read(tmp_path / "mine.txt")
+
+    assert rejections == []
+    assert [(line.scientific_name, line.scientific_name_authorship) for line in lines] == [
+        ("Amanita muscaria", ""),
+        ("Russula emetica", "(Schaeff.) Pers."),
+    ]
+
+
+@pytest.mark.parametrize("sign", [";", ",", "\t", " | "])
+def test_a_table_without_a_header_is_not_read_as_a_list_of_genera(tmp_path: Path, sign: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"Amanita muscaria{sign}Fly agaric\nRussula emetica{sign}Sickener\n")
+
+    with pytest.raises(ArchiveError, match=r"line 1: .* holds more than a name; put a line above it"):
+        read(path)
+
+    path.write_text(f"Boletus edulis Bull., 1782\nAmanita muscaria{sign}Fly agaric\n")
+    lines, rejections = read(path)
+    assert [line.scientific_name for line in lines] == ["Boletus edulis"]
+    assert [(r.reason, r.line) for r in rejections] == [("not-a-name", 2)]
+
+
+SYNONYMS = "taxonID,scientificName,taxonomicStatus,acceptedNameUsageID,acceptedNameUsage\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "accepted", "unresolved"),
+    [
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,synonym,3,", "3,Amanita cc,accepted,3,"], ["cc", "cc", ""], 0),
+        (["1,Amanita aa,synonym,,Amanita bb", "2,Amanita bb,synonym,,Amanita cc"], ["cc", "cc"], 0),
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,synonym,1,", "3,Amanita cc,synonym,1,"], [], 3),
+        (["1,Amanita aa,synonym,,Amanita bb", "2,Amanita bb,synonym,,Amanita aa"], [], 2),
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,,1,"], ["bb", ""], 0),
+        (["1,Amanita aa,,2,", "2,Amanita bb,,1,"], ["", ""], 0),
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,synonym,9,"], [], 2),
+        (["1,Amanita aa,synonym,2,", "2,Amanita bb,accepted,,", "3,Amanita bb,synonym,1,"], ["bb", "", ""], 0),
+    ],
+    ids=[
+        "chain",
+        "chain of names",
+        "circle",
+        "circle of names",
+        "one of a circle",
+        "no synonyms",
+        "chain to nothing",
+        "namesake",
+    ],
+)
+def test_synonyms_of_synonyms_are_followed_to_an_accepted_name(
+    tmp_path: Path, rows: Sequence[str], accepted: Sequence[str], unresolved: int
+) -> None:
+    (tmp_path / "list.csv").write_text(SYNONYMS + "\n".join(rows) + "\n")
+
+    lines, rejections = read(tmp_path / "list.csv")
+
+    assert [line.synonym_of.removeprefix("Amanita ") for line in lines] == accepted
+    assert [r.reason for r in rejections] == ["unresolved-synonym"] * unresolved
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("species\nAmanita muscaria\n", ("Amanita muscaria", None, (), "")),
+        (
+            "Scientific Name;Poisonous;countryCode\nAmanita muscaria;1;BE | NL\n",
+            ("Amanita muscaria", None, ("BE", "NL"), "poisonous"),
+        ),
+        (
+            "taxonKey\tscientificName\tacceptedScientificName\n"
+            "5240151\tAmanita muscaria (L.) Lam.\tAmanita muscaria (L.) Lam.\n",
+            ("Amanita muscaria", 5240151, (), ""),
+        ),
+        ("\ufeffgenus,specificEpithet\nAmanita,muscaria\n", ("Amanita muscaria", None, (), "")),
+    ],
+)
+def test_a_table_of_names_is_a_checklist(tmp_path: Path, text: str, expected: object) -> None:
+    (tmp_path / "list.csv").write_text(text)
+
+    lines, rejections = read(tmp_path / "list.csv")
+
+    assert rejections == []
+    assert [(line.scientific_name, line.gbif_key, line.country_codes, line.toxicity) for line in lines] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "message"),
+    [
+        ({"a.csv": "id,day\n1,2\n"}, "a.csv", "a.csv, line 1: 'id,day' is neither a header"),
+        ({"a.csv": ""}, "a.csv", "a.csv, line 1: the file is empty"),
+        ({"list/a.csv": "x", "list/b.csv": "y"}, "list", "neither meta.xml nor a table called taxon"),
+        ({"list/taxon.csv": "taxonID,family\n1,Amanitaceae\n"}, "list", "taxon.csv, line 1: no column holds names"),
+        ({}, "none.csv", "no such file"),
+        (
+            {
+                "list/meta.xml": descriptor(section("core", OCCURRENCE, "o.txt", {DWC + "day": 1})),
+                "list/o.txt": "a\tb\n",
+            },
+            "list",
+            "core of taxa, and this one is of occurrence",
+        ),
+    ],
+)
+def test_what_is_no_checklist_is_refused(
+    tmp_path: Path, files: Mapping[str, str | bytes], name: str, message: str
+) -> None:
+    write_folder(tmp_path, files)
+
+    with pytest.raises(ArchiveError) as refusal:
+        read(tmp_path / name)
+
+    assert message in str(refusal.value)
+
+
+def test_the_real_rusts_of_belgium_are_listed_without_their_hosts(shared: Path) -> None:
+    lines, rejections = read(shared / "samples" / "checklists" / "trias-uredinales")
+
+    assert len(lines) + len(rejections) == 755
+    assert Counter(line.occurrence_status for line in lines) == {"present": 202, "doubtful": 34, "absent": 1}
+    assert {line.country_codes for line in lines} == {("BE",)}
+    assert Counter(line.taxon_rank for line in lines) == {"species": 217, "variety": 20}
+    assert Counter(rejection.reason for rejection in rejections) == {"not-a-fungus": 517, "not-a-name": 1}
+    assert all(line.species and dict(line.lineage)["family"].isalpha() for line in lines)
+
+
+def test_real_taxon_archives_are_checklists(shared: Path) -> None:
+    samples = shared / "samples" / "dwca" / "gbif-dwca-io"
+
+    spiders, nameless = read(samples / "checklist_980.zip")
+    whales, _ = read(samples / "archive-tax.zip")
+
+    assert (len(spiders), Counter(r.reason for r in nameless)) == (321, {"no-identification": 35})
+    assert len(whales) == 3246
+    assert max(len(language) for line in whales for language, _ in line.vernacular_names) <= 3

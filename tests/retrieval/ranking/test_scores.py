@@ -1,0 +1,160 @@
+"""Votes for arrays, prototypes, the calibrated score and its confidence, against plain sums and hand tables."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from retrieval.domain import Neighbour
+from retrieval.errors import SnapshotMismatch
+from retrieval.ranking.calibration import Calibration, normalise, read_calibration, score_views
+from retrieval.ranking.confidence import raise_to_top, trust
+from retrieval.ranking.lookalikes import confusions, lookalikes_of
+from retrieval.ranking.prototypes import make_prototypes, project, sum_observations, whiten_within
+from retrieval.ranking.rejection import decide, none_probability, observe
+from retrieval.ranking.votes import cast_votes, share_rows, share_votes, vote_shares
+
+
+@given(seed=st.integers(0, 10_000), views=st.integers(1, 4), k=st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_votes_for_arrays_are_the_votes_of_the_answer_line(seed: int, views: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    similarities = -np.sort(-rng.uniform(0, 1, (views, k)), axis=1)
+    observations = rng.integers(0, 6, (views, k))
+    columns = observations % 4
+    columns[:, k - k // 3 :] = -1  # fewer neighbours than asked for
+
+    shares = vote_shares(similarities, observations, columns, 4, 0.07)
+
+    for row, near, who, species in zip(shares, similarities, observations, columns, strict=True):
+        found = [
+            Neighbour(place, int(s), int(o), float(n))
+            for place, (n, o, s) in enumerate(zip(near, who, species, strict=True))
+            if s >= 0
+        ]
+        plain = share_votes(cast_votes(found, temperature=0.07))
+        assert row == pytest.approx([plain.get(column, 0.0) for column in range(4)])
+        assert share_rows([cast_votes(found, temperature=0.07)], {n: n for n in range(4)}, 4)[0] == pytest.approx(row)
+
+
+def test_an_observation_weighs_the_same_however_many_photos_it_has() -> None:
+    rows = np.array([[1.0, 0], [0, 1], [0, 1], [0, 1]])
+
+    sums, counts = sum_observations(rows, np.array([0, 0, 0, 0]), np.array([7, 8, 8, 8]), 2)
+
+    assert sums.tolist() == [[1, 1], [0, 0]]
+    assert counts.tolist() == [2, 0]
+
+
+def test_a_prototype_leans_on_its_genus_the_more_the_fewer_observations_it_has() -> None:
+    sums = np.array([[2.0, 0, 0], [0, 1, 0], [0, 0, 9], [0, 0, 0]])
+    counts, genera = np.array([2, 1, 9, 0]), np.array([0, 0, -1, 0])
+
+    rows = make_prototypes(sums, counts, genera, shrinkage=2.0, centre=np.zeros(3), metric=None)
+
+    genus = np.array([0.5, 0.5, 0])  # the mean of the two species' means
+    expected = [np.array([3.0, 1.0, 0]), np.array([1.0, 2.0, 0]), np.array([0, 0, 9]), genus]
+    assert rows == pytest.approx(np.stack([row / np.linalg.norm(row) for row in expected]))
+
+
+def test_in_the_metric_species_are_round() -> None:
+    rng = np.random.default_rng(3)
+    apart = rng.normal(size=(4000, 3)) * [3.0, 1.0, 0.2]
+
+    metric = whiten_within(apart.T @ apart / len(apart), 0.0)
+
+    white = apart @ metric
+    assert np.cov(white.T) == pytest.approx(np.eye(3) * np.cov(white.T)[0, 0], abs=0.05 * np.cov(white.T)[0, 0])
+    assert whiten_within(np.diag([9.0, 1.0]), 1.0) == pytest.approx(np.eye(2))
+    assert np.linalg.norm(project(apart, np.zeros(3), metric), axis=1) == pytest.approx(1.0)
+
+
+def test_the_score_is_the_formula() -> None:
+    learned = Calibration(votes=0.5, prototypes=3.0, counts=0.7, floor=0.01, fitted={"observations": 1})
+    shares, similarities, counts = np.array([[0.8, 0.2, 0.0]]), np.array([[0.1, 0.5, 0.2]]), np.array([4.0, 1.0, 9.0])
+
+    scores = score_views(shares, similarities, counts, learned)
+
+    raised = [
+        (share + 0.01) ** 0.5 * math.exp(3 * near) * n**0.7
+        for share, near, n in zip(shares[0], similarities[0], counts, strict=True)
+    ]
+    assert scores[0] == pytest.approx(np.array(raised) / sum(raised))
+
+
+def test_without_calibration_the_score_is_the_share() -> None:
+    shares = np.array([[0.8, 0.2, 0.0], [0.0, 0.0, 0.0]])
+
+    assert score_views(shares, None, np.ones(3), Calibration()) == pytest.approx(shares)
+
+
+def test_a_species_of_the_list_without_references_is_never_zero_and_never_leads() -> None:
+    learned = Calibration(votes=1.0, prototypes=9.0, floor=0.01)
+
+    scores = score_views(np.array([[0.9, 0.1, 0.0]]), np.array([[0.1, 0.1, 1.0]]), np.array([3.0, 2.0, 0.0]), learned)
+
+    assert 0 < scores[0, 2] <= scores[0, :2].min()
+
+
+def test_a_calibration_survives_the_manifest_and_strangers_are_refused() -> None:
+    learned = Calibration(votes=0.4, thresholds={"0.90": 0.3}, lookalikes=((1, 2, 0.5),), fitted={"seed": 1})
+
+    assert read_calibration(learned.as_json()) == learned
+    assert not read_calibration({}).calibrated
+    with pytest.raises(SnapshotMismatch, match="tuning"):
+        read_calibration({"tuning": 1})
+
+
+@given(seed=st.integers(0, 10_000), wanted=st.floats(0.3, 0.99))
+@settings(max_examples=40, deadline=None)
+def test_confidence_changes_the_top_score_and_never_the_order(seed: int, wanted: float) -> None:
+    scores = normalise(np.random.default_rng(seed).normal(size=(1, 6)) * 3)
+    second, first = np.log(np.sort(scores[0])[-2:])
+    assume(first - second > 0.2)  # a near tie cannot be told apart by any power within bounds
+
+    raised = raise_to_top(scores, np.array([wanted]))
+
+    assert raised.sum() == pytest.approx(1)
+    assert np.argsort(raised[0]).tolist() == np.argsort(scores[0]).tolist()
+    assert raised.max() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_confidence_that_says_the_same_changes_nothing() -> None:
+    scores = np.array([[0.6, 0.3, 0.1]])
+
+    same = trust(scores, np.array([2.0]), {"constant": 0.0, "logit": 1.0, "photos": 0.0})
+
+    assert same == pytest.approx(scores)
+    assert trust(scores, np.array([2.0]), {}) is scores
+
+
+def test_none_of_these_by_hand() -> None:
+    weights = {"constant": -2.0, "similarity": -1.0, "entropy": 3.0, "strange": 0.2}
+    similarity, entropy = observe(np.array([0.4, 0.6]), np.array([0.5, 0.5, 0.0]))
+
+    chance = none_probability(similarity, entropy, weights)
+
+    assert (similarity, entropy) == pytest.approx((0.5, math.log(2)))
+    assert chance == pytest.approx(1 / (1 + math.exp(2 + 0.5 - 3 * math.log(2))))
+    assert none_probability(similarity, entropy, {}) == 0
+    assert not decide(0.5, 0.4, weights).rejected
+    assert decide(0.5, 0.6, weights).rejected
+    assert "perhaps no fungus" in decide(0.1, 0.0, weights).reason
+    overridden = decide(0.1, 0.9, weights, no_reject=True)
+    assert not overridden.rejected
+    assert overridden.reason
+
+
+def test_lookalikes_are_named_from_both_sides_and_one_slip_is_none() -> None:
+    pairs = [(1, 2)] * 3 + [(1, 1)] * 7 + [(2, 2)] * 4 + [(3, 1)] + [(4, 1)] * 2
+
+    known = confusions(pairs)
+
+    assert known == ((4, 1, 1.0), (1, 2, 0.3))
+    assert lookalikes_of(1, known) == [(4, 1.0), (2, 0.3)]
+    assert lookalikes_of(2, known) == [(1, 0.3)]
+    assert lookalikes_of(3, known) == []

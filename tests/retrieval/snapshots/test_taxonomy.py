@@ -1,0 +1,68 @@
+"""Names completed while somebody types, against a taxonomy of a dozen names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from retrieval.domain import Taxon
+from retrieval.snapshots.taxonomy import Taxonomy, write_taxonomy
+
+TAXA = (
+    Taxon(1, "Fungi", "kingdom"),
+    Taxon(2, "Russula", "genus", 1),
+    Taxon(3, "Russula rosea", "species", 2),
+    Taxon(4, "Russula emetica", "species", 2),
+    Taxon(5, "Russulaceae", "family", 1),
+    Taxon(6, "Amanita", "genus", 1),
+    Taxon(7, "Amanita muscaria", "species", 6),
+    Taxon(8, "Agaricus 100%_pure", "species", 1),
+)
+SYNONYMS = (("Russula amoenolens", 7), ("Agaricus emeticus", 4))
+COMMON = ((7, "en", "fly agaric"), (4, "en", "Russula sickener"), (3, "de", "Rosa Täubling"))
+
+
+@pytest.fixture(scope="module")
+def taxonomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxonomy]:
+    path = tmp_path_factory.mktemp("taxonomy") / "taxonomy.sqlite"
+    write_taxonomy(path, [(taxon, "") for taxon in TAXA], SYNONYMS, COMMON)
+    opened = Taxonomy(path)
+    yield opened
+    opened.close()
+
+
+def names(found: list[Taxon]) -> list[str]:
+    return [taxon.name for taxon in found]
+
+
+def test_accepted_names_come_first_then_synonyms_and_of_each_the_shorter(taxonomy: Taxonomy) -> None:
+    found = names(taxonomy.complete("Russula", 10))
+
+    # a genus before its species; then what only a synonym calls so; each taxon once, however many of its names begin so
+    assert found == ["Russula", "Russulaceae", "Russula rosea", "Russula emetica", "Amanita muscaria"]
+
+
+def test_no_more_are_given_than_were_asked_for(taxonomy: Taxonomy) -> None:
+    assert names(taxonomy.complete("Russula", 2)) == ["Russula", "Russulaceae"]
+
+
+@pytest.mark.parametrize("typed", ["russula e", "RUSSULA E", "  Russula   e"])
+def test_letter_case_and_blanks_do_not_matter(taxonomy: Taxonomy, typed: str) -> None:
+    assert names(taxonomy.complete(typed, 10)) == ["Russula emetica"]
+
+
+def test_a_word_within_a_common_name_counts_and_one_within_a_scientific_name_does_not(taxonomy: Taxonomy) -> None:
+    assert names(taxonomy.complete("agaric", 10)) == ["Agaricus 100%_pure", "Russula emetica", "Amanita muscaria"]
+    assert names(taxonomy.complete("sick", 10)) == ["Russula emetica"]
+    assert names(taxonomy.complete("muscaria", 10)) == []
+    assert names(taxonomy.complete("aubling", 10)) == []  # a beginning, not a middle
+
+
+@pytest.mark.parametrize("typed", ["", "   ", "%", "_ussula", "Russula_", "zzz", "\\"])
+def test_signs_of_the_database_stand_for_themselves(taxonomy: Taxonomy, typed: str) -> None:
+    assert taxonomy.complete(typed, 10) == []
+
+
+def test_a_name_with_such_signs_is_found_by_them(taxonomy: Taxonomy) -> None:
+    assert names(taxonomy.complete("agaricus 100%_", 10)) == ["Agaricus 100%_pure"]

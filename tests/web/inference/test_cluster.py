@@ -1,0 +1,193 @@
+"""The server on a cluster: what /healthz, /metrics and answers say when parts of the references are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from cluster.messages import ShardState
+from cluster.serving import ReplicaStanding
+from cluster.supervisor import Plan
+from retrieval.models.descriptor import Descriptor
+from retrieval.models.embedder import Embedder
+from retrieval.snapshots.snapshot import Snapshot
+from settings import Settings
+from tests.cluster.shards import Routed, routed
+from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
+from tests.web.conftest import LIMITS, HeldPhotos, encode_photos
+from web.application import create_app
+from web.inference.cluster import NOWHERE, Clustered
+from web.inference.snapshot import Published
+from web.services import Services, make_services
+
+
+@dataclass
+class FakeCluster:
+    """Stands where the connected cluster would: the standing that a test gives it."""
+
+    found: list[ReplicaStanding]
+
+    def standing(self) -> list[ReplicaStanding]:
+        return self.found
+
+
+def make_standing(shard: int, replica: int, *, alive: bool = True) -> ReplicaStanding:
+    state = ShardState(shard, replica, f"node-{replica}", ("0123456789abcdef",), 77, 1_000)
+    return ReplicaStanding(shard, replica, alive, state if alive else None)
+
+
+@dataclass
+class Served:
+    """The application, whose snapshot is searched on two shards in threads of this process."""
+
+    app: Flask
+    routed: Routed
+    cluster: FakeCluster
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = make_snapshot(tmp_path)
+    snapshot = made.open()
+    clustered = Clustered("local", Plan(str(tmp_path), 2, 2), 5.0)
+    with routed(tmp_path, snapshot, snapshot, shards=2) as held:
+        cluster = FakeCluster([make_standing(shard, replica) for shard in range(2) for replica in range(2)])
+        clustered._cluster = cluster  # type: ignore[assignment] # stands where it would
+        embedder: Embedder = Descriptor()
+
+        def adopt(opened: Snapshot) -> None:
+            opened.shelf.searcher = held.router
+
+        app = create_app(
+            Services(
+                Published(tmp_path, adopt, patience=0),
+                lambda: embedder,
+                HeldPhotos(made.photos),
+                LIMITS,
+                clustered=clustered,
+                searched_on=lambda: clustered.described,
+            )
+        )
+        yield Served(app, held, cluster)
+        app.extensions["services"].published.close()
+    snapshot.close()
+
+
+def identify(served: Served, **form: Any) -> tuple[int, dict[str, Any]]:
+    answer = served.app.test_client().post("/api/v1/identify", **encode_photos([draw_photo(MUSCARIA, 9)], **form))
+    return answer.status_code, answer.json or {}
+
+
+def test_all_is_well(served: Served) -> None:
+    health = served.app.test_client().get("/healthz").get_json()
+
+    assert (health["status"], health["detail"]) == ("ok", "")
+    assert health["index"] == "cluster: 2 parts, 4 of 4 processes alive"
+    assert [[r["alive"] for r in part["replicas"]] for part in health["cluster"]] == [[True, True]] * 2
+    assert health["cluster"][0]["replicas"][1]["node"] == "node-1"
+    assert identify(served)[0] == 200
+
+
+def test_missing_processes_are_told(served: Served) -> None:
+    served.cluster.found[2:] = [make_standing(1, 0, alive=False), make_standing(1, 1, alive=False)]
+
+    answer = served.app.test_client().get("/healthz")
+
+    assert answer.status_code == 200  # it answers for the other part
+    assert answer.get_json()["status"] == "degraded"
+    assert answer.get_json()["detail"] == (
+        "2 of 4 processes of the cluster give no answer; nobody answers for part 1 of the references."
+    )
+    assert answer.get_json()["cluster"][1]["replicas"][0] == {"replica": 0, "alive": False}
+
+
+def test_where_every_process_is_missing_the_server_is_unavailable(served: Served) -> None:
+    served.cluster.found[:] = [make_standing(shard, 0, alive=False) for shard in range(2)]
+
+    answer = served.app.test_client().get("/healthz")
+
+    assert answer.status_code == 503
+    assert answer.get_json()["status"] == "unavailable"
+    assert "nobody answers for part 0, 1" in answer.get_json()["detail"]
+
+
+def test_without_a_part_the_answer_is_a_503_in_words(served: Served) -> None:
+    served.routed.replicas[1][0].failing = True
+
+    status, problem = identify(served)
+
+    assert status == 503
+    assert problem["type"].endswith("#part-unavailable")
+    assert "partial=true" in problem["detail"]
+    assert "1/0" not in problem["detail"]  # names of the cluster's processes are nobody's business
+
+
+def test_or_an_answer_that_names_what_was_not_searched(served: Served) -> None:
+    served.routed.replicas[1][0].failing = True
+    placement = served.routed.placement
+
+    status, answer = identify(served, partial="true")
+
+    assert status == 200
+    lost = placement.species[placement.shard == 1].tolist()
+    genera = {
+        line.name for species in lost for line in served.routed.single.taxonomy.lineage(species) if line.rank == "genus"
+    }
+    assert answer["notSearched"]["parts"] == [1]
+    assert answer["notSearched"]["species"] == len(lost)
+    assert answer["notSearched"]["references"] == 6 * len(lost)
+    assert answer["notSearched"]["genera"] == sorted(genera)
+    named = {candidate["taxon"]["taxonID"] for candidate in answer["species"] if candidate["evidence"]}
+    assert not named & set(lost)
+
+
+def test_a_partial_answer_is_not_kept(served: Served) -> None:
+    served.routed.replicas[1][0].failing = True
+    identify(served, partial="true")
+    served.routed.replicas[1][0].failing = False
+
+    answer = identify(served, partial="true")[1]
+
+    assert "notSearched" not in answer
+    assert {**answer, "snapshot": ""} == {**identify(served)[1], "snapshot": ""}
+
+
+def test_similar_photos_say_it_too(served: Served) -> None:
+    served.routed.replicas[0][0].failing = True
+    client = served.app.test_client()
+    photo = [draw_photo(MUSCARIA, 9)]
+
+    whole = client.post("/api/v1/similar", **encode_photos(photo))
+    some = client.post("/api/v1/similar", **encode_photos(photo, partial="true"))
+
+    assert whole.status_code == 503
+    assert some.get_json()["notSearched"]["parts"] == [0]
+
+
+def test_calls_and_replicas_are_counted(served: Served) -> None:
+    clustered = served.app.extensions["services"].clustered
+
+    clustered._saw_call(1, "answered")
+    clustered._saw_search(1, 2)
+    clustered._saw_standing([make_standing(0, 0), make_standing(0, 1, alive=False)])
+
+    text = served.app.test_client().get("/metrics").text
+    assert 'fungarium_shard_calls_total{outcome="answered",part="1"} 1.0' in text
+    assert 'fungarium_shards_asked_bucket{le="0.5"} 1.0' in text
+    assert 'fungarium_shard_replicas_alive{part="0"} 1.0' in text
+
+
+def test_the_setting_chooses_and_nothing_is_reached_before_it_is_needed(tmp_path: Path) -> None:
+    alone = Settings(data=tmp_path, flora_indexes=tmp_path)
+
+    without, with_it = (make_services(given) for given in (alone, replace(alone, cluster="10.255.0.1:6379", shards=5)))
+
+    assert without.clustered is None
+    assert with_it.clustered is not None
+    assert with_it.clustered.plan == Plan(str(tmp_path), 5, 2)
+    assert with_it.searched_on() == NOWHERE

@@ -1,0 +1,87 @@
+"""Answers that were asked for at a link: kept whole, for their time, and found by nobody who was not told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from retrieval.errors import ImpossibleWish
+from web.inference.kept_answers import DAY, NAME, KeptAnswers, UnknownAnswer
+
+ANSWER = {"species": [{"name": "Russula emetica — skarp"}], "photos": 2}
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> KeptAnswers:
+    return KeptAnswers(tmp_path / "answers", days=3)
+
+
+def grow_old(folder: Path, days: float) -> None:
+    """Let a folder be as old as if days had passed."""
+    then = folder.stat().st_mtime - days * DAY
+    os.utime(folder, (then, then))
+
+
+def test_an_answer_comes_back_as_it_was_kept(answers: KeptAnswers) -> None:
+    name = answers.keep(ANSWER, [b"first", b"second"])
+
+    assert answers.read(name) == ANSWER
+    assert [answers.photo(name, number) for number in (0, 1)] == [b"first", b"second"]
+    with pytest.raises(UnknownAnswer):
+        answers.photo(name, 2)
+
+
+def test_every_answer_has_a_name_of_its_own_that_nobody_guesses(answers: KeptAnswers) -> None:
+    names = {answers.keep(ANSWER, []) for _ in range(20)}
+
+    assert len(names) == 20
+    assert all(NAME.fullmatch(name) for name in names)
+
+
+@pytest.mark.parametrize("name", ["", "x", "..", "../answers", "A" * 24, "A" * 23 + "/", "A" * 25])
+def test_no_other_name_leads_anywhere(answers: KeptAnswers, name: str) -> None:
+    answers.keep(ANSWER, [b"photo"])
+
+    with pytest.raises(UnknownAnswer, match="3 days"):
+        answers.read(name)
+    with pytest.raises(UnknownAnswer):
+        answers.photo(name, 0)
+
+
+def test_an_answer_is_gone_when_its_time_is_over(answers: KeptAnswers, tmp_path: Path) -> None:
+    old, young = answers.keep(ANSWER, [b"photo"]), answers.keep(ANSWER, [])
+    grow_old(tmp_path / "answers" / old, 3.01)
+    grow_old(tmp_path / "answers" / young, 2.99)
+
+    with pytest.raises(UnknownAnswer):
+        answers.read(old)
+    with pytest.raises(UnknownAnswer):
+        answers.photo(old, 0)
+    assert answers.read(young) == ANSWER
+    assert (tmp_path / "answers" / old).exists()  # until somebody keeps another
+    answers.keep(ANSWER, [])
+    assert not (tmp_path / "answers" / old).exists()
+
+
+def test_what_a_killed_keeper_left_is_never_shown_and_is_cleared_away(answers: KeptAnswers, tmp_path: Path) -> None:
+    name = answers.keep(ANSWER, [])
+    half = tmp_path / "answers" / f".{'B' * 24}"
+    (tmp_path / "answers" / name).rename(half)
+    with pytest.raises(UnknownAnswer):
+        answers.read(half.name)
+    grow_old(half, 3.01)
+
+    answers.clear()
+
+    assert not half.exists()
+
+
+def test_without_a_folder_nothing_is_kept() -> None:
+    answers = KeptAnswers(None, days=3)
+
+    with pytest.raises(ImpossibleWish):
+        answers.keep(ANSWER, [])
+    with pytest.raises(UnknownAnswer):
+        answers.read("A" * 24)

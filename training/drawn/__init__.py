@@ -1,0 +1,1 @@
+"""Drawn pictures for training: fungi, things, textures."""

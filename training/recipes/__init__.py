@@ -1,0 +1,1 @@
+"""Recipes: the default model from nothing, and the comparison of options."""

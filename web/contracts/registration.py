@@ -1,0 +1,25 @@
+"""Puts the contracts of others into the application, with a document of their own."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from web.contracts import c4c, danish, inaturalist, plantnet, plantnet_quota, plantnet_species, plantnet_tools
+from web.contracts.openapi import CONTRACTS_CONFIG, NAME, ContractApi
+from web.contracts.projects import KnownProjects
+from web.http.access import SCHEMES
+from web.photos.remote_photos import RemotePhotos
+from web.services import Services
+
+
+def register_contracts(app: Flask, services: Services) -> None:
+    """Register the routes. Opens nothing."""
+    app.config.update(CONTRACTS_CONFIG)
+    app.extensions["projects"] = KnownProjects()
+    app.extensions["queries"] = c4c.Queries()
+    app.extensions["remote_photos"] = RemotePhotos(services.contracts.guard, services.limits)
+    api = ContractApi(app, config_prefix=NAME)
+    for name, scheme in SCHEMES.items():
+        api.spec.components.security_scheme(name, scheme)
+    for module in (plantnet, plantnet_species, plantnet_quota, plantnet_tools, c4c, inaturalist, danish):
+        api.register_blueprint(module.blueprint)

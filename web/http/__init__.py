@@ -1,0 +1,1 @@
+"""What every request passes: access, errors, quotas, languages, logging, metrics."""

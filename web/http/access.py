@@ -1,0 +1,256 @@
+"""Who calls, whether they may, and what it costs them.
+
+    @blueprint.route("/things", methods=["POST"])
+    @require("write")          # first below the route: it decides before anything else is read
+    @blueprint.arguments(...)
+    def make_thing(form): ...
+
+`caller()` is whoever asks, `spend("identify")` takes one from their day. Other contracts than API v1 use the same
+functions, and catch the refusals of `web.http.refusals` to answer in their own shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
+
+from flask import Flask, Response, g, request, session
+from flask_smorest import Blueprint
+from flask_wtf.csrf import CSRFProtect, generate_csrf
+
+from database.accounts.api_keys import MARK, find_key
+from database.accounts.people import SCOPES, PersonEntry, person_by_id
+from web.http.quotas import Quota
+from web.http.refusals import NotAllowed, NotSignedIn, QuotaSpent
+from web.services import Services, services
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SESSION: Final = "session"  # what `require` calls being signed in on the pages
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="Fungarium"'}
+SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"keyHeader": []}, {"keyQuery": []}, {"session": []}]
+SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "keyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+    "keyQuery": {"type": "apiKey", "in": "query", "name": "api-key", "description": "An API key; logs may keep it."},
+    "session": {"type": "apiKey", "in": "cookie", "name": "session", "description": "Signed in; see /api/v1/session."},
+}
+csrf = CSRFProtect()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever asks. `by` is `nobody`, `key` or `session`."""
+
+    by: str
+    scopes: frozenset[str]
+    person: PersonEntry | None = None
+    key: int | None = None  # id of the API key
+    key_quota: int | None = None
+
+    @property
+    def is_expert(self) -> bool:
+        """Whether this caller's opinion settles a matter and obscured places are shown: an expert or administrator."""
+        trusted = self.person is not None and self.person.role in ("expert", "administrator")
+        return trusted and "validate" in self.scopes
+
+
+def caller() -> Caller:
+    """Whoever asks: by API key, else signed in, else nobody in particular.
+
+    Raises NotSignedIn for a key that opens nothing, which is never taken for no key at all; DatabaseError.
+    """
+    if "caller" not in g:
+        g.caller = _caller_by_key(key) if (key := given_key()) else _caller_by_session()
+    found: Caller = g.caller
+    return found
+
+
+def given_key() -> str:
+    """The API key of the request, or nothing: `Authorization: Bearer`, `X-API-Key`, or `api-key` in the query."""
+    kind, _, rest = request.headers.get("Authorization", "").strip().partition(" ")
+    if kind.lower() == "bearer" and (rest.strip().startswith(MARK) or not g.get("foreign_keys")):
+        return rest.strip()
+    if kind.startswith(MARK):  # iNaturalist's clients send the token alone
+        return kind
+    key = (request.headers.get("X-API-Key") or request.args.get("api-key") or "").strip()
+    return "" if g.get("foreign_keys") and not key.startswith(MARK) else key
+
+
+def ignore_foreign_keys() -> None:
+    """Take a key that is none of ours for no key at all, in this request.
+
+    Clients of other contracts send the key that they have for somebody else's server, or a made-up one. It opens
+    nothing here that is not open to everybody. One that looks like ours is still refused where it is not valid.
+    """
+    g.foreign_keys = True
+
+
+def require(scope: str) -> Callable[[Callable[Parameters, Answer]], Callable[Parameters, Answer]]:
+    """Let only those in who have `scope`; `session` means signed in on the pages, which no key can be.
+
+    The refusals are NotSignedIn for nobody in particular, else NotAllowed. What a browser sends by itself, its
+    cookie, is no proof that the person meant it: a changing request of a session needs its CSRF token too.
+    """
+    if scope not in (*SCOPES, SESSION):
+        raise ValueError(f"there is no scope {scope!r}")
+
+    def decorate(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
+        @wraps(view)
+        def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+            check(scope)
+            return view(*args, **kwargs)
+
+        documented: Callable[Parameters, Answer] = Blueprint.doc(security=SECURITY)(guarded)
+        return documented
+
+    return decorate
+
+
+def check(scope: str) -> Caller:
+    """Do at once what `require` does."""
+    asking = caller()
+    if scope == SESSION:
+        if asking.by != SESSION:
+            raise NotSignedIn("sign in first: this is not done with an API key", CHALLENGE)
+    elif scope not in asking.scopes:
+        if asking.by == "nobody":
+            raise NotSignedIn(f"this needs an API key with the scope {scope}, or somebody who is signed in", CHALLENGE)
+        raise NotAllowed(f"this {asking.by} has no leave to {scope}")
+    if asking.by == SESSION and request.method not in SAFE and scope != "identify":  # which changes nothing
+        csrf.protect()
+    return asking
+
+
+def spend(action: str, amount: int = 1) -> Quota:
+    """Take `amount` from the caller's day and say what is left; the answer gets the headers by itself.
+
+    Raises NotSignedIn or NotAllowed where the caller may not do it at all, QuotaSpent where the day is used up.
+    What was spent on an answer of 500 and above is given back.
+    """
+    asking = caller()
+    if action not in asking.scopes:
+        check(action)
+    counts, found = services().counts, None
+    for holder, limit in holders(asking):
+        quota = counts.spend(holder, action, limit, amount)
+        if quota is None:
+            give_back()
+            g.quota = counts.left(holder, action, limit)
+            raise QuotaSpent(
+                f"today's {limit:,} identifications are used up; there are new ones at 00:00 UTC",
+                {"Retry-After": str(g.quota.reset_seconds)},
+            )
+        g.setdefault("spent", []).append((holder, action, amount))
+        found = tighter(found, quota)
+    g.quota = quota = found or Quota("", None, None, 0)
+    return quota
+
+
+def left(action: str) -> Quota:
+    """What is left of the caller's day, with nothing spent."""
+    quota = None
+    for holder, limit in holders(caller()):
+        quota = tighter(quota, services().counts.left(holder, action, limit))
+    return quota or Quota("", None, None, 0)
+
+
+def holders(asking: Caller) -> list[tuple[str, int | None]]:
+    """Who pays, and how much each has a day: a person, their key where it has a quota of its own, an address."""
+    policy = services().policy
+    if asking.person is None:
+        return [(f"address:{address_mark()}", policy.anonymous_quota)] if policy.anonymous_quota else []
+    whole: list[tuple[str, int | None]] = [
+        (f"person:{asking.person.id}", asking.person.daily_quota or policy.daily_quota)
+    ]
+    return whole + ([(f"key:{asking.key}", asking.key_quota)] if asking.key_quota else [])
+
+
+def tighter(one: Quota | None, other: Quota) -> Quota:
+    """Of two quotas the one that ends sooner."""
+    if one is None or one.remaining is None:
+        return other
+    return one if other.remaining is None or one.remaining <= other.remaining else other
+
+
+def give_back() -> None:
+    """Give back what this request spent."""
+    for holder, action, amount in g.pop("spent", []):
+        services().counts.give_back(holder, action, amount)
+
+
+def address_mark() -> str:
+    """The caller's address as a digest: enough to count by, and written nowhere."""
+    return hashlib.sha256((request.remote_addr or "").encode()).hexdigest()[:16]
+
+
+def remember(person: PersonEntry) -> None:
+    """Sign a person in: the signed cookie names them until they sign out, or their epoch passes."""
+    session.clear()  # nothing of an earlier visitor, a CSRF token among it, goes on
+    session.permanent = True
+    session["person"] = person.id
+    session["epoch"] = person.epoch
+    g.pop("caller", None)
+    g.pop("csrf_token", None)
+    generate_csrf()  # now: each answer sets the cookie anew, and a slow one must not take a later token out of it
+
+
+def forget() -> None:
+    """Sign out."""
+    session.clear()
+    g.pop("caller", None)
+
+
+def _caller_by_key(key: str) -> Caller:
+    with services().database().reading() as reading:
+        found = find_key(reading, key)
+    if found is None:
+        raise NotSignedIn("this API key opens nothing: it was never issued, or was revoked, or has expired", CHALLENGE)
+    entry, person = found
+    return Caller("key", frozenset(entry.scopes) & person.scopes, person, entry.id, entry.daily_quota)
+
+
+def _caller_by_session() -> Caller:
+    signed_in = session.get("person")
+    if signed_in is not None:
+        with services().database().reading() as reading:
+            person = person_by_id(reading, signed_in)
+        if person is not None and person.active and person.epoch == session.get("epoch"):
+            return Caller(SESSION, person.scopes, person)
+    return Caller("nobody", frozenset({"read", "identify"} if services().policy.identify_open else {"read"}))
+
+
+def register_access(app: Flask) -> None:
+    """Sessions, the protection against forged requests, and the headers of quotas."""
+    policy = services_of(app).policy
+    app.secret_key = services_of(app).secret()
+    app.config.update(
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=policy.https,
+        PERMANENT_SESSION_LIFETIME=14 * 86_400,
+        WTF_CSRF_CHECK_DEFAULT=False,  # `check` asks for it: calls by key carry no cookie that could be abused
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session
+        WTF_CSRF_SSL_STRICT=False,  # it wants a Referer, which our pages tell browsers not to send
+    )
+    csrf.init_app(app)
+
+    def settle(response: Response) -> Response:
+        if response.status_code >= 500:
+            give_back()
+        elif (quota := g.get("quota")) is not None:
+            response.headers.extend(quota.headers())
+        return response
+
+    app.after_request(settle)
+
+
+def services_of(app: Flask) -> Services:
+    """The services of an application outside of a request."""
+    found: Services = app.extensions["services"]
+    return found

@@ -1,0 +1,77 @@
+"""The files beside the pages: styles, pictures and scripts, each under a name that changes with its content.
+
+`make pages` builds scripts and styles into `static/built`, with a manifest of their names. Where nothing has been
+built, styles and pictures are served as they lie, and the pages do without scripts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mimetypes
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from flask import Blueprint, Response, abort, current_app, request, url_for
+
+blueprint = Blueprint("assets", __name__, url_prefix="/assets")
+
+STATIC: Final = Path(__file__).parents[1] / "static"
+BUILT: Final = STATIC / "built"
+YEAR: Final = 31_536_000  # seconds
+ENCODINGS: Final = {"br": ".br", "gzip": ".gz"}  # as the build leaves them, the smaller first
+
+
+class Assets:
+    """The files by the names that pages use, and by those that browsers ask for."""
+
+    def __init__(self, static: Path, built: Path) -> None:
+        try:
+            manifest = json.loads((built / "manifest.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            manifest = {"names": {}, "files": []}
+        self.names: dict[str, str] = dict(manifest["names"])
+        self.files: dict[str, Path] = {name: built / name for name in manifest["files"]}
+        for path in static.iterdir():
+            if path.is_file() and path.name not in self.names:
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()[:10]
+                name = f"{path.stem}-{digest}{path.suffix}"
+                self.names[path.name] = name
+                self.files[name] = path
+
+
+@cache
+def assets(static: Path = STATIC, built: Path = BUILT) -> Assets:
+    """The assets of this server, read once: a new build is served after a restart."""
+    return Assets(static, built)
+
+
+def chosen() -> Assets:
+    """The assets of the application that answers."""
+    return assets(STATIC, Path(current_app.config.get("BUILT_PAGES", BUILT)))
+
+
+def asset_url(name: str) -> str:
+    """Where a file is; empty where it has not been built."""
+    hashed = chosen().names.get(name)
+    return url_for("assets.serve", name=hashed) if hashed else ""
+
+
+@blueprint.route("/<string:name>")
+def serve(name: str) -> Response:
+    """A file, compressed where the browser takes that; it may be kept for ever, since its name is its content's."""
+    path = chosen().files.get(name)
+    if path is None:
+        abort(404)
+    accepted = [encoding for encoding in ENCODINGS if request.accept_encodings[encoding]]
+    encoding = next((each for each in accepted if path.with_name(name + ENCODINGS[each]).exists()), "")
+    body = path.with_name(name + ENCODINGS[encoding]) if encoding else path
+    response = Response(body.read_bytes(), mimetype=mimetypes.guess_type(name)[0] or "application/octet-stream")
+    if encoding:
+        response.content_encoding = encoding
+    response.vary.add("Accept-Encoding")
+    response.cache_control.public = True
+    response.cache_control.max_age = YEAR
+    response.cache_control.immutable = True
+    return response

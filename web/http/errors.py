@@ -1,0 +1,284 @@
+"""One table from errors to statuses, and one shape for all of them: problem details, as RFC 9457 has them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flask import Flask, Response, json, request
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.routing import RoutingException
+
+from database.errors import (
+    DatabaseError,
+    FieldError,
+    NotTheirs,
+    PersonError,
+    StoreFull,
+    StoreUnavailable,
+    UnknownFieldPhoto,
+    UnknownKey,
+    UnknownName,
+    UnknownObservation,
+    UnknownPerson,
+    UnknownRun,
+)
+from retrieval import errors
+from web.http import refusals
+from web.http.admission import Overloaded
+from web.http.deadlines import DeadlinePassed
+from web.inference.kept_answers import UnknownAnswer
+from web.photos.remote_photos import Busy
+from web.schemas.exports import UnknownExport
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+PROBLEMS_AT: Final = "/api/v1/docs#"  # where each type of problem is explained
+LATER: Final = 10  # seconds until trying again may help
+RETRY_AFTER: Final[Mapping[type[Exception], int]] = {Overloaded: 2}
+CHUNK: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: its status, the last part of its type, and its title, which is the same each time."""
+
+    status: int
+    name: str
+    title: str
+    said: str = (
+        ""  # in place of the error's own words, which go to the log: they name files and addresses of the server
+    )
+
+
+KINDS: Final[Mapping[type[Exception], Kind]] = {
+    errors.UnreadablePhoto: Kind(400, "unreadable-photo", "The photo cannot be read"),
+    errors.UnsupportedPhoto: Kind(415, "unsupported-photo", "Files of this kind are not accepted"),
+    errors.PhotoTooLarge: Kind(413, "photo-too-large", "The photo is too large"),
+    errors.TooManyPhotos: Kind(422, "too-many-photos", "There are too many photos"),
+    errors.ImpossibleWish: Kind(400, "impossible-wish", "An option cannot be fulfilled"),
+    errors.PlaceUnavailable: Kind(400, "place-unavailable", "The place cannot be used"),
+    errors.NoPhoto: Kind(400, "no-photo", "There is no photo"),
+    errors.ForbiddenAddress: Kind(400, "forbidden-address", "The address is not fetched from"),
+    errors.PhotoNotFetched: Kind(400, "photo-not-fetched", "The photo cannot be fetched"),
+    Busy: Kind(503, "busy-fetching", "Too many photos are being fetched"),
+    errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
+    errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
+    errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
+    UnknownAnswer: Kind(404, "unknown-answer", "There is no such answer"),
+    UnknownExport: Kind(404, "unknown-export", "There is no such archive"),
+    errors.NoSnapshot: Kind(
+        503,
+        "no-snapshot",
+        "Nothing has been published yet",
+        "Nothing has been published yet; whoever runs this server makes a snapshot with `python -m indexer build` "
+        "and `python -m indexer publish`.",
+    ),
+    errors.DamagedSnapshot: Kind(
+        503,
+        "damaged-snapshot",
+        "The published snapshot is damaged",
+        "The published snapshot is damaged; whoever runs this server finds the file in its log, and can publish anew "
+        "or roll back.",
+    ),
+    errors.SnapshotMismatch: Kind(503, "snapshot-mismatch", "Snapshot and model do not belong together"),
+    errors.SnapshotError: Kind(
+        503,
+        "snapshot-unavailable",
+        "The published snapshot cannot be opened",
+        "The published snapshot cannot be opened, or is being opened; whoever runs this server finds more in its log.",
+    ),
+    errors.ModelError: Kind(
+        503,
+        "model-unavailable",
+        "The model cannot be opened",
+        "The model cannot be used; whoever runs this server finds the reason in its log.",
+    ),
+    errors.ShardUnavailable: Kind(
+        503,
+        "part-unavailable",
+        "A part of the references gives no answer",
+        "A part of the references gives no answer at the moment. Try again in some seconds, or send `partial=true` for "
+        "an answer from the rest, which says what was not searched.",
+    ),
+    errors.ClusterError: Kind(
+        503,
+        "cluster-unavailable",
+        "The cluster cannot be used",
+        "The references are searched on a cluster that cannot be used now; whoever runs this server finds the reason "
+        "in its log.",
+    ),
+    refusals.NotSignedIn: Kind(401, "not-signed-in", "This needs a key, or somebody who is signed in"),
+    refusals.NotAllowed: Kind(403, "not-allowed", "This caller may not do this"),
+    refusals.QuotaSpent: Kind(429, "quota-spent", "Today's share is used up"),
+    refusals.TooManyAttempts: Kind(429, "too-many-attempts", "There were too many attempts"),
+    UnknownPerson: Kind(404, "unknown-person", "There is no such person"),
+    UnknownKey: Kind(404, "unknown-key", "There is no such API key"),
+    UnknownObservation: Kind(404, "unknown-observation", "There is no such observation"),
+    UnknownFieldPhoto: Kind(404, "unknown-observation-photo", "The observation has no such photo"),
+    UnknownRun: Kind(404, "unknown-import", "There is no such import"),
+    NotTheirs: Kind(403, "not-theirs", "The observation is somebody else's"),
+    UnknownName: Kind(422, "unknown-name", "The name is not in the catalogue"),
+    FieldError: Kind(422, "impossible-observation", "The observation or verdict cannot be so"),
+    StoreFull: Kind(507, "no-room", "There is no room for more photos"),
+    StoreUnavailable: Kind(
+        503,
+        "photos-unavailable",
+        "The photos cannot be reached",
+        "The photos cannot be reached; whoever runs this server finds the reason in its log.",
+    ),
+    PersonError: Kind(422, "impossible-account", "The account or key cannot be made or changed so"),
+    DatabaseError: Kind(
+        503,
+        "database-unavailable",
+        "The database cannot be read",
+        "The database cannot be used; whoever runs this server finds the reason in its log.",
+    ),
+    Overloaded: Kind(503, "overloaded", "More is asked for than can be answered"),
+    DeadlinePassed: Kind(503, "deadline-passed", "The answer was not ready in time"),
+}
+"""The engine's errors. An error that is not here is looked up by its base; one without a base here is our own fault."""
+
+INVALID: Final = Kind(422, "invalid-request", "The request has impossible values")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong with a request, for a person and for a program."""
+
+    status: int
+    title: str
+    detail: str
+    type: str = "about:blank"
+    errors: Mapping[str, list[str]] = field(default_factory=dict)  # what is wrong with each value, by its name
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """The members of RFC 9457; `errors` is ours, and there only where values are wrong."""
+        body = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
+        return body | ({"errors": dict(self.errors)} if self.errors else {})
+
+
+def describe_engine_error(error: errors.FungariumError) -> Problem:
+    """The problem that an error of the engine is to whoever asked."""
+    kind = kind_of(error)
+    if kind is None:
+        log.error("%s: %s", type(error).__name__, error, exc_info=error)
+        return describe_http_error(InternalServerError())
+    if kind.said:
+        log.warning("%s: %s", kind.name, error)
+    headers = (
+        {"Retry-After": str(RETRY_AFTER.get(type(error), LATER))}
+        if kind.status == 503
+        else getattr(error, "headers", {})
+    )
+    return Problem(kind.status, kind.title, public_words(error), PROBLEMS_AT + kind.name, headers=headers)
+
+
+def kind_of(error: errors.FungariumError) -> Kind | None:
+    """The kind of problem that an error is, found by its bases; None for one that is our own fault."""
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)
+
+
+def public_words(error: errors.FungariumError) -> str:
+    """What a stranger may read of an error: never where a file of the server lies."""
+    kind = kind_of(error)
+    return sentence(str(error)) if kind is None or not kind.said else kind.said
+
+
+def describe_http_error(error: HTTPException) -> Problem:
+    """The problem that an error of Flask, Werkzeug or webargs is; wrong values are named one by one."""
+    messages = getattr(error, "data", {}).get("messages")
+    if messages:
+        return describe_wrong_values({name: found for values in messages.values() for name, found in values.items()})
+    status = error.code or 500
+    known = ("Allow", "Retry-After")
+    headers = {name: value for name, value in error.get_headers() if name in known}
+    return Problem(status, error.name, explain(error), headers=headers)
+
+
+def describe_wrong_values(messages: Mapping[str, Any]) -> Problem:
+    """The problem that values are which a schema refused, by their names."""
+    wrong = {str(name): flatten(found) for name, found in messages.items()}
+    detail = "; ".join(f"{name}: {' '.join(found)}" for name, found in sorted(wrong.items()))
+    return Problem(INVALID.status, INVALID.title, detail, PROBLEMS_AT + INVALID.name, wrong)
+
+
+def explain(error: HTTPException) -> str:
+    """A sentence for the person who can act, where Werkzeug's own says too little."""
+    if isinstance(error, NotFound):
+        return "There is nothing at this address; /api/v1/ lists what there is."
+    if isinstance(error, MethodNotAllowed):
+        return f"This address does not answer {request.method}, only {', '.join(sorted(error.valid_methods or ()))}."
+    if isinstance(error, RequestEntityTooLarge):
+        if error.description != RequestEntityTooLarge.description:
+            return sentence(error.description or error.name)
+        given, most = request.content_length, request.max_content_length or 0
+        if given is not None and given <= most:
+            return "The form has far too many parts, or too much text. Send the photos as files, each with a filename."
+        return f"The upload is too large: all of it together, photos and text, may have {most:,} bytes."
+    if isinstance(error, InternalServerError):
+        return "Something went wrong here, and it is not your fault. It has been written to the server's log."
+    return sentence(error.description or error.name)
+
+
+def flatten(messages: Any) -> list[str]:
+    """The sentences among webargs' messages, which nest them by position for lists."""
+    if isinstance(messages, Mapping):
+        return [text for found in messages.values() for text in flatten(found)]
+    return [str(text) for text in messages]
+
+
+def sentence(text: str) -> str:
+    """A capital at the front and a full stop at the end."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def problem_response(problem: Problem) -> Response:
+    """The problem as JSON."""
+    return Response(json.dumps(problem.json()), problem.status, dict(problem.headers), mimetype=MEDIA_TYPE)
+
+
+def drain_request(most: int) -> None:
+    """Read what is left of an upload that is refused, up to a bound, and forget it.
+
+    A client that is still sending when the connection is closed sees a broken pipe in place of the refusal.
+    """
+    left = min(request.content_length or 0, most)
+    stream = request.environ["wsgi.input"]
+    while left > 0 and (chunk := stream.read(min(CHUNK, left))):
+        left -= len(chunk)
+
+
+def register_errors(
+    app: Flask,
+    wants_page: Callable[[], bool],
+    render_page: Callable[[Problem], Response],
+    shape: Callable[[Problem], Response | None] = lambda problem: None,
+) -> None:
+    """Answer every error in one shape: as JSON, or inside the page where the request came from it.
+
+    `shape` gives the answer for addresses whose callers expect errors of another shape, None for all others.
+    """
+
+    def answer(problem: Problem) -> Response:
+        if problem.status == 413 or problem.type.endswith("#overloaded"):
+            drain_request(2 * app.config["MAX_CONTENT_LENGTH"])
+        shaped = shape(problem)
+        if shaped is not None:
+            return shaped
+        return render_page(problem) if wants_page() else problem_response(problem)
+
+    def engine_error(error: errors.FungariumError) -> Response:
+        return answer(describe_engine_error(error))
+
+    def http_error(error: HTTPException) -> Response | HTTPException:
+        if isinstance(error, RoutingException):
+            return error  # a redirect
+        return answer(describe_http_error(error))
+
+    app.register_error_handler(errors.FungariumError, engine_error)
+    app.register_error_handler(HTTPException, http_error)

@@ -1,0 +1,238 @@
+"""Counts what callers use: at once in memory or Redis, and a few seconds later in the database's history.
+
+Memory serves one process, Redis several. The only home of the package limits. A Redis that is away is replaced by
+memory until it is back: a quota is there to share a server, and not worth refusing everybody for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+
+from limits import RateLimitItemPerMinute
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+
+from database.collection.uses import Counted, add_uses, history, used_on
+from database.errors import DatabaseError
+from database.session import Database
+from retrieval.errors import SettingsError
+
+DAY = 86_400  # seconds
+PROMPT = 1.0  # seconds that Redis may take
+LULL = 5.0  # seconds between two writings of the history
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of a caller's day. `limit` and `remaining` are None where nothing is limited."""
+
+    holder: str  # `person:ID`, `key:ID` or `address:...`; empty for one that is not counted
+    limit: int | None
+    remaining: int | None
+    reset_seconds: int  # until 00:00 UTC
+
+    @property
+    def partition(self) -> str:
+        """Whose share this is, for a client to tell two apart and to learn no more."""
+        return b64encode(hashlib.sha256(self.holder.encode()).digest()[:12]).decode()
+
+    def headers(self) -> dict[str, str]:
+        """RateLimit fields of draft-ietf-httpapi-ratelimit-headers-08, and the older ones that clients read."""
+        if self.limit is None or self.remaining is None:
+            return {}
+        return {
+            "RateLimit-Policy": f'"dailyQuota";q={self.limit};w={DAY};pk=:{self.partition}:',
+            "RateLimit": f'"dailyQuota";r={self.remaining};t={self.reset_seconds};pk=:{self.partition}:',
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(self.reset_seconds),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """So many attempts in so many minutes."""
+
+    attempts: int
+    minutes: int
+
+
+@dataclass
+class Counts:
+    """What was used, by holder, day and action. Opens nothing before it is first asked."""
+
+    storage: str = "memory://"
+    database: Callable[[], Database] | None = None  # None: no history is kept
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _unwritten: Counter[Counted] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _memory: MemoryStorage | None = None
+    _shared: Storage | None = None
+    _seeded: set[Counted] = field(default_factory=set)
+    _writer: threading.Thread | None = None
+    _ending: threading.Event = field(default_factory=threading.Event)
+
+    def spend(self, holder: str, action: str, limit: int | None, amount: int = 1) -> Quota | None:
+        """Use `amount` of a day's `limit`; None where that is more than is left, and nothing is used then."""
+        counted = (holder, self.now().date(), action)
+        used = self._add(counted, amount)
+        if limit is not None and used > limit:
+            self._add(counted, -amount)
+            return None
+        self._note(counted, amount)
+        return self._quota(holder, limit, used)
+
+    def give_back(self, holder: str, action: str, amount: int = 1) -> None:
+        """Take a use back: what was paid for was not had."""
+        counted = (holder, self.now().date(), action)
+        self._add(counted, -amount)
+        self._note(counted, -amount)
+
+    def left(self, holder: str, action: str, limit: int | None) -> Quota:
+        """What is left of the day, with nothing used."""
+        return self._quota(holder, limit, self._add((holder, self.now().date(), action), 0))
+
+    def history(self, holder: str, first: date, last: date) -> list[tuple[date, str, int]]:
+        """Day, action and count from the first day to the last. Raises DatabaseError."""
+        self.write_history()
+        if self.database is None:
+            return []
+        with self.database().reading() as session:
+            return history(session, holder, first, last)
+
+    def attempt(self, what: str, throttle: Throttle) -> bool:
+        """Count an attempt; False where there were too many of late."""
+        return self._tries(what, throttle, "hit")
+
+    def may_attempt(self, what: str, throttle: Throttle) -> bool:
+        """Whether one more attempt would be allowed; counts none."""
+        return self._tries(what, throttle, "test")
+
+    def write_history(self) -> None:
+        """Write what was counted since the last time. Raises DatabaseError, and keeps the counts for later then."""
+        with self._lock:
+            if self.database is None or not self._unwritten:
+                return
+            counts, self._unwritten = self._unwritten, Counter()
+        try:
+            with self.database().writing() as session:
+                add_uses(session, counts)
+                written = {counted: used_on(session, *counted) for counted in self._seeded}
+        except BaseException:
+            with self._lock:
+                self._unwritten.update(counts)
+            raise
+        memory = self._own_memory()
+        with self._lock:  # what other workers wrote counts too: without Redis they agree within seconds
+            for counted, used in written.items():
+                key = key_of(counted)
+                memory.incr(key, 2 * DAY, used + self._unwritten[counted] - memory.get(key))
+
+    def close(self) -> None:
+        """Write what is not written yet and end."""
+        self._ending.set()
+        try:
+            self.write_history()
+        except DatabaseError as error:
+            log.warning("the last uses could not be written: %s", error)
+        shared = getattr(self._shared, "storage", None)  # the library's own name for the client of Redis
+        if shared is not None:
+            shared.close()
+
+    def _add(self, counted: Counted, amount: int) -> int:
+        key = key_of(counted)
+        storage = self._storage()
+        try:
+            if isinstance(storage, MemoryStorage):
+                return self._add_here(storage, key, counted, amount)
+            return storage.incr(key, 2 * DAY, amount) if amount else storage.get(key)
+        except StorageError as error:
+            log.warning("Redis is away, counting in memory: %s", error)
+            return self._add_here(self._own_memory(), key, counted, amount)
+
+    def _add_here(self, storage: MemoryStorage, key: str, counted: Counted, amount: int) -> int:
+        """Count in memory, from where the history stood when this process began."""
+        before = 0
+        with self._lock:
+            seeded = counted in self._seeded
+        if not seeded and self.database is not None and not counted[0].startswith("address:"):
+            try:
+                with self.database().reading() as session:
+                    before = used_on(session, *counted)
+            except DatabaseError as error:
+                log.warning("the uses of today could not be read, counting from none: %s", error)
+        with self._lock:
+            if counted not in self._seeded:
+                self._seeded = {one for one in self._seeded if one[1] == counted[1]} | {counted}
+                storage.incr(key, 2 * DAY, before)
+            return storage.incr(key, 2 * DAY, amount) if amount else storage.get(key)
+
+    def _note(self, counted: Counted, amount: int) -> None:
+        if counted[0].startswith("address:"):
+            return  # who somebody is whom we do not know is not kept
+        with self._lock:
+            self._unwritten[counted] += amount
+            if self.database is not None and self._writer is None:
+                self._writer = threading.Thread(target=self._keep_writing, name="uses", daemon=True)
+                self._writer.start()
+
+    def _keep_writing(self) -> None:
+        while not self._ending.wait(LULL):
+            try:
+                self.write_history()
+            except DatabaseError as error:
+                log.warning("uses are kept in memory until they can be written: %s", error)
+
+    def _quota(self, holder: str, limit: int | None, used: int) -> Quota:
+        now = self.now()
+        midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+        remaining = None if limit is None else max(0, limit - used)
+        return Quota(holder, limit, remaining, max(1, round((midnight - now).total_seconds())))
+
+    def _tries(self, what: str, throttle: Throttle, verb: str) -> bool:
+        item = RateLimitItemPerMinute(throttle.attempts, throttle.minutes, "fungarium/attempts")
+        try:
+            return bool(getattr(MovingWindowRateLimiter(self._storage()), verb)(item, what))
+        except StorageError:
+            return bool(getattr(MovingWindowRateLimiter(self._own_memory()), verb)(item, what))
+
+    def _own_memory(self) -> MemoryStorage:
+        with self._lock:
+            if self._memory is None:
+                self._memory = MemoryStorage()
+            return self._memory
+
+    def _storage(self) -> Storage:
+        if self.storage == "memory://":
+            return self._own_memory()
+        with self._lock:
+            if self._shared is None:
+                self._shared = open_storage(self.storage)
+            return self._shared
+
+
+def key_of(counted: Counted) -> str:
+    """What a count is called in memory and in Redis."""
+    holder, day, action = counted
+    return f"fungarium/uses/{action}/{holder}/{day.isoformat()}"
+
+
+def open_storage(address: str) -> Storage:
+    """The store behind an address, `redis://HOST:PORT/NUMBER` say. Raises SettingsError."""
+    quick = {"socket_connect_timeout": PROMPT, "socket_timeout": PROMPT} if address.startswith("redis") else {}
+    try:
+        return storage_from_string(address, wrap_exceptions=True, **quick)  # type: ignore[return-value] # not one of asyncio's
+    except Exception as error:  # whatever a missing package or a misspelt address makes the library raise
+        raise SettingsError(
+            f"FUNGARIUM_LIMITS cannot be {address.rpartition('@')[2]!r}: write memory://, or redis://HOST:PORT/0, which"
+            " needs the packages of requirements-redis.txt"
+        ) from error

@@ -1,0 +1,94 @@
+"""What happens to every request before and after its route: its id, its deadline, its place, its line in the log."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+from flask import Flask, Response, g, request
+
+from web.http.admission import Overloaded
+from web.http.deadlines import forget_deadline, set_deadline
+from web.http.logging import accept_id, note_request, request_id
+from web.inference.serving import serving
+from web.services import services
+
+HEADER: Final = "X-Request-Id"
+WAITS: Final = re.compile(r"(?:^|[,;]\s*)wait=(\d{1,4}(?:\.\d{1,3})?)(?:$|[,;\s])")  # of the header Prefer, RFC 7240
+PHOTO_FORMS: Final = ("multipart/", "application/x-ndjson")
+UNKNOWN: Final = "(none)"
+
+
+def register_reception(app: Flask) -> None:
+    """Receive every request of the application."""
+    app.before_request(receive)
+    app.after_request(name_request)
+    app.teardown_request(dismiss)
+
+
+def receive() -> None:
+    """Give the request an id, a deadline, and, where it brings photos, a place; raises Overloaded."""
+    g.started = time.perf_counter()
+    g.request_id = accept_id(request.headers.get(HEADER))
+    request_id.set(g.request_id)
+    set_deadline(asked_seconds(request.headers.get("Prefer"), services().throughput.deadline))
+    if request.method == "POST" and request.mimetype.startswith(PHOTO_FORMS):
+        take_place()
+
+
+def asked_seconds(prefer: str | None, most: float) -> float:
+    """The seconds that a client says it waits, within what the server allows."""
+    found = WAITS.search(prefer or "")
+    return min(max(float(found[1]), 0.001), most) if found else most
+
+
+def take_place() -> None:
+    """Take a place for the request until it ends, unless it has one; raises Overloaded.
+
+    Before anything of a form is read, so that what waits is bounded in memory.
+    """
+    if g.get("has_place"):
+        return
+    given = serving()
+    try:
+        given.gate.enter()
+    except Overloaded:
+        given.metrics.refused.labels("overloaded").inc()
+        raise
+    g.has_place = True
+    given.metrics.in_hand.set(given.gate.taken)
+
+
+def name_request(response: Response) -> Response:
+    """Hand the id back, and note what became of the request."""
+    started, named = g.get("started"), g.get("request_id")
+    if started is None:  # refused before it was received
+        return response
+    response.headers[HEADER] = named
+    seconds = time.perf_counter() - started
+    route = request.url_rule.rule if request.url_rule else UNKNOWN
+    method = request.method if request.method in METHODS else UNKNOWN
+    serving().metrics.requests.labels(method, route, str(response.status_code)).observe(seconds)
+    note_request(
+        method=method,
+        route=route,
+        status=response.status_code,
+        milliseconds=1000 * seconds,
+        received=request.content_length or 0,
+        sent=response.content_length,
+    )
+    return response
+
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def dismiss(_: BaseException | None = None) -> None:
+    """Give the place back, and free the thread for the next request."""
+    if g.pop("has_place", False):
+        given = serving()
+        given.gate.leave()
+        given.metrics.in_hand.set(given.gate.taken)
+    forget_deadline()
+    request_id.set("")

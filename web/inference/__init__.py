@@ -1,0 +1,1 @@
+"""What requests share: the open snapshot, batching, caching, and identification."""

@@ -1,0 +1,193 @@
+"""Many observations in one request: read as lines, answered as lines, one at a time and in their order.
+
+A line that cannot be answered becomes a problem in its place, and the batch goes on. Every line of the answer has a
+cursor: whoever was cut off sends the same batch again with the last one, and goes on behind it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import Request, current_app
+from marshmallow import ValidationError, fields, validate
+from werkzeug.exceptions import InternalServerError, RequestEntityTooLarge, UnsupportedMediaType
+
+from retrieval.errors import FungariumError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
+from retrieval.photos.views import PhotoLimits, check_count, sniff
+from retrieval.snapshots.snapshot import Snapshot
+from web.http.cursors import read_cursor, write_cursor
+from web.http.deadlines import set_deadline
+from web.http.errors import Problem, describe_engine_error, describe_http_error, describe_wrong_values
+from web.inference.identification import identify_photos
+from web.photos.uploads import SLACK, IdentifyOptions, read_look, read_wishes
+from web.schemas.serialising import brief, identification_answer, named
+from web.services import services
+
+LINES: Final = "application/x-ndjson"
+PART: Final = "observations"
+AT_ONCE: Final = 4  # observations of a batch that are worked on at a time: enough to share batches of the model
+KIND: Final = "batch"
+
+
+class BatchObservation(IdentifyOptions):
+    """A line of a batch: an observation with its photos and the options of an identification."""
+
+    id = fields.String(required=True, validate=validate.Length(1, 200))
+    photos = fields.List(fields.String(), required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that was read: an observation and the bytes behind its photos' names, or what is wrong with it."""
+
+    id: str
+    observation: Mapping[str, Any]
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The lines of a request, and where their photos are: in parts of the form, or in the lines themselves."""
+
+    lines: Sequence[Line]
+    parts: Mapping[str, bytes] | None
+
+    def photos(self, line: Line, limits: PhotoLimits) -> list[bytes]:
+        """The bytes of the photos of a line; raises what `read_photos` raises."""
+        names = line.observation["photos"]
+        check_count(len(names), limits)
+        return [self._photo(name, number, len(names), limits) for number, name in enumerate(names, start=1)]
+
+    def _photo(self, name: str, number: int, count: int, limits: PhotoLimits) -> bytes:
+        if self.parts is None:
+            try:
+                photo = base64.b64decode(name, validate=True)
+            except (binascii.Error, ValueError) as error:
+                raise UnreadablePhoto(f"photo {number} of {count}: this is no base64") from error
+        elif name not in self.parts:
+            raise ImpossibleWish(f"photo {number} of {count}: no part of the form is called {name[:100]!r}")
+        else:
+            photo = self.parts[name]
+        if not photo:
+            raise UnreadablePhoto(f"photo {number} of {count}: the file is empty")
+        if len(photo) > limits.bytes:
+            raise PhotoTooLarge(f"photo {number} of {count}: at most {limits.bytes:,} bytes are accepted")
+        try:
+            sniff(photo)
+        except UnreadablePhoto as error:
+            raise type(error)(f"photo {number} of {count}: {error}") from error
+        return photo
+
+
+def read_batch(request: Request, most: int, most_bytes: int) -> Batch:
+    """Read a batch of `most` observations and `most_bytes` bytes at most.
+
+    As NDJSON with photos in base64, or as a form whose part `observations` is the lines and whose other parts are the
+    photos, by name. Raises ImpossibleWish and what Werkzeug raises for a request that is too large.
+    """
+    request.max_content_length = most_bytes
+    limits = services().limits
+    if request.mimetype == LINES:
+        text, parts = request.get_data(), None
+    elif request.mimetype == "multipart/form-data":
+        request.max_form_parts = most * limits.photos + 8
+        request.max_form_memory_size = SLACK
+        parts = {name: file.read(limits.bytes + 1) for name, file in request.files.items() if name != PART}
+        held = request.files.get(PART)
+        text = held.read() if held is not None else request.form.get(PART, "").encode()
+    else:
+        raise UnsupportedMediaType(f"Send a batch as {LINES}, or as multipart/form-data with a part `{PART}`.")
+    rows = [row for row in text.split(b"\n") if row.strip()]
+    if not rows:
+        raise ImpossibleWish("the batch has no observations: send a line of JSON for each")
+    if len(rows) > most:
+        raise RequestEntityTooLarge(f"A batch has at most {most} observations; this one has {len(rows)}.")
+    lines = [read_line(row, number) for number, row in enumerate(rows, start=1)]
+    return Batch(lines, parts)
+
+
+def read_line(row: bytes, number: int) -> Line:
+    """An observation, or the problem with it; called `line N` where it does not say its id."""
+    name = f"line {number}"
+    try:
+        given = json.loads(row)
+    except (ValueError, RecursionError):
+        return Line(name, {}, describe_engine_error(ImpossibleWish(f"line {number} is no JSON")))
+    if isinstance(given, dict) and isinstance(given.get("id"), str) and 0 < len(given["id"]) <= 200:
+        name = given["id"]
+    try:
+        return Line(name, BatchObservation().load(given))
+    except ValidationError as error:
+        messages = error.messages
+        return Line(name, {}, describe_wrong_values(messages if isinstance(messages, dict) else {"line": messages}))
+
+
+def place_after(cursor: str, batch: Batch) -> int:
+    """How many lines were answered before; raises ImpossibleWish for the cursor of another batch."""
+    if not cursor:
+        return 0
+    place, name = read_cursor(KIND, cursor, int, str)
+    if not 0 < place <= len(batch.lines) or batch.lines[place - 1].id != name:
+        raise ImpossibleWish("the cursor belongs to another batch: send the same lines in the same order")
+    return int(place)
+
+
+def answer_batch(batch: Batch, start: int, snapshot: Snapshot) -> Iterator[bytes]:
+    """The lines of the answer from `start` on, each as soon as it and those before it are known; last what it was.
+
+    Runs in the request's context, and stops working when nobody reads any more.
+    """
+    failed = 0
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="batch") as pool:
+        ahead: dict[int, Future[dict[str, Any]]] = {}
+        try:
+            for place in range(start, len(batch.lines)):
+                for coming in range(place, min(place + 2 * AT_ONCE, len(batch.lines))):
+                    if coming not in ahead:
+                        context = copy_context()
+                        ahead[coming] = pool.submit(context.run, answer_line, batch, batch.lines[coming], snapshot)
+                found = ahead.pop(place).result()
+                failed += "problem" in found
+                name = batch.lines[place].id
+                yield write_line({"id": name, "cursor": write_cursor(KIND, place + 1, name), **found})
+        finally:
+            for future in ahead.values():
+                future.cancel()
+    counted = {"done": True, "observations": len(batch.lines) - start, "failed": failed}
+    yield write_line({**counted, **named(snapshot)})
+
+
+def answer_line(batch: Batch, line: Line, snapshot: Snapshot) -> dict[str, Any]:
+    """The identification of one observation, or the problem with it."""
+    set_deadline(services().throughput.deadline)
+    if line.problem is not None:
+        return {"problem": line.problem.json()}
+    given = line.observation
+    try:
+        answer = identify_photos(
+            batch.photos(line, services().limits),
+            snapshot,
+            flora=given["flora"],
+            candidates=given["count"],
+            wishes=read_wishes(given),
+            look=read_look(given),
+        )
+        body = identification_answer(answer, snapshot)
+    except FungariumError as error:
+        return {"problem": describe_engine_error(error).json()}
+    except Exception as error:  # one observation's trouble is not the others'
+        current_app.logger.error("a line of a batch failed", exc_info=error)
+        return {"problem": describe_http_error(InternalServerError()).json()}
+    return {"identification": brief(body) if given["detail"] == "brief" else body}
+
+
+def write_line(body: Mapping[str, Any]) -> bytes:
+    """A line of JSON."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

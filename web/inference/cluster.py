@@ -1,0 +1,176 @@
+"""The cluster that floras are searched on, where the setting names one: reached in the worker, after the fork."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from retrieval.snapshots.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from cluster.serving import Cluster, ReplicaStanding
+    from cluster.supervisor import Plan
+    from web.http.metrics import Metrics
+
+NOWHERE: Final = "cluster: not reached yet"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Clustered:
+    """Has snapshots searched on a cluster; connects when the first one is adopted, and not before."""
+
+    address: str
+    plan: Plan
+    timeout: float
+    metrics: Metrics | None = None  # set by whoever counts
+    silence: float = 10.0  # seconds without any sign of life after which it connects anew
+    _cluster: Cluster | None = None
+    _adopted: Snapshot | None = None  # the latest
+    _silent_since: float | None = None  # of the monotonic clock
+    _reaching: bool = False  # a thread connects anew
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Have all parts open a snapshot, and search it there; raises ClusterError and what keeps them from it."""
+        self._connect().adopt(snapshot)
+        self._adopted = snapshot
+
+    def standing(self) -> Sequence[ReplicaStanding]:
+        """How each replica was when it was last looked at; nothing before the first snapshot."""
+        return () if self._cluster is None else self._cluster.standing()
+
+    @property
+    def described(self) -> str:
+        """A line for people and `/healthz`."""
+        found = self.standing()
+        if not found:
+            return NOWHERE
+        alive = sum(replica.alive for replica in found)
+        return f"cluster: {self.plan.shards} parts, {alive} of {len(found)} processes alive"
+
+    @property
+    def trouble(self) -> str:
+        """What is missing, in a sentence; empty where nothing is."""
+        found = self.standing()
+        lost = [replica for replica in found if not replica.alive]
+        if not lost:
+            return ""
+        alive = {replica.shard for replica in found if replica.alive}
+        gone = sorted({replica.shard for replica in found} - alive)
+        words = f"{len(lost)} of {len(found)} processes of the cluster give no answer"
+        return words + (f"; nobody answers for part {', '.join(map(str, gone))} of the references" if gone else "")
+
+    @property
+    def lost(self) -> bool:
+        """Whether no process of the cluster gives an answer, so that nothing can be searched."""
+        found = self.standing()
+        return bool(found) and not any(replica.alive for replica in found)
+
+    def _connect(self) -> Cluster:
+        with self._guard:
+            if self._cluster is None:
+                self._cluster = self._reach()
+            return self._cluster
+
+    def _reach(self) -> Cluster:
+        from cluster.router import Patience
+        from cluster.serving import Cluster
+
+        return Cluster(
+            self.address,
+            self.plan,
+            patience=Patience(self.timeout),
+            saw_call=self._saw_call,
+            saw_search=self._saw_search,
+            saw_standing=self._saw_standing,
+        )
+
+    def _connect_anew(self, lost: Cluster) -> None:
+        """Put another connection in the place of one that is lost, however long it takes; runs in a thread."""
+        from cluster.connection import disconnect
+
+        lost.close()
+        while True:
+            found = None
+            try:
+                disconnect()
+                found = self._reach()
+                if self._adopted is not None:
+                    found.adopt(self._adopted)
+                self._cluster, self._silent_since, self._reaching = found, None, False
+            except Exception as error:
+                log.warning("the cluster cannot be reached again: %s", error)
+                if found is not None:
+                    found.close()
+                time.sleep(self.silence)
+            else:
+                log.warning("the cluster is reached again")
+                return
+
+    def _saw_silence(self, standing: Sequence[ReplicaStanding]) -> None:
+        """Connect anew where nobody has given a sign of life for long."""
+        lost = self._cluster
+        if self._reaching:
+            return
+        if lost is None or any(replica.alive for replica in standing):
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = time.monotonic()
+        elif time.monotonic() - self._silent_since > self.silence:
+            self._reaching = True  # until the thread is done
+            log.warning("the cluster gives no answer; it is connected to anew")
+            threading.Thread(
+                target=self._connect_anew, args=(lost,), name="reaching the cluster again", daemon=True
+            ).start()
+
+    def _saw_call(self, shard: int, outcome: str) -> None:
+        if self.metrics is not None:
+            self.metrics.shard_calls.labels(str(shard), outcome).inc()
+
+    def _saw_search(self, asked: int, shards: int) -> None:
+        if self.metrics is not None:
+            self.metrics.shards_asked.observe(asked / max(1, shards))
+
+    def _saw_standing(self, standing: Sequence[ReplicaStanding]) -> None:
+        if self.metrics is not None:
+            for shard in {replica.shard for replica in standing}:
+                alive = sum(replica.alive for replica in standing if replica.shard == shard)
+                self.metrics.replicas_alive.labels(str(shard)).set(alive)
+        self._saw_silence(standing)
+
+
+def make_clustered(address: str, timeout: float, **plan: Any) -> Clustered:
+    """Put together what the settings say; connects to nothing."""
+    from cluster.supervisor import Plan
+
+    return Clustered(address, Plan(**plan), timeout)
+
+
+def parts_json(standing: Sequence[ReplicaStanding]) -> list[dict[str, Any]]:
+    """The parts with their replicas, as `/healthz` shows them."""
+    parts: dict[int, list[dict[str, Any]]] = {}
+    for replica in standing:
+        state = replica.state
+        parts.setdefault(replica.shard, []).append(
+            {
+                "replica": replica.replica,
+                "alive": replica.alive,
+                **(
+                    {}
+                    if state is None
+                    else {
+                        "node": state.node,
+                        "snapshots": list(state.snapshots),
+                        "memory": state.memory,
+                        "index": state.searched_on,
+                    }
+                ),
+            }
+        )
+    return [{"part": part, "replicas": replicas} for part, replicas in sorted(parts.items())]

@@ -1,0 +1,227 @@
+"""Publishing and rolling back asked for on a page: done in the background, and what became of it is told by any worker.
+
+A publication is a file beside the snapshots, and a lock beside it that its worker holds while it is at work. The system
+lets go of the lock when the worker dies, however it dies: what says that it is running and has no lock was broken off.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from database.collection.photo_files import write_whole
+from retrieval.errors import FungariumError, SnapshotError
+from retrieval.snapshots.manifest import Advance, read_current, read_manifest
+from retrieval.snapshots.publishing import publish_snapshot, roll_back
+
+FOLDER: Final = "publications"
+NAME: Final = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+KEPT: Final = 20  # the latest; older ones are forgotten, HISTORY.jsonl knows what was done
+PAUSE: Final = 0.5  # seconds between two notes of how far it is
+
+RUNNING, DONE, REFUSED, BROKEN = "running", "done", "refused", "broken off"
+
+log = logging.getLogger(__name__)
+
+
+class UnknownPublication(FungariumError):
+    """There is no such publication, or it is long past."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What was asked for, and what became of it."""
+
+    id: str
+    act: str  # publish or roll back
+    snapshot: str
+    began: str  # UTC, ISO 8601
+    total: int  # bytes to compare with their checksums
+    read: int = 0  # of them, until now
+    state: str = RUNNING
+    words: str = ""  # why it was refused, in the engine's words
+    ended: str = ""
+
+    @property
+    def share(self) -> float:
+        """How much has been read."""
+        return min(1.0, self.read / self.total) if self.total else 0.0
+
+
+def begin_publication(root: Path, act: str, snapshot: str, note: Callable[[str], None]) -> Publication:
+    """Begin to publish a snapshot, or to go back to one, in a thread of this worker; gives it as it begins.
+
+    `note` is told the name of the snapshot that is published afterwards. A worker that is asked to stop waits for the
+    thread; one that is killed leaves everything as it was before the switch, or as it is after it, and nothing between.
+    """
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    forget_old(folder)
+    total = count_bytes(root, act, snapshot)
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    begun = Publication(name, act, snapshot, now(), total)
+    lock = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write(folder, begun)
+        threading.Thread(target=carry_out, args=(root, begun, lock, note), name=f"publication {name}").start()
+    except BaseException:  # a full disk, or no more threads: nothing has begun
+        os.close(lock)
+        for path in (folder / f"{name}.lock", folder / f"{name}.json"):
+            path.unlink(missing_ok=True)
+        raise
+    return begun
+
+
+def count_bytes(root: Path, act: str, snapshot: str) -> int:
+    """How much there is to compare with checksums; 0 for one that going back will skip, since it cannot be read."""
+    try:
+        return sum(seal.bytes for seal in read_manifest(root, snapshot).files)
+    except SnapshotError:
+        if act == "publish":
+            raise
+        return 0
+
+
+def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], None]) -> None:
+    """Do what was asked for, and write down what became of it before the lock is let go."""
+    folder = root / FOLDER
+    reading = Reading(folder, begun)
+    before = published_now(root)
+    try:
+        done = (
+            roll_back(root, advance=reading.advance)
+            if begun.act == "roll back"
+            else publish_snapshot(root, begun.snapshot, advance=reading.advance)
+        )
+        ended = replace(begun, snapshot=done, read=begun.total, state=DONE, ended=now())
+    except FungariumError as error:
+        ended = replace(begun, read=reading.read, state=REFUSED, words=str(error), ended=now())
+    except Exception as error:
+        log.exception("publication %s failed", begun.id)
+        words = f"{type(error).__name__}; the server's log says more"
+        stopping = not threading.main_thread().is_alive()  # the worker was asked to stop: no new threads then
+        state, words = (BROKEN, "") if stopping else (REFUSED, words)
+        after = published_now(root)
+        if not stopping and after not in ("", before):  # readers have gone over: only what is noted of it failed
+            state, begun = DONE, replace(begun, snapshot=after)
+        ended = replace(begun, read=reading.read, state=state, words=words, ended=now())
+    try:
+        write(folder, ended)
+        if ended.state == DONE:
+            note(ended.snapshot)
+    except Exception:  # a full disk, say: what was done is done, and HISTORY.jsonl has it
+        log.exception("publication %s was not written down", begun.id)
+    finally:
+        os.close(lock)  # and with it the lock
+
+
+def published_now(root: Path) -> str:
+    """The name of the published snapshot; empty where there is none."""
+    try:
+        return read_current(root)
+    except (SnapshotError, OSError):
+        return ""
+
+
+class Reading:
+    """Notes from time to time how much has been read, told by several threads."""
+
+    def __init__(self, folder: Path, begun: Publication) -> None:
+        self.read = 0
+        self._folder = folder
+        self._begun = begun
+        self._noted = time.monotonic()
+        self._guard = threading.Lock()
+
+    @property
+    def advance(self) -> Advance:
+        """What is called with the number of bytes that were read."""
+        return self._advance
+
+    def _advance(self, read: int) -> None:
+        with self._guard:
+            self.read += read
+            if time.monotonic() - self._noted >= PAUSE:
+                self._noted = time.monotonic()
+                try:
+                    write(self._folder, replace(self._begun, read=self.read))
+                except OSError as error:  # nobody's publication fails for a note of how far it is
+                    log.warning("how far publication %s is could not be noted: %s", self._begun.id, error)
+
+
+def read_publication(root: Path, name: str) -> Publication:
+    """A publication as it stands now; raises UnknownPublication."""
+    folder = root / FOLDER
+    found = look_up(folder, name)
+    if found.state != RUNNING or is_held(folder / f"{name}.lock"):
+        return found
+    found = look_up(folder, name)  # it may have ended between the two looks
+    return found if found.state != RUNNING else replace(found, state=BROKEN)
+
+
+def list_publications(root: Path, most: int = 5) -> list[Publication]:
+    """The latest publications, the latest first."""
+    names = sorted((path.stem for path in (root / FOLDER).glob("*.json") if NAME.fullmatch(path.stem)), reverse=True)
+    found = []
+    for name in names[:most]:
+        try:
+            found.append(read_publication(root, name))
+        except UnknownPublication:  # forgotten in this moment
+            continue
+    return found
+
+
+def look_up(folder: Path, name: str) -> Publication:
+    """What is written of a publication; raises UnknownPublication."""
+    try:
+        if not NAME.fullmatch(name):
+            raise FileNotFoundError(name)
+        return Publication(**json.loads((folder / f"{name}.json").read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UnknownPublication("there is no such publication, or it is long past") from error
+
+
+def is_held(path: Path) -> bool:
+    """Whether a worker holds the lock."""
+    try:
+        looked = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(looked, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(looked)
+    return False
+
+
+def forget_old(folder: Path) -> None:
+    """Remove all but the latest that are over."""
+    paths = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
+    for path in paths[: -KEPT + 1]:
+        if not is_held(path.with_suffix(".lock")):
+            path.unlink(missing_ok=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def write(folder: Path, publication: Publication) -> None:
+    """Write a publication down, whole."""
+    write_whole(folder / f"{publication.id}.json", json.dumps(asdict(publication)).encode())
+
+
+def now() -> str:
+    """Tell the time, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,179 @@
+"""What the requests of one process share: decoders, the model's batches, what was worked out a moment ago, counts."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import cast
+
+import numpy as np
+from flask import current_app
+from numpy.typing import NDArray
+
+from retrieval.domain import Identification
+from retrieval.errors import PhotoTooLarge, UnreadablePhoto
+from retrieval.models.embedder import Embedder, Embeddings, View
+from retrieval.photos.crops import Box, Look, decode_crops, pool_crops
+from retrieval.photos.views import PhotoLimits, check_count
+from retrieval.snapshots.snapshot import Snapshot
+from web.http.admission import Gate
+from web.http.deadlines import DeadlinePassed, present_deadline, until
+from web.http.metrics import Metrics
+from web.inference.batching import SharedEmbedder
+from web.inference.caching import BoundedCache, make_key
+from web.services import Services
+
+EVIDENCE_BYTES = 1200  # of a reference photo in an answer, with its texts, measured
+CANDIDATE_BYTES = 700
+ENTRY_BYTES = 500  # of a key and an array's head
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A photo and how it is to be looked at; by its digest, what is known of it is found again."""
+
+    photo: bytes
+    digest: str
+    box: Box | None = None
+    augmentation: str = "none"
+
+    @property
+    def look(self) -> tuple[object, ...]:
+        """All that an embedding depends on beside the model."""
+        return (self.digest, self.box, self.augmentation)
+
+
+def make_queries(photos: Sequence[bytes], look: Look) -> list[Query]:
+    """The photos with their digests; raises ImpossibleWish where boxes are given for other than all of them."""
+    look.check(len(photos))
+    boxes = look.boxes or [None] * len(photos)
+    return [
+        Query(photo, sha256(photo).hexdigest(), box, look.augmentation)
+        for photo, box in zip(photos, boxes, strict=True)
+    ]
+
+
+class Serving:
+    """Everything between the routes and the engine. Nothing is opened and no thread is started before a request."""
+
+    def __init__(self, services: Services) -> None:
+        wanted = services.throughput
+        self.metrics = Metrics()
+        if services.clustered is not None:
+            services.clustered.metrics = self.metrics
+        self.gate = Gate(wanted.queue)
+        self.batches = Gate(wanted.batches)
+        self.answers: BoundedCache[Identification] = BoundedCache(wanted.cache_bytes // 2, weigh_answer)
+        self.embeddings: BoundedCache[NDArray[np.float32]] = BoundedCache(
+            wanted.cache_bytes // 2, lambda row: row.nbytes + ENTRY_BYTES
+        )
+        self._services = services
+        self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decoding")
+        self._opening = threading.Lock()
+        self._shared: SharedEmbedder | None = None
+
+    def embedder(self) -> SharedEmbedder:
+        """The model, opened the first time, behind the batches that all requests share."""
+        with self._opening:
+            if self._shared is None:
+                self._shared = self._share(self._services.embedder())
+            return self._shared
+
+    def embed(self, queries: Sequence[Query], limits: PhotoLimits) -> Embeddings:
+        """One embedding for each photo, those met a moment ago from memory.
+
+        Raises the errors of photos, naming the first that has one, Overloaded and DeadlinePassed.
+        """
+        check_count(len(queries), limits)
+        embedder = self.embedder()
+        keys = [make_key(embedder.model, *query.look) for query in queries]
+        rows = {key: self.embeddings.get(key) for key in keys}
+        for key in keys:
+            self.metrics.looked_up("embeddings", hit=rows[key] is not None)
+        missing = {key: place for place, key in reversed(list(enumerate(keys))) if rows[key] is None}
+        places = sorted(missing.values())
+        if places:
+            decoded = self._decode(queries, places, embedder.short_side, limits)
+            with self.metrics.stage("embed"):
+                crops = embedder.embed([view for views in decoded for view in views])
+            found = pool_crops(crops, [len(views) for views in decoded])
+            for place, row in zip(places, found, strict=True):
+                rows[keys[place]] = kept = np.array(row)  # a copy: the row is a view of its whole batch
+                self.embeddings.put(keys[place], kept)
+        return np.stack([cast("NDArray[np.float32]", rows[key]) for key in keys])
+
+    def saw(self, snapshot: Snapshot) -> None:
+        """Note which snapshot answers."""
+        self.metrics.saw_snapshot(snapshot.name, snapshot.model, snapshot.manifest.references)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._decoders.shutdown(cancel_futures=True)
+        if self._shared is not None:
+            self._shared.close()
+
+    def _share(self, embedder: Embedder) -> SharedEmbedder:
+        wanted = self._services.throughput
+
+        def watch(views: int, requests: int, seconds: float) -> None:
+            self.metrics.saw_batch(views, requests, seconds)
+            if self._shared is not None:
+                self.metrics.queued.set(self._shared.queued)
+
+        return SharedEmbedder(
+            embedder,
+            views=wanted.batch,
+            wait=wanted.batch_wait,
+            waiting=wanted.queue * self._services.limits.photos,
+            expected=lambda: self.gate.taken,
+            watch=watch,
+        )
+
+    def _decode(
+        self, queries: Sequence[Query], places: Sequence[int], side: int, limits: PhotoLimits
+    ) -> list[list[View]]:
+        """Decode side by side with those of other requests, as many at a time as there are cores.
+
+        More at a time would be no faster, and each may need a quarter of a gigabyte.
+        """
+        deadline, submitted = present_deadline(), time.perf_counter()
+
+        def decode(place: int) -> list[View]:
+            self.metrics.stages.labels("wait").observe(time.perf_counter() - submitted)
+            with until(deadline):
+                deadline.left()  # whoever has gone needs no photo decoded
+                with self.metrics.stage("decode"):
+                    query = queries[place]
+                    return decode_crops(query.photo, side, limits, box=query.box, augmentation=query.augmentation)
+
+        running: list[Future[list[View]]] = [self._decoders.submit(decode, place) for place in places]
+        views = []
+        try:
+            for place, future in zip(places, running, strict=True):
+                try:
+                    views.append(future.result(deadline.left()))
+                except (UnreadablePhoto, PhotoTooLarge) as error:
+                    raise type(error)(f"photo {place + 1} of {len(queries)}: {error}") from error
+        except (FutureTimeout, CancelledError) as error:
+            raise DeadlinePassed from error
+        finally:
+            for future in running:
+                future.cancel()
+        return views
+
+
+def weigh_answer(answer: Identification) -> int:
+    """Bytes of an answer in memory, roughly."""
+    ranked = (*answer.species, *answer.genera, *answer.families, *answer.outside)
+    return 4000 + sum(CANDIDATE_BYTES + EVIDENCE_BYTES * len(candidate.evidence) for candidate in ranked)
+
+
+def serving() -> Serving:
+    """What the requests of this application share."""
+    return cast(Serving, current_app.extensions["serving"])

@@ -1,0 +1,30 @@
+"""Embeddings as a word that a page hands back to ask for more: the server keeps nothing of a person's photo."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
+
+import numpy as np
+
+from retrieval.errors import ImpossibleWish
+from retrieval.models.embedder import DIM, Embeddings, unit_rows
+
+MOST_VIEWS: Final = 8
+
+
+def write_token(embeddings: Embeddings) -> str:
+    """The embeddings of some views, at half precision."""
+    return urlsafe_b64encode(embeddings.astype("<f2").tobytes()).decode()
+
+
+def read_token(token: str) -> Embeddings:
+    """The embeddings of such a word; raises ImpossibleWish for any other."""
+    strange = ImpossibleWish("this search cannot be continued: begin again with the photo")
+    try:
+        rows = np.frombuffer(urlsafe_b64decode(token), dtype="<f2").astype(np.float32).reshape(-1, DIM)
+    except ValueError as error:  # what is no Base64 among it
+        raise strange from error
+    if not 0 < len(rows) <= MOST_VIEWS or not np.isfinite(rows).all() or not rows.any(axis=1).all():
+        raise strange
+    return unit_rows(rows)

@@ -1,0 +1,1 @@
+"""Pages for administrators: snapshots, publishing, people, imports."""

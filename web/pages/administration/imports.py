@@ -1,0 +1,50 @@
+"""Imports for administrators: how far each is, what it took and what it left out, and why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import render_template, request
+
+from database.collection.import_runs import import_run, list_runs, rejection_page, rejection_reasons
+from web.http.access import require
+from web.pages.blueprint import blueprint
+from web.pages.identify import FRAGMENT
+from web.pages.wording.observation_words import imports_words
+from web.services import services
+
+RUNS: Final = 50
+REJECTIONS: Final = 100  # on a page
+LARGEST: Final = 2**31 - 1
+
+
+@blueprint.route("/administration/imports")
+@require("administer")
+def show_imports() -> str:
+    """The runs, the latest first; a script asks for the table alone while one is running."""
+    before = request.args.get("before", 0, type=int)
+    with services().database().reading() as session:
+        runs = list_runs(session, before=min(before, LARGEST) if before > 0 else None, limit=RUNS + 1)
+    template = "imports_fragment.html" if FRAGMENT in request.headers else "imports.html"
+    following = runs[RUNS - 1].id if len(runs) > RUNS else None
+    return render_template(template, runs=runs[:RUNS], following=following, said=imports_words())
+
+
+@blueprint.route("/administration/imports/<int(max=2147483647):run>")
+@require("administer")
+def show_import(run: int) -> str:
+    """One run, with what it left out by reason."""
+    reason = request.args.get("reason", "")
+    after = min(max(0, request.args.get("after", 0, type=int)), LARGEST)
+    with services().database().reading() as session:
+        entry = import_run(session, run)
+        reasons = rejection_reasons(session, run)
+        listed = rejection_page(session, run, reason=reason, after=after, limit=REJECTIONS + 1)
+    return render_template(
+        "import.html",
+        run=entry,
+        reasons=reasons,
+        reason=reason,
+        listed=[rejection for _, rejection in listed[:REJECTIONS]],
+        following=listed[REJECTIONS - 1][0] if len(listed) > REJECTIONS else None,
+    )

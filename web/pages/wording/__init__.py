@@ -1,0 +1,1 @@
+"""The pages' words, for templates and scripts, in the visitor's language."""

@@ -1,0 +1,80 @@
+"""The words and addresses that the scripts of observations, validation and administration are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+
+from web.pages.wording.script_words import box_words, compare_words, identify_words, map_parts, map_urls, map_words
+
+
+def recording_words() -> dict[str, Any]:
+    """For the form of an observation, which has the tray and the place of the first page."""
+    said = identify_words()
+    own = {
+        "rank": _("Save the observation"),
+        "comparing": _("Saving, and asking the engine …"),
+        "nearestFlora": _("Nearest to the place: {title}."),
+        "carried": _("The photos of your identification are here. Obscure the place if you wish, then save."),
+    }
+    return said | {"words": said["words"] | own | box_words()}
+
+
+def observation_words(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """For an observation's page: its place as this visitor may know it."""
+    return {
+        "words": map_words() | compare_words(),
+        "urls": {"taxa": url_for("taxa.complete_names"), **map_urls()},
+        "points": [point(observation)] if observation["decimalLatitude"] is not None else [],
+        **map_parts(),
+    }
+
+
+def observations_words(listed: Sequence[Mapping[str, Any]], near: str | None) -> dict[str, Any]:
+    """For the list: the places of what it shows; `near` is the point of the search, None on other lists."""
+    return {
+        "words": map_words()
+        | {
+            "clickNear": _("Click the map to look near another place."),
+            "hereNow": _("Where I am"),
+            "notLocated": _("This device did not tell where it is."),
+        },
+        "urls": {"taxa": url_for("taxa.complete_names"), **map_urls()},
+        "points": [point(one) for one in listed if one["decimalLatitude"] is not None],
+        "near": near,
+        **map_parts(),
+    }
+
+
+def point(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """A place on a map, as finely as the answer has it."""
+    taxon = observation["taxon"]
+    return {
+        "latitude": observation["decimalLatitude"],
+        "longitude": observation["decimalLongitude"],
+        "metres": observation["coordinateUncertaintyInMeters"] or 0,
+        "cell": not observation["placeExact"],
+        "title": taxon["scientificName"] if taxon else _("not identified"),
+        "url": url_for("page.show_observation", key=observation["id"]),
+    }
+
+
+def validate_words() -> dict[str, Any]:
+    """For the queue."""
+    return {
+        "words": compare_words() | {"shortcutsOn": _("Shortcuts are on."), "shortcutsOff": _("Shortcuts are off.")},
+        "urls": {"taxa": url_for("taxa.complete_names")},
+    }
+
+
+def publication_words() -> dict[str, Any]:
+    """For the page of a publication."""
+    return {"words": {"stale": _("The server could not be reached; what stands here may be old.")}, "urls": {}}
+
+
+def imports_words() -> dict[str, Any]:
+    """For the list of imports."""
+    return {"words": {"stale": _("The server could not be reached; what stands here may be old.")}, "urls": {}}

@@ -1,0 +1,1 @@
+"""Photos received, fetched, and shown."""

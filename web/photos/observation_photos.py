@@ -1,0 +1,99 @@
+"""From photos as they are uploaded to photos as they are kept: drawn anew, upright, without any metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from database.collection.photo_files import PhotoFiles
+from database.field.records import KeptPhoto
+from retrieval.domain import Identification
+from retrieval.errors import FungariumError, ImpossibleWish, UnreadablePhoto
+from retrieval.photos.exif import PhotoSays, read_metadata
+from retrieval.photos.views import PhotoLimits, photo_size, render_photo
+
+QUALITY: Final = 90
+LARGEST: Final = 65_500  # pixels of a side: what a JPEG can have
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPhoto:
+    """A photo that is ready to be kept; `original` is the same at full size, or nothing."""
+
+    photo: bytes
+    width: int
+    height: int
+    aspect: str
+    original: bytes
+
+
+def draw_photos(
+    photos: Sequence[bytes], aspects: Sequence[str], limits: PhotoLimits, *, side: int, originals: bool
+) -> list[DrawnPhoto]:
+    """Draw the photos of one observation; raises the errors of photos, naming the first that has one.
+
+    Pixels alone are carried over: no place, no date, no camera, no thumbnail of what was cut away.
+    """
+    if aspects and len(aspects) != len(photos):
+        raise ImpossibleWish(f"{len(aspects)} aspects were given for {len(photos)} photos: send one for each, or none")
+    drawn = []
+    for number, photo in enumerate(photos):
+        try:
+            small = render_photo(photo, side, limits, quality=QUALITY)
+            whole = render_photo(photo, LARGEST, limits, quality=QUALITY) if originals else b""
+        except FungariumError as error:
+            raise type(error)(f"photo {number + 1} of {len(photos)}: {error}") from error
+        width, height = photo_size(small)
+        aspect = aspects[number] if aspects else ""
+        drawn.append(DrawnPhoto(small, width, height, aspect, whole if whole != small else b""))
+    return drawn
+
+
+def keep_photos(files: PhotoFiles, photos: Sequence[DrawnPhoto]) -> list[KeptPhoto]:
+    """Put the photos into the store; what is there already stays. Raises StoreFull, StoreUnavailable."""
+    return [
+        KeptPhoto(
+            sha256=files.put(photo.photo),
+            byte_count=len(photo.photo),
+            width=photo.width,
+            height=photo.height,
+            aspect=photo.aspect,
+            original_sha256=files.put(photo.original) if photo.original else "",
+        )
+        for photo in photos
+    ]
+
+
+def photos_say(photos: Sequence[bytes], limits: PhotoLimits) -> PhotoSays:
+    """Day and place of the first photo that has each."""
+    says = []
+    for photo in photos:
+        try:
+            says.append(read_metadata(photo, limits))
+        except UnreadablePhoto:
+            continue  # damaged metadata say nothing
+    day = next((one.event_date for one in says if one.event_date is not None), None)
+    place = next((one for one in says if one.latitude is not None), PhotoSays())
+    return PhotoSays(day, place.latitude, place.longitude, place.uncertainty)
+
+
+def fill_in(form: dict[str, Any], says: PhotoSays) -> None:
+    """Take from the metadata what the person left open; a place goes whole or not at all."""
+    if form.get("event_date") is None and says.event_date is not None:
+        form["event_date"] = says.event_date
+    if form.get("decimal_latitude") is None and form.get("decimal_longitude") is None and says.latitude is not None:
+        form["decimal_latitude"], form["decimal_longitude"] = says.latitude, says.longitude
+        form["coordinate_uncertainty"] = form.get("coordinate_uncertainty") or says.uncertainty
+
+
+def candidates_of(answer: Identification) -> list[Mapping[str, Any]]:
+    """The ranked species of an answer, as they are kept with an observation."""
+    return [
+        {
+            "taxonID": candidate.taxon.id,
+            "scientificName": candidate.taxon.name,
+            "score": round(candidate.score or candidate.share, 6),
+        }
+        for candidate in answer.species
+    ]

@@ -1,0 +1,191 @@
+"""The forms of observations and verdicts as they come in."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from marshmallow import RAISE, Schema, fields, pre_load, validate
+from werkzeug.datastructures import FileStorage
+
+from database.field.validation import CERTAINTIES, STATUSES
+from retrieval.domain import ASPECTS, WORLD
+from web.http.form_values import Words, an_id
+from web.photos.uploads import PhotoFile
+from web.schemas.answers import about
+
+LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "all-rights-reserved")
+"""What a person may choose for their photos. What the collection may use of them, its curator decides."""
+
+WORDS: Final = 2000  # letters of a remark, a habitat, a locality
+HALF_EARTH: Final = 20_037_500  # metres
+UUID: Final = validate.Regexp(
+    r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", error="This is no UUID, such as a client makes one."
+)
+
+
+def text(means: str) -> Words:
+    """A field of free text."""
+    return Words(validate=validate.Length(0, WORDS), metadata=about(means))
+
+
+OPTIONAL: Final = (
+    "eventDate",
+    "decimalLatitude",
+    "decimalLongitude",
+    "coordinateUncertaintyInMeters",
+    "taxonID",
+    "id",
+)
+
+
+class Described(Schema):
+    """What a person says of time, place and surroundings; names in JSON are Darwin Core's."""
+
+    class Meta:
+        """A misspelt `obscured` must not show a place to everybody."""
+
+        unknown = RAISE
+
+    csrf_token = Words(load_only=True, metadata=about("Of the pages' forms."))
+    event_date = fields.Date(
+        data_key="eventDate", allow_none=True, metadata=about("Day of the observation, YYYY-MM-DD.")
+    )
+    decimal_latitude = fields.Float(
+        data_key="decimalLatitude",
+        allow_none=True,
+        validate=validate.Range(-90, 90),
+        metadata=about("Degrees, WGS 84."),
+    )
+    decimal_longitude = fields.Float(
+        data_key="decimalLongitude",
+        allow_none=True,
+        validate=validate.Range(-180, 180),
+        metadata=about("Goes with latitude."),
+    )
+    coordinate_uncertainty = fields.Float(
+        data_key="coordinateUncertaintyInMeters",
+        allow_none=True,
+        validate=validate.Range(0, HALF_EARTH, min_inclusive=False),
+        metadata=about("Metres by which the place may be wrong."),
+    )
+    obscured = fields.Boolean(metadata=about("Show the place to others as a grid cell of 0.2 degrees only."))
+    locality = text("The place in words; not shown where the place is obscured.")
+    habitat = text("What grows around it.")
+    substrate = text("What it grows on.")
+    remarks = text("Anything else.")
+    licence = Words(validate=validate.OneOf(LICENCES), metadata=about("Of text and photos."))
+
+    @pre_load
+    def empty_is_none(self, data: Any, **_: Any) -> Any:
+        """A form that a browser sends has every field, empty ones too: those were left out."""
+        return {name: data[name] for name in data if not (name in OPTIONAL and data[name] == "")}
+
+
+class Opinion(Schema):
+    """What somebody holds an observation for, and how sure they are."""
+
+    class Meta:
+        """Nothing else is read."""
+
+        unknown = RAISE
+
+    taxon_id = an_id("Of the catalogue.", data_key="taxonID")
+    scientific_name = Words(
+        data_key="scientificName",
+        load_default="",
+        validate=validate.Length(0, 255),
+        metadata=about("In place of the id; synonyms are understood."),
+    )
+    certainty = Words(
+        load_default="certain",
+        validate=validate.OneOf(list(CERTAINTIES)),
+        metadata=about("certain weighs whole, probable half, possible a tenth."),
+    )
+    remarks = text("Why.")
+
+
+class Approval(Opinion):
+    """An expert's word that settles what an observation is."""
+
+    class Meta:
+        """Nothing else is read; an expert is certain."""
+
+        unknown = RAISE
+        exclude = ("certainty",)
+
+
+class Withdrawal(Schema):
+    """Why something is taken back."""
+
+    remarks = text("Why.")
+
+
+class NewObservation(Described):
+    """Photos of one find, with what a person says of it."""
+
+    id = Words(
+        load_default=None,
+        allow_none=True,
+        validate=UUID,
+        metadata=about("A UUID made by the client: sent again after a broken connection, nothing is recorded twice."),
+    )
+    photos: fields.List[FileStorage] = fields.List(
+        PhotoFile(), load_default=list, metadata=about("JPEG, PNG, WebP or HEIC. Repeat the part for each.")
+    )
+    aspects = fields.List(
+        Words(validate=validate.OneOf(["", *ASPECTS])),
+        load_default=list,
+        metadata=about("What each photo shows, in their order, or nothing at all."),
+    )
+    taxon_id = an_id("Own proposal.", data_key="taxonID")
+    scientific_name = Words(
+        data_key="scientificName", load_default="", validate=validate.Length(0, 255), metadata=about("Own proposal.")
+    )
+    certainty = Words(
+        load_default="certain", validate=validate.OneOf(list(CERTAINTIES)), metadata=about("Of the own proposal.")
+    )
+    suggest = fields.Boolean(load_default=True, metadata=about("Ask the engine, and keep what it says with it."))
+    flora = Words(
+        load_default=WORLD, validate=validate.Length(1, 64), metadata=about("Flora that the engine is asked in.")
+    )
+    readMetadata = fields.Boolean(  # noqa: N815 - a name of the API
+        load_default=False,
+        metadata=about("Take day and place from the photos where they are not given. They are never kept in a photo."),
+    )
+
+
+class MorePhotos(Schema):
+    """More photos of the same find."""
+
+    class Meta:
+        """Nothing else is read."""
+
+        unknown = RAISE
+
+    csrf_token = Words(load_only=True, metadata=about("Of the pages' forms."))
+    photos: fields.List[FileStorage] = fields.List(
+        PhotoFile(), load_default=list, metadata=about("JPEG, PNG, WebP or HEIC. Repeat the part for each.")
+    )
+    aspects = fields.List(
+        Words(validate=validate.OneOf(["", *ASPECTS])), load_default=list, metadata=about("As with the first.")
+    )
+
+
+class Search(Schema):
+    """Which observations to list."""
+
+    taxon = an_id("Taxon id; everything below it too.")
+    flora = Words(load_default="", metadata=about("Of the species of a flora of the published snapshot."))
+    box = Words(load_default="", metadata=about("west,south,east,north in degrees; may cross the date line."))
+    near = Words(load_default="", metadata=about("latitude,longitude: the nearest first."))
+    radius = fields.Float(
+        load_default=10.0, validate=validate.Range(0, 200, min_inclusive=False), metadata=about("Kilometres from near.")
+    )
+    first_day = fields.Date(data_key="from", load_default=None, metadata=about("First day."))
+    last_day = fields.Date(data_key="to", load_default=None, metadata=about("Last day."))
+    status = fields.List(
+        Words(validate=validate.OneOf(STATUSES)), load_default=list, metadata=about("Repeat for several.")
+    )
+    person = an_id("Id of whoever recorded it.")
+    after = Words(load_default="", metadata=about("Cursor of the page before, as `next` has it."))
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, 200), metadata=about("Observations on a page."))
