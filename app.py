@@ -24,11 +24,11 @@ def create() -> Flask:
     Imported here so that FAISS is loaded on that side only: used on both sides of a fork, it hangs.
     """
     from web.application import create_app
-    from web.http.logging import start_journal
+    from web.http.logging import start_logging
     from web.services import make_services
 
     settings = read_settings()
-    start_journal(settings.log, settings.log_level)
+    start_logging(settings.log, settings.log_level)
     return create_app(make_services(settings))
 
 

@@ -22,14 +22,14 @@ from cluster.shard import opening_seconds
 from cluster.supervisor import (
     ANSWERING,
     SPREADING,
-    Plan,
     RayReplica,
+    ShardPlan,
     actor_name,
     find_homes,
     running,
-    spread_fleet,
-    start_fleet,
-    stop_fleet,
+    spread_replicas,
+    start_shards,
+    stop_shards,
 )
 from cluster.threads import within
 from retrieval.command import run_guarded
@@ -71,10 +71,10 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def plan_of(settings: Settings) -> Plan:
+def plan_of(settings: Settings) -> ShardPlan:
     """What is to run, as the settings say."""
     root = str(settings.flora_indexes.absolute())
-    return Plan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)
+    return ShardPlan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)
 
 
 def start(_: argparse.Namespace, settings: Settings) -> int:
@@ -82,23 +82,23 @@ def start(_: argparse.Namespace, settings: Settings) -> int:
     plan = plan_of(settings)
     with connected(settings.cluster) as ray, closing(open_snapshot(Path(plan.root))) as snapshot:
         before = set(running(ray))
-        fleet = start_fleet(ray, plan)
+        running_shards = start_shards(ray, plan)
         names = [actor_name(shard, replica) for shard in range(plan.shards) for replica in range(plan.replicas)]
         placement = placement_of(Path(plan.root), snapshot, plan.shards)
-        patience = opening_seconds(snapshot.manifest)
+        timeout = opening_seconds(snapshot.manifest)
         print(
-            f"{len(names)} processes open snapshot {snapshot.name}; they may take {patience:.0f} seconds",
+            f"{len(names)} processes open snapshot {snapshot.name}; they may take {timeout:.0f} seconds",
             file=sys.stderr,
         )
-        failed = open_on([replica for own in fleet for replica in own], snapshot.name, placement.id, patience)
+        failed = open_on([replica for own in running_shards for replica in own], snapshot.name, placement.id, timeout)
         moved = 0
         for _turn in range(SPREADING * plan.replicas):  # what has not opened the snapshot is no reason to end another
-            homes = {name: node for name, node in find_homes(plan, fleet).items() if name not in failed}
-            moving = spread_fleet(ray, plan, fleet, homes)
+            homes = {name: node for name, node in find_homes(plan, running_shards).items() if name not in failed}
+            moving = spread_replicas(ray, plan, running_shards, homes)
             if not moving:
                 break
             moved += len(moving)
-            failed |= open_on(moving, snapshot.name, placement.id, patience)
+            failed |= open_on(moving, snapshot.name, placement.id, timeout)
         print(f"{len(set(names) - before)} processes started, {len(before & set(names))} ran already, {moved} moved")
         print(f"{len(names) - len(failed)} of {len(names)} have opened snapshot {snapshot.name}")
         for name, error in failed.items():
@@ -106,16 +106,16 @@ def start(_: argparse.Namespace, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-def open_on(replicas: Sequence[Replica], snapshot: str, placement: str, patience: float) -> dict[str, BaseException]:
+def open_on(replicas: Sequence[Replica], snapshot: str, placement: str, timeout: float) -> dict[str, BaseException]:
     """Have replicas open a snapshot, all at once; what kept some from it within so many seconds."""
     calls = [(replica, replica.open(snapshot, placement)) for replica in replicas]
-    ends = time.monotonic() + patience
+    ends = time.monotonic() + timeout
     failed: dict[str, BaseException] = {}
     for replica, call in calls:
         try:
             error = call.exception(max(0.0, ends - time.monotonic()))
         except TimeoutError:
-            error = ClusterError(f"it has not opened the snapshot within {patience:.0f} seconds")
+            error = ClusterError(f"it has not opened the snapshot within {timeout:.0f} seconds")
         if error is not None:
             failed[replica.name] = error
     return failed
@@ -193,7 +193,7 @@ def place(options: argparse.Namespace, settings: Settings) -> int:
 def stop(_: argparse.Namespace, settings: Settings) -> int:
     """End all shards."""
     with connected(settings.cluster) as ray:
-        print(f"{len(stop_fleet(ray))} processes ended")
+        print(f"{len(stop_shards(ray))} processes ended")
     return 0
 
 

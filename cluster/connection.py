@@ -86,11 +86,11 @@ def has_token() -> bool:
         return False
 
 
-def connect(address: str, *, namespace: str = NAMESPACE, patience: float = PATIENCE, cores: int | None = None) -> Any:
+def connect(address: str, *, namespace: str = NAMESPACE, timeout: float = PATIENCE, cores: int | None = None) -> Any:
     """Connect this process to the cluster and give the module `ray`; again is no work. Call it after a fork.
 
     `cores` are those of a `local` cluster, all by default. Raises ClusterError where Ray is missing, nothing answers
-    within `patience` seconds, or the cluster has another token.
+    within `timeout` seconds, or the cluster has another token.
     """
     read = parse_address(address)
     ray = load_ray()
@@ -107,12 +107,12 @@ def connect(address: str, *, namespace: str = NAMESPACE, patience: float = PATIE
                 "object_store_memory": LOCAL_OBJECTS,
             }
         else:
-            require_listener(read, patience)
+            require_listener(read, timeout)
             options["address"] = read.text
             if read.host in {"127.0.0.1", "localhost", "::1"} and not read.text.startswith(CLIENT):
                 options["_node_ip_address"] = "127.0.0.1"
         with _silent():
-            _join(ray, read, options, patience)
+            _join(ray, read, options, timeout)
     if read.text != LOCAL and os.environ.get(MODE, "").lower() != "token":
         log.warning(
             "the cluster at %s has no token: whoever reaches its ports can run code on every machine of it; "
@@ -127,10 +127,10 @@ def is_outside(ray: Any) -> bool:
     return bool(ray.util.client.ray.is_connected())
 
 
-def require_listener(address: Address, patience: float) -> None:
+def require_listener(address: Address, timeout: float) -> None:
     """Raise ClusterError unless something listens there: Ray itself would try for minutes, or end the process."""
     try:
-        socket.create_connection((address.host, address.port), timeout=patience).close()
+        socket.create_connection((address.host, address.port), timeout=timeout).close()
     except OSError as error:
         raise ClusterError(
             f"nothing answers at {address.text}, where FUNGARIUM_CLUSTER says the cluster is "
@@ -158,7 +158,7 @@ def connected(address: str, **options: Any) -> Iterator[Any]:
             disconnect()
 
 
-def _join(ray: Any, address: Address, options: dict[str, Any], patience: float) -> None:
+def _join(ray: Any, address: Address, options: dict[str, Any], timeout: float) -> None:
     """Call `ray.init` in a thread of its own, since it takes no bound; its many errors become a sentence.
 
     An attempt that is still on its way is waited for once more: each other would leave another thread behind.
@@ -180,10 +180,10 @@ def _join(ray: Any, address: Address, options: dict[str, Any], patience: float) 
         _attempts[address.text] = joined
         threading.Thread(target=init, name="joining the cluster", daemon=True).start()
     try:
-        joined.result(None if address.text == LOCAL else patience)
+        joined.result(None if address.text == LOCAL else timeout)
     except FutureTimeout as error:
         raise ClusterError(
-            f"something listens at {address.text}, but let nobody join within {patience:g} seconds: it is "
+            f"something listens at {address.text}, but let nobody join within {timeout:g} seconds: it is "
             "no Ray cluster, or has another token (copy ~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN_PATH), "
             "or is too busy"
         ) from error

@@ -38,7 +38,7 @@ Receipt: TypeAlias = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Tally:
+class EmbedCount:
     """What became of the photos so far."""
 
     embedded: int = 0
@@ -111,7 +111,7 @@ def embed_alone(
     wave: int,
 ) -> EmbedReport:
     """`embed_on_cluster`, with nobody else at it."""
-    tally, files, made_with = Tally(), PartFiles(storage), store.path.stem
+    tally, files, made_with = EmbedCount(), PartFiles(storage), store.path.stem
     take_over(files, made_with, store)
 
     def know(count: int) -> None:
@@ -158,7 +158,7 @@ def take_over(files: PartFiles, made_with: str, store: EmbeddingStore) -> None:
         files.remove(name)
 
 
-def enter(batch: Sequence[PhotoToEmbed], receipt: Receipt, store: EmbeddingStore, tally: Tally) -> None:
+def enter(batch: Sequence[PhotoToEmbed], receipt: Receipt, store: EmbeddingStore, tally: EmbedCount) -> None:
     """Put a batch into the store, in one transaction; raises ModelError where the model has never embedded anything."""
     part, unread = decode_part(receipt["part"]), json.loads(receipt["unread"])
     if receipt["refused"] and tally.embedded + tally.already == 0:

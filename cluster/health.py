@@ -18,7 +18,7 @@ CLOSING: Final = 5.0  # seconds that whoever closes waits for a thread
 log = logging.getLogger(__name__)
 
 
-class Watch:
+class HealthMonitor:
     """Looks after replicas from a thread of its own: how each is, and whether one that was lost is back."""
 
     def __init__(

@@ -18,7 +18,7 @@ LINES: Final = np.int32  # of a guide's lines on their way
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ShardRequest:
     """Look through some species of a snapshot, as a placement deals them out, for some views."""
 
     snapshot: str
@@ -46,11 +46,11 @@ class Ask:
     def __reduce__(self) -> tuple[object, ...]:
         """As it travels: bytes are packed several times sooner than objects with arrays in them."""
         about = (self.snapshot, self.placement, self.species, self.licences, self.k, self.wide)
-        return read_ask, (about, flat(self.views, np.float32), flat(self.lines, LINES))
+        return read_request, (about, flat(self.views, np.float32), flat(self.lines, LINES))
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ShardReply:
     """Rows of the snapshot that a shard found for each view, -1 for none, with their similarities at float16.
 
     (views, n) each. With `codes` these are candidates, to be cut by the similarity of their codes; without, they are
@@ -61,10 +61,10 @@ class Reply:
     rows: Rows
     codes: Similarities | None = None
 
-    def part(self, start: int, end: int) -> Reply:
+    def part(self, start: int, end: int) -> ShardReply:
         """The reply to some of the views."""
         codes = None if self.codes is None else self.codes[start:end]
-        return Reply(self.similarities[start:end], self.rows[start:end], codes)
+        return ShardReply(self.similarities[start:end], self.rows[start:end], codes)
 
     def __reduce__(self) -> tuple[object, ...]:
         """As it travels."""
@@ -89,15 +89,17 @@ def unflat(array: Flat, kind: type[Any]) -> Any:
     return None if array is None else np.frombuffer(array[1], kind).reshape(array[0])
 
 
-def read_ask(about: tuple[str, str, bytes, tuple[str, ...], int, int], views: Flat, lines: Flat) -> Ask:
+def read_request(about: tuple[str, str, bytes, tuple[str, ...], int, int], views: Flat, lines: Flat) -> ShardRequest:
     """An ask that has travelled."""
     snapshot, placement, species, licences, k, wide = about
-    return Ask(snapshot, placement, species, licences, unflat(views, np.float32), k, wide, unflat(lines, LINES))
+    return ShardRequest(
+        snapshot, placement, species, licences, unflat(views, np.float32), k, wide, unflat(lines, LINES)
+    )
 
 
-def read_reply(similarities: Flat, rows: Flat, codes: Flat) -> Reply:
+def read_reply(similarities: Flat, rows: Flat, codes: Flat) -> ShardReply:
     """A reply that has travelled."""
-    return Reply(unflat(similarities, np.float32), unflat(rows, np.int64), unflat(codes, np.float32))
+    return ShardReply(unflat(similarities, np.float32), unflat(rows, np.int64), unflat(codes, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class ShardState:
     searched_on: str = "cpu"
 
 
-Answer: TypeAlias = Reply | FungariumError
+Answer: TypeAlias = ShardReply | FungariumError
 """A shard answers each ask by itself: what is wrong with one is not the others' fault."""
 
 
@@ -124,7 +126,7 @@ class Replica(Protocol):
 
     name: str  # for people
 
-    def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
+    def ask(self, asks: Sequence[ShardRequest]) -> Future[list[Answer]]:
         """Answer some asks in one call."""
         ...
 

@@ -22,7 +22,7 @@ FORMAT = "fungarium-part-1"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShardPart:
     """What became of a batch: the rows of the photos that were embedded, the reasons of those that cannot be."""
 
     made_with: str  # model and views, as the embedding store is named
@@ -42,7 +42,7 @@ class Part:
         return json.dumps(head, sort_keys=True).encode() + b"\n" + self.rows.astype(STORED).tobytes()
 
 
-def decode_part(content: bytes) -> Part:
+def decode_part(content: bytes) -> ShardPart:
     """Read a part; raises ValueError for what is none."""
     line, _, rest = content.partition(b"\n")
     head = json.loads(line)
@@ -50,7 +50,7 @@ def decode_part(content: bytes) -> Part:
         raise ValueError("this is no part of an embedding job")
     photos = tuple(head["photos"])
     rows = np.frombuffer(rest, dtype=STORED).reshape(len(photos), head["width"])
-    return Part(head["made_with"], photos, rows, head["failures"])
+    return ShardPart(head["made_with"], photos, rows, head["failures"])
 
 
 class PartFiles:
@@ -91,7 +91,7 @@ class PartFiles:
         except (StoreUnavailable, OSError) as error:
             raise self._unusable(error) from error
 
-    def found(self, made_with: str) -> Iterator[tuple[str, Part]]:
+    def found(self, made_with: str) -> Iterator[tuple[str, ShardPart]]:
         """The whole parts there are of a model; what was damaged or is of another kind is passed over."""
         try:
             names = [name for name, _ in self._files.everything()]

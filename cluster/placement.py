@@ -84,7 +84,7 @@ class Placement:
 
 
 @dataclass(frozen=True, eq=False)
-class Lots:
+class PlacementUnits:
     """What is placed: whole lists, or pieces of large ones."""
 
     line: NDArray[np.int64]  # of Lists
@@ -93,7 +93,7 @@ class Lots:
     weights: Rows  # (lots, 2): share of all memory, share of all expected load
 
 
-def cut_lots(lists: Lists, loads: Rows, shards: int) -> Lots:
+def make_units(lists: Lists, loads: Rows, shards: int) -> PlacementUnits:
     """The lists as lots, those above a fair share cut into pieces of equal size."""
     fair = max(1.0, float(lists.sizes.sum()) / shards)
     pieces = np.maximum(1, np.ceil(lists.sizes / fair)).astype(np.int64)
@@ -101,7 +101,7 @@ def cut_lots(lists: Lists, loads: Rows, shards: int) -> Lots:
     number = np.arange(len(line)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     of = pieces[line]
     weights = np.stack([lists.sizes / max(1, lists.sizes.sum()), loads / max(1e-12, loads.sum())], axis=1)
-    return Lots(line, SHARES * number // of, SHARES * (number + 1) // of, weights[line] / of[:, None])
+    return PlacementUnits(line, SHARES * number // of, SHARES * (number + 1) // of, weights[line] / of[:, None])
 
 
 def expect_loads(lists: Lists, probes: int = 32, seed: int = 7) -> Rows:
@@ -139,7 +139,7 @@ def place(lists: Lists, shards: int, method: str = CONFUSION, *, seed: int = 7) 
         raise ClusterError(f"there must be at least 1 shard, not {shards}")
     if method not in METHODS:
         raise ClusterError(f"lists are placed by {', '.join(METHODS)}, not by {method!r}")
-    lots = cut_lots(lists, expect_loads(lists), shards)
+    lots = make_units(lists, expect_loads(lists), shards)
     draw = np.random.default_rng(seed)
     if shards == 1 or not len(lots.line):
         found = np.zeros(len(lots.line), dtype=np.int64)
@@ -152,7 +152,7 @@ def place(lists: Lists, shards: int, method: str = CONFUSION, *, seed: int = 7) 
     return make_placement(lists, lots, found, shards)
 
 
-def make_placement(lists: Lists, lots: Lots, found: NDArray[np.int64], shards: int) -> Placement:
+def make_placement(lists: Lists, lots: PlacementUnits, found: NDArray[np.int64], shards: int) -> Placement:
     """Put the columns together."""
     return Placement(shards, lists.species[lots.line], lots.first, lots.last, found.astype(np.int64))
 
@@ -167,7 +167,7 @@ def pack(weights: NDArray[np.floating], order: NDArray[np.int64], shards: int) -
     return found
 
 
-def place_genera(lists: Lists, lots: Lots, shards: int) -> NDArray[np.int64]:
+def place_genera(lists: Lists, lots: PlacementUnits, shards: int) -> NDArray[np.int64]:
     """Whole genera, the heaviest first, each where most room is left; pieces of cut species are on their own."""
     cut = np.bincount(lots.line, minlength=len(lists.sizes))[lots.line] > 1
     _, genus = np.unique(lists.genera[lots.line], return_inverse=True)
@@ -176,7 +176,7 @@ def place_genera(lists: Lists, lots: Lots, shards: int) -> NDArray[np.int64]:
     return pack(weights, np.argsort(-weights.max(axis=1), kind="stable").astype(np.int64), shards)[genus]
 
 
-def place_confused(lists: Lists, lots: Lots, shards: int, draw: np.random.Generator) -> NDArray[np.int64]:
+def place_confused(lists: Lists, lots: PlacementUnits, shards: int, draw: np.random.Generator) -> NDArray[np.int64]:
     """Species that resemble each other together: k-means under bounds, then moves on the graph of confusions."""
     means = lists.means[lots.line]
     room = (1 + SLACK) / shards
@@ -232,7 +232,7 @@ def confusion(lists: Lists) -> tuple[NDArray[np.int64], Rows]:
 
 
 def refine(
-    lots: Lots, found: NDArray[np.int64], near: NDArray[np.int64], likely: Rows, shards: int
+    lots: PlacementUnits, found: NDArray[np.int64], near: NDArray[np.int64], likely: Rows, shards: int
 ) -> NDArray[np.int64]:
     """Move single species to the shard that holds most of what they are confused with, where it has room."""
     found = found.copy()
@@ -266,7 +266,7 @@ def rebalance(old: Placement, lists: Lists, *, tolerance: float = 2 * SLACK) -> 
     their fair share give away the lists that belong there least, until they are not.
     """
     shards = old.shards
-    lots = cut_lots(lists, expect_loads(lists), shards)
+    lots = make_units(lists, expect_loads(lists), shards)
     columns = (old.species, old.first, old.last, old.shard)
     kept = {tuple(key): shard for *key, shard in zip(*(column.tolist() for column in columns), strict=True)}
     species = lists.species[lots.line]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from cluster.messages import Answer, Ask, Replica, Reply
+from cluster.messages import Answer, Replica, ShardReply, ShardRequest
 from retrieval.errors import FungariumError, ShardUnavailable
 
 CALLS: Final = 2  # to one replica at a time; what comes meanwhile shares the next
@@ -26,15 +26,15 @@ RESTS: Final = 0.5  # seconds that a replica which failed is asked last
 class Job:
     """An ask on its way, and who was given it."""
 
-    ask: Ask
-    answer: Future[Reply] = field(default_factory=Future)
-    tried: list[Post] = field(default_factory=list)
-    pending: list[Post] = field(default_factory=list)  # that may still answer
+    ask: ShardRequest
+    answer: Future[ShardReply] = field(default_factory=Future)
+    tried: list[ReplicaState] = field(default_factory=list)
+    pending: list[ReplicaState] = field(default_factory=list)  # that may still answer
     error: FungariumError | None = None  # of the replica that answered last
 
 
 @dataclass(eq=False, slots=True)
-class Post:
+class ReplicaState:
     """A replica as its lane sees it."""
 
     replica: Replica
@@ -44,17 +44,17 @@ class Post:
     late: bool = False  # gave no answer in time, and no sign of life since: it is asked nothing
 
 
-def see_nothing(outcome: str) -> None:
+def ignore_outcome(outcome: str) -> None:
     """Watch without a word."""
 
 
-class Lane:
+class ReplicaClient:
     """Asks one shard, by whichever of its replicas. Safe for threads."""
 
-    def __init__(self, shard: int, replicas: Sequence[Replica], watch: Callable[[str], None] = see_nothing) -> None:
+    def __init__(self, shard: int, replicas: Sequence[Replica], watch: Callable[[str], None] = ignore_outcome) -> None:
         """`watch` is told what became of each call: answered, failed, hedged or late."""
         self.shard = shard
-        self._posts = [Post(replica) for replica in replicas]
+        self._posts = [ReplicaState(replica) for replica in replicas]
         self._lock = threading.Lock()
         self._watch = watch
         self._turn = self._call = 0
@@ -64,7 +64,7 @@ class Lane:
         """Those that hold the shard."""
         return tuple(post.replica for post in self._posts)
 
-    def submit(self, ask: Ask) -> Job:
+    def submit(self, ask: ShardRequest) -> Job:
         """Send an ask to the replica that is likeliest to answer soon."""
         job = Job(ask)
         self._send(job)
@@ -129,7 +129,7 @@ class Lane:
         """End a job that nobody can answer."""
         job.answer.set_exception(job.error or ShardUnavailable(f"{self._named()} cannot be reached"))
 
-    def _dispatch(self, post: Post) -> None:
+    def _dispatch(self, post: ReplicaState) -> None:
         """Send what waits for a replica, as much as fits a call, while it may have another."""
         while True:
             with self._lock:
@@ -147,7 +147,7 @@ class Lane:
             call = post.replica.ask([job.ask for job in jobs])
             call.add_done_callback(partial(self._settle, post, jobs, number))
 
-    def _settle(self, post: Post, jobs: Sequence[Job], number: int, call: Future[list[Answer]]) -> None:
+    def _settle(self, post: ReplicaState, jobs: Sequence[Job], number: int, call: Future[list[Answer]]) -> None:
         """Hand out the answers of a call; what it did not answer goes to another replica."""
         error = call.exception()
         answers: Sequence[Answer]
@@ -167,7 +167,7 @@ class Lane:
                     job.pending.remove(post)
                 if job.answer.done():
                     continue
-                if isinstance(answer, Reply):
+                if isinstance(answer, ShardReply):
                     job.answer.set_result(answer)
                 else:
                     job.error = answer

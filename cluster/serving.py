@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.connection import NAMESPACE, connect, connected
-from cluster.health import Watch
+from cluster.health import HealthMonitor
 from cluster.messages import ShardState
 from cluster.placement_files import placement_of
-from cluster.replica_client import Lane
-from cluster.router import Patience, Router
+from cluster.replica_client import ReplicaClient
+from cluster.router import Router, Timeouts
 from cluster.shard import opening_seconds
-from cluster.supervisor import Plan, RayReplica, start_fleet
+from cluster.supervisor import RayReplica, ShardPlan, start_shards
 from retrieval.errors import FungariumError, ShardUnavailable
 from retrieval.snapshots.snapshot import Snapshot
 
@@ -49,9 +49,9 @@ class Cluster:
     def __init__(
         self,
         address: str,
-        plan: Plan,
+        plan: ShardPlan,
         *,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         namespace: str = NAMESPACE,
         saw_call: Callable[[int, str], None] = see_call,
         saw_search: Callable[[int, int], None] = see_search,
@@ -59,19 +59,19 @@ class Cluster:
     ) -> None:
         """Connect, and start what does not run yet; raises ClusterError."""
         self.address, self.plan = address, plan
-        self._patience, self._saw_search = patience or Patience(), saw_search
+        self._patience, self._saw_search = timeouts or Timeouts(), saw_search
         ray = connect(address, namespace=namespace)
-        fleet = start_fleet(ray, plan, namespace=namespace)
+        running_shards = start_shards(ray, plan, namespace=namespace)
         self._lanes = [
-            Lane(shard, own, lambda outcome, shard=shard: saw_call(shard, outcome))  # type: ignore[misc]
-            for shard, own in enumerate(fleet)
+            ReplicaClient(shard, own, lambda outcome, shard=shard: saw_call(shard, outcome))  # type: ignore[misc]
+            for shard, own in enumerate(running_shards)
         ]
-        replicas = [replica for own in fleet for replica in own]
-        self._watch = Watch(replicas, self._welcome, lambda: saw_standing(self.standing()))
+        replicas = [replica for own in running_shards for replica in own]
+        self._watch = HealthMonitor(replicas, self._welcome, lambda: saw_standing(self.standing()))
         self._watch.start()
 
     @property
-    def lanes(self) -> tuple[Lane, ...]:
+    def clients(self) -> tuple[ReplicaClient, ...]:
         """The way to each shard."""
         return tuple(self._lanes)
 
@@ -82,13 +82,13 @@ class Cluster:
         the snapshot before stays in use. A replica that is lost opens it when it is back.
         """
         placement = placement_of(Path(self.plan.root), snapshot, self.plan.shards)
-        calls = [[replica.open(snapshot.name, placement.id) for replica in lane.replicas] for lane in self._lanes]
-        began, patience = time.monotonic(), opening_seconds(snapshot.manifest)
-        for lane, own in zip(self._lanes, calls, strict=True):
+        calls = [[replica.open(snapshot.name, placement.id) for replica in client.replicas] for client in self._lanes]
+        began, timeout = time.monotonic(), opening_seconds(snapshot.manifest)
+        for client, own in zip(self._lanes, calls, strict=True):
             opened, lost = 0, ""
             pending = set(own)
             while pending and not (opened and time.monotonic() > began + self._patience.timeout):
-                left = began + patience - time.monotonic() if not opened else self._patience.timeout
+                left = began + timeout - time.monotonic() if not opened else self._patience.timeout
                 done, pending = wait(pending, max(0.0, left), "FIRST_COMPLETED")
                 for call in done:
                     error = call.exception()
@@ -99,7 +99,7 @@ class Cluster:
                     break
             if not opened:
                 raise ShardUnavailable(
-                    f"no replica of shard {lane.shard} has opened snapshot {snapshot.name}: {lost or 'no answer'}"
+                    f"no replica of shard {client.shard} has opened snapshot {snapshot.name}: {lost or 'no answer'}"
                 )
         snapshot.shelf.searcher = Router(snapshot, placement, self._lanes, self._patience, self._saw_search)
 
@@ -119,10 +119,10 @@ class Cluster:
 
 
 @contextmanager
-def searching(address: str, plan: Plan, patience: Patience) -> Iterator[Cluster]:
+def searching(address: str, plan: ShardPlan, timeouts: Timeouts) -> Iterator[Cluster]:
     """The cluster for the time of a command."""
     with connected(address):
-        cluster = Cluster(address, plan, patience=patience)
+        cluster = Cluster(address, plan, timeouts=timeouts)
         try:
             yield cluster
         finally:

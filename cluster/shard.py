@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.messages import Answer, Ask, Reply, ShardState, join_lines
+from cluster.messages import Answer, ShardReply, ShardRequest, ShardState, join_lines
 from cluster.placement import SHARES, Placement
 from cluster.placement_files import read_placement
 from retrieval.errors import FungariumError, ShardUnavailable, SnapshotError
@@ -28,7 +28,7 @@ from retrieval.search.index import Lists, Rows, Similarities
 from retrieval.snapshots.manifest import Manifest
 from retrieval.snapshots.segment import Segment
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
-from retrieval.snapshots.store import Part, rank_chosen, scan_part, search_exact
+from retrieval.snapshots.store import SegmentPart, rank_chosen, scan_part, search_exact
 
 KEPT: Final = 4  # snapshots that stay open, where more were asked for lately
 IDLE: Final = 60.0  # seconds without a question after which a snapshot may be closed
@@ -49,7 +49,7 @@ class Version:
     last: float = field(default_factory=time.monotonic)
 
     @property
-    def patience(self) -> float:
+    def timeout(self) -> float:
         """Seconds without a question after which it may be closed."""
         return IDLE if self.asked else opening_seconds(self.snapshot.manifest)
 
@@ -69,13 +69,13 @@ class PartsOf:
         self._foreign = [_foreign_rows(segment, own, cut) for segment in snapshot.segments]
         self.of = lru_cache(maxsize=PREPARED)(self._of)
 
-    def _of(self, species: bytes, licences: tuple[str, ...]) -> tuple[Part, ...]:
+    def _of(self, species: bytes, licences: tuple[str, ...]) -> tuple[SegmentPart, ...]:
         shelf = self._shelf
         bits = np.unpackbits(np.frombuffer(species, np.uint8), count=len(shelf.species)).astype(np.bool_)
         parts = shelf.prepared(np.packbits(bits & self._own).tobytes(), licences).parts
         return tuple(self._without_foreign(part) for part in parts)
 
-    def _without_foreign(self, part: Part) -> Part:
+    def _without_foreign(self, part: SegmentPart) -> SegmentPart:
         foreign = self._foreign[self._shelf.segments.index(part.segment)]
         if foreign is None:
             return part
@@ -125,7 +125,7 @@ class Shard:
         """Somebody needs a snapshot no more; it is closed once nobody has asked for it for a while."""
         self._sweep()
 
-    def answer(self, asks: Sequence[Ask]) -> list[Answer]:
+    def answer(self, asks: Sequence[ShardRequest]) -> list[Answer]:
         """Answer asks that came together; those of one kind share their passes over the lists."""
         answers: list[Answer | None] = [None] * len(asks)
         kinds: dict[object, list[int]] = {}
@@ -163,7 +163,7 @@ class Shard:
         for version in versions:
             version.snapshot.close()
 
-    def _answer_together(self, asks: Sequence[Ask]) -> list[Answer]:
+    def _answer_together(self, asks: Sequence[ShardRequest]) -> list[Answer]:
         first = asks[0]
         try:
             version = self._enter_open(first.snapshot, first.placement)
@@ -181,17 +181,19 @@ class Shard:
         ends = np.cumsum([len(ask.views) for ask in asks]).tolist()
         return [reply.part(end - len(ask.views), end) for end, ask in zip(ends, asks, strict=True)]
 
-    def _look(self, ask: Ask, parts: tuple[Part, ...], views: Embeddings, lines: Lists | None) -> Reply:
+    def _look(
+        self, ask: ShardRequest, parts: tuple[SegmentPart, ...], views: Embeddings, lines: Lists | None
+    ) -> ShardReply:
         if self._accelerator is not None and parts:
             key = f"{ask.snapshot}/{hash((ask.placement, ask.species, ask.licences))}"
             chosen = self._accelerator.choose(key, parts, views, ask.k)
             if chosen is not None:
-                return Reply(*rank_chosen(parts, views, ask.k, chosen))
+                return ShardReply(*rank_chosen(parts, views, ask.k, chosen))
         if ask.wide and parts:
             return choose_candidates(parts, views, ask.wide, lines)
         if lines is not None and not lines.shape[1]:
-            return Reply(*nothing(len(views)))
-        return Reply(*search_exact(parts, views, ask.k, lines))
+            return ShardReply(*nothing(len(views)))
+        return ShardReply(*search_exact(parts, views, ask.k, lines))
 
     def _enter(self, snapshot: str, placement: str) -> Version:
         """The open version, opened if it is not, with one user more."""
@@ -271,7 +273,7 @@ class Shard:
         with self._guard:
             ordered = sorted(self._versions.items(), key=lambda item: item[1].last)
             spare = [item for item in ordered[:-1] if not item[1].users]
-            idle = [key for key, version in spare if now - version.last > version.patience]
+            idle = [key for key, version in spare if now - version.last > version.timeout]
             asked = [key for key, version in spare if version.asked and key not in idle]
             many = asked[: max(0, len(ordered) - len(idle) - KEPT)]
             gone = [self._versions.pop(key) for key in [*idle, *many]]
@@ -281,7 +283,7 @@ class Shard:
             version.snapshot.close()
 
 
-def choose_candidates(parts: Sequence[Part], views: Embeddings, wide: int, lines: Lists | None) -> Reply:
+def choose_candidates(parts: Sequence[SegmentPart], views: Embeddings, wide: int, lines: Lists | None) -> ShardReply:
     """The `wide` rows of some parts that look most similar by their codes, compared at float16 too.
 
     All that look more similar than the `wide`-th are there; of those that tie with it, some.
@@ -303,7 +305,7 @@ def choose_candidates(parts: Sequence[Part], views: Embeddings, wide: int, lines
     return compare_candidates(parts, views, looked, rows)
 
 
-def compare_candidates(parts: Sequence[Part], views: Embeddings, looked: Similarities, rows: Rows) -> Reply:
+def compare_candidates(parts: Sequence[SegmentPart], views: Embeddings, looked: Similarities, rows: Rows) -> ShardReply:
     """The candidates, by row, with the similarities of their codes and at float16."""
     order = np.argsort(np.where(rows < 0, np.iinfo(np.int64).max, rows), axis=1)
     looked, rows = np.take_along_axis(looked, order, axis=1), np.take_along_axis(rows, order, axis=1)
@@ -312,7 +314,7 @@ def compare_candidates(parts: Sequence[Part], views: Embeddings, looked: Similar
     codes = np.full(rows.shape, -np.inf, dtype=np.float32)
     for line, own in enumerate(chosen):
         codes[line, : len(own)] = looked[line, np.searchsorted(own, found[line, : len(own)])]
-    return Reply(similarities, found, codes)
+    return ShardReply(similarities, found, codes)
 
 
 def nothing(views: int) -> tuple[Similarities, Rows]:

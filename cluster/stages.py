@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.parts import Part, PartFiles
-from indexer.embedding.embed import PhotoToEmbed, Unread, embed_views, read_crops
+from cluster.parts import PartFiles, ShardPart
+from indexer.embedding.embed import PhotoToEmbed, UnreadablePhoto, embed_views, read_crops
 from indexer.embedding.embeddings import STORED
 from retrieval.errors import ClusterError, FungariumError, ModelError
 from retrieval.models.embedder import Embedder, View
@@ -66,7 +66,7 @@ def decode_batch(batch: Batch, order: Order) -> dict[str, list[Any]]:
         if isinstance(crops, list):
             about.append({"photo": photo.photo, "shapes": [crop.pixels.shape for crop in crops]})
             blocks += [crop.pixels.tobytes() for crop in crops]
-        elif isinstance(crops, Unread):
+        elif isinstance(crops, UnreadablePhoto):
             about.append({"photo": photo.photo, "unread": crops.reason})
         else:
             about.append({"photo": photo.photo, "reason": crops})
@@ -96,7 +96,7 @@ class InferBatch:
         outcomes = {photo["photo"]: next(each) if "shapes" in photo else photo.get("reason") for photo in about}
         unread = {photo["photo"]: str(photo["unread"]) for photo in about if "unread" in photo}
         rows = {photo: row for photo, row in outcomes.items() if isinstance(row, np.ndarray)}
-        part = Part(
+        part = ShardPart(
             self._order.made_with,
             tuple(rows),
             np.stack([*rows.values()]).astype(STORED) if rows else np.zeros((0, 0), dtype=STORED),

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from cluster.connection import NAMESPACE, is_outside
-from cluster.messages import Answer, Ask, ShardState
+from cluster.messages import Answer, ShardRequest, ShardState
 from cluster.shard import Shard
 from cluster.threads import senders, settler, within
 from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
@@ -35,7 +35,7 @@ RESTING: Final = 2.0  # seconds for the others, where one of each shard runs alr
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ShardPlan:
     """What is to run."""
 
     root: str  # folder of the snapshots, the same on every node
@@ -50,7 +50,7 @@ def actor_name(shard: int, replica: int) -> str:
     return f"shard-{shard}-{replica}"
 
 
-def as_it_is(value: Any) -> Any:
+def settings_as_given(value: Any) -> Any:
     """Nothing to be read."""
     return value
 
@@ -78,7 +78,7 @@ def in_group(group: str) -> Callable[[Method], Method]:
 class ShardProcess(Shard):
     """A shard as an actor is made of it: opens the GPU, if it is given one, where it runs."""
 
-    def __init__(self, plan: Plan, number: int, replica: int) -> None:
+    def __init__(self, plan: ShardPlan, number: int, replica: int) -> None:
         accelerator = None
         if plan.gpu_megabytes:
             from retrieval.search.faiss_gpu import open_accelerator
@@ -107,7 +107,7 @@ class ShardProcess(Shard):
         return super().state()
 
     @in_group("looking")
-    def about(self) -> tuple[Plan, str]:
+    def about(self) -> tuple[ShardPlan, str]:
         """What it was started for, and the node it runs on."""
         import ray
 
@@ -130,7 +130,7 @@ class RayReplica:
         within(ANSWERING, found.find)
         return found
 
-    def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
+    def ask(self, asks: Sequence[ShardRequest]) -> Future[list[Answer]]:
         return self._call("answer_packed", pack(list(asks)), read=unpack)
 
     def open(self, snapshot: str, placement: str) -> Future[ShardState]:
@@ -142,7 +142,7 @@ class RayReplica:
     def state(self) -> Future[ShardState]:
         return self._call("state")
 
-    def about(self) -> Future[tuple[Plan, str]]:
+    def about(self) -> Future[tuple[ShardPlan, str]]:
         """What it was started for, and its node."""
         return self._call("about")
 
@@ -158,7 +158,7 @@ class RayReplica:
         except Exception:  # a connection that is lost raises errors of all kinds
             return  # it is not there; the next call says so
 
-    def _call(self, method: str, *given: Any, read: Callable[[Any], Any] = as_it_is) -> Future[Any]:
+    def _call(self, method: str, *given: Any, read: Callable[[Any], Any] = settings_as_given) -> Future[Any]:
         """Send a call. From outside the cluster another thread does, since Ray has whoever sends wait."""
         answer: Future[Any] = Future()
         if self._handle is None:
@@ -205,7 +205,7 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[list[RayReplica]]:
+def start_shards(ray: Any, plan: ShardPlan, *, namespace: str = NAMESPACE) -> list[list[RayReplica]]:
     """The replicas of each shard; those that do not run yet are started. Several may do so at once.
 
     Raises ClusterError where the processes that run serve another folder, none comes up, or the cluster is lost or
@@ -217,24 +217,24 @@ def start_fleet(ray: Any, plan: Plan, *, namespace: str = NAMESPACE) -> list[lis
         raise ClusterError(f"the cluster cannot start what searches: {first_line(error)}") from error
 
 
-def _start(ray: Any, plan: Plan, namespace: str) -> list[list[RayReplica]]:
+def _start(ray: Any, plan: ShardPlan, namespace: str) -> list[list[RayReplica]]:
     before = set(running(ray, namespace=namespace))
     nodes = list_nodes(ray)
-    fleet = [
+    running_shards = [
         [
             start_replica(ray, plan, shard, replica, nodes[(shard + replica) % len(nodes)], namespace)
             for replica in range(plan.replicas)
         ]
         for shard in range(plan.shards)
     ]
-    homes = find_homes(plan, fleet, RESTING if before else STARTING)
+    homes = find_homes(plan, running_shards, RESTING if before else STARTING)
     turns = 0 if before else SPREADING  # whoever finds some running moves none: others use them
-    while turns and spread_fleet(ray, plan, fleet, homes, namespace=namespace):
-        turns, homes = turns - 1, find_homes(plan, fleet)
-    return fleet
+    while turns and spread_replicas(ray, plan, running_shards, homes, namespace=namespace):
+        turns, homes = turns - 1, find_homes(plan, running_shards)
+    return running_shards
 
 
-def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, namespace: str) -> RayReplica:
+def start_replica(ray: Any, plan: ShardPlan, shard: int, replica: int, node: str, namespace: str) -> RayReplica:
     """A replica, started on a node unless it runs somewhere; where that node is lost, on any other."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -255,8 +255,13 @@ def start_replica(ray: Any, plan: Plan, shard: int, replica: int, node: str, nam
     return RayReplica(ray, handle, shard, replica, namespace)
 
 
-def spread_fleet(
-    ray: Any, plan: Plan, fleet: Sequence[list[RayReplica]], homes: dict[str, str], *, namespace: str = NAMESPACE
+def spread_replicas(
+    ray: Any,
+    plan: ShardPlan,
+    running_shards: Sequence[list[RayReplica]],
+    homes: dict[str, str],
+    *,
+    namespace: str = NAMESPACE,
 ) -> list[RayReplica]:
     """Move replicas off nodes that hold another of their shard, or more than their share; gives those that moved.
 
@@ -268,7 +273,7 @@ def spread_fleet(
     fair = -(-plan.shards * plan.replicas // len(nodes))
     held = Counter(homes.values())
     moved = []
-    for shard, own in enumerate(fleet):
+    for shard, own in enumerate(running_shards):
         for number, replica in enumerate(own):
             home = homes.get(replica.name, "")
             others = {homes.get(other.name) for other in own if other is not replica}
@@ -321,14 +326,16 @@ def list_nodes(ray: Any) -> list[str]:
     return [node["NodeID"] for node in ordered]
 
 
-def find_homes(plan: Plan, fleet: Sequence[Sequence[RayReplica]], rest: float = STARTING) -> dict[str, str]:
+def find_homes(
+    plan: ShardPlan, running_shards: Sequence[Sequence[RayReplica]], rest: float = STARTING
+) -> dict[str, str]:
     """The node of each replica that is there, by its name.
 
     Where one of each shard is there, the others are given `rest` seconds; nothing is waited for beyond STARTING.
     Raises ClusterError unless some replica of each shard is there, and all serve the plan's folder.
     """
     ends = time.monotonic() + STARTING
-    calls = [[(replica, replica.about()) for replica in own] for own in fleet]
+    calls = [[(replica, replica.about()) for replica in own] for own in running_shards]
     for own in calls:
         _await_one([call for _, call in own], ends)
     wait([call for own in calls for _, call in own], min(rest, max(0.0, ends - time.monotonic())))
@@ -369,7 +376,7 @@ def running(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
     return sorted(name for name in names if name.startswith("shard-"))
 
 
-def stop_fleet(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
+def stop_shards(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
     """End all shards' processes and give their names."""
     names = running(ray, namespace=namespace)
     for name in names:

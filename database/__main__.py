@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from database.backups.making import Places
+from database.backups.making import BackupSources
 from database.commands import backups, fates, field, keys, people
 from database.session import open_database, upgrade
 from retrieval.command import run_guarded
@@ -33,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_guarded(run)
 
 
-def places_of(settings: Settings) -> Places:
+def places_of(settings: Settings) -> BackupSources:
     """Where everything lies that a backup keeps."""
-    return Places(settings.database_url, settings.photos_at, settings.data.absolute(), settings.flora_indexes)
+    return BackupSources(settings.database_url, settings.photos_at, settings.data.absolute(), settings.flora_indexes)
 
 
 if __name__ == "__main__":

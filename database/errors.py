@@ -33,11 +33,11 @@ class UnknownKey(PersonError):
     """There is no such API key, or it is somebody else's."""
 
 
-class ImpossiblePerson(PersonError):
+class InvalidPerson(PersonError):
     """A person cannot be made or changed so."""
 
 
-class ImpossibleKey(PersonError):
+class InvalidKey(PersonError):
     """A key cannot be issued so."""
 
 
@@ -57,7 +57,7 @@ class UnknownFieldPhoto(FieldError):
     """The observation has no such photo."""
 
 
-class NotTheirs(FieldError):
+class NotOwner(FieldError):
     """The observation is somebody else's."""
 
 
@@ -65,11 +65,11 @@ class UnknownName(FieldError):
     """A taxon is not in the catalogue."""
 
 
-class ImpossibleVerdict(FieldError):
+class InvalidVerdict(FieldError):
     """A verdict cannot be given so."""
 
 
-class ImpossibleObservation(FieldError):
+class InvalidObservation(FieldError):
     """An observation cannot be recorded or changed so."""
 
 

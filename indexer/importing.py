@@ -19,7 +19,7 @@ from urllib.parse import quote
 from database.collection import imports as log
 from database.collection.imports import Inspection, RejectionEntry
 from database.collection.photos import author_of
-from database.field.observations import Filed, ObservationEntry, PhotoEntry, drop_photos, file_photos
+from database.field.observations import FiledPhoto, ObservationEntry, PhotoEntry, drop_photos, file_photos
 from database.session import Database, Session
 from database.taxonomy import taxa
 from database.taxonomy.taxa import LONGEST_NAME, TaxonEntry, TaxonRegister
@@ -27,7 +27,7 @@ from indexer.archives import read_archive
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
 from indexer.curation.names import KnownNames, NameResolver
-from indexer.curation.records import CuratedRecord, Record, Rejection
+from indexer.curation.records import CuratedRecord, Record, RejectedRecord
 
 BATCH = 256  # records to a transaction
 
@@ -73,10 +73,10 @@ def import_archive(
     records = _addressed(read_archive(source), desk.base_url)
     for batch in _batches(records, batch_size):
         outcomes = _import_batch(database, run, batch)
-        filed = [outcome for outcome in outcomes if isinstance(outcome, Filed)]
+        filed = [outcome for outcome in outcomes if isinstance(outcome, FiledPhoto)]
         accepted += len(filed)
         added += sum(outcome.added for outcome in filed)
-        reasons.update(outcome.reason for outcome in outcomes if isinstance(outcome, Rejection))
+        reasons.update(outcome.reason for outcome in outcomes if isinstance(outcome, RejectedRecord))
     with database.writing() as session:
         log.finish_run(session, number)
     rejected = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
@@ -98,7 +98,7 @@ def write_rejections(rejections: Iterable[RejectionEntry], path: Path) -> int:
     return lines
 
 
-Outcome = Filed | Rejection
+Outcome = FiledPhoto | RejectedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,11 @@ class _Run:
     register: TaxonRegister = field(default_factory=TaxonRegister)
 
 
-def _import_batch(database: Database, run: _Run, batch: Sequence[Record | Rejection]) -> list[Outcome]:
+def _import_batch(database: Database, run: _Run, batch: Sequence[Record | RejectedRecord]) -> list[Outcome]:
     """Bring one batch into the catalogue; one outcome per record, in their order."""
     curated = [_check(record, run.policy, run.names) for record in batch]
     located = [locate_photo(record, run.desk.source) for record in curated]
-    addresses = [address_of(item[1]) for item in located if not isinstance(item, Rejection)]
+    addresses = [address_of(item[1]) for item in located if not isinstance(item, RejectedRecord)]
     with database.reading() as session:
         remembered = log.inspections(session, addresses)
     inspected = []
@@ -134,11 +134,13 @@ def _import_batch(database: Database, run: _Run, batch: Sequence[Record | Reject
     return outcomes
 
 
-def _check(record: Record | Rejection, policy: CurationPolicy, names: NameResolver) -> CuratedRecord | Rejection:
-    if isinstance(record, Rejection):
+def _check(
+    record: Record | RejectedRecord, policy: CurationPolicy, names: NameResolver
+) -> CuratedRecord | RejectedRecord:
+    if isinstance(record, RejectedRecord):
         return record
     checked = curate(record, policy, names)
-    if isinstance(checked, Rejection):
+    if isinstance(checked, RejectedRecord):
         return checked
     if not _is_text(record.photo):
         return _reject(checked, "unreadable-name", f"the photo's name {record.photo!a} is in no known alphabet")
@@ -149,17 +151,17 @@ def _check(record: Record | Rejection, policy: CurationPolicy, names: NameResolv
     return _storable(checked)
 
 
-def _fresh(inspected: Iterable[Inspected | Rejection], remembered: dict[str, Inspection]) -> Iterator[Inspection]:
+def _fresh(inspected: Iterable[Inspected | RejectedRecord], remembered: dict[str, Inspection]) -> Iterator[Inspection]:
     for item in inspected:
-        if not isinstance(item, Rejection) and remembered.get(item[1].address) != item[1]:
+        if not isinstance(item, RejectedRecord) and remembered.get(item[1].address) != item[1]:
             yield item[1]
 
 
-def _file(session: Session, run: _Run, inspected: Sequence[Inspected | Rejection]) -> list[Outcome]:
+def _file(session: Session, run: _Run, inspected: Sequence[Inspected | RejectedRecord]) -> list[Outcome]:
     outcomes: list[Outcome | None] = []
     waiting: list[tuple[int, CuratedRecord, PhotoEntry]] = []
     for item in inspected:
-        if isinstance(item, Rejection):
+        if isinstance(item, RejectedRecord):
             outcomes.append(item)
             continue
         record, inspection = item
@@ -171,7 +173,7 @@ def _file(session: Session, run: _Run, inspected: Sequence[Inspected | Rejection
         outcomes.append(None)
     answers = file_photos(session, run.dataset, run.number, [entry for _, _, entry in waiting])
     for (at, record, _), answer in zip(waiting, answers, strict=True):
-        outcomes[at] = answer if isinstance(answer, Filed) else _reject(record, answer.reason, answer.detail)
+        outcomes[at] = answer if isinstance(answer, FiledPhoto) else _reject(record, answer.reason, answer.detail)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -219,24 +221,24 @@ def _photo_entry(record: CuratedRecord, inspection: Inspection, species: int) ->
 
 
 def _count(session: Session, run: int, outcomes: Sequence[Outcome]) -> None:
-    filed = [outcome for outcome in outcomes if isinstance(outcome, Filed)]
+    filed = [outcome for outcome in outcomes if isinstance(outcome, FiledPhoto)]
     rejections = [
         RejectionEntry(outcome.reason, outcome.detail, outcome.file, outcome.line, outcome.photo)
         for outcome in outcomes
-        if isinstance(outcome, Rejection)
+        if isinstance(outcome, RejectedRecord)
     ]
     log.count_batch(
         session, run, accepted=len(filed), added=sum(outcome.added for outcome in filed), rejections=rejections
     )
 
 
-def _was_refused(record: Record | Rejection, check: CuratedRecord | Rejection) -> bool:
+def _was_refused(record: Record | RejectedRecord, check: CuratedRecord | RejectedRecord) -> bool:
     """Tell whether curation itself refused a record: then a photo that an earlier run accepted must go."""
-    return isinstance(check, Rejection) and bool(record.photo) and _is_text(record.photo)
+    return isinstance(check, RejectedRecord) and bool(record.photo) and _is_text(record.photo)
 
 
-def _reject(record: CuratedRecord, reason: str, detail: str) -> Rejection:
-    return Rejection(reason, detail, record.file, record.line, record.photo)
+def _reject(record: CuratedRecord, reason: str, detail: str) -> RejectedRecord:
+    return RejectedRecord(reason, detail, record.file, record.line, record.photo)
 
 
 def _is_text(name: str) -> bool:
@@ -257,7 +259,7 @@ def _storable(record: CuratedRecord) -> CuratedRecord:
     return dataclasses.replace(record, **odd) if odd else record
 
 
-def _addressed(records: Iterable[Record | Rejection], base_url: str) -> Iterator[Record | Rejection]:
+def _addressed(records: Iterable[Record | RejectedRecord], base_url: str) -> Iterator[Record | RejectedRecord]:
     """Turn photo paths into addresses below `base_url`, if one is given; addresses stay what they are."""
     for record in records:
         if base_url and isinstance(record, Record) and record.photo and "://" not in record.photo:
@@ -266,7 +268,7 @@ def _addressed(records: Iterable[Record | Rejection], base_url: str) -> Iterator
             yield record
 
 
-def _batches(records: Iterable[Record | Rejection], size: int) -> Iterator[list[Record | Rejection]]:
+def _batches(records: Iterable[Record | RejectedRecord], size: int) -> Iterator[list[Record | RejectedRecord]]:
     waiting = iter(records)
     while batch := list(islice(waiting, size)):
         yield batch

@@ -15,12 +15,12 @@ from retrieval.answers.present import evidence_json, evidence_line, identificati
 from retrieval.answers.similar import find_similar
 from retrieval.command import run_guarded
 from retrieval.domain import ASPECTS, WORLD, Evidence
-from retrieval.errors import ImpossibleWish, UnreadablePhoto
+from retrieval.errors import InvalidOption, UnreadablePhoto
 from retrieval.models.handles import open_model
-from retrieval.photos.crops import AUGMENTATIONS, Box, Look
+from retrieval.photos.crops import AUGMENTATIONS, Box, ViewOptions
 from retrieval.photos.views import PhotoLimits
 from retrieval.ranking.fusion import FUSIONS, LEARNED
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.priors import PRIORS
 from retrieval.ranking.specificity import TARGET
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
@@ -59,13 +59,13 @@ def make_parser(settings: Settings) -> argparse.ArgumentParser:
         )
         command.add_argument("--snapshot", help="a snapshot by name instead of the published one")
         if name == "identify":
-            add_wishes(command)
+            add_identify_options(command)
         command.add_argument("--model", default=settings.model, help="model handle (default: %(default)s)")
         command.add_argument("--card", type=Path, default=settings.model_card or None, help="the model's card")
     return parser
 
 
-def add_wishes(command: argparse.ArgumentParser) -> None:
+def add_identify_options(command: argparse.ArgumentParser) -> None:
     """The options of an identification beside photos and flora."""
     command.add_argument("--place", help="latitude,longitude of the find in degrees")
     command.add_argument("--date", type=a_day, help="day of the find, YYYY-MM-DD")
@@ -93,22 +93,22 @@ def add_wishes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-reject", action="store_true", help="rank even what is probably none of these")
 
 
-def read_wishes(options: argparse.Namespace, snapshot: Snapshot) -> Wishes:
-    """The wishes of a command line; raises ImpossibleWish for a place or a name that cannot be read."""
+def read_options(options: argparse.Namespace, snapshot: Snapshot) -> IdentifyOptions:
+    """The wishes of a command line; raises InvalidOption for a place or a name that cannot be read."""
     coordinates = None
     if options.place:
         try:
             latitude, longitude = (float(part) for part in options.place.split(","))
         except ValueError as error:
-            raise ImpossibleWish("--place is latitude,longitude in degrees, such as 55.68,12.57") from error
+            raise InvalidOption("--place is latitude,longitude in degrees, such as 55.68,12.57") from error
         coordinates = (latitude, longitude)
     within = []
     for name in options.within:
         taxon = snapshot.taxonomy.find(name)
         if taxon is None:
-            raise ImpossibleWish(f"there is no taxon {name!r} in this snapshot")
+            raise InvalidOption(f"there is no taxon {name!r} in this snapshot")
         within.append(taxon.id)
-    return Wishes(
+    return IdentifyOptions(
         coordinates=coordinates,
         day=options.date,
         priors=() if options.no_priors else options.prior,
@@ -122,13 +122,13 @@ def read_wishes(options: argparse.Namespace, snapshot: Snapshot) -> Wishes:
 
 
 def read_box(text: str) -> Box | None:
-    """The region of interest that a text gives, None for an empty one; raises ImpossibleWish."""
+    """The region of interest that a text gives, None for an empty one; raises InvalidOption."""
     if not text.strip():
         return None
     try:
         left, top, width, height = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise ImpossibleWish("a box is four numbers: left,top,width,height, such as 0.25,0.1,0.5,0.8") from error
+        raise InvalidOption("a box is four numbers: left,top,width,height, such as 0.25,0.1,0.5,0.8") from error
     return Box(left, top, width, height)
 
 
@@ -146,13 +146,13 @@ def searched(snapshot: Snapshot, options: argparse.Namespace, settings: Settings
     if not settings.cluster:
         yield
         return
-    from cluster.router import Patience
+    from cluster.router import Timeouts
     from cluster.serving import searching
-    from cluster.supervisor import Plan
+    from cluster.supervisor import ShardPlan
 
     root = str(options.indexes.absolute())
-    plan = Plan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)
-    with searching(settings.cluster, plan, Patience(settings.shard_timeout)) as cluster:
+    plan = ShardPlan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)
+    with searching(settings.cluster, plan, Timeouts(settings.shard_timeout)) as cluster:
         cluster.adopt(snapshot)
         yield
 
@@ -170,8 +170,8 @@ def answer_command(
             flora=options.flora,
             limits=limits,
             candidates=options.count,
-            wishes=read_wishes(options, snapshot),
-            look=Look(tuple(read_box(text) for text in options.box), options.views),
+            options=read_options(options, snapshot),
+            view_options=ViewOptions(tuple(read_box(text) for text in options.box), options.views),
         )
         lines = identification_text(answer, snapshot)
         print(dump(identification_json(answer, snapshot)) if options.json else "\n".join(lines))

@@ -92,7 +92,7 @@ class Lookalike:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class TaxonomicSpecificity:
     """Where the answer stops: the deepest taxon that is probable enough to be right in `target` of all answers."""
 
     taxon: Taxon | None  # None: not even the widest is probable enough
@@ -104,7 +104,7 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Rejection:
     """Whether the answer is to be trusted at all."""
 
     rejected: bool
@@ -114,7 +114,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsearched:
+class SkippedReferences:
     """What an answer is silent about, because a part of the references gave none."""
 
     parts: tuple[int, ...]  # of the cluster
@@ -147,10 +147,10 @@ class Identification:
     calibrated: bool = False
     fusion: str = "mean"
     priors: tuple[str, ...] = ()  # those that were applied
-    stop: Stop | None = None
-    doubt: Doubt | None = None
+    specificity: TaxonomicSpecificity | None = None
+    rejection: Rejection | None = None
     rankings: tuple[tuple[tuple[Taxon, float], ...], ...] = ()  # each photo's own first species
     decided_by: int = 0  # the photo without which the first species would lose most
     aspects: tuple[str, ...] = ()  # what each photo shows, as given or told; empty: not known
-    aspects_told: bool = False  # by the machine, from the photos
-    unsearched: Unsearched | None = None  # only where somebody asked for an answer all the same
+    aspects_predicted: bool = False  # by the machine, from the photos
+    skipped: SkippedReferences | None = None  # only where somebody asked for an answer all the same

@@ -56,7 +56,7 @@ class PlaceUnavailable(IdentificationError):
     """A place was given that is none on Earth, or that cannot be used here."""
 
 
-class ImpossibleWish(IdentificationError):
+class InvalidOption(IdentificationError):
     """An option of an identification has a value that there is not."""
 
 

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from database.__main__ import main
 from database.accounts.api_keys import issue_key
 from database.accounts.people import SCOPES_OF, add_person
-from database.backups.making import Places, make_backup
+from database.backups.making import BackupSources, make_backup
 from database.backups.repository import Backup, Repository
 from database.backups.restoring import restore_backup
 from database.collection.photo_files import PhotoFiles
@@ -36,13 +36,13 @@ __all__ = ["installation"]
 PHOTO = draw_photo(EMETICA, 90)
 
 
-def places_of(installation: Installation) -> Places:
+def places_of(installation: Installation) -> BackupSources:
     given = installation.settings
-    return Places(given.database_url, given.photos_at, given.data, given.flora_indexes)
+    return BackupSources(given.database_url, given.photos_at, given.data, given.flora_indexes)
 
 
-def elsewhere(folder: Path) -> Places:
-    return Places(
+def elsewhere(folder: Path) -> BackupSources:
+    return BackupSources(
         f"sqlite:///{folder / 'data' / 'fungarium.sqlite'}",
         str(folder / "data" / "observations"),
         folder / "data",
@@ -51,7 +51,7 @@ def elsewhere(folder: Path) -> Places:
 
 
 @contextmanager
-def served(installation: Installation, places: Places) -> Iterator[FlaskClient]:
+def served(installation: Installation, places: BackupSources) -> Iterator[FlaskClient]:
     """A server over what was restored."""
     settings = replace(
         installation.settings,

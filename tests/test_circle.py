@@ -19,7 +19,7 @@ from database.taxonomy.taxa import TaxonEntry, TaxonRegister
 from indexer.__main__ import main
 from retrieval.snapshots.cells import cell_of
 from retrieval.snapshots.manifest import read_current, read_manifest
-from retrieval.snapshots.observation_context import Occasion
+from retrieval.snapshots.observation_context import ObservationContext
 from retrieval.snapshots.snapshot import open_snapshot
 from tests.circle import PAGE, Installation, installation
 from tests.snapshots import EMETICA, MUSCARIA, draw_photo
@@ -215,8 +215,8 @@ def test_an_obscured_place_is_published_as_its_grid_cell(installation: Installat
         observation = filed.id
     snapshot = open_snapshot(installation.settings.flora_indexes)
     try:
-        assert snapshot.occasions is not None
-        assert Occasion(observation, 5, cell_of(55.7, 12.5)) in snapshot.occasions.listed()
+        assert snapshot.contexts is not None
+        assert ObservationContext(observation, 5, cell_of(55.7, 12.5)) in snapshot.contexts.listed()
     finally:
         snapshot.close()
 
@@ -235,7 +235,7 @@ def test_a_place_that_is_obscured_later_is_published_anew(installation: Installa
 
     snapshot = open_snapshot(installation.settings.flora_indexes)
     try:
-        cells = {one.cell for one in snapshot.occasions.listed()} if snapshot.occasions else set()
+        cells = {one.cell for one in snapshot.contexts.listed()} if snapshot.contexts else set()
         assert cell_of(56.358, 10.401) not in cells
         assert cell_of(56.3, 10.5) in cells
     finally:

@@ -28,10 +28,10 @@ def test_the_default_model_is_small_and_its_card_is_of_this_very_file() -> None:
 
 def test_several_photos_of_a_drawn_species_never_trained_on_say_more_than_one() -> None:
     pytest.importorskip("torch", reason="needs requirements-train.txt")
-    from training.drawn.drawing import Part, draw_unit
+    from training.drawn.drawing import PoolPart, draw_unit
     from training.measure import find_species
 
-    part = Part("fungi", 6, 5, 3)
+    part = PoolPart("fungi", 6, 5, 3)
     drawn = [picture for unit in range(part.units) for picture in draw_unit(part, 77, unit, 128)]
     embeddings = open_model("default").embed([View(picture.pixels) for picture in drawn])
     names = [picture.observation for picture in drawn], [picture.species for picture in drawn]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from training.augment import Augmentation
-from training.drawn.drawing import PARTS, Part
+from training.drawn.drawing import PARTS, PoolPart
 from training.export import export_network
 from training.finish import learn_statistics, open_network, with_share
 from training.gather import gather_pool
@@ -20,10 +20,10 @@ from training.losses import KINDS, Objective
 from training.measure import Judge, embed_pool, find_species
 from training.network import DIM, Shape, TrainingError
 from training.pool import draw_pool, open_pool
-from training.recipes.default import Plan, make_default
+from training.recipes.default import DefaultPlan, make_default
 from training.recipes.options import compare_options, write_options
 from training.samples import choose_parts, make_samples, split_observations
-from training.trainer import PRECISIONS, Recipe, train
+from training.trainer import PRECISIONS, TrainingRecipe, train
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -49,10 +49,10 @@ def make_parser() -> argparse.ArgumentParser:
     two.add_argument("--work", type=Path, default=Path("data/training/default"), help="where pictures and weights lie")
     two.add_argument("--out", type=Path, required=True, help="ONNX file; its cards lie beside it")
     two.add_argument(
-        "--genera", type=int, default=Plan().genera, help="drawn; fewer: a rehearsal (default: %(default)s)"
+        "--genera", type=int, default=DefaultPlan().genera, help="drawn; fewer: a rehearsal (default: %(default)s)"
     )
-    two.add_argument("--things", type=int, default=Plan().things, help="drawn (default: %(default)s)")
-    two.add_argument("--steps", type=int, default=Plan().steps, help="of the training (default: %(default)s)")
+    two.add_argument("--things", type=int, default=DefaultPlan().things, help="drawn (default: %(default)s)")
+    two.add_argument("--steps", type=int, default=DefaultPlan().steps, help="of the training (default: %(default)s)")
     two.add_argument("--processes", type=int, help="how many draw at once (default: all processors)")
     two.set_defaults(run=run_default)
     return parser
@@ -136,7 +136,7 @@ def run_draw(options: argparse.Namespace) -> None:
     for name, *counts in options.part:
         if name not in PARTS or not all(count.isdecimal() and int(count) for count in counts):
             raise TrainingError(f"--part takes one of {', '.join(PARTS)} and three whole numbers above 0")
-        parts.append(Part(name, *map(int, counts)))
+        parts.append(PoolPart(name, *map(int, counts)))
     pool = draw_pool(
         options.folder, parts, seed=options.seed, side=options.side, processes=options.processes, progress=True
     )
@@ -149,10 +149,10 @@ def run_gather(options: argparse.Namespace) -> None:
     print(f"{len(pool)} pictures in {options.folder}")
 
 
-def read_recipe(options: argparse.Namespace) -> Recipe:
+def read_recipe(options: argparse.Namespace) -> TrainingRecipe:
     """The recipe that the options of `train` describe."""
     ranks = tuple(options.rank or ("species",))
-    return Recipe(
+    return TrainingRecipe(
         shape=Shape(options.trunk, tuple(options.widths), options.learned),
         objective=Objective(options.loss, ranks, scale=options.scale, margin=options.margin),
         augmentation=Augmentation(**{setting.name: getattr(options, setting.name) for setting in fields(Augmentation)}),
@@ -219,6 +219,6 @@ def run_options(options: argparse.Namespace) -> None:
 
 def run_default(options: argparse.Namespace) -> None:
     """Make the default model."""
-    plan = Plan(options.genera, options.things, options.steps)
+    plan = DefaultPlan(options.genera, options.things, options.steps)
     about = make_default(options.work, options.out, plan, processes=options.processes)
     print(json.dumps(about["measured on drawings never trained on"], indent=1))

@@ -19,7 +19,7 @@ _AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RankedObservations:
     """For each observation asked: whether its species came first, and among the first five."""
 
     first: NDArray[np.bool_]
@@ -52,7 +52,7 @@ def find_species(
     asked: NDArray[np.bool_] | None = None,
     answering: NDArray[np.bool_] | None = None,
     voting: Voting | None = None,
-) -> Found:
+) -> RankedObservations:
     """Ask for every observation with its own pictures left out; `photos` asks with the first so many of them.
 
     `asked` and `answering` say which pictures are asked with, and which may answer; all of them unless told. `species`
@@ -88,7 +88,7 @@ def find_species(
         rank = int((fused >= own).sum()) if own > 0 else width
         first.append(rank <= 1)
         five.append(rank <= 5)
-    return Found(np.array(first, bool), np.array(five, bool))
+    return RankedObservations(np.array(first, bool), np.array(five, bool))
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from evaluation.specimens.collection import VERSION as DRAWINGS
 from retrieval.errors import FungariumError
-from training.drawn.drawing import Part, draw_unit
+from training.drawn.drawing import PoolPart, draw_unit
 
 VERSION = 1
 """Of the pool: raised whenever the same plan gives other pixels or names."""
@@ -57,7 +57,7 @@ class Pool:
 
 def draw_pool(
     folder: Path,
-    parts: Sequence[Part],
+    parts: Sequence[PoolPart],
     *,
     seed: int,
     side: int,
@@ -130,7 +130,7 @@ def fill_pool(
     return open_pool(folder)
 
 
-def _draw_shard(folder: Path, seed: int, side: int, name: str, part: Part, units: tuple[int, ...]) -> int:
+def _draw_shard(folder: Path, seed: int, side: int, name: str, part: PoolPart, units: tuple[int, ...]) -> int:
     drawn = [picture for unit in units for picture in draw_unit(part, seed, unit, side)]
     rows = [{column: str(getattr(picture, column)) for column in COLUMNS} | {"part": part.name} for picture in drawn]
     write_shard(folder, name, np.stack([picture.pixels for picture in drawn]), rows)

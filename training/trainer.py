@@ -36,7 +36,7 @@ GENERA_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingRecipe:
     """Everything that decides what comes out of a training, beside the pictures."""
 
     shape: Shape = field(default_factory=Shape)
@@ -80,7 +80,7 @@ class State:
 
 
 def train(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     samples: Samples,
     folder: Path,
     *,
@@ -162,7 +162,7 @@ def join_processes() -> tuple[int, int, torch.device]:
     return rank, world, device
 
 
-def begin(recipe: Recipe, samples: Samples, device: torch.device, start: Path | None) -> State:
+def begin(recipe: TrainingRecipe, samples: Samples, device: torch.device, start: Path | None) -> State:
     """A training before its first step."""
     network = Network(recipe.shape)
     heads = RankHeads(recipe.objective, [len(names) for names in samples.names], recipe.shape.learned)
@@ -181,7 +181,7 @@ def begin(recipe: Recipe, samples: Samples, device: torch.device, start: Path | 
     return State(network, heads, torch.optim.AdamW(groups, lr=recipe.rate), Average(network, recipe.average))
 
 
-def take_over(network: Network, heads: RankHeads, recipe: Recipe, samples: Samples, found: Checkpoint) -> None:
+def take_over(network: Network, heads: RankHeads, recipe: TrainingRecipe, samples: Samples, found: Checkpoint) -> None:
     """Start from another training's weights: its averaged network, and directions of the classes both have."""
     if Shape(**found.recipe["shape"]) != recipe.shape:
         raise TrainingError("the training to start from has a network of another shape; give the same --widths")
@@ -211,7 +211,7 @@ def take_over(network: Network, heads: RankHeads, recipe: Recipe, samples: Sampl
 
 
 def feed(
-    order: Iterator[NDArray[np.int64]], recipe: Recipe, samples: Samples, step: int, rank: int, end: int
+    order: Iterator[NDArray[np.int64]], recipe: TrainingRecipe, samples: Samples, step: int, rank: int, end: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Changed pictures and their classes, step by step, made in a thread of its own while the network works."""
 
@@ -233,7 +233,7 @@ def feed(
 def take_step(
     model: nn.Module,
     state: State,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     batch: tuple[torch.Tensor, torch.Tensor],
     device: torch.device,
 ) -> tuple[float, list[float]]:
@@ -253,7 +253,7 @@ def take_step(
     return float(loss.detach()), [float(part) for part in parts]
 
 
-def set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, step: int) -> float:
+def set_rate(optimiser: torch.optim.Optimizer, recipe: TrainingRecipe, step: int) -> float:
     """Rise in a line, then fall in half a cosine."""
     if step < recipe.warm_up:
         rate = recipe.rate * (step + 1) / recipe.warm_up
@@ -265,7 +265,7 @@ def set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, step: int) -> flo
     return rate
 
 
-def keep(state: State, recipe: Recipe, samples: Samples) -> Checkpoint:
+def keep(state: State, recipe: TrainingRecipe, samples: Samples) -> Checkpoint:
     """All that the next step depends on."""
     return Checkpoint(
         recipe=asdict(recipe),
@@ -279,7 +279,7 @@ def keep(state: State, recipe: Recipe, samples: Samples) -> Checkpoint:
     )
 
 
-def resume(state: State, recipe: Recipe, samples: Samples, found: Checkpoint) -> None:
+def resume(state: State, recipe: TrainingRecipe, samples: Samples, found: Checkpoint) -> None:
     """Go on from a checkpoint of the same recipe and classes."""
     same = ("steps", "judge_every", "keep_every")
     wanted = {name: value for name, value in as_plain(asdict(recipe)).items() if name not in same}
@@ -315,7 +315,7 @@ def quiet_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def genera_first(recipe: Recipe) -> Recipe:
+def genera_first(recipe: TrainingRecipe) -> TrainingRecipe:
     """The recipe of the first part of a hierarchical training: genera alone, in GENERA_SHARE of the steps."""
     objective = replace(recipe.objective, ranks=("genus",), weights=())
     return replace(recipe, objective=objective, steps=max(1, round(recipe.steps * GENERA_SHARE)), transfer=None)

@@ -30,19 +30,19 @@ from web.contracts.registration import register_contracts
 from web.contracts.shapes import shape_problem
 from web.http import assets
 from web.http.access import SCHEMES, register_access
-from web.http.content_security import policy
+from web.http.content_security import content_security_policy
 from web.http.cors import register_cors
 from web.http.errors import register_errors
-from web.http.etags import mark_unchanging
+from web.http.etags import set_etag
 from web.http.languages import register_languages
 from web.http.openapi import CONFIG, ProblemApi
-from web.http.request_lifecycle import register_reception
+from web.http.request_lifecycle import register_request_lifecycle
 from web.inference.serving import Serving
 from web.pages.blueprint import load_pages
 from web.pages.problems import render_problem, wants_page
 from web.pages.wording.script_words import identify_words
 from web.pages.wording.template_words import template_words
-from web.pages.wording.uncertainty import doubt_words
+from web.pages.wording.uncertainty import uncertainty_words
 from web.photos.uploads import PhotoRequest, upload_config
 from web.services import Services, services
 
@@ -64,7 +64,7 @@ def create_app(services: Services) -> Flask:
     app.extensions["services"] = services
     register_cors(app, services.contracts.origins)
     app.extensions["serving"] = Serving(services)
-    register_reception(app)
+    register_request_lifecycle(app)
     if services.policy.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=services.policy.proxies, x_proto=services.policy.proxies)  # type: ignore[method-assign]
     register_access(app)
@@ -80,7 +80,7 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(assets.blueprint)
     app.register_blueprint(load_pages())
     app.register_blueprint(metrics.blueprint)
-    app.context_processor(lambda: template_words() | doubt_words() | {"identify_words": identify_words})
+    app.context_processor(lambda: template_words() | uncertainty_words() | {"identify_words": identify_words})
     register_errors(app, wants_page, render_problem, shape_problem)
     app.after_request(add_headers)
     return app
@@ -88,8 +88,8 @@ def create_app(services: Services) -> Flask:
 
 def add_headers(response: Response) -> Response:
     """Headers of every answer; only files and pictures may be kept by browsers, which say so themselves."""
-    mark_unchanging(response)
-    headers = {**SECURITY, "Content-Security-Policy": policy(services().tiles)}
+    set_etag(response)
+    headers = {**SECURITY, "Content-Security-Policy": content_security_policy(services().tiles)}
     response.headers.extend({name: value for name, value in headers.items() if name not in response.headers})
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"

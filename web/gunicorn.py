@@ -52,7 +52,7 @@ def share_cores(environment: MutableMapping[str, str], workers: int) -> None:
         environment.setdefault(name, environment[CORES])
 
 
-class Journal(Logger):  # type: ignore[misc] # gunicorn has no type information
+class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no type information
     """gunicorn's own log in the form of ours."""
 
     def setup(self, cfg: Any) -> None:
@@ -69,7 +69,7 @@ timeout = 60  # seconds without a sign of life from the worker itself; a request
 graceful_timeout = 30  # seconds that running requests are given to end
 keepalive = 5  # seconds
 loglevel = "warning"
-logger_class = Journal
+logger_class = ServerLog
 limit_request_line = 8190
 limit_request_field_size = 8190
 control_socket_disable = True  # a socket in the home folder that nobody asked for

@@ -12,7 +12,7 @@ from typing import cast
 
 from flask import current_app
 
-from database.collection.datasets import Credit, dataset_credits
+from database.collection.datasets import DatasetCredit, dataset_credits
 from database.collection.photo_files import PhotoFiles
 from database.collection.photos import event_dates, photo_shapes, reference, stored_path
 from database.errors import DatabaseError, StoreUnavailable
@@ -33,7 +33,7 @@ from web.contracts.dependencies import Contracts
 from web.http.cors import parse_origins
 from web.http.quotas import Counts
 from web.http.secret import SECRET, read_secret
-from web.inference.cluster import Clustered, make_clustered
+from web.inference.cluster import ClusterSearch, make_cluster_search
 from web.inference.kept_answers import KeptAnswers
 from web.inference.snapshot import Published
 from web.photos.reference_photos import LocatedPhotos, PhotoSource
@@ -52,7 +52,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class PhotoRetention:
     """How photos of observations are kept."""
 
     side: int = 2048  # pixels of the longer side
@@ -98,7 +98,7 @@ def no_atlas(_: Manifest) -> Atlas | None:
     return None
 
 
-def no_credits(_: Sequence[str]) -> Mapping[str, Credit]:
+def no_credits(_: Sequence[str]) -> Mapping[str, DatasetCredit]:
     """Where nobody knows how a dataset is cited."""
     return {}
 
@@ -113,7 +113,7 @@ class Services:
     limits: PhotoLimits
     throughput: Throughput = Throughput()
     event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates  # of reference photos; DatabaseError
-    credits: Callable[[Sequence[str]], Mapping[str, Credit]] = no_credits  # of datasets, by their ids
+    credits: Callable[[Sequence[str]], Mapping[str, DatasetCredit]] = no_credits  # of datasets, by their ids
     shapes: Callable[[Sequence[str]], Mapping[str, tuple[int, int]]] = no_shapes  # width and height, by their sha256
     flora_countries: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # alpha-2 codes of each flora
     answers: KeptAnswers = field(default_factory=lambda: KeptAnswers(None, 0))  # of people who asked for a link
@@ -124,13 +124,13 @@ class Services:
     tiles_credit: str = ""  # who made the tiles, shown on every map
     metrics_for: str = "loopback"  # who may read the metrics: loopback, everybody, nobody
     searched_on: Callable[[], str] = lambda: "cpu"  # what floras are searched on, and why if not on a GPU
-    clustered: Clustered | None = None  # where they are searched on a cluster
+    cluster_search: ClusterSearch | None = None  # where they are searched on a cluster
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
     photo_files: Callable[[], PhotoFiles] = no_photo_files  # of observations
     thumbnails: Thumbnails = field(default_factory=Thumbnails)  # of reference photos
-    keeping: Keeping = Keeping()
+    keeping: PhotoRetention = PhotoRetention()
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
     contracts: Contracts = field(default_factory=Contracts)
 
@@ -159,7 +159,7 @@ def make_services(settings: Settings) -> Services:
         with database().reading() as session:
             return event_dates(session, photos)
 
-    def credits_of(datasets: Sequence[str]) -> Mapping[str, Credit]:
+    def credits_of(datasets: Sequence[str]) -> Mapping[str, DatasetCredit]:
         with database().reading() as session:
             return dataset_credits(session, datasets)
 
@@ -183,9 +183,9 @@ def make_services(settings: Settings) -> Services:
     def stored(sha256: str) -> Path:
         return stored_path(settings.data / "photos", sha256)
 
-    clustered = None
+    cluster_search = None
     if settings.cluster:
-        clustered = make_clustered(
+        cluster_search = make_cluster_search(
             settings.cluster,
             float(settings.shard_timeout),
             root=str(settings.flora_indexes.absolute()),
@@ -201,14 +201,14 @@ def make_services(settings: Settings) -> Services:
 
     def accept(snapshot: Snapshot) -> None:
         snapshot.require_model(embedder().model)
-        if clustered is not None:
-            clustered.adopt(snapshot)
+        if cluster_search is not None:
+            cluster_search.adopt(snapshot)
         else:
             snapshot.shelf.accelerator = accelerator()
 
     def searched_on() -> str:
-        if clustered is not None:
-            return clustered.described
+        if cluster_search is not None:
+            return cluster_search.described
         chosen = accelerator()
         return "cpu" if chosen is None else chosen.standing
 
@@ -219,7 +219,7 @@ def make_services(settings: Settings) -> Services:
     return Services(
         published=Published(settings.flora_indexes, accept),
         searched_on=searched_on,
-        clustered=clustered,
+        cluster_search=cluster_search,
         embedder=embedder,
         photos=LocatedPhotos(locate, stored, lambda sha256: photo_files().get(sha256)),
         limits=PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos),
@@ -234,7 +234,7 @@ def make_services(settings: Settings) -> Services:
         counts=Counts(settings.limits, database),
         photo_files=photo_files,
         thumbnails=Thumbnails(settings.data / "thumbnails", 1_000_000 * settings.thumbnail_megabytes),
-        keeping=Keeping(settings.photo_side, settings.originals == "yes"),
+        keeping=PhotoRetention(settings.photo_side, settings.originals == "yes"),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
         throughput=Throughput(
             queue=settings.queue,

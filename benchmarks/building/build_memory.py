@@ -4,9 +4,9 @@
 
 A catalogue and a store of embeddings are drawn (benchmarks/search/collection.py), of each size given, and the commands
 of the build line run over them as anybody runs them: build, publish, build again, withdraw a photo, compact. While one
-runs, its process is looked at every few milliseconds. What counts is its own memory (RssAnon); pages of files that are mapped
-(the rest of VmHWM) are the system's, which takes them back when somebody needs room. The slope between the smallest and
-the largest size is what a reference costs.
+runs, its process is looked at every few milliseconds. What counts is its own memory (RssAnon); pages of files that are
+mapped (the rest of VmHWM) are the system's, which takes them back when somebody needs room. The slope between the
+smallest and the largest size is what a reference costs.
 
 `--program` runs the commands of another copy of the program, to compare with.
 """

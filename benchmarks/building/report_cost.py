@@ -29,7 +29,7 @@ from evaluation.reports.simulate import GRID, Assumptions, Simulation, simulate
 from indexer.building.build import Catalogue, FloraPlan, build_snapshot
 from retrieval.domain import ASPECTS, RANKS, Taxon
 from retrieval.snapshots.cells import cell_of
-from retrieval.snapshots.observation_context import Occasion
+from retrieval.snapshots.observation_context import ObservationContext
 from retrieval.snapshots.occurrences import Occurrence
 from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.segment import ReferenceEntry
@@ -78,8 +78,8 @@ def build(root: Path, drawn: Simulation) -> None:
     ]
     first = np.flatnonzero(np.diff(found.observation, prepend=-1))
     cells = [cell_of(SOUTH + STEP_NORTH * (at // GRID), WEST + STEP_EAST * (at % GRID)) for at in range(GRID * GRID)]
-    occasions = [
-        Occasion(int(found.observation[row]), int(found.month[row]) + 1, cells[int(found.cell[row])])
+    contexts = [
+        ObservationContext(int(found.observation[row]), int(found.month[row]) + 1, cells[int(found.cell[row])])
         for row in first.tolist()
     ]
     region = frozenset(numbers[drawn.region, -1].tolist())
@@ -89,8 +89,8 @@ def build(root: Path, drawn: Simulation) -> None:
         [],
         [],
         [FloraPlan("region", "The region", region)],
-        [Occurrence(species[row], one.month, one.cell) for row, one in zip(first.tolist(), occasions, strict=True)],
-        occasions,
+        [Occurrence(species[row], one.month, one.cell) for row, one in zip(first.tolist(), contexts, strict=True)],
+        contexts,
     )
     build_snapshot(root, catalogue, WideRows(found.embeddings.astype(np.float16)), CARD)  # type: ignore[arg-type]
     publish_snapshot(root)

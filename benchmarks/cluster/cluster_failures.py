@@ -23,9 +23,9 @@ from benchmarks.machine import describe_machine
 from benchmarks.search.collection import draw_observations, make_collection
 from benchmarks.search.flora_search import build
 from cluster.connection import connect, disconnect, load_ray
-from cluster.router import Patience
+from cluster.router import Timeouts
 from cluster.serving import Cluster
-from cluster.supervisor import Plan, find_homes, stop_fleet
+from cluster.supervisor import ShardPlan, find_homes, stop_shards
 from retrieval.domain import WORLD
 from retrieval.errors import ShardUnavailable
 from retrieval.snapshots.snapshot import open_snapshot
@@ -80,8 +80,8 @@ def run(root: Path, queries: list[Any], replicas: int) -> dict[str, Any]:
         for _ in range(2):
             nodes.add_node(**options)
         ray = connect(nodes.address)
-        plan = Plan(str(root.absolute()), 3, replicas)
-        cluster = Cluster(nodes.address, plan, patience=Patience(timeout=5))
+        plan = ShardPlan(str(root.absolute()), 3, replicas)
+        cluster = Cluster(nodes.address, plan, timeouts=Timeouts(timeout=5))
         single, routed = open_snapshot(root), open_snapshot(root)
         expected = [single.flora(WORLD).search(views, 50).rows for views in queries]
         cluster.adopt(routed)
@@ -106,7 +106,7 @@ def run(root: Path, queries: list[Any], replicas: int) -> dict[str, Any]:
             thread.start()
         time.sleep(4)
         slowest[0] = 0.0
-        homes = set(find_homes(plan, [list(lane.replicas) for lane in cluster.lanes]).values())  # type: ignore[arg-type]
+        homes = set(find_homes(plan, [list(client.replicas) for client in cluster.clients]).values())  # type: ignore[arg-type]
         victim = next(node for node in nodes.worker_nodes if node.node_id in homes)
         killed = time.monotonic()
         nodes.remove_node(victim, allow_graceful=False)
@@ -125,7 +125,7 @@ def run(root: Path, queries: list[Any], replicas: int) -> dict[str, Any]:
         routed.close()
         single.close()
         cluster.close()
-        stop_fleet(ray)
+        stop_shards(ray)
         return {
             "replicas": replicas,
             **counted,

@@ -28,9 +28,9 @@ from benchmarks.machine import describe_machine
 from benchmarks.search.collection import Collection, draw_observations, make_collection
 from benchmarks.search.flora_search import build
 from cluster.connection import connect, disconnect
-from cluster.router import Patience
+from cluster.router import Timeouts
 from cluster.serving import Cluster
-from cluster.supervisor import Plan, stop_fleet
+from cluster.supervisor import ShardPlan, stop_shards
 from retrieval.domain import WORLD
 from retrieval.models.embedder import Embeddings
 from retrieval.search.recipes import Recipe
@@ -112,8 +112,8 @@ def measure(options: argparse.Namespace, root: Path, collection: Collection) -> 
         results["ray"] = ray.__version__
         cluster = Cluster(
             address,
-            Plan(str(root.absolute()), options.shards, options.replicas),
-            patience=Patience(timeout=60, hedge=30),
+            ShardPlan(str(root.absolute()), options.shards, options.replicas),
+            timeouts=Timeouts(timeout=60, hedge=30),
             saw_call=lambda _, outcome: calls.append(outcome),
             saw_search=lambda some, all_: asked.append((some, all_)),
         )
@@ -131,7 +131,7 @@ def measure(options: argparse.Namespace, root: Path, collection: Collection) -> 
         routed.close()
         single.close()
         cluster.close()
-        stop_fleet(ray)
+        stop_shards(ray)
     return results
 
 
@@ -164,7 +164,7 @@ def bare_calls(cluster: Cluster) -> float:
     taken = []
     for _ in range(200):
         started = time.perf_counter()
-        for call in [lane.replicas[0].ask([]) for lane in cluster.lanes]:
+        for call in [client.replicas[0].ask([]) for client in cluster.clients]:
             call.result()
         taken.append(1e3 * (time.perf_counter() - started))
     return float(np.median(taken))

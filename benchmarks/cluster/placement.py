@@ -113,17 +113,17 @@ def routing(
     snapshot: Snapshot, chosen: Flora, observations: Sequence[Embeddings], placement: Placement
 ) -> dict[str, float]:
     """Shards asked for an observation and for a view, as shares of all, and the rows that each scans."""
-    guided, guide = chosen.prepared.guided, snapshot.shelf.guide
+    coarse, quantiser = chosen.prepared.coarse, snapshot.shelf.quantiser
     listed = placement.holds(chosen.species).any(axis=1)
-    counts = snapshot.count_references(np.asarray(guide.species)) if guide is not None else None
+    counts = snapshot.count_references(np.asarray(quantiser.species)) if quantiser is not None else None
     asked, alone, scanned = [], [], np.zeros(placement.shards)
     for views in observations:
-        if guided is None or guide is None or counts is None or not chosen.recipe.probes:
+        if coarse is None or quantiser is None or counts is None or not chosen.recipe.probes:
             asked.append(listed.mean())
             alone += [listed.mean()] * len(views)
             continue
-        lines = guided.guide.nearest(views, chosen.recipe.probes, guided.cut)
-        leads = placement.holds(np.asarray(guide.species))[:, lines]  # (shards, views, lines)
+        lines = coarse.quantiser.nearest(views, chosen.recipe.probes, coarse.cut)
+        leads = placement.holds(np.asarray(quantiser.species))[:, lines]  # (shards, views, lines)
         asked.append(leads.any(axis=(1, 2)).mean())
         alone += leads.any(axis=2).mean(axis=0).tolist()
         scanned += (leads * counts[lines]).sum(axis=(1, 2))

@@ -1,10 +1,10 @@
 """What many machines would take: `python -m benchmarks.cluster.scale_model --out benchmarks/results`.
 
 A simulation of searching on a cluster, fed with figures measured here (benchmarks/cluster/scale_figures.py says which
-are, and which are assumed). Observations come at random; each is of a flora, or of the world. The
-router compares the prototypes of the flora's species, picks those worth looking in, and asks the shards that hold them, one call after the other; the
-cores of a shard take calls in turn, and now and then one straggles; the slowest shard that was asked decides. Beside
-that: machines and memory, the cost of embedding everything anew, and at what each part stops scaling.
+are, and which are assumed). Observations come at random; each is of a flora, or of the world. The router compares the
+prototypes of the flora's species, picks those worth looking in, and asks the shards that hold them, one call after the
+other; the cores of a shard take calls in turn, and now and then one straggles; the slowest shard that was asked
+decides. Beside that: machines and memory, the cost of embedding everything anew, and at what each part stops scaling.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from benchmarks.machine import describe_machine
 from indexer.building.recall import draw_queries
 from retrieval.domain import WORLD
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
-from retrieval.search.faiss_coarse import Guide, write_guide
+from retrieval.search.faiss_coarse import CoarseQuantiser, write_coarse_quantiser
 from retrieval.search.faiss_codes import FaissCodes
 from retrieval.search.faiss_index import FaissIndex, rank_candidates, write_index
 from retrieval.search.index import Lists, Rows
@@ -82,11 +82,11 @@ class Asked:
             rows[(seen != mine) & (rows >= 0)][:50] - base
             for rows, seen, mine in zip(truth.rows, truth.observations, own.tolist(), strict=True)
         ]
-        guided = world.prepared.guided
-        if guided is None or self.segment.codes is None:
+        coarse = world.prepared.coarse
+        if coarse is None or self.segment.codes is None:
             raise SystemExit("this collection has no codes: build a larger one")
         self.codes: FaissCodes = self.segment.codes
-        self.guided, self.part = guided, part
+        self.coarse, self.part = coarse, part
 
     def recalls(self, found: Sequence[Rows]) -> tuple[float, float]:
         """recall@10 and @50 of rows found for each query."""
@@ -123,11 +123,11 @@ def measure(options: argparse.Namespace) -> Iterator[str]:
 
 def compare_stops(asked: Asked) -> list[str]:
     """A line for so many species for every view, and one for each number of species that are looked at in any case."""
-    guide, cut = asked.guided.guide, asked.guided.cut
-    listed = guide.nearest(asked.views, MOST, cut)
+    quantiser, cut = asked.coarse.quantiser, asked.coarse.cut
+    listed = quantiser.nearest(asked.views, MOST, cut)
     lists = asked.part.lists_at(listed)
     sizes = np.where(lists >= 0, asked.sizes[lists], 0)
-    means = guide.means[listed.ravel()].astype(np.float32).reshape(*listed.shape, DIM)
+    means = quantiser.means[listed.ravel()].astype(np.float32).reshape(*listed.shape, DIM)
     near = np.einsum("qld,qd->ql", means, asked.views)
     ranks = []
     for own, target in zip(lists, asked.targets, strict=True):
@@ -161,8 +161,8 @@ def compare_stops(asked: Asked) -> list[str]:
 
 def compare_codes(asked: Asked, probes: int) -> Iterator[str]:
     """A line for each first stage."""
-    guided = asked.guided
-    lists = asked.part.lists_at(guided.guide.nearest(asked.views, probes, guided.cut))
+    coarse = asked.coarse
+    lists = asked.part.lists_at(coarse.quantiser.nearest(asked.views, probes, coarse.cut))
     stages: Mapping[str, tuple[int, Callable[[int], First]]] = make_stages(asked, lists)
     for name, (size, of_view) in stages.items():
         cells = []
@@ -279,14 +279,14 @@ def compare_parts(asked: Asked, work: Path) -> Iterator[str]:
     """A line for species as they are, and one for each way to cut them."""
     every = np.arange(asked.segment.rows)
     whole = np.repeat(np.arange(len(asked.sizes)), asked.sizes)
-    yield describe_parts("species", asked, asked.store, asked.guided.guide, every, whole, len(asked.sizes))
+    yield describe_parts("species", asked, asked.store, asked.coarse.quantiser, every, whole, len(asked.sizes))
     for least, size in PARTS:
         started = time.perf_counter()
         of_row, means = cut_species(asked, least, size)
         order = np.argsort(of_row, kind="stable")
         folder = work / f"parts-{least}-{size}"
         folder.mkdir(exist_ok=True)
-        write_guide(folder, np.arange(len(means)), means)
+        write_coarse_quantiser(folder, np.arange(len(means)), means)
         write_index(folder / "embeddings.npy", Reordered(asked.store, order))
         offsets = np.searchsorted(of_row[order], np.arange(len(means) + 1)).astype(np.int64)
         index = FaissIndex(folder / "embeddings.npy", offsets)
@@ -294,7 +294,7 @@ def compare_parts(asked: Asked, work: Path) -> Iterator[str]:
         built = time.perf_counter() - started
         place = np.empty_like(order)
         place[order] = every
-        line = describe_parts(name, asked, index, Guide(folder), place, of_row, len(means))
+        line = describe_parts(name, asked, index, CoarseQuantiser(folder), place, of_row, len(means))
         yield f"{line}; cut and written in {built:.0f} s"
         (folder / "embeddings.npy").unlink()
 
@@ -334,7 +334,7 @@ def cut_species(asked: Asked, least: int, size: int) -> tuple[NDArray[np.int64],
 
 
 def describe_parts(
-    name: str, asked: Asked, index: FaissIndex, guide: Guide, place: Rows, of_row: Lists, parts: int
+    name: str, asked: Asked, index: FaissIndex, quantiser: CoarseQuantiser, place: Rows, of_row: Lists, parts: int
 ) -> str:
     """How many parts must be looked at for the aims, how many references they have, and how long that takes.
 
@@ -342,17 +342,17 @@ def describe_parts(
     """
     line_of = np.empty(parts, dtype=np.int64)
     if parts == len(asked.sizes):
-        order = np.argsort(guide.species)
-        line_of[:] = order[np.searchsorted(guide.species, asked.segment.species, sorter=order)]
+        order = np.argsort(quantiser.species)
+        line_of[:] = order[np.searchsorted(quantiser.species, asked.segment.species, sorter=order)]
     else:
         line_of[:] = np.arange(parts)
-    list_of = np.empty(len(guide.species), dtype=np.int64)
+    list_of = np.empty(len(quantiser.species), dtype=np.int64)
     list_of[line_of] = np.arange(parts)
-    cut = guide.cut(np.sort(line_of))
-    lines = guide.nearest(asked.views, MOST, cut)
+    cut = quantiser.cut(np.sort(line_of))
+    lines = quantiser.nearest(asked.views, MOST, cut)
     ranks = []
     for listed, target in zip(lines, asked.targets, strict=True):
-        rank = np.full(len(guide.species), MOST, dtype=np.int64)
+        rank = np.full(len(quantiser.species), MOST, dtype=np.int64)
         rank[listed] = np.arange(len(listed))
         ranks.append(rank[line_of[of_row[target]]])
     sizes = np.bincount(of_row, minlength=parts)
@@ -366,21 +366,21 @@ def describe_parts(
     spent: list[tuple[float, float]] = []
     found: list[Rows] = []
     for _ in range(4):
-        found, guided = [], 0.0
+        found, coarse = [], 0.0
         started = time.perf_counter()
         for view in np.split(asked.views, len(asked.views)):
             before = time.perf_counter()
-            own = guide.nearest(view, enough, cut)
-            guided += time.perf_counter() - before
+            own = quantiser.nearest(view, enough, cut)
+            coarse += time.perf_counter() - before
             found.append(index.search(view, 64, list_of[own])[1][0])
-        spent.append((time.perf_counter() - started, guided))
-    total, guided = (1e3 * float(np.median(values)) / len(asked.views) for values in zip(*spent[1:], strict=True))
+        spent.append((time.perf_counter() - started, coarse))
+    total, coarse = (1e3 * float(np.median(values)) / len(asked.views) for values in zip(*spent[1:], strict=True))
     back = np.empty_like(place)
     back[place] = np.arange(len(place))
     at_10, at_50 = asked.recalls([back[rows[rows >= 0]] for rows in found])
     return (
         f"{name:36} {parts:7,} means, {enough:5,} looked at, {looked_at:9,.0f} references, "
-        f"recalls {at_10:.4f} {at_50:.4f}, {total:7.3f} ms, of which the guide {guided:.3f}"
+        f"recalls {at_10:.4f} {at_50:.4f}, {total:7.3f} ms, of which the guide {coarse:.3f}"
     )
 
 

@@ -15,7 +15,7 @@ from benchmarks.search.engine import make_entry
 from indexer.building.grow import append_references
 from retrieval.domain import WORLD
 from retrieval.search.recipes import Recipe
-from retrieval.snapshots.flora import Shelf
+from retrieval.snapshots.flora import ReferenceShelf
 from retrieval.snapshots.manifest import FloraCard
 from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import open_snapshot
@@ -34,7 +34,7 @@ def many_floras(floras: int = 300, species: int = 20_000) -> dict[str, float]:
         def count_references(self) -> NDArray[np.int64]:
             return np.ones_like(known)
 
-    shelf = Shelf(known, [Listed()])  # type: ignore[list-item] # all that is needed
+    shelf = ReferenceShelf(known, [Listed()])  # type: ignore[list-item] # all that is needed
     draw = np.random.default_rng(0)
     tracemalloc.start()
     held = []

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from database.accounts.models import ApiKey, Person
 from database.accounts.people import SCOPES, SCOPES_OF, PersonEntry, count_keys, entry_of, utc_now
-from database.errors import ImpossibleKey, UnknownKey, UnknownPerson
+from database.errors import InvalidKey, UnknownKey, UnknownPerson
 
 MARK = "fungarium_"  # so that a key that was left somewhere is recognised as one
 PREFIX = len(MARK) + 6
@@ -48,7 +48,7 @@ def issue_key(
     daily_quota: int | None = None,
     expires: datetime | None = None,
 ) -> tuple[str, KeyEntry]:
-    """Make a key; it is given here and nowhere again. Raises UnknownPerson, ImpossibleKey.
+    """Make a key; it is given here and nowhere again. Raises UnknownPerson, InvalidKey.
 
     Kept is its SHA-256: 256 random bits cannot be guessed from a digest, however fast it is, and a fast digest is
     found by an index. A password, which can be guessed, is another matter.
@@ -58,11 +58,11 @@ def issue_key(
         raise UnknownPerson(f"there is no person {person_id}")
     wanted = frozenset(scopes)
     if not wanted or wanted - set(SCOPES):
-        raise ImpossibleKey(f"a key needs one or more of the scopes {', '.join(SCOPES)}")
+        raise InvalidKey(f"a key needs one or more of the scopes {', '.join(SCOPES)}")
     if beyond := wanted - SCOPES_OF[person.role]:
-        raise ImpossibleKey(f"a key of an {person.role} cannot have the scope {', '.join(sorted(beyond))}")
+        raise InvalidKey(f"a key of an {person.role} cannot have the scope {', '.join(sorted(beyond))}")
     if count_keys(session, person_id) >= MOST:
-        raise ImpossibleKey(f"{person.login} has {MOST} keys already; revoke one first")
+        raise InvalidKey(f"{person.login} has {MOST} keys already; revoke one first")
     key = MARK + secrets.token_urlsafe(32)
     row = ApiKey(
         person_id=person_id,

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from database.accounts.models import ApiKey, Person
 from database.accounts.passwords import STANDARD, hash_password, is_outdated, password_fits
-from database.errors import ImpossiblePerson, UnknownPerson
+from database.errors import InvalidPerson, UnknownPerson
 from database.session import Database
 
 ROLES = ("observer", "expert", "administrator")
@@ -59,14 +59,14 @@ def utc_now() -> datetime:
 def add_person(
     session: Session, login: str, name: str, role: str, password: str = "", *, hasher: PasswordHasher = STANDARD
 ) -> PersonEntry:
-    """Make a person. Raises ImpossiblePerson for a bad or taken login or an unknown role, WeakPassword.
+    """Make a person. Raises InvalidPerson for a bad or taken login or an unknown role, WeakPassword.
 
     Without a password nobody can sign in as this person yet; keys may be issued all the same.
     """
     folded = fold_login(login)
     check_role(role)
     if session.scalar(select(Person.id).where(Person.login == folded)) is not None:
-        raise ImpossiblePerson(f"there is a person {folded!r} already")
+        raise InvalidPerson(f"there is a person {folded!r} already")
     hashed = hash_password(password, hasher) if password else ""
     person = Person(login=folded, name=name.strip() or folded, role=role, password_hash=hashed, created=utc_now())
     session.add(person)
@@ -109,7 +109,7 @@ def change_person(
     active: bool | None = None,
     obscures: bool | None = None,
 ) -> PersonEntry:
-    """Change what is given of a person. Raises UnknownPerson, ImpossiblePerson.
+    """Change what is given of a person. Raises UnknownPerson, InvalidPerson.
 
     The last active administrator stays one: nobody could make another.
     """
@@ -118,7 +118,7 @@ def change_person(
         check_role(role)
     unseats = (role is not None and role != "administrator") or active is False
     if unseats and person.role == "administrator" and person.active and _administrators(session) == 1:
-        raise ImpossiblePerson(f"{person.login} is the last administrator; make somebody else one first")
+        raise InvalidPerson(f"{person.login} is the last administrator; make somebody else one first")
     if (role is not None and role != person.role) or active is False:
         person.epoch += 1
     person.name = name.strip() or person.login if name is not None else person.name
@@ -162,10 +162,10 @@ def list_people(session: Session, *, after: int = 0, limit: int = 100) -> list[P
 
 
 def fold_login(login: str) -> str:
-    """A login in its one spelling. Raises ImpossiblePerson."""
+    """A login in its one spelling. Raises InvalidPerson."""
     folded = login.strip().casefold()
     if not _LOGIN.fullmatch(folded):
-        raise ImpossiblePerson(
+        raise InvalidPerson(
             f"{login!r} cannot be a login: use 2 to 64 letters a to z, digits and . _ @ + -, beginning with a letter"
             " or digit"
         )
@@ -173,9 +173,9 @@ def fold_login(login: str) -> str:
 
 
 def check_role(role: str) -> None:
-    """Raises ImpossiblePerson for what is no role."""
+    """Raises InvalidPerson for what is no role."""
     if role not in ROLES:
-        raise ImpossiblePerson(f"there is no role {role!r}; there are: {', '.join(ROLES)}")
+        raise InvalidPerson(f"there is no role {role!r}; there are: {', '.join(ROLES)}")
 
 
 def entry_of(person: Person) -> PersonEntry:

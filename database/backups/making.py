@@ -25,7 +25,7 @@ STORE = "store:"
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class BackupSources:
     """Where everything lies that is worth keeping."""
 
     database_url: str
@@ -48,7 +48,7 @@ class BackupReport:
 
 
 def make_backup(
-    places: Places, repository: Repository, *, advance: Callable[[str], object] = lambda place: None
+    places: BackupSources, repository: Repository, *, advance: Callable[[str], object] = lambda place: None
 ) -> BackupReport:
     """Back everything up; `advance` is told of each file. Raises BackupError, and SnapshotError for a damaged one."""
     with repository.writing(), tempfile.TemporaryDirectory(prefix=".dump-", dir=repository.folder) as folder:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from database.backups.dumps import is_free, restore_database
-from database.backups.making import Places
+from database.backups.making import BackupSources
 from database.backups.repository import Backup, Item, Repository
 from database.collection.photo_files import PhotoFiles, write_whole
 from database.errors import BackupError
@@ -21,7 +21,11 @@ MARK = ".restoring"  # in the data folder while a restore is under way
 
 
 def restore_backup(
-    places: Places, repository: Repository, name: str = "", *, advance: Callable[[str], object] = lambda place: None
+    places: BackupSources,
+    repository: Repository,
+    name: str = "",
+    *,
+    advance: Callable[[str], object] = lambda place: None,
 ) -> str:
     """Restore a backup, the latest where none is named; gives its name. Raises BackupError, with nothing changed
     where the backup is damaged or something is there already.
@@ -76,7 +80,7 @@ def copy_item(repository: Repository, item: Item, target: Path) -> None:
         write_whole(target, repository.read_item(item), durable=True)
 
 
-def first_taken(places: Places) -> str:
+def first_taken(places: BackupSources) -> str:
     """The first place that holds something; empty where all are free."""
     for folder in (places.data / "photos", places.data / "embeddings", places.snapshots / "snapshots"):
         if folder.exists() and any(folder.iterdir()):

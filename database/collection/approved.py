@@ -44,7 +44,7 @@ class ShownPhoto:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatedIdentification:
     """What somebody said of the observation, and until when it stood."""
 
     id: int
@@ -79,7 +79,7 @@ class ApprovedObservation:
     approved: datetime | None
     modified: datetime
     photos: tuple[ShownPhoto, ...]
-    history: tuple[Said, ...]
+    history: tuple[StatedIdentification, ...]
 
 
 def approved_ids(session: Session) -> list[int]:
@@ -137,7 +137,7 @@ def _approved(one: FieldObservation, names: dict[int, Name]) -> ApprovedObservat
             for photo in one.photos
         ),
         history=tuple(
-            Said(
+            StatedIdentification(
                 verdict.id,
                 verdict.person.name,
                 verdict.kind,

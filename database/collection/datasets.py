@@ -12,7 +12,7 @@ from database.models import Dataset
 
 
 @dataclass(frozen=True, slots=True)
-class Credit:
+class DatasetCredit:
     """What to say of a dataset wherever its photos are shown."""
 
     title: str
@@ -20,7 +20,7 @@ class Credit:
     licence: str
 
 
-def dataset_credits(session: Session, datasets: Sequence[str]) -> dict[str, Credit]:
+def dataset_credits(session: Session, datasets: Sequence[str]) -> dict[str, DatasetCredit]:
     """The credits of some datasets, by their ids; those that are not known are left out."""
     found = session.scalars(select(Dataset).where(Dataset.id.in_(datasets)))
-    return {dataset.id: Credit(dataset.title, dataset.citation, dataset.licence) for dataset in found}
+    return {dataset.id: DatasetCredit(dataset.title, dataset.citation, dataset.licence) for dataset in found}

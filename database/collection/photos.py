@@ -21,7 +21,7 @@ OBSERVED = "observation:"  # before the sha256 of a photo that lies in the store
 
 
 @dataclass(frozen=True, slots=True)
-class ReferencePhoto:
+class CataloguePhoto:
     """A photo that may become a reference, with all that the index and the pages need to know of it."""
 
     sha256: str
@@ -45,14 +45,14 @@ def stored_path(store: Path, sha256: str) -> Path:
     return store / sha256[:2] / sha256
 
 
-def references(session: Session, dataset: str = "") -> Iterator[ReferencePhoto]:
+def references(session: Session, dataset: str = "") -> Iterator[CataloguePhoto]:
     """Every photo, or every one of a dataset, that is not withdrawn, ordered by sha256; in portions: millions fit."""
     asked = _references().where(Photo.dataset_id == dataset) if dataset else _references()
     for row in session.execute(asked.order_by(Photo.sha256).execution_options(yield_per=PORTION)):
         yield _reference(row)
 
 
-def placed_references(session: Session) -> Iterator[ReferencePhoto]:
+def placed_references(session: Session) -> Iterator[CataloguePhoto]:
     """Every photo that is not withdrawn, ordered by species, observation and sha256, as segments hold them."""
     asked = _references().order_by(Observation.taxon_id, Observation.id)
     rows = session.execute(asked.execution_options(yield_per=PORTION))
@@ -67,11 +67,11 @@ def count_references(session: Session) -> int:
 
 def digests(session: Session) -> Iterator[str]:
     """The sha256 of every photo that is not withdrawn, ascending."""
-    asked = select(Photo.sha256).where(standing()).order_by(Photo.sha256)
+    asked = select(Photo.sha256).where(active_photos()).order_by(Photo.sha256)
     yield from session.scalars(asked.execution_options(yield_per=PORTION))
 
 
-def reference(session: Session, sha256: str) -> ReferencePhoto:
+def reference(session: Session, sha256: str) -> CataloguePhoto:
     """Return one photo that is not withdrawn. Raises UnknownPhoto."""
     found = session.execute(_references().where(Photo.sha256 == sha256)).one_or_none()
     if found is None:
@@ -103,7 +103,7 @@ def author_of(creator: str, rights_holder: str, recorded_by: str) -> str:
     return creator or rights_holder or recorded_by
 
 
-def standing() -> ColumnElement[bool]:
+def active_photos() -> ColumnElement[bool]:
     """Whether a photo is not withdrawn, said so that SQLite does not look for it in the index of withdrawn photos.
 
     Nearly all photos stand there alike: to ask of each observation whether it has one would read them all each time.
@@ -134,12 +134,12 @@ def _references() -> Select[*tuple[Any, ...]]:
         Observation.country_code,
         Photo.media_format,
     )
-    return select(*columns).join(Observation, Observation.id == Photo.observation_id).where(standing())
+    return select(*columns).join(Observation, Observation.id == Photo.observation_id).where(active_photos())
 
 
-def _reference(row: Row[Any]) -> ReferencePhoto:
+def _reference(row: Row[Any]) -> CataloguePhoto:
     address = row.record_key if row.record_key.startswith(("http://", "https://")) else ""
-    return ReferencePhoto(
+    return CataloguePhoto(
         sha256=row.sha256,
         location=row.location,
         species=row.taxon_id,

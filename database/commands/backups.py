@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from database.backups.making import Places, make_backup
+from database.backups.making import BackupSources, make_backup
 from database.backups.repository import Repository
 from database.backups.restoring import restore_backup
 from database.errors import BackupError
@@ -37,7 +37,7 @@ def register(commands: Any) -> None:
         one.set_defaults(alone=act)
 
 
-def make(options: argparse.Namespace, places: Places) -> int:
+def make(options: argparse.Namespace, places: BackupSources) -> int:
     """Make a backup; ends with 1 where something that the database speaks of is nowhere any more."""
     repository = Repository(options.folder)
     with progress("backup") as advance:
@@ -51,7 +51,7 @@ def make(options: argparse.Namespace, places: Places) -> int:
     return 1 if report.lost else 0
 
 
-def list_all(options: argparse.Namespace, _: Places) -> int:
+def list_all(options: argparse.Namespace, _: BackupSources) -> int:
     """Print one line for each backup."""
     repository = Repository(options.folder)
     for name in repository.names():
@@ -61,7 +61,7 @@ def list_all(options: argparse.Namespace, _: Places) -> int:
     return 0
 
 
-def verify(options: argparse.Namespace, _: Places) -> int:
+def verify(options: argparse.Namespace, _: BackupSources) -> int:
     """Read every byte; ends with 1 where something is not what it was."""
     repository = Repository(options.folder)
     backup = repository.read(options.name)
@@ -73,7 +73,7 @@ def verify(options: argparse.Namespace, _: Places) -> int:
     return 1 if faults else 0
 
 
-def restore(options: argparse.Namespace, places: Places) -> int:
+def restore(options: argparse.Namespace, places: BackupSources) -> int:
     """Restore a backup into the places that the settings name."""
     with progress("restore") as advance:
         name = restore_backup(places, Repository(options.folder), options.name, advance=advance)
@@ -81,7 +81,7 @@ def restore(options: argparse.Namespace, places: Places) -> int:
     return 0
 
 
-def prune(options: argparse.Namespace, _: Places) -> int:
+def prune(options: argparse.Namespace, _: BackupSources) -> int:
     """Remove old backups."""
     if options.keep < 1:
         raise BackupError("--keep must be 1 or more: to remove all backups, remove the folder")

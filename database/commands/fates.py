@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from database.field.fates import LEAST, FateReport, Tally, report_fates
+from database.field.fates import LEAST, FateCount, FateReport, report_fates
 from database.session import Database
 
 COLUMNS = ("records", "approved", "by expert", "1st", "2nd", "3rd-5th", "later", "wider", "other")
@@ -73,7 +73,7 @@ def lines_of(report: FateReport) -> Iterator[str]:
             yield from table(title, part)
 
 
-def table(title: str, tallies: Sequence[Tally]) -> Iterator[str]:
+def table(title: str, tallies: Sequence[FateCount]) -> Iterator[str]:
     """A table with a line for each tally."""
     wide = max(len(title), *(len(one.of) for one in tallies))
     yield "  ".join([f"{title:{wide}}", *(f"{name:>9}" for name in COLUMNS)])

@@ -16,14 +16,14 @@ from sqlalchemy.orm.attributes import InstrumentedAttribute
 from database.collection.photos import OWN
 from database.field.models import FieldObservation, MorphologicalGroup, Verdict
 from database.field.obscuring import Box, box_around, distance_km
-from database.field.validation import FAR_KM, Experience, Occurrences
+from database.field.validation import FAR_KM, Experience, LocalOccurrences
 from database.models import Observation, Taxon
 from database.taxonomy.lineages import ancestors
 
 Float = InstrumentedAttribute[float | None]
 
 
-def occurrences_of(session: Session, observation: FieldObservation, taxon_id: int) -> Occurrences:
+def occurrences_of(session: Session, observation: FieldObservation, taxon_id: int) -> LocalOccurrences:
     """What other approved records say of a taxon at this observation's time and place."""
     archive = [Observation.taxon_id == taxon_id, Observation.dataset_id != OWN]  # ours count once, as our own
     own = [
@@ -41,7 +41,7 @@ def occurrences_of(session: Session, observation: FieldObservation, taxon_id: in
         located += session.scalar(select(func.count()).select_from(table).where(*placed)) or 0
     day = observation.event_date
     has_place = observation.decimal_latitude is not None and observation.decimal_longitude is not None
-    return Occurrences(
+    return LocalOccurrences(
         records=records,
         dated=months.total(),
         in_month=None if day is None else months[day.month],

@@ -39,7 +39,7 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class FateCount:
     """Observations counted by what became of their suggestions. All shares can be worked out from these."""
 
     of: str
@@ -121,13 +121,13 @@ def _spoken_group(lineage: Sequence[Taxon], groups: dict[int, str]) -> str:
     return next(taxon.scientific_name for taxon in lineage if taxon.taxon_rank == "genus")
 
 
-def tally(of: str, some: Iterable[Fate]) -> Tally:
+def tally(of: str, some: Iterable[Fate]) -> FateCount:
     """Count some fates."""
     listed = list(some)
     ranks = [one.rank for one in listed if one.rank is not None]
     approved = sum(one.approved for one in listed)
     wider = sum(one.wider for one in listed)
-    return Tally(
+    return FateCount(
         of=of,
         records=len(listed),
         approved=approved,
@@ -145,10 +145,10 @@ def tally(of: str, some: Iterable[Fate]) -> Tally:
 class FateReport:
     """All of it, by person, by group and by snapshot, those with most records first."""
 
-    whole: Tally
-    people: tuple[Tally, ...]
-    groups: tuple[Tally, ...]
-    snapshots: tuple[Tally, ...]
+    whole: FateCount
+    people: tuple[FateCount, ...]
+    groups: tuple[FateCount, ...]
+    snapshots: tuple[FateCount, ...]
     least: int  # records below which persons and groups are left out: shares of a few say nothing
 
     def described(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def report_fates(session: Session, *, since: date | None = None, least: int = LE
     """Report on every observation that came with suggestions, recorded since a day or ever."""
     listed = list(fates(session, since))
 
-    def by(key: Callable[[Fate], tuple[object, str]], bound: int) -> tuple[Tally, ...]:
+    def by(key: Callable[[Fate], tuple[object, str]], bound: int) -> tuple[FateCount, ...]:
         gathered: dict[tuple[object, str], list[Fate]] = {}
         for one in listed:
             gathered.setdefault(key(one), []).append(one)

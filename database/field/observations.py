@@ -50,21 +50,23 @@ class PhotoEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Filed:
+class FiledPhoto:
     """The photo is in the catalogue; `added` says that it was not there before."""
 
     added: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedPhoto:
     """The photo is left out. `reason` is a short stable code, `detail` a sentence."""
 
     reason: str
     detail: str
 
 
-def file_photos(session: Session, dataset: str, run: int, entries: Sequence[PhotoEntry]) -> list[Filed | Refused]:
+def file_photos(
+    session: Session, dataset: str, run: int, entries: Sequence[PhotoEntry]
+) -> list[FiledPhoto | RefusedPhoto]:
     """File the photos of one batch in the order given; one answer per entry.
 
     Within one run the first to speak is believed: a photo met again is a duplicate, an observation called by another
@@ -114,7 +116,7 @@ class _Shelf:
         self.by_digest = {photo.sha256: photo for photo in session.scalars(by_digest)}
         self.observations = {observation.observation_key: observation for observation in session.scalars(seen)}
 
-    def file(self, entry: PhotoEntry) -> Filed | Refused:
+    def file(self, entry: PhotoEntry) -> FiledPhoto | RefusedPhoto:
         key = short_key(entry.record_key, 512)
         photo = self.by_key.get(key)
         twin = self.by_digest.get(entry.sha256)
@@ -125,7 +127,7 @@ class _Shelf:
         if twin is not None and (twin.withdrawn or twin.dataset_id != self.dataset or twin.import_run_id == self.run):
             return self._refuse(entry, twin)
         observation = self._observe(entry.observation)
-        if isinstance(observation, Refused):
+        if isinstance(observation, RefusedPhoto):
             return observation
         if twin is not None:
             # Left by an earlier run under another path, which this run has not met: the file was renamed.
@@ -144,7 +146,7 @@ class _Shelf:
         if renewed:  # at once: the next photo may take over the digest or path that this one gives up
             self.session.flush()
         self.by_key[key] = self.by_digest[entry.sha256] = photo
-        return Filed(added)
+        return FiledPhoto(added)
 
     def _remove(self, photo: Photo) -> None:
         self.by_key.pop(photo.record_key, None)
@@ -152,17 +154,19 @@ class _Shelf:
         self.session.delete(photo)
         self.session.flush()
 
-    def _refuse(self, entry: PhotoEntry, photo: Photo) -> Refused:
+    def _refuse(self, entry: PhotoEntry, photo: Photo) -> RefusedPhoto:
         """Say why `entry` cannot come beside `photo`, which has the same bytes or the same path."""
         where = f"{photo.record_key} in dataset {photo.dataset_id}"
         if photo.withdrawn:
-            return Refused("withdrawn", f"this photo was withdrawn: {where}")
+            return RefusedPhoto("withdrawn", f"this photo was withdrawn: {where}")
         if photo.observation.taxon_id != entry.observation.species:
             mine, theirs = self._name(entry.observation.species), self._name(photo.observation.taxon_id)
-            return Refused("conflicting-duplicate", f"the same photo stands here as {mine} and as {theirs}: {where}")
-        return Refused("duplicate", f"the same photo is there already: {where}")
+            return RefusedPhoto(
+                "conflicting-duplicate", f"the same photo stands here as {mine} and as {theirs}: {where}"
+            )
+        return RefusedPhoto("duplicate", f"the same photo is there already: {where}")
 
-    def _observe(self, entry: ObservationEntry) -> Observation | Refused:
+    def _observe(self, entry: ObservationEntry) -> Observation | RefusedPhoto:
         key = short_key(entry.key, 255)
         observation = self.observations.get(key)
         if observation is None:
@@ -174,7 +178,7 @@ class _Shelf:
             _overwrite(observation, entry)
         elif observation.taxon_id != entry.species:
             mine, theirs = self._name(entry.species), self._name(observation.taxon_id)
-            return Refused("conflicting-identification", f"observation {key} is both {theirs} and {mine}")
+            return RefusedPhoto("conflicting-identification", f"observation {key} is both {theirs} and {mine}")
         else:
             _complete(observation, entry)
         observation.import_run_id = self.run

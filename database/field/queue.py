@@ -15,14 +15,14 @@ MOST = 500  # observations of a queue: nobody goes through more at a sitting
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuePage:
     """Some of what waits, by keys, and how much there is in all."""
 
     keys: list[str]
     total: int
 
 
-def doubtful(session: Session, person_id: int, *, taxon_id: int | None = None, most: int = MOST) -> Waiting:
+def doubtful(session: Session, person_id: int, *, taxon_id: int | None = None, most: int = MOST) -> QueuePage:
     """What waits for a person's word, most doubtful first.
 
     Least score first, and what has no name at all before everything; of equal scores those that people disagree on,
@@ -43,4 +43,4 @@ def doubtful(session: Session, person_id: int, *, taxon_id: int | None = None, m
     order = (func.coalesce(FieldObservation.score, 0), names.desc(), FieldObservation.id)
     keys = session.scalars(select(FieldObservation.key).where(*waits).order_by(*order).limit(most)).all()
     total = session.scalar(select(func.count(FieldObservation.id)).where(*waits)) or 0
-    return Waiting(list(keys), total)
+    return QueuePage(list(keys), total)

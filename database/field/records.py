@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from database.accounts.people import utc_now
 from database.collection.photo_files import PhotoFiles
-from database.errors import ImpossibleObservation, UnknownFieldPhoto, UnknownObservation
+from database.errors import InvalidObservation, UnknownFieldPhoto, UnknownObservation
 from database.field.models import FieldObservation, FieldPhoto, Suggestion
 from database.field.verdicts import settle
 from database.session import Database
@@ -68,7 +68,7 @@ def record(
     photos: Sequence[KeptPhoto],
     suggestion: EngineAnswer | None = None,
 ) -> FieldObservation:
-    """Record an observation with its photos and what the engine said. Raises ImpossibleObservation.
+    """Record an observation with its photos and what the engine said. Raises InvalidObservation.
 
     The caller gives opinions and then calls `settle`.
     """
@@ -95,7 +95,7 @@ def record(
 
 
 def edit(session: Session, observation: FieldObservation, changes: Mapping[str, Any]) -> None:
-    """Change what is given, and work out anew what hangs on time and place. Raises ImpossibleObservation."""
+    """Change what is given, and work out anew what hangs on time and place. Raises InvalidObservation."""
     for name in EDITABLE:
         if name in changes:
             setattr(observation, name, changes[name])
@@ -104,13 +104,13 @@ def edit(session: Session, observation: FieldObservation, changes: Mapping[str, 
 
 
 def check(observation: FieldObservation) -> None:
-    """Raises ImpossibleObservation for half a place, an uncertain nowhere, or a day that is yet to come."""
+    """Raises InvalidObservation for half a place, an uncertain nowhere, or a day that is yet to come."""
     if (observation.decimal_latitude is None) != (observation.decimal_longitude is None):
-        raise ImpossibleObservation("latitude and longitude go together: send both or neither")
+        raise InvalidObservation("latitude and longitude go together: send both or neither")
     if observation.coordinate_uncertainty is not None and observation.decimal_latitude is None:
-        raise ImpossibleObservation("an uncertainty of coordinates needs the coordinates")
+        raise InvalidObservation("an uncertainty of coordinates needs the coordinates")
     if observation.event_date is not None and observation.event_date > latest_day():
-        raise ImpossibleObservation(f"{observation.event_date.isoformat()} is yet to come")
+        raise InvalidObservation(f"{observation.event_date.isoformat()} is yet to come")
 
 
 def latest_day() -> date:
@@ -143,10 +143,10 @@ def add_photos(session: Session, observation: FieldObservation, photos: Sequence
 
 
 def drop_photo(session: Session, observation: FieldObservation, sha256: str) -> None:
-    """Show a photo no longer. Raises UnknownFieldPhoto, ImpossibleObservation for the last one."""
+    """Show a photo no longer. Raises UnknownFieldPhoto, InvalidObservation for the last one."""
     photo = photo_of(observation, sha256)
     if len(observation.photos) == 1:
-        raise ImpossibleObservation("this is the only photo; remove the observation instead")
+        raise InvalidObservation("this is the only photo; remove the observation instead")
     observation.photos.remove(photo)
     observation.modified = utc_now()
     session.flush()

@@ -21,7 +21,7 @@ MOST_NEAR = 20_000  # observations that a search near a point looks at
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ObservationFilter:
     """What to look for; None and empty for what does not matter."""
 
     taxon_id: int | None = None  # with everything below it
@@ -41,7 +41,7 @@ class Page:
     after: tuple[float, ...] | None
 
 
-def search(session: Session, wanted: Wanted, *, after: tuple[float, ...] | None, limit: int) -> Page:
+def search(session: Session, wanted: ObservationFilter, *, after: tuple[float, ...] | None, limit: int) -> Page:
     """Observations, the last recorded first. Each page goes on where the last ended, whatever was recorded since."""
     query = select(FieldObservation.id).where(*_conditions(wanted))
     if after is not None:
@@ -53,7 +53,7 @@ def search(session: Session, wanted: Wanted, *, after: tuple[float, ...] | None,
 
 def search_near(
     session: Session,
-    wanted: Wanted,
+    wanted: ObservationFilter,
     latitude: float,
     longitude: float,
     km: float,
@@ -80,7 +80,7 @@ def search_near(
     return Page(_whole(session, [-number for _, number in shown]), following)
 
 
-def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _conditions(wanted: ObservationFilter) -> list[ColumnElement[bool]]:
     asked: list[ColumnElement[bool]] = []
     if wanted.taxon_id is not None:
         asked.append(FieldObservation.taxon_id.in_(below(wanted.taxon_id)))

@@ -31,7 +31,7 @@ STATUSES = ("unidentified", "suggestion", "likely", "approved")
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrences:
+class LocalOccurrences:
     """What is known of a taxon from other approved records, as seen from one observation."""
 
     records: int
@@ -51,7 +51,7 @@ class Experience:
     certainty: str  # one of CERTAINTIES
 
 
-def taxon_weight(occurrences: Occurrences, *, is_species: bool = True) -> float:
+def taxon_weight(occurrences: LocalOccurrences, *, is_species: bool = True) -> float:
     """What speaks against a taxon: rarity, season and distance. 1 to 100; more is harder to believe."""
     if not is_species:
         return HIGHER_TAXON

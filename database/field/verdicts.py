@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from database.accounts.people import utc_now
-from database.errors import ImpossibleVerdict
+from database.errors import InvalidVerdict
 from database.field.evidence import experience_of, occurrences_of
 from database.field.models import FieldObservation, ObscuredTaxon, Proposal, Verdict
 from database.field.obscuring import Place, obscure
@@ -30,14 +30,14 @@ def give_opinion(
 ) -> Verdict:
     """Say what an observation is: a proposal, or agreement where somebody said so before.
 
-    A person has one opinion of an observation; a new one supersedes theirs. Raises ImpossibleVerdict.
+    A person has one opinion of an observation; a new one supersedes theirs. Raises InvalidVerdict.
     """
     if certainty not in CERTAINTIES:
-        raise ImpossibleVerdict(f"certainty must be one of {', '.join(CERTAINTIES)}, not {certainty!r}")
+        raise InvalidVerdict(f"certainty must be one of {', '.join(CERTAINTIES)}, not {certainty!r}")
     now = utc_now()
     said_before = any(
         verdict.taxon_id == taxon.id and verdict.person_id != person_id and verdict.kind in OPINIONS
-        for verdict in standing(session, observation)
+        for verdict in standing_verdicts(session, observation)
     )
     _supersede(session, observation, now, OPINIONS, person_id)
     kind = "agree" if said_before else "propose"
@@ -45,14 +45,14 @@ def give_opinion(
 
 
 def withdraw_opinion(session: Session, observation: FieldObservation, person_id: int, remarks: str = "") -> Verdict:
-    """Take one's opinion back; the history keeps it. Raises ImpossibleVerdict where there is none."""
+    """Take one's opinion back; the history keeps it. Raises InvalidVerdict where there is none."""
     mine = [
         verdict
-        for verdict in standing(session, observation)
+        for verdict in standing_verdicts(session, observation)
         if verdict.person_id == person_id and verdict.kind in OPINIONS
     ]
     if not mine:
-        raise ImpossibleVerdict("you have given no opinion of this observation that you could take back")
+        raise InvalidVerdict("you have given no opinion of this observation that you could take back")
     now, taxon = utc_now(), mine[0].taxon
     _supersede(session, observation, now, OPINIONS, person_id)
     return _say(session, observation, person_id, "withdraw", taxon, now, remarks=remarks)
@@ -68,16 +68,16 @@ def approve(
 
 
 def take_back_approval(session: Session, observation: FieldObservation, expert_id: int, remarks: str = "") -> Verdict:
-    """Take an expert's approval back, one's own or another's. Raises ImpossibleVerdict where there is none."""
-    approvals = [verdict for verdict in standing(session, observation) if verdict.kind == "approve"]
+    """Take an expert's approval back, one's own or another's. Raises InvalidVerdict where there is none."""
+    approvals = [verdict for verdict in standing_verdicts(session, observation) if verdict.kind == "approve"]
     if not approvals:
-        raise ImpossibleVerdict("no expert has approved this observation")
+        raise InvalidVerdict("no expert has approved this observation")
     now, taxon = utc_now(), approvals[0].taxon
     _supersede(session, observation, now, ("approve",))
     return _say(session, observation, expert_id, "unapprove", taxon, now, remarks=remarks)
 
 
-def standing(session: Session, observation: FieldObservation) -> Sequence[Verdict]:
+def standing_verdicts(session: Session, observation: FieldObservation) -> Sequence[Verdict]:
     """The verdicts of an observation that nothing has superseded, the oldest first."""
     query = select(Verdict).where(Verdict.observation_id == observation.id, Verdict.superseded.is_(None))
     return session.scalars(query.order_by(Verdict.id)).all()
@@ -86,7 +86,7 @@ def standing(session: Session, observation: FieldObservation) -> Sequence[Verdic
 def settle(session: Session, observation: FieldObservation) -> None:
     """Work out scores, the leading proposal, the status, and what others see of the place."""
     session.flush()
-    verdicts = standing(session, observation)
+    verdicts = standing_verdicts(session, observation)
     opinions = [verdict for verdict in verdicts if verdict.kind in OPINIONS]
     approval = next((verdict for verdict in verdicts if verdict.kind == "approve"), None)
     named = list(dict.fromkeys(verdict.taxon_id for verdict in [*opinions, *([approval] if approval else [])]))
@@ -113,7 +113,7 @@ def show_places_anew(session: Session, observations: Iterable[FieldObservation])
     """Work out anew what others see of places, after a person or taxon began or ceased to ask; return how many."""
     count = 0
     for observation in observations:
-        named = {verdict.taxon_id for verdict in standing(session, observation)}
+        named = {verdict.taxon_id for verdict in standing_verdicts(session, observation)}
         _show_place(session, observation, ancestors(session, named).values())
         count += 1
     session.flush()

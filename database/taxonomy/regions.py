@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from database.collection.keys import check_id
-from database.collection.photos import standing
+from database.collection.photos import active_photos
 from database.errors import DatabaseError
 from database.models import Observation, Photo, Region
 
@@ -80,7 +80,7 @@ def observed_places(session: Session) -> Iterator[ObservedPlace]:
         Observation.decimal_latitude,
         Observation.decimal_longitude,
     )
-    shown = select(Photo.id).where(Photo.observation_id == Observation.id, standing()).exists()
+    shown = select(Photo.id).where(Photo.observation_id == Observation.id, active_photos()).exists()
     for row in session.execute(select(*columns).where(shown).distinct().execution_options(yield_per=5000)):
         yield ObservedPlace(*row)
 

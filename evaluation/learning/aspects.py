@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.measuring.gallery import Gallery, Questions
+from evaluation.measuring.gallery import Gallery, HeldOutQueries
 from evaluation.measuring.scoring import Method, Scores, fuse_all
 from retrieval.domain import ASPECTS
-from retrieval.ranking.aspects import AspectModel, make_aspect_model
+from retrieval.ranking.aspects import AspectClassifier, fit_aspect_classifier
 
 FACTORS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 SPREAD = 0.5  # of the logarithms of weights around 0, as believed beforehand
@@ -27,7 +27,7 @@ FOLDS = 5
 Loss = Callable[[Scores], float]
 
 
-def mixed(asked: Questions) -> NDArray[np.bool_]:
+def mixed(asked: HeldOutQueries) -> NDArray[np.bool_]:
     """The observations whose photos are known to show different things."""
     if asked.aspects is None:
         return np.zeros(asked.count, dtype=bool)
@@ -41,7 +41,7 @@ def mixed(asked: Questions) -> NDArray[np.bool_]:
     )
 
 
-def fit_aspects(per_view: Scores, asked: Questions, method: Method, loss_of: Loss) -> dict[str, float]:
+def fit_aspects(per_view: Scores, asked: HeldOutQueries, method: Method, loss_of: Loss) -> dict[str, float]:
     """The weight of each aspect that occurs often enough, by coordinates, on observations of several photos.
 
     `per_view` (views, species) are the scores of each photo alone, `loss_of` the mean log-loss of fused scores.
@@ -74,12 +74,12 @@ def weighed(method: Method, weights: Mapping[str, float]) -> Method:
     return replace(method, calibration=method.calibration.changed(aspects=dict(weights)))
 
 
-def learn_to_tell(gallery: Gallery, seed: int) -> tuple[AspectModel | None, NDArray[np.int64], dict[str, Any]]:
+def fit_classifier(gallery: Gallery, seed: int) -> tuple[AspectClassifier | None, NDArray[np.int64], dict[str, Any]]:
     """What tells aspects; what it tells of each row, made without the row's observation; how often that is right."""
     nothing = np.full(len(gallery.columns), -1, dtype=np.int64)
     if gallery.aspects is None:
         return None, nothing, {}
-    model = make_aspect_model(gallery.embeddings, gallery.aspects, FEWEST)
+    model = fit_aspect_classifier(gallery.embeddings, gallery.aspects, FEWEST)
     if model is None:
         return None, nothing, {}
     listed, numbers = np.unique(gallery.observations, return_inverse=True)
@@ -87,9 +87,9 @@ def learn_to_tell(gallery: Gallery, seed: int) -> tuple[AspectModel | None, NDAr
     told = nothing
     for place in range(FOLDS):
         held = fold == place
-        part = make_aspect_model(gallery.embeddings[~held], gallery.aspects[~held], 1)
+        part = fit_aspect_classifier(gallery.embeddings[~held], gallery.aspects[~held], 1)
         if part is not None:
-            told[held] = part.tell(gallery.embeddings[held])
+            told[held] = part.predict(gallery.embeddings[held])
     known = gallery.aspects >= 0
     counts = np.bincount(gallery.aspects[known])
     notes = {

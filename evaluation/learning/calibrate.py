@@ -16,7 +16,7 @@ from evaluation.measuring.scoring import Method
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
 from retrieval.ranking.aspects import FILE as ASPECTS
-from retrieval.ranking.aspects import write_aspect_model
+from retrieval.ranking.aspects import write_aspect_classifier
 from retrieval.ranking.calibration import Calibration
 from retrieval.snapshots.card import write_card
 from retrieval.snapshots.history import log_event
@@ -53,7 +53,7 @@ def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:
         if method.metric is not None:
             np.save(folder / METRIC, method.metric)
         if method.aspect_model is not None:
-            write_aspect_model(folder, method.aspect_model)
+            write_aspect_classifier(folder, method.aspect_model)
         shared = [seal for seal in manifest.files if seal.path.startswith(SHARED)]
         own = [seal_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
         written = replace(

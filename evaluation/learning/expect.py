@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.learning.fit import FEWEST, fit_strength, log_loss
-from evaluation.measuring.gallery import Gallery, Questions
+from evaluation.measuring.gallery import Gallery, HeldOutQueries
 from evaluation.measuring.scoring import Scores
 from retrieval.answers.query_priors import SMOOTHING
 from retrieval.errors import PlaceUnavailable
@@ -76,13 +76,13 @@ class _Around(dict[int, NDArray[np.float64]]):
         return near
 
 
-def known_of(asked: Questions, prior: str) -> NDArray[np.bool_]:
+def known_of(asked: HeldOutQueries, prior: str) -> NDArray[np.bool_]:
     """The observations of which the month (prior season) or the cell (place) is known."""
     said = asked.months if prior == "season" else asked.cells
     return np.zeros(asked.count, dtype=bool) if said is None else said[asked.first] > 0
 
 
-def log_lifts(records: Records, asked: Questions, prior: str, smoothing: float) -> NDArray[np.float64]:
+def log_lifts(records: Records, asked: HeldOutQueries, prior: str, smoothing: float) -> NDArray[np.float64]:
     """Logarithms of the season's or the place's lift for each observation, (observations, species); 0: not known."""
     lifts = np.zeros((asked.count, len(records.cells)))
     said = asked.months if prior == "season" else asked.cells
@@ -104,7 +104,7 @@ def log_lifts(records: Records, asked: Questions, prior: str, smoothing: float) 
 
 def sum_lifts(
     records: Records,
-    asked: Questions,
+    asked: HeldOutQueries,
     priors: Collection[str],
     strengths: Mapping[str, float],
     smoothing: Mapping[str, float],
@@ -117,7 +117,7 @@ def sum_lifts(
 
 
 def learn_season_place(
-    gallery: Gallery, asked: Questions, scores: Scores, rings_of: RingsOf | None
+    gallery: Gallery, asked: HeldOutQueries, scores: Scores, rings_of: RingsOf | None
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Strength and smoothing of season and place, where enough observations have a month, a cell.
 

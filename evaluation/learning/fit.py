@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.measuring.gallery import Found, Gallery, Questions, ask_itself, search
+from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
 from evaluation.measuring.scoring import (
     Method,
     Scores,
@@ -109,7 +109,7 @@ def fit_logit(
     return weights, float(-np.log(np.maximum(scores[rows, truth], 1e-300)).mean())
 
 
-def draw_sample(gallery: Gallery, count: int, seed: int, *, balanced: bool = False) -> Questions:
+def draw_sample(gallery: Gallery, count: int, seed: int, *, balanced: bool = False) -> HeldOutQueries:
     """Observations of the gallery, drawn as they come, or one of each species; species with one have no question."""
     rng = np.random.default_rng(seed)
     several = gallery.sums[1][gallery.columns] > 1
@@ -224,7 +224,7 @@ def method_of(values: dict[str, float], metric: Metric | None) -> Method:
     return Method(Voting(NEIGHBOURS, values["temperature"]), learned, metric)
 
 
-def deal_own(gallery: Gallery, asked: Questions, seed: int) -> NDArray[np.int64]:
+def deal_own(gallery: Gallery, asked: HeldOutQueries, seed: int) -> NDArray[np.int64]:
     """The fold of each view's observation; a single one where one observation cannot be noticed in the metric."""
     if len(gallery.spans[0]) >= PLENTY:
         return np.zeros(len(asked.own), dtype=np.int64)
@@ -232,7 +232,7 @@ def deal_own(gallery: Gallery, asked: Questions, seed: int) -> NDArray[np.int64]
 
 
 def score_apart(
-    gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, *, seed: int, hide: str = "own"
+    gallery: Gallery, asked: HeldOutQueries, found: NearestRows, fitted: Fitted, *, seed: int, hide: str = "own"
 ) -> tuple[Scores, NDArray[np.float64]]:
     """`score_all`, but each observation with a metric that was made without it."""
     folds = deal_own(gallery, asked, seed)
@@ -247,7 +247,9 @@ def score_apart(
     return scores, near
 
 
-def fold_metrics(gallery: Gallery, asked: Questions, folds: NDArray[np.int64], shrinkage: float) -> list[Metric | None]:
+def fold_metrics(
+    gallery: Gallery, asked: HeldOutQueries, folds: NDArray[np.int64], shrinkage: float
+) -> list[Metric | None]:
     """A metric for each fold, made without the fold's observations."""
     count = int(folds.max()) + 1
     if count == 1:
@@ -259,8 +261,8 @@ def fold_metrics(gallery: Gallery, asked: Questions, folds: NDArray[np.int64], s
 
 
 def deal_folds(
-    asked: Questions, folds: NDArray[np.int64], metrics: list[Metric | None]
-) -> list[tuple[Questions, NDArray[np.int64], Metric | None]]:
+    asked: HeldOutQueries, folds: NDArray[np.int64], metrics: list[Metric | None]
+) -> list[tuple[HeldOutQueries, NDArray[np.int64], Metric | None]]:
     """The questions of each fold with its metric."""
     dealt = []
     for fold, metric in enumerate(metrics):
@@ -271,8 +273,8 @@ def deal_folds(
 
 
 def sample_several(
-    gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, *, seed: int
-) -> tuple[Questions, Scores] | None:
+    gallery: Gallery, asked: HeldOutQueries, found: NearestRows, fitted: Fitted, *, seed: int
+) -> tuple[HeldOutQueries, Scores] | None:
     """Some observations of several photos, and the scores of each photo alone; None where there are too few."""
     several = asked.photos > 1
     if several.sum() < FEWEST:
@@ -283,7 +285,9 @@ def sample_several(
     return some, score_apart(gallery, alone, near, fitted, seed=seed)[0]
 
 
-def fit_fusion(some: Questions, per_view: Scores, method: Method) -> tuple[str, dict[str, float], dict[str, float]]:
+def fit_fusion(
+    some: HeldOutQueries, per_view: Scores, method: Method
+) -> tuple[str, dict[str, float], dict[str, float]]:
     """How observations of several photos are fused: the rule, and for each rule its exponent and its mean log-loss.
 
     The mean is kept unless the losses of another rule are less by more than chance does: by CLEARLY standard

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.learning.aspects import fit_aspects, learn_to_tell, mixed, weighed
+from evaluation.learning.aspects import fit_aspects, fit_classifier, mixed, weighed
 from evaluation.learning.expect import RingsOf, learn_season_place
 from evaluation.learning.fit import (
     NEIGHBOURS,
@@ -23,12 +23,12 @@ from evaluation.learning.fit import (
     sample_several,
     score_apart,
 )
-from evaluation.measuring.gallery import Found, Gallery, Questions, search
+from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, search
 from evaluation.measuring.scoring import Method, Scores, fuse_all, neutral_counts
-from retrieval.ranking.confidence import top_logit, trust
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.lookalikes import confusions
 from retrieval.ranking.priors import apply_prior
+from retrieval.ranking.recalibration import recalibrate_top_score, top_logit
 from retrieval.ranking.rejection import STRANGE, UNKNOWN_RATE, none_probability, observe
 from retrieval.ranking.specificity import fit_threshold, sum_nodes
 
@@ -42,7 +42,7 @@ class Narrator(Protocol):
     def __call__(self, text: str, /) -> object: ...
 
 
-def uniform_log_lifts(gallery: Gallery, asked: Questions) -> NDArray[np.float64]:
+def uniform_log_lifts(gallery: Gallery, asked: HeldOutQueries) -> NDArray[np.float64]:
     """Logarithms of 1 / p(k) for each observation; for the gallery's own by counts that do not tell the truth."""
     counts = gallery.sums[1]
     lifts = np.repeat(-np.log(np.maximum(counts, 1).astype(np.float64))[None], asked.count, axis=0)
@@ -80,7 +80,7 @@ def learn(
     rejection = learn_rejection(gallery, asked, scores, near, fitted, seed)
     method = learned_more(method, rejection=rejection)
     alone, lone = first_photos(gallery, asked, found, fitted, seed)
-    method = learned_more(method, confidence=fit_confidence([(scores, asked), (lone, alone)]))
+    method = learned_more(method, confidence=fit_recalibration([(scores, asked), (lone, alone)]))
     known, _ = final_scores(scores, near, asked.photos, method)
     sums, right = deepest_nodes(known, asked.truth, gallery)
     method = learned_more(
@@ -113,7 +113,7 @@ def learned_more(method: Method, **values: object) -> Method:
     return replace(method, calibration=method.calibration.changed(**values))
 
 
-def learn_fusion(gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, seed: int) -> Method:
+def learn_fusion(gallery: Gallery, asked: HeldOutQueries, found: NearestRows, fitted: Fitted, seed: int) -> Method:
     """How photos of one observation are fused: weights of what they show, then how far they sharpen one another."""
     method = learned_more(fitted.method, sharpening=dict.fromkeys(FUSIONS, 0.0))
     several = sample_several(gallery, asked, found, fitted, seed=seed)
@@ -124,7 +124,7 @@ def learn_fusion(gallery: Gallery, asked: Questions, found: Found, fitted: Fitte
     if chosen.any():
         part, alone = some.only(chosen), per_view[some.views_of(chosen)]
         weights = fit_aspects(alone, part, method, lambda fused: log_loss(fused, part.truth))
-        model, told, notes = learn_to_tell(gallery, seed)
+        model, told, notes = fit_classifier(gallery, seed)
         if weights and model is not None:
             rows = np.isin(gallery.observations, part.own)
             losses = [
@@ -142,7 +142,7 @@ def learn_fusion(gallery: Gallery, asked: Questions, found: Found, fitted: Fitte
 
 
 def learn_priors(
-    gallery: Gallery, asked: Questions, scores: Scores, fitted: Fitted, rings_of: RingsOf | None, seed: int
+    gallery: Gallery, asked: HeldOutQueries, scores: Scores, fitted: Fitted, rings_of: RingsOf | None, seed: int
 ) -> dict[str, dict[str, float]]:
     """Strengths of the priors, and how scores are tempered under them.
 
@@ -167,7 +167,7 @@ def learn_priors(
     }
     alone, lone = first_photos(gallery, even, found, fitted, seed)
     single = apply_prior(lone, strength * lifts, temper=temper)
-    learned["confidence_even"] = fit_confidence([(after, even), (single, alone)])
+    learned["confidence_even"] = fit_recalibration([(after, even), (single, alone)])
     strengths, smoothing = learn_season_place(gallery, asked, scores, rings_of)
     learned["priors"] |= strengths
     learned["smoothing"] = smoothing
@@ -175,8 +175,8 @@ def learn_priors(
 
 
 def first_photos(
-    gallery: Gallery, asked: Questions, found: Found, fitted: Fitted, seed: int
-) -> tuple[Questions, Scores]:
+    gallery: Gallery, asked: HeldOutQueries, found: NearestRows, fitted: Fitted, seed: int
+) -> tuple[HeldOutQueries, Scores]:
     """The same observations by their first photo alone."""
     everyone = np.ones(asked.count, dtype=bool)
     alone = asked.only(everyone, 1)
@@ -184,7 +184,7 @@ def first_photos(
     return alone, scores
 
 
-def fit_confidence(parts: Sequence[tuple[Scores, Questions]]) -> dict[str, float]:
+def fit_recalibration(parts: Sequence[tuple[Scores, HeldOutQueries]]) -> dict[str, float]:
     """How often a top score is right, from its logit and the number of photos."""
     values = np.concatenate([np.column_stack([top_logit(scores), np.log(asked.photos)]) for scores, asked in parts])
     right = np.concatenate([scores.argmax(axis=1) == asked.truth for scores, asked in parts])
@@ -203,12 +203,12 @@ def final_scores(
 ) -> tuple[Scores, NDArray[np.float64]]:
     """Scores as the answer gives them, confidence and "none of these" taken into account; and the latter."""
     none = none_of(scores, near, method, priors)
-    trusted = trust(scores, photos.astype(np.float64), method.calibration.confidence_of(priors))
+    trusted = recalibrate_top_score(scores, photos.astype(np.float64), method.calibration.recalibration_of(priors))
     return trusted * (1 - none)[:, None], none
 
 
 def learn_rejection(
-    gallery: Gallery, asked: Questions, scores: Scores, near: NDArray[np.float64], fitted: Fitted, seed: int
+    gallery: Gallery, asked: HeldOutQueries, scores: Scores, near: NDArray[np.float64], fitted: Fitted, seed: int
 ) -> dict[str, float]:
     """Weights of the two features, and the similarity below which a photo is strange."""
     found = search(gallery, asked, NEIGHBOURS, hide="species")
@@ -276,6 +276,8 @@ def auroc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float
     return float(below.sum() / (2 * len(positive) * len(negative)))
 
 
-def of_views(found: Found, asked: Questions, kept: NDArray[np.bool_], photos: int | None = None) -> Found:
+def of_views(
+    found: NearestRows, asked: HeldOutQueries, kept: NDArray[np.bool_], photos: int | None = None
+) -> NearestRows:
     """What was found for the questions that `asked.only(kept, photos)` keeps."""
     return found.of(asked.views_of(kept, photos))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from evaluation.learning.expect import known_of
 from evaluation.learning.fit import PLENTY
 from evaluation.learning.learn import calibration_error
-from evaluation.measuring.gallery import Found, Gallery, Questions, ask_itself
+from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself
 from evaluation.measuring.metrics import macro_f1
-from evaluation.measuring.nested import Judged, cross_validate
+from evaluation.measuring.nested import NestedResult, cross_validate
 from evaluation.measuring.scoring import Method
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.fusion import FUSIONS
@@ -45,7 +45,7 @@ def paired_gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: i
     }
 
 
-def nearest_ranks(gallery: Gallery, asked: Questions, found: Found) -> NDArray[np.int64]:
+def nearest_ranks(gallery: Gallery, asked: HeldOutQueries, found: NearestRows) -> NDArray[np.int64]:
     """Where plain nearest neighbours put the truth: species in the order of their closest photo to any of the photos.
 
     0 where no reference of the species is among those found.
@@ -72,8 +72,8 @@ def known_priors(gallery: Gallery) -> list[tuple[str, ...]]:
 
 def ablate(
     gallery: Gallery,
-    judged: Judged,
-    searched: dict[int, Found],
+    judged: NestedResult,
+    searched: dict[int, NearestRows],
     *,
     folds: int,
     seed: int,
@@ -87,7 +87,7 @@ def ablate(
     alone); all others are judged by what the fold had learned.
     """
 
-    def trial(**given: Any) -> Judged:
+    def trial(**given: Any) -> NestedResult:
         return cross_validate(
             gallery, folds=folds, seed=seed, most=most, brief=True, searched=searched, advance=advance, **given
         )
@@ -122,7 +122,7 @@ def ablate(
     return {**table, "everything (default)": shown(judged.rank, judged.first)}
 
 
-def rank_all_nearest(gallery: Gallery, judged: Judged, searched: dict[int, Found]) -> NDArray[np.int64]:
+def rank_all_nearest(gallery: Gallery, judged: NestedResult, searched: dict[int, NearestRows]) -> NDArray[np.int64]:
     """`nearest_ranks` of all judged observations, in their order."""
     ranks = np.zeros(len(judged.truth), dtype=np.int64)
     for fold, found in searched.items():
@@ -136,8 +136,8 @@ def rank_all_nearest(gallery: Gallery, judged: Judged, searched: dict[int, Found
 
 def judge_priors(
     gallery: Gallery,
-    judged: Judged,
-    searched: dict[int, Found],
+    judged: NestedResult,
+    searched: dict[int, NearestRows],
     *,
     folds: int,
     seed: int,

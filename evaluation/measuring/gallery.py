@@ -99,7 +99,7 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Questions:
+class HeldOutQueries:
     """Views of observations whose species is known; views of one observation lie together."""
 
     embeddings: Embeddings  # (views, 256)
@@ -130,13 +130,13 @@ class Questions:
         """How many photos each observation has."""
         return np.diff(np.append(self.first, len(self.columns)))
 
-    def only(self, asked: NDArray[np.bool_], photos: int | None = None) -> Questions:
+    def only(self, asked: NDArray[np.bool_], photos: int | None = None) -> HeldOutQueries:
         """Some of the observations, (observations,) of them, with their first `photos` photos."""
         place = np.arange(len(self.columns)) - np.repeat(self.first, self.photos)
         views = asked[self.observations] & (place < (photos or len(self.columns)))
         numbers = np.unique(self.observations[views], return_inverse=True)[1]
         pick = {name: None if (held := getattr(self, name)) is None else held[views] for name in SAID}
-        return Questions(self.embeddings[views], self.columns[views], numbers, self.own[views], **pick)
+        return HeldOutQueries(self.embeddings[views], self.columns[views], numbers, self.own[views], **pick)
 
     def views_of(self, asked: NDArray[np.bool_], photos: int | None = None) -> NDArray[np.int64]:
         """Which views `only` keeps."""
@@ -145,15 +145,15 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class Found:
+class NearestRows:
     """The nearest references of each view, best first: similarities and rows, (views, k); -1 where there is none."""
 
     similarities: NDArray[np.float32]
     rows: NDArray[np.int64]
 
-    def of(self, views: NDArray[np.int64]) -> Found:
+    def of(self, views: NDArray[np.int64]) -> NearestRows:
         """What was found for some of the views."""
-        return Found(self.similarities[views], self.rows[views])
+        return NearestRows(self.similarities[views], self.rows[views])
 
 
 def number_genera(lineages: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -164,8 +164,8 @@ def number_genera(lineages: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def search(
-    gallery: Gallery, questions: Questions, k: int = 50, *, hide: str = "own", advance: Silent = lambda count: None
-) -> Found:
+    gallery: Gallery, questions: HeldOutQueries, k: int = 50, *, hide: str = "own", advance: Silent = lambda count: None
+) -> NearestRows:
     """The `k` nearest references of each view, by brute force in blocks.
 
     `hide` = own: a view's own observation may not answer; species: no reference of its true species may.
@@ -191,10 +191,10 @@ def search(
         similarities.append(found)
         rows.append(np.where(np.isfinite(found), near, -1))
         advance(len(scores))
-    return Found(np.concatenate(similarities), np.concatenate(rows))
+    return NearestRows(np.concatenate(similarities), np.concatenate(rows))
 
 
-def of_simulation(drawn: Simulation) -> tuple[Gallery, Questions]:
+def of_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
     """The simulated collection and its queries. Taxon ids are made unique by the rank in front."""
     ranks = np.arange(1, len(RANKS) + 1) * 1_000_000
     lineages = drawn.lineages + ranks
@@ -211,7 +211,7 @@ def of_simulation(drawn: Simulation) -> tuple[Gallery, Questions]:
     asked = drawn.queries
     nobody = np.full(len(asked), -1, dtype=np.int64)
     months, cells = asked.month + 1, asked.cell + 1
-    return gallery, Questions(asked.embeddings, asked.species, asked.observation, nobody, months, cells)
+    return gallery, HeldOutQueries(asked.embeddings, asked.species, asked.observation, nobody, months, cells)
 
 
 def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
@@ -230,13 +230,13 @@ def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
     gallery = Gallery(unit, columns, observations[order], species, snapshot.lineages(species))
     if (aspects >= 0).any():
         gallery = replace(gallery, aspects=aspects[order])
-    if snapshot.occasions is not None:
-        months, cells = snapshot.occasions.of(gallery.observations)
+    if snapshot.contexts is not None:
+        months, cells = snapshot.contexts.of(gallery.observations)
         gallery = replace(gallery, months=months if months.any() else None, cells=cells if cells.any() else None)
     return gallery
 
 
-def ask_itself(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> Questions:
+def ask_itself(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> HeldOutQueries:
     """The gallery's own observations as questions, those given or all whose species has another one."""
     if observations is None:
         several = gallery.sums[1][gallery.columns] > 1
@@ -244,4 +244,4 @@ def ask_itself(gallery: Gallery, observations: NDArray[np.int64] | None = None) 
     rows = np.flatnonzero(np.isin(gallery.observations, observations))
     numbers = np.cumsum(np.diff(gallery.observations[rows], prepend=-1) != 0) - 1
     pick = {name: None if (held := getattr(gallery, name)) is None else held[rows] for name in SAID}
-    return Questions(gallery.embeddings[rows], gallery.columns[rows], numbers, gallery.observations[rows], **pick)
+    return HeldOutQueries(gallery.embeddings[rows], gallery.columns[rows], numbers, gallery.observations[rows], **pick)

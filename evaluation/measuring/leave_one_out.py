@@ -20,7 +20,7 @@ VIEWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class HeldOutObservation:
     """One observation of the snapshot as a question."""
 
     observation: int
@@ -64,7 +64,7 @@ def count_queries(snapshot: Snapshot, flora: str) -> int:
     return sum(1 for _ in read_queries(snapshot, snapshot.flora(flora)))
 
 
-def read_queries(snapshot: Snapshot, flora: Flora) -> Iterator[Query]:
+def read_queries(snapshot: Snapshot, flora: Flora) -> Iterator[HeldOutObservation]:
     """The observations of the flora whose species has at least two, with their embeddings."""
     for species in flora.species.tolist():
         parts = []
@@ -76,12 +76,12 @@ def read_queries(snapshot: Snapshot, flora: Flora) -> Iterator[Query]:
         groups = [(key, [row for _, row in group]) for key, group in groupby(parts, key=lambda part: part[0])]
         if len(groups) > 1:
             for observation, views in groups:
-                yield Query(observation, species, unit_rows(np.stack(views)), len(views))
+                yield HeldOutObservation(observation, species, unit_rows(np.stack(views)), len(views))
 
 
-def gather(queries: Iterator[Query], views: int, photos: int | None) -> Iterator[list[Query]]:
+def gather(queries: Iterator[HeldOutObservation], views: int, photos: int | None) -> Iterator[list[HeldOutObservation]]:
     """Put queries together until they have about `views` views, so that passes over the lists are shared."""
-    block: list[Query] = []
+    block: list[HeldOutObservation] = []
     held = 0
     for query in queries:
         kept = query if photos is None else replace(query, embeddings=query.embeddings[:photos])
@@ -94,7 +94,7 @@ def gather(queries: Iterator[Query], views: int, photos: int | None) -> Iterator
         yield block
 
 
-def search_without_own(flora: Flora, block: list[Query], k: int) -> list[list[list[Neighbour]]]:
+def search_without_own(flora: Flora, block: list[HeldOutObservation], k: int) -> list[list[list[Neighbour]]]:
     """For each query and view the `k` nearest references that are not of the query's own observation."""
     extra = max(query.held for query in block)
     found = flora.neighbours(np.concatenate([query.embeddings for query in block]), k + extra)
@@ -106,7 +106,7 @@ def search_without_own(flora: Flora, block: list[Query], k: int) -> list[list[li
     return answers
 
 
-def judge(query: Query, near: list[list[Neighbour]], voting: Voting, snapshot: Snapshot) -> Outcome:
+def judge(query: HeldOutObservation, near: list[list[Neighbour]], voting: Voting, snapshot: Snapshot) -> Outcome:
     """Rank by the same rules as the answer line, and see where the truth stands."""
     shares = fuse_shares([share_votes(ballot) for ballot in vote_views(near, voting)])
     names = {species: snapshot.taxonomy.taxon(species).name for species in shares}

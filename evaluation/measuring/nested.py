@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from evaluation.learning.expect import Records, count_records, earth_rings, sum_lifts
 from evaluation.learning.fit import NEIGHBOURS
 from evaluation.learning.learn import deepest_nodes, final_scores, learn, none_of, uniform_log_lifts
-from evaluation.measuring.gallery import Found, Gallery, Questions, ask_itself, search
+from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
 from evaluation.measuring.scoring import Method, score_all
 from retrieval.models.embedder import Embeddings
 from retrieval.ranking.priors import apply_prior
 
 
 @dataclass(frozen=True)
-class Judged:
+class NestedResult:
     """What came out for each observation, in the order of the gallery's rows; and for what is no fungus."""
 
     observations: NDArray[np.int64]
@@ -60,9 +60,9 @@ def cross_validate(
     aspects: str = "labelled",
     brief: bool = False,
     settled: Sequence[Method] = (),
-    searched: dict[int, Found] | None = None,
+    searched: dict[int, NearestRows] | None = None,
     advance: Callable[[int], object] = lambda count: None,
-) -> Judged:
+) -> NestedResult:
     """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
 
     With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `photos` asks with the
@@ -115,7 +115,7 @@ def cross_validate(
         advance(1)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(joined["observations"], kind="stable")
-    return Judged(
+    return NestedResult(
         **{name: values[order] for name, values in joined.items()},
         strangers_none=np.stack(stranger_none) if stranger_none else np.zeros((0, 0)),
         strangers_similarity=stranger_near,
@@ -124,7 +124,7 @@ def cross_validate(
 
 
 def lift_all(
-    gallery: Gallery, asked: Questions, method: Method, priors: Sequence[str], records: Records | None
+    gallery: Gallery, asked: HeldOutQueries, method: Method, priors: Sequence[str], records: Records | None
 ) -> NDArray[np.float64] | None:
     """The logarithm of the priors' lifts, (observations, species), at the strengths that the method learned."""
     learned = method.calibration
@@ -138,26 +138,26 @@ def lift_all(
     return total
 
 
-def weigh_as(asked: Questions, method: Method, aspects: str) -> Questions:
+def weigh_as(asked: HeldOutQueries, method: Method, aspects: str) -> HeldOutQueries:
     """The questions with aspects as labelled, as told from the photos, or not known (none)."""
     if aspects == "told" and method.aspect_model is not None:
-        return replace(asked, aspects=method.aspect_model.tell(asked.embeddings))
+        return replace(asked, aspects=method.aspect_model.predict(asked.embeddings))
     return asked if aspects == "labelled" else replace(asked, aspects=None)
 
 
-def ask_strangers(embeddings: Embeddings) -> Questions:
+def ask_strangers(embeddings: Embeddings) -> HeldOutQueries:
     """Each embedding as an observation of one photo, of no species."""
     nobody = np.full(len(embeddings), -1, dtype=np.int64)
-    return Questions(embeddings, nobody, np.arange(len(embeddings)), nobody)
+    return HeldOutQueries(embeddings, nobody, np.arange(len(embeddings)), nobody)
 
 
 def judge(
     gallery: Gallery,
-    asked: Questions,
+    asked: HeldOutQueries,
     method: Method,
     fold: int = 0,
     *,
-    found: Found | None = None,
+    found: NearestRows | None = None,
     hidden: bool = True,
     priors: Sequence[str] = (),
     log_lift: NDArray[np.float64] | None = None,

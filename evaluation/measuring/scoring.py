@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.measuring.gallery import Found, Gallery, Questions
-from retrieval.ranking.aspects import AspectModel, name_aspects
+from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows
+from retrieval.ranking.aspects import AspectClassifier, name_aspects
 from retrieval.ranking.calibration import Calibration, score_views
 from retrieval.ranking.fusion import fuse_scores, weigh_photos
 from retrieval.ranking.prototypes import Metric, make_prototypes, project, whiten_within
@@ -27,7 +27,7 @@ class Method:
     voting: Voting
     calibration: Calibration
     metric: Metric | None = None
-    aspect_model: AspectModel | None = None
+    aspect_model: AspectClassifier | None = None
 
     def fused_by(self, rule: str) -> Method:
         """The same, but for the rule by which photos are fused."""
@@ -67,7 +67,7 @@ def neutral_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def prototype_similarities(
-    gallery: Gallery, questions: Questions, method: Method, hide: str
+    gallery: Gallery, questions: HeldOutQueries, method: Method, hide: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Similarity of each view to each prototype, and the observations behind each: both (views, species).
 
@@ -110,7 +110,7 @@ def prototype_similarities(
     return similarities, numbers
 
 
-def view_shares(gallery: Gallery, found: Found, method: Method) -> NDArray[np.float64]:
+def view_shares(gallery: Gallery, found: NearestRows, method: Method) -> NDArray[np.float64]:
     """Shares of the votes, (views, species)."""
     near = np.where(found.rows >= 0, gallery.columns[found.rows], -1)
     witnesses = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
@@ -121,7 +121,7 @@ def view_shares(gallery: Gallery, found: Found, method: Method) -> NDArray[np.fl
 
 
 def score_blocks(
-    gallery: Gallery, questions: Questions, found: Found, method: Method, *, hide: str = "own"
+    gallery: Gallery, questions: HeldOutQueries, found: NearestRows, method: Method, *, hide: str = "own"
 ) -> Iterator[tuple[slice, Scores, NDArray[np.float64]]]:
     """Fused scores of the observations, block by block: (observations, scores, closest similarity of each)."""
     bounds = np.append(questions.first, len(questions.columns))
@@ -150,7 +150,7 @@ def fuse_views(
     return fuse_scores(per_view, weights, rule=learned.fusion, sharpening=sharpening)
 
 
-def fuse_all(per_view: Scores, questions: Questions, method: Method) -> Scores:
+def fuse_all(per_view: Scores, questions: HeldOutQueries, method: Method) -> Scores:
     """Fused scores of all observations from those of their views."""
     bounds = np.append(questions.first, len(per_view))
     shown = questions.aspects if method.calibration.aspects else None
@@ -167,7 +167,7 @@ def fuse_all(per_view: Scores, questions: Questions, method: Method) -> Scores:
     )
 
 
-def replace_views(questions: Questions, views: NDArray[np.int64], first: int) -> Questions:
+def replace_views(questions: HeldOutQueries, views: NDArray[np.int64], first: int) -> HeldOutQueries:
     """The questions with some views only, which are whole observations; `first` is counted as 0."""
     return replace(
         questions,
@@ -182,7 +182,7 @@ def replace_views(questions: Questions, views: NDArray[np.int64], first: int) ->
 
 
 def score_all(
-    gallery: Gallery, questions: Questions, found: Found, method: Method, *, hide: str = "own"
+    gallery: Gallery, questions: HeldOutQueries, found: NearestRows, method: Method, *, hide: str = "own"
 ) -> tuple[Scores, NDArray[np.float64]]:
     """All fused scores at once, (observations, species), and the closest similarities, (observations,)."""
     scores = np.zeros((questions.count, gallery.width))

@@ -17,7 +17,7 @@ SIMULATED, PHOTOS = "accuracy/simulated.json", "accuracy/photos.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AccuracyLine:
     """A line of the table: what is demanded, and how to read it from the measurements."""
 
     title: str
@@ -26,7 +26,7 @@ class Line:
     shown: Callable[[Mapping[str, Any]], str]
 
 
-def gain_line(title: str, row: str, least: float) -> Line:
+def gain_line(title: str, row: str, least: float) -> AccuracyLine:
     """A line of a gain in points of top-1."""
 
     def shown(found: Mapping[str, Any]) -> str:
@@ -35,11 +35,11 @@ def gain_line(title: str, row: str, least: float) -> Line:
             f"{one['gain']:+.1f} ({one['low']:+.1f} to {one['high']:+.1f}): {one['before']:.3f} to {one['after']:.3f}"
         )
 
-    return Line(title, f"+{least:g} points", lambda found: bool(found["rows"][row]["gain"] >= least), shown)
+    return AccuracyLine(title, f"+{least:g} points", lambda found: bool(found["rows"][row]["gain"] >= least), shown)
 
 
 SIMULATED_LINES = (
-    Line(
+    AccuracyLine(
         "plain 1-NN, species recall@1 and recall@5 (what the simulation is set by)",
         "0.399 +- 0.01, 0.60 +- 0.02",
         lambda found: abs(found["recall1"] - 0.399) <= 0.01 and abs(found["recall5"] - 0.60) <= 0.02,
@@ -50,7 +50,7 @@ SIMULATED_LINES = (
     gain_line("2 to 4 photos over one, top-1", "2 to 4 photos over one", 7),
     gain_line("regional flora (30 % of species) over world, top-1", "regional flora over world", 5),
     gain_line("season and place priors, top-1", "season and place", 2.5),
-    Line(
+    AccuracyLine(
         "specificity at target 90 %, unseen half",
         "90 +- 1 %, depth 5.09 of 7",
         lambda found: abs(found["specificity"]["accuracy"] - 0.9) <= 0.01 and found["specificity"]["depth"] >= 5.09,
@@ -59,7 +59,7 @@ SIMULATED_LINES = (
             f"(halves exchanged: {found['specificity']['accuracyWithHalvesExchanged']:.1%})"
         ),
     ),
-    Line(
+    AccuracyLine(
         "expected calibration error of the top score, unseen half",
         "0.03",
         lambda found: bool(found["calibrationError"] <= 0.03),
@@ -75,32 +75,32 @@ def interval(found: Mapping[str, Any], name: str) -> str:
 
 
 PHOTO_LINES = (
-    Line(
+    AccuracyLine(
         "species top-1 by observation",
         "0.45",
         lambda found: bool(found["measures"]["top1"]["value"] >= 0.45),
         lambda found: interval(found, "top1"),
     ),
-    Line(
+    AccuracyLine(
         "species top-5 by observation",
         "0.65",
         lambda found: bool(found["measures"]["top5"]["value"] >= 0.65),
         lambda found: interval(found, "top5"),
     ),
-    Line("genus top-1", "report", lambda found: True, lambda found: interval(found, "genusTop1")),
-    Line(
+    AccuracyLine("genus top-1", "report", lambda found: True, lambda found: interval(found, "genusTop1")),
+    AccuracyLine(
         "telling photos of no fungus apart, AUROC",
         "0.99",
         lambda found: bool(found["rejection"].get("notFungi", {"auroc": 0.0})["auroc"] >= 0.99),
         lambda found: f"{found['rejection'].get('notFungi', {'auroc': float('nan')})['auroc']:.4f}",
     ),
-    Line(
+    AccuracyLine(
         "species left out of the gallery, AUROC",
         "report",
         lambda found: True,
         lambda found: f"{found['rejection']['unreferencedByProbability']['auroc']:.3f}",
     ),
-    Line(
+    AccuracyLine(
         "expected calibration error of the top score",
         "report",
         lambda found: True,

@@ -24,13 +24,13 @@ from evaluation.learning.learn import (
     calibration_error,
     deepest_nodes,
     final_scores,
-    fit_confidence,
+    fit_recalibration,
     learn,
     learned_more,
     uniform_log_lifts,
 )
 from evaluation.measuring.ablate import paired_gain
-from evaluation.measuring.gallery import Found, Gallery, Questions, of_simulation, search
+from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, of_simulation, search
 from evaluation.measuring.scoring import Method, Scores, score_all
 from evaluation.reports.simulate import GRID, Assumptions, simulate
 from retrieval.ranking.calibration import Calibration
@@ -63,7 +63,7 @@ def simulator_digest() -> str:
     return hashlib.sha256(Path(simulate_module.__file__).read_bytes()).hexdigest()[:16]
 
 
-def nearest_recall(gallery: Gallery, found: Found, truth: NDArray[np.int64]) -> tuple[float, float]:
+def nearest_recall(gallery: Gallery, found: NearestRows, truth: NDArray[np.int64]) -> tuple[float, float]:
     """Recall of plain nearest neighbours: the true species is the first, or among the first five species."""
     first = five = 0
     for rows, species in zip(gallery.columns[found.rows], truth.tolist(), strict=True):
@@ -145,7 +145,7 @@ def measure_operating_point(
         "recall1": recall[0],
         "recall5": recall[1],
         "rows": rows,
-        **measure_trust(gallery, one, near, even, closest, uniform, method, seed),
+        **measure_recalibration(gallery, one, near, even, closest, uniform, method, seed),
         "ablation": ablation,
         "calibration": method.calibration.as_json(),
         "voting": asdict(method.voting),
@@ -154,7 +154,12 @@ def measure_operating_point(
 
 
 def region_gain(
-    gallery: Gallery, one: Questions, hits: NDArray[np.float64], region: NDArray[np.bool_], method: Method, seed: int
+    gallery: Gallery,
+    one: HeldOutQueries,
+    hits: NDArray[np.float64],
+    region: NDArray[np.bool_],
+    method: Method,
+    seed: int,
 ) -> dict[str, float]:
     """The species of the region asked in its flora instead of the world."""
     local = region[one.truth]
@@ -165,7 +170,7 @@ def region_gain(
     return paired_gain(hits[local], right(scores, there.truth), seed)
 
 
-def measure_parts(gallery: Gallery, one: Questions, near: Found, method: Method) -> dict[str, float]:
+def measure_parts(gallery: Gallery, one: HeldOutQueries, near: NearestRows, method: Method) -> dict[str, float]:
     """Votes alone and prototypes alone, in the learned metric and without it."""
     learned = method.calibration
     votes = Calibration()
@@ -183,10 +188,10 @@ def measure_parts(gallery: Gallery, one: Questions, near: Found, method: Method)
     }
 
 
-def measure_trust(
+def measure_recalibration(
     gallery: Gallery,
-    one: Questions,
-    near: Found,
+    one: HeldOutQueries,
+    near: NearestRows,
     scores: Scores,
     closest: NDArray[np.float64],
     uniform: NDArray[np.float64],
@@ -196,7 +201,7 @@ def measure_trust(
     """Specificity and calibration on the half of the queries that thresholds were not fitted on, and rejection."""
     half = split_evenly(one.truth, seed)
     gallery_alone, _ = final_scores(scores, closest, one.photos, method, EVEN)
-    confidence = fit_confidence([(scores[half], one.only(half))])  # from held-out observations, like the threshold
+    confidence = fit_recalibration([(scores[half], one.only(half))])  # from held-out observations, like the threshold
     method = learned_more(method, confidence_even=confidence)
     known, none = final_scores(scores, closest, one.photos, method, EVEN)
     sums, correct = deepest_nodes(known, one.truth, gallery)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from evaluation.learning.fit import PLENTY
 from evaluation.learning.learn import calibration_error
 from evaluation.measuring.ablate import ablate, aspects_learned, count_trials, judge_priors
-from evaluation.measuring.gallery import Found, Gallery, ask_itself, read_gallery
+from evaluation.measuring.gallery import Gallery, NearestRows, ask_itself, read_gallery
 from evaluation.measuring.metrics import Outcome, measure
-from evaluation.measuring.nested import Judged, cross_validate, judge
+from evaluation.measuring.nested import NestedResult, cross_validate, judge
 from evaluation.reports.operating_point import rejection_measures, reliability
 from retrieval.domain import RANKS, WORLD
 from retrieval.errors import BuildError
@@ -47,7 +47,7 @@ def make_report(
         raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
     folds = count_folds(gallery)
     told.expect(2 * folds * (1 + (count_trials(gallery) if ablations else 0)))
-    searched: dict[int, Found] = {}
+    searched: dict[int, NearestRows] = {}
     told.say("learning and judging")
     judged = cross_validate(
         gallery,
@@ -108,7 +108,7 @@ def chance_error(score: NDArray[np.float64], seed: int, draws: int = 200) -> flo
     return float(np.mean([calibration_error(score, rng.random(len(score)) < score) for _ in range(draws)]))
 
 
-def error_with_unknown(judged: Judged, seed: int) -> float:
+def error_with_unknown(judged: NestedResult, seed: int) -> float:
     """The calibration error where as many are of no referenced species as scores take for granted (UNKNOWN_RATE)."""
     strange = np.random.default_rng(seed + 1).random(len(judged.truth)) < UNKNOWN_RATE
     return calibration_error(np.where(strange, judged.hidden_score, judged.score), (judged.rank == 1) & ~strange)
@@ -119,7 +119,7 @@ def count_folds(gallery: Gallery) -> int:
     return 2 if len(gallery.spans[0]) >= PLENTY else 10
 
 
-def as_outcomes(judged: Judged, gallery: Gallery) -> list[Outcome]:
+def as_outcomes(judged: NestedResult, gallery: Gallery) -> list[Outcome]:
     """For the measures that the plain evaluation has too; species are columns, counted from 1."""
     photos = Counter(gallery.observations.tolist())
     return [
@@ -136,7 +136,7 @@ def as_outcomes(judged: Judged, gallery: Gallery) -> list[Outcome]:
 
 
 def by_group(
-    judged: Judged, groups: NDArray[np.int64], name: Callable[[int], str], *, most: int | None = None
+    judged: NestedResult, groups: NDArray[np.int64], name: Callable[[int], str], *, most: int | None = None
 ) -> list[dict[str, Any]]:
     """Top-1 and top-5 of each group, the largest groups first where only `most` are shown."""
     found = []
@@ -147,7 +147,7 @@ def by_group(
     return found
 
 
-def by_class_size(judged: Judged, gallery: Gallery) -> list[dict[str, Any]]:
+def by_class_size(judged: NestedResult, gallery: Gallery) -> list[dict[str, Any]]:
     """By the references that the species had when it was asked for: without the observation's own photos."""
     own = Counter(gallery.observations.tolist())
     left = gallery.photos[judged.truth] - np.array([own[one] for one in judged.observations.tolist()])
@@ -156,7 +156,7 @@ def by_class_size(judged: Judged, gallery: Gallery) -> list[dict[str, Any]]:
     return sorted(by_group(judged, sizes, lambda n: SIZES[n][2]), key=lambda row: order[row["group"]])
 
 
-def by_taxon(judged: Judged, gallery: Gallery, snapshot: Snapshot, rank: str) -> list[dict[str, Any]]:
+def by_taxon(judged: NestedResult, gallery: Gallery, snapshot: Snapshot, rank: str) -> list[dict[str, Any]]:
     """By the true genus or family."""
     nodes = gallery.lineages[judged.truth, RANKS.index(rank)]
     return by_group(
@@ -164,7 +164,7 @@ def by_taxon(judged: Judged, gallery: Gallery, snapshot: Snapshot, rank: str) ->
     )
 
 
-def by_flora(judged: Judged, gallery: Gallery, snapshot: Snapshot) -> list[dict[str, Any]]:
+def by_flora(judged: NestedResult, gallery: Gallery, snapshot: Snapshot) -> list[dict[str, Any]]:
     """The observations of each flora's species, asked in the world and in the flora, by what their fold learned."""
     found = []
     for card in snapshot.floras[:FLORAS]:
@@ -184,7 +184,7 @@ def by_flora(judged: Judged, gallery: Gallery, snapshot: Snapshot) -> list[dict[
     return found
 
 
-def specificity(judged: Judged, seed: int) -> dict[str, Any]:
+def specificity(judged: NestedResult, seed: int) -> dict[str, Any]:
     """Threshold fitted on one half of the observations; accuracy and depth on the other, and the curve."""
     half = np.random.default_rng(seed).permutation(len(judged.truth)) % 2 == 0
     threshold = fit_threshold(judged.nodes[half], judged.nodes_right[half], 0.90)
@@ -199,7 +199,7 @@ def specificity(judged: Judged, seed: int) -> dict[str, Any]:
     }
 
 
-def rejection(judged: Judged) -> dict[str, Any]:
+def rejection(judged: NestedResult) -> dict[str, Any]:
     """Telling strangers and unreferenced species apart, by similarity and by the probability of none of these."""
     found: dict[str, Any] = {
         "unreferencedByProbability": rejection_measures(judged.none, judged.hidden_none),
@@ -211,7 +211,7 @@ def rejection(judged: Judged) -> dict[str, Any]:
     return found
 
 
-def confused(judged: Judged, gallery: Gallery, snapshot: Snapshot) -> dict[str, Any]:
+def confused(judged: NestedResult, gallery: Gallery, snapshot: Snapshot) -> dict[str, Any]:
     """The pairs most often confused, and poisonous species that were taken for others that no source calls so."""
     names = {t: snapshot.taxonomy.taxon(t).name for t in gallery.species.tolist()}
     toxic = {t for t in gallery.species.tolist() if snapshot.taxonomy.toxicity(t)}

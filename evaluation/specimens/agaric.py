@@ -7,12 +7,12 @@ import numpy as np
 from evaluation.specimens.canvas import Light, Picture, Plane, blend, flat, mix, patch_of, ramp, shadow
 from evaluation.specimens.shapes import Spot, Stem, paint_disc, paint_dome, paint_stem, profile
 from evaluation.specimens.surfaces import cap_skin, flesh_skin, hymenium_skin, stipe_skin
-from evaluation.specimens.traits import Individual, Species
+from evaluation.specimens.traits import DrawnSpecies, Individual
 
 _STUB = 0.19  # radius of the broken stipe seen from below and of the cut one: the genus's, not the species's
 
 
-def paint_cap(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_cap(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a cap from above."""
     shadow(canvas, (spot.x - light.x * spot.radius * 0.25, spot.y + spot.radius * 0.16), _ellipse(spot), 0.75)
     paint_disc(
@@ -27,7 +27,7 @@ def paint_cap(canvas: Picture, species: Species, individual: Individual, spot: S
     )
 
 
-def paint_hymenium(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_hymenium(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a cap laid on its back, the stipe broken off."""
     shadow(canvas, (spot.x - light.x * spot.radius * 0.25, spot.y + spot.radius * 0.12), _ellipse(spot), 0.75)
 
@@ -43,7 +43,7 @@ def paint_hymenium(canvas: Picture, species: Species, individual: Individual, sp
     paint_disc(canvas, individual, spot, "under", skin, light, wavy=species.genus.wavy, gloss=0.0)
 
 
-def paint_side(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_side(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a whole fungus from the side; the spot is where its base meets the ground."""
     look = species.stipe
     length = look.length * 2 * spot.radius * (0.85 + 0.3 * individual.age)
@@ -70,7 +70,7 @@ def paint_side(canvas: Picture, species: Species, individual: Individual, spot: 
     )
 
 
-def paint_section(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_section(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a cap cut in two from top to stipe; the stipe is cut short."""
     heights, _ = profile(species.genus.shape, individual.age)
     radius = spot.radius
@@ -104,7 +104,7 @@ def paint_section(canvas: Picture, species: Species, individual: Individual, spo
 
 
 def _paint_funnel(
-    canvas: Picture, species: Species, individual: Individual, stem: Stem, radius: float, light: Light
+    canvas: Picture, species: DrawnSpecies, individual: Individual, stem: Stem, radius: float, light: Light
 ) -> None:
     """Paint a funnel from outside: stipe below, widening into the ridged outer side of the cap."""
     wide = radius / stem.half
@@ -130,7 +130,7 @@ def _paint_funnel(
     paint_stem(canvas, stem, skin, light, flare=flare, ragged=0.012 + 0.03 * species.genus.wavy)
 
 
-def _paint_ring(canvas: Picture, species: Species, individual: Individual, stem: Stem, light: Light) -> None:
+def _paint_ring(canvas: Picture, species: DrawnSpecies, individual: Individual, stem: Stem, light: Light) -> None:
     ring = species.genus.ring
     pale = flat(individual.tinted(species.genus.flesh))
     if ring == "skirt" and individual.age > 0.15:
@@ -150,7 +150,7 @@ def _paint_ring(canvas: Picture, species: Species, individual: Individual, stem:
         paint_stem(canvas, stem, web, light, span=(0.27, 0.31), flare=lambda t: t * 0 + 1.1, ragged=0.012)
 
 
-def _paint_volva(canvas: Picture, species: Species, individual: Individual, stem: Stem, light: Light) -> None:
+def _paint_volva(canvas: Picture, species: DrawnSpecies, individual: Individual, stem: Stem, light: Light) -> None:
     volva = species.genus.volva
     if not volva:
         return

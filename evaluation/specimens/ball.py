@@ -7,10 +7,10 @@ import numpy as np
 from evaluation.specimens.canvas import Light, Picture, Plane, mix, ramp, shadow
 from evaluation.specimens.shapes import Spot, Stem, paint_disc, paint_dome, paint_stem
 from evaluation.specimens.surfaces import cap_skin, flesh_skin, hymenium_skin, stipe_skin
-from evaluation.specimens.traits import Individual, Species
+from evaluation.specimens.traits import DrawnSpecies, Individual
 
 
-def paint_cap(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_cap(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint the outer skin from above; a cup is turned over for it."""
     shadow(canvas, (spot.x, spot.y + spot.radius * 0.15), (spot.radius * 1.15, spot.radius * 1.15 * spot.tilt), 0.75)
     paint_disc(
@@ -25,7 +25,7 @@ def paint_cap(canvas: Picture, species: Species, individual: Individual, spot: S
     )
 
 
-def paint_hymenium(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_hymenium(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint what is inside: the bowl of a cup, the spore mass of an opened puffball."""
     shadow(canvas, (spot.x, spot.y + spot.radius * 0.12), (spot.radius * 1.12, spot.radius * 1.12 * spot.tilt), 0.75)
 
@@ -37,7 +37,7 @@ def paint_hymenium(canvas: Picture, species: Species, individual: Individual, sp
     paint_disc(canvas, individual, spot, shape, skin, light, wavy=species.genus.wavy, gloss=0.1)
 
 
-def paint_side(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_side(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint the outer side on its short foot; the spot is the base."""
     radius = spot.radius * 0.85
     shadow(canvas, (spot.x, spot.y), (radius * 1.2, radius * 0.25), 0.75)

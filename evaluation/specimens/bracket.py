@@ -5,10 +5,10 @@ from __future__ import annotations
 from evaluation.specimens.canvas import Light, Picture, Plane, blend, flat, mix, patch_of, ramp, shadow
 from evaluation.specimens.shapes import Spot, paint_disc, profile
 from evaluation.specimens.surfaces import cap_skin, flesh_skin, hymenium_skin
-from evaluation.specimens.traits import Individual, Species
+from evaluation.specimens.traits import DrawnSpecies, Individual
 
 
-def paint_cap(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_cap(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint the upper side of a shelf; the spot is the middle of where it is grown on."""
     shadow(canvas, (spot.x - light.x * spot.radius * 0.2, spot.y + spot.radius * 0.6), _reach(spot), 0.75)
     paint_disc(
@@ -24,7 +24,7 @@ def paint_cap(canvas: Picture, species: Species, individual: Individual, spot: S
     )
 
 
-def paint_hymenium(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_hymenium(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint the lower side of a shelf."""
     shadow(canvas, (spot.x, spot.y + spot.radius * 0.5), _reach(spot), 0.75)
 
@@ -35,7 +35,7 @@ def paint_hymenium(canvas: Picture, species: Species, individual: Individual, sp
     paint_disc(canvas, individual, spot, "under", skin, light, wavy=species.genus.wavy, gloss=0.0, half=True)
 
 
-def paint_side(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_side(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a shelf in profile, grown on at the left; its lower side is turned away."""
     heights, _ = profile(species.genus.shape, individual.age)
     radius = spot.radius
@@ -54,7 +54,7 @@ def paint_side(canvas: Picture, species: Species, individual: Individual, spot: 
     blend(canvas, patch, colour * (tone * (1 - 0.3 * (1 - ramp(rim, 0.0, 0.03))))[..., None], cover)
 
 
-def paint_section(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_section(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a shelf cut from the wood to the margin: crust, flesh, and the tubes below."""
     heights, _ = profile(species.genus.shape, individual.age)
     radius = spot.radius

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from evaluation.specimens.canvas import Light, Picture, Plane, blend, mix, patch_of, ramp, shadow
 from evaluation.specimens.shapes import Spot, Stem, paint_stem
 from evaluation.specimens.surfaces import flesh_skin, hymenium_skin
-from evaluation.specimens.traits import Individual, Rgb, Species
+from evaluation.specimens.traits import DrawnSpecies, Individual, Rgb
 
 _Piece = tuple[float, float, float, float, float, Rgb]
 """A piece of a branch: from x, y to x, y, in radii, half width, and colour."""
@@ -21,13 +21,13 @@ _Branch = list[_Piece]
 """Pieces drawn as one: first every outline, then every body, then every lit side."""
 
 
-def paint_side(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_side(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a whole tuft from the side; the spot is its base."""
     shadow(canvas, (spot.x - light.x * spot.radius * 0.5, spot.y), (spot.radius * 0.8, spot.radius * 0.2), 0.7)
     _draw(canvas, _tuft(species, individual), spot, light)
 
 
-def paint_cap(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_cap(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a tuft from above: many tips, the farther ones below."""
     shadow(canvas, (spot.x, spot.y + spot.radius * 0.1), (spot.radius * 1.1, spot.radius * 1.1 * spot.tilt), 0.8)
     rng = np.random.default_rng(individual.seed)
@@ -50,7 +50,7 @@ def paint_cap(canvas: Picture, species: Species, individual: Individual, spot: S
     _draw(canvas, branches, spot, light)
 
 
-def paint_hymenium(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_hymenium(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint a few branches from close by: the spore-dusted surface."""
     rng = np.random.default_rng(individual.seed)
     order = rng.permutation(4)
@@ -68,7 +68,7 @@ def paint_hymenium(canvas: Picture, species: Species, individual: Individual, sp
         paint_stem(canvas, stem, skin, light, flare=lambda t: 1.12 - 0.3 * np.square(1 - t))
 
 
-def paint_section(canvas: Picture, species: Species, individual: Individual, spot: Spot, light: Light) -> None:
+def paint_section(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:
     """Paint branches cut across: flesh within a ring of the spore-bearing layer."""
     rng = np.random.default_rng(individual.seed)
     for place in range(5):
@@ -87,7 +87,7 @@ def paint_section(canvas: Picture, species: Species, individual: Individual, spo
         blend(canvas, patch, colour * (1 - 0.35 * ramp(r, 0.95, 1.0))[..., None], np.clip((1 - r) * radius + 0.5, 0, 1))
 
 
-def _tuft(species: Species, individual: Individual) -> list[_Branch]:
+def _tuft(species: DrawnSpecies, individual: Individual) -> list[_Branch]:
     """Grow a tuft's branches from its base, back ones first, in radii about the base with y upwards."""
     rng = np.random.default_rng(individual.seed)
     look, stipe = species.cap, species.stipe

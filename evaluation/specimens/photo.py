@@ -15,9 +15,9 @@ from evaluation.specimens.camera import expose, open_canvas, sample_camera
 from evaluation.specimens.canvas import Light, Picture, Pixels
 from evaluation.specimens.ground import bark, ground_from_above, scene
 from evaluation.specimens.shapes import Spot
-from evaluation.specimens.traits import Individual, Species
+from evaluation.specimens.traits import DrawnSpecies, Individual
 
-Painter: TypeAlias = Callable[[Picture, Species, Individual, Spot, Light], None]
+Painter: TypeAlias = Callable[[Picture, DrawnSpecies, Individual, Spot, Light], None]
 
 ASPECTS = ("cap", "hymenium", "stipe", "section", "habitat")
 """The aspects that can be drawn, named as in `retrieval.domain.ASPECTS`; nobody draws microscopy."""
@@ -71,7 +71,7 @@ _PAINTERS: dict[str, dict[str, Painter]] = {
 
 
 def draw_photo(
-    species: Species,
+    species: DrawnSpecies,
     individual: Individual,
     aspect: str,
     rng: np.random.Generator,
@@ -96,14 +96,14 @@ def draw_photo(
     return expose(rng, canvas, camera, leaves)
 
 
-def sample_habitat(rng: np.random.Generator, species: Species) -> str:
+def sample_habitat(rng: np.random.Generator, species: DrawnSpecies) -> str:
     """Draw a habitat of a species; its first is twice as common as each other."""
     habitats = species.cap.habitats
     return habitats[max(0, int(rng.integers(len(habitats) + 1)) - 1)]
 
 
 def _ground(
-    rng: np.random.Generator, species: Species, aspect: str, habitat: str, size: tuple[int, int]
+    rng: np.random.Generator, species: DrawnSpecies, aspect: str, habitat: str, size: tuple[int, int]
 ) -> Image.Image:
     if species.form == "bracket" and aspect == "stipe":
         open_side = scene(rng, "moss", size, 1.0)
@@ -117,13 +117,13 @@ def _ground(
     return ground_from_above(rng, habitat, size)
 
 
-def _stands(species: Species) -> bool:
+def _stands(species: DrawnSpecies) -> bool:
     """Tell whether a habitat photo of it is taken from the side."""
     return species.form in ("agaric", "coral")
 
 
 def _places(
-    rng: np.random.Generator, species: Species, individual: Individual, aspect: str, size: tuple[int, int]
+    rng: np.random.Generator, species: DrawnSpecies, individual: Individual, aspect: str, size: tuple[int, int]
 ) -> list[tuple[Spot, Individual]]:
     """Place the individual, and companions of its kind, farther ones first."""
     width, height = size
@@ -158,7 +158,7 @@ def _places(
 
 
 def _upright(
-    rng: np.random.Generator, species: Species, individual: Individual, foot: tuple[float, float], tall: float
+    rng: np.random.Generator, species: DrawnSpecies, individual: Individual, foot: tuple[float, float], tall: float
 ) -> Spot:
     """Size a standing fungus so that the whole of it is `tall` pixels high."""
     stands = {
@@ -173,7 +173,7 @@ def _upright(
 
 
 def _group(
-    rng: np.random.Generator, species: Species, individual: Individual, size: tuple[int, int]
+    rng: np.random.Generator, species: DrawnSpecies, individual: Individual, size: tuple[int, int]
 ) -> list[tuple[Spot, Individual]]:
     """Strew the individual and some siblings over a wider view."""
     width, height = size

@@ -93,7 +93,7 @@ class Genus:
 
 
 @dataclass(frozen=True, slots=True)
-class Species:
+class DrawnSpecies:
     """A species: its genus and one of the genus' looks for each part."""
 
     name: str
@@ -223,7 +223,7 @@ _HYMENIA = (
 _FLESH = ((0.13, 0.08, 0.95), (0.14, 0.3, 0.92), (0.06, 0.2, 0.9), (0.1, 0.35, 0.8), (0.09, 0.4, 0.6))
 
 
-def seen(species: Species, aspect: str) -> tuple[CapLook | HymeniumLook | StipeLook, ...]:
+def seen(species: DrawnSpecies, aspect: str) -> tuple[CapLook | HymeniumLook | StipeLook, ...]:
     """Return the looks that a photo of one aspect can show: the rest of what it shows is the genus's."""
     looks: dict[str, CapLook | HymeniumLook | StipeLook] = {
         "cap": species.cap,
@@ -327,7 +327,7 @@ def sample_stipe(rng: np.random.Generator, unlike: StipeLook | None = None) -> S
     )
 
 
-def sample_genus_species(rng: np.random.Generator, genus: Genus, names: tuple[str, ...]) -> tuple[Species, ...]:
+def sample_genus_species(rng: np.random.Generator, genus: Genus, names: tuple[str, ...]) -> tuple[DrawnSpecies, ...]:
     """Draw up to four species of a genus: two looks of one part crossed with two of another.
 
     The two species that share a look cannot be told apart by it, so that one aspect is never enough.
@@ -345,12 +345,12 @@ def sample_genus_species(rng: np.random.Generator, genus: Genus, names: tuple[st
         looks = [(caps[0], hymenium, stipe) for hymenium, stipe in product(hymenia, stipes)]
     seasons = rng.uniform(6.0, 12.0, 4)
     return tuple(
-        Species(f"{genus.name} {name}", genus, *look, season=float(season))
+        DrawnSpecies(f"{genus.name} {name}", genus, *look, season=float(season))
         for name, look, season in zip(names, looks, seasons, strict=False)
     )
 
 
-def sample_species(rng: np.random.Generator, kind: str | None = None) -> Species:
+def sample_species(rng: np.random.Generator, kind: str | None = None) -> DrawnSpecies:
     """Draw one species of a new genus and family, of a kind or of any. Its name is its seed's and says nothing."""
     genus = sample_genus(rng, sample_family(rng, kind))
     epithet = "ficta" + "".join(rng.choice(list("aeiou"), 3))

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation.specimens.names import EPITHETS, GENERA, GenusName, invent_genus
 from evaluation.specimens.photo import sample_habitat
-from evaluation.specimens.traits import Genus, Species, demo_family, sample_genus, sample_genus_species
+from evaluation.specimens.traits import DrawnSpecies, Genus, demo_family, sample_genus, sample_genus_species
 
 SPECIES_PER_GENUS = 4
 DEMO_KINDS = ("gilled", "pored", "toothed", "ridged", "bracket", "coral")
@@ -52,7 +52,7 @@ class ListedSpecies:
     danish: str
     regions: tuple[str, ...]
     toxicity: str
-    traits: Species | None
+    traits: DrawnSpecies | None
 
 
 @dataclass(frozen=True, slots=True)

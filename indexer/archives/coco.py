@@ -11,8 +11,8 @@ from typing import Any
 
 from indexer.archives.container import open_file
 from indexer.archives.json_stream import read_members
-from indexer.archives.shelf import Shelf
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.archives.shelf import RowShelf
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 CATEGORY_FIELDS = {
@@ -28,25 +28,25 @@ IMAGE_FIELDS = {
 }
 
 
-def read_coco(source: ArchiveSource) -> Iterator[Record | Rejection]:
+def read_coco(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read every image, and every annotation that belongs to none."""
     file = source.path.name
-    with Shelf() as annotations:
+    with RowShelf() as annotations:
         categories, licences = read_references(source, annotations)
         with open_file(source.path) as stream:
             images = ((image, line) for key, image, line in read_members(stream, file) if key == "images")
             for image, line in images:
                 if not isinstance(image, dict) or not text_of(image.get("file_name")):
-                    yield Rejection("no-photo", f"{file}, line {line}: an image without file_name", file, line)
+                    yield RejectedRecord("no-photo", f"{file}, line {line}: an image without file_name", file, line)
                     continue
                 annotations.use(text_of(image.get("id")))
                 yield read_image(image, annotations, categories, licences, file, line)
         for row in annotations.unused():
             detail = f"{file}, line {row.line}: an annotation for image {row.key}, which is not there"
-            yield Rejection("orphan", detail, file, row.line)
+            yield RejectedRecord("orphan", detail, file, row.line)
 
 
-def read_references(source: ArchiveSource, annotations: Shelf) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+def read_references(source: ArchiveSource, annotations: RowShelf) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Put the annotations on the shelf by image; return categories and licences by id. Raises ArchiveError."""
     categories: dict[str, dict[str, str]] = {}
     licences: dict[str, str] = {}
@@ -74,21 +74,29 @@ def read_references(source: ArchiveSource, annotations: Shelf) -> tuple[dict[str
 
 
 def read_image(
-    image: Mapping[str, Any], annotations: Shelf, categories: Mapping[str, dict[str, str]], licences: Mapping[str, str],
-    file: str, line: int,
-) -> Record | Rejection:  # fmt: skip
+    image: Mapping[str, Any],
+    annotations: RowShelf,
+    categories: Mapping[str, dict[str, str]],
+    licences: Mapping[str, str],
+    file: str,
+    line: int,
+) -> Record | RejectedRecord:
     """Join an image with its annotation, category and licence."""
     photo, key = text_of(image["file_name"]), text_of(image.get("id"))
     where = f"{file}, line {line}: image {key}"
     annotation = annotations.find(key)
     if annotation is None:
-        return Rejection("no-identification", f"{where} has no annotation that says its species", file, line, photo)
+        return RejectedRecord(
+            "no-identification", f"{where} has no annotation that says its species", file, line, photo
+        )
     if annotations.find(f"{key} again"):
-        return Rejection("ambiguous-identification", f"{where} is annotated with several species", file, line, photo)
+        return RejectedRecord(
+            "ambiguous-identification", f"{where} is annotated with several species", file, line, photo
+        )
     category = categories.get(annotation.fields["category"])
     if category is None:
         detail = f"{where} is of category {annotation.fields['category']}, which is not listed"
-        return Rejection("unknown-species", detail, file, line, photo)
+        return RejectedRecord("unknown-species", detail, file, line, photo)
     fields = {field: text_of(image.get(key)) for key, field in IMAGE_FIELDS.items()}
     licence = text_of(image.get("license"))
     fields["licence"] = licences.get(licence, "" if licence.isdecimal() else licence)

@@ -11,13 +11,13 @@ from indexer.archives.container import is_there, open_file
 from indexer.archives.folder import read_folder_name
 from indexer.archives.lines import HEAD, Row, read_rows, sniff_dialect, with_header
 from indexer.archives.terms import TABLE_TERMS, Columns, find_columns, photo_columns, plain_term
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
 
-def read_csv(source: ArchiveSource) -> Iterator[Record | Rejection]:
+def read_csv(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read a table of photos. A line whose file is not there is read by its address, where it has one."""
     path = find_table(source.path)
     with open_file(path) as stream:
@@ -27,7 +27,7 @@ def read_csv(source: ArchiveSource) -> Iterator[Record | Rejection]:
         find_photo = photo_finder(header.cells, source.photos or path.parent, given.get("photo"), path.name)
         named, found = names_species(columns), False
         for row in rows:
-            if isinstance(row, Rejection):
+            if isinstance(row, RejectedRecord):
                 yield row
                 continue
             fields = share_attribution(columns.read(row.cells))
@@ -44,7 +44,7 @@ def read_csv(source: ArchiveSource) -> Iterator[Record | Rejection]:
             if fields["photo"]:
                 yield Record(**fields, file=path.name, line=row.line)
             else:
-                yield Rejection(
+                yield RejectedRecord(
                     "no-photo", f"{path.name}, line {row.line}: the line names no photo", path.name, row.line
                 )
 
@@ -84,7 +84,7 @@ def names_species(columns: Columns) -> bool:
     return bool({"scientific_name", "specific_epithet", "accepted_name"} & {field for field, _ in columns.fields})
 
 
-def open_table(stream: io.BufferedReader[Any], file: str) -> tuple[Row, Iterator[Row | Rejection]]:
+def open_table(stream: io.BufferedReader[Any], file: str) -> tuple[Row, Iterator[Row | RejectedRecord]]:
     """Sniff a table's dialect and return its header and its rows, each checked against the header's width."""
     return with_header(read_rows(stream, sniff_dialect(stream.peek(HEAD), file), file), file)
 

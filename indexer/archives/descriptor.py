@@ -19,7 +19,7 @@ from dwca.descriptors import DataFileDescriptor
 from indexer.archives.container import Container
 from indexer.archives.lines import HEAD, Dialect, Row, read_rows, sniff_dialect
 from indexer.archives.terms import plain_term
-from indexer.curation.records import Rejection
+from indexer.curation.records import RejectedRecord
 from retrieval.errors import ArchiveError
 
 META = "meta.xml"
@@ -89,7 +89,7 @@ def read_tables(archive: Container) -> list[Table]:
     )
 
 
-def read_table(archive: Container, table: Table) -> Iterator[KeyedRow | Rejection]:
+def read_table(archive: Container, table: Table) -> Iterator[KeyedRow | RejectedRecord]:
     """Read every row of every file of a table."""
     for file in table.files:
         with archive.open(file) as stream:
@@ -97,17 +97,17 @@ def read_table(archive: Container, table: Table) -> Iterator[KeyedRow | Rejectio
             for number, row in enumerate(rows):
                 if number < table.header_lines:
                     _check_header(row, table, file)
-                elif isinstance(row, Rejection):
+                elif isinstance(row, RejectedRecord):
                     yield row
                 elif len(row.cells) < table.width:
                     detail = f"{file}, line {row.line}: the line has {len(row.cells)} columns, {table.width} are needed"
-                    yield Rejection("malformed-line", detail, file, row.line)
+                    yield RejectedRecord("malformed-line", detail, file, row.line)
                 else:
                     key = row.cells[table.key].strip() if table.key is not None else ""
                     yield KeyedRow(key, _fill(row, table), file, row.line)
 
 
-def _check_header(row: Row | Rejection, table: Table, file: str) -> None:
+def _check_header(row: Row | RejectedRecord, table: Table, file: str) -> None:
     """A header with fewer columns than the descriptor asks for means that the descriptor is of another table."""
     if isinstance(row, Row) and 1 < len(row.cells) < table.width:
         raise ArchiveError(

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 
 from indexer.archives.container import Container, open_container
 from indexer.archives.descriptor import KeyedRow, Table, read_table, read_tables
-from indexer.archives.shelf import Shelf, ShelvedRow
+from indexer.archives.shelf import RowShelf, ShelvedRow
 from indexer.archives.terms import MEDIA_TERMS, OCCURRENCE_TERMS, TAXON_TERMS, Columns, find_columns, plain_term
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 
 MEDIA = frozenset({"multimedia", "image", "document", "audiovisual", "simplemultimedia"})
 IDENTIFIER_IS_ADDRESS = frozenset({"multimedia", "image", "simplemultimedia"})
 SEVERAL = re.compile(r"\s*(?:\||[;,](?=\s*https?://))\s*")  # between the addresses of associatedMedia
 
 
-def read_dwca(source: ArchiveSource) -> Iterator[Record | Rejection]:
+def read_dwca(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read a zip, tgz or folder with or without descriptor."""
-    with open_container(source.path) as archive, Shelf() as rows:
+    with open_container(source.path) as archive, RowShelf() as rows:
         core, *extensions = read_tables(archive)
         yield from shelve_core(archive, core, rows)
         for table in extensions:
@@ -80,11 +80,11 @@ def find_core_columns(table: Table) -> CoreColumns:
     )
 
 
-def shelve_core(archive: Container, core: Table, rows: Shelf) -> Iterator[Rejection]:
+def shelve_core(archive: Container, core: Table, rows: RowShelf) -> Iterator[RejectedRecord]:
     """Put the core aside. Rows without an id can have no media; rows that repeat one cannot be told from the first."""
     columns = find_core_columns(core)
     for row in read_table(archive, core):
-        if isinstance(row, Rejection):
+        if isinstance(row, RejectedRecord):
             yield row
             continue
         fields = columns.read(row)
@@ -92,64 +92,66 @@ def shelve_core(archive: Container, core: Table, rows: Shelf) -> Iterator[Reject
             fields.setdefault("observation", row.key)
         key = row.key or f"\0{row.file}:{row.line}"
         if not rows.put(key, fields, row.file, row.line):
-            yield Rejection(
+            yield RejectedRecord(
                 "duplicate", f"{row.file}, line {row.line}: id {row.key} has been there before", row.file, row.line
             )
 
 
-def read_media(archive: Container, table: Table, rows: Shelf) -> Iterator[Record | Rejection]:
+def read_media(archive: Container, table: Table, rows: RowShelf) -> Iterator[Record | RejectedRecord]:
     """Read a media extension, each row joined with its core row."""
     terms = dict(MEDIA_TERMS)
     if table.row_type not in IDENTIFIER_IS_ADDRESS or any(plain_term(term) == "accessuri" for term in table.terms):
         terms["photo"] = tuple(term for term in terms["photo"] if term != "identifier")
     columns = find_columns(table.terms, terms)
     for row in read_table(archive, table):
-        if isinstance(row, Rejection):
+        if isinstance(row, RejectedRecord):
             yield row
             continue
         fields = columns.read(row.cells)
         found = rows.find(row.key) if row.key else None
         if found is None:
             detail = f"{row.file}, line {row.line}: there is no row {row.key!r} in the core"
-            yield Rejection("orphan", detail, row.file, row.line, fields.get("photo", ""))
+            yield RejectedRecord("orphan", detail, row.file, row.line, fields.get("photo", ""))
             continue
         rows.use(row.key)
         if "photo" not in fields:
             detail = f"{row.file}, line {row.line}: the media row has no address of a photo"
-            yield Rejection("no-photo", detail, row.file, row.line)
+            yield RejectedRecord("no-photo", detail, row.file, row.line)
             continue
         fields.setdefault("position", str(found.uses))
         yield Record(**{**accept(found, rows), **fields}, file=row.file, line=row.line)
 
 
-def read_occurrences(archive: Container, table: Table, rows: Shelf) -> Iterator[Record | Rejection]:
+def read_occurrences(archive: Container, table: Table, rows: RowShelf) -> Iterator[Record | RejectedRecord]:
     """Read the occurrences of a taxon core; they have photos only where associatedMedia names them."""
     columns = find_core_columns(table)
     for row in read_table(archive, table):
-        if isinstance(row, Rejection):
+        if isinstance(row, RejectedRecord):
             yield row
             continue
         taxon = rows.find(row.key) if row.key else None
         if taxon is None:
             detail = f"{row.file}, line {row.line}: there is no row {row.key!r} in the core"
-            yield Rejection("orphan", detail, row.file, row.line)
+            yield RejectedRecord("orphan", detail, row.file, row.line)
             continue
         rows.use(row.key)
         fields = {**taxon.fields, **columns.read(row)}
         yield from read_without_media(ShelvedRow(row.key, fields, row.file, row.line, 0))
 
 
-def read_without_media(row: ShelvedRow) -> Iterator[Record | Rejection]:
+def read_without_media(row: ShelvedRow) -> Iterator[Record | RejectedRecord]:
     """Read a row that no media row speaks of: the photos it names itself, or why there is none."""
     addresses = [part for part in SEVERAL.split(row.fields.get("+media", "")) if part.strip()]
     if not addresses:
-        yield Rejection("no-photo", f"{row.file}, line {row.line}: no photo belongs to this row", row.file, row.line)
+        yield RejectedRecord(
+            "no-photo", f"{row.file}, line {row.line}: no photo belongs to this row", row.file, row.line
+        )
     fields = {field: text for field, text in row.fields.items() if not field.startswith("+")}
     for position, address in enumerate(addresses):
         yield Record(**{**fields, "photo": address, "position": str(position)}, file=row.file, line=row.line)
 
 
-def accept(row: ShelvedRow, rows: Shelf) -> dict[str, str]:
+def accept(row: ShelvedRow, rows: RowShelf) -> dict[str, str]:
     """Return the record fields of a core row, with the accepted name where the core refers to it by id."""
     fields = {field: text for field, text in row.fields.items() if not field.startswith("+")}
     accepted_id = row.fields.get("+accepted_id", "")

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 PHOTO_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif"})
 LEADING_ID = re.compile(r"^\d+[\s_.-]+")
 
 
-def read_folder(source: ArchiveSource) -> Iterator[Record | Rejection]:
+def read_folder(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read every file below the folder, in the order of names. A deeper folder holds one observation."""
     root = source.path
     if not root.is_dir():
@@ -25,20 +25,20 @@ def read_folder(source: ArchiveSource) -> Iterator[Record | Rejection]:
         for name in [name for name in folders if (Path(folder) / name).is_symlink()]:
             folders.remove(name)
             photo = (place / name).as_posix()
-            yield Rejection(
+            yield RejectedRecord(
                 "outside-folder", f"{photo} is a link to another folder and is not followed", photo, 0, photo
             )
         for name in sorted(files):
             yield read_file(place, name)
 
 
-def read_file(place: Path, name: str) -> Record | Rejection:
+def read_file(place: Path, name: str) -> Record | RejectedRecord:
     """Read one file by where it lies: `place` is its folder relative to the archive."""
     photo = (place / name).as_posix()
     if Path(name).suffix.lower() not in PHOTO_ENDINGS or name.startswith("."):
-        return Rejection("not-a-photo", f"{photo} is no photo by its name", photo, 0, photo)
+        return RejectedRecord("not-a-photo", f"{photo} is no photo by its name", photo, 0, photo)
     if not place.parts:
-        return Rejection("no-identification", f"{photo} lies in no folder that names a species", photo, 0, photo)
+        return RejectedRecord("no-identification", f"{photo} lies in no folder that names a species", photo, 0, photo)
     return Record(
         photo=photo,
         scientific_name=read_folder_name(place.parts[0]),

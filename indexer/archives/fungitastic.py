@@ -10,7 +10,7 @@ from indexer.archives.container import is_there, open_file
 from indexer.archives.csv_file import open_table, share_attribution
 from indexer.archives.lines import Row
 from indexer.archives.terms import TABLE_TERMS, find_columns, plain_term
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 SIZES = ("fullsize", "720p", "500p", "300p")
@@ -19,7 +19,7 @@ CLASSES = ("categoryid", "classid")
 UNKNOWN = frozenset({"-1", "-1.0"})
 
 
-def read_fungitastic(source: ArchiveSource) -> Iterator[Record | Rejection]:
+def read_fungitastic(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read every line of the metadata; lines of unknown species (category_id -1) are rejections."""
     photos = source.photos or (source.path if source.path.is_dir() else source.path.parent)
     folders = find_size_folders(photos)
@@ -48,7 +48,9 @@ def is_metadata(path: Path) -> bool:
     return any(name in terms for name in NAMES) and any(name in terms for name in CLASSES)
 
 
-def read_metadata(path: Path, source: ArchiveSource, folders: list[str], name: str) -> Iterator[Record | Rejection]:
+def read_metadata(
+    path: Path, source: ArchiveSource, folders: list[str], name: str
+) -> Iterator[Record | RejectedRecord]:
     """Read one table."""
     photos = source.photos or path.parent
     with open_file(path) as stream:
@@ -67,10 +69,10 @@ def read_metadata(path: Path, source: ArchiveSource, folders: list[str], name: s
                 continue
             photo = row.cells[place].strip()
             if not photo:
-                yield Rejection("no-photo", f"{name}, line {row.line}: the line names no photo", name, row.line)
+                yield RejectedRecord("no-photo", f"{name}, line {row.line}: the line names no photo", name, row.line)
             elif class_place is not None and row.cells[class_place].strip() in UNKNOWN:
                 detail = f"{name}, line {row.line}: the species is unknown (category {row.cells[class_place].strip()})"
-                yield Rejection("unknown-species", detail, name, row.line, photo)
+                yield RejectedRecord("unknown-species", detail, name, row.line, photo)
             else:
                 fields = share_attribution(columns.read(row.cells))
                 fields["photo"] = find_below(photo, photos, folders)

@@ -9,9 +9,9 @@ from pathlib import Path
 from indexer.archives.container import is_there, open_file
 from indexer.archives.csv_file import open_table
 from indexer.archives.lines import Row
-from indexer.archives.shelf import Shelf
+from indexer.archives.shelf import RowShelf
 from indexer.archives.terms import plain_term
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 TABLES = ("observations", "photos", "taxa", "observers")
@@ -30,16 +30,16 @@ BASE = "https://inaturalist-open-data.s3.amazonaws.com/photos"
 """Where the photos lie that are not on this disk."""
 
 
-def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | Rejection]:
+def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read every photo, then every observation without one. Identifications below research grade are rejections."""
     paths = find_tables(source.path)
-    with Shelf() as observations, Shelf() as taxa, Shelf() as observers:
+    with RowShelf() as observations, RowShelf() as taxa, RowShelf() as observers:
         yield from fill(taxa, paths["taxa"], "taxon_id")
         yield from fill(observers, paths["observers"], "observer_id")
         yield from fill(observations, paths["observations"], "observation_uuid")
         taxon_fields = lru_cache(maxsize=50_000)(lambda taxon: read_taxon(taxon, taxa))
         for row in table_rows(paths["photos"]):
-            if isinstance(row, Rejection):
+            if isinstance(row, RejectedRecord):
                 yield row
                 continue
             file, line, photo = row
@@ -49,7 +49,7 @@ def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | Rejection]:
                 detail = (
                     f"{file}, line {line}: observation {photo['observation_uuid']} is not in the table of observations"
                 )
-                yield Rejection("orphan", detail, file, line, name)
+                yield RejectedRecord("orphan", detail, file, line, name)
                 continue
             observations.use(observation.key)
             taxon = dict(taxon_fields(observation.fields["taxon_id"]))
@@ -57,11 +57,11 @@ def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | Rejection]:
                 detail = (
                     f"{file}, line {line}: taxon {observation.fields['taxon_id'] or 'none'} is not in the table of taxa"
                 )
-                yield Rejection("no-identification", detail, file, line, name)
+                yield RejectedRecord("no-identification", detail, file, line, name)
                 continue
             grade = observation.fields.get("quality_grade", "")
             if grade not in ("", "research"):
-                yield Rejection(
+                yield RejectedRecord(
                     "uncertain-identification", f"{file}, line {line}: the identification is {grade}", file, line, name
                 )
                 continue
@@ -84,7 +84,7 @@ def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | Rejection]:
             )
         for unused in observations.unused():
             detail = f"{unused.file}, line {unused.line}: observation {unused.key} has no photo"
-            yield Rejection("no-photo", detail, unused.file, unused.line)
+            yield RejectedRecord("no-photo", detail, unused.file, unused.line)
 
 
 def find_tables(folder: Path) -> dict[str, Path]:
@@ -107,7 +107,7 @@ WANTED = {
 }
 
 
-def table_rows(path: Path) -> Iterator[tuple[str, int, dict[str, str]] | Rejection]:
+def table_rows(path: Path) -> Iterator[tuple[str, int, dict[str, str]] | RejectedRecord]:
     """Read (file, line, cells by header) of a table. Raises ArchiveError where a column is missing."""
     with open_file(path) as stream:
         header, rows = open_table(stream, path.name)
@@ -122,18 +122,20 @@ def table_rows(path: Path) -> Iterator[tuple[str, int, dict[str, str]] | Rejecti
                 yield row
 
 
-def fill(shelf: Shelf, path: Path, key: str) -> Iterator[Rejection]:
+def fill(shelf: RowShelf, path: Path, key: str) -> Iterator[RejectedRecord]:
     """Put a table on its shelf; lines that cannot be read, or repeat a key, come back as rejections."""
     for row in table_rows(path):
-        if isinstance(row, Rejection):
+        if isinstance(row, RejectedRecord):
             yield row
             continue
         file, line, cells = row
         if not shelf.put(cells[key], cells, file, line):
-            yield Rejection("duplicate", f"{file}, line {line}: {key} {cells[key]} has been there before", file, line)
+            yield RejectedRecord(
+                "duplicate", f"{file}, line {line}: {key} {cells[key]} has been there before", file, line
+            )
 
 
-def read_taxon(taxon_id: str, taxa: Shelf) -> tuple[tuple[str, str], ...]:
+def read_taxon(taxon_id: str, taxa: RowShelf) -> tuple[tuple[str, str], ...]:
     """Return the fields of a record that a taxon and its ancestry (`48460/1/2`) give; nothing for an unknown taxon."""
     row = taxa.find(taxon_id)
     if row is None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from indexer.curation.records import Rejection
+from indexer.curation.records import RejectedRecord
 from retrieval.errors import ArchiveError
 
 LONGEST_LINE = 8 * 2**20  # bytes; no archive's line is longer, and memory stays bounded
@@ -73,7 +73,7 @@ def sniff_encoding(head: bytes) -> str:
     return "utf-8"
 
 
-def read_rows(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[Row | Rejection]:
+def read_rows(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[Row | RejectedRecord]:
     """Read every row that is not blank; a line that is no row is a rejection `malformed-line`."""
     lines = read_lines(stream, dialect, file)
     if dialect.quote:
@@ -176,7 +176,7 @@ class _Feed:
         self.ran_out = False
 
 
-def _read_quoted(lines: Iterator[tuple[int, str]], dialect: Dialect, file: str) -> Iterator[Row | Rejection]:
+def _read_quoted(lines: Iterator[tuple[int, str]], dialect: Dialect, file: str) -> Iterator[Row | RejectedRecord]:
     feed = _Feed(lines)
     reader = csv.reader(feed, delimiter=dialect.delimiter, quotechar=dialect.quote)
     while True:
@@ -197,12 +197,12 @@ def _read_quoted(lines: Iterator[tuple[int, str]], dialect: Dialect, file: str) 
             number = feed.row[0][0]
             feed.give_back_all_but_first()
             reader = csv.reader(feed, delimiter=dialect.delimiter, quotechar=dialect.quote)
-            yield Rejection("malformed-line", f"{file}, line {number}: {fault}", file, number)
+            yield RejectedRecord("malformed-line", f"{file}, line {number}: {fault}", file, number)
         elif any(cell.strip() for cell in cells):
             yield Row(feed.row[0][0], cells)
 
 
-def with_header(rows: Iterator[Row | Rejection], file: str) -> tuple[Row, Iterator[Row | Rejection]]:
+def with_header(rows: Iterator[Row | RejectedRecord], file: str) -> tuple[Row, Iterator[Row | RejectedRecord]]:
     """Take the header off a table and check every row against its number of columns."""
     header = next(rows, None)
     if not isinstance(header, Row):
@@ -210,12 +210,12 @@ def with_header(rows: Iterator[Row | Rejection], file: str) -> tuple[Row, Iterat
     return header, _check_widths(rows, len(header.cells), file)
 
 
-def _check_widths(rows: Iterator[Row | Rejection], width: int, file: str) -> Iterator[Row | Rejection]:
+def _check_widths(rows: Iterator[Row | RejectedRecord], width: int, file: str) -> Iterator[Row | RejectedRecord]:
     for row in rows:
-        if isinstance(row, Rejection):
+        if isinstance(row, RejectedRecord):
             yield row
         elif len(row.cells) < width or any(cell.strip() for cell in row.cells[width:]):
             detail = f"{file}, line {row.line}: the line has {len(row.cells)} columns, the header has {width}"
-            yield Rejection("malformed-line", detail, file, row.line)
+            yield RejectedRecord("malformed-line", detail, file, row.line)
         else:
             yield replace(row, cells=row.cells[:width])

@@ -8,14 +8,14 @@ from pathlib import Path
 from indexer.archives.coco import text_of
 from indexer.archives.container import open_file
 from indexer.archives.json_stream import read_members
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 METADATA = "plantnet300K_metadata.json"
 NAMES = "plantnet300K_species_id_2_name.json"
 
 
-def read_plantnet300k(source: ArchiveSource) -> Iterator[Record | Rejection]:
+def read_plantnet300k(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read every photo. All of them are plants, and say so: the policy decides."""
     path = source.path / METADATA if source.path.is_dir() else source.path
     names = read_names(path.parent / NAMES)
@@ -23,12 +23,12 @@ def read_plantnet300k(source: ArchiveSource) -> Iterator[Record | Rejection]:
     with open_file(path) as stream:
         for key, item, line in read_members(stream, file):
             if not isinstance(item, dict):
-                yield Rejection("malformed-line", f"{file}, line {line}: {key!r} is no photo", file, line)
+                yield RejectedRecord("malformed-line", f"{file}, line {line}: {key!r} is no photo", file, line)
                 continue
             species, split = text_of(item.get("species_id")), text_of(item.get("split"))
             photo = f"images/{split}/{species}/{key}.jpg"
             if species not in names:
-                yield Rejection(
+                yield RejectedRecord(
                     "unknown-species", f"{file}, line {line}: species {species} has no name", file, line, photo
                 )
                 continue

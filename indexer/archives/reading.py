@@ -15,10 +15,10 @@ from indexer.archives.fungitastic import read_fungitastic
 from indexer.archives.inat_open_data import read_inat_open_data
 from indexer.archives.plantnet300k import read_plantnet300k
 from indexer.archives.terms import RECORD_FIELDS
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
-Reader = Callable[[ArchiveSource], Iterator[Record | Rejection]]
+Reader = Callable[[ArchiveSource], Iterator[Record | RejectedRecord]]
 
 KINDS: Mapping[str, str] = {
     "folder": "A folder per species, with photos in it or in one folder per observation.",
@@ -43,7 +43,7 @@ READERS: Mapping[str, Reader] = {
 WITH_COLUMNS = frozenset({"csv", "fungitastic"})
 
 
-def read_archive(source: ArchiveSource) -> Iterator[Record | Rejection]:
+def read_archive(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read every photo line of `source`, each once, as a record or as a rejection with its reason.
 
     `source.kind` is one of KINDS, or `auto`. In `source.columns` the pair (field, header) says how a column is called,

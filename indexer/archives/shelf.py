@@ -23,7 +23,7 @@ class ShelvedRow:
     uses: int
 
 
-class Shelf:
+class RowShelf:
     """Rows of one table by their key."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Shelf:
         )
         self._rows.execute("BEGIN")
 
-    def __enter__(self) -> Shelf:
+    def __enter__(self) -> RowShelf:
         return self
 
     def __exit__(

@@ -14,7 +14,7 @@ from database.collection.approved import ApprovedObservation, approved_ids, appr
 from database.collection.imports import RejectionEntry, count_batch, dataset_kind, finish_run, start_run
 from database.collection.photos import OBSERVED, OWN
 from database.collection.withdrawing import drop_unmet
-from database.field.observations import Filed, ObservationEntry, PhotoEntry, file_photos
+from database.field.observations import FiledPhoto, ObservationEntry, PhotoEntry, file_photos
 from database.session import Database
 from database.taxonomy.taxa import SPECIES
 from indexer.curation.licences import POLICIES, canonical_licence, is_reserved, licence_family
@@ -61,9 +61,9 @@ def adopt_observations(database: Database, licences: str, page: str = "") -> Ado
             entries, refused = judge(found, licences, page)
             answers = file_photos(session, OWN, run, entries)
             for entry, answer in zip(entries, answers, strict=True):
-                if not isinstance(answer, Filed):
+                if not isinstance(answer, FiledPhoto):
                     refused.append(RejectionEntry(answer.reason, answer.detail, photo=entry.record_key))
-            filed = [answer for answer in answers if isinstance(answer, Filed)]
+            filed = [answer for answer in answers if isinstance(answer, FiledPhoto)]
             count_batch(session, run, accepted=len(filed), added=sum(one.added for one in filed), rejections=refused)
         accepted += len(filed)
         added += sum(one.added for one in filed)

@@ -16,18 +16,18 @@ from indexer.building.shelving import lay_out
 from indexer.building.stages import Advance, silent
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
-from retrieval.search.faiss_coarse import MEANS, Guide
+from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
 from retrieval.search.faiss_codes import FaissCodes, read_codebook
 from retrieval.search.recipes import Recipe, read_recipe
 from retrieval.snapshots.card import write_card
-from retrieval.snapshots.flora import Flora, Shelf
+from retrieval.snapshots.flora import Flora, ReferenceShelf
 from retrieval.snapshots.history import log_event
 from retrieval.snapshots.learned_arrays import read_sums
 from retrieval.snapshots.manifest import FileSeal, FloraCard, Manifest, seal_file, verify_files
 from retrieval.snapshots.segment import FILES, Segment
 from retrieval.snapshots.snapshot import open_snapshot
 from retrieval.snapshots.staging import settle
-from retrieval.snapshots.verified_files import read_stamps, write_stamps
+from retrieval.snapshots.verified_files import read_verified_files, write_verified_files
 
 WORLD_TITLE = "World: every species with references"
 
@@ -107,7 +107,7 @@ def count_rows(root: Path, segments: Iterable[str]) -> int:
     return sum(len(np.load(root / "segments" / name / "observations.npy", mmap_mode="r")) for name in segments)
 
 
-def open_shelf(root: Path, folder: Path, draft: Manifest, withdrawn: Mapping[str, NDArray[np.int64]]) -> Shelf:
+def open_shelf(root: Path, folder: Path, draft: Manifest, withdrawn: Mapping[str, NDArray[np.int64]]) -> ReferenceShelf:
     """Open the draft's references as its readers will."""
     book = read_codebook(root / "codebooks" / draft.codebook) if draft.codebook else None
     segments, base = [], 0
@@ -117,11 +117,11 @@ def open_shelf(root: Path, folder: Path, draft: Manifest, withdrawn: Mapping[str
             segment.codes = FaissCodes(root / "codebooks" / book.id / draft.codes[name], segment.offsets, book)
         segments.append(segment)
         base += segment.rows
-    guide = Guide(folder) if (folder / MEANS).exists() else None
-    return Shelf(np.load(folder / "species.npy"), segments, guide=guide)
+    quantiser = CoarseQuantiser(folder) if (folder / MEANS).exists() else None
+    return ReferenceShelf(np.load(folder / "species.npy"), segments, quantiser=quantiser)
 
 
-def cut_flora(shelf: Shelf, folder: Path, flora: str, title: str) -> Flora:
+def cut_flora(shelf: ReferenceShelf, folder: Path, flora: str, title: str) -> Flora:
     """Cut a flora and count what it holds."""
     if flora == WORLD:
         bits = shelf.counts(shelf.species) > 0
@@ -133,7 +133,7 @@ def cut_flora(shelf: Shelf, folder: Path, flora: str, title: str) -> Flora:
     return shelf.cut(bits, card, Recipe(references=card.references))
 
 
-def count_observations(shelf: Shelf) -> int:
+def count_observations(shelf: ReferenceShelf) -> int:
     """How many observations the references belong to."""
     seen = np.empty(sum(segment.rows for segment in shelf.segments), dtype=np.int64)
     end = 0
@@ -169,8 +169,8 @@ def finish(root: Path, folder: Path, manifest: Manifest) -> str:
     (folder / "manifest.json").write_text(manifest.text(), encoding="utf-8")
     (folder / "card.md").write_text(write_card(manifest), encoding="utf-8")
     settle(folder, root / "snapshots" / manifest.name)
-    stamps = read_stamps(root)
-    write_stamps(root, {**stamps, **verify_files(root, manifest, stamps=stamps)})
+    verified = read_verified_files(root)
+    write_verified_files(root, {**verified, **verify_files(root, manifest, verified=verified)})
     open_snapshot(root, manifest.name).close()
     log_event(root, "built", manifest.name)
     return manifest.name

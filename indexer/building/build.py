@@ -25,13 +25,18 @@ from retrieval.ranking.votes import Voting
 from retrieval.snapshots.arrays import load_array
 from retrieval.snapshots.learned_arrays import sum_segments, write_sums
 from retrieval.snapshots.manifest import Manifest, read_current, read_manifest, verify_files
-from retrieval.snapshots.observation_context import Occasion, Occasions, gather_occasions, write_occasions
+from retrieval.snapshots.observation_context import (
+    ObservationContext,
+    ObservationContexts,
+    gather_contexts,
+    write_contexts,
+)
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
 from retrieval.snapshots.occurrences import Occurrence, Records, count_occurrences, write_occurrences
 from retrieval.snapshots.segment import Naming, ReferenceEntry, Segment, write_segment
 from retrieval.snapshots.staging import building, settle
 from retrieval.snapshots.taxonomy import write_taxonomy
-from retrieval.snapshots.verified_files import read_stamps
+from retrieval.snapshots.verified_files import read_verified_files
 
 MOST_WITHDRAWN = 0.25  # of a segment's rows; beyond that it is written anew without them
 
@@ -55,7 +60,7 @@ class Catalogue:
     vernacular_names: Sequence[tuple[int, str, str]]
     floras: Sequence[FloraPlan]
     occurrences: Sequence[Occurrence] | Records = ()  # of species with month and cell, with or without photos
-    occasions: Sequence[Occasion] | Occasions = ()  # month and cell of the references' observations
+    contexts: Sequence[ObservationContext] | ObservationContexts = ()  # month and cell of the references' observations
 
     def placed(self) -> Sequence[ReferenceEntry] | PlacedReferences:
         """The references in their places, each photo once."""
@@ -91,7 +96,7 @@ def build_snapshot(
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
     with building(root) as staging:
-        model = made_with(card)
+        model = describe_tools(card)
         before = published_manifest(root, model)
         segments, withdrawn, held = write_segments(root, staging, catalogue.placed(), store, model, before, advance)
         folder = staging / "snapshot"
@@ -107,7 +112,7 @@ def build_snapshot(
         )
         if catalogue.occurrences:
             write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
-        write_occasions(folder, gather_occasions(catalogue.occasions).only(held.observations))
+        write_contexts(folder, gather_contexts(catalogue.contexts).only(held.observations))
         write_sums(folder, sum_written(root, segments, withdrawn))
         kept = before if voting is None else None  # votes that were asked for are not those that were learned from
         calibration = carry_calibration(root, folder, kept, [taxon for taxon, _ in catalogue.taxa]) if kept else {}
@@ -130,7 +135,7 @@ def build_snapshot(
         return assemble(root, staging, draft, titles, withdrawn, sealed, codes_from=codes_from, advance=advance)
 
 
-def made_with(card: Mapping[str, Any]) -> str:
+def describe_tools(card: Mapping[str, Any]) -> str:
     """What the embeddings of a collection were made with: the model, and the views of each photo if several."""
     views = str(card.get("views", "none"))
     return str(card["model"]) if views == "none" else f"{card['model']}+{views}"
@@ -152,7 +157,7 @@ def vars_of(voting: Voting) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class WantedReferences:
     """What the wanted references belong to, each once, ascending."""
 
     species: NDArray[np.int64]
@@ -167,7 +172,7 @@ def write_segments(
     model: str,
     before: Manifest | None,
     advance: Advance = silent,
-) -> tuple[list[str], dict[str, NDArray[np.int64]], Held]:
+) -> tuple[list[str], dict[str, NDArray[np.int64]], WantedReferences]:
     """Keep the published segments as they are, withdraw from them what is not wanted, write what is new to a new one.
 
     A segment most of which is still wanted is not rewritten; gives the segments and the rows withdrawn from each, and
@@ -200,7 +205,7 @@ def write_segments(
 
 def compare_published(
     root: Path, references: Iterable[ReferenceEntry], model: str, segments: Sequence[str]
-) -> tuple[dict[str, NDArray[np.int64]], Held]:
+) -> tuple[dict[str, NDArray[np.int64]], WantedReferences]:
     """For each row of published segments where the very same reference is among those wanted, -1 where it is not.
 
     Both lie in their places, and are gone through side by side. A segment that is not what its name says is left out.
@@ -215,7 +220,7 @@ def compare_published(
         for rows in published:
             rows.meet(place, entry)
     found = {name: rows.places for name, rows in zip(segments, published, strict=True) if rows.finish() == name}
-    return found, Held(np.unique(np.array(species)), np.unique(np.array(observations)))
+    return found, WantedReferences(np.unique(np.array(species)), np.unique(np.array(observations)))
 
 
 class PublishedRows:
@@ -248,10 +253,10 @@ def published_manifest(root: Path, model: str) -> Manifest | None:
     """The manifest of the published snapshot, if it is whole and was made with the same model."""
     try:
         manifest = read_manifest(root, read_current(root))
-        verify_files(root, manifest, stamps=read_stamps(root))
+        verify_files(root, manifest, verified=read_verified_files(root))
     except SnapshotError:
         return None
-    return manifest if made_with(manifest.model) == model else None
+    return manifest if describe_tools(manifest.model) == model else None
 
 
 def read_entries(folder: Path) -> Iterator[ReferenceEntry]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from database.collection import photos as photo_tables
 from database.collection.photo_files import PhotoFiles
-from database.collection.photos import OBSERVED, ReferencePhoto
+from database.collection.photos import OBSERVED, CataloguePhoto
 from database.errors import StoreUnavailable
 from database.session import Session
 from database.taxonomy import floras as flora_tables
@@ -26,7 +26,7 @@ from indexer.photos.finding import PhotoStore
 from retrieval.domain import WORLD
 from retrieval.errors import UnknownPhoto
 from retrieval.snapshots.cells import cell_of
-from retrieval.snapshots.observation_context import Occasion, Occasions, settle_occasions
+from retrieval.snapshots.observation_context import ObservationContext, ObservationContexts, settle_contexts
 from retrieval.snapshots.occurrences import Records
 from retrieval.snapshots.segment import ReferenceEntry
 
@@ -62,23 +62,23 @@ def read_observed(files: PhotoFiles, sha256: str) -> bytes:
         raise OSError(None, str(error), f"photo {sha256}") from error
 
 
-def read_occasions(photos: Iterable[ReferencePhoto]) -> dict[int, tuple[int, Occasion]]:
+def read_contexts(photos: Iterable[CataloguePhoto]) -> dict[int, tuple[int, ObservationContext]]:
     """Species of each observation, and when and where it was made, by month and by cell; 0 where it is not known."""
     seen = {photo.observation_id: photo for photo in photos}
-    return {observation: (photo.species, occasion_of(photo)) for observation, photo in sorted(seen.items())}
+    return {observation: (photo.species, context_of(photo)) for observation, photo in sorted(seen.items())}
 
 
-def occasion_of(photo: ReferencePhoto) -> Occasion:
+def context_of(photo: CataloguePhoto) -> ObservationContext:
     """When and where a photo's observation was made, by month and by cell; 0 where it is not known."""
     latitude, longitude = photo.decimal_latitude, photo.decimal_longitude
-    return Occasion(
+    return ObservationContext(
         photo.observation_id,
         photo.event_date.month if photo.event_date else 0,
         0 if latitude is None or longitude is None else cell_of(latitude, longitude),
     )
 
 
-def reference_entry(photo: ReferencePhoto) -> ReferenceEntry:
+def reference_entry(photo: CataloguePhoto) -> ReferenceEntry:
     """A photo of the catalogue as a segment holds it; the same whoever writes the segment."""
     return ReferenceEntry(
         photo.sha256,
@@ -124,7 +124,7 @@ def read_catalogue(
                 if flora.id != WORLD  # follows from the references
             ],
             occurrences=seen.records(),
-            occasions=seen.occasions(),
+            contexts=seen.contexts(),
         )
     except BaseException:
         references.close()
@@ -139,11 +139,11 @@ class SeenObservations:
         self._observations, self._species = array("q"), array("q")
         self._months, self._cells = array("B"), array("Q")
 
-    def note(self, photo: ReferencePhoto) -> None:
+    def note(self, photo: CataloguePhoto) -> None:
         """Note the observation of a photo, if the photo before was not of it too."""
         if self._observations and self._observations[-1] == photo.observation_id:
             return
-        found = occasion_of(photo)
+        found = context_of(photo)
         self._observations.append(photo.observation_id)
         self._species.append(photo.species)
         self._months.append(found.month)
@@ -153,6 +153,6 @@ class SeenObservations:
         """For the counts of species."""
         return Records(np.array(self._species), np.array(self._months), np.array(self._cells))
 
-    def occasions(self) -> Occasions:
+    def contexts(self) -> ObservationContexts:
         """To learn from."""
-        return settle_occasions(np.array(self._observations), np.array(self._months), np.array(self._cells))
+        return settle_contexts(np.array(self._observations), np.array(self._months), np.array(self._cells))

@@ -17,7 +17,7 @@ from database.taxonomy import regions as areas
 from database.taxonomy import taxa as names
 from database.taxonomy.floras import FloraEntry
 from indexer.curation.checklists import read_checklist
-from indexer.curation.records import Rejection
+from indexer.curation.records import RejectedRecord
 from indexer.curation.regions import RegionMap, country_region, find_unit
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError
@@ -187,7 +187,7 @@ def _read_names(session: Session, lists: Sequence[Path]) -> tuple[list[tuple[str
     unmatched: list[UnmatchedName] = []
     for path in lists:
         for line in read_checklist(path):
-            if isinstance(line, Rejection):
+            if isinstance(line, RejectedRecord):
                 unmatched.append(UnmatchedName(f"{line.detail} ({line.reason})", line.file, line.line))
                 continue
             if line.occurrence_status != listed.PRESENT:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.building.assemble import assemble
-from indexer.building.build import made_with, read_entries
+from indexer.building.build import describe_tools, read_entries
 from indexer.building.stages import Advance, counted, silent
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.models.embedder import DIM, Embeddings
@@ -28,7 +28,7 @@ from retrieval.search.faiss_coarse import SPECIES as GUIDE_SPECIES
 from retrieval.snapshots.arrays import load_array
 from retrieval.snapshots.learned_arrays import METRIC, add_sums, replace_sums, sum_segments, write_sums
 from retrieval.snapshots.manifest import Manifest
-from retrieval.snapshots.observation_context import Occasion, gather_occasions, renew_occasions, write_occasions
+from retrieval.snapshots.observation_context import ObservationContext, gather_contexts, renew_contexts, write_contexts
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
 from retrieval.snapshots.segment import Naming, ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
@@ -39,11 +39,11 @@ LEARNED_FILES = (OCCURRENCES, METRIC, ASPECTS, GUIDE_SPECIES)  # where there are
 
 
 def append_references(
-    root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings, occasions: Sequence[Occasion] = ()
+    root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings, contexts: Sequence[ObservationContext] = ()
 ) -> str:
     """Add references, with their embeddings (rows in the same order), in a segment of their own; gives the snapshot.
 
-    `occasions` say when and where their observations were made, where that is known; the counts of the priors stay
+    `contexts` say when and where their observations were made, where that is known; the counts of the priors stay
     those of the last build.
 
     Their species must be known to the published snapshot: for new species or floras, build from the catalogue.
@@ -58,7 +58,7 @@ def append_references(
             if known := next((e.photo for e in ordered if segment.reference_of_photo(e.photo)), None):
                 raise BuildError(f"photo {known} is a reference already")
         manifest = published.manifest
-        name = name_entries(ordered, made_with(published.manifest.model))
+        name = name_entries(ordered, describe_tools(published.manifest.model))
         if name in manifest.segments:
             raise BuildError("these references have been withdrawn as they are: run `python -m indexer compact` first")
         write_segment(staging / "segment", ordered, embeddings[order])
@@ -67,7 +67,7 @@ def append_references(
         segments = (*manifest.segments, name)
         sums = add_sums(published.sums, sum_one(root / "segments" / name))
         gone = gone_rows(published)
-        return continue_snapshot(root, staging, published, segments, gone, sums, licences=licences, occasions=occasions)
+        return continue_snapshot(root, staging, published, segments, gone, sums, licences=licences, contexts=contexts)
 
 
 def withdraw_references(root: Path, photos: Collection[str]) -> str:
@@ -88,7 +88,7 @@ def withdraw_references(root: Path, photos: Collection[str]) -> str:
         if sum(len(rows) for rows in withdrawn.values()) == sum(segment.rows for segment in published.segments):
             raise BuildError("this would withdraw every reference; a snapshot needs at least one")
         species = np.array(sorted(taken), dtype=np.int64)
-        sums = replace_sums(published.sums, sum_standing(root, published.manifest.segments, withdrawn, species))
+        sums = replace_sums(published.sums, sum_active(root, published.manifest.segments, withdrawn, species))
         return continue_snapshot(root, staging, published, published.manifest.segments, withdrawn, sums)
 
 
@@ -102,7 +102,7 @@ def compact_snapshot(root: Path, *, advance: Advance = silent) -> str:
         if len(published.segments) == 1 and not published.manifest.withdrawn:
             return published.name
         standing = published.manifest.references
-        naming = Naming(made_with(published.manifest.model))
+        naming = Naming(describe_tools(published.manifest.model))
         gathered = GatheredRows(published)
         folders = [root / "segments" / name for name in published.manifest.segments]
         entries = counted(gathered.follow(merge_entries(published, folders)), "references", standing, advance)
@@ -161,7 +161,7 @@ def sum_one(folder: Path) -> SpeciesSums:
         segment.close()
 
 
-def sum_standing(
+def sum_active(
     root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]], species: NDArray[np.int64]
 ) -> SpeciesSums:
     """The same for some species, from what has not been withdrawn of all segments."""
@@ -192,7 +192,7 @@ def gone_rows(snapshot: Snapshot) -> dict[str, NDArray[np.int64]]:
     }
 
 
-def standing_observations(
+def active_observations(
     root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]
 ) -> NDArray[np.int64]:
     """The observations that references which may answer belong to, ascending."""
@@ -214,13 +214,13 @@ def continue_snapshot(
     *,
     keep_recipes: bool = False,
     licences: Mapping[str, int] | None = None,
-    occasions: Sequence[Occasion] = (),
+    contexts: Sequence[ObservationContext] = (),
     forget: Collection[int] = (),
     advance: Advance = silent,
 ) -> str:
     """Assemble a snapshot that differs from the published one in its references alone.
 
-    What was known of the occasions of the observations `forget` gives way to `occasions`.
+    What was known of the occasions of the observations `forget` gives way to `contexts`.
     """
     old, folder = root / "snapshots" / published.name, staging / "snapshot"
     (folder / "floras").mkdir(parents=True)
@@ -230,10 +230,10 @@ def continue_snapshot(
         if (old / learned).is_file():
             shutil.copyfile(old / learned, folder / learned)
     write_sums(folder, sums)
-    standing = standing_observations(root, segments, withdrawn)
+    standing = active_observations(root, segments, withdrawn)
     forgotten = np.array(sorted(forget), dtype=np.int64)
-    known = renew_occasions(published.occasions, forgotten, gather_occasions(occasions))
-    write_occasions(folder, known.only(standing))
+    known = renew_contexts(published.contexts, forgotten, gather_contexts(contexts))
+    write_contexts(folder, known.only(standing))
     for bits in sorted((old / "floras").iterdir()):
         shutil.copyfile(bits, folder / "floras" / bits.name)
     manifest: Manifest = published.manifest

@@ -25,7 +25,7 @@ from retrieval.search.recipes import (
     reaches,
 )
 from retrieval.snapshots.flora import Flora
-from retrieval.snapshots.store import Guided, Part, choose_rows, search_parts
+from retrieval.snapshots.store import CoarseSearch, SegmentPart, choose_rows, search_parts
 
 QUERIES = 192  # references of the flora that are asked for, each without its own observation
 DRIFT = 0.05  # how far a flora may grow or shrink before it is measured anew
@@ -55,7 +55,7 @@ def measure_recipe(flora: Flora) -> Recipe:
     """The cheapest recipe that finds enough; exact search where that is cheaper or nothing else suffices."""
     references, species = flora.card.references, flora.card.covered
     exact = Recipe(references=references)
-    parts, guided = flora.prepared.parts, flora.prepared.guided
+    parts, coarse = flora.prepared.parts, flora.prepared.coarse
     hopeful = Recipe(PROTOTYPE_FIRST, DEPTHS[0], references=references, probes=PROBES[0], looked_at=1)
     least = cheapest([exact, hopeful, replace(hopeful, depth=0)], references, species)
     if any(part.segment.codes is None for part in parts) or least == exact:
@@ -68,7 +68,7 @@ def measure_recipe(flora: Flora) -> Recipe:
 
     def measured(recipe: Recipe) -> Recipe:
         """The recipe with its recalls."""
-        chosen = choose_rows(parts, queries, 50 + OWN, recipe, guided)
+        chosen = choose_rows(parts, queries, 50 + OWN, recipe, coarse)
         at_10, at_50 = (
             float(np.mean([np.isin(target[:k], rows).mean() for target, rows in zip(targets, chosen, strict=True)]))
             for k in (10, 50)
@@ -81,8 +81,8 @@ def measure_recipe(flora: Flora) -> Recipe:
 
     found = [exact]
     tried: tuple[Probed, ...] = ()
-    if guided is not None:
-        tried = try_probes(parts, guided, queries, truth.species, counted)
+    if coarse is not None:
+        tried = try_probes(parts, coarse, queries, truth.species, counted)
         enough = [one for one in tried if reaches(one.recall_at_10, one.recall_at_50, PROBING_AT_50)]
         if enough:
             first = enough[0]
@@ -108,8 +108,8 @@ def first_good(recipes: Iterable[Recipe]) -> Recipe | None:
 
 
 def try_probes(
-    parts: Sequence[Part],
-    guided: Guided,
+    parts: Sequence[SegmentPart],
+    coarse: CoarseSearch,
     queries: Embeddings,
     species: NDArray[np.int64],
     targets: Sequence[NDArray[np.bool_]],
@@ -120,25 +120,25 @@ def try_probes(
     the guide's order says from which number on. `species` are those of each query's true neighbours, (queries, n);
     `targets` says which of these count.
     """
-    lines = guided.guide.nearest(queries, PROBES[-1], guided.cut)
-    place_of = np.empty(len(guided.guide.species), dtype=np.int64)
-    order = np.argsort(guided.guide.species)
+    lines = coarse.quantiser.nearest(queries, PROBES[-1], coarse.cut)
+    place_of = np.empty(len(coarse.quantiser.species), dtype=np.int64)
+    order = np.argsort(coarse.quantiser.species)
     sizes = np.zeros(len(place_of), dtype=np.int64)
     for part in parts:
-        lists = part.lists_at(guided.lines)
+        lists = part.lists_at(coarse.lines)
         held = lists >= 0
         counted = np.diff(part.segment.offsets)
-        sizes[guided.lines[held]] += counted[lists[held]]
+        sizes[coarse.lines[held]] += counted[lists[held]]
     ranks = []
     for own, listed, wanted in zip(species, lines, targets, strict=True):
         place_of[:] = PROBES[-1]
         place_of[listed] = np.arange(len(listed))
-        known = order[np.searchsorted(guided.guide.species, own[wanted], sorter=order)]
+        known = order[np.searchsorted(coarse.quantiser.species, own[wanted], sorter=order)]
         ranks.append(place_of[known])
     looked_at = np.cumsum(sizes[lines], axis=1).mean(axis=0)
     tried = []
     for probes in PROBES:
-        if probes >= len(guided.lines):
+        if probes >= len(coarse.lines):
             break
         at_10, at_50 = (float(np.mean([np.mean(rank[:k] < probes) for rank in ranks])) for k in (10, 50))
         one = Probed(probes, round(at_10, 5), round(at_50, 5), max(1, round(float(looked_at[probes - 1]))))
@@ -149,9 +149,9 @@ def try_probes(
     return tuple(tried)
 
 
-def draw_queries(parts: Sequence[Part]) -> tuple[Embeddings, NDArray[np.int64]]:
+def draw_queries(parts: Sequence[SegmentPart]) -> tuple[Embeddings, NDArray[np.int64]]:
     """A seeded sample of the references that may answer: their embeddings and observations."""
-    standing = [standing_of_lists(part) for part in parts]
+    standing = [active_lists(part) for part in parts]
     ends = np.cumsum([counts.sum() for counts in standing])
     every = int(ends[-1])
     embeddings, seen = [], []
@@ -164,7 +164,7 @@ def draw_queries(parts: Sequence[Part]) -> tuple[Embeddings, NDArray[np.int64]]:
     return unit_rows(np.concatenate(embeddings).astype(np.float32)), np.array(seen, dtype=np.int64)
 
 
-def standing_of_lists(part: Part) -> NDArray[np.int64]:
+def active_lists(part: SegmentPart) -> NDArray[np.int64]:
     """How many rows of each of the part's lists may answer."""
     offsets = part.segment.offsets
     if part.hidden is None:
@@ -172,7 +172,7 @@ def standing_of_lists(part: Part) -> NDArray[np.int64]:
     return np.array([np.count_nonzero(~part.hidden[offsets[n] : offsets[n + 1]]) for n in part.lists.tolist()])
 
 
-def row_of(part: Part, standing: NDArray[np.int64], number: int) -> int:
+def row_of(part: SegmentPart, standing: NDArray[np.int64], number: int) -> int:
     """The row that is the `number`-th of those that may answer, of which each list has `standing`."""
     ends = np.cumsum(standing)
     place = int(np.searchsorted(ends, number, side="right"))

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.building.build import made_with
-from indexer.building.grow import continue_snapshot, gone_rows, published_snapshot, sum_standing
+from indexer.building.build import describe_tools
+from indexer.building.grow import continue_snapshot, gone_rows, published_snapshot, sum_active
 from retrieval.domain import Reference
 from retrieval.errors import BuildError
 from retrieval.models.embedder import Embeddings
 from retrieval.snapshots.learned_arrays import replace_sums
-from retrieval.snapshots.observation_context import Occasion, gather_occasions
+from retrieval.snapshots.observation_context import ObservationContext, gather_contexts
 from retrieval.snapshots.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshots.snapshot import Snapshot
 from retrieval.snapshots.staging import building, settle
@@ -29,11 +29,11 @@ def renew_references(
     dataset: str,
     entries: Sequence[ReferenceEntry],
     read: Callable[[Sequence[str]], Embeddings],
-    occasions: Iterable[Occasion] = (),
+    contexts: Iterable[ObservationContext] = (),
 ) -> str:
     """Let exactly `entries` be the references of `dataset`; gives the snapshot, the published one if nothing changes.
 
-    `read` gives the embeddings of photos, of the snapshot's model. `occasions` are those of the entries'
+    `read` gives the embeddings of photos, of the snapshot's model. `contexts` are those of the entries'
     observations. Their species must be known to the published snapshot (see `known_species`); raises BuildError.
     """
     with building(root) as staging, published_snapshot(root) as published:
@@ -41,22 +41,22 @@ def renew_references(
             raise BuildError(f"snapshot {published.name} knows no species {strangers[:3]}: build it anew")
         before = {name: set(rows.tolist()) for name, rows in gone_rows(published).items()}
         gone = {name: set(before.get(name, ())) for name in published.manifest.segments}
-        fresh = settle_standing(published, dataset, entries, gone)
-        mine, given = own_observations(published, dataset), list(occasions)
+        fresh = settle_active(published, dataset, entries, gone)
+        mine, given = own_observations(published, dataset), list(contexts)
         own = np.array(sorted(mine), dtype=np.int64)
-        had = published.occasions.only(own).listed() if published.occasions else []
-        if not fresh and had == gather_occasions(given).listed() and gone == {**{n: set() for n in gone}, **before}:
+        had = published.contexts.only(own).listed() if published.contexts else []
+        if not fresh and had == gather_contexts(given).listed() and gone == {**{n: set() for n in gone}, **before}:
             return published.name
         segments = list(published.manifest.segments)
         if sum(len(rows) for rows in gone.values()) == sum(s.rows for s in published.segments) and not fresh:
             raise BuildError("this would withdraw every reference; a snapshot needs at least one")
         if fresh:
-            segments.append(name_entries(fresh, made_with(published.manifest.model)))
+            segments.append(name_entries(fresh, describe_tools(published.manifest.model)))
             write_segment(staging / "segment", fresh, read([entry.photo for entry in fresh]))
             settle(staging / "segment", root / "segments" / segments[-1])
         withdrawn = {name: np.array(sorted(rows), dtype=np.int64) for name, rows in gone.items() if rows}
-        sums = replace_sums(published.sums, sum_standing(root, segments, withdrawn, touched(published, gone, fresh)))
-        return continue_snapshot(root, staging, published, segments, withdrawn, sums, occasions=given, forget=mine)
+        sums = replace_sums(published.sums, sum_active(root, segments, withdrawn, touched(published, gone, fresh)))
+        return continue_snapshot(root, staging, published, segments, withdrawn, sums, contexts=given, forget=mine)
 
 
 def known_species(snapshot: Snapshot) -> set[int]:
@@ -74,7 +74,7 @@ def touched(published: Snapshot, gone: dict[str, set[int]], fresh: Sequence[Refe
     return np.array(sorted(species), dtype=np.int64)
 
 
-def settle_standing(
+def settle_active(
     published: Snapshot, dataset: str, entries: Sequence[ReferenceEntry], gone: dict[str, set[int]]
 ) -> list[ReferenceEntry]:
     """Say in `gone` which rows answer nothing any more; gives the entries that no row holds, by their place."""

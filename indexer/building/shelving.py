@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.ranking.prototypes import SpeciesSums
-from retrieval.search.faiss_coarse import SPECIES, write_guide
+from retrieval.search.faiss_coarse import SPECIES, write_coarse_quantiser
 
 
 def order_species(floras: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -51,5 +51,5 @@ def lay_out(folder: Path, sums: SpeciesSums) -> NDArray[np.int64]:
         for column, packed in enumerate(bits):
             floras[:, column] = np.unpackbits(packed, count=len(species))
         order = held[order_species(floras[np.searchsorted(species, held)])]
-    write_guide(folder, order, sums.sums[np.searchsorted(sums.species, order)])
+    write_coarse_quantiser(folder, order, sums.sums[np.searchsorted(sums.species, order)])
     return order

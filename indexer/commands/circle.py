@@ -16,8 +16,8 @@ from database.errors import DatabaseError
 from database.session import open_database
 from database.session import upgrade as upgrade_tables
 from indexer.building.adopting import AdoptionReport, adopt_observations
-from indexer.building.build import made_with
-from indexer.building.catalogue import PhotosToEmbed, read_occasions, reference_entry
+from indexer.building.build import describe_tools
+from indexer.building.catalogue import PhotosToEmbed, read_contexts, reference_entry
 from indexer.building.grow import published_snapshot, withdraw_references
 from indexer.building.renewing import known_species, renew_references
 from indexer.commands.atlases import lay_out_published
@@ -61,7 +61,7 @@ def adopt(_: argparse.Namespace, settings: Settings) -> int:
         with published_snapshot(settings.flora_indexes) as published:
             published.require_model(embedder.model)
             before, species, card = published.name, known_species(published), published.manifest.model
-        with EmbeddingStore(settings.data / "embeddings", made_with(card)) as store:
+        with EmbeddingStore(settings.data / "embeddings", describe_tools(card)) as store:
             embed_own(settings, store, embedder, str(card.get("views", "none")))
             with database.reading() as session:
                 photos = list(references(session, OWN))
@@ -73,7 +73,7 @@ def adopt(_: argparse.Namespace, settings: Settings) -> int:
                 OWN,
                 [reference_entry(photo) for photo in ready],
                 store.read,
-                [occasion for _, occasion in read_occasions(ready).values()],
+                [context for _, context in read_contexts(ready).values()],
             )
     if missing:
         print(f"{len(missing)} photos could not be embedded and are left out: `embed` says why", file=sys.stderr)

@@ -26,7 +26,7 @@ from indexer.commands.embedding import embed_where_set
 from indexer.embedding.embed import PhotoToEmbed
 from indexer.embedding.embeddings import EmbeddingStore
 from indexer.embedding.features import FeatureEmbedder
-from indexer.embedding.fit_head import KINDS, Verdict, fit_head, judge_heads, unit_features, write_model
+from indexer.embedding.fit_head import KINDS, HeadComparison, fit_head, judge_heads, unit_features, write_model
 from indexer.embedding.projection import Labels
 from indexer.embedding.quantise import CALIBRATION, judge_precision, spread_evenly, write_int8, write_lower_card
 from indexer.photos.finding import PhotoStore
@@ -136,7 +136,7 @@ def fit(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def print_verdict(verdict: Verdict) -> None:
+def print_verdict(verdict: HeadComparison) -> None:
     """What held-out observations say."""
     rows = [("principal components", verdict.pca), ("learned", verdict.learned)]
     for name, recall in rows if verdict.own is None else [("the network's own", verdict.own), *rows]:

@@ -17,7 +17,7 @@ from database.collection.snapshots import log_built, log_published
 from database.errors import DatabaseError
 from database.session import open_database
 from indexer.building.adopting import adopt_observations
-from indexer.building.build import build_snapshot, made_with
+from indexer.building.build import build_snapshot, describe_tools
 from indexer.building.catalogue import PhotosToEmbed, read_catalogue
 from indexer.building.grow import compact_snapshot
 from indexer.commands.atlases import add_atlas_choice, lay_out_published
@@ -92,7 +92,7 @@ def embed(options: argparse.Namespace, settings: Settings) -> int:
         with database.reading() as session:
             files = PhotoFiles(settings.photos_at)
             photos = PhotosToEmbed(session, PhotoStore(settings.data / "photos"), files, kept)
-    with closing(photos), EmbeddingStore(kept, made_with(card)) as store:
+    with closing(photos), EmbeddingStore(kept, describe_tools(card)) as store:
         if options.retry:
             store.forget_failures()
         with tqdm(total=len(photos), desc="embed", unit="photo", file=sys.stderr) as bar:
@@ -107,7 +107,8 @@ def embed(options: argparse.Namespace, settings: Settings) -> int:
                 augmentation=options.views,
                 advance=bar.update,
             )
-        print(f"model {made_with(card)}: {report.embedded} embedded, {report.already} already, {report.failed} failed")
+        counts = f"{report.embedded} embedded, {report.already} already, {report.failed} failed"
+        print(f"model {describe_tools(card)}: {counts}")
         for photo, reason in (*report.unread, *store.failures().items()):
             print(f"  {photo[:16]}: {reason}")
     return 0
@@ -120,7 +121,7 @@ def build(options: argparse.Namespace, settings: Settings) -> int:
     with (
         ExitStack() as stack,
         open_database(settings.database_url) as database,
-        EmbeddingStore(settings.data / "embeddings", made_with(card)) as store,
+        EmbeddingStore(settings.data / "embeddings", describe_tools(card)) as store,
         StageBars() as bars,
     ):
         adopt_observations(database, settings.reference_licences, settings.public_url)

@@ -14,10 +14,10 @@ from indexer.archives.container import Container, FileContainer, FolderContainer
 from indexer.archives.descriptor import META, KeyedRow, Table, read_table, read_tables, sniff_table
 from indexer.archives.lines import HEAD, Dialect, read_lines, sniff_dialect
 from indexer.archives.terms import TAXON_TERMS, Columns, find_columns, plain_term
-from indexer.curation.curate import KINGDOMS, find_toxicity, read_gbif_key, said
+from indexer.curation.curate import KINGDOMS, find_toxicity, read_gbif_key, read_text
 from indexer.curation.names import ABOVE_SPECIES, ParsedName, compose_name, parse_name, same_authorship
 from indexer.curation.places import parse_country, parse_language
-from indexer.curation.records import Rejection
+from indexer.curation.records import RejectedRecord
 from retrieval.errors import ArchiveError
 
 FUNGAL_KINGDOMS = frozenset({"Fungi", "Protozoa", ""})
@@ -67,7 +67,7 @@ class ChecklistLine:
         return parse_name(self.scientific_name).species
 
 
-def read_checklist(path: Path, kingdoms: frozenset[str] = FUNGAL_KINGDOMS) -> Iterator[ChecklistLine | Rejection]:
+def read_checklist(path: Path, kingdoms: frozenset[str] = FUNGAL_KINGDOMS) -> Iterator[ChecklistLine | RejectedRecord]:
     """Read every taxon line of a checklist, and those lines of its other tables that belong to none.
 
     A folder or archive with taxon core, distribution and vernacular names; a CSV with a column for the name; or plain
@@ -117,37 +117,37 @@ def find_tables(archive: Container) -> dict[str, Table]:
 
 
 @dataclass(slots=True)
-class Places:
+class ListedPlaces:
     """Where a taxon is listed: countries by (status, means)."""
 
     countries: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
     def add(self, cells: Mapping[str, str]) -> None:
         """Add a line of distribution."""
-        status = said(cells.get("occurrencestatus", "")).lower()
-        means = said(cells.get("establishmentmeans", "")).lower()
+        status = read_text(cells.get("occurrencestatus", "")).lower()
+        means = read_text(cells.get("establishmentmeans", "")).lower()
         self.countries.setdefault((STATUSES.get(status, status), means), set()).update(find_countries(cells))
 
 
 def read_taxa(
     archive: Container, tables: Mapping[str, Table], kingdoms: frozenset[str]
-) -> Iterator[ChecklistLine | Rejection]:
+) -> Iterator[ChecklistLine | RejectedRecord]:
     """Read the taxa, each joined with its places and vernacular names."""
     taxon = tables["taxon"]
     terms = {plain_term(term) for term in taxon.terms}
     if not terms & NAMING and not {"genus", "specificepithet"} <= terms:
         raise ArchiveError(f"{taxon.files[0]}, line 1: no column holds names; the columns are {', '.join(taxon.terms)}")
-    places, names = defaultdict[str, Places](Places), defaultdict[str, list[tuple[str, str]]](list)
+    places, names = defaultdict[str, ListedPlaces](ListedPlaces), defaultdict[str, list[tuple[str, str]]](list)
     others: list[tuple[str, KeyedRow]] = []
     for kind in ("distribution", "vernacularname"):
         for row in read_table(archive, tables[kind]) if kind in tables else ():
-            if isinstance(row, Rejection):
+            if isinstance(row, RejectedRecord):
                 yield row
                 continue
             cells = by_term(tables[kind], row)
             if kind == "distribution":
                 places[row.key].add(cells)
-            elif name := said(cells.get("vernacularname", "")):
+            elif name := read_text(cells.get("vernacularname", "")):
                 names[row.key].append((parse_language(cells.get("language") or cells.get("languagecode", "")), name))
             others.append((row.key, row))
     columns = find_columns(taxon.terms, TAXON_TERMS)
@@ -155,56 +155,60 @@ def read_taxa(
     known = {claim.key: claim for claim in claims}
     leads = find_leads(claims, known)
     for row in read_table(archive, taxon):
-        if isinstance(row, Rejection):
+        if isinstance(row, RejectedRecord):
             yield row
         else:
             accepted = find_accepted(read_claim(row, taxon, columns), known, leads)
             yield from read_taxon(row, taxon, columns, accepted, places.get(row.key), names.get(row.key, []), kingdoms)
     for key, row in others:
         if key not in known:
-            yield Rejection("orphan", f"{row.file}, line {row.line}: there is no taxon {key!r}", row.file, row.line)
+            yield RejectedRecord(
+                "orphan", f"{row.file}, line {row.line}: there is no taxon {key!r}", row.file, row.line
+            )
 
 
 def read_taxon(
-    row: KeyedRow, table: Table, columns: Columns, accepted: str | None, places: Places | None,
+    row: KeyedRow, table: Table, columns: Columns, accepted: str | None, places: ListedPlaces | None,
     names: list[tuple[str, str]], kingdoms: frozenset[str],
-) -> Iterator[ChecklistLine | Rejection]:  # fmt: skip
+) -> Iterator[ChecklistLine | RejectedRecord]:  # fmt: skip
     """Read one taxon: a line per status, or a rejection. `accepted` is what `find_accepted` gives."""
     fields, cells = columns.read(row.cells), by_term(table, row)
     where = f"{row.file}, line {row.line}"
     name = read_taxon_name(fields)
-    text = said(fields.get("scientific_name", ""))
+    text = read_text(fields.get("scientific_name", ""))
     if not name.full:
         reason, detail = (
             ("not-a-name", f"{text!r} is not a scientific name") if text else ("no-identification", "there is no name")
         )
-        yield Rejection(reason, f"{where}: {detail}", row.file, row.line)
+        yield RejectedRecord(reason, f"{where}: {detail}", row.file, row.line)
         return
-    kingdom = KINGDOMS.get(said(fields.get("kingdom", "")).lower(), said(fields.get("kingdom", "")).capitalize())
+    kingdom = KINGDOMS.get(
+        read_text(fields.get("kingdom", "")).lower(), read_text(fields.get("kingdom", "")).capitalize()
+    )
     if kingdom not in kingdoms:
-        yield Rejection("not-a-fungus", f"{where}: {name.full} is of kingdom {kingdom}", row.file, row.line)
+        yield RejectedRecord("not-a-fungus", f"{where}: {name.full} is of kingdom {kingdom}", row.file, row.line)
         return
     if accepted is None:
-        yield Rejection(
+        yield RejectedRecord(
             "unresolved-synonym", f"{where}: {name.full} is a synonym, but of what is not said", row.file, row.line
         )
         return
-    if vernacular := said(fields.get("vernacular_name", "")):
+    if vernacular := read_text(fields.get("vernacular_name", "")):
         names = [(parse_language(fields.get("vernacular_language", "")), vernacular), *names]
     if places is None:
-        places = Places()
+        places = ListedPlaces()
         places.add(cells)
-    rank = said(fields.get("taxon_rank", "")).lower()
+    rank = read_text(fields.get("taxon_rank", "")).lower()
     if not rank or (not name.species and rank not in ABOVE_SPECIES):  # `Larix spp.` is called a species here and there
         rank = infer_rank(name)
-    above = [(upper, said(fields.get(field, ""))) for upper, field in LINEAGE]
+    above = [(upper, read_text(fields.get(field, ""))) for upper, field in LINEAGE]
     lineage = [(upper, KINGDOMS.get(text.lower(), text)) for upper, text in above if text]
     if name.species or rank == "genus":
         lineage.append(("genus", name.genus))
     for (status, means), countries in sorted(places.countries.items()):
         yield ChecklistLine(
             scientific_name=name.full,
-            scientific_name_authorship=same_authorship(said(fields.get("scientific_name_authorship", "")))
+            scientific_name_authorship=same_authorship(read_text(fields.get("scientific_name_authorship", "")))
             or name.authorship,
             taxon_rank=rank,
             lineage=tuple(lineage),
@@ -222,13 +226,13 @@ def read_taxon(
 
 def read_taxon_name(fields: Mapping[str, str]) -> ParsedName:
     """Read the name from its own column or from genus and epithet."""
-    name = parse_name(said(fields.get("scientific_name", "")))
-    if not name.species and said(fields.get("specific_epithet", "")):
+    name = parse_name(read_text(fields.get("scientific_name", "")))
+    if not name.species and read_text(fields.get("specific_epithet", "")):
         composed = parse_name(
-            compose_name(said(fields.get("genus", "")) or name.genus, said(fields["specific_epithet"]))
+            compose_name(read_text(fields.get("genus", "")) or name.genus, read_text(fields["specific_epithet"]))
         )
         return composed if composed.species else name
-    return name if name.full else parse_name(said(fields.get("genus", "")))
+    return name if name.full else parse_name(read_text(fields.get("genus", "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +252,8 @@ def read_claim(row: KeyedRow, table: Table, columns: Columns) -> Claim:
     return Claim(
         read_taxon_name(fields),
         row.key,
-        parse_name(said(fields.get("accepted_name", ""))).full,
-        said(by_term(table, row).get("acceptednameusageid", "")),
+        parse_name(read_text(fields.get("accepted_name", ""))).full,
+        read_text(by_term(table, row).get("acceptednameusageid", "")),
         SYNONYM.search(fields.get("taxonomic_status", "")) is not None,
     )
 
@@ -307,10 +311,10 @@ def infer_rank(name: ParsedName) -> str:
 
 def find_countries(cells: Mapping[str, str]) -> set[str]:
     """Return the ISO 3166-1 alpha-2 codes that a line names: by code, by `ISO_3166-2:BE`, or by name."""
-    texts = SEVERAL.split(said(cells.get("countrycode", "")))
+    texts = SEVERAL.split(read_text(cells.get("countrycode", "")))
     if not any(texts):
-        found = PLACE.match(said(cells.get("locationid", "")))
-        texts = [found[1]] if found else [said(cells.get("country", ""))]
+        found = PLACE.match(read_text(cells.get("locationid", "")))
+        texts = [found[1]] if found else [read_text(cells.get("country", ""))]
     return {code for code, _ in map(parse_country, texts) if code}
 
 
@@ -355,7 +359,7 @@ def plain_lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, str]]:
                 yield number, name
 
 
-def read_names(path: Path) -> Iterator[ChecklistLine | Rejection]:
+def read_names(path: Path) -> Iterator[ChecklistLine | RejectedRecord]:
     """Read one name per line."""
     with open_container(path) as archive, archive.open(path.name) as stream:
         dialect = sniff_dialect(stream.read(HEAD), path.name)
@@ -363,11 +367,11 @@ def read_names(path: Path) -> Iterator[ChecklistLine | Rejection]:
         name = parse_name(text)
         if is_table_line(text):
             detail = f"{path.name}, line {number}: {text!r} holds more than a name, and no header says which part is it"
-            yield Rejection("not-a-name", detail, path.name, number)
+            yield RejectedRecord("not-a-name", detail, path.name, number)
         elif name.full:
             yield ChecklistLine(
                 name.full, name.authorship, infer_rank(name), (("genus", name.genus),), file=path.name, line=number
             )
         else:
             detail = f"{path.name}, line {number}: {text!r} is not a scientific name"
-            yield Rejection("not-a-name", detail, path.name, number)
+            yield RejectedRecord("not-a-name", detail, path.name, number)

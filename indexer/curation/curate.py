@@ -13,7 +13,7 @@ from datetime import date
 from indexer.curation.licences import NEEDS_AUTHOR, POLICIES, canonical_licence, is_reserved, licence_family
 from indexer.curation.names import ABOVE_SPECIES, NameResolver, ParsedName, compose_name, parse_name, same_authorship
 from indexer.curation.places import parse_coordinates, parse_country, parse_date, parse_language, parse_uncertainty
-from indexer.curation.records import CuratedRecord, Record, Rejection
+from indexer.curation.records import CuratedRecord, Record, RejectedRecord
 
 NOT_SAID = frozenset(
     {"", "-", "--", "?", "n/a", "na", "nan", "null", "none", "none stated", "not stated", "not recorded", "unknown",
@@ -76,7 +76,7 @@ class CurationPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Species:
+class CuratedSpecies:
     """The accepted species a record is of, and the name it came under."""
 
     name: str
@@ -87,25 +87,27 @@ class Species:
     doubts: tuple[str, ...] = ()
 
 
-def curate(record: Record, policy: CurationPolicy, names: NameResolver) -> CuratedRecord | Rejection:
+def curate(record: Record, policy: CurationPolicy, names: NameResolver) -> CuratedRecord | RejectedRecord:
     """Check every field of `record` and bring it to one form, or say why it is left out."""
     if fault := find_photo_fault(record) or find_kingdom_fault(record, policy):
         return reject(record, *fault)
     species = find_species(record, policy, names)
-    if not isinstance(species, Species):
+    if not isinstance(species, CuratedSpecies):
         return reject(record, *species)
     licence, fault = find_licence(record, policy)
     if fault:
         return reject(record, *fault)
     creator, author_doubt = find_creator(record)
-    holder = said(record.rights_holder)
+    holder = read_text(record.rights_holder)
     if not creator and not holder and policy.licences != "any" and licence_family(licence) in NEEDS_AUTHOR:
         return reject(record, "no-author", f"licence {licence} asks for the author's name, and none is given")
-    day, date_doubt = parse_date(said(record.event_date), earliest=policy.earliest, today=policy.today)
-    latitude, longitude, place_doubt = parse_coordinates(said(record.decimal_latitude), said(record.decimal_longitude))
-    uncertainty, metre_doubt = parse_uncertainty(said(record.coordinate_uncertainty))
-    country, country_doubt = parse_country(said(record.country_code))
-    licence_doubt = "" if licence else f"licence not known: {said(record.licence) or 'none given'}"
+    day, date_doubt = parse_date(read_text(record.event_date), earliest=policy.earliest, today=policy.today)
+    latitude, longitude, place_doubt = parse_coordinates(
+        read_text(record.decimal_latitude), read_text(record.decimal_longitude)
+    )
+    uncertainty, metre_doubt = parse_uncertainty(read_text(record.coordinate_uncertainty))
+    country, country_doubt = parse_country(read_text(record.country_code))
+    licence_doubt = "" if licence else f"licence not known: {read_text(record.licence) or 'none given'}"
     doubts = (*species.doubts, licence_doubt, author_doubt, date_doubt, place_doubt, metre_doubt, country_doubt)
     return CuratedRecord(
         photo=record.photo,
@@ -115,39 +117,39 @@ def curate(record: Record, policy: CurationPolicy, names: NameResolver) -> Curat
         lineage=find_lineage(record, species.name),
         synonym=species.synonym,
         synonym_key=species.synonym_key,
-        observation=said(record.observation),
+        observation=read_text(record.observation),
         event_date=day,
         decimal_latitude=latitude,
         decimal_longitude=longitude,
         coordinate_uncertainty=uncertainty if latitude is not None else None,
         country_code=country,
-        recorded_by=said(record.recorded_by),
-        habitat=said(record.habitat),
-        substrate=said(record.substrate),
+        recorded_by=read_text(record.recorded_by),
+        habitat=read_text(record.habitat),
+        substrate=read_text(record.substrate),
         creator=creator,
         rights_holder=holder,
         licence=licence,
-        references=said(record.references),
+        references=read_text(record.references),
         aspect=find_aspect(record.aspect),
         position=int(record.position) if re.fullmatch(r"\d{1,9}", record.position) else 0,  # longer ones count nothing
         toxicity=find_toxicity(record.toxicity),
-        vernacular_name=said(record.vernacular_name),
-        vernacular_language=parse_language(said(record.vernacular_language)),
+        vernacular_name=read_text(record.vernacular_name),
+        vernacular_language=parse_language(read_text(record.vernacular_language)),
         file=record.file,
         line=record.line,
         doubts=tuple(doubt for doubt in doubts if doubt),
     )
 
 
-def said(text: str) -> str:
+def read_text(text: str) -> str:
     """Return the text trimmed, or nothing where it only says that nothing is said."""
     text = text.strip()
     return "" if text.lower() in NOT_SAID else text
 
 
-def reject(record: Record, reason: str, detail: str) -> Rejection:
+def reject(record: Record, reason: str, detail: str) -> RejectedRecord:
     """Make a rejection that says where the record came from."""
-    return Rejection(reason, detail, record.file, record.line, record.photo)
+    return RejectedRecord(reason, detail, record.file, record.line, record.photo)
 
 
 Fault = tuple[str, str]  # reason and detail
@@ -162,7 +164,7 @@ def find_photo_fault(record: Record) -> Fault | None:
     ]
     if not STILL.intersection(media_types):
         return "not-a-photo", f"the record is of type {record.media_type}"
-    media_format = said(record.media_format).split(";")[0].strip()
+    media_format = read_text(record.media_format).split(";")[0].strip()
     if media_format and not PHOTO_FORMATS.match(media_format):
         return "not-a-photo", f"the record is of format {record.media_format}"
     return None
@@ -170,19 +172,19 @@ def find_photo_fault(record: Record) -> Fault | None:
 
 def find_kingdom_fault(record: Record, policy: CurationPolicy) -> Fault | None:
     """Only a kingdom that is stated can rule a record out."""
-    text = said(record.kingdom)
+    text = read_text(record.kingdom)
     kingdom = KINGDOMS.get(text.lower(), text.capitalize())
     if kingdom in policy.kingdoms:
         return None
-    return "not-a-fungus", f"{said(record.scientific_name) or 'the record'} is of kingdom {kingdom or 'not said'}"
+    return "not-a-fungus", f"{read_text(record.scientific_name) or 'the record'} is of kingdom {kingdom or 'not said'}"
 
 
-def find_species(record: Record, policy: CurationPolicy, names: NameResolver) -> Species | Fault:
+def find_species(record: Record, policy: CurationPolicy, names: NameResolver) -> CuratedSpecies | Fault:
     """Find the accepted species: what the archive says is accepted, then what the resolver knows better."""
     given = read_given_name(record)
-    stated = parse_name(said(record.accepted_name))
+    stated = parse_name(read_text(record.accepted_name))
     if given == parse_name("") and not stated.species:
-        if said(record.scientific_name):
+        if read_text(record.scientific_name):
             return "not-to-species", f"{record.scientific_name!r} is not the name of a species"
         return "no-identification", "the record has no scientific name"
     uncertain = given.uncertain or stated.uncertain
@@ -206,7 +208,7 @@ def find_species(record: Record, policy: CurationPolicy, names: NameResolver) ->
             )
     if known is not None:
         name, key = known[0], known[1] if known[1] is not None or known[0] != name else key
-    return Species(
+    return CuratedSpecies(
         name=name,
         authorship=find_authorship(record, name, given, stated),
         key=key,
@@ -220,9 +222,9 @@ def find_species(record: Record, policy: CurationPolicy, names: NameResolver) ->
 
 def read_given_name(record: Record) -> ParsedName:
     """Read the name the record came under, from one column or from the columns of genus and epithet."""
-    given = parse_name(said(record.scientific_name))
-    if not given.species and said(record.specific_epithet) and not given.uncertain:
-        composed = parse_name(compose_name(said(record.genus) or given.genus, said(record.specific_epithet)))
+    given = parse_name(read_text(record.scientific_name))
+    if not given.species and read_text(record.specific_epithet) and not given.uncertain:
+        composed = parse_name(compose_name(read_text(record.genus) or given.genus, read_text(record.specific_epithet)))
         return composed if composed.species else given
     return given
 
@@ -255,7 +257,7 @@ def find_authorship(record: Record, name: str, given: ParsedName, stated: Parsed
         if given.authorship:
             return given.authorship
         if not given.infraspecific:
-            return same_authorship(said(record.scientific_name_authorship))
+            return same_authorship(read_text(record.scientific_name_authorship))
     return ""
 
 
@@ -263,9 +265,13 @@ def find_lineage(record: Record, species: str) -> tuple[tuple[str, str], ...]:
     """Return (rank, name) from kingdom to genus, those that are known; the genus is that of the accepted name."""
     genus = species.split()[0]
     ranks = [("kingdom", record.kingdom), ("phylum", record.phylum), ("class", record.class_), ("order", record.order)]
-    if not said(record.genus) or said(record.genus).capitalize() == genus or record.scientific_name.startswith(genus):
+    if (
+        not read_text(record.genus)
+        or read_text(record.genus).capitalize() == genus
+        or record.scientific_name.startswith(genus)
+    ):
         ranks.append(("family", record.family))  # of another genus, the family may be another too
-    lineage = [(rank, said(name)) for rank, name in ranks]
+    lineage = [(rank, read_text(name)) for rank, name in ranks]
     kept = [
         (rank, KINGDOMS.get(name.lower(), name.capitalize()))
         for rank, name in lineage
@@ -276,7 +282,7 @@ def find_lineage(record: Record, species: str) -> tuple[tuple[str, str], ...]:
 
 def find_licence(record: Record, policy: CurationPolicy) -> tuple[str, Fault | None]:
     """Return (licence code or "", None), or ("", fault) where the policy does not let it pass."""
-    text = said(record.licence)
+    text = read_text(record.licence)
     code = canonical_licence(text)
     if policy.licences == "any":
         return code or "", None
@@ -293,10 +299,10 @@ def find_licence(record: Record, policy: CurationPolicy) -> tuple[str, Fault | N
 
 def find_creator(record: Record) -> tuple[str, str]:
     """Return (author of the photo, doubt). Where nobody is named, whoever recorded the find is taken to be it."""
-    creator = said(record.creator)
-    if creator or said(record.rights_holder) or not said(record.recorded_by):
+    creator = read_text(record.creator)
+    if creator or read_text(record.rights_holder) or not read_text(record.recorded_by):
         return creator, ""
-    return said(record.recorded_by), "author not named; the recorder is taken instead"
+    return read_text(record.recorded_by), "author not named; the recorder is taken instead"
 
 
 def find_aspect(text: str) -> str:
@@ -307,5 +313,5 @@ def find_aspect(text: str) -> str:
 
 def find_toxicity(text: str) -> str:
     """Keep what an archive says of poison, drop whatever says that there is none."""
-    word = said(text)
+    word = read_text(text)
     return "" if word.lower() in NOT_TOXIC or "edib" in word.lower() else TOXIC.get(word.lower(), word)

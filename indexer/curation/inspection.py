@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from database.collection.imports import Inspection
-from indexer.curation.records import ArchiveSource, CuratedRecord, Rejection
+from indexer.curation.records import ArchiveSource, CuratedRecord, RejectedRecord
 from indexer.photos.finding import (
     Fetcher,
     FoundPhoto,
@@ -38,27 +38,27 @@ class PhotoDesk:
     base_url: str = ""  # address that photo paths are relative to, where the photos are not on this disk
 
 
-def locate_photo(record: CuratedRecord | Rejection, source: ArchiveSource) -> Located | Rejection:
+def locate_photo(record: CuratedRecord | RejectedRecord, source: ArchiveSource) -> Located | RejectedRecord:
     """Say where the photo of a record is; a rejection stays one."""
-    if isinstance(record, Rejection):
+    if isinstance(record, RejectedRecord):
         return record
     location = locate(record, source)
-    return location if isinstance(location, Rejection) else (record, location)
+    return location if isinstance(location, RejectedRecord) else (record, location)
 
 
 def inspect_photos(
-    desk: PhotoDesk, located: Sequence[Located | Rejection], remembered: dict[str, Inspection]
-) -> Iterator[Inspected | Rejection]:
+    desk: PhotoDesk, located: Sequence[Located | RejectedRecord], remembered: dict[str, Inspection]
+) -> Iterator[Inspected | RejectedRecord]:
     """Look at every photo whose address is not among `remembered`, or whose file has changed since; in order."""
 
-    def look(item: Located | Rejection) -> Inspected | Rejection:
-        if isinstance(item, Rejection):
+    def look(item: Located | RejectedRecord) -> Inspected | RejectedRecord:
+        if isinstance(item, RejectedRecord):
             return item
         record, location = item
         inspection = _look(desk, record, location, remembered.get(address_of(location)))
-        return inspection if isinstance(inspection, Rejection) else (record, inspection)
+        return inspection if isinstance(inspection, RejectedRecord) else (record, inspection)
 
-    if all(isinstance(item, Rejection) or isinstance(item[1], LocalPhoto) for item in located):
+    if all(isinstance(item, RejectedRecord) or isinstance(item[1], LocalPhoto) for item in located):
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashing gives up the interpreter lock
             yield from pool.map(look, located)
     else:
@@ -76,13 +76,13 @@ def address_of(location: Location) -> str:
 
 def _look(
     desk: PhotoDesk, record: CuratedRecord, location: Location, known: Inspection | None
-) -> Inspection | Rejection:
+) -> Inspection | RejectedRecord:
     """Return what is known of the photo, from memory while its file is unchanged; a rejection where nothing can be."""
     size, modified = _file_state(location)
     if known is not None and (known.size, known.modified) == (size, modified) and _still_there(desk, known):
         return known
     found = open_photo(record, desk.source, desk.store, desk.fetcher)
-    if isinstance(found, Rejection):
+    if isinstance(found, RejectedRecord):
         # A file is judged until it changes; a web address gets another chance in the next run.
         if size is None:
             return found

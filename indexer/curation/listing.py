@@ -11,7 +11,7 @@ from database.taxonomy.checklists import PRESENT, ListedTaxon, replace_checklist
 from database.taxonomy.taxa import LONGEST_NAME, SPECIES, TaxonEntry, TaxonRegister
 from indexer.curation.checklists import ChecklistLine, read_checklist
 from indexer.curation.names import parse_name
-from indexer.curation.records import Rejection
+from indexer.curation.records import RejectedRecord
 from retrieval.domain import RANKS
 
 WIDER_RANKS = RANKS[:-1]
@@ -28,7 +28,7 @@ class ChecklistReport:
     added: int  # of these, those that it did not speak of before
     present: int  # species that are listed as present anywhere
     statuses: tuple[tuple[str, int], ...]  # (status other than present, pairs)
-    rejections: tuple[Rejection, ...]
+    rejections: tuple[RejectedRecord, ...]
 
 
 def import_checklist(
@@ -39,16 +39,16 @@ def import_checklist(
     Names are found by GBIF key, accepted name or synonym; others become new taxa. Raises ArchiveError, DatabaseError.
     """
     lines = list(read_checklist(path))
-    rejections = [line for line in lines if isinstance(line, Rejection)]
+    rejections = [line for line in lines if isinstance(line, RejectedRecord)]
     with database.writing() as session:
         register = TaxonRegister()
         said: dict[tuple[int, str], ListedTaxon] = {}
         species: dict[int, bool] = {}
         for line in lines:
-            if isinstance(line, Rejection):
+            if isinstance(line, RejectedRecord):
                 continue
             entry = _entry(line)
-            if isinstance(entry, Rejection):
+            if isinstance(entry, RejectedRecord):
                 rejections.append(entry)
                 continue
             taxon = register.file(session, entry)
@@ -72,14 +72,16 @@ def import_checklist(
     )
 
 
-def _entry(line: ChecklistLine) -> TaxonEntry | Rejection:
+def _entry(line: ChecklistLine) -> TaxonEntry | RejectedRecord:
     """Say which accepted taxon a line means; what stands within a species is listed as the species."""
     given = line.synonym_of or line.scientific_name
     rank = line.taxon_rank if line.taxon_rank in WIDER_RANKS else SPECIES
     name = given if rank in WIDER_RANKS else parse_name(given).species
     if not name or len(name) > LONGEST_NAME:
         said = f"of rank {line.taxon_rank}" if line.taxon_rank else "no scientific name"
-        return Rejection("not-to-species", f"{given[:80]!r} is {said}, which no flora counts", line.file, line.line)
+        return RejectedRecord(
+            "not-to-species", f"{given[:80]!r} is {said}, which no flora counts", line.file, line.line
+        )
     is_same = name == line.scientific_name
     return TaxonEntry(
         name=name,

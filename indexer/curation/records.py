@@ -55,7 +55,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class RejectedRecord:
     """A record left out, with its reason. `reason` is a short stable code; `detail` a sentence."""
 
     reason: str

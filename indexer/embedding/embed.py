@@ -34,7 +34,7 @@ class PhotoToEmbed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadablePhoto:
     """Why the bytes of a photo could not be had. The file may come back, so this is not remembered."""
 
     reason: str
@@ -78,11 +78,11 @@ def embed_photos(
             already += count
             advance(count)
 
-        def decode(photo: PhotoToEmbed) -> Crops | str | Unread:
+        def decode(photo: PhotoToEmbed) -> Crops | str | UnreadablePhoto:
             return read_crops(photo, embedder.short_side, bounds, augmentation=augmentation)
 
-        def decoded() -> Iterator[tuple[PhotoToEmbed, Crops | str | Unread]]:
-            window: deque[tuple[PhotoToEmbed, Future[Crops | str | Unread]]] = deque()
+        def decoded() -> Iterator[tuple[PhotoToEmbed, Crops | str | UnreadablePhoto]]:
+            window: deque[tuple[PhotoToEmbed, Future[Crops | str | UnreadablePhoto]]] = deque()
             for photo in unknown_photos(photos, store, know):
                 window.append((photo, pool.submit(decode, photo)))
                 if len(window) >= AHEAD * BATCH:
@@ -92,23 +92,27 @@ def embed_photos(
                 first, view = window.popleft()
                 yield first, view.result()
 
-        def keep(batch: Sequence[tuple[PhotoToEmbed, Crops | str | Unread]], rows: Iterator[Embeddings | str]) -> None:
+        def keep(
+            batch: Sequence[tuple[PhotoToEmbed, Crops | str | UnreadablePhoto]], rows: Iterator[Embeddings | str]
+        ) -> None:
             nonlocal embedded, failed
             outcomes = [(photo.photo, next(rows) if isinstance(view, list) else view) for photo, view in batch]
-            done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | Unread)]
+            done = [(photo, row) for photo, row in outcomes if not isinstance(row, str | UnreadablePhoto)]
             if done:
                 store.add([photo for photo, _ in done], np.stack([row for _, row in done]))
             for photo, reason in outcomes:
                 if isinstance(reason, str):
                     store.add_failure(photo, reason)
-                elif isinstance(reason, Unread):
+                elif isinstance(reason, UnreadablePhoto):
                     unread.append((photo, reason.reason))
             embedded += len(done)
             failed += len(batch) - len(done)
             advance(len(batch))
 
         stream = decoded()
-        running: deque[tuple[list[tuple[PhotoToEmbed, Crops | str | Unread]], Future[list[Embeddings | str]]]] = deque()
+        running: deque[
+            tuple[list[tuple[PhotoToEmbed, Crops | str | UnreadablePhoto]], Future[list[Embeddings | str]]]
+        ] = deque()
         try:
             while batch := list(islice(stream, BATCH)):
                 views = [view for _, view in batch if isinstance(view, list)]
@@ -137,14 +141,14 @@ def unknown_photos(
 
 def read_crops(
     photo: PhotoToEmbed, short_side: int, limits: PhotoLimits, *, augmentation: str = "none"
-) -> Crops | str | Unread:
+) -> Crops | str | UnreadablePhoto:
     """The crops of a photo, or why there are none: what is wrong with it, or that it could not be read now."""
     try:
         return decode_crops(photo.read(), short_side, limits, augmentation=augmentation)
     except IdentificationError as error:
         return str(error)
     except OSError as error:
-        return Unread(f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}")
+        return UnreadablePhoto(f"{error.filename or 'the photo'} cannot be read: {error.strerror or error}")
 
 
 def embed_views(views: Sequence[Crops], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:

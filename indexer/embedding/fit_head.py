@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.embedding.held_out import MOST_ASKED, Recall, askable, measure_recall
+from indexer.embedding.held_out import MOST_ASKED, MeasuredRecall, askable, measure_recall
 from indexer.embedding.projection import TEMPERATURE, Labels, Rows, fit_pca, learn_projection
 from retrieval.errors import BuildError, ModelError
 from retrieval.models.card import Preprocessing
@@ -30,13 +30,13 @@ LEAST = 20  # observations that can be asked for; fewer say nothing
 
 
 @dataclass(frozen=True)
-class Verdict:
+class HeadComparison:
     """What held-out observations say of the two heads."""
 
-    pca: Recall
-    learned: Recall
+    pca: MeasuredRecall
+    learned: MeasuredRecall
     steps: int  # that the learned head took, the median of the folds
-    own: Recall | None = None  # of a network's own numbers, where it has as many as an index holds
+    own: MeasuredRecall | None = None  # of a network's own numbers, where it has as many as an index holds
 
     @property
     def needless(self) -> bool:
@@ -58,7 +58,7 @@ def judge_heads(
     seed: int = 1,
     most: int = MOST_ASKED,
     advance: Callable[[str], object] = lambda said: None,
-) -> Verdict:
+) -> HeadComparison:
     """Compare both heads by nested cross-validation over observations."""
     asked = askable(labels, most=most, seed=seed)
     if len(asked) < LEAST:
@@ -68,7 +68,7 @@ def judge_heads(
         )
     observations, of_row = np.unique(labels.observations, return_inverse=True)
     fold_of = np.random.default_rng(seed).permutation(len(observations)) % folds
-    found: dict[str, list[Recall]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[MeasuredRecall]] = {kind: [] for kind in KINDS}
     steps = []
     for fold in range(folds):
         training = np.flatnonzero(fold_of[of_row] != fold)
@@ -88,13 +88,13 @@ def judge_heads(
             f"{found['learned'][-1].first:.3f} learned in {taken} steps"
         )
     own = measure_recall(features, labels, asked, temperature=TEMPERATURE) if features.shape[1] == DIM else None
-    return Verdict(pool(found["pca"]), pool(found["learned"]), int(np.median(steps)), own)
+    return HeadComparison(pool(found["pca"]), pool(found["learned"]), int(np.median(steps)), own)
 
 
-def pool(parts: list[Recall]) -> Recall:
+def pool(parts: list[MeasuredRecall]) -> MeasuredRecall:
     """Recall over all folds together."""
     total = sum(part.observations for part in parts)
-    return Recall(
+    return MeasuredRecall(
         total,
         sum(part.first * part.observations for part in parts) / max(1, total),
         sum(part.five * part.observations for part in parts) / max(1, total),
@@ -105,7 +105,7 @@ def fit_head(
     features: Rows,
     labels: Labels,
     kind: str,
-    verdict: Verdict,
+    verdict: HeadComparison,
     *,
     seed: int = 1,
     advance: Callable[[int], object] = lambda count: None,

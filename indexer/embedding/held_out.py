@@ -15,7 +15,7 @@ MOST_ASKED = 2000  # observations; more would make an interval of two points no 
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class MeasuredRecall:
     """Of so many observations, the share whose species came first, and among the first five."""
 
     observations: int
@@ -41,7 +41,7 @@ def measure_recall(
     temperature: float,
     queries: Rows | None = None,
     advance: Callable[[int], object] = lambda count: None,
-) -> Recall:
+) -> MeasuredRecall:
     """Ask all references for each of the `asked` observations, its own photos left out, as the engine would.
 
     The same rules as retrieval.ranking.votes, on arrays: 50 neighbours a photo, one vote an observation through its
@@ -56,17 +56,17 @@ def measure_recall(
         similarity[:, mine] = -np.inf
         shares = np.zeros(len(species))
         for row in similarity:
-            shares += vote(row, labels.observations, columns, temperature, len(species))
+            shares += vote_species(row, labels.observations, columns, temperature, len(species))
         truth = int(columns[np.argmax(mine)])
         better = int(np.count_nonzero(shares > shares[truth])) + int(np.count_nonzero(shares[:truth] == shares[truth]))
         found = shares[truth] > 0
         first += int(found and better == 0)
         five += int(found and better < 5)
         advance(1)
-    return Recall(len(asked), first / max(1, len(asked)), five / max(1, len(asked)))
+    return MeasuredRecall(len(asked), first / max(1, len(asked)), five / max(1, len(asked)))
 
 
-def vote(
+def vote_species(
     similarity: NDArray[np.float32],
     observations: NDArray[np.int64],
     columns: NDArray[np.int64],

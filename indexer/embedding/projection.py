@@ -91,7 +91,7 @@ def learn_projection(
     best, best_loss, best_step = matrix.copy(), np.inf, 0
     for step in range(steps + 1):
         if held_out is not None and step % LOOK == 0:
-            loss = look(centred, matrix, labels, asking, noise_of(seed))
+            loss = compare_batch(centred, matrix, labels, asking, noise_of(seed))
             if loss < best_loss - 1e-5:
                 best, best_loss, best_step = matrix.copy(), loss, step
             elif step - best_step >= PATIENCE * LOOK:
@@ -119,7 +119,9 @@ def noise_of(seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, 1])
 
 
-def look(centred: Rows, matrix: Rows, labels: Labels, asking: NDArray[np.int64], noise: np.random.Generator) -> float:
+def compare_batch(
+    centred: Rows, matrix: Rows, labels: Labels, asking: NDArray[np.int64], noise: np.random.Generator
+) -> float:
     """Mean loss of the held-out rows when they ask all others; of many, a fixed draw."""
     others = np.setdiff1d(np.arange(len(centred)), asking)
     if len(asking) > QUERIES:

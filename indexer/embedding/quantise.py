@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.embedding.held_out import Recall, askable, measure_recall
+from indexer.embedding.held_out import MeasuredRecall, askable, measure_recall
 from indexer.embedding.projection import TEMPERATURE, Labels
 from retrieval.errors import BuildError, ModelError
 from retrieval.models.card import MOST_LOST, Preprocessing
@@ -71,8 +71,8 @@ def judge_precision(
     asked = askable(labels, seed=seed)
     if not len(asked):
         raise BuildError("no species has two observations, so the recall gate has nothing to ask: import more photos")
-    before: Recall = measure_recall(exact, labels, asked, temperature=TEMPERATURE, advance=advance)
-    after: Recall = measure_recall(lower, labels, asked, temperature=TEMPERATURE, advance=advance)
+    before: MeasuredRecall = measure_recall(exact, labels, asked, temperature=TEMPERATURE, advance=advance)
+    after: MeasuredRecall = measure_recall(lower, labels, asked, temperature=TEMPERATURE, advance=advance)
     if after.first < before.first - MOST_LOST:
         raise BuildError(
             f"recall@1 falls from {before.first:.3f} to {after.first:.3f} over {len(asked)} observations, by more than "

@@ -81,7 +81,9 @@ def export_archive(
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         gathered = write_tables(session, Path(folder), card, accepted, packed=photo is not None)
         if not gathered.digests:
-            raise BuildError("no approved observation may be exported yet: " + (told(gathered) or "there is none"))
+            raise BuildError(
+                "no approved observation may be exported yet: " + (report_progress(gathered) or "there is none")
+            )
         licence = freest_for_all(sorted(gathered.licences))
         texts = {
             "meta.xml": write_meta(),
@@ -203,6 +205,6 @@ def state_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def told(gathered: Gathered) -> str:
+def report_progress(gathered: Gathered) -> str:
     """Why observations were left out, in one line."""
     return ", ".join(f"{count} {reason}" for reason, count in sorted(gathered.left_out.items()))

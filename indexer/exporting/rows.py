@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from database.collection.approved import ApprovedObservation, Name, Said, ShownPhoto
+from database.collection.approved import ApprovedObservation, Name, ShownPhoto, StatedIdentification
 from database.field.obscuring import CELL
 from database.field.validation import CERTAINTIES
 from indexer.building.adopting import observation_page
@@ -151,7 +151,7 @@ def occurrence_cells(one: ApprovedObservation, dataset: str, page: str) -> list[
     ]
 
 
-def decisive_words(one: ApprovedObservation) -> list[Said]:
+def decisive_words(one: ApprovedObservation) -> list[StatedIdentification]:
     """What stands for the approved name: the expert's approval, else the opinions."""
     standing = [said for said in one.history if said.superseded is None and said.name.id == one.name.id]
     approvals = [said for said in standing if said.kind == "approve"]
@@ -178,7 +178,7 @@ def packed_path(photo: ShownPhoto) -> str:
     return f"photos/{photo.sha256}.jpg"
 
 
-def verdict_cells(one: ApprovedObservation, said: Said) -> list[str]:
+def verdict_cells(one: ApprovedObservation, said: StatedIdentification) -> list[str]:
     """A line of the identification history."""
     status = SAID[said.kind]
     if said.superseded is not None and said.kind not in ("withdraw", "unapprove"):

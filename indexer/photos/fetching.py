@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from indexer.curation.photo_facts import LIMITS, inspect_photo, reason_of
-from indexer.curation.records import Rejection
+from indexer.curation.records import RejectedRecord
 from indexer.photos.photo_store import PhotoStore
 from retrieval.errors import ForbiddenAddress, PhotoTooLarge, UnreadablePhoto
 from retrieval.photos.addresses import SCHEMES, Guard
@@ -64,7 +64,7 @@ class Fetcher:
         """Close the connections."""
         self._session.close()
 
-    def fetch(self, address: str) -> str | Rejection:
+    def fetch(self, address: str) -> str | RejectedRecord:
         """Return the sha256 of the photo at `address`, now in the store; or why there is none.
 
         Reasons: bad-address, unreachable, too-large, not-an-image, unreadable.
@@ -74,12 +74,12 @@ class Fetcher:
             return known
         parts = urlsplit(address)
         if parts.scheme.lower() not in SCHEMES or not parts.hostname:
-            return Rejection("bad-address", f"{address!r} is no web address", photo=address)
+            return RejectedRecord("bad-address", f"{address!r} is no web address", photo=address)
         fault = ""
         for attempt in range(self._attempts):
             self._wait_for_turn(parts.hostname)
             outcome = self._request(address)
-            if isinstance(outcome, Rejection):
+            if isinstance(outcome, RejectedRecord):
                 return outcome
             if isinstance(outcome, bytes):
                 return self._keep(address, outcome)
@@ -88,7 +88,7 @@ class Fetcher:
                 break
             if attempt + 1 < self._attempts:
                 self._sleep(max(wait, self._delay * 2**attempt))
-        return Rejection("unreachable", f"{address}: {fault}", photo=address)
+        return RejectedRecord("unreachable", f"{address}: {fault}", photo=address)
 
     def _wait_for_turn(self, host: str) -> None:
         if host in self._last:
@@ -97,7 +97,7 @@ class Fetcher:
                 self._sleep(pause)
         self._last[host] = self._clock()
 
-    def _request(self, address: str) -> bytes | tuple[str, float] | Rejection:
+    def _request(self, address: str) -> bytes | tuple[str, float] | RejectedRecord:
         """Ask once: the bytes, or (what went wrong, seconds to wait) where asking again may help, or a rejection."""
         try:
             with open_address(self._session, address, timeout=self._timeout) as answer:
@@ -106,25 +106,29 @@ class Fetcher:
                         answer.headers.get("Retry-After", "")
                     )
                 if answer.status_code != requests.codes.ok:
-                    return Rejection(
+                    return RejectedRecord(
                         "unreachable", f"{address}: the server answers {answer.status_code}", photo=address
                     )
                 return self._read(answer, address)
         except ForbiddenAddress as error:
-            return Rejection("bad-address", f"{address}: {error}", photo=address)
+            return RejectedRecord("bad-address", f"{address}: {error}", photo=address)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             return f"the server cannot be reached or breaks off ({type(error).__name__})", 0.0
         except (requests.RequestException, ValueError) as error:
-            return Rejection("unreachable", f"{address}: the request fails ({type(error).__name__})", photo=address)
+            return RejectedRecord(
+                "unreachable", f"{address}: the request fails ({type(error).__name__})", photo=address
+            )
 
-    def _read(self, answer: requests.Response, address: str) -> bytes | tuple[str, float] | Rejection:
-        too_large = Rejection("too-large", f"{address}: the photo has more than {self._largest:,} bytes", photo=address)
+    def _read(self, answer: requests.Response, address: str) -> bytes | tuple[str, float] | RejectedRecord:
+        too_large = RejectedRecord(
+            "too-large", f"{address}: the photo has more than {self._largest:,} bytes", photo=address
+        )
         announced = answer.headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) > self._largest:
             return too_large
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind.startswith("text/"):  # a page about the photo, or an apology
-            return Rejection("not-an-image", f"{address}: the server answers with {kind}", photo=address)
+            return RejectedRecord("not-an-image", f"{address}: the server answers with {kind}", photo=address)
         begun, photo = self._clock(), bytearray()
         for chunk in answer.iter_content(CHUNK):
             photo += chunk
@@ -134,11 +138,11 @@ class Fetcher:
                 return f"the photo did not come within {self._patience:g} seconds", 0.0
         return bytes(photo)
 
-    def _keep(self, address: str, photo: bytes) -> str | Rejection:
+    def _keep(self, address: str, photo: bytes) -> str | RejectedRecord:
         try:
             inspect_photo(photo)
         except (UnreadablePhoto, PhotoTooLarge) as error:
-            return Rejection(reason_of(error), f"{address}: {error}", photo=address)
+            return RejectedRecord(reason_of(error), f"{address}: {error}", photo=address)
         sha256 = self._store.put(photo)
         self._store.remember(address, sha256)
         return sha256

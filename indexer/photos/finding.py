@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from indexer.archives.container import Container, FolderContainer, is_there
 from indexer.archives.lines import DAMAGED
 from indexer.curation.photo_facts import LIMITS, PhotoFacts, inspect_photo, reason_of
-from indexer.curation.records import ArchiveSource, CuratedRecord, Record, Rejection
+from indexer.curation.records import ArchiveSource, CuratedRecord, Record, RejectedRecord
 from indexer.photos.fetching import Fetcher
 from indexer.photos.photo_store import PhotoStore
 from retrieval.errors import ArchiveError, PhotoTooLarge, UnreadablePhoto
@@ -59,7 +59,7 @@ class FoundPhoto:
     facts: PhotoFacts
 
 
-def locate(record: Record | CuratedRecord, source: ArchiveSource) -> Location | Rejection:
+def locate(record: Record | CuratedRecord, source: ArchiveSource) -> Location | RejectedRecord:
     """Say where the record's photo is: never outside the archive or the photos folder.
 
     An address is looked for in `source.photos` first, as `host/path` and as `path`, for photos fetched by other means.
@@ -88,13 +88,13 @@ def locate(record: Record | CuratedRecord, source: ArchiveSource) -> Location | 
 
 def open_photo(
     record: Record | CuratedRecord, source: ArchiveSource, store: PhotoStore, fetcher: Fetcher | None = None
-) -> FoundPhoto | Rejection:
+) -> FoundPhoto | RejectedRecord:
     """Find the record's photo and look at it; None for `fetcher` means that nothing is fetched.
 
     Members of archives and fetched photos are kept in the store; local files stay where they are.
     """
     location = locate(record, source)
-    if isinstance(location, Rejection):
+    if isinstance(location, RejectedRecord):
         return location
     try:
         if isinstance(location, LocalPhoto):
@@ -109,7 +109,7 @@ def open_photo(
                 record, "not-fetched", f"{location.address} is not on this disk and fetching was not asked for"
             )
         fetched = fetcher.fetch(location.address)
-        if isinstance(fetched, Rejection):
+        if isinstance(fetched, RejectedRecord):
             return _reject(record, fetched.reason, fetched.detail)
         return _stored(store, fetched)
     except (UnreadablePhoto, PhotoTooLarge) as error:
@@ -135,7 +135,7 @@ def read_member(archive: Container, member: str) -> bytes:
     return photo
 
 
-def _locate_address(record: Record | CuratedRecord, photo: str, source: ArchiveSource) -> Location | Rejection:
+def _locate_address(record: Record | CuratedRecord, photo: str, source: ArchiveSource) -> Location | RejectedRecord:
     try:
         parts = urlsplit(photo)
         host = parts.hostname or ""
@@ -165,5 +165,5 @@ def _stored(store: PhotoStore, sha256: str) -> FoundPhoto:
     return FoundPhoto(path, f"store:{sha256}", None, inspect_photo(path))
 
 
-def _reject(record: Record | CuratedRecord, reason: str, detail: str) -> Rejection:
-    return Rejection(reason, detail, record.file, record.line, record.photo)
+def _reject(record: Record | CuratedRecord, reason: str, detail: str) -> RejectedRecord:
+    return RejectedRecord(reason, detail, record.file, record.line, record.photo)

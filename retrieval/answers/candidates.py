@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.answers.query_priors import Expectation
-from retrieval.domain import RANKS, Candidate, Evidence, Lookalike, Stop, Taxon, Vote
+from retrieval.answers.query_priors import QueryPriors
+from retrieval.domain import RANKS, Candidate, Evidence, Lookalike, Taxon, TaxonomicSpecificity, Vote
 from retrieval.ranking.lookalikes import lookalikes_of
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.specificity import choose_node
 from retrieval.ranking.votes import rank_taxa, sum_shares
 from retrieval.snapshots.snapshot import Snapshot
@@ -23,7 +23,7 @@ LEAST = 1e-6  # a species with less than this and without a vote is not a candid
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FusedAnswer:
     """Scores of a flora's species as arrays."""
 
     species: NDArray[np.int64]  # (species,) taxon ids
@@ -33,7 +33,7 @@ class Answer:
     fused: NDArray[np.float64]  # (species,): what the photos alone say
     scores: NDArray[np.float64]  # (species,): with priors, and "none of these" taken off
     decided_by: int
-    expected: Expectation | None = None
+    expected: QueryPriors | None = None
     aspects: tuple[str, ...] = ()  # of the photos, given or told; empty: not known
     compared: bool = True  # whether any reference could vote
 
@@ -53,7 +53,7 @@ class Answer:
 
 
 def make_candidates(
-    answer: Answer, snapshot: Snapshot, count: int, *, only: Collection[int] | None = None
+    answer: FusedAnswer, snapshot: Snapshot, count: int, *, only: Collection[int] | None = None
 ) -> tuple[Candidate, ...]:
     """The first `count` species of the ranking, each with the reference photos that spoke for it."""
     columns = {taxon: column for taxon, column in answer.listed().items() if only is None or taxon in only}
@@ -63,7 +63,7 @@ def make_candidates(
     return tuple(make_candidate(answer, taxa[species], columns[species], snapshot) for species in ranking)
 
 
-def make_candidate(answer: Answer, taxon: Taxon, column: int, snapshot: Snapshot) -> Candidate:
+def make_candidate(answer: FusedAnswer, taxon: Taxon, column: int, snapshot: Snapshot) -> Candidate:
     """One species with all that is said of it."""
     expected = answer.expected
     return Candidate(
@@ -93,7 +93,7 @@ def find_evidence(species: int, votes: Sequence[Sequence[Vote]], snapshot: Snaps
     return [Evidence(snapshot.reference(row), similarity, -photo) for row, (similarity, photo) in best]
 
 
-def make_higher(answer: Answer, snapshot: Snapshot, rank: str, count: int) -> tuple[Candidate, ...]:
+def make_higher(answer: FusedAnswer, snapshot: Snapshot, rank: str, count: int) -> tuple[Candidate, ...]:
     """The taxa of a wider rank, each with the sums of its species."""
     nodes = answer.lineages[:, RANKS.index(rank)].tolist()
     parents = {column: node for column, node in enumerate(nodes) if node >= 0}
@@ -118,7 +118,7 @@ def make_higher(answer: Answer, snapshot: Snapshot, rank: str, count: int) -> tu
     )
 
 
-def make_rankings(answer: Answer, snapshot: Snapshot) -> tuple[tuple[tuple[Taxon, float], ...], ...]:
+def make_rankings(answer: FusedAnswer, snapshot: Snapshot) -> tuple[tuple[tuple[Taxon, float], ...], ...]:
     """What each photo alone would have said: its first species with their shares."""
     rankings = []
     for photo in answer.per_photo:
@@ -130,15 +130,15 @@ def make_rankings(answer: Answer, snapshot: Snapshot) -> tuple[tuple[tuple[Taxon
     return tuple(rankings)
 
 
-def make_stop(answer: Answer, snapshot: Snapshot, wished: Wishes) -> Stop:
+def decide_specificity(answer: FusedAnswer, snapshot: Snapshot, options: IdentifyOptions) -> TaxonomicSpecificity:
     """How narrow the answer may be to be right as often as was asked for."""
     thresholds = snapshot.calibration.thresholds
     fitted = sorted((float(target), threshold) for target, threshold in thresholds.items())
     if fitted:
         fitted.append((1.0, 1.0))  # who asks for more than was fitted gets a stricter threshold, not the last one
-        threshold = float(np.interp(wished.target, [t for t, _ in fitted], [limit for _, limit in fitted]))
+        threshold = float(np.interp(options.target, [t for t, _ in fitted], [limit for _, limit in fitted]))
     else:
-        threshold = wished.target  # a share is no probability, but the larger, the surer
-    found = choose_node(answer.scores, answer.lineages, threshold, within=wished.within)
+        threshold = options.target  # a share is no probability, but the larger, the surer
+    found = choose_node(answer.scores, answer.lineages, threshold, within=options.within)
     taxon = None if found.taxon is None else snapshot.taxonomy.taxon(found.taxon)
-    return Stop(taxon, found.probability, found.depth, threshold, wished.target, bool(fitted))
+    return TaxonomicSpecificity(taxon, found.probability, found.depth, threshold, options.target, bool(fitted))

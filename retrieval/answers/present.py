@@ -10,13 +10,13 @@ import numpy as np
 from retrieval.domain import (
     RANKS,
     Candidate,
-    Doubt,
     Evidence,
     Identification,
     Reference,
-    Stop,
+    Rejection,
+    SkippedReferences,
     Taxon,
-    Unsearched,
+    TaxonomicSpecificity,
 )
 from retrieval.ranking.calibration import CALIBRATED_MEANING, SHARE_MEANING
 from retrieval.snapshots.snapshot import Snapshot
@@ -96,34 +96,38 @@ def candidate_json(candidate: Candidate, snapshot: Snapshot) -> dict[str, Any]:
     return described
 
 
-def stop_json(stop: Stop, snapshot: Snapshot) -> dict[str, Any]:
+def specificity_json(specificity: TaxonomicSpecificity, snapshot: Snapshot) -> dict[str, Any]:
     """The specificity decision, in numbers and in words."""
     return {
-        "taxon": None if stop.taxon is None else taxon_json(stop.taxon, snapshot),
-        "probability": round(stop.probability, 6),
-        "depth": stop.depth,
-        "threshold": round(stop.threshold, 6),
-        "target": stop.target,
-        "calibrated": stop.calibrated,
-        "words": stop_words(stop),
+        "taxon": None if specificity.taxon is None else taxon_json(specificity.taxon, snapshot),
+        "probability": round(specificity.probability, 6),
+        "depth": specificity.depth,
+        "threshold": round(specificity.threshold, 6),
+        "target": specificity.target,
+        "calibrated": specificity.calibrated,
+        "words": specificity_words(specificity),
     }
 
 
-def stop_words(stop: Stop) -> str:
+def specificity_words(specificity: TaxonomicSpecificity) -> str:
     """The decision as a sentence."""
-    if stop.taxon is None:
+    if specificity.taxon is None:
         return "Not even the widest taxon is probable enough to be named."
-    aim = f"to be right in {stop.target:.0%} of answers" if stop.calibrated else "by shares, which are not calibrated"
-    return f"The narrowest name that is sure enough, {aim}: {stop.taxon.rank} {stop.taxon.name}."
+    aim = (
+        f"to be right in {specificity.target:.0%} of answers"
+        if specificity.calibrated
+        else "by shares, which are not calibrated"
+    )
+    return f"The narrowest name that is sure enough, {aim}: {specificity.taxon.rank} {specificity.taxon.name}."
 
 
-def doubt_json(doubt: Doubt) -> dict[str, Any]:
+def rejection_json(rejection: Rejection) -> dict[str, Any]:
     """Whether to trust the answer at all."""
     return {
-        "rejected": doubt.rejected,
-        "noneOfThese": round(doubt.none, 6),
-        "similarity": round(doubt.similarity, 6),
-        "reason": doubt.reason,
+        "rejected": rejection.rejected,
+        "noneOfThese": round(rejection.none, 6),
+        "similarity": round(rejection.similarity, 6),
+        "reason": rejection.reason,
     }
 
 
@@ -133,7 +137,7 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
     def listed(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         return [candidate_json(candidate, snapshot) for candidate in candidates]
 
-    missing = {} if answer.unsearched is None else {"notSearched": unsearched_json(answer.unsearched, snapshot)}
+    missing = {} if answer.skipped is None else {"notSearched": skipped_json(answer.skipped, snapshot)}
     return missing | {
         "species": listed(answer.species),
         "genera": listed(answer.genera),
@@ -146,34 +150,34 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
         "calibrated": answer.calibrated,
         "fusion": answer.fusion,
         "priorsApplied": list(answer.priors),
-        "specificity": None if answer.stop is None else stop_json(answer.stop, snapshot),
-        "rejection": None if answer.doubt is None else doubt_json(answer.doubt),
+        "specificity": None if answer.specificity is None else specificity_json(answer.specificity, snapshot),
+        "rejection": None if answer.rejection is None else rejection_json(answer.rejection),
         "photoRankings": [
             [{"taxonID": t.id, "scientificName": t.name, "share": round(share, 6)} for t, share in ranking]
             for ranking in answer.rankings
         ],
         "decidingPhoto": answer.decided_by,
         "photoAspects": list(answer.aspects),
-        "aspectsTold": answer.aspects_told,
+        "aspectsTold": answer.aspects_predicted,
         "snapshot": answer.snapshot,
         "model": answer.model,
         "notice": answer.notice,
     }
 
 
-def unsearched_json(unsearched: Unsearched, snapshot: Snapshot) -> dict[str, Any]:
+def skipped_json(skipped: SkippedReferences, snapshot: Snapshot) -> dict[str, Any]:
     """What an answer is silent about, its species by their genera."""
-    lineages = snapshot.lineages(np.array(unsearched.species, dtype=np.int64))
+    lineages = snapshot.lineages(np.array(skipped.species, dtype=np.int64))
     genera = {genus for genus in lineages[:, RANKS.index("genus")].tolist() if genus >= 0}
     return {
-        "parts": list(unsearched.parts),
-        "species": len(unsearched.species),
-        "references": unsearched.references,
+        "parts": list(skipped.parts),
+        "species": len(skipped.species),
+        "references": skipped.references,
         "genera": sorted(snapshot.taxonomy.taxon(genus).name for genus in genera),
     }
 
 
-def unsearched_words(described: dict[str, Any]) -> str:
+def skipped_words(described: dict[str, Any]) -> str:
     """The same as a sentence."""
     return (
         f"Not searched, because a part of the references gives no answer: {described['references']:,} reference photos "
@@ -185,8 +189,8 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
     """The answer as lines for a terminal."""
     photos = "1 photo" if answer.photos == 1 else f"{answer.photos} photos"
     yield f"{photos}, flora {answer.flora}, snapshot {answer.snapshot}, model {answer.model}"
-    if answer.unsearched is not None:
-        yield unsearched_words(unsearched_json(answer.unsearched, snapshot))
+    if answer.skipped is not None:
+        yield skipped_words(skipped_json(answer.skipped, snapshot))
     yield ""
     if not answer.species:
         yield "No species of this flora has a reference photo."
@@ -204,13 +208,13 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
         for candidate in answer.outside:
             yield f"     {candidate_line(candidate, snapshot)}"
     yield ""
-    if answer.stop is not None:
-        yield stop_words(answer.stop)
-    if answer.doubt is not None and answer.doubt.reason:
-        yield answer.doubt.reason
+    if answer.specificity is not None:
+        yield specificity_words(answer.specificity)
+    if answer.rejection is not None and answer.rejection.reason:
+        yield answer.rejection.reason
     if answer.photos > 1 and answer.species:
         yield f"Photo {answer.decided_by + 1} decided."
-    if answer.aspects_told:
+    if answer.aspects_predicted:
         yield f"The photos seem to show: {', '.join(answer.aspects)}."
     if answer.priors:
         yield f"Priors applied: {', '.join(answer.priors)}."

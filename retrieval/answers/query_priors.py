@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.priors import combine_lifts, expected_there, lift_to, nearby_lift, uniform_lift
 from retrieval.snapshots.cells import cells_around
 from retrieval.snapshots.flora import Flora
@@ -18,7 +18,7 @@ SMOOTHING = 10.0  # records that the flora counts for, where nothing was learned
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
+class QueryPriors:
     """For each species of a flora: the logarithm of the priors' lift, and whether it is expected here and now."""
 
     log_lift: NDArray[np.float64]  # (species,)
@@ -27,7 +27,7 @@ class Expectation:
     applied: tuple[str, ...]
 
 
-def expect(snapshot: Snapshot, flora: Flora, wished: Wishes) -> Expectation:
+def compute_query_priors(snapshot: Snapshot, flora: Flora, options: IdentifyOptions) -> QueryPriors:
     """Work out the priors of a request; those that the snapshot has no records for are not applied.
 
     The flags come with every day and place that is given, whether or not they were to weigh on the ranking.
@@ -37,20 +37,20 @@ def expect(snapshot: Snapshot, flora: Flora, wished: Wishes) -> Expectation:
     records = snapshot.occurrences
     local = None if records is None else records.of(np.searchsorted(snapshot.all_species, species))
     lifts: dict[str, NDArray[np.float64]] = {}
-    if local is not None and wished.day is not None and local.dated.any():
-        lifts["season"] = nearby_lift(local.about(wished.day.month), local.dated, smoothing=smooth(snapshot, "season"))
-    if local is not None and wished.coordinates is not None and local.placed.any():
-        near = local.around(cells_around(*wished.coordinates))
+    if local is not None and options.day is not None and local.dated.any():
+        lifts["season"] = nearby_lift(local.about(options.day.month), local.dated, smoothing=smooth(snapshot, "season"))
+    if local is not None and options.coordinates is not None and local.placed.any():
+        near = local.around(cells_around(*options.coordinates))
         lifts["place"] = nearby_lift(near, local.placed, smoothing=smooth(snapshot, "place"))
     now = expected_there(lifts["season"]) if "season" in lifts else None
     here = expected_there(lifts["place"]) if "place" in lifts else None
-    if {"uniform", "regional"} & set(wished.asked_priors):
+    if {"uniform", "regional"} & set(options.requested_priors):
         gallery = snapshot.count_observations(species).astype(np.float64)
         lifts["uniform"] = uniform_lift(gallery)
         lifts["regional"] = lift_to(all_records(local, gallery), gallery)
-    asked = tuple(prior for prior in wished.asked_priors if prior in lifts)
+    asked = tuple(prior for prior in options.requested_priors if prior in lifts)
     log_lift = combine_lifts({prior: lifts[prior] for prior in asked}, learned.priors, len(species))
-    return Expectation(log_lift, here, now, asked)
+    return QueryPriors(log_lift, here, now, asked)
 
 
 def all_records(local: Occurrences | None, gallery: NDArray[np.float64]) -> NDArray[np.float64]:

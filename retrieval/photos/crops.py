@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 from retrieval.models.embedder import Embeddings, Pixels, View, unit_rows
 from retrieval.photos.views import PhotoLimits, cut_strip, decode_view, open_photo, scale_upright
 
@@ -35,29 +35,29 @@ class Box:
 
     def __post_init__(self) -> None:
         if not (0 <= self.left <= 1 and 0 <= self.top <= 1):
-            raise ImpossibleWish("a box begins within the photo: left and top are shares from 0 to 1")
+            raise InvalidOption("a box begins within the photo: left and top are shares from 0 to 1")
         if not (self.width >= SMALLEST_SHARE and self.height >= SMALLEST_SHARE):
-            raise ImpossibleWish(f"a box is at least {SMALLEST_SHARE:.0%} of the photo wide and high")
+            raise InvalidOption(f"a box is at least {SMALLEST_SHARE:.0%} of the photo wide and high")
         if self.left + self.width > 1 + 1e-6 or self.top + self.height > 1 + 1e-6:
-            raise ImpossibleWish("a box ends within the photo: left + width and top + height are at most 1")
+            raise InvalidOption("a box ends within the photo: left + width and top + height are at most 1")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ViewOptions:
     """How the photos of an observation are to be looked at; the default is whole, once."""
 
     boxes: Sequence[Box | None] = ()  # of each photo, None for the whole; empty: all whole
     augmentation: str = "none"
 
     def check(self, photos: int) -> None:
-        """Raise ImpossibleWish, with a sentence, for what there is not."""
+        """Raise InvalidOption, with a sentence, for what there is not."""
         if self.augmentation not in AUGMENTATIONS:
-            raise ImpossibleWish(f"augmentations are {', '.join(AUGMENTATIONS)}, not {self.augmentation!r}")
+            raise InvalidOption(f"augmentations are {', '.join(AUGMENTATIONS)}, not {self.augmentation!r}")
         if self.boxes and len(self.boxes) != photos:
-            raise ImpossibleWish(f"{len(self.boxes)} boxes were given for {photos} photos")
+            raise InvalidOption(f"{len(self.boxes)} boxes were given for {photos} photos")
 
 
-WHOLE: Final = Look()
+WHOLE: Final = ViewOptions()
 
 
 def decode_crops(
@@ -107,13 +107,13 @@ def cut_crops(whole: Pixels, augmentation: str) -> list[Pixels]:
     if augmentation == "mirrored":
         return [whole, np.ascontiguousarray(whole[:, ::-1])]
     if augmentation == "two-scale":
-        return [whole, cut(whole, CORNER, 0.5, 0.5)]
-    corners = [cut(whole, CORNER, across, down) for across in (0.0, 1.0) for down in (0.0, 1.0)]
-    upright = [whole, cut(whole, 0.8, 0.5, 0.5), cut(whole, CORNER, 0.5, 0.5), *corners]
+        return [whole, crop_pixels(whole, CORNER, 0.5, 0.5)]
+    corners = [crop_pixels(whole, CORNER, across, down) for across in (0.0, 1.0) for down in (0.0, 1.0)]
+    upright = [whole, crop_pixels(whole, 0.8, 0.5, 0.5), crop_pixels(whole, CORNER, 0.5, 0.5), *corners]
     return [*upright, *(np.ascontiguousarray(crop[:, ::-1]) for crop in upright)]
 
 
-def cut(whole: Pixels, share: float, across: float, down: float) -> Pixels:
+def crop_pixels(whole: Pixels, share: float, across: float, down: float) -> Pixels:
     """A crop of a share of each side; `across` and `down` say where, 0 at the left or top and 1 at the other end."""
     height, width = max(1, round(whole.shape[0] * share)), max(1, round(whole.shape[1] * share))
     top, left = round((whole.shape[0] - height) * down), round((whole.shape[1] - width) * across)

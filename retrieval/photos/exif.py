@@ -17,7 +17,7 @@ LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ERROR = 1, 2, 3, 4, 31
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoSays:
+class PhotoMetadata:
     """What a photo's metadata say; None for what they do not, or not believably."""
 
     event_date: date | None = None
@@ -26,7 +26,7 @@ class PhotoSays:
     uncertainty: float | None = None  # metres
 
 
-def read_metadata(photo: bytes, limits: PhotoLimits | None = None) -> PhotoSays:
+def read_metadata(photo: bytes, limits: PhotoLimits | None = None) -> PhotoMetadata:
     """Read day and place out of a photo's EXIF; raises the errors of `open_photo`."""
     with open_photo(photo, limits or PhotoLimits()) as image:
         try:
@@ -37,9 +37,9 @@ def read_metadata(photo: bytes, limits: PhotoLimits | None = None) -> PhotoSays:
     latitude = _degrees(place, LATITUDE, LATITUDE_REF, "S", 90)
     longitude = _degrees(place, LONGITUDE, LONGITUDE_REF, "W", 180)
     if latitude is None or longitude is None or (latitude, longitude) == (0.0, 0.0):  # what cameras without a fix write
-        return PhotoSays(_day(taken))
+        return PhotoMetadata(_day(taken))
     uncertainty = _number(place.get(ERROR))
-    return PhotoSays(_day(taken), latitude, longitude, uncertainty if uncertainty and uncertainty > 0 else None)
+    return PhotoMetadata(_day(taken), latitude, longitude, uncertainty if uncertainty and uncertainty > 0 else None)
 
 
 def _day(taken: Mapping[int, Any]) -> date | None:

@@ -29,7 +29,7 @@ WORST: Final = (requests.RequestException, OSError, ValueError)
 """What a request may raise: servers send headers that break the libraries in more ways than these name."""
 
 
-class Leash:
+class ConnectionCutter:
     """Ends connections from another thread: a server that sends a byte now and then runs into no timeout."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Leash:
 class GuardedAdapter(HTTPAdapter):
     """Lets the guard look at every URL and open every connection."""
 
-    def __init__(self, guard: Guard, leash: Leash | None = None) -> None:
+    def __init__(self, guard: Guard, leash: ConnectionCutter | None = None) -> None:
         self._guard = guard
         self._leash = leash
         super().__init__()
@@ -87,7 +87,7 @@ class GuardedSession(requests.Session):
         return None
 
 
-def guarded_pools(guard: Guard, leash: Leash | None) -> dict[str, type[HTTPConnectionPool]]:
+def guarded_pools(guard: Guard, leash: ConnectionCutter | None) -> dict[str, type[HTTPConnectionPool]]:
     """urllib3's pools for each scheme, whose connections are opened by the guard."""
 
     def open_connection(connection: HTTPConnection) -> socket.socket:
@@ -123,7 +123,7 @@ def read_timeout(connection: HTTPConnection) -> float | None:
     return float(connection.timeout) if isinstance(connection.timeout, int | float) else None
 
 
-def guarded_session(guard: Guard, *, agent: str, leash: Leash | None = None) -> requests.Session:
+def guarded_session(guard: Guard, *, agent: str, leash: ConnectionCutter | None = None) -> requests.Session:
     """A session that reaches only what the guard lets it; close it after use."""
     session = GuardedSession()
     session.trust_env = False  # no proxy, and no password out of a .netrc
@@ -156,7 +156,7 @@ def fetch_photo(url: str, guard: Guard, *, agent: str, largest: int, seconds: fl
     Raises ForbiddenAddress, PhotoNotFetched or PhotoTooLarge; no sentence repeats what a server said.
     """
     guard.check(url)  # as it was written: requests makes sense of what makes none
-    leash = Leash()
+    leash = ConnectionCutter()
     watch = threading.Timer(seconds, leash.cut)
     watch.daemon = True
     watch.start()

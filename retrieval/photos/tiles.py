@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 
 Box: TypeAlias = tuple[int, int, int, int]
 """left, top, right, bottom in pixels; right and bottom are beyond."""
@@ -29,7 +29,7 @@ class Tiling:
 def cut_boxes(width: int, height: int, tiling: Tiling) -> list[Box]:
     """The tiles of a photo, the smallest first, each scale row by row; the last of a row ends at the edge.
 
-    A photo that is smaller than a tile is one tile. Raises ImpossibleWish for more than MOST.
+    A photo that is smaller than a tile is one tile. Raises InvalidOption for more than MOST.
     """
     boxes: list[Box] = []
     scale = 1.0
@@ -38,7 +38,7 @@ def cut_boxes(width: int, height: int, tiling: Tiling) -> list[Box]:
         stride = max(1, round(tiling.stride * scale))
         lefts, tops = list(starts(width, side, stride)), list(starts(height, side, stride))
         if len(boxes) + len(lefts) * len(tops) > MOST:
-            raise ImpossibleWish(f"the photo would be cut into more than {MOST} tiles: ask for larger ones or strides")
+            raise InvalidOption(f"the photo would be cut into more than {MOST} tiles: ask for larger ones or strides")
         boxes += [(left, top, left + side, top + side) for top in tops for left in lefts]
         if not tiling.multi_scale or side >= min(width, height):
             return boxes

@@ -24,19 +24,21 @@ SHRINKAGE = 0.5  # of the metric
 
 
 @dataclass(frozen=True, slots=True)
-class AspectModel:
+class AspectClassifier:
     """The best of codes . embeddings + constants is the aspect that is told."""
 
     codes: NDArray[np.int64]  # (aspects,) places in ASPECTS
     weights: NDArray[np.float64]  # (aspects, dim)
     constants: NDArray[np.float64]  # (aspects,)
 
-    def tell(self, embeddings: NDArray[np.floating]) -> NDArray[np.int64]:
+    def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.int64]:
         """The place in ASPECTS of what each photo shows, (photos,)."""
         return np.asarray(self.codes[(embeddings @ self.weights.T + self.constants).argmax(axis=1)], dtype=np.int64)
 
 
-def make_aspect_model(embeddings: NDArray[np.floating], aspects: NDArray[np.int64], fewest: int) -> AspectModel | None:
+def fit_aspect_classifier(
+    embeddings: NDArray[np.floating], aspects: NDArray[np.int64], fewest: int
+) -> AspectClassifier | None:
     """Learn from photos with their aspects (places in ASPECTS; -1: not known).
 
     None where there are not two aspects with `fewest` photos.
@@ -50,7 +52,7 @@ def make_aspect_model(embeddings: NDArray[np.floating], aspects: NDArray[np.int6
     apart = rows - means[labels]
     metric = np.asarray(whiten_within(apart.T @ apart / len(apart), SHRINKAGE), dtype=np.float64)
     weights = means @ metric @ metric.T * (len(metric) / max(1e-12, float((apart**2).sum(axis=1).mean())))
-    return AspectModel(codes, weights, -0.5 * (means * weights).sum(axis=1))
+    return AspectClassifier(codes, weights, -0.5 * (means * weights).sum(axis=1))
 
 
 def name_aspects(codes: NDArray[np.int64]) -> list[str]:
@@ -64,16 +66,16 @@ def code_aspects(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([place.get(name, -1) for name in names], dtype=np.int64)
 
 
-def write_aspect_model(folder: Path, model: AspectModel) -> None:
+def write_aspect_classifier(folder: Path, model: AspectClassifier) -> None:
     """Write it to a snapshot's folder."""
     np.savez(folder / FILE, codes=model.codes, weights=model.weights, constants=model.constants)
 
 
-def read_aspect_model(folder: Path) -> AspectModel:
+def read_aspect_classifier(folder: Path) -> AspectClassifier:
     """Read it from a snapshot's folder; raises DamagedSnapshot."""
     try:
         held = load_arrays(folder / FILE)
-        found = AspectModel(held["codes"], held["weights"], held["constants"])
+        found = AspectClassifier(held["codes"], held["weights"], held["constants"])
     except (OSError, ValueError, KeyError) as error:
         raise DamagedSnapshot(f"{FILE} cannot be read") from error
     if found.weights.shape[0] != len(found.codes) or found.codes.max(initial=0) >= len(ASPECTS):

@@ -50,7 +50,7 @@ class Calibration:
     thresholds: Mapping[str, float] = field(default_factory=dict)  # target accuracy, as "0.90" -> node probability
     rejection: Mapping[str, float] = field(default_factory=dict)  # feature -> weight; see rejection.py
     rejection_even: Mapping[str, float] = field(default_factory=dict)  # the same, when all species are equally likely
-    confidence: Mapping[str, float] = field(default_factory=dict)  # see confidence.py
+    confidence: Mapping[str, float] = field(default_factory=dict)  # see recalibration.py
     confidence_even: Mapping[str, float] = field(default_factory=dict)
     lookalikes: tuple[tuple[int, int, float], ...] = ()  # (species, taken for, share of its observations)
     metric: bool = False  # the snapshot holds a metric for prototypes
@@ -66,7 +66,7 @@ class Calibration:
         """The weights of rejection under the priors that are applied: rare species leave scores more undecided."""
         return self.rejection_even if self.rejection_even and {"uniform", "regional"} & set(priors) else self.rejection
 
-    def confidence_of(self, priors: Collection[str]) -> Mapping[str, float]:
+    def recalibration_of(self, priors: Collection[str]) -> Mapping[str, float]:
         """The weights of the confidence under the priors that are applied."""
         return (
             self.confidence_even if self.confidence_even and {"uniform", "regional"} & set(priors) else self.confidence

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 from retrieval.ranking.fusion import FUSIONS, LEARNED
 from retrieval.ranking.priors import PRIORS
 from retrieval.ranking.specificity import TARGET
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class IdentifyOptions:
     """The options of an identification; the defaults ask for nothing."""
 
     coordinates: tuple[float, float] | None = None  # latitude and longitude in degrees
@@ -27,20 +27,20 @@ class Wishes:
     partial: bool = False  # answer also where a part of the references cannot be searched, and say which
 
     def check(self, photos: int) -> None:
-        """Raise ImpossibleWish, with a sentence, for what there is not."""
+        """Raise InvalidOption, with a sentence, for what there is not."""
         if self.fusion not in (LEARNED, *FUSIONS):
-            raise ImpossibleWish(f"photos are fused by {', '.join(FUSIONS)} or as {LEARNED}, not by {self.fusion!r}")
+            raise InvalidOption(f"photos are fused by {', '.join(FUSIONS)} or as {LEARNED}, not by {self.fusion!r}")
         if strangers := sorted(set(self.priors or ()) - set(PRIORS)):
-            raise ImpossibleWish(f"there is no prior {strangers[0]!r}; there are: {', '.join(PRIORS)}")
+            raise InvalidOption(f"there is no prior {strangers[0]!r}; there are: {', '.join(PRIORS)}")
         if {"uniform", "regional"} <= set(self.priors or ()):
-            raise ImpossibleWish("the priors uniform and regional contradict each other: choose one")
+            raise InvalidOption("the priors uniform and regional contradict each other: choose one")
         if not 0.5 <= self.target < 1:
-            raise ImpossibleWish(f"the target accuracy is a share from 0.5 to below 1, not {self.target}")
+            raise InvalidOption(f"the target accuracy is a share from 0.5 to below 1, not {self.target}")
         if self.aspects and len(self.aspects) != photos:
-            raise ImpossibleWish(f"{len(self.aspects)} aspects were given for {photos} photos")
+            raise InvalidOption(f"{len(self.aspects)} aspects were given for {photos} photos")
 
     @property
-    def asked_priors(self) -> tuple[str, ...]:
+    def requested_priors(self) -> tuple[str, ...]:
         """The priors to apply, those that want a day or a place only where one is given."""
         wanted = ("season", "place") if self.priors is None else tuple(self.priors)
         given = {"season": self.day is not None, "place": self.coordinates is not None}

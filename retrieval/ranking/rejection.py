@@ -22,7 +22,7 @@ STRANGE = 0.01  # closest references less similar than in 1 % of the collection'
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class RejectionDecision:
     """Whether an answer should be trusted at all, and why not."""
 
     rejected: bool
@@ -50,17 +50,17 @@ def none_probability(similarity: float, entropy: float, weights: Mapping[str, fl
     return 1.0 / (1.0 + math.exp(-min(50.0, max(-50.0, logit))))
 
 
-def nothing_compared(*, no_reject: bool = False) -> Rejection:
+def nothing_compared(*, no_reject: bool = False) -> RejectionDecision:
     """What is said where no reference could vote: whatever the photo shows, it is none of the species with references.
 
     Nothing has to be calibrated for that.
     """
-    return Rejection(not no_reject, 1.0, -1.0, UNCOMPARED)
+    return RejectionDecision(not no_reject, 1.0, -1.0, UNCOMPARED)
 
 
-def decide(
+def decide_rejection(
     similarity: float, probability: float, weights: Mapping[str, float], *, no_reject: bool = False
-) -> Rejection:
+) -> RejectionDecision:
     """Reject what is probably none of these, or less similar than almost all of the collection is to itself."""
     strange = bool(weights) and similarity < weights.get("strange", -1.0)
     unknown = bool(weights) and probability >= REJECT
@@ -72,4 +72,4 @@ def decide(
         reason = ""
     if reason and no_reject:
         reason += " Ranked all the same, as asked."
-    return Rejection((strange or unknown) and not no_reject, probability, similarity, reason)
+    return RejectionDecision((strange or unknown) and not no_reject, probability, similarity, reason)

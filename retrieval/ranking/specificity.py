@@ -20,7 +20,7 @@ Lineages = NDArray[np.int64]  # (species, 7): taxon ids from kingdom to species,
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class SpecificityDecision:
     """Where an answer stops: a taxon (None: not even the kingdom), the probability of it, and its depth."""
 
     taxon: int | None
@@ -42,13 +42,13 @@ def sum_nodes(scores: NDArray[np.float64], nodes: NDArray[np.int64]) -> tuple[ND
 
 def choose_node(
     scores: NDArray[np.float64], lineages: Lineages, threshold: float, *, within: Collection[int] = ()
-) -> Decision:
+) -> SpecificityDecision:
     """The deepest node at or above the threshold; among equally deep ones the more probable, then the lower id.
 
     `within` names nodes that a person is sure of already: the search starts at them, so that the answer
     is never wider than the one of them that is most probable.
     """
-    start = Decision(None, float(scores.sum()), ROOT, threshold)
+    start = SpecificityDecision(None, float(scores.sum()), ROOT, threshold)
     if within:
         inside = under(lineages, within)
         scores = np.where(inside, scores, 0.0)
@@ -58,7 +58,7 @@ def choose_node(
         if len(taxa) and rank + 1 > start.depth:
             best = int(np.lexsort((taxa, -sums))[0])
             if sums[best] >= threshold:
-                return Decision(int(taxa[best]), float(sums[best]), rank + 1, threshold)
+                return SpecificityDecision(int(taxa[best]), float(sums[best]), rank + 1, threshold)
     return start
 
 
@@ -67,16 +67,18 @@ def under(lineages: Lineages, within: Collection[int]) -> NDArray[np.bool_]:
     return np.asarray(np.isin(lineages, list(within)).any(axis=1))
 
 
-def best_start(scores: NDArray[np.float64], lineages: Lineages, within: Collection[int], threshold: float) -> Decision:
+def best_start(
+    scores: NDArray[np.float64], lineages: Lineages, within: Collection[int], threshold: float
+) -> SpecificityDecision:
     """The most probable of the nodes that a person gave; of equals the lower id."""
     found = []
     for node in sorted(within):
         at = np.argwhere(lineages == node)
         if len(at):
             probability = float(scores[(lineages == node).any(axis=1)].sum())
-            found.append(Decision(node, probability, int(at[0, 1]) + 1, threshold))
+            found.append(SpecificityDecision(node, probability, int(at[0, 1]) + 1, threshold))
     if not found:
-        return Decision(None, 0.0, ROOT, threshold)
+        return SpecificityDecision(None, 0.0, ROOT, threshold)
     return max(found, key=lambda decision: (decision.probability, -(decision.taxon or 0)))
 
 

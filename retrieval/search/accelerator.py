@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from retrieval.models.embedder import DIM, Embeddings
 from retrieval.search.index import Rows, Similarities
-from retrieval.snapshots.store import Part
+from retrieval.snapshots.store import SegmentPart
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Accelerator(Protocol):
         """For people and `/healthz`: what floras are searched on, and why if not on a GPU."""
         ...
 
-    def choose(self, flora: str, parts: Sequence[Part], embeddings: Embeddings, k: int) -> list[Rows] | None:
+    def choose(self, flora: str, parts: Sequence[SegmentPart], embeddings: Embeddings, k: int) -> list[Rows] | None:
         """For each view the rows to compare at float16, ascending; None where the CPU must search this flora."""
         ...
 
@@ -90,7 +90,7 @@ class HotFloras:
         names = [device.name for device in self._devices]
         return describe_devices(names, self.trouble, f"{len(self._held)} floras", sum(self._free))
 
-    def choose(self, flora: str, parts: Sequence[Part], embeddings: Embeddings, k: int) -> list[Rows] | None:
+    def choose(self, flora: str, parts: Sequence[SegmentPart], embeddings: Embeddings, k: int) -> list[Rows] | None:
         """For each view the rows to compare at float16, ascending; None where the CPU must search this flora."""
         wide = k + SPARE
         if not self._devices or wide > MOST or not len(embeddings):
@@ -117,7 +117,7 @@ class HotFloras:
             for flora in [key for key in self._held if key.startswith(f"{snapshot}/")]:
                 self._drop(flora)
 
-    def _hold(self, flora: str, parts: Sequence[Part]) -> list[Shard] | None:
+    def _hold(self, flora: str, parts: Sequence[SegmentPart]) -> list[Shard] | None:
         """The flora's shards, put on the devices if they are not there; None if all of them are too small for it."""
         if flora in self._held:
             self._held.move_to_end(flora)
@@ -172,7 +172,7 @@ def describe_devices(names: Sequence[str], trouble: str, held: str, free: int) -
     return f"{', '.join(names)}: {held}, {free >> 20} MiB free" if names else f"cpu: {trouble}"
 
 
-def gather_numbers(parts: Sequence[Part]) -> Rows:
+def gather_numbers(parts: Sequence[SegmentPart]) -> Rows:
     """The snapshot's numbers of all rows that may answer, ascending."""
     numbers = [np.zeros(0, dtype=np.int64)]
     for part in parts:
@@ -184,7 +184,7 @@ def gather_numbers(parts: Sequence[Part]) -> Rows:
     return np.sort(np.concatenate(numbers))
 
 
-def gather_stored(parts: Sequence[Part], numbers: Rows) -> NDArray[np.float16]:
+def gather_stored(parts: Sequence[SegmentPart], numbers: Rows) -> NDArray[np.float16]:
     """The stored embeddings of rows of the snapshot, in their order."""
     stored = np.empty((len(numbers), DIM), dtype=np.float16)
     for part in parts:

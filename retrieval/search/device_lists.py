@@ -20,7 +20,7 @@ from retrieval.search.accelerator import MOST, ROW_BYTES, SPARE, describe_device
 from retrieval.search.filtered_index import widened
 from retrieval.search.index import Lists, Rows, Similarities
 from retrieval.snapshots.segment import Segment
-from retrieval.snapshots.store import Part
+from retrieval.snapshots.store import SegmentPart
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class HotLists:
         free = sum(device.budget for device in self._devices) - sum(map(self._taken, range(len(self._devices))))
         return describe_devices([d.name for d in self._devices], self.trouble, f"{len(self._held)} segments", free)
 
-    def choose(self, flora: str, parts: Sequence[Part], embeddings: Embeddings, k: int) -> list[Rows] | None:
+    def choose(self, flora: str, parts: Sequence[SegmentPart], embeddings: Embeddings, k: int) -> list[Rows] | None:
         """For each view the rows to compare at float16, ascending; None where the CPU must search this flora.
 
         GPUs know no selector (faiss issue 3924), so more is asked for than is wanted, and hidden rows are dropped.
@@ -106,7 +106,9 @@ class HotLists:
     def forget(self, snapshot: str) -> None:
         """A snapshot was closed: its segments stay, since the next one has most of them, until room is needed."""
 
-    def _search(self, shard: ListShard, part: Part, embeddings: Embeddings, wide: int) -> tuple[Similarities, Rows]:
+    def _search(
+        self, shard: ListShard, part: SegmentPart, embeddings: Embeddings, wide: int
+    ) -> tuple[Similarities, Rows]:
         """Rows of the segment that lie in the shard's lists of the flora."""
         lists = part.lists[(part.lists >= shard.first) & (part.lists < shard.last)] - shard.first
         if not len(lists):

@@ -26,14 +26,14 @@ SCATTERED, GATHERED = 32, 4_096  # stretches above which so many lines, at most,
 
 
 @dataclass(frozen=True, slots=True)
-class GuideCut:
+class PreparedQuantiser:
     """The species of a flora in the guide: stretches of its lines."""
 
     index: faiss.IndexIVFScalarQuantizer
     lists: BorrowedLists  # these two must live as long as the index
     quantiser: faiss.IndexFlatIP
     firsts: NDArray[np.int64]  # place of each stretch's first line among all of the flora
-    stretches: Lists  # their numbers
+    blocks: Lists  # their numbers
     every: NDArray[np.int64]  # lines of the flora, ascending
 
     @property
@@ -42,7 +42,7 @@ class GuideCut:
         return len(self.every)
 
 
-class Guide:
+class CoarseQuantiser:
     """The mean directions of species, mapped. Safe to search from several threads."""
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +63,7 @@ class Guide:
         """The lines of the given species, ascending; those it does not know have none."""
         return np.flatnonzero(np.isin(self.species, species)).astype(np.int64)
 
-    def cut(self, lines: NDArray[np.int64]) -> GuideCut:
+    def cut(self, lines: NDArray[np.int64]) -> PreparedQuantiser:
         """Prepare the search among some lines, ascending; neighbouring ones are compared in one piece.
 
         A list of species from anywhere has its means copied, up to 2 MB: to begin anew at each costs more than it.
@@ -80,9 +80,9 @@ class Guide:
         )
         index.replace_invlists(lists.faiss, False)
         index.is_trained, index.ntotal = True, len(lines)
-        return GuideCut(index, lists, quantiser, firsts, np.arange(len(firsts)), lines)
+        return PreparedQuantiser(index, lists, quantiser, firsts, np.arange(len(firsts)), lines)
 
-    def nearest(self, embeddings: Embeddings, count: int, cut: GuideCut) -> Lists:
+    def nearest(self, embeddings: Embeddings, count: int, cut: PreparedQuantiser) -> Lists:
         """The lines of the `count` species of the cut that each view resembles most on average; -1 where none is left.
 
         (views, count) or fewer columns.
@@ -91,12 +91,12 @@ class Guide:
         if not wanted or not len(embeddings):
             return np.full((len(embeddings), 0), -1, dtype=np.int64)
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
-        _, found = scan_lists(cut.index, queries, wanted, cut.stretches, pairs=True)
+        _, found = scan_lists(cut.index, queries, wanted, cut.blocks, pairs=True)
         lines: Lists = cut.every[cut.firsts[found >> 32] + (found & 0xFFFFFFFF)]  # no more are wanted than there are
         return lines
 
 
-def write_guide(folder: Path, species: NDArray[np.int64], means: NDArray[np.floating]) -> None:
+def write_coarse_quantiser(folder: Path, species: NDArray[np.int64], means: NDArray[np.floating]) -> None:
     """Write mean directions (species, 256), made to length 1, in the order given."""
     lengths = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     np.save(folder / MEANS, (means / lengths).astype(np.float16))

@@ -212,7 +212,7 @@ class FaissCodes:
         """How many lists there are."""
         return len(self._rank)
 
-    def cut(self, lists: Lists, hidden: NDArray[np.bool_] | None) -> Cut:
+    def cut(self, lists: Lists, hidden: NDArray[np.bool_] | None) -> PreparedLists:
         """Prepare the search of some lists: those that lie side by side become stretches, scanned in one piece.
 
         FAISS spends as much on beginning a list as on a hundred rows. Rows that only fill up blocks, and those that
@@ -234,15 +234,15 @@ class FaissCodes:
             allowed[self._offsets[number] : self._offsets[number + 1]] = True
         if hidden is not None:
             allowed &= ~hidden
-        return Cut(self._index(table[:, 0], table[:, 1]), len(table), select(allowed))
+        return PreparedLists(self._index(table[:, 0], table[:, 1]), len(table), make_selector(allowed))
 
-    def search(self, turned: Embeddings, depth: int, cut: Cut) -> tuple[Similarities, Rows]:
+    def search(self, turned: Embeddings, depth: int, cut: PreparedLists) -> tuple[Similarities, Rows]:
         """The `depth` rows of the cut that look most similar by their codes; (views, depth), -1 where there are none.
 
         `turned` are views as `Codebook.rotate_views` gives them. The similarities are rough: good for choosing, not
         for answering.
         """
-        return self._scan(cut.index, turned, depth, np.tile(np.arange(cut.stretches), (len(turned), 1)), cut.selector)
+        return self._scan(cut.index, turned, depth, np.tile(np.arange(cut.blocks), (len(turned), 1)), cut.selector)
 
     def probe(
         self, turned: Embeddings, depth: int, lists: Lists, selector: faiss.IDSelector | None = None
@@ -251,7 +251,7 @@ class FaissCodes:
         return self._scan(self._single, turned, depth, lists, selector)
 
     def _scan(
-        self, index: Scanned, turned: Embeddings, depth: int, lists: Lists, selector: faiss.IDSelector | None
+        self, index: ScannedCodes, turned: Embeddings, depth: int, lists: Lists, selector: faiss.IDSelector | None
     ) -> tuple[Similarities, Rows]:
         found = np.full((len(turned), depth), -np.inf, np.float32), np.full((len(turned), depth), -1, np.int64)
         if not lists.shape[1]:
@@ -264,7 +264,7 @@ class FaissCodes:
             )
         return found
 
-    def _index(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Scanned:
+    def _index(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> ScannedCodes:
         """An index whose lists are stretches of the file: their first place and how many rows they have."""
         first_number = self._end * CODE_BYTES + starts * ROW_NUMBER
         capacities = (first_number - starts * CODE_BYTES) // CODE_BYTES  # puts row numbers where they are
@@ -274,11 +274,11 @@ class FaissCodes:
         index = faiss.IndexIVFPQFastScan(empty)
         index.replace_invlists(lists.faiss, False)
         index.ntotal, index.implem = int(self._offsets[-1]), TOGETHER
-        return Scanned(index, lists, quantiser)
+        return ScannedCodes(index, lists, quantiser)
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class ScannedCodes:
     """An index, and what must live as long."""
 
     faiss: faiss.IndexIVFPQFastScan
@@ -287,14 +287,14 @@ class Scanned:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PreparedLists:
     """A set of lists prepared for searching: see `FaissCodes.cut`."""
 
-    index: Scanned
-    stretches: int
+    index: ScannedCodes
+    blocks: int
     selector: faiss.IDSelector
 
 
-def select(allowed: NDArray[np.bool_]) -> faiss.IDSelector:
+def make_selector(allowed: NDArray[np.bool_]) -> faiss.IDSelector:
     """What lets FAISS keep the allowed rows only; one bit a row."""
     return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))

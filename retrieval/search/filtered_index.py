@@ -22,7 +22,7 @@ class CountedIndex(VectorIndex, Protocol):
         ...
 
 
-class HidingIndex:
+class FilteredIndex:
     """Answers as if the hidden rows had never been stored, whatever the index below; row numbers stay as they are.
 
     More neighbours are asked for until enough of them may be shown. That needs no selector, which FAISS would
@@ -44,7 +44,7 @@ class HidingIndex:
         while True:
             similarities, rows = self._index.search(embeddings, wider, lists)
             ended = rows[:, -1] < 0 if wider else np.zeros(0, bool)
-            hide(similarities, rows, self._hidden)
+            mask_rows(similarities, rows, self._hidden)
             enough = np.count_nonzero(rows >= 0, axis=1) >= k
             if wider >= self.rows or bool(np.all(ended | enough)):
                 return best_rows(similarities, rows, k)
@@ -61,7 +61,7 @@ def widened(k: int, shown: float) -> int:
     return k if shown >= 1 else int(k / max(shown, 0.01)) + SPARE
 
 
-def hide(similarities: Similarities, rows: Rows, hidden: NDArray[np.bool_]) -> None:
+def mask_rows(similarities: Similarities, rows: Rows, hidden: NDArray[np.bool_]) -> None:
     """Blank out the hidden rows, in place."""
     gone = hidden[np.maximum(rows, 0)] | (rows < 0)
     similarities[gone] = -np.inf

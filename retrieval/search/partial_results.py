@@ -7,10 +7,10 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.domain import Unsearched
+from retrieval.domain import SkippedReferences
 
 
-class Gaps:
+class PartialSearch:
     """Gathers what the searches of one question left out. Safe for threads."""
 
     def __init__(self) -> None:
@@ -25,10 +25,12 @@ class Gaps:
             known[-1] = max(known.get(-1, 0), references)  # of the widest flora asked
 
     @property
-    def unsearched(self) -> Unsearched | None:
+    def skipped(self) -> SkippedReferences | None:
         """All that was left out; None where nothing was."""
         with self._lock:
             if not self._parts:
                 return None
             species = sorted({id_ for known in self._parts.values() for id_ in known} - {-1})
-            return Unsearched(tuple(sorted(self._parts)), tuple(species), sum(k[-1] for k in self._parts.values()))
+            return SkippedReferences(
+                tuple(sorted(self._parts)), tuple(species), sum(k[-1] for k in self._parts.values())
+            )

@@ -68,8 +68,8 @@ def cost(recipe: Recipe, rows: int, species: int) -> float:
     if recipe.kind == TWO_STAGE:
         return ranked + CODES_ROW * rows
     looked_at = recipe.looked_at or rows
-    guided = GUIDE_ONCE + GUIDE_LINE * species + CODES_LIST * recipe.probes
-    return guided + (ranked + CODES_ROW * looked_at if recipe.depth else EXACT_ROW * looked_at)
+    coarse = GUIDE_ONCE + GUIDE_LINE * species + CODES_LIST * recipe.probes
+    return coarse + (ranked + CODES_ROW * looked_at if recipe.depth else EXACT_ROW * looked_at)
 
 
 def cheapest(recipes: Iterable[Recipe], rows: int, species: int) -> Recipe:

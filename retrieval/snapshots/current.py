@@ -24,7 +24,7 @@ def accept_all(snapshot: Snapshot) -> None:
 
 
 @dataclass(slots=True)
-class Holding:
+class LeasedSnapshot:
     """An open snapshot, how many are using it, and whether a newer one has taken its place."""
 
     snapshot: Snapshot
@@ -33,7 +33,7 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CurrentState:
     """What is open, and what keeps a newer snapshot from being used; empty where nothing does."""
 
     snapshot: Snapshot | None
@@ -59,7 +59,7 @@ class CurrentSnapshot:
         self._patience = patience
         self._opening = threading.Lock()  # held while a snapshot is being opened
         self._guard = threading.Lock()  # of the fields below; held for moments only
-        self._holding: Holding | None = None
+        self._holding: LeasedSnapshot | None = None
         self._refused: tuple[str, float, FungariumError] | None = None  # name, when, why
 
     @contextmanager
@@ -77,14 +77,14 @@ class CurrentSnapshot:
         finally:
             self._release(holding)
 
-    def standing(self) -> Standing:
+    def standing(self) -> CurrentState:
         """What is open now, without waiting for anything."""
         if not self._opening.locked():
             self._follow()
         with self._guard:
             snapshot = self._holding.snapshot if self._holding else None
             error = self._refused[2] if self._refused else None
-            return Standing(snapshot, str(error) if error else "", error)
+            return CurrentState(snapshot, str(error) if error else "", error)
 
     def close(self) -> None:
         """Let go of the snapshot, once its last lease has ended."""
@@ -131,7 +131,7 @@ class CurrentSnapshot:
                 self._refused = (name, time.monotonic(), error)
             return
         with self._guard:
-            old, self._holding, self._refused = self._holding, Holding(snapshot), None
+            old, self._holding, self._refused = self._holding, LeasedSnapshot(snapshot), None
         log.info("snapshot %s is open", snapshot.name)
         if old is not None:
             self._retire(old)
@@ -149,7 +149,7 @@ class CurrentSnapshot:
             raise
         return snapshot
 
-    def _retire(self, holding: Holding) -> None:
+    def _retire(self, holding: LeasedSnapshot) -> None:
         """Close a snapshot that has been replaced, unless somebody still reads it."""
         with self._guard:
             holding.replaced = True
@@ -157,7 +157,7 @@ class CurrentSnapshot:
         if unused:
             holding.snapshot.close()
 
-    def _release(self, holding: Holding) -> None:
+    def _release(self, holding: LeasedSnapshot) -> None:
         """End a lease; the last one of a replaced snapshot closes it."""
         with self._guard:
             holding.users -= 1

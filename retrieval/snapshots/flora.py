@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from retrieval.domain import Neighbour
 from retrieval.models.embedder import Embeddings
 from retrieval.search.accelerator import Accelerator
-from retrieval.search.faiss_coarse import Guide
-from retrieval.search.partial_results import Gaps
+from retrieval.search.faiss_coarse import CoarseQuantiser
+from retrieval.search.partial_results import PartialSearch
 from retrieval.search.recipes import Recipe, recipe_for
 from retrieval.snapshots.manifest import FloraCard
 from retrieval.snapshots.segment import Segment
-from retrieval.snapshots.store import Found, Guided, Part, search_parts
+from retrieval.snapshots.store import CoarseSearch, NearestReferences, SegmentPart, search_parts
 
 AD_HOC = "ad hoc"
 PREPARED = 64  # floras whose lists stay prepared for searching, those asked for last
@@ -28,8 +28,8 @@ PREPARED = 64  # floras whose lists stay prepared for searching, those asked for
 class Searcher(Protocol):
     """Finds what this process would, elsewhere."""
 
-    def search(self, flora: Flora, embeddings: Embeddings, k: int) -> Found:
-        """What `Flora.search` promises, to the neighbour; what cannot be searched is noted in `gaps`, or raised."""
+    def search(self, flora: Flora, embeddings: Embeddings, k: int) -> NearestReferences:
+        """What `Flora.search` promises, to the neighbour; what cannot be searched is noted in `partial`, or raised."""
         ...
 
     def forget(self) -> None:
@@ -37,7 +37,7 @@ class Searcher(Protocol):
         ...
 
 
-class Shelf:
+class ReferenceShelf:
     """All references of a snapshot and the order of its species: what floras are cut from."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Shelf:
         segments: Sequence[Segment],
         recipes: dict[str, Recipe] | None = None,
         name: str = "",
-        guide: Guide | None = None,
+        quantiser: CoarseQuantiser | None = None,
     ) -> None:
         self.name = name  # of the snapshot
         self.species = species  # ascending taxon ids; the bits of floras stand for these
@@ -58,8 +58,8 @@ class Shelf:
         self._counts = np.zeros(len(species), dtype=np.int64)
         for segment, places in zip(self.segments, self._places, strict=True):
             self._counts[places] += segment.count_references()
-        self.guide = guide
-        self._lists_of_lines = [lists_of_lines(guide, segment) if guide else None for segment in self.segments]
+        self.quantiser = quantiser
+        self._lists_of_lines = [lists_of_lines(quantiser, segment) if quantiser else None for segment in self.segments]
         self.other_licences = lru_cache(maxsize=8)(self._other_licences)
         self.prepared = lru_cache(maxsize=PREPARED)(self._prepared)
 
@@ -93,9 +93,13 @@ class Shelf:
             lists = np.flatnonzero(bits[places]).astype(np.int64)
             hidden = self.other_licences(number, licences) if licences else segment.withdrawn
             if len(lists):
-                parts.append(Part(segment, lists, hidden, self._lists_of_lines[number]))
-        guided = None if self.guide is None else Guided(self.guide, self.guide.lines_of(self.species[bits]))
-        return Prepared(tuple(parts), guided)
+                parts.append(SegmentPart(segment, lists, hidden, self._lists_of_lines[number]))
+        coarse = (
+            None
+            if self.quantiser is None
+            else CoarseSearch(self.quantiser, self.quantiser.lines_of(self.species[bits]))
+        )
+        return Prepared(tuple(parts), coarse)
 
     def _other_licences(self, segment: int, licences: tuple[str, ...]) -> NDArray[np.bool_]:
         """Rows of a segment that must not answer when only some licences are asked for."""
@@ -108,8 +112,8 @@ class Shelf:
 class Prepared:
     """A flora as it is searched."""
 
-    parts: tuple[Part, ...]
-    guided: Guided | None
+    parts: tuple[SegmentPart, ...]
+    coarse: CoarseSearch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +123,12 @@ class Flora:
     Floras can be united (`|`), intersected (`&`) and subtracted (`-`); nothing is built for that.
     """
 
-    shelf: Shelf
+    shelf: ReferenceShelf
     packed: NDArray[np.uint8]
     card: FloraCard
     recipe: Recipe
     licences: tuple[str, ...] = ()  # empty: all
-    gaps: Gaps | None = None  # notes what could not be searched; None: that is an error
+    partial: PartialSearch | None = None  # notes what could not be searched; None: that is an error
 
     @property
     def bits(self) -> NDArray[np.bool_]:
@@ -153,18 +157,18 @@ class Flora:
         """The same flora, answered only by references under one of the licences."""
         return replace(self, licences=tuple(sorted(set(licences))))
 
-    def forgiving(self, gaps: Gaps | None) -> Flora:
-        """The same flora, answered also where a part of it cannot be searched, which `gaps` then notes."""
-        return replace(self, gaps=gaps)
+    def with_partial(self, partial: PartialSearch | None) -> Flora:
+        """The same flora, answered also where a part of it cannot be searched, which `partial` then notes."""
+        return replace(self, partial=partial)
 
-    def search(self, embeddings: Embeddings, k: int, *, threads: int = 1) -> Found:
+    def search(self, embeddings: Embeddings, k: int, *, threads: int = 1) -> NearestReferences:
         """The `k` nearest references of the flora for each view; ties by species, observation and photo."""
         if self.shelf.searcher is not None:
             return self.shelf.searcher.search(self, embeddings, k)
         accelerator = self.shelf.accelerator
         choose = None if accelerator is None else partial(accelerator.choose, self.key)
         prepared = self.prepared
-        return search_parts(prepared.parts, embeddings, k, self.recipe, threads, choose, prepared.guided)
+        return search_parts(prepared.parts, embeddings, k, self.recipe, threads, choose, prepared.coarse)
 
     @property
     def key(self) -> str:
@@ -191,7 +195,7 @@ class Flora:
         """What is searched; kept for the floras that were asked for last."""
         return self.shelf.prepared(self.packed.tobytes(), self.licences)
 
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[SegmentPart, ...]:
         """What is searched in each segment."""
         return self.prepared.parts
 
@@ -207,7 +211,7 @@ class Flora:
         return replace(flora, licences=kept)
 
 
-def lists_of_lines(guide: Guide, segment: Segment) -> NDArray[np.int64]:
+def lists_of_lines(quantiser: CoarseQuantiser, segment: Segment) -> NDArray[np.int64]:
     """The segment's list of each species of the guide, -1 where it has none; and a last -1, for no species."""
-    places = np.minimum(np.searchsorted(segment.species, guide.species), len(segment.species) - 1)
-    return np.append(np.where(segment.species[places] == guide.species, places, -1), -1).astype(np.int64)
+    places = np.minimum(np.searchsorted(segment.species, quantiser.species), len(segment.species) - 1)
+    return np.append(np.where(segment.species[places] == quantiser.species, places, -1), -1).astype(np.int64)

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from retrieval.errors import DamagedSnapshot, NoSnapshot, SnapshotMismatch
-from retrieval.snapshots.verified_files import Stamp, make_stamp, rest_of
+from retrieval.snapshots.verified_files import VerifiedFile, describe_file, wait_for_clock_tick
 
 FORMAT = "fungarium-snapshot"
 VERSION = 1
@@ -160,9 +160,9 @@ def verify_files(
     root: Path,
     manifest: Manifest,
     *,
-    stamps: Mapping[str, Stamp] | None = None,
+    verified: Mapping[str, VerifiedFile] | None = None,
     advance: Advance = lambda _: None,
-) -> dict[str, Stamp]:
+) -> dict[str, VerifiedFile]:
     """Compare every file with its seal; raise DamagedSnapshot at the first that differs, by name.
 
     A file that has not been touched since its checksum was last compared, as its stamp says, is not read again.
@@ -170,18 +170,18 @@ def verify_files(
     """
     name = manifest.name  # worked out once: it is a hash of the whole
 
-    def verify(seal: FileSeal) -> tuple[str, Stamp]:
+    def verify(seal: FileSeal) -> tuple[str, VerifiedFile]:
         path = sealed_path(root, name, seal)
         if not path.is_file():
             raise DamagedSnapshot(f"a file of snapshot {name} is missing: {path}")
         if path.stat().st_size != seal.bytes:
             raise DamagedSnapshot(f"a file of snapshot {name} has another length than when it was built: {path}")
         place = path.relative_to(root).as_posix()
-        known = (stamps or {}).get(place)
-        if known is not None and known == make_stamp(path, seal.sha256):
+        known = (verified or {}).get(place)
+        if known is not None and known == describe_file(path, seal.sha256):
             return place, known
-        rest_of(path)
-        stamp = make_stamp(path, checksum(path, advance))
+        wait_for_clock_tick(path)
+        stamp = describe_file(path, checksum(path, advance))
         if stamp.sha256 != seal.sha256:
             raise DamagedSnapshot(f"a file of snapshot {name} has been changed since it was built: {path}")
         return place, stamp

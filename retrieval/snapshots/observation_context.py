@@ -23,7 +23,7 @@ RESOLUTION_BITS = 52  # place of the resolution in an H3 cell's number
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class ObservationContext:
     """An observation's month (1 to 12; 0 where unknown) and H3 cell (0 where unknown)."""
 
     observation: int
@@ -32,7 +32,7 @@ class Occasion:
 
 
 @dataclass(frozen=True, slots=True)
-class Occasions:
+class ObservationContexts:
     """The same for many observations, as columns."""
 
     observations: NDArray[np.int64]  # (n,) ascending
@@ -49,78 +49,80 @@ class Occasions:
             np.int64
         )
 
-    def only(self, observations: NDArray[np.int64]) -> Occasions:
+    def only(self, observations: NDArray[np.int64]) -> ObservationContexts:
         """Those of some observations."""
         kept = np.isin(self.observations, observations)
-        return Occasions(self.observations[kept], self.months[kept], self.cells[kept])
+        return ObservationContexts(self.observations[kept], self.months[kept], self.cells[kept])
 
-    def listed(self) -> list[Occasion]:
+    def listed(self) -> list[ObservationContext]:
         """One by one."""
         columns = (self.observations.tolist(), self.months.tolist(), self.cells.tolist())
-        return [Occasion(*values) for values in zip(*columns, strict=True)]
+        return [ObservationContext(*values) for values in zip(*columns, strict=True)]
 
 
-def gather_occasions(occasions: Iterable[Occasion] | Occasions) -> Occasions:
+def gather_contexts(contexts: Iterable[ObservationContext] | ObservationContexts) -> ObservationContexts:
     """Columns of occasions, those of which nothing is known left out; of an observation met twice the last counts."""
-    if isinstance(occasions, Occasions):
-        return settle_occasions(occasions.observations, occasions.months, occasions.cells)
+    if isinstance(contexts, ObservationContexts):
+        return settle_contexts(contexts.observations, contexts.months, contexts.cells)
     columns = array("q"), array("B"), array("Q")
-    for one in occasions:
+    for one in contexts:
         for column, value in zip(columns, (one.observation, one.month, one.cell), strict=True):
             column.append(value)
-    return settle_occasions(*(np.array(column) for column in columns))
+    return settle_contexts(*(np.array(column) for column in columns))
 
 
-def settle_occasions(
+def settle_contexts(
     observations: NDArray[np.int64], months: NDArray[np.uint8], cells: NDArray[np.uint64]
-) -> Occasions:
+) -> ObservationContexts:
     """The same from columns in any order."""
     known = (months > 0) | (cells > 0)
     observations, months, cells = observations[known], months[known], cells[known]
     order = np.argsort(observations, kind="stable")
     ordered = observations[order]
     order = order[np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]]
-    return Occasions(observations[order], months[order], cells[order])
+    return ObservationContexts(observations[order], months[order], cells[order])
 
 
-def renew_occasions(known: Occasions | None, forgotten: NDArray[np.int64], given: Occasions) -> Occasions:
+def renew_contexts(
+    known: ObservationContexts | None, forgotten: NDArray[np.int64], given: ObservationContexts
+) -> ObservationContexts:
     """What was known, without that of the observations `forgotten`; what is given, which counts where both speak."""
     if known is None:
         return given
     kept = ~np.isin(known.observations, forgotten)
-    return settle_occasions(
+    return settle_contexts(
         np.concatenate([known.observations[kept], given.observations]),
         np.concatenate([known.months[kept], given.months]),
         np.concatenate([known.cells[kept], given.cells]),
     )
 
 
-def write_occasions(folder: Path, occasions: Occasions) -> None:
+def write_contexts(folder: Path, contexts: ObservationContexts) -> None:
     """Write them to a snapshot's folder, if there are any; refuses cells of another resolution than is counted."""
-    check(occasions)
-    if len(occasions.observations):
-        np.savez(folder / FILE, observations=occasions.observations, months=occasions.months, cells=occasions.cells)
+    check_contexts(contexts)
+    if len(contexts.observations):
+        np.savez(folder / FILE, observations=contexts.observations, months=contexts.months, cells=contexts.cells)
 
 
-def read_occasions(folder: Path) -> Occasions | None:
+def read_contexts(folder: Path) -> ObservationContexts | None:
     """Those of a snapshot's folder; None where there is no such file, as in snapshots from before there was one."""
     path = folder / FILE
     if not path.exists():
         return None
     try:
         held = load_arrays(path)
-        found = Occasions(held["observations"], held["months"], held["cells"])
-        check(found)
+        found = ObservationContexts(held["observations"], held["months"], held["cells"])
+        check_contexts(found)
     except (OSError, ValueError, KeyError) as error:
         raise DamagedSnapshot(f"{FILE} cannot be read: {error}") from error
     return found
 
 
-def check(occasions: Occasions) -> None:
+def check_contexts(contexts: ObservationContexts) -> None:
     """Raise ValueError unless all columns are as long, in order, and no place is known better than to a cell."""
-    lengths = {len(occasions.observations), len(occasions.months), len(occasions.cells)}
-    if len(lengths) != 1 or np.any(np.diff(occasions.observations) <= 0) or np.any(occasions.months > 12):
+    lengths = {len(contexts.observations), len(contexts.months), len(contexts.cells)}
+    if len(lengths) != 1 or np.any(np.diff(contexts.observations) <= 0) or np.any(contexts.months > 12):
         raise ValueError("months and cells do not belong to observations in order")
-    known = occasions.cells[occasions.cells > 0]
+    known = contexts.cells[contexts.cells > 0]
     if np.any((known >> np.uint64(RESOLUTION_BITS)) & np.uint64(15) != RESOLUTION):
         raise ValueError(f"a cell is not of resolution {RESOLUTION}: places are known to the width of a cell only")

@@ -15,8 +15,8 @@ from retrieval.snapshots.manifest import Advance, Manifest, read_current, read_m
 from retrieval.snapshots.segment import Segment
 from retrieval.snapshots.snapshot import Snapshot
 from retrieval.snapshots.staging import writing
-from retrieval.snapshots.store import Part, choose_rows, rank_chosen
-from retrieval.snapshots.verified_files import read_stamps, write_stamps
+from retrieval.snapshots.store import SegmentPart, choose_rows, rank_chosen
+from retrieval.snapshots.verified_files import read_verified_files, write_verified_files
 
 PROBES = 64  # rows of a segment that verification searches for
 PROBED_ROWS = 200_000  # of these species at most: 200 MB
@@ -127,11 +127,11 @@ def require_recall(manifest: Manifest, bar: float) -> None:
 def verify_snapshot(root: Path, name: str, advance: Advance = lambda _: None) -> None:
     """Compare every byte with its checksum, then the answers of each index with exact search; raises SnapshotError."""
     manifest = read_manifest(root, name)
-    stamps = read_stamps(root)
-    write_stamps(root, {**stamps, **verify_files(root, manifest, advance=advance)})
+    verified = read_verified_files(root)
+    write_verified_files(root, {**verified, **verify_files(root, manifest, advance=advance)})
     snapshot = Snapshot(root, manifest)
     try:
-        snapshot.occasions  # noqa: B018 - reading them checks them: no place finer than a cell
+        snapshot.contexts  # noqa: B018 - reading them checks them: no place finer than a cell
         for segment in snapshot.segments:
             probe_segment(segment, name)
             if segment.codes is not None:
@@ -148,7 +148,7 @@ def probe_codes(segment: Segment, name: str) -> None:
     rows = np.unique(np.linspace(0, segment.rows - 1, PROBES).astype(np.int64))
     lists = np.arange(len(segment.species), dtype=np.int64)
     queries = segment.store.take(rows).astype(np.float32)
-    part = Part(segment, lists)
+    part = SegmentPart(segment, lists)
     chosen = choose_rows([part], queries, 1, Recipe(TWO_STAGE, CODES_DEPTH))
     nearest, _ = rank_chosen([part], queries, 1, chosen)
     own = np.einsum("rd,rd->r", queries, queries)

@@ -27,7 +27,7 @@ from retrieval.domain import Reference
 from retrieval.errors import DamagedSnapshot
 from retrieval.search.faiss_codes import FaissCodes
 from retrieval.search.faiss_index import FaissIndex, RowSource, write_index
-from retrieval.search.filtered_index import HidingIndex
+from retrieval.search.filtered_index import FilteredIndex
 from retrieval.snapshots.arrays import load_array
 from retrieval.snapshots.readonly import open_readonly
 
@@ -192,13 +192,13 @@ class Segment:
             raise DamagedSnapshot(f"the files of segment {folder.name} do not belong together")
         self.codes: FaissCodes | None = None
         self.withdrawn: NDArray[np.bool_] | None = None  # (rows,)
-        self.index: FaissIndex | HidingIndex = self.store
+        self.index: FaissIndex | FilteredIndex = self.store
         if withdrawn is not None and len(withdrawn):
             if withdrawn[-1] >= self.rows or withdrawn[0] < 0:
                 raise DamagedSnapshot(f"rows are withdrawn from segment {folder.name} that it does not have")
             self.withdrawn = np.zeros(self.rows, dtype=np.bool_)
             self.withdrawn[withdrawn] = True
-            self.index = HidingIndex(self.store, self.withdrawn)
+            self.index = FilteredIndex(self.store, self.withdrawn)
         self._references = open_readonly(folder / "references.sqlite")
 
     def lists_of(self, species: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 from retrieval.domain import RANKS, WORLD, Reference
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
 from retrieval.models.embedder import Embeddings, unit_rows
-from retrieval.ranking.aspects import AspectModel, name_aspects, read_aspect_model
+from retrieval.ranking.aspects import AspectClassifier, name_aspects, read_aspect_classifier
 from retrieval.ranking.calibration import Calibration, read_calibration, score_views
 from retrieval.ranking.prototypes import Metric, SpeciesSums, make_prototypes, project
 from retrieval.ranking.votes import Voting
-from retrieval.search.faiss_coarse import MEANS, Guide
+from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
 from retrieval.search.faiss_codes import FaissCodes, read_codebook
 from retrieval.search.recipes import Recipe, read_recipe
 from retrieval.snapshots.arrays import load_array
-from retrieval.snapshots.flora import Flora, Shelf
+from retrieval.snapshots.flora import Flora, ReferenceShelf
 from retrieval.snapshots.flora_expressions import in_words, read_flora
 from retrieval.snapshots.learned_arrays import METRIC, read_metric, read_sums, sum_segments
 from retrieval.snapshots.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
-from retrieval.snapshots.observation_context import Occasions, read_occasions
+from retrieval.snapshots.observation_context import ObservationContexts, read_contexts
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
 from retrieval.snapshots.occurrences import Occurrences, read_occurrences
 from retrieval.snapshots.segment import Segment
 from retrieval.snapshots.taxonomy import Taxonomy
-from retrieval.snapshots.verified_files import read_stamps
+from retrieval.snapshots.verified_files import read_verified_files
 
 
 class Snapshot:
@@ -58,8 +58,8 @@ class Snapshot:
         if any(not np.isin(segment.species, species, assume_unique=True).all() for segment in segments):
             raise DamagedSnapshot(f"snapshot {self.name} has references of species that it does not list")
         recipes = {flora: read_recipe(recipe) for flora, recipe in manifest.recipes.items()}
-        guide = Guide(folder) if (folder / MEANS).exists() else None
-        self.shelf = Shelf(species, self.segments, recipes, self.name, guide)
+        quantiser = CoarseQuantiser(folder) if (folder / MEANS).exists() else None
+        self.shelf = ReferenceShelf(species, self.segments, recipes, self.name, quantiser)
         self._cards = {card.id: card for card in manifest.floras}
         self._folder = folder
         self._bits = {  # read now: later the folder may have been cleared away, which hurts no file that is open
@@ -101,13 +101,13 @@ class Snapshot:
         return read_metric(self._folder / METRIC) if self.calibration.metric else None
 
     @cached_property
-    def aspect_model(self) -> AspectModel | None:
+    def aspect_model(self) -> AspectClassifier | None:
         """What tells aspects, if that was learned and helps."""
-        return read_aspect_model(self._folder) if self.calibration.tells_aspects else None
+        return read_aspect_classifier(self._folder) if self.calibration.tells_aspects else None
 
-    def tell_aspects(self, embeddings: Embeddings) -> tuple[str, ...]:
+    def predict_aspects(self, embeddings: Embeddings) -> tuple[str, ...]:
         """What each photo seems to show; nothing where that was not learned."""
-        return () if self.aspect_model is None else tuple(name_aspects(self.aspect_model.tell(embeddings)))
+        return () if self.aspect_model is None else tuple(name_aspects(self.aspect_model.predict(embeddings)))
 
     @cached_property
     def prototypes(self) -> NDArray[np.float64]:
@@ -130,9 +130,9 @@ class Snapshot:
         return read_occurrences(self._folder / OCCURRENCES, len(self.all_species))
 
     @cached_property
-    def occasions(self) -> Occasions | None:
+    def contexts(self) -> ObservationContexts | None:
         """Month and cell of each observation, to learn from; None where the snapshot does not hold them."""
-        return read_occasions(self._folder)
+        return read_contexts(self._folder)
 
     def count_observations(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Observations of each of the given species in the gallery, (species,)."""
@@ -279,5 +279,5 @@ def open_snapshot(root: Path, name: str | None = None, *, thorough: bool = False
     Raises NoSnapshot, DamagedSnapshot or SnapshotMismatch, each saying what to do.
     """
     manifest = read_manifest(root, name or read_current(root))
-    verify_files(root, manifest, stamps=None if thorough else read_stamps(root))
+    verify_files(root, manifest, verified=None if thorough else read_verified_files(root))
     return Snapshot(root, manifest)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from retrieval.domain import Neighbour
 from retrieval.models.embedder import DIM, Embeddings
-from retrieval.search.faiss_coarse import Guide, GuideCut
-from retrieval.search.faiss_codes import Cut, select
+from retrieval.search.faiss_coarse import CoarseQuantiser, PreparedQuantiser
+from retrieval.search.faiss_codes import PreparedLists, make_selector
 from retrieval.search.faiss_index import FaissIndex, rank_candidates
-from retrieval.search.filtered_index import HidingIndex
+from retrieval.search.filtered_index import FilteredIndex
 from retrieval.search.index import Lists, Rows, Similarities, best_rows
 from retrieval.search.recipes import PROTOTYPE_FIRST, Recipe
 from retrieval.snapshots.segment import Segment
@@ -30,7 +30,7 @@ RANKED_AT_ONCE = 4  # views whose candidates are gathered together: more of them
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class SegmentPart:
     """What a flora searches in one segment."""
 
     segment: Segment
@@ -39,7 +39,7 @@ class Part:
     lists_of_lines: Lists | None = None  # the segment's list for each line of the guide, and a last one: -1 for none
 
     @cached_property
-    def cut(self) -> Cut:
+    def cut(self) -> PreparedLists:
         """The part's codes, prepared for searching."""
         if self.segment.codes is None:
             raise ValueError(f"segment {self.segment.base} has no codes")
@@ -52,38 +52,38 @@ class Part:
         return self.lists_of_lines[lines]  # whose last entry stands for the line -1
 
     @cached_property
-    def index(self) -> FaissIndex | HidingIndex:
+    def index(self) -> FaissIndex | FilteredIndex:
         """What may answer of the segment, its rows compared exactly."""
-        return self.segment.store if self.hidden is None else HidingIndex(self.segment.store, self.hidden)
+        return self.segment.store if self.hidden is None else FilteredIndex(self.segment.store, self.hidden)
 
     @cached_property
     def selector(self) -> object:
         """What keeps hidden rows away, in whatever lists; None where nothing is hidden."""
-        return None if self.hidden is None else select(~self.hidden)
+        return None if self.hidden is None else make_selector(~self.hidden)
 
 
 @dataclass(frozen=True, eq=False)
-class Guided:
+class CoarseSearch:
     """The species of a flora in the snapshot's guide."""
 
-    guide: Guide
+    quantiser: CoarseQuantiser
     lines: Lists
 
     @cached_property
-    def cut(self) -> GuideCut:
+    def cut(self) -> PreparedQuantiser:
         """The lines, prepared for searching."""
-        return self.guide.cut(self.lines)
+        return self.quantiser.cut(self.lines)
 
 
 Run: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """Does something to each of several things, one after the other (`map`) or in several threads."""
 
-Chooser: TypeAlias = Callable[[Sequence[Part], Embeddings, int], list[Rows] | None]
+Chooser: TypeAlias = Callable[[Sequence[SegmentPart], Embeddings, int], list[Rows] | None]
 """Gives, for each view, rows among which its `k` nearest are, ascending; or None if it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NearestReferences:
     """The nearest references of each view, best first; (views, k) each, -1 and -inf where there are none."""
 
     similarities: Similarities
@@ -107,14 +107,14 @@ class Found:
 
 
 def search_parts(
-    parts: Sequence[Part],
+    parts: Sequence[SegmentPart],
     embeddings: Embeddings,
     k: int,
     recipe: Recipe,
     threads: int = 1,
     choose: Chooser | None = None,
-    guided: Guided | None = None,
-) -> Found:
+    coarse: CoarseSearch | None = None,
+) -> NearestReferences:
     """The `k` nearest references of each view; ties by species, observation and photo, whatever segments they lie in.
 
     With several threads each takes its share of the views. `choose` may choose the rows to compare in place of the
@@ -122,12 +122,12 @@ def search_parts(
     """
     queries = np.asarray(embeddings, dtype=np.float32)
     two_stage = bool(parts) and recipe.depth > 0 and all(part.segment.codes is not None for part in parts)
-    near = guided if recipe.kind == PROTOTYPE_FIRST else None
+    near = coarse if recipe.kind == PROTOTYPE_FIRST else None
 
     def one(block: Embeddings) -> tuple[Similarities, Rows]:
         chosen = choose(parts, block, k) if choose is not None else None
         if chosen is None and two_stage:
-            chosen = choose_rows(parts, block, k, recipe, guided)
+            chosen = choose_rows(parts, block, k, recipe, coarse)
         if chosen is not None:
             return rank_chosen(parts, block, k, chosen)
         if near is not None:
@@ -145,7 +145,7 @@ def search_parts(
         else:
             with in_threads(threads) as run:
                 similarities, rows = join(run(one, np.array_split(queries, pieces)))
-    return Found(similarities, rows, *describe_rows(parts, rows))
+    return NearestReferences(similarities, rows, *describe_rows(parts, rows))
 
 
 @contextmanager
@@ -165,24 +165,35 @@ def join(answers: Iterable[tuple[Similarities, Rows]]) -> tuple[Similarities, Ro
 
 
 def search_near(
-    parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided, lines: Lists | None = None
+    parts: Sequence[SegmentPart],
+    embeddings: Embeddings,
+    k: int,
+    probes: int,
+    coarse: CoarseSearch,
+    lines: Lists | None = None,
 ) -> tuple[Similarities, Rows]:
     """Compare every row of the species whose mean each view resembles most; where they have too few, of more.
 
     `lines` are the guide's of these species, where somebody has them already.
     """
     if lines is None:
-        lines = guided.guide.nearest(embeddings, probes, guided.cut)
+        lines = coarse.quantiser.nearest(embeddings, probes, coarse.cut)
     best, found = search_exact(parts, embeddings, k, lines)
-    if k and lines.shape[1] < guided.cut.lines:
+    if k and lines.shape[1] < coarse.cut.lines:
         few = found[:, k - 1] < 0
         if few.any():
-            best[few], found[few] = search_near(parts, embeddings[few], k, 4 * probes, guided)
+            best[few], found[few] = search_near(parts, embeddings[few], k, 4 * probes, coarse)
     return best, found
 
 
 def search_together(
-    parts: Sequence[Part], embeddings: Embeddings, k: int, probes: int, guided: Guided, threads: int, run: Run
+    parts: Sequence[SegmentPart],
+    embeddings: Embeddings,
+    k: int,
+    probes: int,
+    coarse: CoarseSearch,
+    threads: int,
+    run: Run,
 ) -> tuple[Similarities, Rows]:
     """What `search_near` finds, for many views: those that resemble the same species one after the other.
 
@@ -190,11 +201,11 @@ def search_together(
     """
     wanted = min(len(embeddings), max(threads, -(-len(embeddings) // TOGETHER)))
     blocks = np.array_split(embeddings, wanted)
-    lines = np.concatenate(list(run(lambda block: guided.guide.nearest(block, probes, guided.cut), blocks)))
+    lines = np.concatenate(list(run(lambda block: coarse.quantiser.nearest(block, probes, coarse.cut), blocks)))
     order = np.argsort(lines[:, 0], kind="stable")
     pieces = np.array_split(order, wanted)
     best, found = join(
-        run(lambda piece: search_near(parts, embeddings[piece], k, probes, guided, lines[piece]), pieces)
+        run(lambda piece: search_near(parts, embeddings[piece], k, probes, coarse, lines[piece]), pieces)
     )
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
@@ -202,7 +213,7 @@ def search_together(
 
 
 def search_exact(
-    parts: Sequence[Part], embeddings: Embeddings, k: int, lines: Lists | None = None
+    parts: Sequence[SegmentPart], embeddings: Embeddings, k: int, lines: Lists | None = None
 ) -> tuple[Similarities, Rows]:
     """Compare every row of every part, or of the species of each view's own lines."""
     near, at = [], []
@@ -216,7 +227,7 @@ def search_exact(
 
 
 def merge_parts(
-    parts: Sequence[Part], near: Sequence[Similarities], at: Sequence[Rows], views: int, k: int
+    parts: Sequence[SegmentPart], near: Sequence[Similarities], at: Sequence[Rows], views: int, k: int
 ) -> tuple[Similarities, Rows]:
     """The `k` best of what several parts found; ties by species, observation and row."""
     if len(parts) == 1:  # whose rows lie in that order
@@ -249,7 +260,7 @@ def sort_distinct(near: Similarities, at: Rows, k: int) -> tuple[Similarities, R
 
 
 def rank_chosen(
-    parts: Sequence[Part], embeddings: Embeddings, k: int, chosen: Sequence[Rows]
+    parts: Sequence[SegmentPart], embeddings: Embeddings, k: int, chosen: Sequence[Rows]
 ) -> tuple[Similarities, Rows]:
     """Compare the rows chosen for each view (ascending) at float16, and keep the `k` best."""
     best, found = np.full((len(chosen), k), -np.inf, np.float32), np.full((len(chosen), k), -1, np.int64)
@@ -266,7 +277,7 @@ def rank_chosen(
 
 
 def choose_rows(
-    parts: Sequence[Part], embeddings: Embeddings, k: int, recipe: Recipe, guided: Guided | None = None
+    parts: Sequence[SegmentPart], embeddings: Embeddings, k: int, recipe: Recipe, coarse: CoarseSearch | None = None
 ) -> list[Rows]:
     """For each view the rows whose codes look more similar than the one after the `depth` best; ascending.
 
@@ -280,9 +291,9 @@ def choose_rows(
         raise ValueError("a segment without codes can be searched exactly only")
     turned = codes.codebook.rotate_views(embeddings)
     every = sum(part.segment.count_rows(part.lists) for part in parts)
-    probes = recipe.probes if guided is not None else 0
+    probes = recipe.probes if coarse is not None else 0
     wide = min(recipe.depth, every) + 1
-    lines = guided.guide.nearest(embeddings, probes, guided.cut) if guided is not None and probes else None
+    lines = coarse.quantiser.nearest(embeddings, probes, coarse.cut) if coarse is not None and probes else None
     near, at = [], []
     for part in parts:
         similarities, rows = scan_part(part, turned, wide, lines)
@@ -292,17 +303,17 @@ def choose_rows(
     border = np.partition(found, -wide, axis=1)[:, -wide]
     kept = found > border[:, None]
     chosen = [np.sort(line[keep]) for line, keep in zip(numbers, kept, strict=True)]
-    complete = lines is None or (guided is not None and lines.shape[1] >= guided.cut.lines)
+    complete = lines is None or (coarse is not None and lines.shape[1] >= coarse.cut.lines)
     few = (np.count_nonzero(kept, axis=1) < k) & ~(complete & np.isneginf(border))
     if few.any():
         wider = replace(recipe, depth=4 * recipe.depth, probes=4 * recipe.probes)
-        again = choose_rows(parts, embeddings[few], k, wider, guided)
+        again = choose_rows(parts, embeddings[few], k, wider, coarse)
         for view, rows in zip(np.flatnonzero(few).tolist(), again, strict=True):
             chosen[view] = rows
     return chosen
 
 
-def scan_part(part: Part, turned: Embeddings, wide: int, lines: Lists | None) -> tuple[Similarities, Rows]:
+def scan_part(part: SegmentPart, turned: Embeddings, wide: int, lines: Lists | None) -> tuple[Similarities, Rows]:
     """The `wide` rows of a part that look most similar by their codes, in the species of the given lines or in all."""
     codes = part.segment.codes
     if codes is None:
@@ -312,7 +323,7 @@ def scan_part(part: Part, turned: Embeddings, wide: int, lines: Lists | None) ->
     return codes.probe(turned, wide, part.lists_at(lines), part.selector)
 
 
-def order_rows(parts: Sequence[Part], rows: Rows) -> Rows:
+def order_rows(parts: Sequence[SegmentPart], rows: Rows) -> Rows:
     """The rows (ascending) in the order that settles ties: by species, observation and photo."""
     if len(parts) == 1:
         return rows
@@ -337,7 +348,7 @@ MOST_SCRATCH = 16 << 20  # bytes that a thread may keep
 _SCRATCH = Scratch()
 
 
-def gather_rows(parts: Sequence[Part], rows: Rows) -> NDArray[np.float16]:
+def gather_rows(parts: Sequence[SegmentPart], rows: Rows) -> NDArray[np.float16]:
     """The stored embeddings of rows, in their order; in memory that this thread's next call uses again."""
     stored = _SCRATCH.take(len(rows))
     if len(parts) == 1:
@@ -348,7 +359,7 @@ def gather_rows(parts: Sequence[Part], rows: Rows) -> NDArray[np.float16]:
     return stored
 
 
-def describe_rows(parts: Sequence[Part], rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def describe_rows(parts: Sequence[SegmentPart], rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Species and observation of each row, in the shape of `rows`; -1 for rows that are none."""
     species, observations = np.full(rows.shape, -1, np.int64), np.full(rows.shape, -1, np.int64)
     if len(parts) == 1 and not (rows < 0).any():
@@ -362,7 +373,7 @@ def describe_rows(parts: Sequence[Part], rows: Rows) -> tuple[NDArray[np.int64],
     return species, observations
 
 
-def inside(part: Part, rows: Rows) -> NDArray[np.bool_]:
+def inside(part: SegmentPart, rows: Rows) -> NDArray[np.bool_]:
     """Which rows lie in the part's segment."""
     answer: NDArray[np.bool_] = (rows >= part.segment.base) & (rows < part.segment.base + part.segment.rows)
     return answer

@@ -26,7 +26,7 @@ TICK = 0.05  # seconds: file times move in steps of some milliseconds, and a sta
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class VerifiedFile:
     """A file as it was when its checksum was compared."""
 
     sha256: str
@@ -36,20 +36,20 @@ class Stamp:
     changed: int  # nanoseconds
 
 
-def make_stamp(path: Path, sha256: str) -> Stamp:
+def describe_file(path: Path, sha256: str) -> VerifiedFile:
     """The stamp of a file as it is now, for a checksum known to be its."""
     found = path.stat()
-    return Stamp(sha256, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return VerifiedFile(sha256, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def rest_of(path: Path) -> None:
+def wait_for_clock_tick(path: Path) -> None:
     """Wait until a file just written is older than a tick, so that no later write can bear the same time."""
     age = time.time() - path.stat().st_ctime
     if 0 <= age < TICK:
         time.sleep(TICK - age)
 
 
-def read_stamps(root: Path) -> dict[str, Stamp]:
+def read_verified_files(root: Path) -> dict[str, VerifiedFile]:
     """All stamps under the folder, by path; none where the file is absent or no sense can be made of it."""
     try:
         entries = json.loads((root / STAMPS).read_text(encoding="utf-8"))
@@ -58,16 +58,16 @@ def read_stamps(root: Path) -> dict[str, Stamp]:
         return {}
 
 
-def _read_stamp(device: int = 0, **rest: Any) -> Stamp:
+def _read_stamp(device: int = 0, **rest: Any) -> VerifiedFile:
     """A stamp of a file; older ones have the device number too."""
-    return Stamp(**rest)
+    return VerifiedFile(**rest)
 
 
-def write_stamps(root: Path, stamps: Mapping[str, Stamp]) -> None:
+def write_verified_files(root: Path, verified: Mapping[str, VerifiedFile]) -> None:
     """Keep the stamps; those of files that are gone are dropped. A folder that cannot be written to goes without."""
     kept = [
-        f"{json.dumps(path)}: {json.dumps({name: getattr(stamp, name) for name in Stamp.__slots__})}"
-        for path, stamp in sorted(stamps.items())
+        f"{json.dumps(path)}: {json.dumps({name: getattr(stamp, name) for name in VerifiedFile.__slots__})}"
+        for path, stamp in sorted(verified.items())
         if os.path.exists(os.path.join(root, path))  # noqa: PTH110, PTH118 - there may be thousands
     ]
     new = root / f".{STAMPS}.new"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from retrieval.errors import FungariumError
 from retrieval.models.embedder import Embeddings
 from retrieval.snapshots.flora import Flora
-from retrieval.snapshots.store import Found
+from retrieval.snapshots.store import NearestReferences
 
 Expected = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -23,7 +23,7 @@ def expect(flora: Flora, queries: Sequence[Embeddings], k: int = 20) -> list[Exp
     return [(found.rows, found.similarities) for found in (flora.search(views, k) for views in queries)]
 
 
-def agrees(found: Found, expected: Expected) -> bool:
+def agrees(found: NearestReferences, expected: Expected) -> bool:
     """Whether an answer is that of one process, to the last bit."""
     return np.array_equal(found.rows, expected[0]) and np.array_equal(found.similarities, expected[1])
 

@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from cluster.connection import CLIENT, connected, load_ray
-from cluster.messages import Ask, Reply
-from cluster.replica_client import Job, Lane
-from cluster.supervisor import Plan, RayReplica, pack, unpack
+from cluster.messages import ShardReply, ShardRequest
+from cluster.replica_client import Job, ReplicaClient
+from cluster.supervisor import RayReplica, ShardPlan, pack, unpack
 from retrieval.domain import WORLD
 from retrieval.errors import ShardUnavailable
 from retrieval.snapshots.snapshot import open_snapshot
 from tests.cluster.conftest import OBJECTS
 from tests.ports import free_port
-from web.inference.cluster import Clustered
+from web.inference.cluster import ClusterSearch
 
 PATIENCE = 60.0  # seconds until what does not come is given up
 
@@ -41,7 +41,7 @@ class Held:
         if not self._gate.wait(PATIENCE):
             raise TimeoutError
         views = [len(ask.views) for ask in unpack(packed)]
-        return pack([Reply(np.zeros((n, 1), np.float32), np.zeros((n, 1), np.int64)) for n in views])
+        return pack([ShardReply(np.zeros((n, 1), np.float32), np.zeros((n, 1), np.int64)) for n in views])
 
     def go_on(self) -> None:
         self._gate.set()
@@ -56,8 +56,8 @@ def wait_for(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def make_ask() -> Ask:
-    return Ask("snapshot", "placement", b"", (), np.zeros((1, 4), np.float32), 1)
+def make_ask() -> ShardRequest:
+    return ShardRequest("snapshot", "placement", b"", (), np.zeros((1, 4), np.float32), 1)
 
 
 def count_answers(jobs: Sequence[Job]) -> int:
@@ -72,41 +72,41 @@ def count_answers(jobs: Sequence[Job]) -> int:
 
 def ask(address: str) -> None:
     """Say what came of six asks at once, and of one whose first replica is lost."""
-    with connected(address, patience=PATIENCE) as ray:
+    with connected(address, timeout=PATIENCE) as ray:
         make = ray.remote(Held).options(max_concurrency=4, num_cpus=0)
         alive, lost = make.remote(), make.remote()
         ray.get(lost.go_on.remote(), timeout=PATIENCE)
         held = RayReplica(ray, alive, 0, 0, "tests")
 
-        lane = Lane(0, [held])
-        jobs = [lane.submit(make_ask()) for _ in range(6)]
+        client = ReplicaClient(0, [held])
+        jobs = [client.submit(make_ask()) for _ in range(6)]
         ray.get(alive.go_on.remote(), timeout=PATIENCE)
         print("at once:", count_answers(jobs), flush=True)
 
         ray.kill(lost)
-        lane = Lane(0, [RayReplica(ray, lost, 0, 1, "tests"), held])
-        print("without the first:", count_answers([lane.submit(make_ask()) for _ in range(2)]), flush=True)
+        client = ReplicaClient(0, [RayReplica(ray, lost, 0, 1, "tests"), held])
+        print("without the first:", count_answers([client.submit(make_ask()) for _ in range(2)]), flush=True)
 
 
 def lose(address: str, root: str) -> None:
     """Search as a server does, have the connection broken for good, and search when it is there again."""
-    clustered = Clustered(address, Plan(root, 3, 2), 2.0, silence=0.5)
+    cluster_search = ClusterSearch(address, ShardPlan(root, 3, 2), 2.0, silence=0.5)
     snapshot = open_snapshot(Path(root))
     world, query = snapshot.flora(WORLD), np.eye(1, 256, dtype=np.float32)
-    clustered.adopt(snapshot)
+    cluster_search.adopt(snapshot)
     world.search(query, 3)
     print("searched", flush=True)
-    wait_for(lambda: not clustered.lost)
+    wait_for(lambda: not cluster_search.lost)
 
     ray = load_ray()
     if address.startswith(CLIENT):
         ray.util.client.ray.get_context().client_worker.close()  # as Ray does after half a minute without its server
     else:
         ray.shutdown()
-    wait_for(lambda: clustered.lost)
+    wait_for(lambda: cluster_search.lost)
     print("lost", flush=True)
 
-    wait_for(lambda: not clustered.lost)
+    wait_for(lambda: not cluster_search.lost)
     world.search(query, 3)
     print("searched again", flush=True)
     sys.stdout.flush()
@@ -149,7 +149,7 @@ def behead(root: str) -> None:
     snapshot = open_snapshot(Path(root))
     world, query = snapshot.flora(WORLD), np.eye(1, 256, dtype=np.float32)
     expected = world.search(query, 3).rows
-    clustered = Clustered(f"ray://127.0.0.1:{port}", Plan(root, 1, 1), 2.0, silence=0.5)
+    cluster_search = ClusterSearch(f"ray://127.0.0.1:{port}", ShardPlan(root, 1, 1), 2.0, silence=0.5)
 
     def is_right() -> bool:
         return np.array_equal(world.search(query, 3).rows, expected)
@@ -161,12 +161,12 @@ def behead(root: str) -> None:
             return True
 
     with leader(port):
-        clustered.adopt(snapshot)
+        cluster_search.adopt(snapshot)
         print("right" if is_right() else "wrong", flush=True)
-    wait_for(lambda: is_refused() and clustered.lost)  # which /healthz answers 503 for
+    wait_for(lambda: is_refused() and cluster_search.lost)  # which /healthz answers 503 for
     print("refused:", all(is_refused() for _ in range(5)), flush=True)
     with leader(port):
-        wait_for(lambda: not is_refused() and not clustered.lost)
+        wait_for(lambda: not is_refused() and not cluster_search.lost)
         print("right" if is_right() else "wrong", flush=True)
     sys.stdout.flush()
     os._exit(0)  # the watching thread is nobody's to end

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.messages import Answer, Ask, ShardState
+from cluster.messages import Answer, ShardRequest, ShardState
 from cluster.placement import CONFUSION, Placement
 from cluster.placement_files import placement_of
-from cluster.replica_client import Lane
-from cluster.router import Patience, Router
+from cluster.replica_client import ReplicaClient
+from cluster.router import Router, Timeouts
 from cluster.shard import Shard
 from retrieval.errors import ShardUnavailable
 from retrieval.snapshots.snapshot import Snapshot
@@ -26,12 +26,12 @@ class LocalReplica:
     name: str = "a replica"
     failing: bool = False
     silent: bool = False
-    kept: list[tuple[Sequence[Ask], Future[list[Answer]]]] = field(default_factory=list)
+    kept: list[tuple[Sequence[ShardRequest], Future[list[Answer]]]] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)  # asks of each
     released: list[str] = field(default_factory=list)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
-    def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
+    def ask(self, asks: Sequence[ShardRequest]) -> Future[list[Answer]]:
         self.calls.append(len(asks))
         if self.failing or self.silent:
             answer: Future[list[Answer]] = Future()
@@ -80,7 +80,7 @@ def routed(
     shards: int = 3,
     replicas: int = 1,
     method: str = CONFUSION,
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
 ) -> Iterator[Routed]:
     """Search `snapshot` through shards of its own; `single` is the same, opened once more."""
     placement = placement_of(root, snapshot, shards, method)
@@ -92,9 +92,9 @@ def routed(
         for replica in own:
             replica.shard.open(snapshot.name, placement.id)
     asked: list[tuple[int, int]] = []
-    lanes = [Lane(number, own) for number, own in enumerate(held)]
+    clients = [ReplicaClient(number, own) for number, own in enumerate(held)]
     router = Router(
-        snapshot, placement, lanes, patience or Patience(20, 10), lambda some, all_: asked.append((some, all_))
+        snapshot, placement, clients, timeouts or Timeouts(20, 10), lambda some, all_: asked.append((some, all_))
     )
     snapshot.shelf.searcher = router
     try:

@@ -109,7 +109,7 @@ def main(address: str, folder: Path) -> None:
     from indexer.embedding.embeddings import EmbeddingStore
     from tests.cluster.test_embedding import photos_below
 
-    connect(address, patience=PATIENCE)
+    connect(address, timeout=PATIENCE)
     with EmbeddingStore(folder / "there", MODEL) as store:
         opener = partial(open_watched, folder / "watch")
         embed_on_cluster(photos_below(folder / "photos"), store, Descriptor(), opener, storage=str(folder / "parts"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.__main__ import main
-from cluster.supervisor import stop_fleet
+from cluster.supervisor import stop_shards
 from retrieval.__main__ import main as ask
 from tests.cluster.conftest import Machines
 from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
@@ -41,7 +41,7 @@ def operated(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     }.items():
         monkeypatch.setenv(f"FUNGARIUM_{name}", value)
     yield tmp_path
-    stop_fleet(machines.ray)
+    stop_shards(machines.ray)
 
 
 def test_starting_showing_and_stopping(operated: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,7 +151,7 @@ def test_a_cluster_that_lets_anybody_in_is_joined_with_a_warning(
         head.bind(("127.0.0.1", 0))
         head.listen()
 
-        connect(f"127.0.0.1:{head.getsockname()[1]}", patience=2)
+        connect(f"127.0.0.1:{head.getsockname()[1]}", timeout=2)
 
     assert len(caplog.records) == warned
     assert all("run code on every machine" in record.message for record in caplog.records)

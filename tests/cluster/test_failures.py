@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.router import Patience
+from cluster.router import Timeouts
 from cluster.serving import Cluster
-from cluster.supervisor import Plan, stop_fleet
-from retrieval.domain import WORLD, Unsearched
+from cluster.supervisor import ShardPlan, stop_shards
+from retrieval.domain import WORLD, SkippedReferences
 from retrieval.errors import ShardUnavailable
 from retrieval.models.embedder import unit_rows
-from retrieval.search.partial_results import Gaps
+from retrieval.search.partial_results import PartialSearch
 from retrieval.snapshots.current import CurrentSnapshot
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.manifest import switch_current
@@ -50,7 +50,7 @@ def running(
     machines: Machines, root: Path, *, shards: int = 2, replicas: int = 2, timeout: float = 10
 ) -> Iterator[tuple[Cluster, Snapshot]]:
     """A fleet of its own, and the snapshot searched by it."""
-    cluster = Cluster(machines.address, Plan(str(root), shards, replicas), patience=Patience(timeout, hedge=0.3))
+    cluster = Cluster(machines.address, ShardPlan(str(root), shards, replicas), timeouts=Timeouts(timeout, hedge=0.3))
     snapshot = open_snapshot(root)
     try:
         cluster.adopt(snapshot)
@@ -58,7 +58,7 @@ def running(
     finally:
         snapshot.close()
         cluster.close()
-        stop_fleet(machines.ray)
+        stop_shards(machines.ray)
 
 
 def all_alive(cluster: Cluster) -> bool:
@@ -76,11 +76,11 @@ def node_of(machines: Machines, shard: int, replica: int) -> object:
 
 def doomed(machines: Machines, cluster: Cluster) -> tuple[object, int]:
     """A node that may die, since it is not the one this process is connected to, and a shard with a replica there."""
-    for lane in cluster.lanes:
-        for number in range(len(lane.replicas)):
-            node = node_of(machines, lane.shard, number)
+    for client in cluster.clients:
+        for number in range(len(client.replicas)):
+            node = node_of(machines, client.shard, number)
             if node in machines.cluster.worker_nodes:
-                return node, lane.shard
+                return node, client.shard
     raise AssertionError("all replicas run on the head")
 
 
@@ -124,22 +124,22 @@ def test_without_replicas_failures_are_honest_and_end_by_themselves(
     machines: Machines, published: Path, until: Until
 ) -> None:
     expected = expected_of(published)
-    noted: list[tuple[Unsearched, set[int]]] = []
+    noted: list[tuple[SkippedReferences, set[int]]] = []
     with running(machines, published, replicas=1, timeout=2) as (cluster, snapshot):
         world = snapshot.flora(WORLD)
 
         def forgive(number: int) -> bool:
             """A search that leaves out what is missing, all the while; what it says of that is kept."""
-            gaps = Gaps()
-            some = world.forgiving(gaps).search(QUERIES[number % 4], 20)
-            if gaps.unsearched is None:
+            partial = PartialSearch()
+            some = world.with_partial(partial).search(QUERIES[number % 4], 20)
+            if partial.skipped is None:
                 return agrees(some, expected[number % 4])
-            noted.append((gaps.unsearched, set(some.species.ravel().tolist())))
+            noted.append((partial.skipped, set(some.species.ravel().tolist())))
             return True
 
         with (
             steady_load(lambda n: agrees(world.search(QUERIES[n % 4], 20), expected[n % 4])) as load,
-            steady_load(forgive, threads=1) as forgiving,
+            steady_load(forgive, threads=1) as with_partial,
         ):
             until(lambda: load.right > 20 and all_alive(cluster))
             lost, shard = doomed(machines, cluster)
@@ -153,7 +153,7 @@ def test_without_replicas_failures_are_honest_and_end_by_themselves(
 
     assert load.wrong == 0
     assert {type(error) for error in load.failed} == {ShardUnavailable}
-    assert (forgiving.wrong, forgiving.failed) == (0, [])
+    assert (with_partial.wrong, with_partial.failed) == (0, [])
     for gap, found in noted:
         assert gap.parts == (shard,)
         assert not found & set(gap.species)
@@ -258,7 +258,7 @@ def test_two_servers_switch_a_hundred_times_under_load_at_different_moments_and_
     with running(machines, published) as (cluster, _):
         servers = [
             Server(cluster, published),
-            Server(Cluster(machines.address, cluster.plan, patience=Patience(10, hedge=0.3)), published),
+            Server(Cluster(machines.address, cluster.plan, timeouts=Timeouts(10, hedge=0.3)), published),
         ]
         for server in servers:
             server.let.release()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cluster import __main__ as commands
-from cluster import supervisor as fleets
-from cluster.supervisor import Plan, end_replica, spread_fleet
+from cluster import supervisor as supervisor
+from cluster.supervisor import ShardPlan, end_replica, spread_replicas
 from cluster.threads import within
 from retrieval.errors import ClusterError
 from tests.cluster.test_replica_client import Scripted
@@ -61,38 +61,44 @@ class Handle:
 
 
 @pytest.fixture
-def four_shards(monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Fleet, dict[str, str]]:
+def four_shards(monkeypatch: pytest.MonkeyPatch) -> tuple[ShardPlan, Fleet, dict[str, str]]:
     """Two replicas of each on two nodes, where two more have just joined."""
-    monkeypatch.setattr(fleets, "list_nodes", lambda ray: NODES)
-    monkeypatch.setattr(fleets, "end_replica", lambda ray, name, namespace: None)
+    monkeypatch.setattr(supervisor, "list_nodes", lambda ray: NODES)
+    monkeypatch.setattr(supervisor, "end_replica", lambda ray, name, namespace: None)
     monkeypatch.setattr(
-        fleets,
+        supervisor,
         "start_replica",
         lambda ray, plan, shard, replica, node, namespace: Named(shard, replica),
     )
-    fleet = [[Named(shard, n) for n in range(2)] for shard in range(4)]
-    return Plan("", 4, 2), fleet, {replica.name: NODES[replica.replica] for own in fleet for replica in own}
+    running_shards = [[Named(shard, n) for n in range(2)] for shard in range(4)]
+    return (
+        ShardPlan("", 4, 2),
+        running_shards,
+        {replica.name: NODES[replica.replica] for own in running_shards for replica in own},
+    )
 
 
-def test_of_each_shard_one_replica_moves_at_a_time(four_shards: tuple[Plan, Fleet, dict[str, str]]) -> None:
-    plan, fleet, homes = four_shards
+def test_of_each_shard_one_replica_moves_at_a_time(four_shards: tuple[ShardPlan, Fleet, dict[str, str]]) -> None:
+    plan, running_shards, homes = four_shards
 
     moves = []
-    while moved := spread_fleet(Nowhere(), plan, fleet, homes):
+    while moved := spread_replicas(Nowhere(), plan, running_shards, homes):
         moves.append([replica.shard for replica in moved])
 
     assert moves
     assert all(len(shards) == len(set(shards)) for shards in moves)
     assert sorted(homes.values()) == sorted(NODES * 2)
-    assert all(homes[own[0].name] != homes[own[1].name] for own in fleet)
+    assert all(homes[own[0].name] != homes[own[1].name] for own in running_shards)
 
 
 def test_nothing_moves_where_the_other_replica_does_not_answer(
-    four_shards: tuple[Plan, Fleet, dict[str, str]],
+    four_shards: tuple[ShardPlan, Fleet, dict[str, str]],
 ) -> None:
-    plan, fleet, homes = four_shards
+    plan, running_shards, homes = four_shards
 
-    moved = spread_fleet(Nowhere(), plan, fleet, {name: node for name, node in homes.items() if node == "a"})
+    moved = spread_replicas(
+        Nowhere(), plan, running_shards, {name: node for name, node in homes.items() if node == "a"}
+    )
 
     assert moved == []
 
@@ -132,10 +138,10 @@ class Frozen(Nowhere):
 
 
 def test_what_asks_a_cluster_that_stands_still_ends_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleets, "ANSWERING", 0.05)
+    monkeypatch.setattr(supervisor, "ANSWERING", 0.05)
     ray = Frozen()
     calls: list[Callable[[], object]] = [
-        lambda: fleets.list_nodes(ray),
+        lambda: supervisor.list_nodes(ray),
         lambda: end_replica(ray, "shard-0-0", ""),
     ]
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.router import Patience
+from cluster.router import Timeouts
 from cluster.serving import Cluster
-from cluster.supervisor import ONLY, Plan, stop_fleet
+from cluster.supervisor import ONLY, ShardPlan, stop_shards
 from retrieval.domain import WORLD
 from retrieval.errors import ShardUnavailable
 from retrieval.models.embedder import unit_rows
@@ -110,7 +110,7 @@ def test_behind_a_partition_answers_fail_in_bounded_time_and_come_back(
     publish(tmp_path, ENTRIES)
     single = open_snapshot(tmp_path)
     expected = expect(single.flora(WORLD), QUERIES)
-    cluster = Cluster(machines.address, Plan(str(tmp_path), 1, 1), patience=Patience(timeout=0.5, hedge=0.1))
+    cluster = Cluster(machines.address, ShardPlan(str(tmp_path), 1, 1), timeouts=Timeouts(timeout=0.5, hedge=0.1))
     snapshot = open_snapshot(tmp_path)
     try:
         cluster.adopt(snapshot)
@@ -125,7 +125,7 @@ def test_behind_a_partition_answers_fail_in_bounded_time_and_come_back(
     finally:
         snapshot.close()
         cluster.close()
-        stop_fleet(machines.ray)
+        stop_shards(machines.ray)
         single.close()
 
     assert load.wrong == 0

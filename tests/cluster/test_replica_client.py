@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from cluster.messages import Answer, Ask, Reply, ShardState
-from cluster.replica_client import CALLS, VIEWS, Lane
+from cluster.messages import Answer, ShardReply, ShardRequest, ShardState
+from cluster.replica_client import CALLS, VIEWS, ReplicaClient
 from retrieval.errors import DamagedSnapshot, FungariumError, ShardUnavailable
 
 
@@ -19,9 +19,9 @@ class Scripted:
     """A replica whose answers a test gives when it wants to."""
 
     name: str
-    asked: list[tuple[Sequence[Ask], Future[list[Answer]]]] = field(default_factory=list)
+    asked: list[tuple[Sequence[ShardRequest], Future[list[Answer]]]] = field(default_factory=list)
 
-    def ask(self, asks: Sequence[Ask]) -> Future[list[Answer]]:
+    def ask(self, asks: Sequence[ShardRequest]) -> Future[list[Answer]]:
         answer: Future[list[Answer]] = Future()
         self.asked.append((asks, answer))
         return answer
@@ -43,16 +43,16 @@ class Scripted:
         raise NotImplementedError
 
 
-def make_ask(k: int = 1, views: int = 1) -> Ask:
-    return Ask("snapshot", "placement", b"\xff", (), np.zeros((views, 4), np.float32), k)
+def make_ask(k: int = 1, views: int = 1) -> ShardRequest:
+    return ShardRequest("snapshot", "placement", b"\xff", (), np.zeros((views, 4), np.float32), k)
 
 
-def reply_to(ask: Ask, by: str) -> Reply:
+def reply_to(ask: ShardRequest, by: str) -> ShardReply:
     """A reply that shows who answered what."""
-    return Reply(np.full((len(ask.views), 1), ord(by), np.float32), np.full((len(ask.views), 1), ask.k))
+    return ShardReply(np.full((len(ask.views), 1), ord(by), np.float32), np.full((len(ask.views), 1), ask.k))
 
 
-def answered_by(answer: Future[Reply]) -> str:
+def answered_by(answer: Future[ShardReply]) -> str:
     return chr(int(answer.result(0).similarities[0, 0]))
 
 
@@ -67,8 +67,8 @@ def seen() -> list[str]:
 
 
 @pytest.fixture
-def lane(replicas: list[Scripted], seen: list[str]) -> Lane:
-    return Lane(7, replicas, seen.append)
+def client(replicas: list[Scripted], seen: list[str]) -> ReplicaClient:
+    return ReplicaClient(7, replicas, seen.append)
 
 
 def asked(replicas: Sequence[Scripted]) -> tuple[Scripted, Scripted]:
@@ -79,9 +79,9 @@ def asked(replicas: Sequence[Scripted]) -> tuple[Scripted, Scripted]:
 
 def test_what_comes_while_calls_are_on_their_way_shares_the_next(seen: list[str]) -> None:
     only = Scripted("a")
-    lane = Lane(0, [only], seen.append)
+    client = ReplicaClient(0, [only], seen.append)
 
-    jobs = [lane.submit(make_ask(k)) for k in range(10)]
+    jobs = [client.submit(make_ask(k)) for k in range(10)]
 
     assert [len(asks) for asks, _ in only.asked] == [1] * CALLS
     only.reply()
@@ -93,26 +93,26 @@ def test_what_comes_while_calls_are_on_their_way_shares_the_next(seen: list[str]
 
 def test_a_call_has_a_bound() -> None:
     only = Scripted("a")
-    lane = Lane(0, [only])
+    client = ReplicaClient(0, [only])
     for _ in range(CALLS):
-        lane.submit(make_ask())
+        client.submit(make_ask())
     for _ in range(5):
-        lane.submit(make_ask(views=VIEWS // 2))
+        client.submit(make_ask(views=VIEWS // 2))
 
     only.reply()
 
     assert [len(asks) for asks, _ in only.asked][-1] == 2
 
 
-def test_replicas_take_turns(lane: Lane, replicas: list[Scripted]) -> None:
+def test_replicas_take_turns(client: ReplicaClient, replicas: list[Scripted]) -> None:
     for _ in range(4):
-        lane.submit(make_ask())
+        client.submit(make_ask())
 
     assert [len(replica.asked) for replica in replicas] == [2, 2]
 
 
-def test_where_one_is_lost_the_other_answers(lane: Lane, replicas: list[Scripted], seen: list[str]) -> None:
-    job = lane.submit(make_ask())
+def test_where_one_is_lost_the_other_answers(client: ReplicaClient, replicas: list[Scripted], seen: list[str]) -> None:
+    job = client.submit(make_ask())
     lost, other = asked(replicas)
 
     lost.fail()
@@ -122,20 +122,20 @@ def test_where_one_is_lost_the_other_answers(lane: Lane, replicas: list[Scripted
     assert seen == ["failed", "answered"]
 
 
-def test_one_that_failed_is_asked_last_for_a_while(lane: Lane, replicas: list[Scripted]) -> None:
-    lane.submit(make_ask())
+def test_one_that_failed_is_asked_last_for_a_while(client: ReplicaClient, replicas: list[Scripted]) -> None:
+    client.submit(make_ask())
     lost, other = asked(replicas)
     lost.fail()
     other.reply()
 
     for _ in range(CALLS):
-        lane.submit(make_ask())
+        client.submit(make_ask())
 
     assert (len(lost.asked), len(other.asked)) == (0, CALLS)
 
 
-def test_where_all_are_lost_the_last_reason_is_told(lane: Lane, replicas: list[Scripted]) -> None:
-    job = lane.submit(make_ask())
+def test_where_all_are_lost_the_last_reason_is_told(client: ReplicaClient, replicas: list[Scripted]) -> None:
+    job = client.submit(make_ask())
     first, second = asked(replicas)
 
     first.fail()
@@ -145,11 +145,11 @@ def test_where_all_are_lost_the_last_reason_is_told(lane: Lane, replicas: list[S
         job.answer.result(0)
 
 
-def test_a_late_one_is_answered_by_the_other(lane: Lane, replicas: list[Scripted], seen: list[str]) -> None:
-    job = lane.submit(make_ask())
+def test_a_late_one_is_answered_by_the_other(client: ReplicaClient, replicas: list[Scripted], seen: list[str]) -> None:
+    job = client.submit(make_ask())
     late, other = asked(replicas)
 
-    lane.hedge(job)
+    client.hedge(job)
     other.reply()
     late.reply()
 
@@ -159,10 +159,10 @@ def test_a_late_one_is_answered_by_the_other(lane: Lane, replicas: list[Scripted
 
 def test_there_is_nobody_else_to_ask_of_a_single_replica() -> None:
     only = Scripted("a")
-    lane = Lane(0, [only])
-    job = lane.submit(make_ask())
+    client = ReplicaClient(0, [only])
+    job = client.submit(make_ask())
 
-    lane.hedge(job)
+    client.hedge(job)
 
     assert len(only.asked) == 1
     assert not job.answer.done()
@@ -170,28 +170,28 @@ def test_there_is_nobody_else_to_ask_of_a_single_replica() -> None:
 
 def test_who_was_given_up_is_asked_nothing_until_it_shows_a_sign_of_life() -> None:
     only = Scripted("a")
-    lane = Lane(3, [only])
-    job = lane.submit(make_ask())
+    client = ReplicaClient(3, [only])
+    job = client.submit(make_ask())
 
-    error = lane.give_up(job, 2)
-    refused = lane.submit(make_ask())
+    error = client.give_up(job, 2)
+    refused = client.submit(make_ask())
 
     assert "part 3 of the references (a) gave no answer within 2 seconds" in str(error)
     with pytest.raises(ShardUnavailable, match="cannot be reached"):
         refused.answer.result(0)
     only.reply()  # at last
-    again = lane.submit(make_ask())
+    again = client.submit(make_ask())
     only.reply()
     assert answered_by(again.answer) == "a"
 
 
 def test_whoever_looks_after_replicas_may_welcome_one_back() -> None:
     only = Scripted("a")
-    lane = Lane(3, [only])
-    lane.give_up(lane.submit(make_ask()), 2)
+    client = ReplicaClient(3, [only])
+    client.give_up(client.submit(make_ask()), 2)
 
-    lane.welcome(only)
-    job = lane.submit(make_ask())
+    client.welcome(only)
+    job = client.submit(make_ask())
 
     assert len(only.asked) == 2  # the first is lost for good
     only.reply(1)
@@ -200,11 +200,11 @@ def test_whoever_looks_after_replicas_may_welcome_one_back() -> None:
 
 def test_what_nobody_waits_for_is_not_sent() -> None:
     only = Scripted("a")
-    lane = Lane(0, [only])
-    running = [lane.submit(make_ask()) for _ in range(CALLS)]
-    waiting = lane.submit(make_ask(k=9))
+    client = ReplicaClient(0, [only])
+    running = [client.submit(make_ask()) for _ in range(CALLS)]
+    waiting = client.submit(make_ask(k=9))
 
-    lane.drop(waiting)
+    client.drop(waiting)
     only.reply()
 
     assert running[0].answer.done()

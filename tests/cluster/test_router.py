@@ -11,11 +11,11 @@ import pytest
 
 from cluster.placement import METHODS, SHARES, Placement
 from cluster.placement_files import FOLDER, placement_of, point
-from cluster.router import Patience, Router
+from cluster.router import Router, Timeouts
 from retrieval.domain import WORLD
 from retrieval.errors import ClusterError, DamagedSnapshot, ShardUnavailable
 from retrieval.models.embedder import unit_rows
-from retrieval.search.partial_results import Gaps
+from retrieval.search.partial_results import PartialSearch
 from retrieval.search.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import open_snapshot
@@ -146,34 +146,34 @@ def test_of_these_only_the_ones_that_the_means_lead_to(root: Path) -> None:
 
 
 def test_without_a_part_there_is_no_answer_unless_gaps_are_allowed(root: Path) -> None:
-    with routed(root, open_snapshot(root), open_snapshot(root), patience=Patience(5, 0.01)) as made:
+    with routed(root, open_snapshot(root), open_snapshot(root), timeouts=Timeouts(5, 0.01)) as made:
         made.replicas[1][0].failing = True
         ours, theirs = (replace(s.flora("north"), recipe=Recipe()) for s in (made.snapshot, made.single))
-        gaps = Gaps()
+        partial = PartialSearch()
 
-        some = ours.forgiving(gaps).search(QUERIES, 20)
+        some = ours.with_partial(partial).search(QUERIES, 20)
 
         with pytest.raises(ShardUnavailable, match="1/0 is gone"):
             ours.search(QUERIES, 20)
         lost = set(made.placement.species[made.placement.shard == 1].tolist()) & set(ours.species.tolist())
         rest = made.single.flora_of(sorted(set(theirs.species.tolist()) - lost))
         assert np.array_equal(some.rows, replace(rest, recipe=Recipe()).search(QUERIES, 20).rows)
-        assert gaps.unsearched is not None
-        assert gaps.unsearched.parts == (1,)
-        assert set(gaps.unsearched.species) == lost
-        assert gaps.unsearched.references == made.single.count_references(np.array(sorted(lost))).sum()
+        assert partial.skipped is not None
+        assert partial.skipped.parts == (1,)
+        assert set(partial.skipped.species) == lost
+        assert partial.skipped.references == made.single.count_references(np.array(sorted(lost))).sum()
 
 
 def test_where_nothing_is_missing_there_are_no_gaps(cluster: Routed) -> None:
-    gaps = Gaps()
+    partial = PartialSearch()
 
-    cluster.snapshot.flora(WORLD).forgiving(gaps).search(QUERIES, 5)
+    cluster.snapshot.flora(WORLD).with_partial(partial).search(QUERIES, 5)
 
-    assert gaps.unsearched is None
+    assert partial.skipped is None
 
 
 def test_a_late_part_is_given_up(root: Path) -> None:
-    with routed(root, open_snapshot(root), open_snapshot(root), patience=Patience(0.05, 0.01)) as made:
+    with routed(root, open_snapshot(root), open_snapshot(root), timeouts=Timeouts(0.05, 0.01)) as made:
         made.replicas[2][0].silent = True
         world = replace(made.snapshot.flora(WORLD), recipe=Recipe())
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cluster import shard as shards
-from cluster.messages import Answer, Ask, Reply
+from cluster.messages import Answer, ShardReply, ShardRequest
 from cluster.placement_files import placement_of
 from cluster.shard import KEPT, Shard, Version
 from cluster.supervisor import pack, unpack
@@ -48,20 +48,20 @@ def held(tmp_path: Path) -> Iterator[Held]:
 
 
 @pytest.fixture
-def ask(held: Held, tmp_path: Path) -> Ask:
+def ask(held: Held, tmp_path: Path) -> ShardRequest:
     snapshot = open_snapshot(tmp_path)
     everything = np.packbits(np.ones(len(snapshot.shelf.species), dtype=np.bool_)).tobytes()
-    made = Ask(snapshot.name, placement_of(tmp_path, snapshot, 1).id, everything, (), embed(ENTRIES)[:1], 5)
+    made = ShardRequest(snapshot.name, placement_of(tmp_path, snapshot, 1).id, everything, (), embed(ENTRIES)[:1], 5)
     snapshot.close()
     return made
 
 
-def answer_to(shard: Shard, ask: Ask) -> Answer:
+def answer_to(shard: Shard, ask: ShardRequest) -> Answer:
     (answer,) = shard.answer([ask])
     return answer
 
 
-def place_more(root: Path, ask: Ask, count: int) -> list[str]:
+def place_more(root: Path, ask: ShardRequest, count: int) -> list[str]:
     """Further placements of the same snapshot: to a shard each is a state of its own."""
     made = []
     for number in range(count):
@@ -76,7 +76,7 @@ def open_now(shard: Shard) -> set[str]:
 
 
 def test_a_question_is_refused_while_its_snapshot_is_opened_and_answered_after(
-    held: Held, ask: Ask, until: Until
+    held: Held, ask: ShardRequest, until: Until
 ) -> None:
     refused = answer_to(held, ask)
     again = answer_to(held, ask)
@@ -86,11 +86,11 @@ def test_a_question_is_refused_while_its_snapshot_is_opened_and_answered_after(
     assert isinstance(refused, ShardUnavailable)
     assert "is opening snapshot" in str(refused)
     assert isinstance(again, ShardUnavailable)
-    assert isinstance(answer_to(held, ask), Reply)
+    assert isinstance(answer_to(held, ask), ShardReply)
 
 
 def test_a_question_is_told_what_keeps_its_snapshot_from_being_opened_and_the_next_one_tries_again(
-    held: Held, ask: Ask, until: Until
+    held: Held, ask: ShardRequest, until: Until
 ) -> None:
     held.trouble = DamagedSnapshot("a file has been changed")
     held.let.set()
@@ -98,13 +98,13 @@ def test_a_question_is_told_what_keeps_its_snapshot_from_being_opened_and_the_ne
     until(lambda: answers.append(answer_to(held, ask)) or isinstance(answers[-1], DamagedSnapshot))  # type: ignore[func-returns-value]
     held.trouble = None
 
-    until(lambda: isinstance(answer_to(held, ask), Reply))
+    until(lambda: isinstance(answer_to(held, ask), ShardReply))
 
     assert isinstance(answers[0], ShardUnavailable)
 
 
 def test_what_nobody_asks_for_any_more_is_closed_when_somebody_looks(
-    held: Held, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    held: Held, ask: ShardRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held.let.set()
     held.open(ask.snapshot, ask.placement)
@@ -122,7 +122,7 @@ def test_what_nobody_asks_for_any_more_is_closed_when_somebody_looks(
 
 
 def test_what_was_opened_ahead_stays_until_every_shard_may_have_opened_it(
-    held: Held, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    held: Held, ask: ShardRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held.let.set()
     (newer,) = place_more(tmp_path, ask, 1)
@@ -141,7 +141,7 @@ def test_what_was_opened_ahead_stays_until_every_shard_may_have_opened_it(
 
 
 def test_of_more_than_a_few_those_that_were_asked_for_longest_ago_are_closed(
-    held: Held, ask: Ask, tmp_path: Path
+    held: Held, ask: ShardRequest, tmp_path: Path
 ) -> None:
     held.let.set()
     placements = [ask.placement, *place_more(tmp_path, ask, KEPT + 1)]
@@ -154,7 +154,9 @@ def test_of_more_than_a_few_those_that_were_asked_for_longest_ago_are_closed(
     assert open_now(held) == set(placements[-KEPT:])
 
 
-def test_the_more_there_is_to_read_the_longer_shards_may_take_to_open_it(held: Held, ask: Ask, tmp_path: Path) -> None:
+def test_the_more_there_is_to_read_the_longer_shards_may_take_to_open_it(
+    held: Held, ask: ShardRequest, tmp_path: Path
+) -> None:
     snapshot = open_snapshot(tmp_path)
     small = snapshot.manifest
     large = replace(small, files=tuple(replace(seal, bytes=10**12) for seal in small.files[:1]))
@@ -167,7 +169,7 @@ def test_the_more_there_is_to_read_the_longer_shards_may_take_to_open_it(held: H
 @pytest.mark.parametrize("lines", [None, np.array([[4, -1, 70_000], [-1, -1, 2]]), np.zeros((2, 0), np.int64)])
 def test_an_ask_arrives_as_it_was_sent(lines: np.ndarray | None) -> None:
     views = np.asfortranarray(embed(ENTRIES)[:2])
-    sent = Ask("snapshot", "placement", b"\x00\xff", ("CC0-1.0",), views, 50, 7, lines)
+    sent = ShardRequest("snapshot", "placement", b"\x00\xff", ("CC0-1.0",), views, 50, 7, lines)
 
     arrived = unpack(pack([sent]))[0]
 
@@ -180,7 +182,7 @@ def test_an_ask_arrives_as_it_was_sent(lines: np.ndarray | None) -> None:
 
 @pytest.mark.parametrize("codes", [None, np.array([[0.5, -np.inf, 0.25]], np.float32)])
 def test_answers_arrive_as_they_were_given(codes: np.ndarray | None) -> None:
-    reply = Reply(np.array([[0.75, 0.5, -np.inf]], np.float32), np.array([[2**40, 1, -1]]), codes)
+    reply = ShardReply(np.array([[0.75, 0.5, -np.inf]], np.float32), np.array([[2**40, 1, -1]]), codes)
 
     arrived, error = unpack(pack([reply, ShardUnavailable("it is opening")]))
 

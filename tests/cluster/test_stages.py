@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cluster.parts import Part, PartFiles, decode_part
+from cluster.parts import PartFiles, ShardPart, decode_part
 from cluster.stages import InferBatch, Order, decode_batch, package_versions
 from indexer.embedding.embed import BATCH, PhotoToEmbed
 from indexer.embedding.features import open_features
@@ -200,7 +200,7 @@ def test_a_network_gives_its_own_rows_where_a_head_is_fitted(order: Order) -> No
 
 def test_what_is_no_part_or_a_damaged_one_is_passed_over(order: Order) -> None:
     files = PartFiles(order.storage)
-    part = Part(MADE_WITH, ("a", "b"), np.ones((2, 256), dtype="<f2"), {"c": "no photo"})
+    part = ShardPart(MADE_WITH, ("a", "b"), np.ones((2, 256), dtype="<f2"), {"c": "no photo"})
     whole, damaged, other = (
         files.put(content)
         for content in (part.encode(), part.encode()[:-1], replace(part, made_with="other@1").encode())

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cluster.health import Watch
+from cluster.health import HealthMonitor
 from cluster.messages import ShardState
-from cluster.router import Patience
+from cluster.router import Timeouts
 from cluster.serving import Cluster
-from cluster.supervisor import THREADS, Plan, find_homes, running, start_fleet, stop_fleet
+from cluster.supervisor import THREADS, ShardPlan, find_homes, running, start_shards, stop_shards
 from retrieval.domain import WORLD
 from retrieval.errors import ClusterError
 from retrieval.models.embedder import unit_rows
@@ -35,18 +35,18 @@ RECIPES = (Recipe(EXACT), Recipe(TWO_STAGE, 90), Recipe(PROTOTYPE_FIRST, 60, pro
 
 
 @pytest.fixture(scope="module")
-def fleet(machines: Machines, indexes: Path) -> Iterator[Cluster]:
+def running_shards(machines: Machines, indexes: Path) -> Iterator[Cluster]:
     publish(indexes, ENTRIES, segments=2)
-    cluster = Cluster(machines.address, Plan(str(indexes), 3, 2), patience=Patience(timeout=10, hedge=0.5))
+    cluster = Cluster(machines.address, ShardPlan(str(indexes), 3, 2), timeouts=Timeouts(timeout=10, hedge=0.5))
     yield cluster
     cluster.close()
-    stop_fleet(machines.ray)
+    stop_shards(machines.ray)
 
 
 @pytest.fixture
-def snapshot(fleet: Cluster) -> Iterator[Snapshot]:
-    opened = open_snapshot(Path(fleet.plan.root))
-    fleet.adopt(opened)
+def snapshot(running_shards: Cluster) -> Iterator[Snapshot]:
+    opened = open_snapshot(Path(running_shards.plan.root))
+    running_shards.adopt(opened)
     yield opened
     opened.close()
 
@@ -54,9 +54,9 @@ def snapshot(fleet: Cluster) -> Iterator[Snapshot]:
 @pytest.mark.parametrize("flora", [WORLD, "north", "few"])
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.kind)
 def test_neighbours_are_those_of_a_single_process(
-    fleet: Cluster, snapshot: Snapshot, flora: str, recipe: Recipe
+    running_shards: Cluster, snapshot: Snapshot, flora: str, recipe: Recipe
 ) -> None:
-    single = open_snapshot(Path(fleet.plan.root))
+    single = open_snapshot(Path(running_shards.plan.root))
 
     ours = replace(snapshot.flora(flora), recipe=recipe).search(QUERIES, 20)
     theirs = replace(single.flora(flora), recipe=recipe).search(QUERIES, 20)
@@ -66,7 +66,7 @@ def test_neighbours_are_those_of_a_single_process(
     single.close()
 
 
-def test_replicas_of_a_shard_run_on_different_nodes(machines: Machines, fleet: Cluster) -> None:
+def test_replicas_of_a_shard_run_on_different_nodes(machines: Machines, running_shards: Cluster) -> None:
     actors = machines.ray._private.state.actors().values()
     found = {actor["Name"]: actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"}
 
@@ -75,23 +75,25 @@ def test_replicas_of_a_shard_run_on_different_nodes(machines: Machines, fleet: C
 
 
 def test_every_replica_says_what_it_has_open(
-    fleet: Cluster, snapshot: Snapshot, until: Callable[[Callable[[], bool]], None]
+    running_shards: Cluster, snapshot: Snapshot, until: Callable[[Callable[[], bool]], None]
 ) -> None:
     def all_open() -> bool:
-        standing = fleet.standing()
+        standing = running_shards.standing()
         return all(own.state is not None and snapshot.name in own.state.snapshots for own in standing)
 
     until(all_open)
 
-    assert [(own.shard, own.replica) for own in fleet.standing()] == [(s, r) for s in range(3) for r in range(2)]
+    assert [(own.shard, own.replica) for own in running_shards.standing()] == [
+        (s, r) for s in range(3) for r in range(2)
+    ]
 
 
 def test_while_a_snapshot_is_opened_for_all_workers_of_a_server_the_present_one_is_searched(
-    fleet: Cluster, snapshot: Snapshot
+    running_shards: Cluster, snapshot: Snapshot
 ) -> None:
     """Reading the new snapshot stands still: its placement is a pipe that nobody writes to."""
-    replicas = [replica for lane in fleet.lanes for replica in lane.replicas]
-    pipe = Path(fleet.plan.root) / "placements" / f"{'0' * 16}.npz"
+    replicas = [replica for client in running_shards.clients for replica in client.replicas]
+    pipe = Path(running_shards.plan.root) / "placements" / f"{'0' * 16}.npz"
     os.mkfifo(pipe)
     kept_open = os.open(pipe, os.O_RDWR)
     try:
@@ -110,18 +112,18 @@ def test_while_a_snapshot_is_opened_for_all_workers_of_a_server_the_present_one_
     assert all(isinstance(call.exception(20), ClusterError) for call in opening)
 
 
-def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, fleet: Cluster) -> None:
+def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, running_shards: Cluster) -> None:
     before = running(machines.ray)
 
-    second = Cluster(machines.address, fleet.plan)
+    second = Cluster(machines.address, running_shards.plan)
 
     assert running(machines.ray) == before == sorted(f"shard-{s}-{r}" for s in range(3) for r in range(2))
     second.close()
 
 
-def test_shards_of_another_folder_are_not_used(machines: Machines, fleet: Cluster, tmp_path: Path) -> None:
+def test_shards_of_another_folder_are_not_used(machines: Machines, running_shards: Cluster, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="python -m cluster stop"):
-        Cluster(machines.address, replace(fleet.plan, root=str(tmp_path)))
+        Cluster(machines.address, replace(running_shards.plan, root=str(tmp_path)))
 
 
 def test_from_outside_the_cluster_many_ask_at_once_and_a_lost_replica_is_no_end(from_outside: str) -> None:
@@ -134,9 +136,11 @@ def test_from_outside_the_cluster_many_ask_at_once_and_a_lost_replica_is_no_end(
 
 
 @pytest.mark.parametrize("outside", [True, False], ids=["from-outside", "on-a-node"])
-def test_a_server_whose_connection_is_lost_connects_anew(from_outside: str, fleet: Cluster, outside: bool) -> None:
-    address = from_outside if outside else fleet.address
-    program = [sys.executable, "-m", "tests.cluster.outside", "lose", address, fleet.plan.root]
+def test_a_server_whose_connection_is_lost_connects_anew(
+    from_outside: str, running_shards: Cluster, outside: bool
+) -> None:
+    address = from_outside if outside else running_shards.address
+    program = [sys.executable, "-m", "tests.cluster.outside", "lose", address, running_shards.plan.root]
 
     ran = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
 
@@ -161,7 +165,7 @@ class Troubled:
 
 def test_whoever_looks_after_replicas_goes_on_after_any_error(until: Callable[[Callable[[], bool]], None]) -> None:
     replica = Troubled()
-    watch = Watch([replica], lambda seen: None, lambda: None, every=0.01)  # type: ignore[list-item] # as much as it needs
+    watch = HealthMonitor([replica], lambda seen: None, lambda: None, every=0.01)  # type: ignore[list-item] # as much as it needs
 
     watch.start()
 
@@ -179,17 +183,17 @@ class Started:
     there: bool
     shard: int = 0
 
-    def about(self) -> Future[tuple[Plan, str]]:
-        answer: Future[tuple[Plan, str]] = Future()
+    def about(self) -> Future[tuple[ShardPlan, str]]:
+        answer: Future[tuple[ShardPlan, str]] = Future()
         if self.there:
-            answer.set_result((Plan("/srv/flora_indexes", 1, 2), f"node of {self.name}"))
+            answer.set_result((ShardPlan("/srv/flora_indexes", 1, 2), f"node of {self.name}"))
         return answer
 
 
 def test_where_one_replica_of_each_shard_runs_nobody_waits_for_the_rest() -> None:
-    fleet = [[Started("silent", False), Started("alive", True)]] * 3
+    running_shards = [[Started("silent", False), Started("alive", True)]] * 3
 
-    homes = find_homes(Plan("/srv/flora_indexes", 3, 2), fleet, rest=0)  # type: ignore[arg-type] # as much as it needs
+    homes = find_homes(ShardPlan("/srv/flora_indexes", 3, 2), running_shards, rest=0)  # type: ignore[arg-type] # as much as it needs
 
     assert homes == {"alive": "node of alive"}
 
@@ -206,4 +210,4 @@ class Broken:
 
 def test_a_connection_that_breaks_while_shards_start_is_told_in_a_sentence(machines: Machines, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="cannot start what searches: the channel is closed"):
-        start_fleet(Broken(machines.ray.exceptions), Plan(str(tmp_path), 1, 1))
+        start_shards(Broken(machines.ray.exceptions), ShardPlan(str(tmp_path), 1, 1))

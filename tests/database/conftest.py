@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from database.collection.imports import start_run
-from database.field.observations import Filed, ObservationEntry, PhotoEntry, Refused, file_photos
+from database.field.observations import FiledPhoto, ObservationEntry, PhotoEntry, RefusedPhoto, file_photos
 from database.session import Database
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister
 
@@ -42,10 +42,10 @@ def species(database: Database) -> Callable[[str], int]:
 
 
 @pytest.fixture
-def run(database: Database) -> Callable[..., list[Filed | Refused]]:
+def run(database: Database) -> Callable[..., list[FiledPhoto | RefusedPhoto]]:
     """Files entries as one import run of a dataset."""
 
-    def file(*entries: PhotoEntry, dataset: str = "walks") -> list[Filed | Refused]:
+    def file(*entries: PhotoEntry, dataset: str = "walks") -> list[FiledPhoto | RefusedPhoto]:
         with database.writing() as session:
             number = start_run(session, dataset, archive="archive")
             return file_photos(session, dataset, number, entries)

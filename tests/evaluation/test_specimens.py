@@ -23,7 +23,7 @@ from evaluation.specimens.collection import CollectionError, DemoCollection, dra
 from evaluation.specimens.photo import ASPECTS, draw_photo
 from evaluation.specimens.traits import (
     KINDS,
-    Species,
+    DrawnSpecies,
     sample_family,
     sample_genus,
     sample_genus_species,
@@ -77,8 +77,8 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def genera(world: World) -> list[list[Species]]:
-    members: dict[str, list[Species]] = {}
+def genera(world: World) -> list[list[DrawnSpecies]]:
+    members: dict[str, list[DrawnSpecies]] = {}
     for listed in world.species:
         assert listed.traits is not None
         members.setdefault(listed.genus.name, []).append(listed.traits)

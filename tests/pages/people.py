@@ -10,7 +10,7 @@ import pytest
 
 from database.accounts.people import add_person
 from database.collection.imports import RejectionEntry, count_batch, finish_run, start_run
-from database.errors import ImpossiblePerson
+from database.errors import InvalidPerson
 from database.session import open_database
 from tests.pages.conftest import Site, Visit
 from tests.web.people import PASSWORD, QUICK
@@ -35,7 +35,7 @@ def populated(site: Site) -> Populated:
             try:
                 with database.writing() as session:
                     ids[login] = add_person(session, login, login.title(), role, PASSWORD, hasher=QUICK).id
-            except ImpossiblePerson:
+            except InvalidPerson:
                 continue  # the collection is kept between runs
         if ids:
             with database.writing() as session:

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from training.drawn.drawing import Part
+from training.drawn.drawing import PoolPart
 from training.pool import Pool, draw_pool
 
-PARTS = (Part("fungi", 3, 3, 2), Part("things", 4, 3, 2))
+PARTS = (PoolPart("fungi", 3, 3, 2), PoolPart("things", 4, 3, 2))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from retrieval.models.embedder import View
 from retrieval.models.handles import SHIPPED, open_model
 from training.commands import run
 from training.network import TrainingError
-from training.recipes.default import JUDGED, RECIPE, Plan
+from training.recipes.default import JUDGED, RECIPE, DefaultPlan
 
 
 @pytest.mark.slow
@@ -55,12 +55,14 @@ def test_only_the_whole_plan_may_take_the_place_of_the_shipped_model(tmp_path: P
 
     assert not (tmp_path / "work").exists()
     assert SHIPPED.stat() == before
-    assert Plan().recipe == RECIPE
-    assert Plan().judged == JUDGED
+    assert DefaultPlan().recipe == RECIPE
+    assert DefaultPlan().judged == JUDGED
 
 
 def test_the_card_of_the_shipped_model_is_of_the_whole_plan() -> None:
     about = json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
 
-    assert about["parts"] == [f"{part.units} x {part.individuals} x {part.photos} {part.name}" for part in Plan().parts]
-    assert about["recipe"]["steps"] == Plan().steps
+    assert about["parts"] == [
+        f"{part.units} x {part.individuals} x {part.photos} {part.name}" for part in DefaultPlan().parts
+    ]
+    assert about["recipe"]["steps"] == DefaultPlan().steps

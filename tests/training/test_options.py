@@ -17,7 +17,7 @@ import torch
 from training.augment import Augmentation
 from training.network import Shape
 from training.pool import Pool
-from training.recipes.comparison import BEGIN, END, Line, compare_lines, conclude, paired_change, tabulate
+from training.recipes.comparison import BEGIN, END, ComparisonLine, compare_lines, conclude, paired_change, tabulate
 from training.recipes.options import BASE, LONG, OPTIONS, TAIL, compare_options, judgeable, slug, thin, write_options
 from training.samples import split_observations
 
@@ -59,7 +59,7 @@ def test_every_line_is_trained_with_every_seed_and_the_page_gets_its_table(pool:
 
 
 def test_a_line_is_compared_species_by_species_and_seed_by_seed() -> None:
-    plain, other = Line("plain"), Line("other", "plain", "genus")
+    plain, other = ComparisonLine("plain"), ComparisonLine("other", "plain", "genus")
     plain.add({"species": np.array([0.0, 1.0, 0.5]), "genus": np.array([0.5, 1.0, 1.0])})
     plain.add({"species": np.array([0.5, 1.0, 0.0]), "genus": np.array([0.5, 1.0, 1.0])})
     other.add({"species": np.array([1.0, 1.0, 0.5]), "genus": np.array([1.0, 1.0, 1.0])})

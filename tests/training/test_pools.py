@@ -12,7 +12,7 @@ from PIL import Image
 
 from indexer.__main__ import main as index
 from tests.training.conftest import PARTS
-from training.drawn.drawing import Part, draw_unit
+from training.drawn.drawing import PoolPart, draw_unit
 from training.drawn.textures import HELD_OUT, KINDS, paint_texture, sample_texture
 from training.drawn.things import SHAPES, sample_thing
 from training.gather import gather_pool
@@ -60,7 +60,7 @@ def test_what_an_aspect_can_show_is_named_after_the_species_that_share_it(pool: 
 
 
 def test_an_interrupted_pool_is_finished_and_a_finished_one_is_left_alone(tmp_path: Path) -> None:
-    parts = (Part("things", 6, 1, 1),)
+    parts = (PoolPart("things", 6, 1, 1),)
     whole = draw_pool(tmp_path / "whole", parts, seed=4, side=32, processes=1)
     half = tmp_path / "half"
     draw_pool(half, parts, seed=4, side=32, processes=1)
@@ -78,7 +78,7 @@ def test_an_interrupted_pool_is_finished_and_a_finished_one_is_left_alone(tmp_pa
 
 
 def test_a_folder_with_another_pool_or_anything_else_is_refused(tmp_path: Path) -> None:
-    parts = (Part("things", 1, 1, 1),)
+    parts = (PoolPart("things", 1, 1, 1),)
     draw_pool(tmp_path / "pool", parts, seed=1, side=32, processes=1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear", encoding="utf-8")

@@ -27,10 +27,10 @@ from training.measure import Judge, embed_pool, find_species
 from training.network import Network, Shape, TrainingError
 from training.pool import Pool
 from training.samples import Samples, choose_parts, make_samples
-from training.trainer import Recipe, genera_first, train
+from training.trainer import TrainingRecipe, genera_first, train
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = Recipe(
+RECIPE = TrainingRecipe(
     shape=Shape(widths=(8, 8, 16, 16), learned=160),
     objective=Objective(ranks=("species", "genus")),
     augmentation=Augmentation(side=32, hue=0.02, blur=0.3, noise=0.05, erase=0.3),
@@ -224,11 +224,11 @@ def test_only_the_pictures_that_may_answer_do() -> None:
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: Recipe(precision="f8"), "no precision"),
-        (lambda: Recipe(steps=0), "at least one step"),
-        (lambda: Recipe(rate=0.0), "the rate must lie above 0"),
-        (lambda: Recipe(average=1.0), "the average's decay"),
-        (lambda: Recipe(keep_every=0), "at least one step"),
+        (lambda: TrainingRecipe(precision="f8"), "no precision"),
+        (lambda: TrainingRecipe(steps=0), "at least one step"),
+        (lambda: TrainingRecipe(rate=0.0), "the rate must lie above 0"),
+        (lambda: TrainingRecipe(average=1.0), "the average's decay"),
+        (lambda: TrainingRecipe(keep_every=0), "at least one step"),
         (lambda: Objective(scale=0.0), "scale of cosines"),
         (lambda: Augmentation(side=0), "a side of 16 pixels"),
         (lambda: Augmentation(smallest=0.0), "a share above 0"),

@@ -15,8 +15,8 @@ from PIL import Image
 from evaluation.specimens.canvas import Pixels
 from evaluation.specimens.photo import draw_photo
 from evaluation.specimens.traits import (
+    DrawnSpecies,
     Genus,
-    Species,
     sample_family,
     sample_genus,
     sample_genus_species,
@@ -34,7 +34,7 @@ _EPITHETS = ("prima", "altera", "tertia", "quarta")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PoolPart:
     """A stretch of a pool that is drawn in one way."""
 
     name: str  # one of PARTS
@@ -65,7 +65,7 @@ PARTS = {
 _HELD_OUT_KINDS = ("cup", "puffball")
 
 
-def draw_unit(part: Part, seed: int, unit: int, side: int) -> Iterator[Drawn]:
+def draw_unit(part: PoolPart, seed: int, unit: int, side: int) -> Iterator[Drawn]:
     """Draw all pictures of one unit of a part, each `side` pixels square."""
     if part.name in ("fungi", "other forms"):
         yield from _draw_genus(part, seed, unit, side)
@@ -73,7 +73,7 @@ def draw_unit(part: Part, seed: int, unit: int, side: int) -> Iterator[Drawn]:
         yield from _draw_class(part, seed, unit, side)
 
 
-def _draw_genus(part: Part, seed: int, unit: int, side: int) -> Iterator[Drawn]:
+def _draw_genus(part: PoolPart, seed: int, unit: int, side: int) -> Iterator[Drawn]:
     held_out = part.name == "other forms"
     kinds = _HELD_OUT_KINDS if held_out else DEMO_KINDS
     kind = kinds[unit % len(kinds)]
@@ -98,7 +98,7 @@ def _draw_genus(part: Part, seed: int, unit: int, side: int) -> Iterator[Drawn]:
                 )
 
 
-def _visible(genus: Genus, members: tuple[Species, ...], species: Species, aspect: str) -> str:
+def _visible(genus: Genus, members: tuple[DrawnSpecies, ...], species: DrawnSpecies, aspect: str) -> str:
     looks = seen(species, aspect)
     same = [str(place) for place, member in enumerate(members) if seen(member, aspect) == looks]
     return f"{genus.name} {'cap' if species.cap in looks else 'under'} {'+'.join(same)}"
@@ -109,7 +109,7 @@ def _aspects(rng: np.random.Generator, count: int) -> list[str]:
     return list(map(str, rng.choice(names, min(count, len(names)), replace=False, p=shares / shares.sum())))
 
 
-def _draw_class(part: Part, seed: int, unit: int, side: int) -> Iterator[Drawn]:
+def _draw_class(part: PoolPart, seed: int, unit: int, side: int) -> Iterator[Drawn]:
     held_out = part.name == "other things"
     thing = sample_thing(np.random.default_rng([seed, 107 + held_out, unit]), held_out=held_out)
     for number in range(part.individuals):

@@ -16,7 +16,7 @@ MEASURES = ("species", "frequent", "genus")
 
 
 @dataclass(slots=True)
-class Line:
+class ComparisonLine:
     """What came of the trainings of one line, seed by seed."""
 
     name: str
@@ -33,7 +33,7 @@ class Line:
         return np.stack([one["genus" if measure == "genus" else "species"] for one in self.shares])
 
 
-def compare_lines(lines: Sequence[Line], learned: NDArray[np.int64]) -> list[dict[str, Any]]:
+def compare_lines(lines: Sequence[ComparisonLine], learned: NDArray[np.int64]) -> list[dict[str, Any]]:
     """Every line's measures, and their changes against its other line; `learned` counts each species' observations."""
     by_name = {line.name: line for line in lines}
     found = []

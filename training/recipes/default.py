@@ -19,7 +19,7 @@ from retrieval.models.card import digest_model
 from retrieval.models.handles import SHIPPED
 from training.augment import Augmentation
 from training.checkpoint import read_checkpoint
-from training.drawn.drawing import Part
+from training.drawn.drawing import PoolPart
 from training.export import export_network
 from training.finish import compare_shares, learn_statistics, open_network, with_share
 from training.losses import Objective
@@ -27,13 +27,13 @@ from training.measure import Judge
 from training.network import Shape, TrainingError
 from training.pool import Pool, draw_pool
 from training.samples import choose_parts, make_samples
-from training.trainer import Recipe, train
+from training.trainer import TrainingRecipe, train
 
 SEED, JUDGE_SEED = 1, 2
 DRAWN_SIDE, SIDE = 144, 128
-JUDGED = (Part("fungi", 30, 4, 3), Part("other forms", 20, 4, 3), Part("other things", 150, 4, 2))
+JUDGED = (PoolPart("fungi", 30, 4, 3), PoolPart("other forms", 20, 4, 3), PoolPart("other things", 150, 4, 2))
 RANKS = ("seen", "species", "genus", "family")
-RECIPE = Recipe(
+RECIPE = TrainingRecipe(
     shape=Shape(learned=160),
     objective=Objective(ranks=RANKS, weights=(1.0, 0.4, 0.4, 0.2), scale=20.0),
     augmentation=Augmentation(
@@ -72,7 +72,7 @@ MADE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DefaultPlan:
     """How much is drawn, and how long is trained. Anything but the default is a rehearsal, and no default model."""
 
     genera: int = 600  # of drawn fungi, of four species each
@@ -84,24 +84,24 @@ class Plan:
             raise TrainingError("a model needs at least 2 genera, 2 things and 1 step")
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[PoolPart, ...]:
         """What is drawn to learn from."""
-        return (Part("things", self.things, 4, 2), Part("fungi", self.genera, 3, 4))
+        return (PoolPart("things", self.things, 4, 2), PoolPart("fungi", self.genera, 3, 4))
 
     @property
-    def judged(self) -> tuple[Part, ...]:
+    def judged(self) -> tuple[PoolPart, ...]:
         """What is drawn to judge by, fewer for a rehearsal."""
         share = min(1.0, self.genera / 600)
         return tuple(replace(part, units=max(1, round(part.units * share))) for part in JUDGED)
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainingRecipe:
         """The recipe, with a warm-up that a short training can take."""
         return replace(RECIPE, steps=self.steps, warm_up=min(RECIPE.warm_up, 1 + self.steps // 10))
 
 
 def make_default(
-    work: Path, out: Path, plan: Plan | None = None, *, processes: int | None = None, progress: bool = True
+    work: Path, out: Path, plan: DefaultPlan | None = None, *, processes: int | None = None, progress: bool = True
 ) -> dict[str, Any]:
     """Draw, train, finish and export the default model; whatever an earlier run finished in `work` is kept.
 
@@ -109,8 +109,8 @@ def make_default(
     sums in the same order, which one thread does on one processor type. Raises TrainingError where a rehearsal would
     take the place of the model that is shipped.
     """
-    chosen = plan or Plan()
-    if chosen != Plan() and out.resolve() == SHIPPED.resolve():
+    chosen = plan or DefaultPlan()
+    if chosen != DefaultPlan() and out.resolve() == SHIPPED.resolve():
         raise TrainingError(f"a rehearsal must not take the place of {SHIPPED.name}: give --out another file")
     drawn: dict[str, Any] = {"side": DRAWN_SIDE, "processes": processes, "progress": progress}
     pool = draw_pool(work / "pool", chosen.parts, seed=SEED, **drawn)
@@ -121,7 +121,7 @@ def make_default(
     return finish_default(work, out, pool, judge, chosen)
 
 
-def finish_default(work: Path, out: Path, pool: Pool, judge: Judge, plan: Plan) -> dict[str, Any]:
+def finish_default(work: Path, out: Path, pool: Pool, judge: Judge, plan: DefaultPlan) -> dict[str, Any]:
     """Put statistics beside what was learned, measure, export, and write the card."""
     network = open_network(work / "training" / "last.pt")
     learn_statistics(network, pool, side=SIDE, seed=SEED)
@@ -137,7 +137,7 @@ def finish_default(work: Path, out: Path, pool: Pool, judge: Judge, plan: Plan) 
     about = {
         "model": out.name,
         "digest": digest_model(out),
-        "made": MADE if plan == Plan() else f"a rehearsal, no default model: {MADE}",
+        "made": MADE if plan == DefaultPlan() else f"a rehearsal, no default model: {MADE}",
         **card,
         "seeds": {"drawings": SEED, "judged drawings": JUDGE_SEED, "training": RECIPE.seed},
         "pictures": len(pool),

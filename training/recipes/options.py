@@ -19,17 +19,17 @@ import torch
 from numpy.typing import NDArray
 
 from training.augment import Augmentation
-from training.drawn.drawing import Part
+from training.drawn.drawing import PoolPart
 from training.losses import Objective
 from training.measure import embed_pool, find_species
 from training.network import Network, Shape
 from training.pool import Pool, draw_pool
-from training.recipes.comparison import BEGIN, END, Line, compare_lines, tabulate
+from training.recipes.comparison import BEGIN, END, ComparisonLine, compare_lines, tabulate
 from training.recipes.default import read_processor
 from training.samples import make_samples, split_observations
-from training.trainer import Recipe, genera_first, train
+from training.trainer import TrainingRecipe, genera_first, train
 
-POOL = (Part("fungi", 150, 9, 2),)
+POOL = (PoolPart("fungi", 150, 9, 2),)
 POOL_SEED, POOL_SIDE, SIDE = 5, 96, 64
 HELD_OUT = 1 / 3
 SEEDS = (1, 2, 3, 4, 5)
@@ -39,7 +39,7 @@ LONG = 20
 
 SHARE_OF_GENUS = 0.5
 
-BASE = Recipe(
+BASE = TrainingRecipe(
     shape=Shape(widths=(16, 24, 48, 80)),
     objective=Objective(scale=16.0),
     augmentation=Augmentation(side=SIDE, hue=0.02, contrast=0.25, saturation=0.25, turn=15),
@@ -81,7 +81,7 @@ OPTIONS = (
 def compare_options(
     work: Path,
     *,
-    base: Recipe = BASE,
+    base: TrainingRecipe = BASE,
     pool: Pool | None = None,
     seeds: Sequence[int] = SEEDS,
     say: Callable[[str], object] = print,
@@ -96,7 +96,7 @@ def compare_options(
     everything = np.arange(len(pool), dtype=np.int64)
     learned, judged = split_observations(pool, everything, HELD_OUT, seed=POOL_SEED)
     learned = thin(pool, learned)
-    lines = {option.name: Line(option.name, option.against, option.judged_by) for option in OPTIONS}
+    lines = {option.name: ComparisonLine(option.name, option.against, option.judged_by) for option in OPTIONS}
     found: dict[str, Any] = {}
     for place, seed in enumerate(seeds):
         for option in OPTIONS:
@@ -138,7 +138,9 @@ def thin(pool: Pool, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return numbers[np.isin(observations, sorted(kept))]
 
 
-def train_option(option: Option, recipe: Recipe, pool: Pool, learned: NDArray[np.int64], folder: Path) -> Network:
+def train_option(
+    option: Option, recipe: TrainingRecipe, pool: Pool, learned: NDArray[np.int64], folder: Path
+) -> Network:
     """Train one line with one seed."""
     objective = replace(recipe.objective, ranks=option.ranks, kind=option.kind)
     recipe = replace(recipe, objective=objective, balanced=option.balanced)

@@ -23,7 +23,7 @@ from database.field.verdicts import observations_of, show_places_anew
 from database.session import Session
 from web.http import access
 from web.http.access import require
-from web.http.form_values import LARGEST_ID, Words
+from web.http.form_values import LARGEST_ID, CleanText
 from web.http.openapi import PREFIX, ApiBlueprint
 from web.http.quotas import Quota, Throttle
 from web.http.refusals import NotSignedIn, TooManyAttempts
@@ -46,8 +46,8 @@ class SignIn(Schema):
 
         unknown = RAISE
 
-    login = Words(required=True, validate=validate.Length(1, 255))
-    password = Words(required=True, validate=validate.Length(1, 1000), load_only=True)
+    login = CleanText(required=True, validate=validate.Length(1, 255))
+    password = CleanText(required=True, validate=validate.Length(1, 1000), load_only=True)
 
 
 class NewPassword(Schema):
@@ -58,8 +58,8 @@ class NewPassword(Schema):
 
         unknown = RAISE
 
-    current = Words(required=True, validate=validate.Length(1, 1000))
-    password = Words(required=True, validate=validate.Length(1, 1000))
+    current = CleanText(required=True, validate=validate.Length(1, 1000))
+    password = CleanText(required=True, validate=validate.Length(1, 1000))
 
 
 class OwnChanges(Schema):
@@ -70,16 +70,16 @@ class OwnChanges(Schema):
 
         unknown = RAISE
 
-    name = Words(validate=validate.Length(1, 255), metadata=about("Shown to others."))
+    name = CleanText(validate=validate.Length(1, 255), metadata=about("Shown to others."))
     obscures = fields.Boolean(metadata=about("Show all my places to others as a grid cell only."))
 
 
 class Changes(OwnChanges):
     """What an administrator may change of anybody's."""
 
-    role = Words(validate=validate.OneOf(ROLES))
+    role = CleanText(validate=validate.OneOf(ROLES))
     active = fields.Boolean(metadata=about("Whether the person can sign in and their keys open anything."))
-    password = Words(validate=validate.Length(1, 1000), metadata=about("A new one; ends every session."))
+    password = CleanText(validate=validate.Length(1, 1000), metadata=about("A new one; ends every session."))
     dailyQuota = fields.Integer(  # noqa: N815 - a name of the API
         validate=validate.Range(1, 10_000_000), allow_none=True, metadata=about("Identifications a day; null: as set.")
     )
@@ -93,10 +93,10 @@ class NewPerson(Schema):
 
         unknown = RAISE
 
-    login = Words(required=True, validate=validate.Length(2, 64))
-    name = Words(load_default="", validate=validate.Length(0, 255))
-    role = Words(load_default="observer", validate=validate.OneOf(ROLES))
-    password = Words(load_default="", validate=validate.Length(0, 1000), load_only=True)
+    login = CleanText(required=True, validate=validate.Length(2, 64))
+    name = CleanText(load_default="", validate=validate.Length(0, 255))
+    role = CleanText(load_default="observer", validate=validate.OneOf(ROLES))
+    password = CleanText(load_default="", validate=validate.Length(0, 1000), load_only=True)
 
 
 class PeopleQuery(Schema):
@@ -122,7 +122,7 @@ class HistoryQuery(Schema):
     days = fields.Integer(load_default=31, validate=validate.Range(1, YEAR), metadata=about("Days up to today, UTC."))
 
 
-class Person(Answer):
+class PersonAnswer(Answer):
     """Somebody who may sign in."""
 
     id = fields.Integer()
@@ -138,7 +138,7 @@ class Person(Answer):
 class People(Answer):
     """Some of the people, in the order they were made."""
 
-    people = fields.List(fields.Nested(Person))
+    people = fields.List(fields.Nested(PersonAnswer))
     next = fields.Integer(allow_none=True, metadata=about("Give it as `after` for the next page; null on the last."))
 
 
@@ -150,11 +150,11 @@ class QuotaAnswer(Answer):
     reset_seconds = fields.Integer(metadata=about("Until 00:00 UTC, when the day begins anew."))
 
 
-class Whoever(Answer):
+class SessionAnswer(Answer):
     """Who asks, as this server sees it."""
 
     by = fields.String(metadata=about("nobody, key or session."))
-    person = fields.Nested(Person, allow_none=True)
+    person = fields.Nested(PersonAnswer, allow_none=True)
     scopes = fields.List(fields.String(), metadata=about("What this caller may do."))
     quota = fields.Nested(QuotaAnswer)
     csrf_token = fields.String(
@@ -177,22 +177,22 @@ class UseHistory(Answer):
 
 
 @blueprint.route("/session")
-@blueprint.response(200, Whoever)
+@blueprint.response(200, SessionAnswer)
 def show_session() -> dict[str, Any]:
     """Say who asks, what they may do and what is left of their day."""
-    return whoever()
+    return session_answer()
 
 
 @blueprint.route("/session", methods=["POST"])
 @blueprint.arguments(SignIn)
-@blueprint.response(200, Whoever)
+@blueprint.response(200, SessionAnswer)
 def start_session(form: dict[str, Any]) -> dict[str, Any]:
     """Sign in with login and password.
 
     The answer sets a cookie. A wrong password and an unknown login are refused alike.
     """
     access.remember(authenticate(form["login"], form["password"]))
-    return whoever()
+    return session_answer()
 
 
 @blueprint.route("/session", methods=["DELETE"])
@@ -211,7 +211,7 @@ def end_session(query: dict[str, Any]) -> None:
 @blueprint.route("/session/password", methods=["PUT"])
 @require("session")
 @blueprint.arguments(NewPassword)
-@blueprint.response(200, Whoever)
+@blueprint.response(200, SessionAnswer)
 def change_own_password(form: dict[str, Any]) -> dict[str, Any]:
     """Change one's own password; every other session of this person ends."""
     person = signed_in()
@@ -219,13 +219,13 @@ def change_own_password(form: dict[str, Any]) -> dict[str, Any]:
     with services().database().writing() as session:
         changed = set_password(session, person.id, form["password"])
     access.remember(changed)
-    return whoever()
+    return session_answer()
 
 
 @blueprint.route("/session/person", methods=["PATCH"])
 @require("session")
 @blueprint.arguments(OwnChanges)
-@blueprint.response(200, Person)
+@blueprint.response(200, PersonAnswer)
 def change_own_account(form: dict[str, Any]) -> dict[str, Any]:
     """Change one's own name, or whether one's places are shown."""
     with services().database().writing() as session:
@@ -272,7 +272,7 @@ def show_people(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/people", methods=["POST"])
 @require("administer")
 @blueprint.arguments(NewPerson)
-@blueprint.response(201, Person)
+@blueprint.response(201, PersonAnswer)
 def make_person(form: dict[str, Any]) -> dict[str, Any]:
     """Make a person."""
     with services().database().writing() as session:
@@ -282,7 +282,7 @@ def make_person(form: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/people/<int(max=2147483647):person>", methods=["PATCH"])
 @require("administer")
 @blueprint.arguments(Changes)
-@blueprint.response(200, Person)
+@blueprint.response(200, PersonAnswer)
 def change_any_person(form: dict[str, Any], person: int) -> dict[str, Any]:
     """Change a person: role, name, password, quota, or whether they may still come in."""
     with services().database().writing() as session:
@@ -333,7 +333,7 @@ def signed_in() -> PersonEntry:
     return person
 
 
-def whoever() -> dict[str, Any]:
+def session_answer() -> dict[str, Any]:
     """The caller, for the caller."""
     asking = access.caller()
     return {

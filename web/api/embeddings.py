@@ -8,7 +8,7 @@ from retrieval.models.embedder import DIM
 from web.http import access
 from web.http.openapi import PREFIX, ApiBlueprint
 from web.inference.serving import make_queries, serving
-from web.photos.uploads import EmbedPhotos, read_look, read_photos
+from web.photos.uploads import EmbedPhotos, read_photos, read_view_options
 from web.schemas.answers import EmbeddingRows
 from web.schemas.serialising import named
 from web.services import services
@@ -27,7 +27,7 @@ def embed_photos(form: dict[str, Any]) -> dict[str, Any]:
     """
     access.spend("identify")
     given, shared = services(), serving()
-    queries = make_queries(read_photos(form, given.limits), read_look(form))
+    queries = make_queries(read_photos(form, given.limits), read_view_options(form))
     with given.published.lease() as snapshot:
         snapshot.require_model(shared.embedder().model)
         rows = shared.embed(queries, given.limits)

@@ -29,11 +29,11 @@ def show_health() -> tuple[dict[str, Any], int]:
         "floras": len(manifest.floras) if manifest else 0,
         "index": services().searched_on(),
     }
-    clustered = services().clustered
-    if clustered is not None:
-        body["cluster"] = parts_json(clustered.standing())
-        if health.status == "ok" and clustered.trouble:
-            body |= {"status": "degraded", "detail": sentence(clustered.trouble)}
-        if manifest and clustered.lost:
+    cluster_search = services().cluster_search
+    if cluster_search is not None:
+        body["cluster"] = parts_json(cluster_search.standing())
+        if health.status == "ok" and cluster_search.trouble:
+            body |= {"status": "degraded", "detail": sentence(cluster_search.trouble)}
+        if manifest and cluster_search.lost:
             body["status"] = "unavailable"
     return body, 503 if body["status"] == "unavailable" or not manifest else 200

@@ -6,7 +6,7 @@ from typing import Any
 
 from web.http import access
 from web.http.openapi import PREFIX, ApiBlueprint
-from web.inference.identification import identified
+from web.inference.identification import identify_request
 from web.photos.uploads import IdentifyObservation
 from web.schemas.answers import Identification
 from web.schemas.serialising import brief, identification_answer
@@ -24,6 +24,6 @@ def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
     The photos are compared and forgotten. A suggestion by a machine, and never advice on eating.
     """
     access.spend("identify")
-    with identified(form) as (answer, snapshot, _):
+    with identify_request(form) as (answer, snapshot, _):
         body = identification_answer(answer, snapshot)
         return brief(body) if form["detail"] == "brief" else body

@@ -12,7 +12,7 @@ from database.accounts.people import SCOPES, utc_now
 from web.api.accounts import signed_in
 from web.http import access
 from web.http.access import require
-from web.http.form_values import Words
+from web.http.form_values import CleanText
 from web.http.openapi import PREFIX, ApiBlueprint
 from web.schemas.answers import Answer, about
 from web.services import services
@@ -29,12 +29,12 @@ class NewKey(Schema):
         unknown = RAISE
 
     scopes = fields.List(
-        Words(validate=validate.OneOf(SCOPES)),
+        CleanText(validate=validate.OneOf(SCOPES)),
         required=True,
         validate=validate.Length(1, len(SCOPES)),
         metadata=about("Some of identify, read, write, validate, administer."),
     )
-    label = Words(load_default="", validate=validate.Length(0, 255), metadata=about("What it is for."))
+    label = CleanText(load_default="", validate=validate.Length(0, 255), metadata=about("What it is for."))
     dailyQuota = fields.Integer(  # noqa: N815 - a name of the API
         load_default=None,
         allow_none=True,

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from flask import Response, request, url_for
 
-from database.errors import NotTheirs, UnknownObservation
+from database.errors import NotOwner, UnknownObservation
 from database.field.models import FieldObservation
 from database.field.obscuring import Box
 from database.field.records import (
@@ -27,20 +27,20 @@ from database.field.records import (
     record,
     remove,
 )
-from database.field.search import Page, Wanted, search, search_near
+from database.field.search import ObservationFilter, Page, search, search_near
 from database.field.verdicts import give_opinion, settle
 from database.session import Session
 from database.taxonomy.lineages import find_taxon
 from retrieval.domain import WORLD
-from retrieval.errors import FungariumError, ImpossibleWish
-from retrieval.ranking.options import Wishes
+from retrieval.errors import FungariumError, InvalidOption
+from retrieval.ranking.options import IdentifyOptions
 from web.api.accounts import signed_in
 from web.api.photos import WEBP, PictureQuery
 from web.http import access
 from web.http.access import require
 from web.http.form_values import LARGEST_ID
 from web.http.openapi import PREFIX, ApiBlueprint
-from web.inference.identification import answered
+from web.inference.identification import answer_photos
 from web.photos.observation_photos import DrawnPhoto, candidates_of, draw_photos, fill_in, keep_photos, photos_say
 from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
 from web.photos.uploads import read_photos
@@ -110,7 +110,7 @@ def change_observation(form: dict[str, Any], key: str) -> dict[str, Any]:
     """Change what is given of one's own observation; an administrator, of anybody's. null takes a value out."""
     asking = access.caller()
     with services().database().writing() as session:
-        observation = theirs(session, key)
+        observation = require_owned(session, key)
         edit(session, observation, form)
         return observation_answer(observation, asking)
 
@@ -124,7 +124,7 @@ def remove_observation(key: str) -> None:
     Photos that no other observation shows are gone from the store when this has answered.
     """
     with services().database().writing() as session:
-        observation = theirs(session, key)
+        observation = require_owned(session, key)
         gone = digests(observation.photos)
         remove(session, observation)
     discard(services().database(), services().photo_files(), gone)
@@ -146,7 +146,7 @@ def remove_observation_photo(key: str, sha256: str) -> dict[str, Any]:
     """Remove a photo of one's own observation; the only one goes with its observation."""
     asking = access.caller()
     with services().database().writing() as session:
-        observation = theirs(session, key)
+        observation = require_owned(session, key)
         gone = digests([photo_of(observation, sha256)])
         drop_photo(session, observation, sha256)
         answer = observation_answer(observation, asking)
@@ -185,8 +185,8 @@ def keep_find(form: dict[str, Any], photos: list[bytes]) -> tuple[dict[str, Any]
     try:
         kept = keep_photos(given.photo_files(), drawn)
         with given.database().writing() as session:
-            if (twin := recorded(session, key)) is not None:  # by the same request, sent twice at once
-                return shown_again(twin), 200
+            if (twin := record_once(session, key)) is not None:  # by the same request, sent twice at once
+                return answer_duplicate(twin), 200
             keep_photos(given.photo_files(), drawn)  # again: somebody may have removed the same photo meanwhile
             observation = record(session, key, person.id, form, kept, said)
             if form["taxon_id"] is not None or form["scientific_name"]:
@@ -204,16 +204,16 @@ def keep_more_photos(form: dict[str, Any], key: str) -> dict[str, Any]:
     """Add the photos of a loaded form of MorePhotos to one's own observation. Pages call it too."""
     given, asking = services(), access.caller()
     with given.database().reading() as session:
-        theirs(session, key)
+        require_owned(session, key)
     photos = read_photos(form | {"images": []}, given.limits)
     drawn = draw(photos, form["aspects"])
     try:
         kept = keep_photos(given.photo_files(), drawn)
         with given.database().writing() as session:
-            observation = theirs(session, key)
+            observation = require_owned(session, key)
             keep_photos(given.photo_files(), drawn)
             if len(observation.photos) + len(kept) > given.limits.photos:
-                raise ImpossibleWish(f"an observation may have at most {given.limits.photos} photos")
+                raise InvalidOption(f"an observation may have at most {given.limits.photos} photos")
             add_photos(session, observation, kept)
             return observation_answer(observation, asking)
     except FungariumError:
@@ -236,7 +236,10 @@ def ask_engine(photos: list[bytes], flora: str) -> EngineAnswer | None:
         return None
     try:
         access.spend("identify")
-        with answered(photos, flora=flora or WORLD, candidates=CANDIDATES, wishes=Wishes()) as (answer, snapshot):
+        with answer_photos(photos, flora=flora or WORLD, candidates=CANDIDATES, options=IdentifyOptions()) as (
+            answer,
+            snapshot,
+        ):
             return EngineAnswer(snapshot.name, answer.model, answer.flora, answer.calibrated, candidates_of(answer))
     except FungariumError as error:
         log.warning(
@@ -248,11 +251,11 @@ def ask_engine(photos: list[bytes], flora: str) -> EngineAnswer | None:
 def already_recorded(key: str) -> dict[str, Any] | None:
     """The answer to a request that was answered before."""
     with services().database().reading() as session:
-        twin = recorded(session, key)
-        return shown_again(twin) if twin is not None else None
+        twin = record_once(session, key)
+        return answer_duplicate(twin) if twin is not None else None
 
 
-def recorded(session: Session, key: str) -> FieldObservation | None:
+def record_once(session: Session, key: str) -> FieldObservation | None:
     """The observation of this id, if there is one."""
     try:
         return observation_by_key(session, key)
@@ -260,18 +263,18 @@ def recorded(session: Session, key: str) -> FieldObservation | None:
         return None
 
 
-def shown_again(twin: FieldObservation) -> dict[str, Any]:
-    """An observation that the caller has recorded before. Raises NotTheirs where somebody else has."""
+def answer_duplicate(twin: FieldObservation) -> dict[str, Any]:
+    """An observation that the caller has recorded before. Raises NotOwner where somebody else has."""
     if not owns(twin, access.caller()):
-        raise NotTheirs("this id is taken by somebody else's observation; make another UUID")
+        raise NotOwner("this id is taken by somebody else's observation; make another UUID")
     return observation_answer(twin, access.caller())
 
 
-def theirs(session: Session, key: str) -> FieldObservation:
-    """An observation that the caller may change. Raises UnknownObservation, NotTheirs."""
+def require_owned(session: Session, key: str) -> FieldObservation:
+    """An observation that the caller may change. Raises UnknownObservation, NotOwner."""
     observation, asking = observation_by_key(session, key), access.caller()
     if not owns(observation, asking) and "administer" not in asking.scopes:
-        raise NotTheirs("this observation is somebody else's")
+        raise NotOwner("this observation is somebody else's")
     return observation
 
 
@@ -284,8 +287,8 @@ def forget_photos(drawn: list[DrawnPhoto]) -> None:
         log.warning("photos of a refused observation are left for `sweep`: %s", type(error).__name__)
 
 
-def read_search(query: dict[str, Any]) -> Wanted:
-    """What a query looks for. Raises ImpossibleWish, UnknownFlora."""
+def read_search(query: dict[str, Any]) -> ObservationFilter:
+    """What a query looks for. Raises InvalidOption, UnknownFlora."""
     species = None
     if query["flora"] and query["flora"] != WORLD:
         with services().published.lease() as snapshot:
@@ -294,7 +297,7 @@ def read_search(query: dict[str, Any]) -> Wanted:
     if query["box"]:
         west, south, east, north = read_numbers(query["box"], "box", 4)
         box = Box(west, south, east, north)
-    return Wanted(
+    return ObservationFilter(
         taxon_id=query["taxon"],
         species=species,
         box=box,
@@ -306,27 +309,27 @@ def read_search(query: dict[str, Any]) -> Wanted:
 
 
 def read_numbers(text: str, name: str, count: int) -> list[float]:
-    """Degrees with commas between them. Raises ImpossibleWish."""
+    """Degrees with commas between them. Raises InvalidOption."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != count or not all(abs(number) <= 180 for number in numbers):
         order = "latitude,longitude" if count == 2 else "west,south,east,north"
-        raise ImpossibleWish(f"{name} must be {order} in degrees")
+        raise InvalidOption(f"{name} must be {order} in degrees")
     return numbers
 
 
 def read_cursor(text: str, count: int) -> tuple[float, ...] | None:
-    """Where the page before ended. Raises ImpossibleWish."""
+    """Where the page before ended. Raises InvalidOption."""
     if not text:
         return None
     try:
         numbers = tuple(float(part) for part in json.loads(urlsafe_b64decode(text.encode())))
     except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError) as error:
-        raise ImpossibleWish(f"`after` {FOREIGN}") from error
+        raise InvalidOption(f"`after` {FOREIGN}") from error
     if len(numbers) != count or not all(abs(number) <= LARGEST_ID for number in numbers):
-        raise ImpossibleWish(f"`after` {FOREIGN}")
+        raise InvalidOption(f"`after` {FOREIGN}")
     return numbers
 
 

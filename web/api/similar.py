@@ -9,12 +9,12 @@ import numpy as np
 from flask import request, url_for
 from marshmallow import fields, validate
 
-from retrieval.answers.present import unsearched_json
+from retrieval.answers.present import skipped_json
 from retrieval.answers.similar import find_similar_in
 from retrieval.domain import Reference
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
-from retrieval.search.partial_results import Gaps
+from retrieval.search.partial_results import PartialSearch
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
 from web.http import access
@@ -24,14 +24,14 @@ from web.http.openapi import PREFIX, ApiBlueprint
 from web.inference.caching import make_key
 from web.inference.serving import make_queries, serving
 from web.photos.uploads import (
-    LookOptions,
     Observation,
     Strict,
+    ViewOptionsSchema,
     flora_field,
     parser,
     partial_field,
-    read_look,
     read_photos,
+    read_view_options,
 )
 from web.schemas.answers import SimilarReferences, about
 from web.schemas.serialising import similar_answer
@@ -76,7 +76,7 @@ class Filters(Strict):
     )
 
 
-class CompareObservation(Observation, LookOptions, Filters):
+class CompareObservation(Observation, ViewOptionsSchema, Filters):
     """Photos of one find, and which reference photos to compare them with."""
 
 
@@ -108,7 +108,7 @@ def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
     access.spend("identify")
     given, shared = services(), serving()
     photos = read_photos(form, given.limits)
-    queries = make_queries(photos, read_look(form))
+    queries = make_queries(photos, read_view_options(form))
     with given.published.lease() as snapshot:
         snapshot.require_model(shared.embedder().model)
         flora = choose_references(snapshot, form)
@@ -149,7 +149,7 @@ def find_similar_to_embeddings() -> dict[str, Any]:
     try:
         embeddings = unit_rows(np.array(body["embeddings"], dtype=np.float64))
     except ValueError as error:
-        raise ImpossibleWish(str(error)) from error
+        raise InvalidOption(str(error)) from error
     with services().published.lease() as snapshot:
         snapshot_model(snapshot, body["model"])
         flora = choose_references(snapshot, body)
@@ -159,7 +159,7 @@ def find_similar_to_embeddings() -> dict[str, Any]:
 def snapshot_model(snapshot: Snapshot, model: str) -> None:
     """Refuse embeddings of another model: the fault is the caller's, not the server's."""
     if model != snapshot.model:
-        raise ImpossibleWish(f"the references were embedded with {snapshot.model}, not with {model!r}")
+        raise InvalidOption(f"the references were embedded with {snapshot.model}, not with {model!r}")
 
 
 def choose_references(snapshot: Snapshot, filters: Mapping[str, Any]) -> Flora:
@@ -179,7 +179,7 @@ def page_of(
     *,
     without: str = "",
 ) -> dict[str, Any]:
-    """A page of the most similar references; raises ImpossibleWish for the cursor of another question."""
+    """A page of the most similar references; raises InvalidOption for the cursor of another question."""
     question = make_key(
         snapshot.name,
         embeddings.tobytes(),
@@ -191,16 +191,16 @@ def page_of(
     if filters["cursor"]:
         start, asked = read_cursor(KIND, filters["cursor"], int, str)
         if asked != question:
-            raise ImpossibleWish("the cursor belongs to another question or an older snapshot; begin again without it")
+            raise InvalidOption("the cursor belongs to another question or an older snapshot; begin again without it")
         start = min(start, DEEPEST)
     stop = min(start + filters["count"], DEEPEST)
-    gaps = Gaps() if filters["partial"] else None
-    searched = flora.forgiving(gaps)
+    partial = PartialSearch() if filters["partial"] else None
+    searched = flora.with_partial(partial)
     found = find_similar_in(embeddings, snapshot, searched, stop + 1, keep=make_filter(filters["months"], without))
     body = similar_answer(found[start:stop], photos, filters["flora"], snapshot)
     more = len(found) > stop and stop < DEEPEST
-    if gaps is not None and gaps.unsearched is not None:
-        body["notSearched"] = unsearched_json(gaps.unsearched, snapshot)
+    if partial is not None and partial.skipped is not None:
+        body["notSearched"] = skipped_json(partial.skipped, snapshot)
     return body | {"cursor": write_cursor(KIND, stop, question) if more else None}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from flask import current_app, url_for
 from marshmallow import Schema, fields, validate
 
-from database.collection.datasets import Credit
+from database.collection.datasets import DatasetCredit
 from database.errors import DatabaseError
 from retrieval.answers.present import taxon_json
 from retrieval.domain import ASPECTS, Reference
@@ -113,7 +113,7 @@ def describe_records(species: int, snapshot: Snapshot) -> dict[str, Any]:
     return {"months": [round(count) for count in occurrences.months[place].tolist()], "cells": cells}
 
 
-def known_credits(datasets: Sequence[str]) -> Mapping[str, Credit]:
+def known_credits(datasets: Sequence[str]) -> Mapping[str, DatasetCredit]:
     """How the datasets are cited; nothing of it where the database cannot be read, which hides no author."""
     try:
         return services().credits(datasets)

@@ -19,7 +19,7 @@ blueprint = ApiBlueprint(
 )
 
 
-class Asked(Schema):
+class FatesQuery(Schema):
     """Which observations are counted."""
 
     since = fields.Date(load_default=None, metadata=about("Those recorded since this day."))
@@ -30,7 +30,7 @@ class Asked(Schema):
     )
 
 
-class Counted(Answer):
+class FateCounts(Answer):
     """Observations that came with suggestions, counted by what became of them."""
 
     of = fields.String(metadata=about("A person, a group, a snapshot, or `all`."))
@@ -51,16 +51,16 @@ class Counted(Answer):
 class Fates(Answer):
     """What became of suggestions: altogether, by person, by morphological group and by snapshot."""
 
-    whole = fields.Nested(Counted)
+    whole = fields.Nested(FateCounts)
     least = fields.Integer()
-    people = fields.List(fields.Nested(Counted))
-    groups = fields.List(fields.Nested(Counted))
-    snapshots = fields.List(fields.Nested(Counted))
+    people = fields.List(fields.Nested(FateCounts))
+    groups = fields.List(fields.Nested(FateCounts))
+    snapshots = fields.List(fields.Nested(FateCounts))
 
 
 @blueprint.route("/fates")
 @require("validate")
-@blueprint.arguments(Asked, location="query")
+@blueprint.arguments(FatesQuery, location="query")
 @blueprint.response(200, Fates)
 def show_fates(query: dict[str, Any]) -> dict[str, Any]:
     """Report how many suggestions were approved, and as the first, the second... For experts and administrators."""

@@ -10,11 +10,11 @@ from marshmallow import fields, validate
 from werkzeug.datastructures import FileStorage
 
 from retrieval.domain import NOTICE, WORLD, Candidate
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
-from web.contracts.openapi import Asked, ContractBlueprint
-from web.contracts.photos import Sent, bound_post, fetch_addresses, most_photos, read_files
+from web.contracts.openapi import ContractBlueprint, ContractQuery
+from web.contracts.photos import SentPhoto, bound_post, fetch_addresses, most_photos, read_files
 from web.contracts.plantnet_schemas import LANGUAGE
 from web.contracts.shapes import json_response
 from web.contracts.wording import common_names, genus_of, picture_url
@@ -40,7 +40,7 @@ class Failed(Answer):
 blueprint = ContractBlueprint("c4c", __name__, url_prefix="/c4c", error=Failed, description="The façade c4c")
 
 
-class C4cQuery(Asked):
+class C4cQuery(ContractQuery):
     """The options of an identification."""
 
     lang = fields.String(load_default="en", validate=LANGUAGE)
@@ -53,7 +53,7 @@ class C4cAddresses(C4cQuery):
     image = fields.List(fields.String(), load_default=list, metadata=about("Addresses of photos of the same find."))
 
 
-class C4cForm(Asked):
+class C4cForm(ContractQuery):
     """Photos of one find."""
 
     image: fields.List[FileStorage] = fields.List(
@@ -211,15 +211,15 @@ def show_help() -> Response:
     )
 
 
-def answer(sent: list[Sent], query: dict[str, Any]) -> dict[str, Any]:
+def answer(sent: list[SentPhoto], query: dict[str, Any]) -> dict[str, Any]:
     """Identify, and say it as c4c does. The list is empty where the photos were rejected."""
     spend()
     with services().published.lease() as snapshot:
         found = identify_photos(
-            [each.photo for each in sent], snapshot, flora=query["flora"], candidates=COUNT, wishes=Wishes()
+            [each.photo for each in sent], snapshot, flora=query["flora"], candidates=COUNT, options=IdentifyOptions()
         )
         current_app.extensions["queries"].add()
-        rejected = found.doubt is not None and found.doubt.rejected
+        rejected = found.rejection is not None and found.rejection.rejected
         shown = () if rejected else found.species
         return {
             "status": "ok",

@@ -12,10 +12,10 @@ from marshmallow import fields, validate
 from retrieval.domain import WORLD, Candidate
 from retrieval.errors import UnreadablePhoto
 from retrieval.photos.views import sniff
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
-from web.contracts.openapi import Asked, ContractBlueprint
+from web.contracts.openapi import ContractBlueprint, ContractQuery
 from web.contracts.photos import check_count, most_photos
 from web.contracts.projects import projects
 from web.contracts.wording import cite, common_names, picture_url
@@ -30,25 +30,25 @@ POISONOUS: Final = "giftig"  # clients warn where `spiselighedsrapport` holds th
 DENMARK: Final = "DK"
 
 
-class Encoded(Asked):
+class Encoded(ContractQuery):
     """A photo in base 64."""
 
     b64 = fields.String(required=True)
 
 
-class Instance(Asked):
+class Instance(ContractQuery):
     """A photo of the find."""
 
     image_in = fields.Nested(Encoded, required=True)
 
 
-class Instances(Asked):
+class Instances(ContractQuery):
     """Photos of one find."""
 
     instances = fields.List(fields.Nested(Instance), required=True, metadata=about("Photos of the same find."))
 
 
-class VisionQuery(Asked):
+class VisionQuery(ContractQuery):
     """The options of an identification."""
 
     limit = fields.Integer(load_default=10, validate=validate.Range(1, 100), metadata=about("Taxa to list."))
@@ -154,8 +154,10 @@ def identify_instances(query: dict[str, Any], body: dict[str, Any]) -> list[dict
     photos = [decode(each["image_in"]["b64"], number) for number, each in enumerate(body["instances"], start=1)]
     spend()
     with services().published.lease() as snapshot:
-        found = identify_photos(photos, snapshot, flora=query["flora"], candidates=query["limit"], wishes=Wishes())
-        if found.doubt is not None and found.doubt.rejected:
+        found = identify_photos(
+            photos, snapshot, flora=query["flora"], candidates=query["limit"], options=IdentifyOptions()
+        )
+        if found.rejection is not None and found.rejection.rejected:
             return []
         return [describe(candidate, snapshot) for candidate in found.species]
 

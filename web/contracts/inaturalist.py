@@ -7,12 +7,12 @@ from typing import Any, Final
 from marshmallow import fields, validate
 from werkzeug.datastructures import FileStorage
 
-from retrieval.domain import WORLD, Candidate, Stop, Taxon
-from retrieval.errors import ImpossibleWish
-from retrieval.ranking.options import Wishes
+from retrieval.domain import WORLD, Candidate, Taxon, TaxonomicSpecificity
+from retrieval.errors import InvalidOption
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
-from web.contracts.openapi import Asked, ContractBlueprint
+from web.contracts.openapi import ContractBlueprint, ContractQuery
 from web.contracts.photos import bound_post, most_photos, read_files
 from web.contracts.wording import cite, common_names, picture_url
 from web.http.access import require
@@ -26,7 +26,7 @@ COUNT: Final = 10
 LEVELS: Final = {"kingdom": 70, "phylum": 60, "class": 50, "order": 40, "family": 30, "genus": 20, "species": 10}
 
 
-class ScoreForm(Asked):
+class ScoreForm(ContractQuery):
     """A photo, and where and when it was taken."""
 
     image: fields.List[FileStorage] = fields.List(
@@ -147,23 +147,23 @@ def score_image_v2(form: dict[str, Any]) -> dict[str, Any]:
 def score(form: dict[str, Any]) -> dict[str, Any]:
     """Identify, and say it as iNaturalist does. The list is empty where the photo was rejected."""
     if (form["lat"] is None) != (form["lng"] is None):
-        raise ImpossibleWish("lat and lng go together: send both or neither")
+        raise InvalidOption("lat and lng go together: send both or neither")
     photos = [sent.photo for sent in read_files(form["image"], most_photos(PHOTOS))]
-    wishes = Wishes(
+    options = IdentifyOptions(
         coordinates=None if form["lat"] is None else (form["lat"], form["lng"]),
         day=form["observed_on"],
         within=() if form["taxon_id"] is None else (form["taxon_id"],),
     )
     spend()
     with services().published.lease() as snapshot:
-        found = identify_photos(photos, snapshot, flora=form["flora"], candidates=COUNT, wishes=wishes)
-        rejected = found.doubt is not None and found.doubt.rejected
+        found = identify_photos(photos, snapshot, flora=form["flora"], candidates=COUNT, options=options)
+        rejected = found.rejection is not None and found.rejection.rejected
         shown = [] if rejected else [describe(candidate, form["locale"], snapshot) for candidate in found.species]
         return {
             "total_results": len(shown),
             "page": 1,
             "per_page": COUNT,
-            **describe_stop(None if rejected else found.stop, form["locale"], snapshot),
+            **describe_stop(None if rejected else found.specificity, form["locale"], snapshot),
             "results": shown,
             "rejected": rejected,
             "snapshot": found.snapshot,
@@ -192,12 +192,12 @@ def describe(found: Candidate, locale: str, snapshot: Snapshot) -> dict[str, Any
     }
 
 
-def describe_stop(stop: Stop | None, locale: str, snapshot: Snapshot) -> dict[str, Any]:
+def describe_stop(specificity: TaxonomicSpecificity | None, locale: str, snapshot: Snapshot) -> dict[str, Any]:
     """The narrowest taxon that is sure enough, where there is one."""
-    if stop is None or stop.taxon is None:
+    if specificity is None or specificity.taxon is None:
         return {}
-    score = round(100 * stop.probability, 5)
-    return {"common_ancestor": {"score": score, "taxon": describe_taxon(stop.taxon, locale, snapshot)}}
+    score = round(100 * specificity.probability, 5)
+    return {"common_ancestor": {"score": score, "taxon": describe_taxon(specificity.taxon, locale, snapshot)}}
 
 
 def describe_taxon(taxon: Taxon, locale: str, snapshot: Snapshot) -> dict[str, Any]:

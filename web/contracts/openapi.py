@@ -55,7 +55,7 @@ class ContractBlueprint(ApiBlueprint):
         return super()._prepare_response_doc(doc, doc_info, **other)
 
 
-class Asked(Schema):
+class ContractQuery(Schema):
     """Base of what contracts' clients send: what is not known here is not looked at."""
 
     class Meta:

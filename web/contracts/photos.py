@@ -20,7 +20,7 @@ WHOLE_POST: Final = 50_000_000  # bytes, as Pl@ntNet has it
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentPhoto:
     """A photo with what its sender called it."""
 
     photo: bytes
@@ -37,24 +37,24 @@ def most_photos(contract: int) -> int:
     return min(contract, services().limits.photos)
 
 
-def read_files(files: Sequence[FileStorage], most: int) -> list[Sent]:
+def read_files(files: Sequence[FileStorage], most: int) -> list[SentPhoto]:
     """The photos of a form; raises NoPhoto, TooManyPhotos and what `read_photo` raises."""
     sent = [file for file in files if not left_empty(file)]
     check_count(len(sent), most)
     limits = services().limits
     return [
-        Sent(read_photo(file, f"photo {number} of {len(sent)}", limits), plain_name(file.filename or ""))
+        SentPhoto(read_photo(file, f"photo {number} of {len(sent)}", limits), plain_name(file.filename or ""))
         for number, file in enumerate(sent, start=1)
     ]
 
 
-def fetch_addresses(addresses: Sequence[str], most: int) -> list[Sent]:
+def fetch_addresses(addresses: Sequence[str], most: int) -> list[SentPhoto]:
     """The photos behind addresses; raises NoPhoto, TooManyPhotos and what `RemotePhotos.fetch` raises."""
     check_count(len(addresses), most)
     if any(len(address) > 2000 for address in addresses):
         raise ForbiddenAddress("the address of a photo has more than 2,000 letters")
     photos = remote_photos().fetch(addresses)
-    return [Sent(photo, plain_name(address)) for photo, address in zip(photos, addresses, strict=True)]
+    return [SentPhoto(photo, plain_name(address)) for photo, address in zip(photos, addresses, strict=True)]
 
 
 def check_count(count: int, most: int) -> None:

@@ -10,12 +10,12 @@ from typing import Any, Final
 from flask import Response, request
 
 from retrieval.domain import ASPECTS, WORLD, Candidate, Identification, Reference, Taxon
-from retrieval.errors import ImpossibleWish
-from retrieval.ranking.options import Wishes
+from retrieval.errors import InvalidOption
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import Allowance, spend
 from web.contracts.openapi import ContractBlueprint, PlantnetError
-from web.contracts.photos import Sent, bound_post, fetch_addresses, most_photos, read_files
+from web.contracts.photos import SentPhoto, bound_post, fetch_addresses, most_photos, read_files
 from web.contracts.plantnet_schemas import MOST_RESULTS, Identified, IdentifyAddresses, IdentifyForm, IdentifyQuery
 from web.contracts.projects import BEST, projects
 from web.contracts.shapes import SPECIES_NOT_FOUND, plantnet_error
@@ -85,13 +85,13 @@ def require_project(project: str) -> None:
 
 
 def check_organs(organs: Sequence[str], photos: int) -> None:
-    """Raise ImpossibleWish where some photos have an organ and some have none."""
+    """Raise InvalidOption where some photos have an organ and some have none."""
     if organs and len(organs) != photos:
-        raise ImpossibleWish(f"{len(organs)} organs were given for {photos} images: give as many, or none")
+        raise InvalidOption(f"{len(organs)} organs were given for {photos} images: give as many, or none")
 
 
 def answer_identification(
-    project: str, query: Mapping[str, Any], organs: Sequence[str], sent: Sequence[Sent]
+    project: str, query: Mapping[str, Any], organs: Sequence[str], sent: Sequence[SentPhoto]
 ) -> dict[str, Any] | Response:
     """Identify, and say it as Pl@ntNet does."""
     check_organs(organs, len(sent))
@@ -100,9 +100,9 @@ def answer_identification(
     with services().published.lease() as snapshot:
         flora = choose_flora(project, query, photos, snapshot)
         count = min(query["nb_results"], MOST_RESULTS)
-        wishes = make_wishes(query, organs)
-        answer = identify_photos(photos, snapshot, flora=flora, candidates=count, wishes=wishes)
-        if not answer.species or (answer.doubt is not None and answer.doubt.rejected):
+        options = make_options(query, organs)
+        answer = identify_photos(photos, snapshot, flora=flora, candidates=count, options=options)
+        if not answer.species or (answer.rejection is not None and answer.rejection.rejected):
             return plantnet_error(404, SPECIES_NOT_FOUND)
         return {
             **describe_query(project, query, organs, sent),
@@ -111,16 +111,16 @@ def answer_identification(
         }
 
 
-def make_wishes(query: Mapping[str, Any], organs: Sequence[str]) -> Wishes:
+def make_options(query: Mapping[str, Any], organs: Sequence[str]) -> IdentifyOptions:
     """The options as the engine has them. Organs of plants say nothing of a fungus; our aspects do, if all are."""
     aspects = tuple(organs) if organs and set(organs) <= set(ASPECTS) else ()
-    return Wishes(coordinates=read_place(query), aspects=aspects, no_reject=query["no_reject"])
+    return IdentifyOptions(coordinates=read_place(query), aspects=aspects, no_reject=query["no_reject"])
 
 
 def read_place(query: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Latitude and longitude, if there are both; raises ImpossibleWish for half a place."""
+    """Latitude and longitude, if there are both; raises InvalidOption for half a place."""
     if (query["lat"] is None) != (query["lon"] is None):
-        raise ImpossibleWish("lat and lon go together: send both or neither")
+        raise InvalidOption("lat and lon go together: send both or neither")
     return None if query["lat"] is None else (query["lat"], query["lon"])
 
 
@@ -132,12 +132,12 @@ def choose_flora(project: str, query: Mapping[str, Any], photos: Sequence[bytes]
     place = read_place(query)
     if place is not None:
         return known.by_place(snapshot, *place)[0]
-    world = identify_photos(photos, snapshot, flora=WORLD, candidates=10, wishes=Wishes(no_reject=True))
+    world = identify_photos(photos, snapshot, flora=WORLD, candidates=10, options=IdentifyOptions(no_reject=True))
     return known.by_answer(snapshot, world.species)
 
 
 def describe_query(
-    project: str, query: Mapping[str, Any], organs: Sequence[str], sent: Sequence[Sent]
+    project: str, query: Mapping[str, Any], organs: Sequence[str], sent: Sequence[SentPhoto]
 ) -> dict[str, Any]:
     """What was asked, and what each photo is said to show: nothing here predicts it."""
     told = list(organs) or ["auto"] * len(sent)

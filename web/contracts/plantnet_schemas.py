@@ -8,7 +8,7 @@ from marshmallow import fields, validate
 from werkzeug.datastructures import FileStorage
 
 from retrieval.domain import ASPECTS
-from web.contracts.openapi import Asked
+from web.contracts.openapi import ContractQuery
 from web.photos.uploads import PhotoFile
 from web.schemas.answers import Answer, about
 
@@ -20,7 +20,7 @@ MOST_RESULTS: Final = 100
 LANGUAGE: Final = validate.Regexp(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", error="This is no code of a language.")
 
 
-class Spoken(Asked):
+class LanguageQuery(ContractQuery):
     """Base of questions whose answer holds common names."""
 
     lang = fields.String(load_default="en", validate=LANGUAGE, metadata=about("Language of common names."))
@@ -29,14 +29,14 @@ class Spoken(Asked):
     )
 
 
-class Placed(Spoken):
+class PlaceQuery(LanguageQuery):
     """A question that a place may go with."""
 
     lat = fields.Float(load_default=None, validate=validate.Range(-90, 90), metadata=about("Latitude in degrees."))
     lon = fields.Float(load_default=None, validate=validate.Range(-180, 180), metadata=about("Longitude."))
 
 
-class IdentifyQuery(Placed):
+class IdentifyQuery(PlaceQuery):
     """The options of an identification."""
 
     organs = fields.List(
@@ -56,14 +56,14 @@ class IdentifyAddresses(IdentifyQuery):
     images = fields.List(fields.String(), load_default=list, metadata=about("Addresses of photos of the same find."))
 
 
-class IdentifyForm(Asked):
+class IdentifyForm(ContractQuery):
     """Photos of one find."""
 
     images: fields.List[FileStorage] = fields.List(PhotoFile(), load_default=list, metadata=about("Photos, 1 to 5."))
     organs = fields.List(fields.String(validate=validate.OneOf(ORGANS)), load_default=list)
 
 
-class PhotoForm(Asked):
+class PhotoForm(ContractQuery):
     """One photo."""
 
     image: fields.List[FileStorage] = fields.List(PhotoFile(), load_default=list, metadata=about("One photo."))
@@ -83,7 +83,7 @@ class SurveyForm(PhotoForm):
     show_family = fields.Boolean(load_default=True)
 
 
-class SpeciesQuery(Spoken):
+class SpeciesQuery(LanguageQuery):
     """Which species to list."""
 
     page_size = fields.Integer(data_key="pageSize", load_default=None, validate=validate.Range(1, 10_000))
@@ -92,20 +92,20 @@ class SpeciesQuery(Spoken):
     images = fields.Boolean(load_default=False, metadata=about("Adds some reference photos of each; on pages only."))
 
 
-class AlignQuery(Spoken):
+class AlignQuery(LanguageQuery):
     """A name to be matched."""
 
     name = fields.String(required=True, validate=validate.Length(1, 200))
     authorship = fields.String(load_default="", validate=validate.Length(max=200))
 
 
-class DayQuery(Asked):
+class DayQuery(ContractQuery):
     """A day."""
 
     day = fields.Date(load_default=None)
 
 
-class YearQuery(Asked):
+class YearQuery(ContractQuery):
     """A year."""
 
     year = fields.Integer(load_default=None, validate=validate.Range(2000, 2999))
@@ -119,7 +119,7 @@ class Names(Answer):
     scientific_name = fields.String()
 
 
-class Species(Names):
+class PlantnetSpecies(Names):
     """A species with its genus and family."""
 
     genus = fields.Nested(Names)
@@ -127,7 +127,7 @@ class Species(Names):
     common_names = fields.List(fields.String())
 
 
-class Moment(Answer):
+class PhotoDate(Answer):
     """A day."""
 
     timestamp = fields.Integer(allow_none=True, metadata=about("Milliseconds; null where the day is not known."))
@@ -148,7 +148,7 @@ class RelatedImage(Answer):
     organ = fields.String()
     author = fields.String()
     license = fields.String()
-    date = fields.Nested(Moment)
+    date = fields.Nested(PhotoDate)
     citation = fields.String()
     url = fields.Nested(Addresses)
 
@@ -163,7 +163,7 @@ class Result(Answer):
     """A species that the find may be. What is not known (gbif, powo, iucn) is left out, never null."""
 
     score = fields.Float()
-    species = fields.Nested(Species)
+    species = fields.Nested(PlantnetSpecies)
     images = fields.List(fields.Nested(RelatedImage))
     gbif = fields.Nested(Identifier)
 
@@ -185,7 +185,7 @@ class OtherResults(Answer):
     family = fields.List(fields.Nested(HigherResult))
 
 
-class Query(Answer):
+class PlantnetQuery(Answer):
     """What was asked."""
 
     project = fields.String()
@@ -208,7 +208,7 @@ class PredictedOrgan(Answer):
 class Identified(Answer):
     """An identification in Pl@ntNet's words."""
 
-    query = fields.Nested(Query)
+    query = fields.Nested(PlantnetQuery)
     predicted_organs = fields.List(fields.Nested(PredictedOrgan))
     language = fields.String()
     prefered_referential = fields.String()
@@ -250,7 +250,7 @@ class AlignedSpecies(ListedSpecies):
     match_type = fields.String(metadata=about("exact, synonym or close."))
 
 
-class Counted(Answer):
+class DayCount(Answer):
     """Identifications of a day."""
 
     count = fields.Integer()
@@ -258,17 +258,17 @@ class Counted(Answer):
     remaining = fields.Integer()
 
 
-class Quota(Answer):
+class PlantnetQuota(Answer):
     """Of each kind of question."""
 
-    identify = fields.Nested(Counted)
+    identify = fields.Nested(DayCount)
 
 
 class Day(Answer):
     """A day and what was asked on it."""
 
     day = fields.String()
-    quota = fields.Nested(Quota)
+    quota = fields.Nested(PlantnetQuota)
 
 
 class Status(Answer):
@@ -284,7 +284,7 @@ class Embedded(Answer):
     version = fields.String(metadata=about("The model: embeddings of two models cannot be compared."))
 
 
-class Found(Answer):
+class SurveyedTaxon(Answer):
     """A taxon that tiles of a photo may show."""
 
     name = fields.String()
@@ -307,9 +307,9 @@ class Surveyed(Answer):
     image = fields.Nested(Size)
     nb_sub_queries = fields.Integer(data_key="nb_sub_queries")
     nb_matching_sub_queries = fields.Integer(data_key="nb_matching_sub_queries")
-    species = fields.List(fields.Nested(Found))
-    genus = fields.List(fields.Nested(Found))
-    family = fields.List(fields.Nested(Found))
+    species = fields.List(fields.Nested(SurveyedTaxon))
+    genus = fields.List(fields.Nested(SurveyedTaxon))
+    family = fields.List(fields.Nested(SurveyedTaxon))
 
 
 class Survey(Answer):

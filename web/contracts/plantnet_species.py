@@ -9,7 +9,7 @@ from typing import Any, Final
 from flask import Response
 
 from retrieval.domain import WORLD, Evidence, Taxon
-from retrieval.errors import ImpossibleWish, UnknownTaxon
+from retrieval.errors import InvalidOption, UnknownTaxon
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.openapi import ContractBlueprint, PlantnetError
 from web.contracts.plantnet import describe_reference, read_place
@@ -17,7 +17,7 @@ from web.contracts.plantnet_schemas import (
     AlignedSpecies,
     AlignQuery,
     ListedSpecies,
-    Placed,
+    PlaceQuery,
     ProjectAnswer,
     SpeciesQuery,
 )
@@ -36,7 +36,7 @@ CLOSE: Final = 0.85  # how alike two names are, from 0 to 1, before one is taken
 
 
 @blueprint.route("/projects")
-@blueprint.arguments(Placed, location="query", error_status_code=400)
+@blueprint.arguments(PlaceQuery, location="query", error_status_code=400)
 @blueprint.response(200, ProjectAnswer(many=True))
 def list_projects(query: dict[str, Any]) -> list[dict[str, Any]]:
     """List the projects: the floras of this server. With a place, the best for it come first."""
@@ -87,12 +87,12 @@ def list_languages() -> Response:
 
 
 def list_species(species: Sequence[int], query: Mapping[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Species by name, those that a prefix fits, a page of them; raises ImpossibleWish for half a page."""
+    """Species by name, those that a prefix fits, a page of them; raises InvalidOption for half a page."""
     size, page = query["page_size"], query["page"]
     if (size is None) != (page is None):
-        raise ImpossibleWish("send pageSize and page together, or neither")
+        raise InvalidOption("send pageSize and page together, or neither")
     if query["images"] and (size is None or size > MOST_PICTURED):
-        raise ImpossibleWish(f"species are listed with images on pages of at most {MOST_PICTURED}")
+        raise InvalidOption(f"species are listed with images on pages of at most {MOST_PICTURED}")
     taxa = sorted((snapshot.taxonomy.taxon(each) for each in species), key=lambda taxon: (taxon.name, taxon.id))
     prefix = " ".join(query["prefix"].casefold().split())
     if prefix:

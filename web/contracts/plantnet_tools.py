@@ -14,10 +14,10 @@ from retrieval.domain import NOTICE, Candidate, Identification
 from retrieval.photos.crops import WHOLE
 from retrieval.photos.tiles import Box, Tiling, covered, cut_boxes
 from retrieval.photos.views import cut_view, decode_pixels
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
-from web.contracts.openapi import Asked, ContractBlueprint, PlantnetError
+from web.contracts.openapi import ContractBlueprint, ContractQuery, PlantnetError
 from web.contracts.photos import bound_post, read_files
 from web.contracts.plantnet import require_project
 from web.contracts.plantnet_schemas import Embedded, PhotoForm, Survey, SurveyForm
@@ -82,7 +82,7 @@ def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
                     flora=flora,
                     voting=snapshot.voting,
                     candidates=form["max_rank"],
-                    wishes=Wishes(),
+                    options=IdentifyOptions(),
                 )
                 matching += note(answer, box, form["min_score"], found)
     shown = {rank: describe(found[rank], width, height) if form[f"show_{rank}"] else [] for rank in RANKS}
@@ -112,7 +112,7 @@ def embed_photo(form: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/diseases/identify", methods=["POST"])
-@blueprint.arguments(Asked, location="query", error_status_code=400)
+@blueprint.arguments(ContractQuery, location="query", error_status_code=400)
 @blueprint.response(404, PlantnetError)
 def refuse_diseases(_: dict[str, Any]) -> Response:
     """Say that diseases of plants are not identified here."""
@@ -121,8 +121,8 @@ def refuse_diseases(_: dict[str, Any]) -> Response:
 
 def note(answer: Identification, box: Box, least: float, found: dict[str, dict[str, Sightings]]) -> bool:
     """Note what a tile shows; whether it shows anything."""
-    none = answer.doubt.none if answer.doubt else 0.0
-    if answer.doubt is not None and answer.doubt.rejected:
+    none = answer.rejection.none if answer.rejection else 0.0
+    if answer.rejection is not None and answer.rejection.rejected:
         return False
     matches = False
     ranked: tuple[Sequence[Candidate], ...] = (answer.species, answer.genera, answer.families)

@@ -12,7 +12,7 @@ POLICY: Final = (
 """Only our own files, and pictures that a page made itself (`blob:`); map tiles from where the settings say."""
 
 
-def policy(tiles: str) -> str:
+def content_security_policy(tiles: str) -> str:
     """The Content-Security-Policy; `tiles` is the address of map tiles, or empty."""
     parts = urlsplit(tiles)
     host = parts.netloc.replace("{s}", "*")

@@ -7,7 +7,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 
 LONGEST = 600  # characters
 
@@ -18,8 +18,8 @@ def write_cursor(kind: str, *place: str | int) -> str:
 
 
 def read_cursor(kind: str, text: str, *types: type) -> list[Any]:
-    """The place that a cursor stands for; raises ImpossibleWish for one of another list, or that we never wrote."""
-    strange = ImpossibleWish("the cursor is none of this list: use `next` or `cursor` of an answer as it stands")
+    """The place that a cursor stands for; raises InvalidOption for one of another list, or that we never wrote."""
+    strange = InvalidOption("the cursor is none of this list: use `next` or `cursor` of an answer as it stands")
     if len(text) > LONGEST or not text.isascii():
         raise strange
     try:

@@ -16,7 +16,7 @@ def follows(snapshot: Snapshot, more: str = "") -> None:
     g.followed = f"{snapshot.name} {more}"
 
 
-def mark_unchanging(response: Response) -> Response:
+def set_etag(response: Response) -> Response:
     """Give such an answer an ETag, and say 304 to whoever has it already."""
     followed = g.get("followed")
     if followed is None or request.method not in {"GET", "HEAD"} or response.status_code != 200:

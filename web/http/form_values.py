@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields, validate
 LARGEST_ID: Final = 2**31 - 1
 
 
-class Words(fields.String):
+class CleanText(fields.String):
     """Text without what no database keeps: NUL, and halves of characters."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **more: Any) -> str:

@@ -45,7 +45,7 @@ def make_formatter(form: str) -> logging.Formatter:
     return JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def start_journal(form: str, level: str) -> None:
+def start_logging(form: str, level: str) -> None:
     """Write the log to standard error: ours from `level` on, warnings of everybody else."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(make_formatter(form))

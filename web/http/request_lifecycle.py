@@ -20,14 +20,14 @@ PHOTO_FORMS: Final = ("multipart/", "application/x-ndjson")
 UNKNOWN: Final = "(none)"
 
 
-def register_reception(app: Flask) -> None:
+def register_request_lifecycle(app: Flask) -> None:
     """Receive every request of the application."""
-    app.before_request(receive)
+    app.before_request(begin_request)
     app.after_request(name_request)
-    app.teardown_request(dismiss)
+    app.teardown_request(end_request)
 
 
-def receive() -> None:
+def begin_request() -> None:
     """Give the request an id, a deadline, and, where it brings photos, a place; raises Overloaded."""
     g.started = time.perf_counter()
     g.request_id = accept_id(request.headers.get(HEADER))
@@ -84,7 +84,7 @@ def name_request(response: Response) -> Response:
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-def dismiss(_: BaseException | None = None) -> None:
+def end_request(_: BaseException | None = None) -> None:
     """Give the place back, and free the thread for the next request."""
     if g.pop("has_place", False):
         given = serving()

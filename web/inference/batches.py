@@ -19,14 +19,14 @@ from flask import Request, current_app
 from marshmallow import ValidationError, fields, validate
 from werkzeug.exceptions import InternalServerError, RequestEntityTooLarge, UnsupportedMediaType
 
-from retrieval.errors import FungariumError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
+from retrieval.errors import FungariumError, InvalidOption, PhotoTooLarge, UnreadablePhoto
 from retrieval.photos.views import PhotoLimits, check_count, sniff
 from retrieval.snapshots.snapshot import Snapshot
 from web.http.cursors import read_cursor, write_cursor
 from web.http.deadlines import set_deadline
 from web.http.errors import Problem, describe_engine_error, describe_http_error, describe_wrong_values
 from web.inference.identification import identify_photos
-from web.photos.uploads import SLACK, IdentifyOptions, read_look, read_wishes
+from web.photos.uploads import SLACK, IdentifyOptionsSchema, read_options, read_view_options
 from web.schemas.serialising import brief, identification_answer, named
 from web.services import services
 
@@ -36,7 +36,7 @@ AT_ONCE: Final = 4  # observations of a batch that are worked on at a time: enou
 KIND: Final = "batch"
 
 
-class BatchObservation(IdentifyOptions):
+class BatchObservation(IdentifyOptionsSchema):
     """A line of a batch: an observation with its photos and the options of an identification."""
 
     id = fields.String(required=True, validate=validate.Length(1, 200))
@@ -44,7 +44,7 @@ class BatchObservation(IdentifyOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BatchLine:
     """A line that was read: an observation and the bytes behind its photos' names, or what is wrong with it."""
 
     id: str
@@ -56,10 +56,10 @@ class Line:
 class Batch:
     """The lines of a request, and where their photos are: in parts of the form, or in the lines themselves."""
 
-    lines: Sequence[Line]
+    lines: Sequence[BatchLine]
     parts: Mapping[str, bytes] | None
 
-    def photos(self, line: Line, limits: PhotoLimits) -> list[bytes]:
+    def photos(self, line: BatchLine, limits: PhotoLimits) -> list[bytes]:
         """The bytes of the photos of a line; raises what `read_photos` raises."""
         names = line.observation["photos"]
         check_count(len(names), limits)
@@ -72,7 +72,7 @@ class Batch:
             except (binascii.Error, ValueError) as error:
                 raise UnreadablePhoto(f"photo {number} of {count}: this is no base64") from error
         elif name not in self.parts:
-            raise ImpossibleWish(f"photo {number} of {count}: no part of the form is called {name[:100]!r}")
+            raise InvalidOption(f"photo {number} of {count}: no part of the form is called {name[:100]!r}")
         else:
             photo = self.parts[name]
         if not photo:
@@ -90,7 +90,7 @@ def read_batch(request: Request, most: int, most_bytes: int) -> Batch:
     """Read a batch of `most` observations and `most_bytes` bytes at most.
 
     As NDJSON with photos in base64, or as a form whose part `observations` is the lines and whose other parts are the
-    photos, by name. Raises ImpossibleWish and what Werkzeug raises for a request that is too large.
+    photos, by name. Raises InvalidOption and what Werkzeug raises for a request that is too large.
     """
     request.max_content_length = most_bytes
     limits = services().limits
@@ -106,36 +106,38 @@ def read_batch(request: Request, most: int, most_bytes: int) -> Batch:
         raise UnsupportedMediaType(f"Send a batch as {LINES}, or as multipart/form-data with a part `{PART}`.")
     rows = [row for row in text.split(b"\n") if row.strip()]
     if not rows:
-        raise ImpossibleWish("the batch has no observations: send a line of JSON for each")
+        raise InvalidOption("the batch has no observations: send a line of JSON for each")
     if len(rows) > most:
         raise RequestEntityTooLarge(f"A batch has at most {most} observations; this one has {len(rows)}.")
     lines = [read_line(row, number) for number, row in enumerate(rows, start=1)]
     return Batch(lines, parts)
 
 
-def read_line(row: bytes, number: int) -> Line:
+def read_line(row: bytes, number: int) -> BatchLine:
     """An observation, or the problem with it; called `line N` where it does not say its id."""
     name = f"line {number}"
     try:
         given = json.loads(row)
     except (ValueError, RecursionError):
-        return Line(name, {}, describe_engine_error(ImpossibleWish(f"line {number} is no JSON")))
+        return BatchLine(name, {}, describe_engine_error(InvalidOption(f"line {number} is no JSON")))
     if isinstance(given, dict) and isinstance(given.get("id"), str) and 0 < len(given["id"]) <= 200:
         name = given["id"]
     try:
-        return Line(name, BatchObservation().load(given))
+        return BatchLine(name, BatchObservation().load(given))
     except ValidationError as error:
         messages = error.messages
-        return Line(name, {}, describe_wrong_values(messages if isinstance(messages, dict) else {"line": messages}))
+        return BatchLine(
+            name, {}, describe_wrong_values(messages if isinstance(messages, dict) else {"line": messages})
+        )
 
 
 def place_after(cursor: str, batch: Batch) -> int:
-    """How many lines were answered before; raises ImpossibleWish for the cursor of another batch."""
+    """How many lines were answered before; raises InvalidOption for the cursor of another batch."""
     if not cursor:
         return 0
     place, name = read_cursor(KIND, cursor, int, str)
     if not 0 < place <= len(batch.lines) or batch.lines[place - 1].id != name:
-        raise ImpossibleWish("the cursor belongs to another batch: send the same lines in the same order")
+        raise InvalidOption("the cursor belongs to another batch: send the same lines in the same order")
     return int(place)
 
 
@@ -164,7 +166,7 @@ def answer_batch(batch: Batch, start: int, snapshot: Snapshot) -> Iterator[bytes
     yield write_line({**counted, **named(snapshot)})
 
 
-def answer_line(batch: Batch, line: Line, snapshot: Snapshot) -> dict[str, Any]:
+def answer_line(batch: Batch, line: BatchLine, snapshot: Snapshot) -> dict[str, Any]:
     """The identification of one observation, or the problem with it."""
     set_deadline(services().throughput.deadline)
     if line.problem is not None:
@@ -176,8 +178,8 @@ def answer_line(batch: Batch, line: Line, snapshot: Snapshot) -> dict[str, Any]:
             snapshot,
             flora=given["flora"],
             candidates=given["count"],
-            wishes=read_wishes(given),
-            look=read_look(given),
+            options=read_options(given),
+            view_options=read_view_options(given),
         )
         body = identification_answer(answer, snapshot)
     except FungariumError as error:

@@ -31,7 +31,7 @@ class Job:
     answer: Future[Embeddings] = field(default_factory=Future)
 
 
-def see_nothing(views: int, requests: int, seconds: float) -> None:
+def ignore_outcome(views: int, requests: int, seconds: float) -> None:
     """Watch batches without a word."""
 
 
@@ -56,7 +56,7 @@ class SharedEmbedder:
         wait: float = 0.004,
         waiting: int = 512,
         expected: Callable[[], int] = nobody_else,
-        watch: Callable[[int, int, float], None] = see_nothing,
+        watch: Callable[[int, int, float], None] = ignore_outcome,
     ) -> None:
         """`waiting` views may queue; `watch` is told the views, requests and seconds of each batch."""
         self._embedder = embedder

@@ -13,7 +13,7 @@ from retrieval.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from cluster.serving import Cluster, ReplicaStanding
-    from cluster.supervisor import Plan
+    from cluster.supervisor import ShardPlan
     from web.http.metrics import Metrics
 
 NOWHERE: Final = "cluster: not reached yet"
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Clustered:
+class ClusterSearch:
     """Has snapshots searched on a cluster; connects when the first one is adopted, and not before."""
 
     address: str
-    plan: Plan
+    plan: ShardPlan
     timeout: float
     metrics: Metrics | None = None  # set by whoever counts
     silence: float = 10.0  # seconds without any sign of life after which it connects anew
@@ -79,13 +79,13 @@ class Clustered:
             return self._cluster
 
     def _reach(self) -> Cluster:
-        from cluster.router import Patience
+        from cluster.router import Timeouts
         from cluster.serving import Cluster
 
         return Cluster(
             self.address,
             self.plan,
-            patience=Patience(self.timeout),
+            timeouts=Timeouts(self.timeout),
             saw_call=self._saw_call,
             saw_search=self._saw_search,
             saw_standing=self._saw_standing,
@@ -145,11 +145,11 @@ class Clustered:
         self._saw_silence(standing)
 
 
-def make_clustered(address: str, timeout: float, **plan: Any) -> Clustered:
+def make_cluster_search(address: str, timeout: float, **plan: Any) -> ClusterSearch:
     """Put together what the settings say; connects to nothing."""
-    from cluster.supervisor import Plan
+    from cluster.supervisor import ShardPlan
 
-    return Clustered(address, Plan(**plan), timeout)
+    return ClusterSearch(address, ShardPlan(**plan), timeout)
 
 
 def parts_json(standing: Sequence[ReplicaStanding]) -> list[dict[str, Any]]:

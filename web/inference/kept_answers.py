@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from retrieval.errors import IdentificationError, ImpossibleWish
+from retrieval.errors import IdentificationError, InvalidOption
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{24}")
 DAY: Final = 86_400  # seconds
@@ -35,7 +35,7 @@ class KeptAnswers:
     def keep(self, answer: dict[str, Any], photos: Sequence[bytes]) -> str:
         """Keep an answer with the person's photos, drawn small; gives its id. Whatever is over is thrown away."""
         if self._folder is None:
-            raise ImpossibleWish("answers cannot be kept here")
+            raise InvalidOption("answers cannot be kept here")
         self._folder.mkdir(parents=True, exist_ok=True)
         self.clear()
         name = secrets.token_urlsafe(18)

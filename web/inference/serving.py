@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from retrieval.domain import Identification
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto
 from retrieval.models.embedder import Embedder, Embeddings, View
-from retrieval.photos.crops import Box, Look, decode_crops, pool_crops
+from retrieval.photos.crops import Box, ViewOptions, decode_crops, pool_crops
 from retrieval.photos.views import PhotoLimits, check_count
 from retrieval.snapshots.snapshot import Snapshot
 from web.http.admission import Gate
@@ -35,7 +35,7 @@ ENTRY_BYTES = 500  # of a key and an array's head
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ViewQuery:
     """A photo and how it is to be looked at; by its digest, what is known of it is found again."""
 
     photo: bytes
@@ -44,17 +44,17 @@ class Query:
     augmentation: str = "none"
 
     @property
-    def look(self) -> tuple[object, ...]:
+    def view_options(self) -> tuple[object, ...]:
         """All that an embedding depends on beside the model."""
         return (self.digest, self.box, self.augmentation)
 
 
-def make_queries(photos: Sequence[bytes], look: Look) -> list[Query]:
+def make_queries(photos: Sequence[bytes], view_options: ViewOptions) -> list[ViewQuery]:
     """The photos with their digests; raises ImpossibleWish where boxes are given for other than all of them."""
-    look.check(len(photos))
-    boxes = look.boxes or [None] * len(photos)
+    view_options.check(len(photos))
+    boxes = view_options.boxes or [None] * len(photos)
     return [
-        Query(photo, sha256(photo).hexdigest(), box, look.augmentation)
+        ViewQuery(photo, sha256(photo).hexdigest(), box, view_options.augmentation)
         for photo, box in zip(photos, boxes, strict=True)
     ]
 
@@ -65,8 +65,8 @@ class Serving:
     def __init__(self, services: Services) -> None:
         wanted = services.throughput
         self.metrics = Metrics()
-        if services.clustered is not None:
-            services.clustered.metrics = self.metrics
+        if services.cluster_search is not None:
+            services.cluster_search.metrics = self.metrics
         self.gate = Gate(wanted.queue)
         self.batches = Gate(wanted.batches)
         self.answers: BoundedCache[Identification] = BoundedCache(wanted.cache_bytes // 2, weigh_answer)
@@ -85,14 +85,14 @@ class Serving:
                 self._shared = self._share(self._services.embedder())
             return self._shared
 
-    def embed(self, queries: Sequence[Query], limits: PhotoLimits) -> Embeddings:
+    def embed(self, queries: Sequence[ViewQuery], limits: PhotoLimits) -> Embeddings:
         """One embedding for each photo, those met a moment ago from memory.
 
         Raises the errors of photos, naming the first that has one, Overloaded and DeadlinePassed.
         """
         check_count(len(queries), limits)
         embedder = self.embedder()
-        keys = [make_key(embedder.model, *query.look) for query in queries]
+        keys = [make_key(embedder.model, *query.view_options) for query in queries]
         rows = {key: self.embeddings.get(key) for key in keys}
         for key in keys:
             self.metrics.looked_up("embeddings", hit=rows[key] is not None)
@@ -136,7 +136,7 @@ class Serving:
         )
 
     def _decode(
-        self, queries: Sequence[Query], places: Sequence[int], side: int, limits: PhotoLimits
+        self, queries: Sequence[ViewQuery], places: Sequence[int], side: int, limits: PhotoLimits
     ) -> list[list[View]]:
         """Decode side by side with those of other requests, as many at a time as there are cores.
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 
 MOST_VIEWS: Final = 8
@@ -19,8 +19,8 @@ def write_token(embeddings: Embeddings) -> str:
 
 
 def read_token(token: str) -> Embeddings:
-    """The embeddings of such a word; raises ImpossibleWish for any other."""
-    strange = ImpossibleWish("this search cannot be continued: begin again with the photo")
+    """The embeddings of such a word; raises InvalidOption for any other."""
+    strange = InvalidOption("this search cannot be continued: begin again with the photo")
     try:
         rows = np.frombuffer(urlsafe_b64decode(token), dtype="<f2").astype(np.float32).reshape(-1, DIM)
     except ValueError as error:  # what is no Base64 among it

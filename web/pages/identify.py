@@ -17,12 +17,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from retrieval.domain import NOTICE, WORLD
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 from retrieval.photos.views import PhotoLimits, render_photo
 from retrieval.snapshots.manifest import FloraCard
 from retrieval.snapshots.snapshot import Snapshot
 from web.http import access
-from web.inference.identification import identified
+from web.inference.identification import identify_request
 from web.pages.blueprint import blueprint
 from web.photos.uploads import FormParser, IdentifyObservation
 from web.schemas.serialising import identification_answer
@@ -86,7 +86,7 @@ def show_identification() -> str | Response:
     if form["known"]:
         with services().published.lease() as snapshot:
             form["within"] = [*form["within"], known_taxon(form["known"], snapshot)]
-    with identified(form) as (answer, snapshot, photos):
+    with identify_request(form) as (answer, snapshot, photos):
         described = describe(identification_answer(answer, snapshot), snapshot)
         if form["keep"]:
             views = [render_photo(photo, KEPT, services().limits) for photo in photos]
@@ -124,13 +124,13 @@ def guess_aspects(answer: Mapping[str, Any]) -> list[str]:
 
 
 def known_taxon(name: str, snapshot: Snapshot) -> int:
-    """The taxon of a name that a person typed; raises ImpossibleWish, which says what to do."""
+    """The taxon of a name that a person typed; raises InvalidOption, which says what to do."""
     wanted = " ".join(name.split())
     taxon = snapshot.taxonomy.find(wanted) or snapshot.taxonomy.find(wanted.capitalize())
     if taxon is None:
         found = snapshot.taxonomy.complete(wanted, 1)
         if not found:
-            raise ImpossibleWish(
+            raise InvalidOption(
                 gettext("“%(name)s” is no name that is known here; choose one of the names that are offered", name=name)
             )
         return found[0].id

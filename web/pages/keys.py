@@ -14,7 +14,7 @@ from web.api.accounts import signed_in
 from web.api.keys import NewKey
 from web.http.access import require
 from web.pages.blueprint import blueprint
-from web.pages.visitor import TROUBLE, go_to, load, shown_again
+from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.services import services
 
 
@@ -45,7 +45,7 @@ def make_own_key() -> Response:
                 expires=utc_now() + timedelta(days=form["days"]) if form["days"] else None,
             )
     except TROUBLE as error:
-        return shown_again("keys.html", error, **own_keys(), scopes_chosen=request.form.getlist("scopes"))
+        return render_form_again("keys.html", error, **own_keys(), scopes_chosen=request.form.getlist("scopes"))
     return make_response(render_template("keys.html", **own_keys(), typed={}, issued=key), 201)
 
 

@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from database.field.search import Page, search, search_near
 from database.field.validation import STATUSES
 from database.taxonomy.lineages import find_taxon
-from retrieval.errors import FungariumError, ImpossibleWish
+from retrieval.errors import FungariumError, InvalidOption
 from retrieval.snapshots.manifest import FloraCard
 from web.api.accounts import signed_in
 from web.api.observations import cursor_of, read_cursor, read_search
@@ -96,13 +96,13 @@ def read_query(args: MultiDict[str, str], given: dict[str, Any]) -> dict[str, An
 
 
 def read_point(near: str) -> tuple[float, float]:
-    """Latitude and longitude of the search; raises ImpossibleWish."""
+    """Latitude and longitude of the search; raises InvalidOption."""
     try:
         latitude, longitude = (float(part) for part in near.split(","))
     except ValueError as error:
-        raise ImpossibleWish("a place has a latitude and a longitude in degrees, such as 55.68 and 12.57") from error
+        raise InvalidOption("a place has a latitude and a longitude in degrees, such as 55.68 and 12.57") from error
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-        raise ImpossibleWish("latitude goes from -90 to 90 degrees, and longitude from -180 to 180")
+        raise InvalidOption("latitude goes from -90 to 90 degrees, and longitude from -180 to 180")
     return latitude, longitude
 
 

@@ -14,7 +14,7 @@ from web.api.accounts import NewPassword, OwnChanges, authenticate, changed_pers
 from web.http import access
 from web.http.access import require
 from web.pages.blueprint import blueprint
-from web.pages.visitor import TROUBLE, go_to, load, shown_again
+from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.services import services
 
 DAYS: Final = 14  # of use that are drawn
@@ -37,7 +37,7 @@ def change_profile() -> Response:
         with services().database().writing() as session:
             changed_person(session, signed_in().id, form)
     except TROUBLE as error:
-        return shown_again("profile.html", error, **account())
+        return render_form_again("profile.html", error, **account())
     return go_to(url_for("page.show_profile", done="account"))
 
 
@@ -52,7 +52,7 @@ def change_password() -> Response:
         with services().database().writing() as session:
             changed = set_password(session, person.id, form["password"])
     except TROUBLE as error:
-        return shown_again("profile.html", error, **account())
+        return render_form_again("profile.html", error, **account())
     access.remember(changed)
     return go_to(url_for("page.show_profile", done="password"))
 

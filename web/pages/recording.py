@@ -13,13 +13,13 @@ from database.field.validation import CERTAINTIES
 from retrieval.domain import WORLD
 from retrieval.errors import NoPhoto
 from web.api.accounts import signed_in
-from web.api.observations import keep_find, keep_more_photos, theirs
+from web.api.observations import keep_find, keep_more_photos, require_owned
 from web.http import access
 from web.http.access import require
 from web.inference.kept_answers import UnknownAnswer
 from web.pages.blueprint import blueprint
 from web.pages.observations import known_floras
-from web.pages.visitor import TROUBLE, go_to, load, shown_again
+from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.pages.wording.observation_words import recording_words
 from web.photos.uploads import read_photos
 from web.schemas.observation_forms import LICENCES, OPTIONAL, Described, MorePhotos, NewObservation
@@ -58,7 +58,7 @@ def record_find() -> Response:
             photos = photos_of_answer(answer)
         recorded, _ = keep_find(form, photos)
     except TROUBLE as error:
-        return shown_again("recording.html", error, **choices(answer))
+        return render_form_again("recording.html", error, **choices(answer))
     return go_to(url_for("page.show_observation", key=recorded["id"], done="recorded"))
 
 
@@ -78,9 +78,9 @@ def change_find(key: str) -> Response:
     try:
         form = Described().load(changes(request.form))
         with services().database().writing() as session:
-            edit(session, theirs(session, key), form)
+            edit(session, require_owned(session, key), form)
     except TROUBLE as error:
-        return shown_again("recording.html", error, observation=observation, **choices(""))
+        return render_form_again("recording.html", error, observation=observation, **choices(""))
     return go_to(url_for("page.show_observation", key=key, done="changed"))
 
 
@@ -93,7 +93,9 @@ def add_photos_to_find(key: str) -> Response:
         form = load(MorePhotos(), {"aspects": request.form.getlist("aspects")})
         keep_more_photos(form | {"photos": request.files.getlist("photos")}, key)
     except TROUBLE as error:
-        return shown_again("recording.html", error, observation=observation, **choices(""), typed=filled(observation))
+        return render_form_again(
+            "recording.html", error, observation=observation, **choices(""), typed=filled(observation)
+        )
     return go_to(url_for("page.show_edit", key=key))
 
 
@@ -104,12 +106,14 @@ def remove_photo_of_find(key: str, sha256: str) -> Response:
     observation = own_observation(key)
     try:
         with services().database().writing() as session:
-            found = theirs(session, key)
+            found = require_owned(session, key)
             gone = digests([photo_of(found, sha256)])
             drop_photo(session, found, sha256)
         discard(services().database(), services().photo_files(), gone)
     except TROUBLE as error:
-        return shown_again("recording.html", error, observation=observation, **choices(""), typed=filled(observation))
+        return render_form_again(
+            "recording.html", error, observation=observation, **choices(""), typed=filled(observation)
+        )
     return go_to(url_for("page.show_edit", key=key))
 
 
@@ -125,7 +129,7 @@ def show_removal(key: str) -> str:
 def remove_find(key: str) -> Response:
     """Remove it with its photos and all that was said of it."""
     with services().database().writing() as session:
-        observation = theirs(session, key)
+        observation = require_owned(session, key)
         gone = digests(observation.photos)
         remove(session, observation)
     discard(services().database(), services().photo_files(), gone)
@@ -135,7 +139,7 @@ def remove_find(key: str) -> Response:
 def own_observation(key: str) -> dict[str, Any]:
     """An observation that the caller may change. Raises UnknownObservation, NotTheirs."""
     with services().database().reading() as session:
-        return observation_answer(theirs(session, key), access.caller())
+        return observation_answer(require_owned(session, key), access.caller())
 
 
 def changes(form: MultiDict[str, str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from web.api.accounts import SignIn, authenticate
 from web.http import access
 from web.http.refusals import NotSignedIn
 from web.pages.blueprint import blueprint
-from web.pages.visitor import TROUBLE, describe, go_to, load, own_path, shown_again
+from web.pages.visitor import TROUBLE, describe, go_to, load, own_path, render_form_again
 
 
 @blueprint.route("/sign-in")
@@ -35,9 +35,9 @@ def do_sign_in() -> Response:
             title=gettext("You are not signed in"),
             detail=gettext("Login and password do not belong together."),
         )
-        return shown_again("sign_in.html", refused, following=following)
+        return render_form_again("sign_in.html", refused, following=following)
     except TROUBLE as error:
-        return shown_again("sign_in.html", error, following=following)
+        return render_form_again("sign_in.html", error, following=following)
     return go_to(following)
 
 

@@ -65,7 +65,7 @@ query_parser: Final = QueryParser()
 def show_similar() -> str:
     """What looks like a reference photo, or the empty form."""
     query = query_parser.parse(SimilarQuery(), request, location="querystring")
-    if asked_before(query):
+    if previous_query(query):
         access.check("identify")
     return render_similar(query)
 
@@ -83,7 +83,7 @@ def render_similar(query: dict[str, Any]) -> str:
     shown: dict[str, Any] = {"query": query, "found": None, "own": "", "reference": None, "token": ""}
     with given.published.lease() as snapshot:
         embeddings = None
-        if query["photos"] or query["images"] or (request.method == "POST" and not asked_before(query)):
+        if query["photos"] or query["images"] or (request.method == "POST" and not previous_query(query)):
             access.spend("identify")
             photos = read_photos(query, given.limits)
             snapshot.require_model(serving().embedder().model)
@@ -112,7 +112,7 @@ def render_similar(query: dict[str, Any]) -> str:
         )
 
 
-def asked_before(query: dict[str, Any]) -> bool:
+def previous_query(query: dict[str, Any]) -> bool:
     """Whether the photo of this search is known already."""
     return bool(query["embedding"] or query["photo"])
 

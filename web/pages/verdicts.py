@@ -14,7 +14,7 @@ from database.field.records import observation_by_key
 from database.field.verdicts import approve, give_opinion, settle, take_back_approval, withdraw_opinion
 from database.session import Session
 from database.taxonomy.lineages import find_taxon
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 from web.api.accounts import signed_in
 from web.http import access
 from web.http.access import require
@@ -29,7 +29,7 @@ from web.services import services
 
 @blueprint.route("/observations/<string:key>/verdicts", methods=["POST"])
 @require("validate")
-def say_of_observation(key: str) -> Response:
+def give_verdict(key: str) -> Response:
     """Agree, propose, take back, approve, or take an approval back; `act` says which."""
     act, following = request.form.get("act", ""), own_path(request.form.get("next", ""), "")
     try:
@@ -99,6 +99,6 @@ def read_opinion() -> dict[str, Any]:
     if given["taxonID"]:
         given["scientificName"] = ""
     elif not given["scientificName"]:
-        raise ImpossibleWish(gettext("type a name, or press the button of one that was proposed"))
+        raise InvalidOption(gettext("type a name, or press the button of one that was proposed"))
     given["scientificName"] = given["scientificName"][:1].upper() + given["scientificName"][1:]
     return load(Opinion(), given)

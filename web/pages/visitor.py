@@ -56,7 +56,7 @@ def describe(error: Exception) -> Problem:
     raise error
 
 
-def shown_again(template: str, error: Exception | Problem, **shown: Any) -> Response:
+def render_form_again(template: str, error: Exception | Problem, **shown: Any) -> Response:
     """A form with what went wrong above it and what was typed still in it; the problem alone for a script."""
     problem = error if isinstance(error, Problem) else describe(error)
     if FRAGMENT in request.headers:

@@ -9,8 +9,8 @@ from typing import Any, Final
 from database.collection.photo_files import PhotoFiles
 from database.field.records import KeptPhoto
 from retrieval.domain import Identification
-from retrieval.errors import FungariumError, ImpossibleWish, UnreadablePhoto
-from retrieval.photos.exif import PhotoSays, read_metadata
+from retrieval.errors import FungariumError, InvalidOption, UnreadablePhoto
+from retrieval.photos.exif import PhotoMetadata, read_metadata
 from retrieval.photos.views import PhotoLimits, photo_size, render_photo
 
 QUALITY: Final = 90
@@ -36,7 +36,7 @@ def draw_photos(
     Pixels alone are carried over: no place, no date, no camera, no thumbnail of what was cut away.
     """
     if aspects and len(aspects) != len(photos):
-        raise ImpossibleWish(f"{len(aspects)} aspects were given for {len(photos)} photos: send one for each, or none")
+        raise InvalidOption(f"{len(aspects)} aspects were given for {len(photos)} photos: send one for each, or none")
     drawn = []
     for number, photo in enumerate(photos):
         try:
@@ -65,7 +65,7 @@ def keep_photos(files: PhotoFiles, photos: Sequence[DrawnPhoto]) -> list[KeptPho
     ]
 
 
-def photos_say(photos: Sequence[bytes], limits: PhotoLimits) -> PhotoSays:
+def photos_say(photos: Sequence[bytes], limits: PhotoLimits) -> PhotoMetadata:
     """Day and place of the first photo that has each."""
     says = []
     for photo in photos:
@@ -74,11 +74,11 @@ def photos_say(photos: Sequence[bytes], limits: PhotoLimits) -> PhotoSays:
         except UnreadablePhoto:
             continue  # damaged metadata say nothing
     day = next((one.event_date for one in says if one.event_date is not None), None)
-    place = next((one for one in says if one.latitude is not None), PhotoSays())
-    return PhotoSays(day, place.latitude, place.longitude, place.uncertainty)
+    place = next((one for one in says if one.latitude is not None), PhotoMetadata())
+    return PhotoMetadata(day, place.latitude, place.longitude, place.uncertainty)
 
 
-def fill_in(form: dict[str, Any], says: PhotoSays) -> None:
+def fill_in(form: dict[str, Any], says: PhotoMetadata) -> None:
     """Take from the metadata what the person left open; a place goes whole or not at all."""
     if form.get("event_date") is None and says.event_date is not None:
         form["event_date"] = says.event_date

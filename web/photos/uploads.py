@@ -18,11 +18,11 @@ from werkzeug.datastructures import CombinedMultiDict, FileStorage
 from werkzeug.exceptions import UnsupportedMediaType
 
 from retrieval.domain import ASPECTS, WORLD
-from retrieval.errors import IdentificationError, ImpossibleWish, PhotoTooLarge, UnreadablePhoto
-from retrieval.photos.crops import AUGMENTATIONS, Box, Look
+from retrieval.errors import IdentificationError, InvalidOption, PhotoTooLarge, UnreadablePhoto
+from retrieval.photos.crops import AUGMENTATIONS, Box, ViewOptions
 from retrieval.photos.views import PhotoLimits, check_count, sniff
 from retrieval.ranking.fusion import FUSIONS, LEARNED
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.priors import PRIORS
 from retrieval.ranking.specificity import TARGET
 
@@ -95,7 +95,7 @@ class Observation(Strict):
     )
 
 
-class LookOptions(Strict):
+class ViewOptionsSchema(Strict):
     """How the photos are looked at."""
 
     boxes = fields.List(
@@ -117,7 +117,7 @@ class LookOptions(Strict):
     )
 
 
-class IdentifyOptions(LookOptions):
+class IdentifyOptionsSchema(ViewOptionsSchema):
     """How an identification is made, beside its photos."""
 
     flora = flora_field()
@@ -172,17 +172,17 @@ class IdentifyOptions(LookOptions):
     partial_answer = partial_field()
 
 
-class IdentifyObservation(Observation, IdentifyOptions):
+class IdentifyObservation(Observation, IdentifyOptionsSchema):
     """Photos of one find, where to look, and how many candidates to list."""
 
 
-class EmbedPhotos(Observation, LookOptions):
+class EmbedPhotos(Observation, ViewOptionsSchema):
     """Photos to embed."""
 
 
-def read_look(form: Mapping[str, Any]) -> Look:
-    """How a loaded form wants its photos looked at; raises ImpossibleWish for a box that is none."""
-    return Look(tuple(read_box(text) for text in form.get("boxes", ())), form.get("augmentation", "none"))
+def read_view_options(form: Mapping[str, Any]) -> ViewOptions:
+    """How a loaded form wants its photos looked at; raises InvalidOption for a box that is none."""
+    return ViewOptions(tuple(read_box(text) for text in form.get("boxes", ())), form.get("augmentation", "none"))
 
 
 def read_box(text: str) -> Box | None:
@@ -192,19 +192,19 @@ def read_box(text: str) -> Box | None:
     try:
         left, top, width, height = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise ImpossibleWish(
+        raise InvalidOption(
             "a box is left,top,width,height, four shares of the photo such as 0.25,0.1,0.5,0.8"
         ) from error
     return Box(left, top, width, height)
 
 
-def read_wishes(form: Mapping[str, Any]) -> Wishes:
-    """The options of a loaded form; raises ImpossibleWish for half a place."""
+def read_options(form: Mapping[str, Any]) -> IdentifyOptions:
+    """The options of a loaded form; raises InvalidOption for half a place."""
     place = (form["latitude"], form["longitude"])
     if (place[0] is None) != (place[1] is None):
-        raise ImpossibleWish("latitude and longitude go together: send both or neither")
+        raise InvalidOption("latitude and longitude go together: send both or neither")
     priors = form["priors"]
-    return Wishes(
+    return IdentifyOptions(
         coordinates=None if place[0] is None else place,
         day=form["date"],
         priors=None if priors is None else tuple(prior for prior in priors if prior != "none"),

@@ -9,7 +9,7 @@ from werkzeug.datastructures import FileStorage
 
 from database.field.validation import CERTAINTIES, STATUSES
 from retrieval.domain import ASPECTS, WORLD
-from web.http.form_values import Words, an_id
+from web.http.form_values import CleanText, an_id
 from web.photos.uploads import PhotoFile
 from web.schemas.answers import about
 
@@ -23,9 +23,9 @@ UUID: Final = validate.Regexp(
 )
 
 
-def text(means: str) -> Words:
+def text(means: str) -> CleanText:
     """A field of free text."""
-    return Words(validate=validate.Length(0, WORDS), metadata=about(means))
+    return CleanText(validate=validate.Length(0, WORDS), metadata=about(means))
 
 
 OPTIONAL: Final = (
@@ -46,7 +46,7 @@ class Described(Schema):
 
         unknown = RAISE
 
-    csrf_token = Words(load_only=True, metadata=about("Of the pages' forms."))
+    csrf_token = CleanText(load_only=True, metadata=about("Of the pages' forms."))
     event_date = fields.Date(
         data_key="eventDate", allow_none=True, metadata=about("Day of the observation, YYYY-MM-DD.")
     )
@@ -73,7 +73,7 @@ class Described(Schema):
     habitat = text("What grows around it.")
     substrate = text("What it grows on.")
     remarks = text("Anything else.")
-    licence = Words(validate=validate.OneOf(LICENCES), metadata=about("Of text and photos."))
+    licence = CleanText(validate=validate.OneOf(LICENCES), metadata=about("Of text and photos."))
 
     @pre_load
     def empty_is_none(self, data: Any, **_: Any) -> Any:
@@ -90,13 +90,13 @@ class Opinion(Schema):
         unknown = RAISE
 
     taxon_id = an_id("Of the catalogue.", data_key="taxonID")
-    scientific_name = Words(
+    scientific_name = CleanText(
         data_key="scientificName",
         load_default="",
         validate=validate.Length(0, 255),
         metadata=about("In place of the id; synonyms are understood."),
     )
-    certainty = Words(
+    certainty = CleanText(
         load_default="certain",
         validate=validate.OneOf(list(CERTAINTIES)),
         metadata=about("certain weighs whole, probable half, possible a tenth."),
@@ -123,7 +123,7 @@ class Withdrawal(Schema):
 class NewObservation(Described):
     """Photos of one find, with what a person says of it."""
 
-    id = Words(
+    id = CleanText(
         load_default=None,
         allow_none=True,
         validate=UUID,
@@ -133,19 +133,19 @@ class NewObservation(Described):
         PhotoFile(), load_default=list, metadata=about("JPEG, PNG, WebP or HEIC. Repeat the part for each.")
     )
     aspects = fields.List(
-        Words(validate=validate.OneOf(["", *ASPECTS])),
+        CleanText(validate=validate.OneOf(["", *ASPECTS])),
         load_default=list,
         metadata=about("What each photo shows, in their order, or nothing at all."),
     )
     taxon_id = an_id("Own proposal.", data_key="taxonID")
-    scientific_name = Words(
+    scientific_name = CleanText(
         data_key="scientificName", load_default="", validate=validate.Length(0, 255), metadata=about("Own proposal.")
     )
-    certainty = Words(
+    certainty = CleanText(
         load_default="certain", validate=validate.OneOf(list(CERTAINTIES)), metadata=about("Of the own proposal.")
     )
     suggest = fields.Boolean(load_default=True, metadata=about("Ask the engine, and keep what it says with it."))
-    flora = Words(
+    flora = CleanText(
         load_default=WORLD, validate=validate.Length(1, 64), metadata=about("Flora that the engine is asked in.")
     )
     readMetadata = fields.Boolean(  # noqa: N815 - a name of the API
@@ -162,12 +162,12 @@ class MorePhotos(Schema):
 
         unknown = RAISE
 
-    csrf_token = Words(load_only=True, metadata=about("Of the pages' forms."))
+    csrf_token = CleanText(load_only=True, metadata=about("Of the pages' forms."))
     photos: fields.List[FileStorage] = fields.List(
         PhotoFile(), load_default=list, metadata=about("JPEG, PNG, WebP or HEIC. Repeat the part for each.")
     )
     aspects = fields.List(
-        Words(validate=validate.OneOf(["", *ASPECTS])), load_default=list, metadata=about("As with the first.")
+        CleanText(validate=validate.OneOf(["", *ASPECTS])), load_default=list, metadata=about("As with the first.")
     )
 
 
@@ -175,17 +175,17 @@ class Search(Schema):
     """Which observations to list."""
 
     taxon = an_id("Taxon id; everything below it too.")
-    flora = Words(load_default="", metadata=about("Of the species of a flora of the published snapshot."))
-    box = Words(load_default="", metadata=about("west,south,east,north in degrees; may cross the date line."))
-    near = Words(load_default="", metadata=about("latitude,longitude: the nearest first."))
+    flora = CleanText(load_default="", metadata=about("Of the species of a flora of the published snapshot."))
+    box = CleanText(load_default="", metadata=about("west,south,east,north in degrees; may cross the date line."))
+    near = CleanText(load_default="", metadata=about("latitude,longitude: the nearest first."))
     radius = fields.Float(
         load_default=10.0, validate=validate.Range(0, 200, min_inclusive=False), metadata=about("Kilometres from near.")
     )
     first_day = fields.Date(data_key="from", load_default=None, metadata=about("First day."))
     last_day = fields.Date(data_key="to", load_default=None, metadata=about("Last day."))
     status = fields.List(
-        Words(validate=validate.OneOf(STATUSES)), load_default=list, metadata=about("Repeat for several.")
+        CleanText(validate=validate.OneOf(STATUSES)), load_default=list, metadata=about("Repeat for several.")
     )
     person = an_id("Id of whoever recorded it.")
-    after = Words(load_default="", metadata=about("Cursor of the page before, as `next` has it."))
+    after = CleanText(load_default="", metadata=about("Cursor of the page before, as `next` has it."))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 200), metadata=about("Observations on a page."))

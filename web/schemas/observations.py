@@ -26,7 +26,7 @@ class FieldTaxon(Answer):
     taxon_rank = fields.String()
 
 
-class Somebody(Answer):
+class PersonName(Answer):
     """A person by the name they show."""
 
     id = fields.Integer()
@@ -44,9 +44,9 @@ class FieldPhoto(Answer):
 
 
 class Supporter(Answer):
-    """Somebody who stands for a proposal."""
+    """PersonName who stands for a proposal."""
 
-    person = fields.Nested(Somebody)
+    person = fields.Nested(PersonName)
     certainty = fields.String()
     kind = fields.String(metadata=about("propose or agree."))
 
@@ -58,7 +58,9 @@ class ProposalAnswer(Answer):
     score = fields.Integer(allow_none=True, metadata=about("1 to 100; null where an expert alone stands for it."))
     stars = fields.Integer(metadata=about("3 approved, 2 likely, 1 suggestion."))
     status = fields.String()
-    expert = fields.Nested(Somebody, allow_none=True, metadata=about("The expert who approved it, whatever the score."))
+    expert = fields.Nested(
+        PersonName, allow_none=True, metadata=about("The expert who approved it, whatever the score.")
+    )
     supporters = fields.List(fields.Nested(Supporter))
     ingredients = fields.Dict(metadata=about("What the score was worked out from; not where the place is obscured."))
 
@@ -80,7 +82,7 @@ class FieldObservationAnswer(Answer):
 
     id = fields.String(metadata=about("A UUID; it never changes."))
     url = fields.String()
-    recorded_by = fields.Nested(Somebody)
+    recorded_by = fields.Nested(PersonName)
     event_date = fields.Date(allow_none=True)
     decimal_latitude = fields.Float(allow_none=True)
     decimal_longitude = fields.Float(allow_none=True)
@@ -113,11 +115,11 @@ class FieldObservationsAnswer(Answer):
     next = fields.String(allow_none=True, metadata=about("Address of the next page; null on the last."))
 
 
-class Said(Answer):
+class VerdictAnswer(Answer):
     """A verdict."""
 
     id = fields.Integer()
-    person = fields.Nested(Somebody)
+    person = fields.Nested(PersonName)
     kind = fields.String(metadata=about("propose, agree, withdraw, approve or unapprove."))
     taxon = fields.Nested(FieldTaxon)
     certainty = fields.String()
@@ -129,7 +131,7 @@ class Said(Answer):
 class History(Answer):
     """Who said what of an observation, the first first."""
 
-    verdicts = fields.List(fields.Nested(Said))
+    verdicts = fields.List(fields.Nested(VerdictAnswer))
 
 
 def observation_answer(observation: FieldObservation, asking: Caller) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import url_for
 
-from database.collection.datasets import Credit
+from database.collection.datasets import DatasetCredit
 from retrieval.answers.present import evidence_json, identification_json, reference_json, taxon_json
 from retrieval.domain import ASPECTS, NOTICE, Evidence, Identification, Reference, Taxon
 from retrieval.snapshots.manifest import FloraCard
@@ -100,7 +100,7 @@ def aspect_counts(references: Sequence[Reference]) -> list[dict[str, Any]]:
     return [{"aspect": aspect, "photos": counts[aspect]} for aspect in (*ASPECTS, "") if counts[aspect]]
 
 
-def credit_answer(references: Sequence[Reference], known: Mapping[str, Credit]) -> list[dict[str, Any]]:
+def credit_answer(references: Sequence[Reference], known: Mapping[str, DatasetCredit]) -> list[dict[str, Any]]:
     """The datasets that photos come from, with how to cite them where that is known."""
     counts = Counter(dataset_of(reference) for reference in references)
     return [

@@ -20,7 +20,7 @@ from database.collection.photos import (
     species_with_photos,
 )
 from database.errors import DatabaseError
-from database.field.observations import Filed, Refused, drop_photos
+from database.field.observations import FiledPhoto, RefusedPhoto, drop_photos
 from database.models import Observation, Photo
 from database.session import Database, Session
 from database.tables import Base
@@ -28,10 +28,10 @@ from database.taxonomy.regions import observed_places
 from retrieval.errors import UnknownPhoto
 from tests.database.conftest import photo
 
-NEW = Filed(added=True)
-KNOWN = Filed(added=False)
+NEW = FiledPhoto(added=True)
+KNOWN = FiledPhoto(added=False)
 
-Run = Callable[..., list[Filed | Refused]]
+Run = Callable[..., list[FiledPhoto | RefusedPhoto]]
 Species = Callable[[str], int]
 
 
@@ -42,8 +42,8 @@ def shelf(database: Database) -> dict[str, tuple[str, int]]:
         return {row.record_key: (seen.observation_key, seen.taxon_id) for row, seen in found}
 
 
-def reasons(outcomes: list[Filed | Refused]) -> list[str]:
-    return ["filed" if isinstance(outcome, Filed) else outcome.reason for outcome in outcomes]
+def reasons(outcomes: list[FiledPhoto | RefusedPhoto]) -> list[str]:
+    return ["filed" if isinstance(outcome, FiledPhoto) else outcome.reason for outcome in outcomes]
 
 
 def test_photos_of_one_observation_are_filed_together(database: Database, run: Run, species: Species) -> None:
@@ -73,7 +73,7 @@ def test_the_same_bytes_of_the_same_species_are_a_duplicate(run: Run, species: S
 
     _, outcome = run(photo("a.jpg", "1", muscaria), photo("b.jpg", observation, muscaria, content="a.jpg"))
 
-    assert outcome == Refused("duplicate", "the same photo is there already: a.jpg in dataset walks")
+    assert outcome == RefusedPhoto("duplicate", "the same photo is there already: a.jpg in dataset walks")
 
 
 def test_the_same_bytes_as_another_species_name_both(run: Run, species: Species) -> None:
@@ -81,7 +81,7 @@ def test_the_same_bytes_as_another_species_name_both(run: Run, species: Species)
 
     _, outcome = run(photo("a.jpg", "1", muscaria), photo("b.jpg", "2", phalloides, content="a.jpg"))
 
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, RefusedPhoto)
     assert outcome.reason == "conflicting-duplicate"
     assert "Amanita phalloides and as Amanita muscaria: a.jpg in dataset walks" in outcome.detail
 
@@ -100,7 +100,7 @@ def test_an_observation_of_two_species_keeps_the_first(database: Database, run: 
     outcomes = run(photo("a.jpg", "1", muscaria), photo("b.jpg", "1", phalloides), photo("c.jpg", "1", muscaria))
 
     assert reasons(outcomes) == ["filed", "conflicting-identification", "filed"]
-    assert outcomes[1] == Refused(
+    assert outcomes[1] == RefusedPhoto(
         "conflicting-identification", "observation 1 is both Amanita muscaria and Amanita phalloides"
     )
     assert shelf(database) == {"a.jpg": ("1", muscaria), "c.jpg": ("1", muscaria)}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from database.field.obscuring import Place, box_around, distance_km, obscure
 from database.field.validation import (
     Experience,
-    Occurrences,
+    LocalOccurrences,
     person_weight,
     score_of,
     stars_of,
@@ -23,31 +23,31 @@ from database.field.validation import (
 @pytest.mark.parametrize(
     ("occurrences", "weight"),
     [
-        (Occurrences(records=0), 100),  # never seen before
-        (Occurrences(records=9), 75),  # ten times as many, a quarter less
-        (Occurrences(records=99), 50),
-        (Occurrences(records=999), 25),
-        (Occurrences(records=9_999), 1),  # never nothing
-        (Occurrences(records=99, dated=20, in_month=0), 75),  # out of season
-        (Occurrences(records=99, dated=20, in_month=1), 50),
-        (Occurrences(records=99, dated=19, in_month=0), 50),  # too few to know the season
-        (Occurrences(records=99, dated=20, in_month=None), 50),  # on an unknown day
-        (Occurrences(records=99, located=99, nearest_km=0.99, has_place=True), 25),
-        (Occurrences(records=99, located=99, nearest_km=1.0, has_place=True), 50),
-        (Occurrences(records=99, dated=20, in_month=0, located=9, nearest_km=0.5, has_place=True), 37.5),
-        (Occurrences(records=999, located=501, nearest_km=None, has_place=True), 50),  # far from all
-        (Occurrences(records=999, located=500, nearest_km=None, has_place=True), 25),  # of too few
-        (Occurrences(records=999, located=501, nearest_km=None, has_place=False), 25),  # nobody knows where
-        (Occurrences(records=0, dated=0, in_month=0), 100),
-        (Occurrences(records=9, dated=20, in_month=0), 100),  # never more
+        (LocalOccurrences(records=0), 100),  # never seen before
+        (LocalOccurrences(records=9), 75),  # ten times as many, a quarter less
+        (LocalOccurrences(records=99), 50),
+        (LocalOccurrences(records=999), 25),
+        (LocalOccurrences(records=9_999), 1),  # never nothing
+        (LocalOccurrences(records=99, dated=20, in_month=0), 75),  # out of season
+        (LocalOccurrences(records=99, dated=20, in_month=1), 50),
+        (LocalOccurrences(records=99, dated=19, in_month=0), 50),  # too few to know the season
+        (LocalOccurrences(records=99, dated=20, in_month=None), 50),  # on an unknown day
+        (LocalOccurrences(records=99, located=99, nearest_km=0.99, has_place=True), 25),
+        (LocalOccurrences(records=99, located=99, nearest_km=1.0, has_place=True), 50),
+        (LocalOccurrences(records=99, dated=20, in_month=0, located=9, nearest_km=0.5, has_place=True), 37.5),
+        (LocalOccurrences(records=999, located=501, nearest_km=None, has_place=True), 50),  # far from all
+        (LocalOccurrences(records=999, located=500, nearest_km=None, has_place=True), 25),  # of too few
+        (LocalOccurrences(records=999, located=501, nearest_km=None, has_place=False), 25),  # nobody knows where
+        (LocalOccurrences(records=0, dated=0, in_month=0), 100),
+        (LocalOccurrences(records=9, dated=20, in_month=0), 100),  # never more
     ],
 )
-def test_rarity_season_and_distance_weigh_against_a_species(occurrences: Occurrences, weight: float) -> None:
+def test_rarity_season_and_distance_weigh_against_a_species(occurrences: LocalOccurrences, weight: float) -> None:
     assert taxon_weight(occurrences) == pytest.approx(weight)
 
 
 def test_a_higher_taxon_has_a_weight_of_its_own() -> None:
-    assert taxon_weight(Occurrences(records=0, dated=30, in_month=0), is_species=False) == 18.75
+    assert taxon_weight(LocalOccurrences(records=0, dated=30, in_month=0), is_species=False) == 18.75
 
 
 @pytest.mark.parametrize(

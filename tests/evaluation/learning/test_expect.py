@@ -12,7 +12,7 @@ from evaluation.learning.aspects import fit_aspects, mixed
 from evaluation.learning.expect import count_records, learn_season_place, log_lifts
 from evaluation.learning.fit import log_loss
 from evaluation.measuring.ablate import nearest_ranks
-from evaluation.measuring.gallery import Found, Gallery, Questions, ask_itself, read_gallery
+from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, read_gallery
 from evaluation.measuring.scoring import Method
 from indexer.building.build import Catalogue, build_snapshot
 from retrieval.domain import ASPECTS, WORLD
@@ -21,7 +21,7 @@ from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.priors import month_records, nearby_lift
 from retrieval.ranking.votes import Voting
 from retrieval.snapshots.cells import cell_of
-from retrieval.snapshots.observation_context import Occasion
+from retrieval.snapshots.observation_context import ObservationContext
 from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import open_snapshot
 from tests.catalogues import CARD, SPECIES, TAXA, fill_store, make_references
@@ -88,7 +88,7 @@ def test_too_few_dates_teach_nothing() -> None:
     assert (strengths, smoothing) == ({}, {})
 
 
-def make_pairs(count: int = 120) -> tuple[np.ndarray, Questions]:
+def make_pairs(count: int = 120) -> tuple[np.ndarray, HeldOutQueries]:
     """Observations of two photos: the cap says nothing, the gills are right; scores of both, over five species."""
     rng = np.random.default_rng(2)
     truth = np.repeat(rng.integers(0, 5, count), 2)
@@ -96,7 +96,7 @@ def make_pairs(count: int = 120) -> tuple[np.ndarray, Questions]:
     scores = np.where(shown[:, None] == 1, 0.05 + 0.75 * np.eye(5)[truth], rng.dirichlet(np.ones(5) * 0.5, 2 * count))
     rows = unit_rows(rng.normal(size=(2 * count, 16)))
     numbers = np.repeat(np.arange(count), 2)
-    return scores, Questions(rows, truth, numbers, np.full(2 * count, -1), aspects=shown)
+    return scores, HeldOutQueries(rows, truth, numbers, np.full(2 * count, -1), aspects=shown)
 
 
 def test_photos_that_show_what_matters_are_learned_to_count_more() -> None:
@@ -120,9 +120,9 @@ def test_the_gallery_of_a_snapshot_knows_month_cell_and_aspect_of_each_photo(tmp
     references = [
         replace(entry, aspect="cap" if number % 2 else "") for number, entry in enumerate(make_references(SPECIES[:3]))
     ]
-    occasions = [Occasion(SPECIES[0] * 1000, 9, THERE), Occasion(SPECIES[1] * 1000 + 1, 4)]
+    contexts = [ObservationContext(SPECIES[0] * 1000, 9, THERE), ObservationContext(SPECIES[1] * 1000 + 1, 4)]
     with fill_store(tmp_path / "e", references) as store:
-        build_snapshot(tmp_path / "a", Catalogue(references, TAXA, [], [], [], occasions=occasions), store, CARD)
+        build_snapshot(tmp_path / "a", Catalogue(references, TAXA, [], [], [], contexts=contexts), store, CARD)
     publish_snapshot(tmp_path / "a")
     snapshot = open_snapshot(tmp_path / "a")
 
@@ -131,9 +131,9 @@ def test_the_gallery_of_a_snapshot_knows_month_cell_and_aspect_of_each_photo(tmp
     assert gallery.months is not None
     assert gallery.cells is not None
     assert gallery.aspects is not None
-    by_hand = {one.observation: one for one in occasions}
+    by_hand = {one.observation: one for one in contexts}
     for row, observation in enumerate(gallery.observations.tolist()):
-        known = by_hand.get(observation, Occasion(observation))
+        known = by_hand.get(observation, ObservationContext(observation))
         assert (gallery.months[row], gallery.cells[row]) == (known.month, known.cell)
     shown = {snapshot.reference(row).photo: snapshot.reference(row).aspect for row in range(len(references))}
     assert sorted(shown.values()) == sorted(["cap" if code == 0 else "" for code in gallery.aspects.tolist()])
@@ -141,8 +141,8 @@ def test_the_gallery_of_a_snapshot_knows_month_cell_and_aspect_of_each_photo(tmp
 
 def test_nearest_neighbours_rank_species_by_their_closest_photo_to_any_of_the_photos() -> None:
     gallery = make_gallery(species=3, each=2)
-    asked = Questions(np.zeros((2, 8), np.float32), np.array([2, 2]), np.array([0, 0]), np.array([-1, -1]))
-    found = Found(np.array([[0.9, 0.8], [0.85, 0.1]], np.float32), np.array([[0, 2], [5, 1]]))
+    asked = HeldOutQueries(np.zeros((2, 8), np.float32), np.array([2, 2]), np.array([0, 0]), np.array([-1, -1]))
+    found = NearestRows(np.array([[0.9, 0.8], [0.85, 0.1]], np.float32), np.array([[0, 2], [5, 1]]))
 
     assert nearest_ranks(gallery, asked, found).tolist() == [2]
     assert nearest_ranks(gallery, replace(asked, columns=np.array([1, 1])), found).tolist() == [3]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.learning.fit import fit_fusion
-from evaluation.measuring.gallery import Questions
+from evaluation.measuring.gallery import HeldOutQueries
 from evaluation.measuring.scoring import Method
 from retrieval.models.embedder import DIM, unit_rows
 from retrieval.ranking.calibration import Calibration
@@ -15,11 +15,11 @@ from retrieval.ranking.votes import Voting
 METHOD = Method(Voting(), Calibration(votes=1.0, fitted={"observations": 1}))
 
 
-def ask_pairs(truth: list[int]) -> Questions:
+def ask_pairs(truth: list[int]) -> HeldOutQueries:
     """Observations of two photos that do not resemble one another."""
     views = unit_rows(np.random.default_rng(3).normal(size=(2 * len(truth), DIM)))
     observations = np.repeat(np.arange(len(truth)), 2)
-    return Questions(views, np.repeat(truth, 2), observations, np.full(2 * len(truth), -1))
+    return HeldOutQueries(views, np.repeat(truth, 2), observations, np.full(2 * len(truth), -1))
 
 
 def test_where_each_photo_tells_another_half_the_product_is_learned() -> None:

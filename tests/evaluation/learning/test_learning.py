@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evaluation.__main__ import main
-from evaluation.learning.aspects import learn_to_tell
+from evaluation.learning.aspects import fit_classifier
 from evaluation.learning.fit import fit_logit, fit_strength
 from evaluation.learning.learn import (
     auroc,
@@ -22,7 +22,7 @@ from evaluation.learning.learn import (
     numbers_of,
     uniform_log_lifts,
 )
-from evaluation.measuring.gallery import Gallery, Questions, ask_itself, of_simulation, read_gallery, search
+from evaluation.measuring.gallery import Gallery, HeldOutQueries, ask_itself, of_simulation, read_gallery, search
 from evaluation.measuring.nested import cross_validate
 from evaluation.measuring.scoring import Method, neutral_counts, prototype_similarities, score_all
 from evaluation.reports.operating_point import nearest_recall
@@ -35,7 +35,7 @@ from retrieval.domain import WORLD, Identification
 from retrieval.errors import BuildError
 from retrieval.models.embedder import unit_rows
 from retrieval.ranking.calibration import normalise
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.prototypes import make_prototypes, project
 from retrieval.ranking.rejection import UNKNOWN_RATE, none_probability, observe
 from retrieval.snapshots.publishing import publish_snapshot
@@ -65,7 +65,7 @@ def test_the_evaluation_scores_as_the_answer_line_does(calibrated: Snapshot) -> 
     gallery = read_gallery(calibrated, calibrated.flora(WORLD))
     rows = make_queries(gallery, 6)
     nobody = np.full(6, -1)
-    asked = Questions(rows, nobody, np.array([0, 0, 1, 2, 2, 2]), nobody)
+    asked = HeldOutQueries(rows, nobody, np.array([0, 0, 1, 2, 2, 2]), nobody)
     method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
 
     scores, near = score_all(gallery, asked, search(gallery, asked), method)
@@ -87,16 +87,16 @@ def test_scores_and_none_of_these_add_up_to_one(calibrated: Snapshot) -> None:
         make_queries(gallery, 2), calibrated, flora=WORLD, voting=calibrated.voting, candidates=100
     )
 
-    assert answer.doubt is not None
-    assert sum(candidate.score for candidate in answer.species) + answer.doubt.none == pytest.approx(1, abs=1e-4)
-    assert sum(candidate.score for candidate in answer.genera) + answer.doubt.none == pytest.approx(1, abs=1e-9)
+    assert answer.rejection is not None
+    assert sum(candidate.score for candidate in answer.species) + answer.rejection.none == pytest.approx(1, abs=1e-4)
+    assert sum(candidate.score for candidate in answer.genera) + answer.rejection.none == pytest.approx(1, abs=1e-9)
 
 
 def test_every_part_of_the_answer_is_json(calibrated: Snapshot) -> None:
     rows = make_queries(read_gallery(calibrated, calibrated.flora(WORLD)), 3)
-    wishes = Wishes(priors=("uniform",), within=(3,), fusion="product")
+    options = IdentifyOptions(priors=("uniform",), within=(3,), fusion="product")
 
-    answer = identify_embeddings(rows, calibrated, flora="n", voting=calibrated.voting, candidates=5, wishes=wishes)
+    answer = identify_embeddings(rows, calibrated, flora="n", voting=calibrated.voting, candidates=5, options=options)
     found = identification_json(answer, calibrated)
 
     assert found["calibrated"] is True
@@ -114,12 +114,12 @@ def test_photos_are_fused_by_the_rule_that_was_learned_unless_another_is_asked_f
     taught = copy(calibrated)
     vars(taught)["calibration"] = calibrated.calibration.changed(fusion="product")  # as if it had been learned
 
-    def ask(snapshot: Snapshot, wishes: Wishes | None = None) -> Identification:
-        return identify_embeddings(rows, snapshot, flora=WORLD, voting=snapshot.voting, candidates=100, wishes=wishes)
+    def ask(snapshot: Snapshot, options: IdentifyOptions | None = None) -> Identification:
+        return identify_embeddings(rows, snapshot, flora=WORLD, voting=snapshot.voting, candidates=100, options=options)
 
     assert ask(calibrated).fusion == calibrated.calibration.fusion == "mean"
-    assert ask(taught) == ask(calibrated, Wishes(fusion="product"))
-    assert ask(taught, Wishes(fusion="mean")) == ask(calibrated)
+    assert ask(taught) == ask(calibrated, IdentifyOptions(fusion="product"))
+    assert ask(taught, IdentifyOptions(fusion="mean")) == ask(calibrated)
     assert ask(taught).species[0].score != ask(calibrated).species[0].score
 
 
@@ -128,7 +128,7 @@ def test_an_observation_of_its_own_is_taken_out_of_its_prototype(calibrated: Sna
     method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
     asked = ask_itself(gallery, gallery.observations[:1])
     without = gallery.only(gallery.observations != gallery.observations[0])
-    stranger = Questions(asked.embeddings, asked.columns, asked.observations, np.full(len(asked.own), -1))
+    stranger = HeldOutQueries(asked.embeddings, asked.columns, asked.observations, np.full(len(asked.own), -1))
 
     scores, _ = score_all(gallery, asked, search(gallery, asked), method)
     others, _ = score_all(without, stranger, search(without, stranger), method)
@@ -164,7 +164,7 @@ def test_what_an_observation_shows_is_told_by_a_model_that_has_not_seen_it(calib
     noise = unit_rows(rng.normal(size=gallery.embeddings.shape))
     said = rng.integers(0, 2, len(noise))  # labels that nothing in the embeddings tells: a model that saw them knows
 
-    _, told, notes = learn_to_tell(replace(gallery, embeddings=noise, aspects=said), seed=1)
+    _, told, notes = fit_classifier(replace(gallery, embeddings=noise, aspects=said), seed=1)
 
     assert notes["toldRight"] < 0.7
     assert (told >= 0).all()

@@ -13,7 +13,7 @@ from evaluation.reports.accuracy import (
     PHOTOS,
     SIMULATED,
     SIMULATED_LINES,
-    Line,
+    AccuracyLine,
     read_measurement,
     write_table,
 )
@@ -22,14 +22,14 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 @pytest.mark.parametrize("line", SIMULATED_LINES, ids=lambda line: line.title)
-def test_the_line_of_the_simulated_operating_point_holds(line: Line) -> None:
+def test_the_line_of_the_simulated_operating_point_holds(line: AccuracyLine) -> None:
     found = read_measurement(DOCS, SIMULATED)
 
     assert line.holds(found), f"{line.title}: {line.shown(found)}, and {line.demand} is demanded"
 
 
 @pytest.mark.parametrize("line", PHOTO_LINES, ids=lambda line: line.title)
-def test_the_line_of_the_real_photos_holds(line: Line) -> None:
+def test_the_line_of_the_real_photos_holds(line: AccuracyLine) -> None:
     found = read_measurement(DOCS, PHOTOS)
 
     assert line.holds(found), f"{line.title}: {line.shown(found)}, and {line.demand} is demanded"

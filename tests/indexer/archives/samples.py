@@ -12,7 +12,7 @@ from PIL import Image
 
 from indexer.archives import read_archive
 from indexer.curation.curate import CurationPolicy
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 
 TODAY = date(2026, 5, 1)
 POLICY = CurationPolicy(today=TODAY)
@@ -23,11 +23,11 @@ DWC = "http://rs.tdwg.org/dwc/terms/"
 DC = "http://purl.org/dc/terms/"
 
 
-def read(path: Path, kind: str = "auto", **more: object) -> tuple[list[Record], list[Rejection]]:
+def read(path: Path, kind: str = "auto", **more: object) -> tuple[list[Record], list[RejectedRecord]]:
     """Read an archive to its end; records and rejections apart."""
     items = list(read_archive(ArchiveSource(kind, path, **more)))  # type: ignore[arg-type]
     records = [item for item in items if isinstance(item, Record)]
-    rejections = [item for item in items if isinstance(item, Rejection)]
+    rejections = [item for item in items if isinstance(item, RejectedRecord)]
     assert len(records) + len(rejections) == len(items)
     return records, rejections
 

@@ -28,7 +28,7 @@ from retrieval.search.recipes import PROTOTYPE_FIRST, TWO_STAGE, Recipe
 from retrieval.snapshots.card import describe_calibration
 from retrieval.snapshots.learned_arrays import METRIC, read_sums, sum_segments
 from retrieval.snapshots.manifest import Manifest, checksum, read_current, read_manifest
-from retrieval.snapshots.observation_context import Occasion
+from retrieval.snapshots.observation_context import ObservationContext
 from retrieval.snapshots.publishing import publish_snapshot, roll_back, verify_snapshot
 from retrieval.snapshots.segment import ReferenceEntry
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
@@ -218,9 +218,9 @@ def test_references_that_are_all_the_same_picture_can_be_published_and_found(tmp
     assert snapshot.segments[0].codes is not None
     exact = replace(snapshot.flora(WORLD), recipe=Recipe()).search(same[:2], 7)
     coded = replace(snapshot.flora(WORLD), recipe=Recipe(TWO_STAGE, 20)).search(same[:2], 7)
-    guided = replace(snapshot.flora(WORLD), recipe=Recipe(PROTOTYPE_FIRST, 20, probes=2)).search(same[:2], 7)
+    coarse = replace(snapshot.flora(WORLD), recipe=Recipe(PROTOTYPE_FIRST, 20, probes=2)).search(same[:2], 7)
     assert np.array_equal(coded.rows, exact.rows)
-    assert np.array_equal(guided.similarities, exact.similarities)  # all means are the same: any species will do
+    assert np.array_equal(coarse.similarities, exact.similarities)  # all means are the same: any species will do
 
 
 def test_codes_of_an_older_format_are_not_read_and_floras_searched_exactly_until_the_next_build(root: Path) -> None:
@@ -343,13 +343,13 @@ def test_a_flipped_byte_in_any_file_is_found(tmp_path: Path, moment: str) -> Non
 
 def forget_the_flip(root: Path, path: Path) -> None:
     """Make the stamp of a file agree with its times, as if nothing had written to it."""
-    from retrieval.snapshots.verified_files import make_stamp, read_stamps, write_stamps
+    from retrieval.snapshots.verified_files import describe_file, read_verified_files, write_verified_files
 
-    stamps = read_stamps(root)
+    verified = read_verified_files(root)
     place = path.relative_to(root).as_posix()
-    if place in stamps:
-        stamps[place] = make_stamp(path, stamps[place].sha256)
-        write_stamps(root, stamps)
+    if place in verified:
+        verified[place] = describe_file(path, verified[place].sha256)
+        write_verified_files(root, verified)
 
 
 GROWER = """
@@ -413,8 +413,8 @@ def say_when(root: Path, entries: list[ReferenceEntry]) -> str:
     """Build and publish with a month for every observation: its number's last digit and one."""
     seen = {entry.observation_id for entry in entries}
     with EmbeddingStore(root / "store", CARD["model"]) as store:
-        occasions = [Occasion(one, 1 + one % 10) for one in sorted(seen)]
-        catalogue = Catalogue(entries, TAXA, [], [], FLORAS, occasions=occasions)
+        contexts = [ObservationContext(one, 1 + one % 10) for one in sorted(seen)]
+        catalogue = Catalogue(entries, TAXA, [], [], FLORAS, contexts=contexts)
         name = build_snapshot(root, catalogue, store, CARD, codes_from=10**9)
     publish_snapshot(root)
     return name
@@ -422,7 +422,7 @@ def say_when(root: Path, entries: list[ReferenceEntry]) -> str:
 
 def months_of(root: Path) -> dict[int, int]:
     with closing(open_snapshot(root)) as snapshot:
-        return {one.observation: one.month for one in snapshot.occasions.listed()} if snapshot.occasions else {}
+        return {one.observation: one.month for one in snapshot.contexts.listed()} if snapshot.contexts else {}
 
 
 def test_months_of_observations_follow_what_is_appended_withdrawn_and_compacted(root: Path) -> None:
@@ -432,7 +432,7 @@ def test_months_of_observations_follow_what_is_appended_withdrawn_and_compacted(
     assert months_of(root) == expected
 
     added = sorted({entry.observation_id for entry in new} - set(expected))
-    append_references(root, new, ROWS[-20:], [Occasion(one, 12) for one in added])
+    append_references(root, new, ROWS[-20:], [ObservationContext(one, 12) for one in added])
     publish_snapshot(root)
     expected |= dict.fromkeys(added, 12)
     assert months_of(root) == expected
@@ -449,12 +449,12 @@ def test_months_of_observations_follow_what_is_appended_withdrawn_and_compacted(
 
 
 def test_a_snapshot_from_before_there_were_months_still_opens_and_grows(root: Path) -> None:
-    assert open_snapshot(root).occasions is None
+    assert open_snapshot(root).contexts is None
 
     append_references(root, ENTRIES[-20:], ROWS[-20:])
     publish_snapshot(root)
 
-    assert open_snapshot(root).occasions is None
+    assert open_snapshot(root).contexts is None
 
 
 def test_a_build_carries_over_what_was_learned_and_says_of_what(root: Path) -> None:

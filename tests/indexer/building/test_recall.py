@@ -39,21 +39,21 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 def test_small_floras_are_cheaper_exactly_and_large_ones_in_two_stages() -> None:
     exact, coded = Recipe(), Recipe(TWO_STAGE, 800)
-    guided = Recipe(PROTOTYPE_FIRST, 800, probes=16, looked_at=20_000)
+    coarse = Recipe(PROTOTYPE_FIRST, 800, probes=16, looked_at=20_000)
 
-    assert cheapest([exact, coded, guided], 1_000, 50) == exact
+    assert cheapest([exact, coded, coarse], 1_000, 50) == exact
     assert cheapest([exact, coded], 1_000_000, 5_000) == coded
-    assert cheapest([exact, coded, guided], 1_000_000, 5_000) == guided
-    assert cheapest([exact, coded, replace(guided, looked_at=950_000)], 1_000_000, 5_000) == coded
+    assert cheapest([exact, coded, coarse], 1_000_000, 5_000) == coarse
+    assert cheapest([exact, coded, replace(coarse, looked_at=950_000)], 1_000_000, 5_000) == coded
     assert cost(exact, 2_000_000, 1) == 2 * cost(exact, 1_000_000, 1)
 
 
 def test_a_flora_of_the_moment_takes_what_does_for_most_that_were_measured() -> None:
     measured = [Recipe(TWO_STAGE, 300), Recipe(TWO_STAGE, 800), Recipe()]
-    guided = Recipe(PROTOTYPE_FIRST, 400, probes=16, looked_at=9_000)
+    coarse = Recipe(PROTOTYPE_FIRST, 400, probes=16, looked_at=9_000)
 
     assert recipe_for(500_000, 2_000, measured) == Recipe(TWO_STAGE, 800, 0.0, 0.0, 0, 500_000)
-    assert recipe_for(500_000, 2_000, [*measured, guided]) == Recipe(
+    assert recipe_for(500_000, 2_000, [*measured, coarse]) == Recipe(
         PROTOTYPE_FIRST, 400, 0.0, 0.0, 0, 500_000, 16, 9_000
     )
     assert recipe_for(500, 20, measured).kind == EXACT
@@ -103,12 +103,12 @@ def test_what_was_tried_comes_back_from_the_manifest() -> None:
 
 def test_what_probing_is_said_to_find_is_what_searching_finds(snapshot: Snapshot) -> None:
     world = snapshot.flora(WORLD)
-    parts, guided = world.prepared.parts, world.prepared.guided
-    assert guided is not None
+    parts, coarse = world.prepared.parts, world.prepared.coarse
+    assert coarse is not None
     queries = unit_rows(draw_queries(parts)[0] + 0.05 * np.random.default_rng(4).normal(size=(192, 256)))
     truth = world.search(queries, 8)
 
-    tried = try_probes(parts, guided, queries, truth.species, list(truth.rows >= 0))
+    tried = try_probes(parts, coarse, queries, truth.species, list(truth.rows >= 0))
 
     assert [one.probes for one in tried] == sorted(one.probes for one in tried)
     assert len(tried) > 3
@@ -116,8 +116,8 @@ def test_what_probing_is_said_to_find_is_what_searching_finds(snapshot: Snapshot
         found = replace(world, recipe=Recipe(PROTOTYPE_FIRST, probes=one.probes)).search(queries, 8)
         same = np.mean([np.isin(a, b).mean() for a, b in zip(truth.rows, found.rows, strict=True)])
         assert round(float(same), 5) == one.recall_at_50
-        lines = guided.guide.nearest(queries, one.probes, guided.cut)
-        sizes = snapshot.count_references(guided.guide.species[lines.ravel()]).sum()
+        lines = coarse.quantiser.nearest(queries, one.probes, coarse.cut)
+        sizes = snapshot.count_references(coarse.quantiser.species[lines.ravel()]).sum()
         assert one.looked_at == round(sizes / len(queries))
 
 

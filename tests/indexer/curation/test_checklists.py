@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer.curation.checklists import ChecklistLine, read_checklist
-from indexer.curation.records import Rejection
+from indexer.curation.records import RejectedRecord
 from retrieval.errors import ArchiveError
 from tests.indexer.archives.samples import DC, DWC, OCCURRENCE, TAXON, descriptor, section, write_archive, write_folder
 
@@ -33,10 +33,10 @@ GBIF = "http://rs.gbif.org/terms/1.0/"
 FILES: dict[str, str | bytes] = {"taxon.csv": TAXA, "distribution.csv": DISTRIBUTION, "vernacularname.csv": VERNACULAR}
 
 
-def read(path: Path) -> tuple[list[ChecklistLine], list[Rejection]]:
+def read(path: Path) -> tuple[list[ChecklistLine], list[RejectedRecord]]:
     items = list(read_checklist(path))
     return [item for item in items if isinstance(item, ChecklistLine)], [
-        item for item in items if isinstance(item, Rejection)
+        item for item in items if isinstance(item, RejectedRecord)
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.names import KnownNames
-from indexer.curation.records import CuratedRecord, Record, Rejection
+from indexer.curation.records import CuratedRecord, Record, RejectedRecord
 from tests.indexer.archives.samples import POLICY, TODAY
 
 NOBODY = KnownNames()
@@ -34,7 +34,7 @@ def kept(record: Record, policy: CurationPolicy = POLICY, names: KnownNames = NO
 
 def reason(record: Record, policy: CurationPolicy = POLICY, names: KnownNames = NOBODY) -> str:
     rejection = curate(record, policy, names)
-    assert isinstance(rejection, Rejection), rejection
+    assert isinstance(rejection, RejectedRecord), rejection
     assert (rejection.file, rejection.line, rejection.photo) == (record.file, record.line, record.photo)
     assert rejection.detail
     return rejection.reason

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.embedding.fit_head import Verdict, fit_head, judge_heads, write_model
-from indexer.embedding.held_out import Recall, askable, measure_recall
+from indexer.embedding.fit_head import HeadComparison, fit_head, judge_heads, write_model
+from indexer.embedding.held_out import MeasuredRecall, askable, measure_recall
 from indexer.embedding.projection import Labels, fit_pca, learn_projection, vote_loss
 from retrieval.domain import Neighbour
 from retrieval.errors import BuildError, ModelError
@@ -122,7 +122,7 @@ def test_held_out_rows_change_nothing_that_is_learned() -> None:
 
 def test_a_head_that_is_worse_than_components_is_not_shipped() -> None:
     features, labels = made_up()
-    verdict = Verdict(Recall(40, 0.5, 0.8), Recall(40, 0.475, 0.9), 50)
+    verdict = HeadComparison(MeasuredRecall(40, 0.5, 0.8), MeasuredRecall(40, 0.475, 0.9), 50)
 
     with pytest.raises(BuildError, match=r"learned head names 0\.475 .* components 0\.500: nothing was written"):
         fit_head(features, labels, "learned", verdict)
@@ -142,11 +142,11 @@ def test_a_network_of_as_many_numbers_as_an_index_holds_is_judged_without_a_head
 
 
 def test_a_head_is_needless_where_the_network_alone_names_more() -> None:
-    better, worse = Recall(40, 0.5, 0.8), Recall(40, 0.475, 0.9)
+    better, worse = MeasuredRecall(40, 0.5, 0.8), MeasuredRecall(40, 0.475, 0.9)
 
-    assert Verdict(worse, worse, 50, better).needless
-    assert not Verdict(better, worse, 50, better).needless
-    assert not Verdict(worse, worse, 50).needless
+    assert HeadComparison(worse, worse, 50, better).needless
+    assert not HeadComparison(better, worse, 50, better).needless
+    assert not HeadComparison(worse, worse, 50).needless
 
 
 def test_too_small_a_collection_is_refused() -> None:
@@ -190,7 +190,7 @@ def test_recall_is_what_the_engine_s_own_rules_say() -> None:
         truth = int(labels.species[mine[0]])
         first += ranking[0] == truth
         five += truth in ranking[:5]
-    assert recall == Recall(18, first / 18, five / 18)
+    assert recall == MeasuredRecall(18, first / 18, five / 18)
 
 
 def test_a_head_comes_back_as_it_was_written(tmp_path: Path) -> None:

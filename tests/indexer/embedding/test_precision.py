@@ -78,9 +78,9 @@ def test_calibration_takes_every_stretch_of_a_collection_alike(count: int) -> No
 
     assert sorted(places) == list(range(count))
     used = sorted(places[:CALIBRATION])
-    gaps = {after - before for before, after in itertools.pairwise(used)}
+    partial = {after - before for before, after in itertools.pairwise(used)}
     assert len(used) == min(count, CALIBRATION)
-    assert max(gaps, default=1) - min(gaps, default=1) <= 1
+    assert max(partial, default=1) - min(partial, default=1) <= 1
     assert count - used[-1] <= count // CALIBRATION + 1
 
 

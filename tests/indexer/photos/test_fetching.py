@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from indexer.photos.fetching import USER_AGENT, Fetcher, read_retry_after
 from indexer.photos.finding import FoundPhoto, PhotoStore, open_photo
 from tests.indexer.archives.samples import photo_bytes
@@ -53,12 +53,12 @@ def fetcher(store: PhotoStore, clock: Clock) -> Iterator[Fetcher]:
         yield fetches
 
 
-def rejected(outcome: str | Rejection) -> Rejection:
-    assert isinstance(outcome, Rejection), outcome
+def rejected(outcome: str | RejectedRecord) -> RejectedRecord:
+    assert isinstance(outcome, RejectedRecord), outcome
     return outcome
 
 
-def fetched(outcome: str | Rejection) -> str:
+def fetched(outcome: str | RejectedRecord) -> str:
     assert isinstance(outcome, str), outcome
     return outcome
 
@@ -186,7 +186,7 @@ def test_the_photo_of_a_record_is_fetched_into_the_store(
 
     assert isinstance(found, FoundPhoto)
     assert found.location == f"store:{found.facts.sha256}"
-    assert isinstance(missing, Rejection)
+    assert isinstance(missing, RejectedRecord)
     assert (missing.reason, missing.line) == ("unreachable", 3)
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from indexer.curation.photo_facts import is_whole
-from indexer.curation.records import ArchiveSource, Record, Rejection
+from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from indexer.photos.finding import (
     FoundPhoto,
     LocalPhoto,
@@ -29,7 +29,7 @@ def record(photo: str) -> Record:
 
 
 def reason(item: object) -> str:
-    assert isinstance(item, Rejection), item
+    assert isinstance(item, RejectedRecord), item
     assert (item.file, item.line) == ("photos.csv", 7)
     assert item.detail
     return item.reason

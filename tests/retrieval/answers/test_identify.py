@@ -22,7 +22,7 @@ from retrieval.errors import NoPhoto, SnapshotMismatch, UnknownFlora, Unreadable
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import Embeddings, unit_rows
 from retrieval.ranking.calibration import Calibration
-from retrieval.ranking.options import Wishes
+from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.rejection import UNCOMPARED
 from retrieval.ranking.votes import Voting
 from retrieval.snapshots.segment import ReferenceEntry
@@ -325,27 +325,29 @@ def open_learned(made: Made) -> Snapshot:
 
 
 @pytest.mark.parametrize("learned", [False, True], ids=["shares", "calibrated"])
-@pytest.mark.parametrize("wishes", [Wishes(), Wishes(priors=["uniform"]), Wishes(within=[4])])
+@pytest.mark.parametrize(
+    "wishes", [IdentifyOptions(), IdentifyOptions(priors=["uniform"]), IdentifyOptions(within=[4])]
+)
 @pytest.mark.parametrize("flora", ["bare", "empty", "taxon:Amanita without north", "taxon:13 or empty"])
 def test_where_nothing_could_be_compared_nothing_is_named_and_that_is_said(
-    tmp_path: Path, flora: str, wishes: Wishes, learned: bool
+    tmp_path: Path, flora: str, options: IdentifyOptions, learned: bool
 ) -> None:
     made = make_snapshot(tmp_path, *made_world(), floras={**FLORAS, "bare": [PANTHERINA], "empty": []})
     snapshot = open_learned(made) if learned else made.open()
 
     for photos in (1, 3):
         answer = identify_embeddings(
-            make_queries(2, photos), snapshot, flora=flora, voting=VOTING, candidates=10, wishes=wishes
+            make_queries(2, photos), snapshot, flora=flora, voting=VOTING, candidates=10, options=options
         )
 
         assert answer.species == answer.genera == answer.families == ()
         assert answer.outside
-        assert answer.stop is not None
-        assert answer.stop.probability == 0
-        assert answer.doubt is not None
-        assert answer.doubt.rejected
-        assert answer.doubt.none == 1  # with the scores of the species, which are 0, that is all
-        assert answer.doubt.reason == UNCOMPARED
+        assert answer.specificity is not None
+        assert answer.specificity.probability == 0
+        assert answer.rejection is not None
+        assert answer.rejection.rejected
+        assert answer.rejection.none == 1  # with the scores of the species, which are 0, that is all
+        assert answer.rejection.reason == UNCOMPARED
 
 
 @pytest.mark.parametrize(("target", "threshold"), [(0.5, 0.6), (0.85, 0.65), (0.95, 0.8), (0.975, 0.9), (0.999, 0.996)])
@@ -355,11 +357,11 @@ def test_more_than_was_fitted_is_asked_for_at_a_stricter_threshold(
     snapshot = open_learned(make_snapshot(tmp_path, *made_world()))
 
     answer = identify_embeddings(
-        make_queries(2, 1), snapshot, flora=WORLD, voting=VOTING, candidates=10, wishes=Wishes(target=target)
+        make_queries(2, 1), snapshot, flora=WORLD, voting=VOTING, candidates=10, options=IdentifyOptions(target=target)
     )
 
-    assert answer.stop is not None
-    assert answer.stop.threshold == pytest.approx(threshold)
+    assert answer.specificity is not None
+    assert answer.specificity.threshold == pytest.approx(threshold)
 
 
 def test_photos_in_ranked_species_out(drawn: Snapshot) -> None:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import unit_rows
-from retrieval.photos.crops import AUGMENTATIONS, Box, Look, cut_crops, decode_crops, pool_crops
+from retrieval.photos.crops import AUGMENTATIONS, Box, ViewOptions, cut_crops, decode_crops, pool_crops
 from retrieval.photos.views import PhotoLimits, decode_view
 from tests.retrieval.photos.oddities import TURNS, exif, grey_levels, save, scene
 
@@ -61,18 +61,18 @@ def test_a_small_box_of_a_large_photo_is_seen_sharp_and_a_sliver_does_not_fill_t
     ],
 )
 def test_a_box_beyond_the_photo_or_of_nothing_is_refused(numbers: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ImpossibleWish, match="a box"):
+    with pytest.raises(InvalidOption, match="a box"):
         Box(*numbers)
 
 
 def test_as_many_boxes_as_photos_or_none() -> None:
-    Look().check(3)
-    Look((None, Box(0, 0, 1, 1))).check(2)
+    ViewOptions().check(3)
+    ViewOptions((None, Box(0, 0, 1, 1))).check(2)
 
-    with pytest.raises(ImpossibleWish, match="1 boxes were given for 2 photos"):
-        Look((None,)).check(2)
-    with pytest.raises(ImpossibleWish, match="augmentations are"):
-        Look(augmentation="ten-fold").check(1)
+    with pytest.raises(InvalidOption, match="1 boxes were given for 2 photos"):
+        ViewOptions((None,)).check(2)
+    with pytest.raises(InvalidOption, match="augmentations are"):
+        ViewOptions(augmentation="ten-fold").check(1)
 
 
 @pytest.mark.parametrize(("augmentation", "count"), list(zip(AUGMENTATIONS, (1, 2, 2, 14), strict=True)))

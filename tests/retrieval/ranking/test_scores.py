@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from retrieval.domain import Neighbour
 from retrieval.errors import SnapshotMismatch
 from retrieval.ranking.calibration import Calibration, normalise, read_calibration, score_views
-from retrieval.ranking.confidence import raise_to_top, trust
 from retrieval.ranking.lookalikes import confusions, lookalikes_of
 from retrieval.ranking.prototypes import make_prototypes, project, sum_observations, whiten_within
-from retrieval.ranking.rejection import decide, none_probability, observe
+from retrieval.ranking.recalibration import raise_to_top, recalibrate_top_score
+from retrieval.ranking.rejection import decide_rejection, none_probability, observe
 from retrieval.ranking.votes import cast_votes, share_rows, share_votes, vote_shares
 
 
@@ -126,10 +126,10 @@ def test_confidence_changes_the_top_score_and_never_the_order(seed: int, wanted:
 def test_a_confidence_that_says_the_same_changes_nothing() -> None:
     scores = np.array([[0.6, 0.3, 0.1]])
 
-    same = trust(scores, np.array([2.0]), {"constant": 0.0, "logit": 1.0, "photos": 0.0})
+    same = recalibrate_top_score(scores, np.array([2.0]), {"constant": 0.0, "logit": 1.0, "photos": 0.0})
 
     assert same == pytest.approx(scores)
-    assert trust(scores, np.array([2.0]), {}) is scores
+    assert recalibrate_top_score(scores, np.array([2.0]), {}) is scores
 
 
 def test_none_of_these_by_hand() -> None:
@@ -141,10 +141,10 @@ def test_none_of_these_by_hand() -> None:
     assert (similarity, entropy) == pytest.approx((0.5, math.log(2)))
     assert chance == pytest.approx(1 / (1 + math.exp(2 + 0.5 - 3 * math.log(2))))
     assert none_probability(similarity, entropy, {}) == 0
-    assert not decide(0.5, 0.4, weights).rejected
-    assert decide(0.5, 0.6, weights).rejected
-    assert "perhaps no fungus" in decide(0.1, 0.0, weights).reason
-    overridden = decide(0.1, 0.9, weights, no_reject=True)
+    assert not decide_rejection(0.5, 0.4, weights).rejected
+    assert decide_rejection(0.5, 0.6, weights).rejected
+    assert "perhaps no fungus" in decide_rejection(0.1, 0.0, weights).reason
+    overridden = decide_rejection(0.1, 0.9, weights, no_reject=True)
     assert not overridden.rejected
     assert overridden.reason
 

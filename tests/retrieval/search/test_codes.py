@@ -69,13 +69,13 @@ def test_stretches_hold_the_rows_of_their_lists_that_are_not_hidden_and_nothing_
         for line in zip(rows.tolist(), near.tolist(), strict=True)
     ]
     assert found == expected
-    assert cut.stretches <= len(lists)
+    assert cut.blocks <= len(lists)
 
 
 def test_lists_that_lie_side_by_side_are_one_stretch(codes: FaissCodes) -> None:
-    assert codes.cut(np.array([1, 3, 4]), None).stretches == 1  # first in the file's order
-    assert codes.cut(np.array([1, 2, 4]), None).stretches == 2
-    assert codes.cut(np.arange(10), None).stretches == 1
+    assert codes.cut(np.array([1, 3, 4]), None).blocks == 1  # first in the file's order
+    assert codes.cut(np.array([1, 2, 4]), None).blocks == 2
+    assert codes.cut(np.arange(10), None).blocks == 1
 
 
 def test_a_row_is_found_by_its_own_code_wherever_its_list_lies(codes: FaissCodes) -> None:
@@ -137,9 +137,9 @@ def test_species_of_the_same_floras_come_together_and_like_sets_follow_each_othe
 
     order = order_species(floras)
 
-    stretches = [np.count_nonzero(np.diff(np.concatenate([[0], floras[order, f], [0]])) == 1) for f in range(3)]
+    blocks = [np.count_nonzero(np.diff(np.concatenate([[0], floras[order, f], [0]])) == 1) for f in range(3)]
     assert sorted(order.tolist()) == list(range(6))
-    assert stretches == [1, 1, 1]
+    assert blocks == [1, 1, 1]
     assert order_species(np.zeros((4, 0), np.bool_)).tolist() == [0, 1, 2, 3]
     assert order_species(np.zeros((0, 3), np.bool_)).tolist() == []
 

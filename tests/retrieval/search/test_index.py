@@ -22,9 +22,9 @@ from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.search.accelerator import HotFloras
 from retrieval.search.device_lists import HotLists
 from retrieval.search.faiss_index import FaissIndex, rank_candidates, write_index
-from retrieval.search.filtered_index import HidingIndex
+from retrieval.search.filtered_index import FilteredIndex
 from retrieval.search.index import ExactIndex, VectorIndex, best_rows
-from retrieval.snapshots.store import Part, rank_chosen
+from retrieval.snapshots.store import SegmentPart, rank_chosen
 from tests.cluster.shards import Routed, routed
 from tests.retrieval.search.devices import Devices, gpu_devices, numpy_devices
 from tests.snapshots import make_entry, make_snapshot
@@ -59,7 +59,7 @@ def hiding_index() -> Iterator[Build]:
         def __init__(self, rows: Embeddings, lists: NDArray[np.int64], build: Build) -> None:
             below = build(np.repeat(rows, 2, axis=0), np.repeat(lists, 2))
             hidden = np.arange(2 * len(rows)) % 2 == 1
-            self._index = HidingIndex(below, hidden)  # type: ignore[arg-type] # it counts its rows
+            self._index = FilteredIndex(below, hidden)  # type: ignore[arg-type] # it counts its rows
 
         def search(
             self, embeddings: Embeddings, k: int, lists: NDArray[np.int64]
@@ -98,7 +98,7 @@ class Accelerated:
     def search(
         self, embeddings: Embeddings, k: int, lists: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        part = Part(self._segment, np.sort(lists))  # type: ignore[arg-type] # all of a segment that is looked at
+        part = SegmentPart(self._segment, np.sort(lists))  # type: ignore[arg-type] # all of a segment that is looked at
         flora = ",".join(map(str, np.sort(lists).tolist()))
         chosen = self._accelerator.choose(flora, [part], embeddings, k) if len(lists) else None
         assert "failed" not in self._accelerator.standing

@@ -80,7 +80,7 @@ def test_a_flora_in_words_is_identified_in_and_names_itself(snapshot: Snapshot) 
 
     words = "north and taxon:Genus2"
     answer = identify_embeddings(
-        embed(ENTRIES[80:82]), snapshot, flora=words, voting=snapshot.voting, candidates=5, wishes=None
+        embed(ENTRIES[80:82]), snapshot, flora=words, voting=snapshot.voting, candidates=5, options=None
     )
 
     assert answer.flora == words

@@ -9,28 +9,36 @@ import pytest
 
 from retrieval.errors import DamagedSnapshot
 from retrieval.snapshots.cells import RINGS, cell_of, cells_around, rings_around
-from retrieval.snapshots.observation_context import FILE, Occasion, gather_occasions, read_occasions, write_occasions
+from retrieval.snapshots.observation_context import (
+    FILE,
+    ObservationContext,
+    gather_contexts,
+    read_contexts,
+    write_contexts,
+)
 
 HERE = cell_of(55.7, 12.5)
 
 
 def test_months_and_cells_are_found_by_observation_and_0_means_unknown(tmp_path: Path) -> None:
-    write_occasions(tmp_path, gather_occasions([Occasion(9, 10, HERE), Occasion(4, 3), Occasion(6)]))
+    write_contexts(
+        tmp_path, gather_contexts([ObservationContext(9, 10, HERE), ObservationContext(4, 3), ObservationContext(6)])
+    )
 
-    found = read_occasions(tmp_path)
+    found = read_contexts(tmp_path)
 
     assert found is not None
     months, cells = found.of(np.array([4, 9, 9, 6, 100, 1]))
     assert months.tolist() == [3, 10, 10, 0, 0, 0]
     assert cells.tolist() == [0, HERE, HERE, 0, 0, 0]
-    assert found.only(np.array([9, 6])).listed() == [Occasion(9, 10, HERE)]
+    assert found.only(np.array([9, 6])).listed() == [ObservationContext(9, 10, HERE)]
 
 
 def test_nothing_known_is_no_file(tmp_path: Path) -> None:
-    write_occasions(tmp_path, gather_occasions([Occasion(1)]))
+    write_contexts(tmp_path, gather_contexts([ObservationContext(1)]))
 
     assert not (tmp_path / FILE).exists()
-    assert read_occasions(tmp_path) is None
+    assert read_contexts(tmp_path) is None
 
 
 def test_a_place_finer_than_a_cell_is_refused_on_the_way_in_and_out(tmp_path: Path) -> None:
@@ -39,10 +47,10 @@ def test_a_place_finer_than_a_cell_is_refused_on_the_way_in_and_out(tmp_path: Pa
     fine = int(h3.str_to_int(h3.latlng_to_cell(55.7, 12.5, 9)))
 
     with pytest.raises(ValueError, match="width of a cell"):
-        write_occasions(tmp_path, gather_occasions([Occasion(1, 5, fine)]))
+        write_contexts(tmp_path, gather_contexts([ObservationContext(1, 5, fine)]))
     np.savez(tmp_path / FILE, observations=[1], months=np.array([5], np.uint8), cells=np.array([fine], np.uint64))
     with pytest.raises(DamagedSnapshot, match="width of a cell"):
-        read_occasions(tmp_path)
+        read_contexts(tmp_path)
 
 
 def test_rings_of_a_cell_are_those_of_any_place_in_it() -> None:

@@ -14,7 +14,7 @@ from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.search.recipes import Recipe
 from retrieval.snapshots.segment import FILES, ReferenceEntry, Segment, name_entries, write_segment
-from retrieval.snapshots.store import Part, search_parts
+from retrieval.snapshots.store import SegmentPart, search_parts
 from tests.snapshots import make_entry
 
 
@@ -29,7 +29,7 @@ def some_entries(count: int = 40) -> tuple[list[ReferenceEntry], Embeddings]:
 
 def search(segment: Segment, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
     """Search all six lists of a segment."""
-    return search_parts([Part(segment, np.arange(6))], embeddings, k, Recipe()).neighbours()
+    return search_parts([SegmentPart(segment, np.arange(6))], embeddings, k, Recipe()).neighbours()
 
 
 @pytest.fixture

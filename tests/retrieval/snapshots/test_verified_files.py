@@ -14,7 +14,13 @@ from retrieval.errors import DamagedSnapshot
 from retrieval.snapshots.manifest import read_current
 from retrieval.snapshots.publishing import verify_snapshot
 from retrieval.snapshots.snapshot import open_snapshot
-from retrieval.snapshots.verified_files import STAMPS, Stamp, make_stamp, read_stamps, write_stamps
+from retrieval.snapshots.verified_files import (
+    STAMPS,
+    VerifiedFile,
+    describe_file,
+    read_verified_files,
+    write_verified_files,
+)
 from tests.catalogues import build, make_references
 from tests.floras import make_entries, publish
 
@@ -32,20 +38,20 @@ def embeddings(root: Path) -> Path:
 def test_every_file_of_a_published_snapshot_has_a_stamp(root: Path) -> None:
     snapshot = open_snapshot(root)
 
-    stamps = read_stamps(root)
+    verified = read_verified_files(root)
 
-    assert len(stamps) == len(snapshot.manifest.files)
-    assert {stamp.sha256 for stamp in stamps.values()} == {seal.sha256 for seal in snapshot.manifest.files}
+    assert len(verified) == len(snapshot.manifest.files)
+    assert {stamp.sha256 for stamp in verified.values()} == {seal.sha256 for seal in snapshot.manifest.files}
 
 
 def test_a_stamped_file_is_not_read_again(root: Path) -> None:
     """A stamp that lies is believed: so the file was not read. Only `thorough` reads it."""
     path = embeddings(root)
     place = path.relative_to(root).as_posix()
-    whole, stamps = path.read_bytes(), read_stamps(root)
+    whole, verified = path.read_bytes(), read_verified_files(root)
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    stamps[place] = make_stamp(path, stamps[place].sha256)
-    write_stamps(root, stamps)
+    verified[place] = describe_file(path, verified[place].sha256)
+    write_verified_files(root, verified)
 
     open_snapshot(root).close()
 
@@ -91,9 +97,9 @@ def test_a_stamp_that_another_machine_left_in_the_same_folder_is_believed(root: 
     path = embeddings(root)
     place = path.relative_to(root).as_posix()
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    stamps = read_stamps(root)
-    write_stamps(
-        root, {**stamps, place: make_stamp(path, stamps[place].sha256)}
+    verified = read_verified_files(root)
+    write_verified_files(
+        root, {**verified, place: describe_file(path, verified[place].sha256)}
     )  # it lies, so it is seen if it is read
     as_from_another_machine(root)
 
@@ -118,12 +124,12 @@ def test_on_another_machine_too_a_file_written_to_is_read(root: Path) -> None:
 def test_a_file_with_another_inode_is_read_even_if_all_its_times_are_those_of_the_stamp(root: Path) -> None:
     path = embeddings(root)
     place = path.relative_to(root).as_posix()
-    stamps = read_stamps(root)
+    verified = read_verified_files(root)
     copy = path.with_name("copy.npy")
     copy.write_bytes(path.read_bytes()[:-1] + b"!")
     copy.replace(path)
-    same_times = replace(make_stamp(path, stamps[place].sha256), inode=stamps[place].inode)
-    write_stamps(root, {**stamps, place: same_times})
+    same_times = replace(describe_file(path, verified[place].sha256), inode=verified[place].inode)
+    write_verified_files(root, {**verified, place: same_times})
     as_from_another_machine(root)
 
     with pytest.raises(DamagedSnapshot, match="changed"):
@@ -134,7 +140,7 @@ def test_a_file_with_another_inode_is_read_even_if_all_its_times_are_those_of_th
 def test_without_readable_stamps_everything_is_read(root: Path, body: str) -> None:
     (root / STAMPS).write_text(body)
 
-    assert read_stamps(root) == {}
+    assert read_verified_files(root) == {}
     open_snapshot(root).close()
 
 
@@ -143,7 +149,7 @@ def test_a_stamp_for_another_checksum_is_worth_nothing(root: Path) -> None:
     path = embeddings(root)
     place = path.relative_to(root).as_posix()
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    write_stamps(root, {**read_stamps(root), place: make_stamp(path, "0" * 64)})
+    write_verified_files(root, {**read_verified_files(root), place: describe_file(path, "0" * 64)})
 
     with pytest.raises(DamagedSnapshot):
         open_snapshot(root)
@@ -154,22 +160,22 @@ def test_verifying_renews_the_stamps(root: Path) -> None:
 
     verify_snapshot(root, read_current(root))
 
-    assert len(read_stamps(root)) > 5
+    assert len(read_verified_files(root)) > 5
 
 
 def test_stamps_of_files_that_are_gone_are_dropped(root: Path) -> None:
-    write_stamps(root, {**read_stamps(root), "gone": Stamp("0", 1, 1, 1, 1)})
+    write_verified_files(root, {**read_verified_files(root), "gone": VerifiedFile("0", 1, 1, 1, 1)})
 
-    assert "gone" not in read_stamps(root)
+    assert "gone" not in read_verified_files(root)
 
 
 def test_a_folder_that_cannot_be_written_to_goes_without_stamps(tmp_path: Path) -> None:
-    write_stamps(tmp_path / "absent", {})
+    write_verified_files(tmp_path / "absent", {})
 
-    assert read_stamps(tmp_path / "absent") == {}
+    assert read_verified_files(tmp_path / "absent") == {}
 
 
 def test_building_leaves_stamps_too(tmp_path: Path) -> None:
     build(tmp_path / "a", tmp_path / "e", make_references(observations=1))
 
-    assert read_stamps(tmp_path / "a")
+    assert read_verified_files(tmp_path / "a")

@@ -23,7 +23,7 @@ from database.taxonomy.taxa import TaxonEntry, TaxonRegister
 from tests.snapshots import EMETICA, MUSCARIA, draw_photo
 from tests.web.conftest import encode_photos
 from tests.web.people import Server
-from web.services import Keeping
+from web.services import PhotoRetention
 
 SPOT = {"decimalLatitude": "55.676098", "decimalLongitude": "12.568337", "coordinateUncertaintyInMeters": "8"}
 GPS = 0x8825
@@ -106,7 +106,7 @@ def test_an_observation_is_recorded_though_nothing_is_published(start: Callable[
 
 @pytest.mark.parametrize("originals", [False, True])
 def test_no_place_and_no_camera_is_kept_in_a_photo(start: Callable[..., Server], originals: bool) -> None:
-    server = start(keeping=Keeping(side=64, originals=originals))
+    server = start(keeping=PhotoRetention(side=64, originals=originals))
 
     body = record(server, photos=[located_photo()]).get_json()
 

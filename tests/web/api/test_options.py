@@ -19,9 +19,9 @@ from tests.snapshots import CITRINA, draw_photo, drawn_references, make_snapshot
 from tests.web.conftest import make_app
 
 
-def ask(client: FlaskClient, **wishes: Any) -> tuple[int, dict[str, Any]]:
+def ask(client: FlaskClient, **options: Any) -> tuple[int, dict[str, Any]]:
     """Identify one photo with the wishes given; status and body."""
-    form = {"photos": [(io.BytesIO(draw_photo(CITRINA, 9)), "photo.jpg")], **wishes}
+    form = {"photos": [(io.BytesIO(draw_photo(CITRINA, 9)), "photo.jpg")], **options}
     answer = client.post("/api/v1/identify", data=form, content_type="multipart/form-data")
     return answer.status_code, answer.get_json()
 
@@ -63,9 +63,9 @@ def test_the_target_is_that_of_the_request(client: FlaskClient) -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_an_impossible_wish_is_refused_in_words(
-    client: FlaskClient, wishes: dict[str, Any], status: int, part: str
+    client: FlaskClient, options: dict[str, Any], status: int, part: str
 ) -> None:
-    found, body = ask(client, **wishes)
+    found, body = ask(client, **options)
 
     assert found == status
     assert part in body["detail"] or part in str(body.get("errors"))
@@ -93,10 +93,10 @@ def test_a_calibrated_snapshot_answers_with_scores_and_words(tmp_path: Path) -> 
     total = sum(candidate["score"] for candidate in body["species"]) + body["rejection"]["noneOfThese"]
     assert total == pytest.approx(1, abs=1e-4)
     assert "calibrated probability" in body["scoreMeaning"]
-    rejected, stop = body["rejection"]["rejected"], body["specificity"]
-    said = body["rejection"]["reason"] if rejected else stop["taxon"]["scientificName"]
+    rejected, specificity = body["rejection"]["rejected"], body["specificity"]
+    said = body["rejection"]["reason"] if rejected else specificity["taxon"]["scientificName"]
     decision = re.search(r'<p class="decision">(.*?)</p>', page, re.DOTALL)
     assert decision
     assert said in html.unescape(decision[1])
-    sure = "over 99" if 0.99 < stop["probability"] < 1 else f"{stop['probability']:.0%}".rstrip("%")
+    sure = "over 99" if 0.99 < specificity["probability"] < 1 else f"{specificity['probability']:.0%}".rstrip("%")
     assert rejected or sure in decision[1]

@@ -39,9 +39,9 @@ def test_photos_are_described_as_repeated_files(document: dict[str, Any]) -> Non
     body = document["paths"]["/api/v1/identify"]["post"]["requestBody"]["content"]
     schema = document["components"]["schemas"][body["multipart/form-data"]["schema"]["$ref"].split("/")[-1]]
 
-    wishes = {"latitude", "longitude", "date", "priors", "within", "aspects", "target", "fusion", "noReject"}
-    wishes |= {"boxes", "augmentation", "detail", "partial"}
-    assert set(schema["properties"]) == {"photos", "images", "flora", "count"} | wishes
+    options = {"latitude", "longitude", "date", "priors", "within", "aspects", "target", "fusion", "noReject"}
+    options |= {"boxes", "augmentation", "detail", "partial"}
+    assert set(schema["properties"]) == {"photos", "images", "flora", "count"} | options
     assert schema["properties"]["photos"]["items"] == {"type": "string", "format": "binary"}
 
 

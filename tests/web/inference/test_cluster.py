@@ -12,7 +12,7 @@ from flask import Flask
 
 from cluster.messages import ShardState
 from cluster.serving import ReplicaStanding
-from cluster.supervisor import Plan
+from cluster.supervisor import ShardPlan
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import Embedder
 from retrieval.snapshots.snapshot import Snapshot
@@ -21,7 +21,7 @@ from tests.cluster.shards import Routed, routed
 from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
 from tests.web.conftest import LIMITS, HeldPhotos, encode_photos
 from web.application import create_app
-from web.inference.cluster import NOWHERE, Clustered
+from web.inference.cluster import NOWHERE, ClusterSearch
 from web.inference.snapshot import Published
 from web.services import Services, make_services
 
@@ -54,10 +54,10 @@ class Served:
 def served(tmp_path: Path) -> Iterator[Served]:
     made = make_snapshot(tmp_path)
     snapshot = made.open()
-    clustered = Clustered("local", Plan(str(tmp_path), 2, 2), 5.0)
+    cluster_search = ClusterSearch("local", ShardPlan(str(tmp_path), 2, 2), 5.0)
     with routed(tmp_path, snapshot, snapshot, shards=2) as held:
         cluster = FakeCluster([make_standing(shard, replica) for shard in range(2) for replica in range(2)])
-        clustered._cluster = cluster  # type: ignore[assignment] # stands where it would
+        cluster_search._cluster = cluster  # type: ignore[assignment] # stands where it would
         embedder: Embedder = Descriptor()
 
         def adopt(opened: Snapshot) -> None:
@@ -69,8 +69,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
                 lambda: embedder,
                 HeldPhotos(made.photos),
                 LIMITS,
-                clustered=clustered,
-                searched_on=lambda: clustered.described,
+                cluster_search=cluster_search,
+                searched_on=lambda: cluster_search.described,
             )
         )
         yield Served(app, held, cluster)
@@ -170,11 +170,11 @@ def test_similar_photos_say_it_too(served: Served) -> None:
 
 
 def test_calls_and_replicas_are_counted(served: Served) -> None:
-    clustered = served.app.extensions["services"].clustered
+    cluster_search = served.app.extensions["services"].cluster_search
 
-    clustered._saw_call(1, "answered")
-    clustered._saw_search(1, 2)
-    clustered._saw_standing([make_standing(0, 0), make_standing(0, 1, alive=False)])
+    cluster_search._saw_call(1, "answered")
+    cluster_search._saw_search(1, 2)
+    cluster_search._saw_standing([make_standing(0, 0), make_standing(0, 1, alive=False)])
 
     text = served.app.test_client().get("/metrics").text
     assert 'fungarium_shard_calls_total{outcome="answered",part="1"} 1.0' in text
@@ -187,7 +187,7 @@ def test_the_setting_chooses_and_nothing_is_reached_before_it_is_needed(tmp_path
 
     without, with_it = (make_services(given) for given in (alone, replace(alone, cluster="10.255.0.1:6379", shards=5)))
 
-    assert without.clustered is None
-    assert with_it.clustered is not None
-    assert with_it.clustered.plan == Plan(str(tmp_path), 5, 2)
+    assert without.cluster_search is None
+    assert with_it.cluster_search is not None
+    assert with_it.cluster_search.plan == ShardPlan(str(tmp_path), 5, 2)
     assert with_it.searched_on() == NOWHERE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.errors import ImpossibleWish
+from retrieval.errors import InvalidOption
 from web.inference.kept_answers import DAY, NAME, KeptAnswers, UnknownAnswer
 
 ANSWER = {"species": [{"name": "Russula emetica — skarp"}], "photos": 2}
@@ -81,7 +81,7 @@ def test_what_a_killed_keeper_left_is_never_shown_and_is_cleared_away(answers: K
 def test_without_a_folder_nothing_is_kept() -> None:
     answers = KeptAnswers(None, days=3)
 
-    with pytest.raises(ImpossibleWish):
+    with pytest.raises(InvalidOption):
         answers.keep(ANSWER, [])
     with pytest.raises(UnknownAnswer):
         answers.read("A" * 24)

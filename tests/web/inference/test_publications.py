@@ -115,8 +115,8 @@ def test_what_fails_after_readers_have_gone_over_is_no_refusal(
 ) -> None:
     root, _, second = two
 
-    def fail_late(*given: Any, **wished: Any) -> str:
-        publish_snapshot(*given, **wished)
+    def fail_late(*given: Any, **options: Any) -> str:
+        publish_snapshot(*given, **options)
         raise OSError("HISTORY.jsonl belongs to somebody else")
 
     monkeypatch.setattr(publications, "publish_snapshot", fail_late)

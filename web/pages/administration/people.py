@@ -24,7 +24,7 @@ from web.http import access
 from web.http.access import require
 from web.pages.blueprint import blueprint
 from web.pages.profile import DAYS, days_of_use
-from web.pages.visitor import TROUBLE, go_to, load, shown_again
+from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.services import services
 
 AT_ONCE: Final = 100
@@ -46,7 +46,7 @@ def make_person_from_page() -> Response:
         with services().database().writing() as session:
             made = add_person(session, form["login"], form["name"], form["role"], form["password"])
     except TROUBLE as error:
-        return shown_again("people.html", error, **everybody())
+        return render_form_again("people.html", error, **everybody())
     return go_to(url_for("page.show_person", person=made.id, done="made"))
 
 
@@ -71,7 +71,7 @@ def change_person_from_page(person: int) -> Response:
                 set_password(session, person, password)
             changed_person(session, person, form)
     except TROUBLE as error:
-        return shown_again("person.html", error, **somebody(person))
+        return render_form_again("person.html", error, **somebody(person))
     asking = access.caller().person
     if asking is not None and asking.id == person and password:
         return go_to(url_for("page.show_sign_in"))  # a new password ends every session, this one too

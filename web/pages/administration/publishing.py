@@ -20,7 +20,7 @@ from web.inference.publications import DONE, UnknownPublication, begin_publicati
 from web.pages.administration.snapshots import earlier, known_manifest, known_snapshots, root
 from web.pages.blueprint import blueprint
 from web.pages.identify import FRAGMENT
-from web.pages.visitor import TROUBLE, go_to, shown_again
+from web.pages.visitor import TROUBLE, go_to, render_form_again
 from web.pages.wording.observation_words import publication_words
 from web.services import services
 
@@ -105,7 +105,7 @@ def begin(act: str, name: str, shown: dict[str, Any]) -> Response:
         begun = begin_publication(root(), act, name, note)
     except (SnapshotError, BuildError) as error:  # in the engine's words: whoever administers may know where files lie
         refused = Problem(409, gettext("Nothing was changed"), sentence(str(error)))
-        return shown_again("publishing.html", refused, **shown)
+        return render_form_again("publishing.html", refused, **shown)
     except TROUBLE as error:
-        return shown_again("publishing.html", error, **shown)
+        return render_form_again("publishing.html", error, **shown)
     return go_to(url_for("page.show_publication", name=begun.id))

@@ -16,7 +16,7 @@ from retrieval.snapshots.history import read_history
 from retrieval.snapshots.manifest import Manifest, read_manifest
 from retrieval.snapshots.publishing import list_snapshots, previous_published
 from web.http.access import require
-from web.http.content_security import policy
+from web.http.content_security import content_security_policy
 from web.inference.publications import list_publications
 from web.pages.blueprint import blueprint
 from web.pages.visitor import go_to
@@ -50,7 +50,7 @@ def show_snapshot(name: str) -> Response:
     manifest = known_manifest(name)
     page = render_template("snapshot.html", **about_snapshot(name, manifest))
     response = make_response(page)
-    response.headers["Content-Security-Policy"] = policy(services().tiles) + "; frame-src 'self'"
+    response.headers["Content-Security-Policy"] = content_security_policy(services().tiles) + "; frame-src 'self'"
     return response
 
 

@@ -13,7 +13,7 @@ RIVALS: Final = 3
 SIDES: Final = ("cap", "hymenium", "stipe", "section")  # what a fungus is told by, and a phone can show
 
 
-def doubt_words() -> dict[str, Any]:
+def uncertainty_words() -> dict[str, Any]:
     """What the template of an answer may call."""
     return {"is_uncertain": is_uncertain, "rivals_of": rivals_of, "unseen_aspects": unseen_aspects}
 
@@ -31,8 +31,8 @@ def rivals_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def stops_above(answer: Mapping[str, Any]) -> bool:
     """Whether the answer stops above the species."""
-    stop = answer["specificity"]
-    return stop is None or stop["taxon"] is None or stop["taxon"]["taxonRank"] != "species"
+    specificity = answer["specificity"]
+    return specificity is None or specificity["taxon"] is None or specificity["taxon"]["taxonRank"] != "species"
 
 
 def unseen_aspects(answer: Mapping[str, Any]) -> list[str]:

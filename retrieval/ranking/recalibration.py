@@ -23,7 +23,7 @@ def top_logit(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.log(top / (1 - top)))
 
 
-def trust(
+def recalibrate_top_score(
     scores: NDArray[np.float64], photos: NDArray[np.floating], weights: Mapping[str, float]
 ) -> NDArray[np.float64]:
     """Scores (observations, species) with the top one as sure as experience says; `photos` (observations,)."""
