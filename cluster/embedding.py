@@ -47,24 +47,30 @@ class EmbedCount:
     unread: list[tuple[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class BulkRun:
+    """How a bulk job is spread over the cluster."""
+
+    storage: str  # a folder or address that all machines reach
+    workers: int = 0  # how many open the model, at most; 0: one for each GPU or core there is
+    wave: int = WAVE  # batches that are on their way at a time
+
+
 def embed_on_cluster(
     photos: Iterable[PhotoToEmbed],
     store: EmbeddingStore,
     embedder: Embedder,
     opener: Opener,
+    run: BulkRun,
     *,
-    storage: str,
     limits: PhotoLimits | None = None,
     augmentation: str = "none",
     advance: Callable[[int], object] = lambda count: None,
-    workers: int = 0,
-    wave: int = WAVE,
 ) -> EmbedReport:
     """Do what `embed_photos` does, on the cluster that this process is connected to.
 
-    Workers open the model with `opener`; it must be the `embedder` that is open here. At `storage`, which all machines
-    reach, each batch is kept as soon as it is done; a run that comes after a death begins by taking over what is there.
-    `workers` bounds how many open the model; 0: one for each GPU or core there is.
+    Workers open the model with `opener`; it must be the `embedder` that is open here. In `run.storage` each batch is
+    kept as soon as it is done; a run that comes after a death begins by taking over what is there.
     Raises ClusterError where machines do not see the same storage or cannot write it, or another run fills the same
     store, and the errors of `embed_photos`.
     """
@@ -74,12 +80,10 @@ def embed_on_cluster(
             store,
             embedder,
             opener,
-            storage=storage,
+            run,
             limits=limits or PhotoLimits(),
             augmentation=augmentation,
             advance=advance,
-            workers=workers,
-            wave=wave,
         )
 
 
@@ -102,16 +106,14 @@ def embed_alone(
     store: EmbeddingStore,
     embedder: Embedder,
     opener: Opener,
+    run: BulkRun,
     *,
-    storage: str,
     limits: PhotoLimits,
     augmentation: str,
     advance: Callable[[int], object],
-    workers: int,
-    wave: int,
 ) -> EmbedReport:
     """`embed_on_cluster`, with nobody else at it."""
-    tally, files, made_with = EmbedCount(), PartFiles(storage), store.path.stem
+    tally, files, made_with = EmbedCount(), PartFiles(run.storage), store.path.stem
     take_over(files, made_with, store)
 
     def know(count: int) -> None:
@@ -119,13 +121,13 @@ def embed_alone(
         advance(count)
 
     new = unknown_photos(photos, store, know)
-    while batches := list(islice(batched(new), wave)):
+    while batches := list(islice(batched(new), run.wave)):
         token = files.put(f"{made_with} is being embedded\n".encode())  # the next run removes it where this one dies
         order = Order(
             opener=opener,
             model=embedder.model,
             made_with=made_with,
-            storage=storage,
+            storage=run.storage,
             token=token,
             versions=package_versions(),
             short_side=embedder.short_side,
@@ -134,7 +136,7 @@ def embed_alone(
         )
         done = [token]
         try:
-            with closing(receipts_of(batches, order, workers)) as receipts:
+            with closing(receipts_of(batches, order, run.workers)) as receipts:
                 for batch, receipt in zip(batches, in_order(receipts), strict=True):
                     enter(batch, receipt, store, tally)
                     done.append(str(receipt["kept"]))

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from database.collection.photo_files import PhotoFiles
 from database.errors import StoreFull, StoreUnavailable
+from database.field.photo_files import PhotoFiles
 from indexer.embedding.embeddings import STORED
 from retrieval.errors import ClusterError, UnknownPhoto
 

@@ -27,9 +27,7 @@ from retrieval.models.embedder import Embeddings
 from retrieval.search.faiss_coarse import CoarseQuantiser
 from retrieval.search.index import Lists, Rows, Similarities
 from retrieval.search.recipes import PROTOTYPE_FIRST
-from retrieval.snapshots.flora import Flora
-from retrieval.snapshots.snapshot import Snapshot
-from retrieval.snapshots.store import (
+from retrieval.segments.store import (
     VIEWS_AT_ONCE,
     CoarseSearch,
     NearestReferences,
@@ -39,6 +37,8 @@ from retrieval.snapshots.store import (
     merge_parts,
     sort_distinct,
 )
+from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from cluster.messages import Answer, ShardReply, ShardRequest, ShardState, join_lines
 from cluster.placement import SHARES, Placement
 from cluster.placement_files import read_placement
+from retrieval.devices.accelerator import Accelerator
 from retrieval.errors import FungariumError, ShardUnavailable, SnapshotError
 from retrieval.models.embedder import Embeddings
-from retrieval.search.accelerator import Accelerator
 from retrieval.search.index import Lists, Rows, Similarities
+from retrieval.segments.segment import Segment
+from retrieval.segments.store import SegmentPart, rank_chosen, scan_part, search_exact
 from retrieval.snapshots.manifest import Manifest
-from retrieval.snapshots.segment import Segment
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
-from retrieval.snapshots.store import SegmentPart, rank_chosen, scan_part, search_exact
 
 KEPT: Final = 4  # snapshots that stay open, where more were asked for lately
 IDLE: Final = 60.0  # seconds without a question after which a snapshot may be closed

@@ -81,7 +81,7 @@ class ShardProcess(Shard):
     def __init__(self, plan: ShardPlan, number: int, replica: int) -> None:
         accelerator = None
         if plan.gpu_megabytes:
-            from retrieval.search.faiss_gpu import open_accelerator
+            from retrieval.devices.faiss_gpu import open_accelerator
 
             accelerator = open_accelerator(plan.gpu_keeps, 1_000_000 * plan.gpu_megabytes)
         super().__init__(plan.root, number, replica, accelerator=accelerator)

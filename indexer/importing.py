@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 from database.collection import imports as log
 from database.collection.imports import Inspection, RejectionEntry
+from database.collection.observations import FiledPhoto, ObservationEntry, PhotoEntry, drop_photos, file_photos
 from database.collection.photos import author_of
-from database.field.observations import FiledPhoto, ObservationEntry, PhotoEntry, drop_photos, file_photos
 from database.session import Database, Session
 from database.taxonomy import taxa
 from database.taxonomy.taxa import LONGEST_NAME, TaxonEntry, TaxonRegister
@@ -27,7 +27,7 @@ from indexer.archives import read_archive
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
 from indexer.curation.names import KnownNames, NameResolver
-from indexer.curation.records import CuratedRecord, Record, RejectedRecord
+from indexer.records import CuratedRecord, Record, RejectedRecord
 
 BATCH = 256  # records to a transaction
 

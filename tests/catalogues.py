@@ -12,7 +12,7 @@ from indexer.building.build import Catalogue, FloraPlan, build_snapshot
 from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.domain import Taxon
 from retrieval.models.embedder import DIM, unit_rows
-from retrieval.snapshots.segment import ReferenceEntry
+from retrieval.segments.segment import ReferenceEntry
 
 CARD = {"model": "made@1", "runtime": "numpy", "precision": "f32"}
 TAXA = [

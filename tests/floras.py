@@ -13,8 +13,8 @@ from indexer.building.grow import append_references
 from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.domain import Taxon
 from retrieval.models.embedder import Embeddings, unit_rows
+from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.publishing import publish_snapshot
-from retrieval.snapshots.segment import ReferenceEntry
 from tests.catalogues import CARD, make_embedding, make_reference
 
 GENERA, PER_GENUS = 6, 10

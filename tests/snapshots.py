@@ -18,8 +18,8 @@ from retrieval.domain import WORLD, Taxon
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import Embeddings
 from retrieval.photos.views import decode_view
+from retrieval.segments.segment import FILES, ReferenceEntry, name_entries, write_segment
 from retrieval.snapshots.manifest import FloraCard, Manifest, seal_file, switch_current
-from retrieval.snapshots.segment import FILES, ReferenceEntry, name_entries, write_segment
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from retrieval.snapshots.taxonomy import write_taxonomy
 

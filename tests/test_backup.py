@@ -18,8 +18,8 @@ from database.accounts.people import SCOPES_OF, add_person
 from database.backups.making import BackupSources, make_backup
 from database.backups.repository import Backup, Repository
 from database.backups.restoring import restore_backup
-from database.collection.photo_files import PhotoFiles
 from database.errors import BackupError
+from database.field.photo_files import PhotoFiles
 from database.field.records import missing
 from database.models import Dataset
 from database.session import open_database, upgrade

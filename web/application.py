@@ -35,8 +35,6 @@ from web.http.cors import register_cors
 from web.http.errors import register_errors
 from web.http.etags import set_etag
 from web.http.languages import register_languages
-from web.http.openapi import CONFIG, ProblemApi
-from web.http.request_lifecycle import register_request_lifecycle
 from web.inference.serving import Serving
 from web.pages.blueprint import load_pages
 from web.pages.problems import render_problem, wants_page
@@ -44,6 +42,8 @@ from web.pages.wording.script_words import identify_words
 from web.pages.wording.template_words import template_words
 from web.pages.wording.uncertainty import uncertainty_words
 from web.photos.uploads import PhotoRequest, upload_config
+from web.request_lifecycle import register_request_lifecycle
+from web.schemas.openapi import CONFIG, ProblemApi
 from web.services import Services, services
 
 SECURITY: Final = {

@@ -13,18 +13,18 @@ from typing import cast
 from flask import current_app
 
 from database.collection.datasets import DatasetCredit, dataset_credits
-from database.collection.photo_files import PhotoFiles
 from database.collection.photos import event_dates, photo_shapes, reference, stored_path
 from database.errors import DatabaseError, StoreUnavailable
+from database.field.photo_files import PhotoFiles
 from database.session import Database, open_database
 from database.taxonomy.areas import flora_countries
 from database.taxonomy.flora_places import FloraPlace, flora_places
+from retrieval.devices.accelerator import Accelerator
+from retrieval.devices.faiss_gpu import open_accelerator
 from retrieval.models.embedder import Embedder
 from retrieval.models.handles import open_model
 from retrieval.photos.addresses import Guard, parse_networks
 from retrieval.photos.views import PhotoLimits
-from retrieval.search.accelerator import Accelerator
-from retrieval.search.faiss_gpu import open_accelerator
 from retrieval.snapshots.atlas import Atlas, atlas_path, name_references, read_atlas
 from retrieval.snapshots.manifest import Manifest
 from retrieval.snapshots.snapshot import Snapshot

@@ -2,7 +2,7 @@
 
     python -m benchmarks.building.report_cost [--references 100000] [--out benchmarks/results/report_cost.json]
 
-The snapshot is built by the project's own indexer from the simulated collection (`evaluation/reports/simulate.py`),
+The snapshot is built by the project's own indexer from the simulated collection (`evaluation/galleries/simulate.py`),
 with months, H3 cells and aspects; then the command itself is run in a process of its own, as a person would. On a
 machine that others use too, `processorSeconds` says more than `seconds`.
 """
@@ -25,14 +25,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.search.engine import CARD, Rows
-from evaluation.reports.simulate import GRID, Assumptions, Simulation, simulate
+from evaluation.galleries.simulate import GRID, Assumptions, Simulation, simulate
 from indexer.building.build import Catalogue, FloraPlan, build_snapshot
 from retrieval.domain import ASPECTS, RANKS, Taxon
+from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.cells import cell_of
 from retrieval.snapshots.observation_context import ObservationContext
 from retrieval.snapshots.occurrences import Occurrence
 from retrieval.snapshots.publishing import publish_snapshot
-from retrieval.snapshots.segment import ReferenceEntry
 
 SOUTH, WEST, STEP_NORTH, STEP_EAST = 46.0, 4.0, 0.36, 0.52  # degrees; a step is about the width of a cell
 PACKAGES = ("numpy", "faiss-cpu", "h3")

@@ -27,7 +27,7 @@ from typing import Any
 
 from benchmarks.models.embedding import draw, machine
 from cluster.connection import connect, disconnect, load_ray
-from cluster.embedding import embed_on_cluster
+from cluster.embedding import BulkRun, embed_on_cluster
 from indexer.embedding.embed import BATCH, PhotoToEmbed
 from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.models.descriptor import Descriptor
@@ -92,7 +92,7 @@ def time_run(
     """Seconds in all, and the store that was written."""
     start = time.perf_counter()
     with EmbeddingStore(folder, model.model) as store:
-        embed_on_cluster(photos, store, model, opener, storage=str(folder / "parts"), workers=workers)
+        embed_on_cluster(photos, store, model, opener, BulkRun(str(folder / "parts"), workers))
         path = store.path
     return time.perf_counter() - start, path.read_bytes()
 

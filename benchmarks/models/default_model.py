@@ -24,12 +24,12 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.models.embedding import cpu_seconds, machine
+from evaluation.galleries.gallery import ask_itself, read_gallery
+from evaluation.learning.scoring import Method
 from evaluation.measuring.ablate import paired_gain
-from evaluation.measuring.gallery import ask_itself, read_gallery
 from evaluation.measuring.leave_one_out import count_queries, judge_snapshot
 from evaluation.measuring.metrics import Outcome, measure
 from evaluation.measuring.nested import cross_validate
-from evaluation.measuring.scoring import Method
 from evaluation.reports.report import as_outcomes, count_folds
 from evaluation.specimens.collection import draw_collection
 from indexer.__main__ import main as index

@@ -15,7 +15,7 @@ from benchmarks.search.collection import Collection
 from indexer.building.build import Catalogue, FloraPlan
 from retrieval.domain import Taxon
 from retrieval.models.embedder import Embeddings
-from retrieval.snapshots.segment import ReferenceEntry
+from retrieval.segments.segment import ReferenceEntry
 
 FIRST = 1_000  # taxon id of species 0
 CARD = {"model": "synthetic@1", "runtime": "numpy", "precision": "f32"}

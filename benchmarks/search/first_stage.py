@@ -32,8 +32,8 @@ from retrieval.search.faiss_codes import FaissCodes
 from retrieval.search.faiss_index import FaissIndex, rank_candidates, write_index
 from retrieval.search.index import Lists, Rows
 from retrieval.search.recipes import AIM_AT_10, PROBING_AT_50, Recipe
+from retrieval.segments.store import search_parts
 from retrieval.snapshots.snapshot import open_snapshot
-from retrieval.snapshots.store import search_parts
 
 DEPTHS = (200, 400, 800, 1_600)
 PARTS = ((4_096, 1_024), (4_096, 256), (1_024, 256))  # cut species of more references into parts of so many

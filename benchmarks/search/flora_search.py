@@ -32,9 +32,9 @@ from benchmarks.search.growing import append, many_floras
 from benchmarks.search.peers import PEERS, Peer, installed
 from benchmarks.search.report import OURS, report
 from indexer.building.build import build_snapshot
+from retrieval.devices.faiss_gpu import count_gpus, open_accelerator
 from retrieval.domain import WORLD
 from retrieval.models.embedder import Embeddings
-from retrieval.search.faiss_gpu import count_gpus, open_accelerator
 from retrieval.search.recipes import Recipe
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.publishing import publish_snapshot

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from database.backups.dumps import copy_sqlite, dump_database
 from database.backups.repository import Backup, Item, Repository
-from database.collection.photo_files import PhotoFiles
 from database.collection.photos import OBSERVED, stored_path
 from database.errors import BackupError
+from database.field.photo_files import PhotoFiles
 from retrieval.errors import NoSnapshot, SnapshotError, UnknownPhoto
 from retrieval.snapshots.manifest import SHARED, read_current, read_manifest, sealed_path
 

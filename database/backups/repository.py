@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from database.collection.photo_files import write_whole
 from database.errors import BackupError
+from database.field.photo_files import write_whole
 
 FORMAT = "fungarium-backup"
 VERSION = 1

@@ -12,8 +12,8 @@ from pathlib import Path
 from database.backups.dumps import is_free, restore_database
 from database.backups.making import BackupSources
 from database.backups.repository import Backup, Item, Repository
-from database.collection.photo_files import PhotoFiles, write_whole
 from database.errors import BackupError
+from database.field.photo_files import PhotoFiles, write_whole
 from database.session import parse_url
 from retrieval.snapshots.manifest import NAME, switch_current
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from database.collection.keys import check_id, short_key
+from database.collection.observations import drop_empty_observations
 from database.errors import DatabaseError
-from database.field.observations import drop_empty_observations
+from database.keys import check_id, short_key
 from database.models import Dataset, ImportRun, InspectedFile, RejectedRecord
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
-from database.collection.photo_files import PhotoFiles
 from database.field.models import FieldObservation, MorphologicalGroup, ObscuredTaxon
+from database.field.photo_files import PhotoFiles
 from database.field.records import missing, sweep
 from database.field.verdicts import observations_named, settle, show_places_anew
 from database.models import Taxon

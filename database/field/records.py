@@ -16,9 +16,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from database.accounts.people import utc_now
-from database.collection.photo_files import PhotoFiles
 from database.errors import InvalidObservation, UnknownFieldPhoto, UnknownObservation
 from database.field.models import FieldObservation, FieldPhoto, Suggestion
+from database.field.photo_files import PhotoFiles
 from database.field.verdicts import settle
 from database.session import Database
 

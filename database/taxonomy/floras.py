@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from database.collection.keys import check_id
 from database.errors import DatabaseError
+from database.keys import check_id
 from database.models import Flora
 from retrieval.domain import WORLD
 

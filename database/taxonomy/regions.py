@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from database.collection.keys import check_id
 from database.collection.photos import active_photos
 from database.errors import DatabaseError
+from database.keys import check_id
 from database.models import Observation, Photo, Region
 
 ISO = "iso"

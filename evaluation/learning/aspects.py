@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.measuring.gallery import Gallery, HeldOutQueries
-from evaluation.measuring.scoring import Method, Scores, fuse_all
+from evaluation.galleries.gallery import Gallery, HeldOutQueries
+from evaluation.learning.scoring import Method, Scores, fuse_all
 from retrieval.domain import ASPECTS
 from retrieval.ranking.aspects import AspectClassifier, fit_aspect_classifier
 

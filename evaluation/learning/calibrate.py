@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.galleries.gallery import ask_itself, read_gallery
 from evaluation.learning.expect import earth_rings
 from evaluation.learning.learn import learn
-from evaluation.measuring.gallery import ask_itself, read_gallery
-from evaluation.measuring.scoring import Method
+from evaluation.learning.scoring import Method
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
-from retrieval.ranking.aspects import FILE as ASPECTS
-from retrieval.ranking.aspects import write_aspect_classifier
 from retrieval.ranking.calibration import Calibration
 from retrieval.snapshots.card import write_card
 from retrieval.snapshots.history import log_event
-from retrieval.snapshots.learned_arrays import METRIC, SUMS, write_sums
+from retrieval.snapshots.learned_arrays import ASPECTS_FILE as ASPECTS
+from retrieval.snapshots.learned_arrays import METRIC, SUMS, write_aspect_classifier, write_sums
 from retrieval.snapshots.manifest import SHARED, Manifest, seal_file
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from retrieval.snapshots.staging import building, settle

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.galleries.gallery import Gallery, HeldOutQueries
 from evaluation.learning.fit import FEWEST, fit_strength, log_loss
-from evaluation.measuring.gallery import Gallery, HeldOutQueries
-from evaluation.measuring.scoring import Scores
+from evaluation.learning.scoring import Scores
 from retrieval.answers.query_priors import SMOOTHING
 from retrieval.errors import PlaceUnavailable
 from retrieval.ranking.priors import RING_WEIGHTS, apply_prior, month_records, nearby_lift

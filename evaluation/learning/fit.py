@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
-from evaluation.measuring.scoring import (
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
+from evaluation.learning.scoring import (
     Method,
     Scores,
     fuse_all,

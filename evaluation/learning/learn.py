@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, search
 from evaluation.learning.aspects import fit_aspects, fit_classifier, mixed, weighed
 from evaluation.learning.expect import RingsOf, learn_season_place
 from evaluation.learning.fit import (
@@ -23,8 +24,7 @@ from evaluation.learning.fit import (
     sample_several,
     score_apart,
 )
-from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, search
-from evaluation.measuring.scoring import Method, Scores, fuse_all, neutral_counts
+from evaluation.learning.scoring import Method, Scores, fuse_all, neutral_counts
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.lookalikes import confusions
 from retrieval.ranking.priors import apply_prior

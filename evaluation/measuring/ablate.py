@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself
 from evaluation.learning.expect import known_of
 from evaluation.learning.fit import PLENTY
 from evaluation.learning.learn import calibration_error
-from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself
+from evaluation.learning.scoring import Method
 from evaluation.measuring.metrics import macro_f1
 from evaluation.measuring.nested import NestedResult, cross_validate
-from evaluation.measuring.scoring import Method
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.votes import Voting

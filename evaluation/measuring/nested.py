@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
 from evaluation.learning.expect import Records, count_records, earth_rings, sum_lifts
 from evaluation.learning.fit import NEIGHBOURS
 from evaluation.learning.learn import deepest_nodes, final_scores, learn, none_of, uniform_log_lifts
-from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
-from evaluation.measuring.scoring import Method, score_all
+from evaluation.learning.scoring import Method, score_all
 from retrieval.models.embedder import Embeddings
 from retrieval.ranking.priors import apply_prior
 

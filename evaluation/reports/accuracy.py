@@ -191,5 +191,5 @@ def closing(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str
         "",
         "Species are normal clouds in it, which is what prototypes in a learned metric assume: they gain far more",
         "there than on real photos (the two tables above). Read its first line as an upper bound, the others as what",
-        "each rule adds on top. Its assumptions and their sources stand in `evaluation/reports/simulate.py`.",
+        "each rule adds on top. Its assumptions and their sources stand in `evaluation/galleries/simulate.py`.",
     ]

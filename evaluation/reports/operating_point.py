@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import evaluation.reports.simulate as simulate_module
+import evaluation.galleries.simulate as simulate_module
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, of_simulation, search
+from evaluation.galleries.simulate import GRID, Assumptions, simulate
 from evaluation.learning.expect import count_records, log_lifts
 from evaluation.learning.fit import NEIGHBOURS
 from evaluation.learning.learn import (
@@ -29,10 +31,8 @@ from evaluation.learning.learn import (
     learned_more,
     uniform_log_lifts,
 )
+from evaluation.learning.scoring import Method, Scores, score_all
 from evaluation.measuring.ablate import paired_gain
-from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, of_simulation, search
-from evaluation.measuring.scoring import Method, Scores, score_all
-from evaluation.reports.simulate import GRID, Assumptions, simulate
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.priors import apply_prior

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.galleries.gallery import Gallery, NearestRows, ask_itself, read_gallery
 from evaluation.learning.fit import PLENTY
 from evaluation.learning.learn import calibration_error
 from evaluation.measuring.ablate import ablate, aspects_learned, count_trials, judge_priors
-from evaluation.measuring.gallery import Gallery, NearestRows, ask_itself, read_gallery
 from evaluation.measuring.metrics import Outcome, measure
 from evaluation.measuring.nested import NestedResult, cross_validate, judge
 from evaluation.reports.operating_point import rejection_measures, reliability

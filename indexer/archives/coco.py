@@ -12,7 +12,7 @@ from typing import Any
 from indexer.archives.container import open_file
 from indexer.archives.json_stream import read_members
 from indexer.archives.shelf import RowShelf
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 CATEGORY_FIELDS = {

@@ -11,7 +11,7 @@ from indexer.archives.container import is_there, open_file
 from indexer.archives.folder import read_folder_name
 from indexer.archives.lines import HEAD, Row, read_rows, sniff_dialect, with_header
 from indexer.archives.terms import TABLE_TERMS, Columns, find_columns, photo_columns, plain_term
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")

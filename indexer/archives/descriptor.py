@@ -19,7 +19,7 @@ from dwca.descriptors import DataFileDescriptor
 from indexer.archives.container import Container
 from indexer.archives.lines import HEAD, Dialect, Row, read_rows, sniff_dialect
 from indexer.archives.terms import plain_term
-from indexer.curation.records import RejectedRecord
+from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
 
 META = "meta.xml"

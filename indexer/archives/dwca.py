@@ -15,7 +15,7 @@ from indexer.archives.container import Container, open_container
 from indexer.archives.descriptor import KeyedRow, Table, read_table, read_tables
 from indexer.archives.shelf import RowShelf, ShelvedRow
 from indexer.archives.terms import MEDIA_TERMS, OCCURRENCE_TERMS, TAXON_TERMS, Columns, find_columns, plain_term
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
+from indexer.records import ArchiveSource, Record, RejectedRecord
 
 MEDIA = frozenset({"multimedia", "image", "document", "audiovisual", "simplemultimedia"})
 IDENTIFIER_IS_ADDRESS = frozenset({"multimedia", "image", "simplemultimedia"})

@@ -10,7 +10,7 @@ from indexer.archives.container import is_there, open_file
 from indexer.archives.csv_file import open_table, share_attribution
 from indexer.archives.lines import Row
 from indexer.archives.terms import TABLE_TERMS, find_columns, plain_term
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 SIZES = ("fullsize", "720p", "500p", "300p")

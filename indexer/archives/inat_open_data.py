@@ -11,7 +11,7 @@ from indexer.archives.csv_file import open_table
 from indexer.archives.lines import Row
 from indexer.archives.shelf import RowShelf
 from indexer.archives.terms import plain_term
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 TABLES = ("observations", "photos", "taxa", "observers")

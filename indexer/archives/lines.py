@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from indexer.curation.records import RejectedRecord
+from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
 
 LONGEST_LINE = 8 * 2**20  # bytes; no archive's line is longer, and memory stays bounded

@@ -8,7 +8,7 @@ from pathlib import Path
 from indexer.archives.coco import text_of
 from indexer.archives.container import open_file
 from indexer.archives.json_stream import read_members
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 METADATA = "plantnet300K_metadata.json"

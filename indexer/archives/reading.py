@@ -15,7 +15,7 @@ from indexer.archives.fungitastic import read_fungitastic
 from indexer.archives.inat_open_data import read_inat_open_data
 from indexer.archives.plantnet300k import read_plantnet300k
 from indexer.archives.terms import RECORD_FIELDS
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 Reader = Callable[[ArchiveSource], Iterator[Record | RejectedRecord]]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from indexer.curation.records import Record
+from indexer.records import Record
 from retrieval.errors import ArchiveError
 
 RECORD_FIELDS = frozenset(field.name for field in fields(Record)) - {"file", "line"}

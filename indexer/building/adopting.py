@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from database.collection.approved import ApprovedObservation, approved_ids, approved_observations
 from database.collection.imports import RejectionEntry, count_batch, dataset_kind, finish_run, start_run
+from database.collection.observations import FiledPhoto, ObservationEntry, PhotoEntry, file_photos
 from database.collection.photos import OBSERVED, OWN
-from database.collection.withdrawing import drop_unmet
-from database.field.observations import FiledPhoto, ObservationEntry, PhotoEntry, file_photos
+from database.field.approved import ApprovedObservation, approved_ids, approved_observations
+from database.field.withdrawing import drop_unmet
 from database.session import Database
 from database.taxonomy.taxa import SPECIES
 from indexer.curation.licences import POLICIES, canonical_licence, is_reserved, licence_family

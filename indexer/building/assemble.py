@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from indexer.building.codes import CODES_FROM, ensure_codes
 from indexer.building.recall import measure_recipes
 from indexer.building.shelving import lay_out
-from indexer.building.stages import Advance, silent
+from indexer.stages import Advance, silent
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
 from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
 from retrieval.search.faiss_codes import FaissCodes, read_codebook
 from retrieval.search.recipes import Recipe, read_recipe
+from retrieval.segments.segment import FILES, Segment
 from retrieval.snapshots.card import write_card
 from retrieval.snapshots.flora import Flora, ReferenceShelf
 from retrieval.snapshots.history import log_event
 from retrieval.snapshots.learned_arrays import read_sums
 from retrieval.snapshots.manifest import FileSeal, FloraCard, Manifest, seal_file, verify_files
-from retrieval.snapshots.segment import FILES, Segment
 from retrieval.snapshots.snapshot import open_snapshot
 from retrieval.snapshots.staging import settle
 from retrieval.snapshots.verified_files import read_verified_files, write_verified_files
@@ -32,29 +32,35 @@ from retrieval.snapshots.verified_files import read_verified_files, write_verifi
 WORLD_TITLE = "World: every species with references"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A snapshot about to be assembled."""
+
+    manifest: Manifest  # model, voting, segments, and the codebook and recipes of the snapshot it continues
+    titles: Mapping[str, str]  # of its floras, by their ids
+    withdrawn: Mapping[str, NDArray[np.int64]]  # rows of each segment that answer nothing
+    verified: Iterable[FileSeal] = ()  # files that have just been verified and need not be read again
+    licences: Mapping[str, int] | None = None  # references under each; counted from the segments where it is None
+
+
 def assemble(
     root: Path,
     staging: Path,
-    draft: Manifest,
-    titles: Mapping[str, str],
-    withdrawn: Mapping[str, NDArray[np.int64]],
-    known: Iterable[FileSeal] = (),
+    contents: Draft,
     *,
     keep_recipes: bool = False,
     codes_from: int = CODES_FROM,
-    licences: Mapping[str, int] | None = None,
     advance: Advance = silent,
 ) -> str:
     """Finish the snapshot whose taxonomy, species and floras lie in `staging`/snapshot; gives its name.
 
-    `draft` names model, voting, segments, the codebook and recipes of the snapshot it continues; the rest is counted
-    here. `known` are seals of files that have just been verified and need not be read again. With `keep_recipes`
-    floras are searched as before, however their size has changed. `licences` are counted here unless they are given.
+    With `keep_recipes` floras are searched as before, however their size has changed.
     """
-    folder = staging / "snapshot"
+    folder, draft, withdrawn = staging / "snapshot", contents.manifest, contents.withdrawn
+    titles, licences = contents.titles, contents.licences
     write_withdrawn(folder, withdrawn)
     rows = count_rows(root, draft.segments) - sum(len(gone) for gone in withdrawn.values())
-    sealed = tuple(known)
+    sealed = tuple(contents.verified)
     whole = {seal.path for seal in sealed}
     codebook, codes = draft.codebook, dict[str, str]()
     if codebook or rows >= codes_from:

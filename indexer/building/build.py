@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.building.assemble import assemble
+from indexer.building.assemble import Draft, assemble
 from indexer.building.carry import carry_calibration
 from indexer.building.codes import CODES_FROM
-from indexer.building.stages import Advance, counted, silent
 from indexer.curation.placed import PlacedReferences
 from indexer.embedding.embeddings import EmbeddingStore, StoredRows
+from indexer.stages import Advance, counted, silent
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError, SnapshotError
 from retrieval.ranking.prototypes import SpeciesSums
 from retrieval.ranking.votes import Voting
-from retrieval.snapshots.arrays import load_array
+from retrieval.search.arrays import load_array
+from retrieval.segments.segment import Naming, ReferenceEntry, Segment, write_segment
 from retrieval.snapshots.learned_arrays import sum_segments, write_sums
 from retrieval.snapshots.manifest import Manifest, read_current, read_manifest, verify_files
 from retrieval.snapshots.observation_context import (
@@ -33,7 +34,6 @@ from retrieval.snapshots.observation_context import (
 )
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
 from retrieval.snapshots.occurrences import Occurrence, Records, count_occurrences, write_occurrences
-from retrieval.snapshots.segment import Naming, ReferenceEntry, Segment, write_segment
 from retrieval.snapshots.staging import building, settle
 from retrieval.snapshots.taxonomy import write_taxonomy
 from retrieval.snapshots.verified_files import read_verified_files
@@ -132,7 +132,8 @@ def build_snapshot(
         )
         titles = {flora.id: flora.title for flora in catalogue.floras}
         sealed = before.files if before else ()
-        return assemble(root, staging, draft, titles, withdrawn, sealed, codes_from=codes_from, advance=advance)
+        contents = Draft(manifest=draft, titles=titles, withdrawn=withdrawn, verified=sealed)
+        return assemble(root, staging, contents, codes_from=codes_from, advance=advance)
 
 
 def describe_tools(card: Mapping[str, Any]) -> str:

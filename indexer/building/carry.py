@@ -10,7 +10,7 @@ from typing import Any
 
 from retrieval.domain import Taxon
 from retrieval.errors import UnknownTaxon
-from retrieval.ranking.aspects import FILE as ASPECTS
+from retrieval.snapshots.learned_arrays import ASPECTS_FILE as ASPECTS
 from retrieval.snapshots.learned_arrays import METRIC
 from retrieval.snapshots.manifest import Manifest
 from retrieval.snapshots.taxonomy import Taxonomy

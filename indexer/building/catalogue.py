@@ -10,25 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from database.collection import photos as photo_tables
-from database.collection.photo_files import PhotoFiles
 from database.collection.photos import OBSERVED, CataloguePhoto
 from database.errors import StoreUnavailable
+from database.field.photo_files import PhotoFiles
 from database.session import Session
 from database.taxonomy import floras as flora_tables
 from database.taxonomy import taxa as taxon_tables
 from indexer.building.build import Catalogue, FloraPlan
 from indexer.building.floras import resolve_flora
-from indexer.building.stages import Advance, counted, silent
 from indexer.curation.placed import PlacedReferences, Spool
 from indexer.embedding.embed import PhotoToEmbed
 from indexer.embedding.embeddings import EmbeddingStore
 from indexer.photos.finding import PhotoStore
+from indexer.stages import Advance, counted, silent
 from retrieval.domain import WORLD
 from retrieval.errors import UnknownPhoto
+from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.cells import cell_of
 from retrieval.snapshots.observation_context import ObservationContext, ObservationContexts, settle_contexts
 from retrieval.snapshots.occurrences import Records
-from retrieval.snapshots.segment import ReferenceEntry
 
 
 class PhotosToEmbed(Spool):

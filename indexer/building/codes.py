@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.building.stages import Advance, silent, told_of
+from indexer.stages import Advance, silent, told_of
 from retrieval.search.faiss_codes import read_codebook, train_codebook, write_codes
 from retrieval.snapshots.staging import settle_file
 

@@ -17,8 +17,8 @@ from database.taxonomy import regions as areas
 from database.taxonomy import taxa as names
 from database.taxonomy.floras import FloraEntry
 from indexer.curation.checklists import read_checklist
-from indexer.curation.records import RejectedRecord
 from indexer.curation.regions import RegionMap, country_region, find_unit
+from indexer.records import RejectedRecord
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError
 

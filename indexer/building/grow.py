@@ -11,26 +11,26 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.building.assemble import assemble
+from indexer.building.assemble import Draft, assemble
 from indexer.building.build import describe_tools, read_entries
-from indexer.building.stages import Advance, counted, silent
+from indexer.stages import Advance, counted, silent
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.models.embedder import DIM, Embeddings
-from retrieval.ranking.aspects import FILE as ASPECTS
 from retrieval.ranking.prototypes import SpeciesSums
+from retrieval.search.arrays import load_array
 from retrieval.search.faiss_coarse import SPECIES as GUIDE_SPECIES
-from retrieval.snapshots.arrays import load_array
+from retrieval.segments.segment import Naming, ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.snapshots.learned_arrays import ASPECTS_FILE as ASPECTS
 from retrieval.snapshots.learned_arrays import METRIC, add_sums, replace_sums, sum_segments, write_sums
 from retrieval.snapshots.manifest import Manifest
 from retrieval.snapshots.observation_context import ObservationContext, gather_contexts, renew_contexts, write_contexts
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
-from retrieval.snapshots.segment import Naming, ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from retrieval.snapshots.staging import building, settle
 
@@ -67,7 +67,8 @@ def append_references(
         segments = (*manifest.segments, name)
         sums = add_sums(published.sums, sum_one(root / "segments" / name))
         gone = gone_rows(published)
-        return continue_snapshot(root, staging, published, segments, gone, sums, licences=licences, contexts=contexts)
+        changes = Changes(segments=segments, withdrawn=gone, sums=sums, licences=licences, contexts=contexts)
+        return continue_snapshot(root, staging, published, changes)
 
 
 def withdraw_references(root: Path, photos: Collection[str]) -> str:
@@ -89,7 +90,8 @@ def withdraw_references(root: Path, photos: Collection[str]) -> str:
             raise BuildError("this would withdraw every reference; a snapshot needs at least one")
         species = np.array(sorted(taken), dtype=np.int64)
         sums = replace_sums(published.sums, sum_active(root, published.manifest.segments, withdrawn, species))
-        return continue_snapshot(root, staging, published, published.manifest.segments, withdrawn, sums)
+        changes = Changes(segments=published.manifest.segments, withdrawn=withdrawn, sums=sums)
+        return continue_snapshot(root, staging, published, changes)
 
 
 def compact_snapshot(root: Path, *, advance: Advance = silent) -> str:
@@ -109,9 +111,8 @@ def compact_snapshot(root: Path, *, advance: Advance = silent) -> str:
         write_segment(staging / "segment", naming.follow(entries), gathered)
         name = naming.name
         settle(staging / "segment", root / "segments" / name)
-        return continue_snapshot(
-            root, staging, published, (name,), {}, published.sums, keep_recipes=True, advance=advance
-        )
+        changes = Changes(segments=(name,), withdrawn={}, sums=published.sums)
+        return continue_snapshot(root, staging, published, changes, keep_recipes=True, advance=advance)
 
 
 def merge_entries(snapshot: Snapshot, folders: Sequence[Path]) -> Iterator[tuple[ReferenceEntry, int, int]]:
@@ -204,24 +205,28 @@ def active_observations(
     return np.unique(np.concatenate(held))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """How the references of a snapshot differ from those of the one it continues."""
+
+    segments: Sequence[str]
+    withdrawn: Mapping[str, NDArray[np.int64]]  # rows of each segment that answer nothing
+    sums: SpeciesSums
+    licences: Mapping[str, int] | None = None  # references under each; counted from the segments where it is None
+    contexts: Sequence[ObservationContext] = ()  # of added observations
+    forget: Collection[int] = ()  # observations whose known context gives way to `contexts`
+
+
 def continue_snapshot(
     root: Path,
     staging: Path,
     published: Snapshot,
-    segments: Sequence[str],
-    withdrawn: Mapping[str, NDArray[np.int64]],
-    sums: SpeciesSums,
+    changes: Changes,
     *,
     keep_recipes: bool = False,
-    licences: Mapping[str, int] | None = None,
-    contexts: Sequence[ObservationContext] = (),
-    forget: Collection[int] = (),
     advance: Advance = silent,
 ) -> str:
-    """Assemble a snapshot that differs from the published one in its references alone.
-
-    What was known of the occasions of the observations `forget` gives way to `contexts`.
-    """
+    """Assemble a snapshot that differs from the published one in its references alone."""
     old, folder = root / "snapshots" / published.name, staging / "snapshot"
     (folder / "floras").mkdir(parents=True)
     for own in OWN_FILES:
@@ -229,24 +234,21 @@ def continue_snapshot(
     for learned in LEARNED_FILES:
         if (old / learned).is_file():
             shutil.copyfile(old / learned, folder / learned)
-    write_sums(folder, sums)
-    standing = active_observations(root, segments, withdrawn)
-    forgotten = np.array(sorted(forget), dtype=np.int64)
-    known = renew_contexts(published.contexts, forgotten, gather_contexts(contexts))
-    write_contexts(folder, known.only(standing))
+    write_sums(folder, changes.sums)
+    active = active_observations(root, changes.segments, changes.withdrawn)
+    forgotten = np.array(sorted(changes.forget), dtype=np.int64)
+    known = renew_contexts(published.contexts, forgotten, gather_contexts(changes.contexts))
+    write_contexts(folder, known.only(active))
     for bits in sorted((old / "floras").iterdir()):
         shutil.copyfile(bits, folder / "floras" / bits.name)
     manifest: Manifest = published.manifest
     titles = {card.id: card.title for card in manifest.floras[1:]}
-    draft = replace(manifest, segments=tuple(segments))
-    return assemble(
-        root,
-        staging,
-        draft,
-        titles,
-        withdrawn,
-        manifest.files,
-        keep_recipes=keep_recipes,
-        licences=licences,
-        advance=advance,
+    continued = replace(manifest, segments=tuple(changes.segments))
+    draft = Draft(
+        manifest=continued,
+        titles=titles,
+        withdrawn=changes.withdrawn,
+        verified=manifest.files,
+        licences=changes.licences,
     )
+    return assemble(root, staging, draft, keep_recipes=keep_recipes, advance=advance)

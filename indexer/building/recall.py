@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.building.stages import Advance, silent
+from indexer.stages import Advance, silent
 from retrieval.models.embedder import Embeddings, unit_rows
 from retrieval.search.recipes import (
     AIM_AT_10,
@@ -24,8 +24,8 @@ from retrieval.search.recipes import (
     cost,
     reaches,
 )
+from retrieval.segments.store import CoarseSearch, SegmentPart, choose_rows, search_parts
 from retrieval.snapshots.flora import Flora
-from retrieval.snapshots.store import CoarseSearch, SegmentPart, choose_rows, search_parts
 
 QUERIES = 192  # references of the flora that are asked for, each without its own observation
 DRIFT = 0.05  # how far a flora may grow or shrink before it is measured anew

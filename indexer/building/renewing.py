@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.building.build import describe_tools
-from indexer.building.grow import continue_snapshot, gone_rows, published_snapshot, sum_active
+from indexer.building.grow import Changes, continue_snapshot, gone_rows, published_snapshot, sum_active
 from retrieval.domain import Reference
 from retrieval.errors import BuildError
 from retrieval.models.embedder import Embeddings
+from retrieval.segments.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshots.learned_arrays import replace_sums
 from retrieval.snapshots.observation_context import ObservationContext, gather_contexts
-from retrieval.snapshots.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshots.snapshot import Snapshot
 from retrieval.snapshots.staging import building, settle
 
@@ -56,7 +56,8 @@ def renew_references(
             settle(staging / "segment", root / "segments" / segments[-1])
         withdrawn = {name: np.array(sorted(rows), dtype=np.int64) for name, rows in gone.items() if rows}
         sums = replace_sums(published.sums, sum_active(root, segments, withdrawn, touched(published, gone, fresh)))
-        return continue_snapshot(root, staging, published, segments, withdrawn, sums, contexts=given, forget=mine)
+        changes = Changes(segments=segments, withdrawn=withdrawn, sums=sums, contexts=given, forget=mine)
+        return continue_snapshot(root, staging, published, changes)
 
 
 def known_species(snapshot: Snapshot) -> set[int]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from database.collection.photo_files import PhotoFiles
 from database.collection.photos import OWN, references
-from database.collection.withdrawing import mark_photos
 from database.errors import DatabaseError
+from database.field.photo_files import PhotoFiles
+from database.field.withdrawing import mark_photos
 from database.session import open_database
 from database.session import upgrade as upgrade_tables
 from indexer.building.adopting import AdoptionReport, adopt_observations

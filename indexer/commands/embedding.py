@@ -37,7 +37,7 @@ def embed_where_set(
     if not settings.cluster or next(unknown_photos(photos, store, lambda _: None), None) is None:
         return embed_photos(photos, store, embedder, limits=limits, augmentation=augmentation, advance=advance)
     from cluster.connection import connected
-    from cluster.embedding import embed_on_cluster
+    from cluster.embedding import BulkRun, embed_on_cluster
 
     card_file = card.absolute() if card else None
     with connected(settings.cluster):
@@ -46,7 +46,7 @@ def embed_where_set(
             store,
             embedder,
             partial(open_features if features else open_model, absolute_handle(handle), card_file),
-            storage=settings.cluster_storage or str((settings.data / "parts").absolute()),
+            BulkRun(settings.cluster_storage or str((settings.data / "parts").absolute())),
             limits=limits,
             augmentation=augmentation,
             advance=advance,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from database.collection.photo_files import PhotoFiles
+from database.field.photo_files import PhotoFiles
 from database.session import open_database
 from indexer.exporting.archive import export_archive
 from indexer.exporting.descriptors import DatasetCard

@@ -17,9 +17,9 @@ from database.session import upgrade as upgrade_tables
 from indexer.archives import KINDS, detect_kind
 from indexer.curation.curate import CurationPolicy
 from indexer.curation.inspection import PhotoDesk
-from indexer.curation.records import ArchiveSource
 from indexer.importing import ImportReport, import_archive, write_rejections
 from indexer.photos.finding import Fetcher, PhotoStore
+from indexer.records import ArchiveSource
 from retrieval.errors import BuildError
 from retrieval.photos.addresses import Guard, parse_networks
 from settings import Settings

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from database.collection.photo_files import PhotoFiles
 from database.collection.photos import references
+from database.field.photo_files import PhotoFiles
 from database.session import open_database
 from indexer.building.catalogue import PhotosToEmbed
 from indexer.commands.embedding import embed_where_set

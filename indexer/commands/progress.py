@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 
 class StageBars:
-    """A bar for each stage, one after the other; told as `indexer.building.stages.Advance` says."""
+    """A bar for each stage, one after the other; told as `indexer.stages.Advance` says."""
 
     def __init__(self) -> None:
         self._stage = ""

@@ -12,9 +12,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from database.collection.photo_files import PhotoFiles
 from database.collection.snapshots import log_built, log_published
 from database.errors import DatabaseError
+from database.field.photo_files import PhotoFiles
 from database.session import open_database
 from indexer.building.adopting import adopt_observations
 from indexer.building.build import build_snapshot, describe_tools

@@ -17,7 +17,7 @@ from indexer.archives.terms import TAXON_TERMS, Columns, find_columns, plain_ter
 from indexer.curation.curate import KINGDOMS, find_toxicity, read_gbif_key, read_text
 from indexer.curation.names import ABOVE_SPECIES, ParsedName, compose_name, parse_name, same_authorship
 from indexer.curation.places import parse_country, parse_language
-from indexer.curation.records import RejectedRecord
+from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
 
 FUNGAL_KINGDOMS = frozenset({"Fungi", "Protozoa", ""})

@@ -13,7 +13,7 @@ from datetime import date
 from indexer.curation.licences import NEEDS_AUTHOR, POLICIES, canonical_licence, is_reserved, licence_family
 from indexer.curation.names import ABOVE_SPECIES, NameResolver, ParsedName, compose_name, parse_name, same_authorship
 from indexer.curation.places import parse_coordinates, parse_country, parse_date, parse_language, parse_uncertainty
-from indexer.curation.records import CuratedRecord, Record, RejectedRecord
+from indexer.records import CuratedRecord, Record, RejectedRecord
 
 NOT_SAID = frozenset(
     {"", "-", "--", "?", "n/a", "na", "nan", "null", "none", "none stated", "not stated", "not recorded", "unknown",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from database.collection.imports import Inspection
-from indexer.curation.records import ArchiveSource, CuratedRecord, RejectedRecord
 from indexer.photos.finding import (
     Fetcher,
     FoundPhoto,
@@ -20,6 +19,7 @@ from indexer.photos.finding import (
     locate,
     open_photo,
 )
+from indexer.records import ArchiveSource, CuratedRecord, RejectedRecord
 
 _STORED = "store:"
 

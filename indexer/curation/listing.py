@@ -11,7 +11,7 @@ from database.taxonomy.checklists import PRESENT, ListedTaxon, replace_checklist
 from database.taxonomy.taxa import LONGEST_NAME, SPECIES, TaxonEntry, TaxonRegister
 from indexer.curation.checklists import ChecklistLine, read_checklist
 from indexer.curation.names import parse_name
-from indexer.curation.records import RejectedRecord
+from indexer.records import RejectedRecord
 from retrieval.domain import RANKS
 
 WIDER_RANKS = RANKS[:-1]

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from retrieval.snapshots.segment import ReferenceEntry
+from retrieval.segments.segment import ReferenceEntry
 
 Fields: TypeAlias = list[str | int]
 

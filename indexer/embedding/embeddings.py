@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.building.stages import Advance, silent
+from indexer.stages import Advance, silent
 from retrieval.errors import BuildError
 from retrieval.models.embedder import DIM, Embeddings
 

@@ -19,8 +19,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from database.collection.approved import ApprovedObservation, approved_observations
-from database.collection.photo_files import write_whole
+from database.field.approved import ApprovedObservation, approved_observations
+from database.field.photo_files import write_whole
 from database.session import Session
 from indexer.exporting.descriptors import DatasetCard, write_eml, write_meta
 from indexer.exporting.rows import LICENCES, OF_GBIF, TABLES, freest_for_all, occurrence_id, packed_path, render

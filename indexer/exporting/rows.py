@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from database.collection.approved import ApprovedObservation, Name, ShownPhoto, StatedIdentification
+from database.field.approved import ApprovedObservation, Name, ShownPhoto, StatedIdentification
 from database.field.obscuring import CELL
 from database.field.validation import CERTAINTIES
 from indexer.building.adopting import observation_page

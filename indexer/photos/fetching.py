@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from indexer.curation.photo_facts import LIMITS, inspect_photo, reason_of
-from indexer.curation.records import RejectedRecord
+from indexer.photos.photo_facts import LIMITS, inspect_photo, reason_of
 from indexer.photos.photo_store import PhotoStore
+from indexer.records import RejectedRecord
 from retrieval.errors import ForbiddenAddress, PhotoTooLarge, UnreadablePhoto
 from retrieval.photos.addresses import SCHEMES, Guard
 from retrieval.photos.fetching import guarded_session, open_address

@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 from indexer.archives.container import Container, FolderContainer, is_there
 from indexer.archives.lines import DAMAGED
-from indexer.curation.photo_facts import LIMITS, PhotoFacts, inspect_photo, reason_of
-from indexer.curation.records import ArchiveSource, CuratedRecord, Record, RejectedRecord
 from indexer.photos.fetching import Fetcher
+from indexer.photos.photo_facts import LIMITS, PhotoFacts, inspect_photo, reason_of
 from indexer.photos.photo_store import PhotoStore
+from indexer.records import ArchiveSource, CuratedRecord, Record, RejectedRecord
 from retrieval.errors import ArchiveError, PhotoTooLarge, UnreadablePhoto
 from retrieval.photos.addresses import SCHEMES
 

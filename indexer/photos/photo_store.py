@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from types import TracebackType
 
-from database.collection.photo_files import write_whole
 from database.collection.photos import stored_path
+from database.field.photo_files import write_whole
 from indexer.archives.container import Container, open_container
 
 __all__ = ["PhotoStore", "write_whole"]

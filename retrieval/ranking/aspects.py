@@ -9,17 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.domain import ASPECTS
-from retrieval.errors import DamagedSnapshot
 from retrieval.ranking.prototypes import whiten_within
-from retrieval.snapshots.arrays import load_arrays
 
-FILE = "aspects.npz"
 SHRINKAGE = 0.5  # of the metric
 
 
@@ -64,20 +60,3 @@ def code_aspects(names: Sequence[str]) -> NDArray[np.int64]:
     """Places in ASPECTS of names; -1 for what is none of them."""
     place = {name: code for code, name in enumerate(ASPECTS)}
     return np.array([place.get(name, -1) for name in names], dtype=np.int64)
-
-
-def write_aspect_classifier(folder: Path, model: AspectClassifier) -> None:
-    """Write it to a snapshot's folder."""
-    np.savez(folder / FILE, codes=model.codes, weights=model.weights, constants=model.constants)
-
-
-def read_aspect_classifier(folder: Path) -> AspectClassifier:
-    """Read it from a snapshot's folder; raises DamagedSnapshot."""
-    try:
-        held = load_arrays(folder / FILE)
-        found = AspectClassifier(held["codes"], held["weights"], held["constants"])
-    except (OSError, ValueError, KeyError) as error:
-        raise DamagedSnapshot(f"{FILE} cannot be read") from error
-    if found.weights.shape[0] != len(found.codes) or found.codes.max(initial=0) >= len(ASPECTS):
-        raise DamagedSnapshot(f"{FILE} does not hold what it should")
-    return found

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings
+from retrieval.search.arrays import load_array
 from retrieval.search.faiss_index import ROW_BYTES, BorrowedLists, scan_lists
 from retrieval.search.index import Lists
-from retrieval.snapshots.arrays import load_array
 
 MEANS, SPECIES = "guide.npy", "guide_species.npy"
 TOGETHER = 512  # lines that are multiplied with many views at once: 512 KB, which stay in the cache

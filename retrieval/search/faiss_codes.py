@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings
+from retrieval.search.arrays import load_array
 from retrieval.search.faiss_index import BorrowedLists, scan_lists
 from retrieval.search.index import Lists, Rows, Similarities
-from retrieval.snapshots.arrays import load_array
 
 PARTS, BITS = 64, 4
 CODE_BYTES = PARTS * BITS // 8

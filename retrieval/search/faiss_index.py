@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings
+from retrieval.search.arrays import load_array
 from retrieval.search.index import Lists, Rows, Similarities, best_rows
-from retrieval.snapshots.arrays import load_array
 
 SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as it likes; we settle them by row
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot, SnapshotError
-from retrieval.snapshots.arrays import load_arrays
+from retrieval.search.arrays import load_arrays
 from retrieval.snapshots.manifest import Manifest, read_manifest
 
 FOLDER = "atlases"

@@ -11,15 +11,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.devices.accelerator import Accelerator
 from retrieval.domain import Neighbour
 from retrieval.models.embedder import Embeddings
-from retrieval.search.accelerator import Accelerator
 from retrieval.search.faiss_coarse import CoarseQuantiser
 from retrieval.search.partial_results import PartialSearch
 from retrieval.search.recipes import Recipe, recipe_for
+from retrieval.segments.segment import Segment
+from retrieval.segments.store import CoarseSearch, NearestReferences, SegmentPart, search_parts
 from retrieval.snapshots.manifest import FloraCard
-from retrieval.snapshots.segment import Segment
-from retrieval.snapshots.store import CoarseSearch, NearestReferences, SegmentPart, search_parts
 
 AD_HOC = "ad hoc"
 PREPARED = 64  # floras whose lists stay prepared for searching, those asked for last

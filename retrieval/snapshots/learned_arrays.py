@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.domain import ASPECTS
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM
+from retrieval.ranking.aspects import AspectClassifier
 from retrieval.ranking.prototypes import Metric, SpeciesSums, sum_observations
-from retrieval.snapshots.arrays import load_array, load_arrays
-from retrieval.snapshots.segment import Segment
+from retrieval.search.arrays import load_array, load_arrays
+from retrieval.segments.segment import Segment
 
+ASPECTS_FILE = "aspects.npz"
 SUMS = "prototypes.npz"
 METRIC = "metric.npy"
 BLOCK = 65_536  # rows read together, but for a species that has more: 32 MB
@@ -97,3 +100,20 @@ def read_metric(path: Path) -> Metric:
     if metric.shape != (DIM, DIM):
         raise DamagedSnapshot(f"{path.name} has shape {metric.shape}, not {(DIM, DIM)}")
     return np.asarray(metric, dtype=np.float32)
+
+
+def write_aspect_classifier(folder: Path, model: AspectClassifier) -> None:
+    """Write it to a snapshot's folder."""
+    np.savez(folder / ASPECTS_FILE, codes=model.codes, weights=model.weights, constants=model.constants)
+
+
+def read_aspect_classifier(folder: Path) -> AspectClassifier:
+    """Read it from a snapshot's folder; raises DamagedSnapshot."""
+    try:
+        held = load_arrays(folder / ASPECTS_FILE)
+        found = AspectClassifier(held["codes"], held["weights"], held["constants"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedSnapshot(f"{ASPECTS_FILE} cannot be read") from error
+    if found.weights.shape[0] != len(found.codes) or found.codes.max(initial=0) >= len(ASPECTS):
+        raise DamagedSnapshot(f"{ASPECTS_FILE} does not hold what it should")
+    return found

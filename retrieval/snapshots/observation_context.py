@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot
-from retrieval.snapshots.arrays import load_arrays
+from retrieval.search.arrays import load_arrays
 from retrieval.snapshots.cells import RESOLUTION
 
 FILE = "occasions.npz"

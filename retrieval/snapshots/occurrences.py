@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot
 from retrieval.ranking.priors import RING_WEIGHTS, Counts, month_records
-from retrieval.snapshots.arrays import load_arrays
+from retrieval.search.arrays import load_arrays
 
 FILE = "occurrences.npz"
 MONTHS = 12

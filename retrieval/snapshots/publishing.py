@@ -10,12 +10,12 @@ import numpy as np
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotError
 from retrieval.search.index import ExactIndex
 from retrieval.search.recipes import RECALL_BAR, TWO_STAGE, Recipe
+from retrieval.segments.segment import Segment
+from retrieval.segments.store import SegmentPart, choose_rows, rank_chosen
 from retrieval.snapshots.history import log_event, read_history
 from retrieval.snapshots.manifest import Advance, Manifest, read_current, read_manifest, switch_current, verify_files
-from retrieval.snapshots.segment import Segment
 from retrieval.snapshots.snapshot import Snapshot
 from retrieval.snapshots.staging import writing
-from retrieval.snapshots.store import SegmentPart, choose_rows, rank_chosen
 from retrieval.snapshots.verified_files import read_verified_files, write_verified_files
 
 PROBES = 64  # rows of a segment that verification searches for

@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from retrieval.domain import RANKS, WORLD, Reference
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
 from retrieval.models.embedder import Embeddings, unit_rows
-from retrieval.ranking.aspects import AspectClassifier, name_aspects, read_aspect_classifier
+from retrieval.ranking.aspects import AspectClassifier, name_aspects
 from retrieval.ranking.calibration import Calibration, read_calibration, score_views
 from retrieval.ranking.prototypes import Metric, SpeciesSums, make_prototypes, project
 from retrieval.ranking.votes import Voting
+from retrieval.search.arrays import load_array
 from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
 from retrieval.search.faiss_codes import FaissCodes, read_codebook
 from retrieval.search.recipes import Recipe, read_recipe
-from retrieval.snapshots.arrays import load_array
+from retrieval.segments.segment import Segment
 from retrieval.snapshots.flora import Flora, ReferenceShelf
 from retrieval.snapshots.flora_expressions import in_words, read_flora
-from retrieval.snapshots.learned_arrays import METRIC, read_metric, read_sums, sum_segments
+from retrieval.snapshots.learned_arrays import METRIC, read_aspect_classifier, read_metric, read_sums, sum_segments
 from retrieval.snapshots.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
 from retrieval.snapshots.observation_context import ObservationContexts, read_contexts
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
 from retrieval.snapshots.occurrences import Occurrences, read_occurrences
-from retrieval.snapshots.segment import Segment
 from retrieval.snapshots.taxonomy import Taxonomy
 from retrieval.snapshots.verified_files import read_verified_files
 

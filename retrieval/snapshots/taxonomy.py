@@ -10,7 +10,7 @@ from pathlib import Path
 
 from retrieval.domain import RANKS, Taxon
 from retrieval.errors import UnknownTaxon
-from retrieval.snapshots.readonly import open_readonly
+from retrieval.segments.readonly import open_readonly
 
 LARGEST = 2**63  # what SQLite takes for a number
 

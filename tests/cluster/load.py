@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from retrieval.errors import FungariumError
 from retrieval.models.embedder import Embeddings
+from retrieval.segments.store import NearestReferences
 from retrieval.snapshots.flora import Flora
-from retrieval.snapshots.store import NearestReferences
 
 Expected = tuple[NDArray[np.int64], NDArray[np.float32]]
 

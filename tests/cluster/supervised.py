@@ -105,14 +105,14 @@ def wait_for(condition: Callable[[], object]) -> None:
 def main(address: str, folder: Path) -> None:
     """Be the driver of a job over the photos below `folder`."""
     from cluster.connection import connect
-    from cluster.embedding import embed_on_cluster
+    from cluster.embedding import BulkRun, embed_on_cluster
     from indexer.embedding.embeddings import EmbeddingStore
     from tests.cluster.test_embedding import photos_below
 
     connect(address, timeout=PATIENCE)
     with EmbeddingStore(folder / "there", MODEL) as store:
         opener = partial(open_watched, folder / "watch")
-        embed_on_cluster(photos_below(folder / "photos"), store, Descriptor(), opener, storage=str(folder / "parts"))
+        embed_on_cluster(photos_below(folder / "photos"), store, Descriptor(), opener, BulkRun(str(folder / "parts")))
 
 
 if __name__ == "__main__":

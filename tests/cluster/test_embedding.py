@@ -28,7 +28,7 @@ from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.errors import ClusterError
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.handles import open_model
-from retrieval.snapshots.segment import ReferenceEntry
+from retrieval.segments.segment import ReferenceEntry
 from tests.catalogues import CARD, SPECIES, make_catalogue
 from tests.cluster.supervised import MODEL, allow, begun, open_on_cuda, open_watched, read_noted, wait_for
 from tests.indexer.collections import line, write_table
@@ -60,11 +60,11 @@ def embed_here(photos: list[PhotoToEmbed], folder: Path) -> EmbedReport:
 
 
 def embed_there(photos: list[PhotoToEmbed], folder: Path, opener: Any = None, **options: Any) -> EmbedReport:
-    from cluster.embedding import embed_on_cluster
+    from cluster.embedding import BulkRun, embed_on_cluster
 
     opened = opener or partial(open_model, "descriptor")
     with EmbeddingStore(folder / "there", MODEL) as store:
-        return embed_on_cluster(photos, store, Descriptor(), opened, storage=str(folder / "parts"), **options)
+        return embed_on_cluster(photos, store, Descriptor(), opened, BulkRun(str(folder / "parts")), **options)
 
 
 def file_of(folder: Path) -> bytes:

@@ -17,9 +17,9 @@ from retrieval.errors import ClusterError, DamagedSnapshot, ShardUnavailable
 from retrieval.models.embedder import unit_rows
 from retrieval.search.partial_results import PartialSearch
 from retrieval.search.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
+from retrieval.segments.store import sort_distinct
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import open_snapshot
-from retrieval.snapshots.store import sort_distinct
 from tests.cluster.shards import Routed, routed
 from tests.floras import LICENCES, SPECIES, embed, make_entries, publish
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from database.collection.imports import start_run
-from database.field.observations import FiledPhoto, ObservationEntry, PhotoEntry, RefusedPhoto, file_photos
+from database.collection.observations import FiledPhoto, ObservationEntry, PhotoEntry, RefusedPhoto, file_photos
 from database.session import Database
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister
 

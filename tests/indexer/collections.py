@@ -19,8 +19,8 @@ from database.session import Database
 from database.taxonomy.taxa import synonyms, taxa, vernacular_names
 from indexer.curation.curate import CurationPolicy
 from indexer.curation.inspection import PhotoDesk
-from indexer.curation.records import ArchiveSource
 from indexer.photos.finding import PhotoStore
+from indexer.records import ArchiveSource
 
 COLUMNS = ("photo", "scientificName", "observation", "license", "creator", "eventDate", "countryCode")
 POLICY = CurationPolicy(today=date(2026, 1, 1))

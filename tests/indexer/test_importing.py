@@ -19,9 +19,9 @@ from database.session import Database, open_database, upgrade
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister, taxa
 from indexer.curation.curate import CurationPolicy
 from indexer.curation.inspection import PhotoDesk
-from indexer.curation.records import ArchiveSource
 from indexer.importing import ImportReport, import_archive
 from indexer.photos.finding import Fetcher, PhotoStore
+from indexer.records import ArchiveSource
 from retrieval.errors import ArchiveError
 from tests.indexer.collections import POLICY, desk_for, draw_photo, line, mixed_rows, state, write_table
 from tests.indexer.photos.servers import LOOPBACK

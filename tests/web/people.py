@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from database.accounts.api_keys import issue_key
 from database.accounts.people import SCOPES_OF, add_person, person_by_login
-from database.collection.photo_files import PhotoFiles
+from database.field.photo_files import PhotoFiles
 from database.session import Database
 from retrieval.models.descriptor import Descriptor
 from retrieval.photos.views import PhotoLimits

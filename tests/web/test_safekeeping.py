@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from database.collection.photo_files import PhotoFiles
 from database.errors import StoreFull, StoreUnavailable
 from database.field.models import FieldObservation
+from database.field.photo_files import PhotoFiles
 from database.field.records import missing, sweep
 from database.session import Database, open_database, upgrade
 from retrieval.errors import UnknownPhoto
@@ -77,7 +77,7 @@ def test_a_store_that_needs_a_package_names_it() -> None:
 SMALL_DISK = """
 import resource, signal, sys
 from database.errors import StoreFull
-from database.collection.photo_files import PhotoFiles
+from database.field.photo_files import PhotoFiles
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # the kernel refuses what is beyond, as a full disk does
 files = PhotoFiles(sys.argv[1])
@@ -143,7 +143,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from database.accounts.people import add_person
-from database.collection.photo_files import PhotoFiles
+from database.field.photo_files import PhotoFiles
 from database.session import open_database
 import database.session
 from tests.snapshots import MUSCARIA, draw_photo

@@ -23,11 +23,11 @@ from database.field.verdicts import observations_of, show_places_anew
 from database.session import Session
 from web.http import access
 from web.http.access import require
-from web.http.form_values import LARGEST_ID, CleanText
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.http.quotas import Quota, Throttle
 from web.http.refusals import NotSignedIn, TooManyAttempts
 from web.schemas.answers import Answer, about
+from web.schemas.form_values import LARGEST_ID, CleanText
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint("accounts", __name__, url_prefix=PREFIX, description="People, sessions and quotas")

@@ -10,10 +10,10 @@ from flask import Response, request, stream_with_context
 from marshmallow import Schema, fields, validate
 
 from web.http import access
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.inference.batches import LINES, PART, BatchObservation, answer_batch, place_after, read_batch
 from web.inference.serving import serving
 from web.schemas.answers import about
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint("batches", __name__, url_prefix=f"{PREFIX}/identify", description="Many finds at once")

@@ -6,10 +6,10 @@ from typing import Any
 
 from retrieval.models.embedder import DIM
 from web.http import access
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.inference.serving import make_queries, serving
 from web.photos.uploads import EmbedPhotos, read_photos, read_view_options
 from web.schemas.answers import EmbeddingRows
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.schemas.serialising import named
 from web.services import services
 

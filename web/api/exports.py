@@ -9,9 +9,10 @@ from typing import Any
 from flask import Response, send_file, url_for
 from marshmallow import fields
 
-from web.http.openapi import PREFIX, ApiBlueprint
+from web.http.refusals import UnknownExport
 from web.schemas.answers import Answer, about
-from web.schemas.exports import UnknownExport, archives
+from web.schemas.exports import archives
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint(

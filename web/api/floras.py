@@ -10,8 +10,8 @@ from marshmallow import Schema, fields, validate
 
 from web.http.cursors import read_cursor, write_cursor
 from web.http.etags import follows
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.schemas.answers import FloraAnswer, Floras, SpeciesPage, about
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.schemas.serialising import flora_answer, named, species_line
 from web.services import services
 

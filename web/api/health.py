@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from web.http.errors import sentence
-from web.http.openapi import ApiBlueprint
 from web.inference.cluster import parts_json
 from web.schemas.answers import ServerHealth
+from web.schemas.openapi import ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint("health", __name__, description="Whether the server can answer")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from web.http import access
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.inference.identification import identify_request
 from web.photos.uploads import IdentifyObservation
 from web.schemas.answers import Identification
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.schemas.serialising import brief, identification_answer
 
 blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="What a find may be")

@@ -12,9 +12,9 @@ from database.accounts.people import SCOPES, utc_now
 from web.api.accounts import signed_in
 from web.http import access
 from web.http.access import require
-from web.http.form_values import CleanText
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.schemas.answers import Answer, about
+from web.schemas.form_values import CleanText
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint("keys", __name__, url_prefix=f"{PREFIX}/keys", description="API keys")

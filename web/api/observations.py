@@ -38,14 +38,14 @@ from web.api.accounts import signed_in
 from web.api.photos import WEBP, PictureQuery
 from web.http import access
 from web.http.access import require
-from web.http.form_values import LARGEST_ID
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.inference.identification import answer_photos
 from web.photos.observation_photos import DrawnPhoto, candidates_of, draw_photos, fill_in, keep_photos, photos_say
 from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
 from web.photos.uploads import read_photos
+from web.schemas.form_values import LARGEST_ID
 from web.schemas.observation_forms import Described, MorePhotos, NewObservation, Search
 from web.schemas.observations import FieldObservationAnswer, FieldObservationsAnswer, observation_answer, owns
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint(

@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import current_app, url_for
 
-from web.http.openapi import CONFIG, PREFIX, ApiBlueprint, ProblemApi
 from web.schemas.answers import Overview
+from web.schemas.openapi import CONFIG, PREFIX, ApiBlueprint, ProblemApi
 
 blueprint = ApiBlueprint("overview", __name__, url_prefix=PREFIX, description="What is here")
 

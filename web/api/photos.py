@@ -9,9 +9,9 @@ from marshmallow import Schema, fields, validate
 
 from retrieval.errors import PhotoTooLarge, UnknownPhoto, UnreadablePhoto
 from retrieval.photos.views import CURATED
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
 from web.schemas.answers import about
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint("photos", __name__, url_prefix=f"{PREFIX}/photos", description="Pictures of reference photos")

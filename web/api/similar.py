@@ -20,7 +20,6 @@ from retrieval.snapshots.snapshot import Snapshot
 from web.http import access
 from web.http.cursors import read_cursor, write_cursor
 from web.http.etags import follows
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.inference.caching import make_key
 from web.inference.serving import make_queries, serving
 from web.photos.uploads import (
@@ -34,6 +33,7 @@ from web.photos.uploads import (
     read_view_options,
 )
 from web.schemas.answers import SimilarReferences, about
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.schemas.serialising import similar_answer
 from web.services import services
 

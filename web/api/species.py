@@ -19,8 +19,8 @@ from retrieval.snapshots.cells import describe_cell
 from retrieval.snapshots.snapshot import Snapshot
 from web.http.cursors import read_cursor, write_cursor
 from web.http.etags import follows
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.schemas.answers import Species, about
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.schemas.serialising import aspect_counts, credit_answer, dataset_of, named, reference_answer
 from web.services import services
 

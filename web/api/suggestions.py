@@ -9,9 +9,9 @@ from marshmallow import Schema, fields, validate
 from database.field.fates import LEAST, report_fates
 from web.http import access
 from web.http.access import require
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.http.refusals import NotAllowed
 from web.schemas.answers import Answer, about
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint(

@@ -7,8 +7,8 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from retrieval.answers.present import taxon_json
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.schemas.answers import Taxa, about
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 blueprint = ApiBlueprint("taxa", __name__, url_prefix=f"{PREFIX}/taxa", description="Taxa by name")

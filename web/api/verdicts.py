@@ -14,7 +14,6 @@ from database.taxonomy.lineages import find_taxon
 from web.api.accounts import signed_in
 from web.http import access
 from web.http.access import require
-from web.http.openapi import PREFIX, ApiBlueprint
 from web.http.refusals import NotAllowed
 from web.schemas.observation_forms import Approval, Opinion, Withdrawal
 from web.schemas.observations import (
@@ -23,6 +22,7 @@ from web.schemas.observations import (
     observation_answer,
     verdict_answer,
 )
+from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
 Parameters = ParamSpec("Parameters")

@@ -19,9 +19,9 @@ from web.contracts.plantnet_schemas import LANGUAGE
 from web.contracts.shapes import json_response
 from web.contracts.wording import common_names, genus_of, picture_url
 from web.http.access import require
-from web.http.request_lifecycle import take_place
 from web.inference.identification import identify_photos
 from web.photos.uploads import PhotoFile
+from web.request_lifecycle import take_place
 from web.schemas.answers import Answer, about
 from web.services import services
 

@@ -20,8 +20,8 @@ from web.contracts.photos import check_count, most_photos
 from web.contracts.projects import projects
 from web.contracts.wording import cite, common_names, picture_url
 from web.http.access import require
-from web.http.request_lifecycle import take_place
 from web.inference.identification import identify_photos
+from web.request_lifecycle import take_place
 from web.schemas.answers import Answer, about
 from web.services import services
 

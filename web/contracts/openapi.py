@@ -8,8 +8,8 @@ from flask_smorest import Api
 from marshmallow import EXCLUDE, Schema, fields
 
 from web.http.access import ignore_foreign_keys
-from web.http.openapi import CONFIG, ApiBlueprint
 from web.schemas.answers import Answer, about
+from web.schemas.openapi import CONFIG, ApiBlueprint
 
 NAME: Final = "CONTRACTS_"  # prefix of its configuration, and its key among flask-smorest's documents
 CONTRACTS_CONFIG: Final = {

@@ -21,8 +21,8 @@ from web.contracts.projects import BEST, projects
 from web.contracts.shapes import SPECIES_NOT_FOUND, plantnet_error
 from web.contracts.wording import cite, common_names, dates_of, genus_of, names_of, picture_url, when
 from web.http.access import require
-from web.http.request_lifecycle import take_place
 from web.inference.identification import identify_photos
+from web.request_lifecycle import take_place
 from web.services import services
 
 blueprint = ContractBlueprint(

@@ -23,6 +23,7 @@ from flask_wtf.csrf import CSRFProtect, generate_csrf
 
 from database.accounts.api_keys import MARK, find_key
 from database.accounts.people import SCOPES, PersonEntry, person_by_id
+from retrieval.errors import FungariumError
 from web.http.quotas import Quota
 from web.http.refusals import NotAllowed, NotSignedIn, QuotaSpent
 from web.services import Services, services
@@ -254,3 +255,19 @@ def services_of(app: Flask) -> Services:
     """The services of an application outside of a request."""
     found: Services = app.extensions["services"]
     return found
+
+
+def visitor() -> PersonEntry | None:
+    """Whoever is signed in; None where nobody is, or where that cannot be found out just now."""
+    try:
+        return caller().person
+    except FungariumError:
+        return None
+
+
+def visitor_may(scope: str) -> bool:
+    """Whether whoever looks has leave to do something."""
+    try:
+        return scope in caller().scopes
+    except FungariumError:
+        return False

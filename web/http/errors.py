@@ -29,9 +29,7 @@ from retrieval import errors
 from web.http import refusals
 from web.http.admission import Overloaded
 from web.http.deadlines import DeadlinePassed
-from web.inference.kept_answers import UnknownAnswer
-from web.photos.remote_photos import Busy
-from web.schemas.exports import UnknownExport
+from web.http.refusals import RemoteServersBusy, UnknownAnswer, UnknownExport
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +62,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.NoPhoto: Kind(400, "no-photo", "There is no photo"),
     errors.ForbiddenAddress: Kind(400, "forbidden-address", "The address is not fetched from"),
     errors.PhotoNotFetched: Kind(400, "photo-not-fetched", "The photo cannot be fetched"),
-    Busy: Kind(503, "busy-fetching", "Too many photos are being fetched"),
+    RemoteServersBusy: Kind(503, "busy-fetching", "Too many photos are being fetched"),
     errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
     errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
     errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from retrieval.errors import FungariumError
+from retrieval.errors import FungariumError, IdentificationError
 
 
 class Refusal(FungariumError):
@@ -29,3 +29,15 @@ class QuotaSpent(Refusal):
 
 class TooManyAttempts(Refusal):
     """Somebody tries passwords."""
+
+
+class UnknownAnswer(IdentificationError):
+    """There is no kept answer at this address, or its time is over."""
+
+
+class UnknownExport(FungariumError):
+    """There is no such archive."""
+
+
+class RemoteServersBusy(FungariumError):
+    """Other requests are already waiting for other servers' photos."""

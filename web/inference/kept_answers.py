@@ -15,14 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from retrieval.errors import IdentificationError, InvalidOption
+from retrieval.errors import InvalidOption
+from web.http.refusals import UnknownAnswer
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{24}")
 DAY: Final = 86_400  # seconds
-
-
-class UnknownAnswer(IdentificationError):
-    """There is no such answer, or its time is over."""
 
 
 class KeptAnswers:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from database.collection.photo_files import write_whole
+from database.field.photo_files import write_whole
 from retrieval.errors import FungariumError, SnapshotError
 from retrieval.snapshots.manifest import Advance, read_current, read_manifest
 from retrieval.snapshots.publishing import publish_snapshot, roll_back

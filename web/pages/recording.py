@@ -16,7 +16,7 @@ from web.api.accounts import signed_in
 from web.api.observations import keep_find, keep_more_photos, require_owned
 from web.http import access
 from web.http.access import require
-from web.inference.kept_answers import UnknownAnswer
+from web.http.refusals import UnknownAnswer
 from web.pages.blueprint import blueprint
 from web.pages.observations import known_floras
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again

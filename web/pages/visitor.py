@@ -11,30 +11,12 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from database.accounts.people import PersonEntry
 from retrieval.errors import FungariumError
-from web.http import access
 from web.http.errors import Problem, describe_engine_error, describe_http_error, describe_wrong_values
 from web.pages.identify import FRAGMENT
 
 TROUBLE: Final = (FungariumError, ValidationError, HTTPException)
 """What a form may end in; `describe` says it in words."""
-
-
-def visitor() -> PersonEntry | None:
-    """Whoever is signed in; None where nobody is, or where that cannot be found out just now."""
-    try:
-        return access.caller().person
-    except FungariumError:
-        return None
-
-
-def visitor_may(scope: str) -> bool:
-    """Whether whoever looks has leave to do something."""
-    try:
-        return scope in access.caller().scopes
-    except FungariumError:
-        return False
 
 
 def load(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from database.collection.photo_files import PhotoFiles
+from database.field.photo_files import PhotoFiles
 from database.field.records import KeptPhoto
 from retrieval.domain import Identification
 from retrieval.errors import FungariumError, InvalidOption, UnreadablePhoto

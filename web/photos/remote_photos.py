@@ -14,14 +14,11 @@ from retrieval.errors import FungariumError
 from retrieval.photos.addresses import Guard
 from retrieval.photos.fetching import fetch_photo
 from retrieval.photos.views import PhotoLimits, sniff
+from web.http.refusals import RemoteServersBusy
 
 AGENT: Final = "Fungarium/0.1 (open fungi identification; fetches a photo that a caller gave the address of)"
 SECONDS: Final = 15.0  # for one photo
 AT_ONCE: Final = 4  # requests that wait for other servers; more are told to come back
-
-
-class Busy(FungariumError):
-    """Other requests wait for other servers already."""
 
 
 class RemotePhotos:
@@ -36,11 +33,13 @@ class RemotePhotos:
     def fetch(self, addresses: Sequence[str]) -> list[bytes]:
         """The photos, in the order of their addresses.
 
-        Raises Busy, and for the first that has a fault ForbiddenAddress, PhotoNotFetched, PhotoTooLarge or
+        Raises RemoteServersBusy, and for the first that has a fault ForbiddenAddress, PhotoNotFetched, PhotoTooLarge or
         UnsupportedPhoto, saying which it was.
         """
         if not self._places.acquire(blocking=False):
-            raise Busy("too many photos are being fetched from other servers at this moment; send the photo itself")
+            raise RemoteServersBusy(
+                "too many photos are being fetched from other servers at this moment; send the photo itself"
+            )
         try:
             with ThreadPoolExecutor(len(addresses), thread_name_prefix="fetching") as pool:
                 return list(pool.map(self._fetch, addresses, count(1), repeat(len(addresses))))

@@ -12,7 +12,7 @@ from typing import Final
 
 from flask import Response, current_app, request
 
-from database.collection.photo_files import write_whole
+from database.field.photo_files import write_whole
 from retrieval.photos.views import PhotoLimits, render_photo
 
 SHELVES: Final = 256  # folders, named by the first two digits of a photo's sha256

@@ -6,13 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from retrieval.errors import FungariumError
-
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.zip")  # of a file in the folder itself, and never hidden
-
-
-class UnknownExport(FungariumError):
-    """There is no such archive."""
 
 
 def archives(folder: Path | None) -> list[Path]:

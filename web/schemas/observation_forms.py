@@ -9,9 +9,9 @@ from werkzeug.datastructures import FileStorage
 
 from database.field.validation import CERTAINTIES, STATUSES
 from retrieval.domain import ASPECTS, WORLD
-from web.http.form_values import CleanText, an_id
 from web.photos.uploads import PhotoFile
 from web.schemas.answers import about
+from web.schemas.form_values import CleanText, an_id
 
 LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "all-rights-reserved")
 """What a person may choose for their photos. What the collection may use of them, its curator decides."""

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, read_gallery
 from evaluation.learning.aspects import fit_aspects, mixed
 from evaluation.learning.expect import count_records, learn_season_place, log_lifts
 from evaluation.learning.fit import log_loss
+from evaluation.learning.scoring import Method
 from evaluation.measuring.ablate import nearest_ranks
-from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, read_gallery
-from evaluation.measuring.scoring import Method
 from indexer.building.build import Catalogue, build_snapshot
 from retrieval.domain import ASPECTS, WORLD
 from retrieval.models.embedder import unit_rows

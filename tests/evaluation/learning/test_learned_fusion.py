@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evaluation.galleries.gallery import HeldOutQueries
 from evaluation.learning.fit import fit_fusion
-from evaluation.measuring.gallery import HeldOutQueries
-from evaluation.measuring.scoring import Method
+from evaluation.learning.scoring import Method
 from retrieval.models.embedder import DIM, unit_rows
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.votes import Voting

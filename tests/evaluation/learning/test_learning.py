@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from evaluation.__main__ import main
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, ask_itself, of_simulation, read_gallery, search
+from evaluation.galleries.simulate import Assumptions, simulate
 from evaluation.learning.aspects import fit_classifier
 from evaluation.learning.fit import fit_logit, fit_strength
 from evaluation.learning.learn import (
@@ -22,12 +24,10 @@ from evaluation.learning.learn import (
     numbers_of,
     uniform_log_lifts,
 )
-from evaluation.measuring.gallery import Gallery, HeldOutQueries, ask_itself, of_simulation, read_gallery, search
+from evaluation.learning.scoring import Method, neutral_counts, prototype_similarities, score_all
 from evaluation.measuring.nested import cross_validate
-from evaluation.measuring.scoring import Method, neutral_counts, prototype_similarities, score_all
 from evaluation.reports.operating_point import nearest_recall
 from evaluation.reports.report import chance_error
-from evaluation.reports.simulate import Assumptions, simulate
 from indexer.building.build import FloraPlan
 from retrieval.answers.identify import identify_embeddings
 from retrieval.answers.present import identification_json

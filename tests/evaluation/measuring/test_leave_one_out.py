@@ -15,8 +15,8 @@ from evaluation.measuring.leave_one_out import count_queries, judge_snapshot, re
 from indexer.building.build import FloraPlan
 from retrieval.domain import WORLD
 from retrieval.ranking.votes import Voting
+from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.publishing import publish_snapshot
-from retrieval.snapshots.segment import ReferenceEntry
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from tests.catalogues import SPECIES, build, fill_store, make_reference, make_references
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluation.galleries.simulate import Assumptions
 from evaluation.reports.operating_point import measure_operating_point
-from evaluation.reports.simulate import Assumptions
 
 GENERA = (24, 16, 12, 10, 8, 8, 6, 6, 5, 5, *[4] * 5, *[3] * 6, *[2] * 10, *[1] * 22)  # species of each genus
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from indexer.archives import read_archive
 from indexer.curation.curate import CurationPolicy
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
+from indexer.records import ArchiveSource, Record, RejectedRecord
 
 TODAY = date(2026, 5, 1)
 POLICY = CurationPolicy(today=TODAY)

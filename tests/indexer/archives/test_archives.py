@@ -9,7 +9,7 @@ import pytest
 
 from indexer.archives import KINDS, detect_kind, read_archive
 from indexer.archives.reading import READERS
-from indexer.curation.records import ArchiveSource
+from indexer.records import ArchiveSource
 from retrieval.errors import ArchiveError
 from tests.indexer.archives.samples import (
     occurrence_files,

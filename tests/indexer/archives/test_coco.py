@@ -14,7 +14,7 @@ from indexer.archives import json_stream
 from indexer.archives.json_stream import read_members
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.names import KnownNames
-from indexer.curation.records import CuratedRecord
+from indexer.records import CuratedRecord
 from retrieval.errors import ArchiveError
 from tests.indexer.archives.samples import TODAY, read
 

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.names import KnownNames
-from indexer.curation.records import CuratedRecord
+from indexer.records import CuratedRecord
 from retrieval.errors import ArchiveError
 from tests.indexer.archives.samples import TODAY, read, write_photos
 

@@ -12,7 +12,7 @@ import pytest
 from indexer.archives import detect_kind
 from indexer.curation.curate import curate
 from indexer.curation.names import KnownNames
-from indexer.curation.records import CuratedRecord
+from indexer.records import CuratedRecord
 from retrieval.errors import ArchiveError
 from tests.indexer.archives.samples import (
     CORE_TERMS,

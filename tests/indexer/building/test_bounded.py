@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 
 from benchmarks.building.build_memory import draw
-from database.collection.photo_files import PhotoFiles
 from database.collection.photos import digests
+from database.field.photo_files import PhotoFiles
 from database.session import open_database
 from indexer.building.build import build_snapshot, compare_published
 from indexer.building.catalogue import PhotosToEmbed
 from indexer.building.grow import append_references, withdraw_references
 from indexer.building.recall import draw_queries
-from indexer.building.stages import counted
 from indexer.curation.placed import PlacedReferences
 from indexer.embedding.embeddings import EmbeddingStore, StoredRows
 from indexer.photos.finding import PhotoStore
+from indexer.stages import counted
 from retrieval.domain import WORLD
 from retrieval.ranking.prototypes import sum_observations
+from retrieval.segments.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshots.learned_arrays import sum_segments
 from retrieval.snapshots.manifest import checksum, read_current, read_manifest
 from retrieval.snapshots.publishing import publish_snapshot
-from retrieval.snapshots.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshots.snapshot import open_snapshot
 from tests.catalogues import CARD, SPECIES, build, fill_store, make_catalogue, make_reference, make_references
 from tests.floras import make_entries, publish

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from database.collection.imports import start_run
+from database.collection.observations import ObservationEntry, PhotoEntry, file_photos
 from database.errors import DatabaseError
-from database.field.observations import ObservationEntry, PhotoEntry, file_photos
 from database.session import Database
 from database.taxonomy.checklists import ListedTaxon, replace_checklist
 from database.taxonomy.floras import WHOLE_WORLD, FloraEntry, flora, floras

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from evaluation.learning.calibrate import write_calibrated
-from evaluation.measuring.scoring import Method
+from evaluation.learning.scoring import Method
 from indexer.building.build import Catalogue, build_snapshot
 from indexer.building.grow import append_references, compact_snapshot, withdraw_references
 from indexer.embedding.embeddings import EmbeddingStore
@@ -25,12 +25,12 @@ from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.votes import Voting
 from retrieval.search.index import ExactIndex
 from retrieval.search.recipes import PROTOTYPE_FIRST, TWO_STAGE, Recipe
+from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.card import describe_calibration
 from retrieval.snapshots.learned_arrays import METRIC, read_sums, sum_segments
 from retrieval.snapshots.manifest import Manifest, checksum, read_current, read_manifest
 from retrieval.snapshots.observation_context import ObservationContext
 from retrieval.snapshots.publishing import publish_snapshot, roll_back, verify_snapshot
-from retrieval.snapshots.segment import ReferenceEntry
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from tests.catalogues import CARD, make_reference
 from tests.floras import FLORAS, SPECIES, TAXA, embed, make_entries, publish

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer.curation.checklists import ChecklistLine, read_checklist
-from indexer.curation.records import RejectedRecord
+from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
 from tests.indexer.archives.samples import DC, DWC, OCCURRENCE, TAXON, descriptor, section, write_archive, write_folder
 

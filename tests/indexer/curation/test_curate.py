@@ -8,7 +8,7 @@ import pytest
 
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.names import KnownNames
-from indexer.curation.records import CuratedRecord, Record, RejectedRecord
+from indexer.records import CuratedRecord, Record, RejectedRecord
 from tests.indexer.archives.samples import POLICY, TODAY
 
 NOBODY = KnownNames()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from indexer.photos.fetching import USER_AGENT, Fetcher, read_retry_after
 from indexer.photos.finding import FoundPhoto, PhotoStore, open_photo
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from tests.indexer.archives.samples import photo_bytes
 from tests.indexer.photos.servers import LOOPBACK, Answer, PhotoServer, photo_server
 

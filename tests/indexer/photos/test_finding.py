@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.curation.photo_facts import is_whole
-from indexer.curation.records import ArchiveSource, Record, RejectedRecord
 from indexer.photos.finding import (
     FoundPhoto,
     LocalPhoto,
@@ -19,6 +17,8 @@ from indexer.photos.finding import (
     locate,
     open_photo,
 )
+from indexer.photos.photo_facts import is_whole
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto, UnsupportedPhoto
 from retrieval.photos.views import PhotoLimits
 from tests.indexer.archives.samples import occurrence_files, photo_bytes, write_archive, write_folder, write_photos

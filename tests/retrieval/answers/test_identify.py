@@ -25,7 +25,7 @@ from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.rejection import UNCOMPARED
 from retrieval.ranking.votes import Voting
-from retrieval.snapshots.segment import ReferenceEntry
+from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.snapshot import Snapshot
 from tests.snapshots import (
     CIBARIUS,
@@ -326,7 +326,7 @@ def open_learned(made: Made) -> Snapshot:
 
 @pytest.mark.parametrize("learned", [False, True], ids=["shares", "calibrated"])
 @pytest.mark.parametrize(
-    "wishes", [IdentifyOptions(), IdentifyOptions(priors=["uniform"]), IdentifyOptions(within=[4])]
+    "options", [IdentifyOptions(), IdentifyOptions(priors=["uniform"]), IdentifyOptions(within=[4])]
 )
 @pytest.mark.parametrize("flora", ["bare", "empty", "taxon:Amanita without north", "taxon:13 or empty"])
 def test_where_nothing_could_be_compared_nothing_is_named_and_that_is_said(

@@ -12,10 +12,10 @@ from indexer.building.grow import withdraw_references
 from retrieval.domain import WORLD
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.search.recipes import PROTOTYPE_FIRST, Recipe
+from retrieval.segments.store import MANY
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
-from retrieval.snapshots.store import MANY
 from tests.floras import SPECIES, embed, make_entries, publish
 
 ENTRIES = make_entries()

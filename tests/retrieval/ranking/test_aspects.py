@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation.learning.calibrate import write_calibrated
-from evaluation.measuring.scoring import Method
+from evaluation.learning.scoring import Method
 from retrieval.answers.identify import identify_embeddings
 from retrieval.answers.present import identification_json, identification_text
 from retrieval.domain import ASPECTS, WORLD
@@ -19,12 +19,11 @@ from retrieval.ranking.aspects import (
     code_aspects,
     fit_aspect_classifier,
     name_aspects,
-    read_aspect_classifier,
-    write_aspect_classifier,
 )
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.votes import Voting
+from retrieval.snapshots.learned_arrays import read_aspect_classifier, write_aspect_classifier
 from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import open_snapshot
 from tests.catalogues import build, make_references

@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from retrieval.devices.accelerator import HotFloras
+from retrieval.devices.device_lists import HotLists
 from retrieval.domain import Taxon
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
-from retrieval.search.accelerator import HotFloras
-from retrieval.search.device_lists import HotLists
 from retrieval.search.faiss_index import FaissIndex, rank_candidates, write_index
 from retrieval.search.filtered_index import FilteredIndex
 from retrieval.search.index import ExactIndex, VectorIndex, best_rows
-from retrieval.snapshots.store import SegmentPart, rank_chosen
+from retrieval.segments.store import SegmentPart, rank_chosen
 from tests.cluster.shards import Routed, routed
-from tests.retrieval.search.devices import Devices, gpu_devices, numpy_devices
+from tests.retrieval.devices.devices import Devices, gpu_devices, numpy_devices
 from tests.snapshots import make_entry, make_snapshot
 
 Build: TypeAlias = Callable[[Embeddings, NDArray[np.int64]], VectorIndex]

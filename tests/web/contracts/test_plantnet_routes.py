@@ -22,7 +22,8 @@ from tests.snapshots import CIBARIUS, CITRINA, FLORAS, MUSCARIA, Made, draw_phot
 from tests.web.conftest import make_app
 from tests.web.contracts.conftest import FIND, LIMITS, Part, images, multipart
 from web.contracts.dependencies import Contracts
-from web.photos.remote_photos import Busy, RemotePhotos
+from web.http.refusals import RemoteServersBusy
+from web.photos.remote_photos import RemotePhotos
 
 Post = Callable[..., TestResponse]
 
@@ -92,7 +93,7 @@ def test_so_many_requests_wait_for_other_servers_and_no_more(server: PhotoServer
         first = pool.submit(remote.fetch, [f"http://photos.example:{port}/0.jpg"])
         assert waiting.wait(20)
 
-        with pytest.raises(Busy):
+        with pytest.raises(RemoteServersBusy):
             remote.fetch([f"http://photos.example:{port}/1.jpg"])
         go_on.set()
 

@@ -190,7 +190,12 @@ def test_no_problem_names_a_file_or_an_address_of_the_server(made: Made, caplog:
     speaking = {kind.__name__ for kind, problem in KINDS.items() if problem.status == 503} - {
         k.__name__ for k in silent
     }
-    assert speaking == {"SnapshotMismatch", "Overloaded", "DeadlinePassed", "Busy"}  # their words name no file
+    assert speaking == {
+        "SnapshotMismatch",
+        "Overloaded",
+        "DeadlinePassed",
+        "RemoteServersBusy",
+    }  # their words name no file
     assert secret in caplog.text  # whoever runs the server reads it there
 
 

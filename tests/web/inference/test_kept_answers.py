@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from retrieval.errors import InvalidOption
-from web.inference.kept_answers import DAY, NAME, KeptAnswers, UnknownAnswer
+from web.http.refusals import UnknownAnswer
+from web.inference.kept_answers import DAY, NAME, KeptAnswers
 
 ANSWER = {"species": [{"name": "Russula emetica — skarp"}], "photos": 2}
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 from flask import current_app, request
 from flask_babel import format_decimal, get_locale, gettext
 
+from web.http.access import visitor, visitor_may
 from web.http.assets import asset_url
 from web.http.languages import LANGUAGES, language, vernacular
-from web.pages.visitor import visitor, visitor_may
 from web.pages.wording.observation_terms import certainty_word, day, role_word, scope_word, status_word, verdict_word
 from web.schemas.serialising import photo_url, web_address
 

@@ -20,8 +20,8 @@ from tests.snapshots import MUSCARIA, Made, draw_photo
 from tests.web.conftest import LIMITS, HeldPhotos, encode_photos
 from web.application import create_app
 from web.http.logging import JsonLines, make_formatter
-from web.http.request_lifecycle import asked_seconds
 from web.inference.snapshot import Published
+from web.request_lifecycle import asked_seconds
 from web.services import Services, Throughput
 
 PHOTO = draw_photo(MUSCARIA, 9)

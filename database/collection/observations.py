@@ -9,7 +9,7 @@ from datetime import date
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session, joinedload
 
-from database.collection.keys import short_key
+from database.keys import short_key
 from database.models import Observation, Photo, Taxon
 
 

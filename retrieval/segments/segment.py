@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from retrieval.domain import Reference
 from retrieval.errors import DamagedSnapshot
+from retrieval.search.arrays import load_array
 from retrieval.search.faiss_codes import FaissCodes
 from retrieval.search.faiss_index import FaissIndex, RowSource, write_index
 from retrieval.search.filtered_index import FilteredIndex
-from retrieval.snapshots.arrays import load_array
-from retrieval.snapshots.readonly import open_readonly
+from retrieval.segments.readonly import open_readonly
 
 FILES = ("embeddings.npy", "species.npy", "offsets.npy", "observations.npy", "references.sqlite")
 

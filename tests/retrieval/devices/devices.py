@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from retrieval.devices.accelerator import ROW_BYTES
+from retrieval.devices.faiss_gpu import count_gpus, find_devices
 from retrieval.models.embedder import Embeddings
-from retrieval.search.accelerator import ROW_BYTES
-from retrieval.search.faiss_gpu import count_gpus, find_devices
 from retrieval.search.index import ExactIndex, Lists, Rows, Similarities, best_rows
 
 Devices: TypeAlias = Callable[[int, int], list[Any]]  # how many, and the rows that each has room for

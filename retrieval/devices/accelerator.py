@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from retrieval.models.embedder import DIM, Embeddings
 from retrieval.search.index import Rows, Similarities
-from retrieval.snapshots.store import SegmentPart
+from retrieval.segments.store import SegmentPart
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.reports.simulate import Simulation
+from evaluation.galleries.simulate import Simulation
 from retrieval.domain import RANKS
 from retrieval.models.embedder import Embeddings
 from retrieval.ranking.aspects import code_aspects

@@ -13,8 +13,8 @@ from retrieval.domain import Neighbour, Reference
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.search.recipes import Recipe
-from retrieval.snapshots.segment import FILES, ReferenceEntry, Segment, name_entries, write_segment
-from retrieval.snapshots.store import SegmentPart, search_parts
+from retrieval.segments.segment import FILES, ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.segments.store import SegmentPart, search_parts
 from tests.snapshots import make_entry
 
 

@@ -21,7 +21,7 @@ from retrieval.search.faiss_index import FaissIndex, rank_candidates
 from retrieval.search.filtered_index import FilteredIndex
 from retrieval.search.index import Lists, Rows, Similarities, best_rows
 from retrieval.search.recipes import PROTOTYPE_FIRST, Recipe
-from retrieval.snapshots.segment import Segment
+from retrieval.segments.segment import Segment
 
 VIEWS_AT_ONCE = 32  # of a batch, in one thread: enough to share passes, few enough to share the work among threads
 MANY = 12  # views from which looking where prototypes point is done for all together

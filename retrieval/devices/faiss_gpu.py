@@ -11,9 +11,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.devices.accelerator import Accelerator, HotFloras
+from retrieval.devices.device_lists import HotLists
 from retrieval.models.embedder import DIM, Embeddings
-from retrieval.search.accelerator import Accelerator, HotFloras
-from retrieval.search.device_lists import HotLists
 from retrieval.search.faiss_index import scan_lists
 from retrieval.search.index import Lists, Rows, Similarities, best_rows
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.snapshots.arrays import load_array, load_arrays
+from retrieval.search.arrays import load_array, load_arrays
 
 
 def test_what_was_saved_is_read_mapped_or_not(tmp_path: Path) -> None:

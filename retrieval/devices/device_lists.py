@@ -1,7 +1,7 @@
 """All references on GPUs once, dealt out by lists; a flora is chosen by its lists, as on the CPU.
 
-The other way (`retrieval.search.accelerator.HotFloras`) keeps a copy for each hot flora. This one holds every reference
-once and serves every flora, ad-hoc ones too, but needs room for the whole collection on all GPUs together.
+The other way (`retrieval.devices.accelerator.HotFloras`) keeps a copy for each hot flora. This one holds every
+reference once and serves every flora, ad-hoc ones too, but needs room for the whole collection on all GPUs together.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.devices.accelerator import MOST, ROW_BYTES, SPARE, describe_devices, undecided
 from retrieval.models.embedder import Embeddings
-from retrieval.search.accelerator import MOST, ROW_BYTES, SPARE, describe_devices, undecided
 from retrieval.search.filtered_index import widened
 from retrieval.search.index import Lists, Rows, Similarities
-from retrieval.snapshots.segment import Segment
-from retrieval.snapshots.store import SegmentPart
+from retrieval.segments.segment import Segment
+from retrieval.segments.store import SegmentPart
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.measuring.gallery import Gallery, HeldOutQueries, NearestRows
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows
 from retrieval.ranking.aspects import AspectClassifier, name_aspects
 from retrieval.ranking.calibration import Calibration, score_views
 from retrieval.ranking.fusion import fuse_scores, weigh_photos

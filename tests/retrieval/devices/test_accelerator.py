@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.building.grow import withdraw_references
+from retrieval.devices.accelerator import ROW_BYTES, HotFloras
+from retrieval.devices.device_lists import NUMBER_BYTES, HotLists, deal_lists
+from retrieval.devices.faiss_gpu import count_gpus, open_accelerator
 from retrieval.domain import WORLD
 from retrieval.models.embedder import unit_rows
-from retrieval.search.accelerator import ROW_BYTES, HotFloras
-from retrieval.search.device_lists import NUMBER_BYTES, HotLists, deal_lists
-from retrieval.search.faiss_gpu import count_gpus, open_accelerator
 from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from tests.floras import embed, make_entries, publish
-from tests.retrieval.search.devices import Devices, NumpyDevice, gpu_devices, numpy_devices
+from tests.retrieval.devices.devices import Devices, NumpyDevice, gpu_devices, numpy_devices
 
 ENTRIES = make_entries()
 ROWS = embed(ENTRIES)
@@ -188,7 +188,7 @@ def test_a_flora_of_another_snapshot_or_licence_has_another_key(snapshot: Snapsh
 
 def test_looking_for_gpus_ends_no_process() -> None:
     """faiss-gpu without a GPU aborts the process when asked the wrong way; see PACKAGES and `count_gpus`."""
-    code = "import logging; from retrieval.search import faiss_gpu; logging.basicConfig(level=20)"
+    code = "import logging; from retrieval.devices import faiss_gpu; logging.basicConfig(level=20)"
     code += "; print(len(faiss_gpu.find_devices(1)))"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.event import listen
 
 from database.collection.imports import finish_run, start_run
-from database.collection.keys import check_id, short_key
+from database.collection.observations import FiledPhoto, RefusedPhoto, drop_photos
 from database.collection.photos import (
     author_of,
     count_references,
@@ -20,7 +20,7 @@ from database.collection.photos import (
     species_with_photos,
 )
 from database.errors import DatabaseError
-from database.field.observations import FiledPhoto, RefusedPhoto, drop_photos
+from database.keys import check_id, short_key
 from database.models import Observation, Photo
 from database.session import Database, Session
 from database.tables import Base

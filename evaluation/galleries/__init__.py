@@ -1,0 +1,1 @@
+"""What is asked and searched: a published snapshot's own observations, or a simulated collection."""

@@ -1,0 +1,1 @@
+"""References on GPUs: a copy of each hot flora, or every reference once."""
