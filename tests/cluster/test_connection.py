@@ -21,7 +21,7 @@ import os, sys
 from cluster.connection import connect
 from retrieval.errors import ClusterError
 try:
-    connect(sys.argv[1], patience=1)
+    connect(sys.argv[1], timeout=1)
 except ClusterError as error:
     print(error, flush=True)
 os._exit(0)

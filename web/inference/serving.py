@@ -50,7 +50,7 @@ class ViewQuery:
 
 
 def make_queries(photos: Sequence[bytes], view_options: ViewOptions) -> list[ViewQuery]:
-    """The photos with their digests; raises ImpossibleWish where boxes are given for other than all of them."""
+    """The photos with their digests; raises InvalidOption where boxes are given for other than all of them."""
     view_options.check(len(photos))
     boxes = view_options.boxes or [None] * len(photos)
     return [

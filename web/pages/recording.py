@@ -137,7 +137,7 @@ def remove_find(key: str) -> Response:
 
 
 def own_observation(key: str) -> dict[str, Any]:
-    """An observation that the caller may change. Raises UnknownObservation, NotTheirs."""
+    """An observation that the caller may change. Raises UnknownObservation, NotOwner."""
     with services().database().reading() as session:
         return observation_answer(require_owned(session, key), access.caller())
 

@@ -170,7 +170,7 @@ class Identification(Answer):
     photo_rankings = fields.List(fields.List(fields.Nested(PhotoRank)), metadata=about("What each photo alone says."))
     deciding_photo = fields.Integer(allow_none=True, metadata=about("The photo that decided, counted from 0."))
     photo_aspects = fields.List(fields.String(), metadata=about("What each photo shows; nothing where not known."))
-    aspects_predicted = fields.Boolean(metadata=about("Whether the aspects were told from the photos, not given."))
+    aspects_told = fields.Boolean(metadata=about("Whether the aspects were told from the photos, not given."))
     snapshot = fields.String()
     model = fields.String()
     notice = fields.String()

@@ -44,7 +44,7 @@ def test_the_page_is_what_the_measurements_say(tmp_path: Path) -> None:
 
 
 def test_the_kept_measurement_belongs_to_the_simulator_as_it_is() -> None:
-    simulator = Path(__file__).resolve().parents[3] / "evaluation" / "reports" / "simulate.py"
+    simulator = Path(__file__).resolve().parents[3] / "evaluation" / "galleries" / "simulate.py"
 
     kept = read_measurement(DOCS, SIMULATED)["simulator"]
 

@@ -48,7 +48,7 @@ def test_the_target_is_that_of_the_request(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "status", "part"),
+    ("options", "status", "part"),
     [
         ({"latitude": "55.6"}, 400, "go together"),
         ({"latitude": "95", "longitude": "12"}, 422, "latitude"),

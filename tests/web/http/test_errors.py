@@ -140,7 +140,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
 
     expected = {
         "UnreadablePhoto": 400,
-        "ImpossibleWish": 400,
+        "InvalidOption": 400,
         "PlaceUnavailable": 400,
         "UnsupportedPhoto": 415,
         "PhotoTooLarge": 413,
@@ -163,7 +163,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "PersonError": 422,
         "UnknownObservation": 404,
         "UnknownFieldPhoto": 404,
-        "NotTheirs": 403,
+        "NotOwner": 403,
         "UnknownName": 422,
         "FieldError": 422,
         "StoreFull": 507,
