@@ -1,4 +1,4 @@
-# The two commands of the README, and their parts. Python 3.11 to 3.13, no root, no GPU.
+# The two commands of the README, and their parts. Tried on Python 3.11; no root, no GPU.
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv

@@ -62,7 +62,7 @@ def create_app(services: Services) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
     app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
     app.extensions["services"] = services
-    register_cors(app, services.contracts.origins)
+    register_cors(app, services.cors_origins)
     app.extensions["serving"] = Serving(services)
     register_request_lifecycle(app)
     if services.policy.proxies:

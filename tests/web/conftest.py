@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,15 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from retrieval.errors import UnknownPhoto
 from retrieval.models.descriptor import Descriptor
+from retrieval.photos.addresses import Guard
 from retrieval.photos.views import PhotoLimits
 from tests.snapshots import Made, make_snapshot
 from tests.web.people import server, start
 from web.application import create_app
-from web.contracts.dependencies import Contracts
+from web.catalogue import Catalogue
 from web.inference.kept_answers import KeptAnswers
 from web.inference.snapshot import Published
-from web.services import Services, no_dates
+from web.services import Services
 
 __all__ = ["server", "start"]
 
@@ -58,8 +58,9 @@ def make_app(
     *,
     patience: float = 0.0,
     limits: PhotoLimits | None = LIMITS,
-    contracts: Contracts | None = None,
-    event_dates: Callable[[Sequence[str]], Mapping[str, date]] = no_dates,
+    catalogue: Catalogue | None = None,
+    guard: Guard | None = None,
+    cors_origins: tuple[str, ...] = (),
 ) -> Flask:
     """The application over the snapshots under `root`, with the descriptor and small limits."""
     embedder = Descriptor()
@@ -69,8 +70,9 @@ def make_app(
         lambda: embedder,
         HeldPhotos(photos),
         limits or PhotoLimits(),
-        event_dates=event_dates,
-        contracts=contracts or Contracts(),
+        catalogue=catalogue or Catalogue(),
+        guard=guard or Guard(),
+        cors_origins=cors_origins,
         answers=KeptAnswers(root / "answers", days=30),
     )
     return create_app(given)

@@ -27,9 +27,9 @@ def show_health() -> tuple[dict[str, Any], int]:
         "model": manifest.model["model"] if manifest else None,
         "references": manifest.references if manifest else 0,
         "floras": len(manifest.floras) if manifest else 0,
-        "index": services().searched_on(),
+        "index": services().backend.description,
     }
-    cluster_search = services().cluster_search
+    cluster_search = services().backend.cluster
     if cluster_search is not None:
         body["cluster"] = parts_json(cluster_search.standing())
         if health.status == "ok" and cluster_search.trouble:

@@ -213,7 +213,7 @@ def make_filter(months: Sequence[int], without: str) -> Callable[[Sequence[Refer
         shown = [reference.photo != without for reference in references]
         if not months:
             return shown
-        days = services().event_dates([reference.photo for reference in references])
+        days = services().catalogue.event_dates([reference.photo for reference in references])
         return [
             kept and reference.photo in days and days[reference.photo].month in months
             for kept, reference in zip(shown, references, strict=True)

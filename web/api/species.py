@@ -116,7 +116,7 @@ def describe_records(species: int, snapshot: Snapshot) -> dict[str, Any]:
 def known_credits(datasets: Sequence[str]) -> Mapping[str, DatasetCredit]:
     """How the datasets are cited; nothing of it where the database cannot be read, which hides no author."""
     try:
-        return services().credits(datasets)
+        return services().catalogue.credits(datasets)
     except DatabaseError as error:
         current_app.logger.warning("credits are not known: %s", error)
         return {}

@@ -190,7 +190,7 @@ class KnownProjects:
         with self._lock:
             if self._known is None or self._known[0] != snapshot.name:
                 try:
-                    self._known = snapshot.name, Projects(snapshot, services().contracts.places())
+                    self._known = snapshot.name, Projects(snapshot, services().catalogue.flora_places())
                 except DatabaseError as error:
                     log.warning("where floras lie is not known: %s", error)
                     return Projects(snapshot, ())

@@ -17,7 +17,7 @@ def register_contracts(app: Flask, services: Services) -> None:
     app.config.update(CONTRACTS_CONFIG)
     app.extensions["projects"] = KnownProjects()
     app.extensions["queries"] = c4c.Queries()
-    app.extensions["remote_photos"] = RemotePhotos(services.contracts.guard, services.limits)
+    app.extensions["remote_photos"] = RemotePhotos(services.guard, services.limits)
     api = ContractApi(app, config_prefix=NAME)
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)

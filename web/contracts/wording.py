@@ -67,7 +67,7 @@ def cite(reference: Reference) -> str:
 def dates_of(evidence: Sequence[Evidence]) -> Mapping[str, date]:
     """When photos were taken, as far as the catalogue says; nothing where it cannot be asked."""
     try:
-        return services().event_dates([each.reference.photo for each in evidence])
+        return services().catalogue.event_dates([each.reference.photo for each in evidence])
     except DatabaseError as error:
         log.warning("dates of photos are not known: %s", error)
         return {}

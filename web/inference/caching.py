@@ -1,31 +1,30 @@
-"""What was worked out a moment ago, kept within a bound of memory."""
+"""Recent answers and embeddings, kept within a bound of memory."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 Value = TypeVar("Value")
 
 
 class BoundedCache(Generic[Value]):
-    """Values by key; where they weigh more than `capacity` together, what was unused for longest goes. For threads."""
+    """A least-recently-used cache bounded by the weight of its values. Safe for threads."""
 
     def __init__(self, capacity: int, weigh: Callable[[Value], int]) -> None:
         """`weigh` gives the bytes of a value, roughly; a capacity of 0 keeps nothing."""
-        self._capacity = capacity
-        self._weigh = weigh
-        self._values: OrderedDict[str, tuple[Value, int]] = OrderedDict()
-        self._weight = 0
+        self._values: LRUCache[str, Value] = LRUCache(capacity, getsizeof=weigh)
         self._guard = threading.Lock()
 
     @property
     def weight(self) -> int:
         """Bytes of all values, as they were weighed."""
-        return self._weight
+        return int(self._values.currsize)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -33,25 +32,13 @@ class BoundedCache(Generic[Value]):
     def get(self, key: str) -> Value | None:
         """The value, which is now the one used last."""
         with self._guard:
-            found = self._values.get(key)
-            if found is None:
-                return None
-            self._values.move_to_end(key)
-            return found[0]
+            found: Value | None = self._values.get(key)
+            return found
 
     def put(self, key: str, value: Value) -> None:
         """Keep the value, unless it alone is heavier than all may be."""
-        weight = self._weigh(value)
-        if weight > self._capacity:
-            return
-        with self._guard:
-            if key in self._values:
-                self._weight -= self._values.pop(key)[1]
-            self._values[key] = (value, weight)
-            self._weight += weight
-            while self._weight > self._capacity:
-                _, (_, lighter) = self._values.popitem(last=False)
-                self._weight -= lighter
+        with self._guard, suppress(ValueError):
+            self._values[key] = value
 
 
 def make_key(*parts: object) -> str:

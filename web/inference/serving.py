@@ -65,8 +65,8 @@ class Serving:
     def __init__(self, services: Services) -> None:
         wanted = services.throughput
         self.metrics = Metrics()
-        if services.cluster_search is not None:
-            services.cluster_search.metrics = self.metrics
+        if services.backend.cluster is not None:
+            services.backend.cluster.metrics = self.metrics
         self.gate = Gate(wanted.queue)
         self.batches = Gate(wanted.batches)
         self.answers: BoundedCache[Identification] = BoundedCache(wanted.cache_bytes // 2, weigh_answer)

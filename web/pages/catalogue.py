@@ -13,7 +13,7 @@ from web.services import services
 def known_shapes(photos: Sequence[str]) -> Mapping[str, tuple[int, int]]:
     """Width and height of reference photos, by their sha256."""
     try:
-        return services().shapes(photos)
+        return services().catalogue.shapes(photos)
     except DatabaseError as error:
         current_app.logger.warning("shapes of photos are not known: %s", error)
         return {}
@@ -22,7 +22,7 @@ def known_shapes(photos: Sequence[str]) -> Mapping[str, tuple[int, int]]:
 def known_countries() -> Mapping[str, tuple[str, ...]]:
     """The countries of each flora, alpha-2."""
     try:
-        return services().flora_countries()
+        return services().catalogue.flora_countries()
     except DatabaseError as error:
         current_app.logger.warning("countries of floras are not known: %s", error)
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,6 +17,7 @@ from retrieval.models.descriptor import Descriptor
 from tests.snapshots import CITRINA, FLORAS, LICENCES, MUSCARIA, Made, draw_photo
 from tests.web.conftest import LIMITS, HeldPhotos, encode_photos
 from web.application import create_app
+from web.catalogue import Catalogue
 from web.inference.snapshot import Published
 from web.services import Services
 
@@ -44,6 +45,13 @@ def day_of(photo: str) -> date | None:
     return None if month == 11 else date(2026, month, 3)
 
 
+class Dated(Catalogue):
+    """A catalogue that knows when photos were taken."""
+
+    def event_dates(self, photos: Sequence[str]) -> Mapping[str, date]:
+        return {photo: day for photo in photos if (day := day_of(photo))}
+
+
 @pytest.fixture
 def dated(made: Made) -> FlaskClient:
     """A client of a server that knows when photos were taken."""
@@ -52,7 +60,7 @@ def dated(made: Made) -> FlaskClient:
         Descriptor,
         HeldPhotos({}),
         LIMITS,
-        event_dates=lambda photos: {photo: day for photo in photos if (day := day_of(photo))},
+        catalogue=Dated(),
     )
     return create_app(services).test_client()
 

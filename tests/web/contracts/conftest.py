@@ -23,7 +23,7 @@ from retrieval.snapshots.manifest import switch_current
 from tests.indexer.photos.servers import LOOPBACK, PhotoServer, photo_server
 from tests.snapshots import EMETICA, MUSCARIA, Made, draw_photo, make_snapshot
 from tests.web.conftest import make_app
-from web.contracts.dependencies import Contracts
+from web.catalogue import Catalogue
 
 LIMITS = PhotoLimits(bytes=400_000, pixels=4_000_000, photos=5)
 FIND = (draw_photo(MUSCARIA, 7), draw_photo(MUSCARIA, 7, 1))
@@ -57,6 +57,16 @@ def dates_of(photos: Sequence[str]) -> Mapping[str, date]:
     return dict.fromkeys(sorted(photos)[::2], DAY)
 
 
+class Placed(Catalogue):
+    """A catalogue that knows where floras lie, and the day of every other photo."""
+
+    def flora_places(self) -> Sequence[FloraPlace]:
+        return PLACES
+
+    def event_dates(self, photos: Sequence[str]) -> Mapping[str, date]:
+        return dates_of(photos)
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of a form, as it goes over the line."""
@@ -84,8 +94,8 @@ def images(photos: Sequence[bytes] = FIND, name: str = "images") -> list[Part]:
 
 
 def contract_app(made: Made) -> Flask:
-    contracts = Contracts(lambda: PLACES, LOOPBACK, ("https://fungi.example",))
-    return make_app(made.root, made.photos, limits=LIMITS, contracts=contracts, event_dates=dates_of)
+    origins = ("https://fungi.example",)
+    return make_app(made.root, made.photos, limits=LIMITS, catalogue=Placed(), guard=LOOPBACK, cors_origins=origins)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from tests.indexer.photos.servers import LOOPBACK, Answer, PhotoServer
 from tests.snapshots import CIBARIUS, CITRINA, FLORAS, MUSCARIA, Made, draw_photo
 from tests.web.conftest import make_app
 from tests.web.contracts.conftest import FIND, LIMITS, Part, images, multipart
-from web.contracts.dependencies import Contracts
+from web.catalogue import DatabaseCatalogue
 from web.http.refusals import RemoteServersBusy
 from web.photos.remote_photos import RemotePhotos
 
@@ -284,9 +284,7 @@ def test_without_a_database_projects_keep_their_own_names(made: Made) -> None:
     def lost() -> Any:
         raise DatabaseError("the database is away")
 
-    client = make_app(
-        made.root, made.photos, contracts=Contracts(lost), event_dates=lambda photos: lost()
-    ).test_client()
+    client = make_app(made.root, made.photos, catalogue=DatabaseCatalogue(lost)).test_client()
 
     listed = client.get("/v2/projects?lat=55&lon=12").get_json()
     related = client.post("/v2/identify/north?include-related-images=true", **multipart(images())).get_json()

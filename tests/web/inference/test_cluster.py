@@ -21,6 +21,7 @@ from tests.cluster.shards import Routed, routed
 from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
 from tests.web.conftest import LIMITS, HeldPhotos, encode_photos
 from web.application import create_app
+from web.inference.backend import SearchBackend
 from web.inference.cluster import NOWHERE, ClusterSearch
 from web.inference.snapshot import Published
 from web.services import Services, make_services
@@ -69,8 +70,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
                 lambda: embedder,
                 HeldPhotos(made.photos),
                 LIMITS,
-                cluster_search=cluster_search,
-                searched_on=lambda: cluster_search.described,
+                backend=SearchBackend(cluster_search),
             )
         )
         yield Served(app, held, cluster)
@@ -170,7 +170,7 @@ def test_similar_photos_say_it_too(served: Served) -> None:
 
 
 def test_calls_and_replicas_are_counted(served: Served) -> None:
-    cluster_search = served.app.extensions["services"].cluster_search
+    cluster_search = served.app.extensions["services"].backend.cluster
 
     cluster_search._saw_call(1, "answered")
     cluster_search._saw_search(1, 2)
@@ -187,7 +187,7 @@ def test_the_setting_chooses_and_nothing_is_reached_before_it_is_needed(tmp_path
 
     without, with_it = (make_services(given) for given in (alone, replace(alone, cluster="10.255.0.1:6379", shards=5)))
 
-    assert without.cluster_search is None
-    assert with_it.cluster_search is not None
-    assert with_it.cluster_search.plan == ShardPlan(str(tmp_path), 5, 2)
-    assert with_it.searched_on() == NOWHERE
+    assert without.backend.cluster is None
+    assert with_it.backend.cluster is not None
+    assert with_it.backend.cluster.plan == ShardPlan(str(tmp_path), 5, 2)
+    assert with_it.backend.description == NOWHERE

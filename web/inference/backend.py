@@ -1,0 +1,50 @@
+"""Where floras are searched: on this machine's CPU or GPUs, or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+from retrieval.devices.accelerator import Accelerator
+from retrieval.devices.faiss_gpu import open_accelerator
+from retrieval.snapshots.snapshot import Snapshot
+from web.inference.cluster import ClusterSearch
+
+
+def no_accelerator() -> Accelerator | None:
+    """A machine whose GPUs are not used."""
+    return None
+
+
+class SearchBackend:
+    """Takes over a snapshot when it is opened, and says what searches it."""
+
+    def __init__(
+        self, cluster: ClusterSearch | None = None, accelerator: Callable[[], Accelerator | None] = no_accelerator
+    ) -> None:
+        """`accelerator` looks for GPUs when the first snapshot is opened, in the worker, and not before."""
+        self.cluster = cluster
+        self._open_accelerator = accelerator
+
+    @cached_property
+    def _accelerator(self) -> Accelerator | None:
+        return self._open_accelerator()
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Have a snapshot searched here; raises ClusterError where the cluster cannot."""
+        if self.cluster is not None:
+            self.cluster.adopt(snapshot)
+        else:
+            snapshot.shelf.accelerator = self._accelerator
+
+    @property
+    def description(self) -> str:
+        """A line for people and `/healthz`: what floras are searched on, and why if not on a GPU."""
+        if self.cluster is not None:
+            return self.cluster.described
+        return "cpu" if self._accelerator is None else self._accelerator.standing
+
+
+def use_gpus(keeps: str, megabytes: int) -> Callable[[], Accelerator | None]:
+    """What opens the GPUs with a budget of memory; `keeps` is floras or lists, as the setting says."""
+    return lambda: open_accelerator(keeps, 1_000_000 * megabytes)
