@@ -12,7 +12,9 @@ PROCESSES ?= 2
 REGIONS := north west south
 
 DEMO_SETTINGS := FUNGARIUM_DATA=$(DEMO)/data FUNGARIUM_FLORA_INDEXES=$(DEMO)/flora_indexes
-INDEXER := $(DEMO_SETTINGS) $(RUN) -m indexer
+FUNGARIUM := $(DEMO_SETTINGS) $(RUN) -m fungarium
+
+INSTALL_HERE := $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable . # .venv/bin/fungarium
 
 PAGES := web/static/built/manifest.json
 PAGE_SOURCES := $(wildcard web/frontend/*.* web/frontend/.npmrc web/frontend/src/*.ts web/frontend/src/*/* web/static/*.css)
@@ -22,29 +24,29 @@ TFHUB := .venv-tfhub
 
 demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
-	@$(RUN) -m evaluation.specimens $(DEMO)/collection
+	@$(FUNGARIUM) demo draw $(DEMO)/collection
 	@echo "== 2/6 importing the archive and three regional checklists"
-	@$(INDEXER) import dwca $(DEMO)/collection/archive --dataset drawings --title "Drawings of fungi that do not exist"
+	@$(FUNGARIUM) collection import dwca $(DEMO)/collection/archive --dataset drawings --title "Drawings of fungi that do not exist"
 	@for region in $(REGIONS); do \
-	  $(INDEXER) checklist import $(DEMO)/collection/checklists/$$region --id $$region --title "The $$region of the drawn world" && \
-	  $(INDEXER) flora add $$region --title "The $$region of the drawn world" --checklist $$region || exit 1; \
+	  $(FUNGARIUM) collection checklist import $(DEMO)/collection/checklists/$$region --id $$region --title "The $$region of the drawn world" && \
+	  $(FUNGARIUM) collection flora add $$region --title "The $$region of the drawn world" --checklist $$region || exit 1; \
 	done
 	@echo "== 3/6 embedding"
-	@$(INDEXER) embed
+	@$(FUNGARIUM) index embed
 	@echo "== 4/6 building, learning what scores mean on held-out finds, and publishing"
-	@$(INDEXER) build
-	@$(INDEXER) publish
-	@$(DEMO_SETTINGS) $(RUN) -m evaluation calibrate
-	@$(INDEXER) publish
+	@$(FUNGARIUM) index build
+	@$(FUNGARIUM) index publish
+	@$(FUNGARIUM) evaluate calibrate
+	@$(FUNGARIUM) index publish
 	@echo "== 5/6 identifying two drawings of one find that the index has not seen"
-	@$(DEMO_SETTINGS) $(RUN) -m retrieval identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg
+	@$(FUNGARIUM) identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg
 	@$(RUN) -c 'import json, sys; print("It was drawn as", json.load(open(sys.argv[1]))["observations"][0]["scientificName"])' \
 	  $(DEMO)/collection/held_out/answers.json
 ifeq ($(SERVE),yes)
 	@echo "== 6/6 serving the page; stop it with Ctrl-C. Photos to try lie in $(DEMO)/collection/held_out"
-	@$(DEMO_SETTINGS) $(RUN) app.py
+	@$(FUNGARIUM) serve
 else
-	@echo "== 6/6 not serving, as asked; to serve it: $(DEMO_SETTINGS) $(RUN) app.py"
+	@echo "== 6/6 not serving, as asked; to serve it: $(DEMO_SETTINGS) $(VENV)/bin/fungarium serve"
 endif
 
 test: development pages lint ## everything that must pass
@@ -74,7 +76,7 @@ $(PAGES): $(PAGE_SOURCES) | $(VENV)/installed
 	  echo "not built, for the reason above: the pages work without scripts; 'make pages' tries again" >&2
 
 model: $(VENV)/installed-train ## draw, train and export the default model from nothing (docs/training.md says how long it takes)
-	OMP_NUM_THREADS=1 $(RUN) -m training default --work $(MODEL_WORK) --out $(MODEL_OUT) $(MODEL_PLAN)
+	OMP_NUM_THREADS=1 $(RUN) -m fungarium model make-default --work $(MODEL_WORK) --out $(MODEL_OUT) $(MODEL_PLAN)
 
 environment: $(VENV)/installed
 
@@ -85,16 +87,19 @@ $(VENV)/bin/python:
 	  { echo "Python 3.11, 3.12 or 3.13 is needed; name it so: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no environment could be made; Debian needs: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/installed: requirements.txt | $(VENV)/bin/python
+$(VENV)/installed: requirements.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(INSTALL_HERE)
 	@touch $@
 
-$(VENV)/installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+$(VENV)/installed-dev: requirements.txt requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(INSTALL_HERE)
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-train: requirements.txt requirements-train.txt | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
+	$(INSTALL_HERE)
 	@touch $@ $(VENV)/installed
 
 clean-demo: ## remove what make demo drew and built

@@ -10,7 +10,7 @@ import fcntl
 import json
 import logging
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,11 +23,12 @@ import numpy as np
 from cluster.connection import load_ray
 from cluster.parts import PartFiles, decode_part
 from cluster.stages import InferBatch, Opener, Order, decode_batch, package_versions, runs_on_gpu
-from indexer.embedding.embed import BATCH, EmbedReport, PhotoToEmbed, unknown_photos
+from indexer.embedding.embed import BATCH, EmbedReport, PhotoToEmbed, count_photos, unknown_photos
 from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.errors import ClusterError, ModelError
 from retrieval.models.embedder import Embedder
 from retrieval.photos.views import PhotoLimits
+from retrieval.progress import Progress, silent
 
 WAVE = 4096  # batches planned at a time: what the driver holds in memory, however large the collection
 GPU_SHARE: Final = 0.9  # of a GPU for a model: shards hold a hundredth each, and a whole one would never come
@@ -65,7 +66,7 @@ def embed_on_cluster(
     *,
     limits: PhotoLimits | None = None,
     augmentation: str = "none",
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress = silent,
 ) -> EmbedReport:
     """Do what `embed_photos` does, on the cluster that this process is connected to.
 
@@ -83,7 +84,7 @@ def embed_on_cluster(
             run,
             limits=limits or PhotoLimits(),
             augmentation=augmentation,
-            advance=advance,
+            progress=progress,
         )
 
 
@@ -110,15 +111,16 @@ def embed_alone(
     *,
     limits: PhotoLimits,
     augmentation: str,
-    advance: Callable[[int], object],
+    progress: Progress,
 ) -> EmbedReport:
     """`embed_on_cluster`, with nobody else at it."""
     tally, files, made_with = EmbedCount(), PartFiles(run.storage), store.path.stem
+    total = count_photos(photos)
     take_over(files, made_with, store)
 
     def know(count: int) -> None:
         tally.already += count
-        advance(count)
+        progress("embed", count, total)
 
     new = unknown_photos(photos, store, know)
     while batches := list(islice(batched(new), run.wave)):
@@ -140,7 +142,7 @@ def embed_alone(
                 for batch, receipt in zip(batches, in_order(receipts), strict=True):
                     enter(batch, receipt, store, tally)
                     done.append(str(receipt["kept"]))
-                    advance(len(batch))
+                    progress("embed", len(batch), total)
         finally:
             remove_all(files, done)
     return EmbedReport(tally.embedded, tally.already, tally.failed, tuple(tally.unread))

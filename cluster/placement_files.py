@@ -80,7 +80,7 @@ def point(root: Path, pointer: Path, made: Placement, *, anew: bool = False) -> 
     except OSError as error:
         raise ClusterError(
             f"{root / FOLDER} cannot be written to ({error.strerror}), where it is kept which shard holds what; "
-            "let this process write there, or run `python -m cluster place` as somebody who may"
+            "let this process write there, or run `fungarium cluster place` as somebody who may"
         ) from error
 
 
@@ -140,7 +140,7 @@ def read_placement(root: Path, name: str) -> Placement:
     except UNREADABLE as error:
         raise ClusterError(
             f"the placement {name} cannot be read under {root / FOLDER}: "
-            "run `python -m cluster place --anew confusion`, which writes it again"
+            "run `fungarium cluster place --anew confusion`, which writes it again"
         ) from error
 
 

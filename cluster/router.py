@@ -83,7 +83,7 @@ class Router:
         if nowhere:
             raise ClusterError(
                 f"the placement {placement.id} leaves out {nowhere} species of snapshot {snapshot.name} that have "
-                "references: run `python -m cluster place --anew confusion`"
+                "references: run `fungarium cluster place --anew confusion`"
             )
         quantiser: CoarseQuantiser | None = snapshot.shelf.quantiser
         led = np.zeros(0, np.int64) if quantiser is None else np.asarray(quantiser.species)

@@ -351,7 +351,7 @@ def find_homes(
             if other.root != plan.root:
                 raise ClusterError(
                     f"the shards that run on this cluster serve {other.root}, not {plan.root}: "
-                    "run `python -m cluster stop` first, or use another cluster"
+                    "run `fungarium cluster stop` first, or use another cluster"
                 )
     return homes
 

@@ -112,6 +112,16 @@ def upgrade(url: str, revision: str = "head") -> None:
         engine.dispose()
 
 
+def latest_revision() -> str:
+    """The revision that the tables of this version have."""
+    return str(ScriptDirectory.from_config(_migrations()).get_current_head())
+
+
+def describe_address(url: str) -> str:
+    """A database address without its password. Raises DatabaseError."""
+    return _spoken(parse_url(url))
+
+
 def downgrade(url: str, revision: str = "base") -> None:
     """Take the tables back to `revision`; `base` removes them with everything in them."""
     engine = _connect(url, create=False)
@@ -159,7 +169,7 @@ def _connect_sqlite(url: URL, *, create: bool, patience: float) -> Engine:
         if create:
             file.parent.mkdir(parents=True, exist_ok=True)
         elif not file.exists():
-            raise SchemaMismatch(f"there is no database at {file} yet; `python -m indexer import` makes one")
+            raise SchemaMismatch(f"there is no database at {file} yet; `fungarium collection import` makes one")
     engine = create_engine(url, connect_args={"timeout": patience})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -208,10 +218,10 @@ def _migrations(connection: Connection | None = None) -> Config:
 
 def _check_revision(connection: Connection, url: URL) -> None:
     current = _refuse_strangers(connection, url)
-    head = ScriptDirectory.from_config(_migrations()).get_current_head()
+    head = latest_revision()
     if current != head:
         state = "is empty" if current is None else f"has the tables of an older version ({current}, this one is {head})"
-        raise SchemaMismatch(f"{_spoken(url)} {state}; bring it up to date with `python -m indexer upgrade`")
+        raise SchemaMismatch(f"{_spoken(url)} {state}; bring it up to date with `fungarium collection upgrade`")
 
 
 def _refuse_strangers(connection: Connection, url: URL) -> str | None:

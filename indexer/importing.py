@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
 from indexer.curation.names import KnownNames, NameResolver
 from indexer.records import CuratedRecord, Record, RejectedRecord
+from retrieval.progress import Progress, silent
 
 BATCH = 256  # records to a transaction
 
@@ -56,7 +57,7 @@ def import_archive(
     *,
     dataset: str,
     title: str = "",
-    progress: Callable[[int], object] = lambda records: None,
+    progress: Progress = silent,
     batch_size: int = BATCH,
 ) -> ImportReport:
     """Import every record of an archive into `dataset`, or say why not; `progress` is told of records looked at.
@@ -110,7 +111,7 @@ class _Run:
     desk: PhotoDesk
     policy: CurationPolicy
     names: NameResolver
-    progress: Callable[[int], object]
+    progress: Progress
     register: TaxonRegister = field(default_factory=TaxonRegister)
 
 
@@ -124,7 +125,7 @@ def _import_batch(database: Database, run: _Run, batch: Sequence[Record | Reject
     inspected = []
     for item in inspect_photos(run.desk, located, remembered):
         inspected.append(item)
-        run.progress(1)
+        run.progress(f"import {run.dataset}", 1)
     with database.writing() as session:
         log.remember(session, list(_fresh(inspected, remembered)))
         outcomes = _file(session, run, inspected)

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from database.accounts.api_keys import issue_key
 from database.accounts.people import SCOPES_OF, add_person
 from database.session import Database, open_database
-from indexer.__main__ import main
+from fungarium.cli import main
 from settings import Settings, read_settings
 from tests.indexer.collections import line, write_table
 from tests.snapshots import COLOURS, EMETICA, MUSCARIA, draw_photo
@@ -93,9 +93,9 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[In
             path.write_bytes(draw_photo(species, number))
             rows.append(line(path.name, name, eventDate="2025-09-01"))
     table = write_table(tmp_path / "walks", rows)
-    assert main(["import", "csv", str(table), "--dataset", "walks"]) == 0
+    assert main(["collection", "import", "csv", str(table), "--dataset", "walks"]) == 0
     for command in ("embed", "build", "publish"):
-        assert main([command]) == 0
+        assert main(["index", command]) == 0
     settings = read_settings(environment)
     services = make_services(settings)
     with open_database(settings.database_url) as database:

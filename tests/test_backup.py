@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from database.__main__ import main
 from database.accounts.api_keys import issue_key
 from database.accounts.people import SCOPES_OF, add_person
 from database.backups.making import BackupSources, make_backup
@@ -23,7 +22,8 @@ from database.field.photo_files import PhotoFiles
 from database.field.records import missing
 from database.models import Dataset
 from database.session import open_database, upgrade
-from indexer.__main__ import main as index
+from fungarium.cli import main
+from fungarium.cli import main as index
 from tests.circle import Installation, installation
 from tests.postgres import Cluster
 from tests.snapshots import EMETICA, draw_photo
@@ -72,7 +72,7 @@ def test_a_restored_installation_gives_the_same_answers(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     body = installation.approved([PHOTO, draw_photo(EMETICA, 91)], decimalLatitude="55.6", decimalLongitude="12.5")
-    assert index(["adopt"]) == 0
+    assert index(["observations", "adopt"]) == 0
     asked = ["/api/v1/floras", body["url"], f"{body['url']}/verdicts", f"/api/v1/photos/{body['photos'][0]['sha256']}"]
     before = [installation.client().get(address, headers=installation.keys["olga"]).get_data() for address in asked]
     said = installation.identify(PHOTO)
@@ -90,9 +90,9 @@ def test_a_restored_installation_gives_the_same_answers(
     assert after == before  # keys open what they opened, too
     assert again["species"] == said["species"]
     assert again["snapshot"] == said["snapshot"]
-    assert main(["photos", "check"]) == 0
-    assert index(["verify"]) == 0
-    assert index(["adopt"]) == 0
+    assert main(["observations", "photos", "check"]) == 0
+    assert index(["index", "verify"]) == 0
+    assert index(["observations", "adopt"]) == 0
     assert "nothing has changed" in capsys.readouterr().out
 
 
@@ -156,15 +156,15 @@ def test_an_interrupted_restore_is_run_again(installation: Installation, tmp_pat
     installation.approved([PHOTO])
     repository, there = Repository(tmp_path / "backups"), elsewhere(tmp_path / "there")
     make_backup(places_of(installation), repository)
-    seen: list[str] = []
+    seen: list[int] = []
 
-    def interrupt(place: str) -> None:
-        seen.append(place)
+    def interrupt(_: str, done: int = 0, total: int = 0) -> None:
+        seen.append(done)
         if len(seen) == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        restore_backup(there, repository, advance=interrupt)
+        restore_backup(there, repository, progress=interrupt)
     assert not (there.snapshots / "CURRENT").exists()  # nothing is served that is not whole
     restore_backup(there, repository)
 

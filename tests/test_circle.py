@@ -16,7 +16,7 @@ from database.collection.photos import OWN, references
 from database.field.models import FieldObservation
 from database.models import Dataset, Observation
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister
-from indexer.__main__ import main
+from fungarium.cli import main
 from retrieval.snapshots.cells import cell_of
 from retrieval.snapshots.manifest import read_current, read_manifest
 from retrieval.snapshots.observation_context import ObservationContext
@@ -32,7 +32,7 @@ FRESH = draw_photo(EMETICA, 70)
 
 def adopt(installation: Installation) -> str:
     """Run the command; gives the published snapshot's name."""
-    assert main(["adopt"]) == 0
+    assert main(["observations", "adopt"]) == 0
     return read_current(installation.settings.flora_indexes)
 
 
@@ -81,8 +81,8 @@ def test_adopting_twice_changes_nothing_and_a_later_build_agrees(installation: I
     segments = read_manifest(installation.settings.flora_indexes, first).segments
 
     assert adopt(installation) == first
-    assert main(["build"]) == 0
-    assert main(["publish"]) == 0
+    assert main(["index", "build"]) == 0
+    assert main(["index", "publish"]) == 0
 
     built = read_current(installation.settings.flora_indexes)
     assert read_manifest(installation.settings.flora_indexes, built).segments == segments
@@ -93,7 +93,7 @@ def test_a_build_takes_approved_observations_in_by_itself(installation: Installa
     body = installation.approved([FRESH])
 
     for command in ("embed", "build", "publish"):
-        assert main([command]) == 0
+        assert main(["index", command]) == 0
 
     assert digest(body) in installation.evidence(FRESH)
 
@@ -144,7 +144,7 @@ def reserve(installation: Installation, body: dict[str, Any]) -> None:
 
 
 def by_command(_: Installation, body: dict[str, Any]) -> None:
-    assert main(["withdraw", "--observation", f"{OWN}:{body['id']}"]) == 0
+    assert main(["index", "withdraw", "--observation", f"{OWN}:{body['id']}"]) == 0
 
 
 @pytest.mark.parametrize("take_back", [reverse, remove, reserve, by_command])
@@ -160,7 +160,7 @@ def test_a_reference_goes_with_what_made_it_one(
     assert own_references(installation) == {digest(other)}
     assert digest(body) not in installation.evidence(FRESH)
     for command in ("embed", "build", "publish"):
-        assert main([command]) == 0
+        assert main(["index", command]) == 0
     assert own_references(installation) == {digest(other)}
 
 
@@ -252,8 +252,8 @@ def test_a_species_that_the_snapshot_does_not_know_waits_for_a_build(
     adopt(installation)
     assert "1 photos are of species that the snapshot does not know" in capsys.readouterr().out
     assert own_references(installation) == set()
-    assert main(["build"]) == 0
-    assert main(["publish"]) == 0
+    assert main(["index", "build"]) == 0
+    assert main(["index", "publish"]) == 0
 
     assert own_references(installation) == {digest(body)}
 
@@ -287,20 +287,20 @@ def test_a_dataset_is_withdrawn_from_catalogue_and_snapshot_and_let_in_again(ins
     installation.approved([draw_photo(MUSCARIA, 74)], "Amanita muscaria")
     adopt(installation)
 
-    assert main(["withdraw", "--dataset", "walks"]) == 0
+    assert main(["index", "withdraw", "--dataset", "walks"]) == 0
 
     held = open_snapshot(installation.settings.flora_indexes)
     assert held.manifest.references == 2
     held.close()
     for command in ("embed", "build", "publish"):
-        assert main([command]) == 0
+        assert main(["index", command]) == 0
     assert (
         read_manifest(installation.settings.flora_indexes, read_current(installation.settings.flora_indexes)).references
         == 2
     )
-    assert main(["withdraw", "--dataset", "walks", "--undo"]) == 0
+    assert main(["index", "withdraw", "--dataset", "walks", "--undo"]) == 0
     for command in ("build", "publish"):
-        assert main([command]) == 0
+        assert main(["index", command]) == 0
     shown = installation.evidence(FRESH)
     assert digest(body) in shown
     assert len(shown) > 2
@@ -309,14 +309,14 @@ def test_a_dataset_is_withdrawn_from_catalogue_and_snapshot_and_let_in_again(ins
 def test_an_archive_of_the_same_name_is_neither_mixed_with_nor_lost(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["import", "csv", "photos.csv", "--dataset", OWN]) == 1
+    assert main(["collection", "import", "csv", "photos.csv", "--dataset", OWN]) == 1
     with installation.database.writing() as session:  # from before the name was taken
         session.add(Dataset(id=OWN, title="An archive", kind="csv"))
     installation.approved([FRESH])
 
-    assert main(["adopt"]) == 1
+    assert main(["observations", "adopt"]) == 1
     monkeypatch.setenv("FUNGARIUM_REFERENCE_LICENCES", "none")
-    assert main(["adopt"]) == 0
+    assert main(["observations", "adopt"]) == 0
 
     said = capsys.readouterr().err
     assert "choose another id" in said
@@ -325,9 +325,9 @@ def test_an_archive_of_the_same_name_is_neither_mixed_with_nor_lost(
 
 
 def test_withdrawing_what_nobody_has_is_refused(installation: Installation, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["withdraw", "f" * 64]) == 1
-    assert main(["withdraw", "--dataset", "nothing"]) == 1
-    assert main(["withdraw"]) == 1
+    assert main(["index", "withdraw", "f" * 64]) == 1
+    assert main(["index", "withdraw", "--dataset", "nothing"]) == 1
+    assert main(["index", "withdraw"]) == 1
 
     said = capsys.readouterr().err
     assert "neither catalogue nor published snapshot" in said

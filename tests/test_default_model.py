@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.models.default_model import tabulate
-from evaluation.__main__ import main as evaluate
-from indexer.__main__ import main as index
+from fungarium.cli import main
 from retrieval.models.card import digest_model
 from retrieval.models.embedder import View
 from retrieval.models.handles import SHIPPED, open_model
@@ -67,8 +66,11 @@ def test_the_default_model_finds_the_promised_share_of_real_species(
     monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(tmp_path / "flora_indexes"))
     table = str(shared / "photos" / "photos.csv")
 
-    steps = [["import", "csv", table, "--dataset", "photos", "--licences", "any"], ["embed"], ["build"], ["publish"]]
-    ended = [index(step) for step in steps] + [evaluate(["--json", str(tmp_path / "result.json")])]
+    steps = [
+        ["collection", "import", "csv", table, "--dataset", "photos", "--licences", "any"],
+        *(["index", name] for name in ("embed", "build", "publish")),
+    ]
+    ended = [main(step) for step in (*steps, ["evaluate", "measure", "--json", str(tmp_path / "result.json")])]
 
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert ended == [0, 0, 0, 0, 0]

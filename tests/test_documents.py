@@ -2,41 +2,78 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
-from database.commands import backups, fates, field, keys, people
-from indexer.commands import atlases, checklists, circle, exports, floras, imports, models, regions, snapshots, tables
+from fungarium.cli import cli
 from retrieval.models.handles import HANDLES
 from settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
+CODE = ("retrieval", "database", "indexer", "evaluation", "training", "web", "cluster", "fungarium", "deployment")
+SUFFIXES = (".py", ".html", ".md", ".yaml", ".po", ".ts", ".service", ".txt")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "flora_indexes" / "README.md"])
+SPELT = [
+    *(page for page in PAGES if page.name != "CHANGELOG.md"),
+    *(path for name in CODE for path in sorted((ROOT / name).rglob("*")) if path.suffix in SUFFIXES),
+    *(ROOT / name for name in ("Makefile", "Dockerfile", "deployment/kubernetes/Dockerfile", ".ci/run")),
+]
+"""Everything in which somebody may read a command."""
+SPELT = [path for path in SPELT if "node_modules" not in path.parts and "built" not in path.parts]
 
 
-def documented_commands() -> Iterator[str]:
-    """Every command of indexer and database, with its verb where it has verbs."""
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    of_indexer = (imports, checklists, regions, floras, snapshots, atlases, circle, exports, models, tables)
-    for module in (*of_indexer, people, keys, field, fates, backups):
-        module.register(commands)
-    for name, command in commands.choices.items():
-        verbs = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
-        yield from (f"{name} {verb}" for verb in verbs[0].choices) if verbs else [name]
+def all_commands(group: click.Group = cli, path: str = "") -> Iterator[str]:
+    """Every command with the groups that it is in, such as `collection flora add`."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}"
 
 
-def test_every_command_is_documented() -> None:
+def find_command(words: list[str]) -> str:
+    """The command that words begin with, such as `collection flora add`; the words of groups that have no such one."""
+    found: list[str] = []
+    command: click.Command = cli
+    while isinstance(command, click.Group) and words[len(found) :]:
+        word = words[len(found)]
+        assert word in command.commands, f"there is no command fungarium {' '.join(words)}"
+        command = command.commands[word]
+        found.append(word)
+    return " ".join(found)
+
+
+def test_every_command_is_documented_and_every_documented_command_is_there() -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
-    undocumented = [command for command in documented_commands() if f"`{command}" not in page]
+    rows = re.findall(r"^\| `(.+?)` \|", page, flags=re.MULTILINE)
 
-    assert undocumented == []
+    assert sorted(find_command(row.split()) for row in rows) == sorted(all_commands())
+
+
+@pytest.mark.parametrize("path", SPELT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_is_spelt_out_is_there(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    for line in re.findall(
+        r"(?:`|-m |bin/|app |exec |&& |^ *|\* )fungarium ([a-z]+(?:[ -][a-z]+)*)", text, re.MULTILINE
+    ):
+        find_command(line.split())
+
+
+@pytest.mark.parametrize("path", SPELT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_command_of_before_is_left(path: Path) -> None:
+    old = re.findall(
+        r"python -m (?:indexer|database|retrieval|evaluation|training|cluster)\b(?!\.\w)",
+        path.read_text(encoding="utf-8"),
+    )
+
+    assert not old
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from database.models import Observation, Photo, Taxon
 from database.session import open_database
-from indexer.__main__ import main
+from fungarium.cli import main
 from tests.circle import PAGE, Installation, installation
 from tests.snapshots import EMETICA, MUSCARIA, draw_photo
 
@@ -27,7 +27,7 @@ WORDS = {"habitat": "under\tbirch", "substrate": 'dead "wood"', "locality": "by 
 
 
 def export(path: Path, *options: str) -> int:
-    return main(["export", str(path), "--organisation", "A Society", *options])
+    return main(["observations", "export", str(path), "--organisation", "A Society", *options])
 
 
 def tables(path: Path) -> dict[str, list[dict[str, str]]]:
@@ -62,7 +62,7 @@ def test_the_export_comes_back_through_our_own_importer_without_loss(
     assert export(tmp_path / "fungi.zip", "--pack-photos") == 0
 
     monkeypatch.setenv("FUNGARIUM_DATA", str(tmp_path / "elsewhere"))
-    assert main(["import", "dwca", str(tmp_path / "fungi.zip"), "--dataset", "theirs"]) == 0
+    assert main(["collection", "import", "dwca", str(tmp_path / "fungi.zip"), "--dataset", "theirs"]) == 0
 
     url = f"sqlite:///{tmp_path / 'elsewhere' / 'fungarium.sqlite'}"
     with open_database(url) as database, database.reading() as session:

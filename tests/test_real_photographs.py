@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.__main__ import main as evaluate
-from indexer.__main__ import main as index
+from fungarium.cli import main
 
 CARD = {
     "resize": 405,
@@ -99,10 +98,13 @@ def measured(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
         if embeddings.is_dir():
             shutil.copytree(embeddings, home / "data" / "embeddings")
         archive = way(shared / "photos", home / "archive")
-        steps = [["import", *archive, "--dataset", "photos", "--licences", "any"], ["embed"], ["build"], ["publish"]]
-        assert [index(step) for step in steps] == [0, 0, 0, 0]
+        steps = [
+            ["collection", "import", *archive, "--dataset", "photos", "--licences", "any"],
+            *(["index", name] for name in ("embed", "build", "publish")),
+        ]
+        assert [main(step) for step in steps] == [0, 0, 0, 0]
         shutil.copytree(home / "data" / "embeddings", embeddings, dirs_exist_ok=True)
-        assert evaluate(["--json", str(home / "result.json")]) == 0
+        assert main(["evaluate", "measure", "--json", str(home / "result.json")]) == 0
         result: dict[str, Any] = json.loads((home / "result.json").read_text(encoding="utf-8"))
         return result
 

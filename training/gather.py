@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto, UnsupportedPhoto
 from retrieval.photos.views import decode_view
+from retrieval.progress import Progress, silent
 from training.drawn.drawing import square
 from training.pool import COLUMNS, Pool, PoolError, fill_pool, write_shard
 
@@ -21,19 +22,19 @@ PHOTOS_PER_SHARD = 256
 NEEDED = ("file", "species", "observation")
 
 
-def gather_pool(table: Path, folder: Path, *, side: int, progress: bool = False) -> Pool:
+def gather_pool(table: Path, folder: Path, *, side: int, progress: Progress = silent) -> Pool:
     """Decode the photos of a table into a pool, each cut to its middle square; an interrupted run goes on.
 
     The table is CSV with the columns `file` (relative to it), `species` and `observation`; `genus`, `family` and
     `aspect` are taken where they are there, and a genus that is missing is the first word of the species. A photo that
-    cannot be read is named on stderr and left out. `python -m indexer table` writes such a table of a catalogue.
+    cannot be read is named on stderr and left out. `fungarium model table` writes such a table of a catalogue.
     """
     lines = read_table(table)
     chunks = [lines[start : start + PHOTOS_PER_SHARD] for start in range(0, len(lines), PHOTOS_PER_SHARD)]
     shards = {f"shard-{number:05d}": chunk for number, chunk in enumerate(chunks)}
     plan = {"side": side, "table": hashlib.sha256(table.read_bytes()).hexdigest()}
 
-    def read(wanted: Sequence[str], advance: Callable[[int], object]) -> None:
+    def read(wanted: Sequence[str]) -> None:
         with ThreadPoolExecutor(4) as readers:  # Pillow lets go of the interpreter while it decodes
             for name in wanted:
                 chunk = shards[name]
@@ -42,9 +43,9 @@ def gather_pool(table: Path, folder: Path, *, side: int, progress: bool = False)
                 stacked = [picture for _, picture in kept] or [np.zeros((side, side, 3), np.uint8)][:0]
                 pixels = np.stack(stacked) if stacked else np.zeros((0, side, side, 3), np.uint8)
                 write_shard(folder, name, pixels, [name_line(line) for line, _ in kept])
-                advance(len(chunk))
+                progress("drawing", len(chunk), len(lines))
 
-    return fill_pool(folder, plan, list(shards), read, total=len(lines), unit="photo", progress=progress)
+    return fill_pool(folder, plan, list(shards), read, total=len(lines), progress=progress)
 
 
 def read_table(table: Path) -> list[dict[str, str]]:

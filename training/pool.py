@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from evaluation.specimens.collection import VERSION as DRAWINGS
 from retrieval.errors import FungariumError
+from retrieval.progress import Progress, silent
 from training.drawn.drawing import PoolPart, draw_unit
 
 VERSION = 1
@@ -62,7 +62,7 @@ def draw_pool(
     seed: int,
     side: int,
     processes: int | None = None,
-    progress: bool = False,
+    progress: Progress = silent,
 ) -> Pool:
     """Draw a pool, or go on where an earlier run was stopped; a finished one is opened as it is.
 
@@ -81,36 +81,36 @@ def draw_pool(
         )
     ]
 
-    def draw(wanted: Sequence[str], advance: Callable[[int], object]) -> None:
+    total = sum(part.units for part in parts)
+
+    def draw(wanted: Sequence[str]) -> None:
         todo = [job for job in jobs if job[0] in set(wanted)]
         count = processes or len(os.sched_getaffinity(0))
         if count == 1 or len(todo) < 2:
             for job in todo:
-                advance(_draw_shard(folder, seed, side, *job))
+                progress("drawing", _draw_shard(folder, seed, side, *job), total)
             return
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(count, len(todo)), mp_context=context) as workers:
             running = [workers.submit(_draw_shard, folder, seed, side, *job) for job in todo]
             try:
                 for task in running:
-                    advance(task.result())
+                    progress("drawing", task.result(), total)
             except BaseException:
                 workers.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    total = sum(part.units for part in parts)
-    return fill_pool(folder, plan, [job[0] for job in jobs], draw, total=total, unit="unit", progress=progress)
+    return fill_pool(folder, plan, [job[0] for job in jobs], draw, total=total, progress=progress)
 
 
 def fill_pool(
     folder: Path,
     plan: dict[str, Any],
     shards: Sequence[str],
-    draw: Callable[[Sequence[str], Callable[[int], object]], None],
+    draw: Callable[[Sequence[str]], object],
     *,
     total: int,
-    unit: str,
-    progress: bool,
+    progress: Progress,
 ) -> Pool:
     """Make the shards of a plan that are not there yet, and mark the pool as finished."""
     found = _read(folder / _DONE) or _read(folder / _BEGUN)
@@ -122,9 +122,8 @@ def fill_pool(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _BEGUN).write_text(json.dumps(plan), encoding="utf-8")
         wanted = [name for name in shards if not (folder / f"{name}.json").exists()]
-        with tqdm(total=total, desc="drawing", unit=unit, disable=not progress) as bar:
-            bar.update(total * (len(shards) - len(wanted)) // max(1, len(shards)))
-            draw(wanted, bar.update)
+        progress("drawing", total * (len(shards) - len(wanted)) // max(1, len(shards)), total)
+        draw(wanted)
         (folder / _DONE).write_text(json.dumps({**plan, "shards": list(shards)}, indent=1) + "\n", encoding="utf-8")
         (folder / _BEGUN).unlink()
     return open_pool(folder)

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
+from retrieval.progress import Progress, silent
 from training.augment import Augmentation, augment
 from training.averaging import Average
 from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -87,7 +87,7 @@ def train(
     judge: Judge | None = None,
     start: Path | None = None,
     stop_after: int | None = None,
-    progress: bool = False,
+    progress: Progress = silent,
 ) -> Network:
     """Train, or go on where an earlier run in the same folder stopped; gives the averaged network.
 
@@ -116,22 +116,21 @@ def train(
     )
     fed = feed(order, recipe, samples, state.step, rank, end)
     began, first = time.monotonic(), state.step
-    hidden = not (progress and rank == 0)
-    with tqdm(initial=state.step, total=recipe.steps, desc="training", unit="step", disable=hidden) as bar:
-        while state.step < end:
-            rate = set_rate(state.optimiser, recipe, state.step)
-            loss, parts = take_step(model, state, recipe, next(fed), device)
-            state.step += 1
-            bar.update(1)
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if log is not None:
-                speed = (state.step - first) * recipe.batch / (time.monotonic() - began)
-                log.step(state.step, loss, parts, rate, speed)
-                due = state.step % recipe.judge_every == 0 or state.step == recipe.steps
-                if judge is not None and due:
-                    log.judged(state.step, judge.measure(state.average.network))
-                if state.step % recipe.keep_every == 0 or state.step == end:
-                    write_checkpoint(last, keep(state, recipe, samples))
+    shown = progress if rank == 0 else silent
+    shown("training", state.step, recipe.steps)
+    while state.step < end:
+        rate = set_rate(state.optimiser, recipe, state.step)
+        loss, parts = take_step(model, state, recipe, next(fed), device)
+        state.step += 1
+        shown("training", 1, recipe.steps)
+        if log is not None:
+            speed = (state.step - first) * recipe.batch / (time.monotonic() - began)
+            log.step(state.step, loss, parts, rate, speed)
+            due = state.step % recipe.judge_every == 0 or state.step == recipe.steps
+            if judge is not None and due:
+                log.judged(state.step, judge.measure(state.average.network))
+            if state.step % recipe.keep_every == 0 or state.step == end:
+                write_checkpoint(last, keep(state, recipe, samples))
     if log is not None:
         log.draw()
     return state.average.network

@@ -42,7 +42,7 @@ def exchange_names(
     for find in changed:
         mine = finds == find
         said[mine] = dice.choice(names[names != species[mine][0]])
-    strangers, _ = find_strangers(said, finds, embeddings, lambda _: None)
+    strangers, _ = find_strangers(said, finds, embeddings)
     told, wrong = strangers > 0, np.isin(finds, changed)
     return {
         "records": len(species),
@@ -69,7 +69,7 @@ def time_parts(count: int) -> dict[str, Any]:
     began = time.perf_counter()
     start = lay_out_pca(embeddings)
     after_pca = time.perf_counter()
-    find_strangers(species, np.arange(count) // 2, embeddings, lambda _: None)
+    find_strangers(species, np.arange(count) // 2, embeddings)
     after_strangers = time.perf_counter()
     found: dict[str, Any] = {
         "references": count,
@@ -91,7 +91,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with closing(open_snapshot(chosen.flora_indexes)) as snapshot:
         _, species, finds, embeddings = gather(snapshot)
-    untouched, _ = find_strangers(species, finds, embeddings, lambda _: None)
+    untouched, _ = find_strangers(species, finds, embeddings)
     found = {
         "machine": {
             "processor": platform.processor() or platform.machine(),

@@ -200,7 +200,7 @@ def measure(folder: Path, program: Path, commands: Sequence[str]) -> dict[str, A
     measured: dict[str, Any] = {**drawn, "commands": {}}
     for name in commands:
         words = [word.format(**drawn) for word in COMMANDS[name]]
-        measured["commands"][name] = watch([sys.executable, "-m", "indexer", *words], program, environment)
+        measured["commands"][name] = watch([sys.executable, "-m", "fungarium", "index", *words], program, environment)
         print(f"{drawn['references']:,} {name}: {json.dumps(measured['commands'][name])}", file=sys.stderr)
     files = sorted(path for path in indexes.rglob("*") if path.is_file())
     measured["snapshots"] = sorted(path.name for path in (indexes / "snapshots").iterdir())

@@ -1,4 +1,4 @@
-"""How long `python -m evaluation report` takes, and how much memory, on a snapshot as large as a national atlas.
+"""How long `fungarium evaluate report` takes, and how much memory, on a snapshot as large as a national atlas.
 
     python -m benchmarks.building.report_cost [--references 100000] [--out benchmarks/results/report_cost.json]
 
@@ -109,7 +109,8 @@ def measure(root: Path, place: Path, options: argparse.Namespace) -> dict[str, A
     command = [
         sys.executable,
         "-m",
-        "evaluation",
+        "fungarium",
+        "evaluate",
         "report",
         "--indexes",
         str(root),

@@ -30,6 +30,7 @@ from benchmarks.machine import describe_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 BRIDGE, NETWORK = "fungarium0", "10.77.0"
+RUN = "python -m fungarium"
 HEAD = f"{NETWORK}.1"
 PROGRAM, FOLDER = "/opt/fungarium", "/srv/fungarium"
 RAY = {
@@ -128,7 +129,7 @@ class Asked:
     def __init__(self, machine: Machine, cluster: str, photo: str) -> None:
         self.said: list[list[Any]] = []
         log = (machine.home / "server.log").open("w")
-        self._server = machine.popen("exec python app.py", cluster, stderr=log)
+        self._server = machine.popen(f"exec {RUN} serve", cluster, stderr=log)
         wait_for(lambda: '"ok"' in machine.run("curl -s -m 5 http://127.0.0.1:8000/healthz || true"), 120)
         self._asking = machine.popen(f"exec python -c {shlex.quote(ASK)} {photo}", cluster)
         threading.Thread(target=self._listen, daemon=True).start()
@@ -195,7 +196,7 @@ def embed(machines: list[Machine], data: str, lost: Machine | None) -> tuple[flo
     first = machines[0]
     first.run(f"rm -rf {data} && cp -r {FOLDER}/catalogue {data}")
     start = time.monotonic()
-    with first.popen(f"FUNGARIUM_DATA={data} python -m indexer embed", f"{HEAD}:6379", stderr=subprocess.PIPE) as ran:
+    with first.popen(f"FUNGARIUM_DATA={data} {RUN} index embed", f"{HEAD}:6379", stderr=subprocess.PIPE) as ran:
         shown = ""
         while ran.stderr is not None and (more := ran.stderr.read(64)):
             shown += more
@@ -225,8 +226,8 @@ def rehearse(work: Path) -> dict[str, Any]:
     join(third)
     shutil.copytree(first.home / ".ray", outside.home / ".ray", dirs_exist_ok=True)
     drawn, catalogue = f"{FOLDER}/collection", f"FUNGARIUM_DATA={FOLDER}/catalogue"
-    first.run(f"python -m evaluation.specimens {drawn}")
-    first.run(f"{catalogue} python -m indexer import dwca {drawn}/archive --dataset drawings --title Drawings")
+    first.run(f"{RUN} demo draw {drawn}")
+    first.run(f"{catalogue} {RUN} collection import dwca {drawn}/archive --dataset drawings --title Drawings")
     say("three machines have started, and a collection is drawn")
 
     alone, expected = embed(machines, f"{FOLDER}/undisturbed", None)
@@ -236,8 +237,8 @@ def rehearse(work: Path) -> dict[str, Any]:
     say(f"embedded, and again with a machine lost: the bytes are {'the same' if expected == found else 'DIFFERENT'}")
     third.start()
     join(third)
-    first.run("python -m indexer build && python -m indexer publish && python -m cluster start")
-    results["status"] = first.run("python -m cluster status").splitlines()
+    first.run(f"{RUN} index build && {RUN} index publish && {RUN} cluster start")
+    results["status"] = first.run(f"{RUN} cluster status").splitlines()
 
     photo = f"{drawn}/held_out/find-01/{min((work / 'folder/collection/held_out/find-01').iterdir()).name}"
     outer = Asked(outside, f"ray://{HEAD}:10001", photo)
@@ -250,7 +251,7 @@ def rehearse(work: Path) -> dict[str, Any]:
     say(f"a machine was lost: {json.dumps(results['a_machine_lost'])}")
     second.start()
     join(second)
-    results["start_again"] = first.run("python -m cluster start").splitlines()
+    results["start_again"] = first.run(f"{RUN} cluster start").splitlines()
 
     start = time.time()
     first.lose()

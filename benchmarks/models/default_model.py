@@ -21,18 +21,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from benchmarks.models.embedding import cpu_seconds, machine
 from evaluation.galleries.gallery import ask_itself, read_gallery
 from evaluation.learning.scoring import Method
 from evaluation.measuring.ablate import paired_gain
-from evaluation.measuring.leave_one_out import count_queries, judge_snapshot
+from evaluation.measuring.leave_one_out import judge_snapshot
 from evaluation.measuring.metrics import Outcome, measure
 from evaluation.measuring.nested import cross_validate
 from evaluation.reports.report import as_outcomes, count_folds
 from evaluation.specimens.collection import draw_collection
-from indexer.__main__ import main as index
+from fungarium.cli import main as run
+from fungarium.terminal import Bars
 from retrieval.domain import WORLD
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 
@@ -52,7 +52,7 @@ def main() -> int:
     options = parser.parse_args()
     collection = options.collection or options.work / "collection"
     if options.collection is None:
-        draw_collection(collection, seed=SEED, species=options.species, progress=True)
+        draw_collection(collection, seed=SEED, species=options.species)
     prepare(options.work, collection, options.model)
     snapshot = open_snapshot(options.work / "flora_indexes")
     used = cpu_seconds()
@@ -79,20 +79,23 @@ def prepare(work: Path, collection: Path, model: str) -> None:
         FUNGARIUM_MODEL=model,
     )
     archive = str(collection / "archive")
-    for step in (["import", "dwca", archive, "--dataset", "drawings"], ["embed"], ["build"], ["publish"]):
-        if index(step):
-            raise SystemExit(f"`python -m indexer {' '.join(step)}` did not end well")
+    for step in (
+        ["collection", "import", "dwca", archive, "--dataset", "drawings"],
+        *(["index", name] for name in ("embed", "build", "publish")),
+    ):
+        if run(step):
+            raise SystemExit(f"`fungarium {' '.join(step)}` did not end well")
 
 
 def judge(snapshot: Snapshot, *, folds: int | None = None) -> dict[str, Any]:
     """Plain votes and calibrated answers, each with all photos and with one, and what all photos gain over one."""
-    with tqdm(desc="plain votes", total=2 * count_queries(snapshot, WORLD), file=sys.stderr) as bar:
-        plain = [judge_snapshot(snapshot, flora=WORLD, photos=photos, advance=bar.update) for photos in (None, 1)]
+    with Bars() as bars:
+        plain = [judge_snapshot(snapshot, flora=WORLD, photos=photos, progress=bars) for photos in (None, 1)]
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     dealt = folds or count_folds(gallery)
     fused: dict[str, list[list[Outcome]]] = {}
-    with tqdm(desc="calibrated, in folds", total=8 * dealt, file=sys.stderr) as bar:
-        again: dict[str, Any] = {"folds": dealt, "seed": SEED, "brief": True, "advance": bar.update}
+    with Bars() as bars:
+        again: dict[str, Any] = {"folds": dealt, "seed": SEED, "brief": True, "progress": bars}
         learned: tuple[Method, ...] = ()
         for name, fusion in FUSED.items():
             whole = cross_validate(gallery, given=learned, fusion=fusion, **again)

@@ -137,16 +137,16 @@ def measure(
 def watch_memory(model: Embedder, drawn: list[bytes], count: int, folder: Path) -> list[tuple[int, float]]:
     """Photos done and MiB resident, at some twenty places."""
     curve: list[tuple[int, float]] = []
-    done = 0
+    embedded = 0
 
-    def advance(more: int) -> None:
-        nonlocal done
-        done += more
-        if not curve or done - curve[-1][0] >= count / 20:
-            curve.append((done, round(resident(), 1)))
+    def watch(_: str, done: int = 0, total: int = 0) -> None:
+        nonlocal embedded
+        embedded += done
+        if not curve or embedded - curve[-1][0] >= count / 20:
+            curve.append((embedded, round(resident(), 1)))
 
     with EmbeddingStore(folder / "memory", model.model) as store:
-        embed_photos(spread(folder, drawn, count), store, model, advance=advance)
+        embed_photos(spread(folder, drawn, count), store, model, progress=watch)
     return curve
 
 

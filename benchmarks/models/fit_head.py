@@ -55,13 +55,13 @@ def main() -> None:
     features, labels = make_features(options.photos, options.width, options.species, options.seed)
     marks = [("start", time.perf_counter(), cpu_seconds())]
 
-    def mark(name: str) -> None:
+    def mark(name: str, done: int = 0, total: int = 0) -> None:
         marks.append((name, time.perf_counter(), cpu_seconds()))
         print(f"{name}: {marks[-1][2] - marks[-2][2]:.0f} s of a processor", file=sys.stderr)
 
     fit_pca(features)
     mark("components once")
-    verdict = judge_heads(features, labels, seed=options.seed, advance=mark)
+    verdict = judge_heads(features, labels, seed=options.seed, progress=mark)
     mark("the rest of the judgement")
     fit_head(features, labels, "pca" if verdict.worse else "learned", verdict, seed=options.seed)
     mark("the head itself")

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.models.embedding import cpu_seconds
-from indexer.commands.models import LIMITS, read_photos
+from fungarium.jobs.models import LIMITS, read_photos
 from indexer.embedding.embed import PhotoToEmbed
 from indexer.embedding.embeddings import EmbeddingStore
 from indexer.embedding.held_out import askable, measure_recall

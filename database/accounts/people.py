@@ -151,7 +151,7 @@ def person_by_login(session: Session, login: str) -> PersonEntry:
     """A person by login, in any spelling. Raises UnknownPerson."""
     person = session.scalar(select(Person).where(Person.login == login.strip().casefold()))
     if person is None:
-        raise UnknownPerson(f"there is no person {login!r}; `python -m database person list` lists them")
+        raise UnknownPerson(f"there is no person {login!r}; `fungarium people person list` lists them")
     return entry_of(person)
 
 

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from database.backups.dumps import copy_sqlite, dump_database
 from database.backups.repository import Backup, Item, Repository
-from database.collection.photos import OBSERVED, stored_path
+from database.collection.photos import OBSERVED, STORED, stored_path
 from database.errors import BackupError
 from database.field.photo_files import PhotoFiles
 from retrieval.errors import NoSnapshot, SnapshotError, UnknownPhoto
+from retrieval.progress import Progress, silent
 from retrieval.snapshots.manifest import SHARED, read_current, read_manifest, sealed_path
 
 ROUNDS = 5  # dumps, at most, until no photo went while it was being copied
-STORE = "store:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +46,21 @@ class BackupReport:
     elsewhere: int  # reference photos that lie in folders of their own, which are not copied
 
 
-def make_backup(
-    places: BackupSources, repository: Repository, *, advance: Callable[[str], object] = lambda place: None
-) -> BackupReport:
-    """Back everything up; `advance` is told of each file. Raises BackupError, and SnapshotError for a damaged one."""
+def make_backup(places: BackupSources, repository: Repository, *, progress: Progress = silent) -> BackupReport:
+    """Back everything up; `progress` is told of each file. Raises BackupError, and SnapshotError for a damaged one."""
     with repository.writing(), tempfile.TemporaryDirectory(prefix=".dump-", dir=repository.folder) as folder:
-        current, items = keep_snapshots(places.snapshots, repository, advance)
-        items += keep_embeddings(places.data / "embeddings", Path(folder), repository, advance)
+        current, items = keep_snapshots(places.snapshots, repository, progress)
+        items += keep_embeddings(places.data / "embeddings", Path(folder), repository, progress)
         photos: dict[str, Item] = {}
         files = PhotoFiles(places.observation_photos)
         for _ in range(ROUNDS):
             path = Path(folder) / "database"
             path.unlink(missing_ok=True)
             dump = dump_database(places.database_url, path)
-            lost = keep_observed(dump.observed, files, repository, photos, advance)
+            lost = keep_observed(dump.observed, files, repository, photos, progress)
             if not lost:
                 break
-        stored, gone = keep_stored(dump.locations, places.data / "photos", repository, advance)
+        stored, gone = keep_stored(dump.locations, places.data / "photos", repository, progress)
         items += [photos[sha256] for sha256 in sorted(dump.observed & photos.keys())]
         items += stored
         items.append(repository.keep_file(path, f"database/{dump.system}"))
@@ -73,7 +70,7 @@ def make_backup(
             current,
             tuple(sorted(items, key=lambda item: item.place)),
         )
-        elsewhere = sum(not location.startswith((STORE, OBSERVED)) for location in dump.locations)
+        elsewhere = sum(not location.startswith((STORED, OBSERVED)) for location in dump.locations)
         return BackupReport(
             repository.finish(backup),
             len(backup.items),
@@ -85,7 +82,7 @@ def make_backup(
         )
 
 
-def keep_snapshots(root: Path, repository: Repository, advance: Callable[[str], object]) -> tuple[str, list[Item]]:
+def keep_snapshots(root: Path, repository: Repository, progress: Progress) -> tuple[str, list[Item]]:
     """Keep every whole snapshot; they never change, so that publishing need not wait. Gives the published one too.
 
     Raises SnapshotError where that one is damaged: a backup that cannot answer is none.
@@ -115,7 +112,7 @@ def keep_snapshots(root: Path, repository: Repository, advance: Callable[[str], 
             continue  # a damaged one that nobody uses
         for item in found:
             kept[item.place] = item
-            advance(item.place)
+            progress("backup", 1)
     history = root / "HISTORY.jsonl"
     items = [*kept.values()]
     if history.exists():
@@ -123,9 +120,7 @@ def keep_snapshots(root: Path, repository: Repository, advance: Callable[[str], 
     return current, items
 
 
-def keep_embeddings(
-    folder: Path, scratch: Path, repository: Repository, advance: Callable[[str], object]
-) -> list[Item]:
+def keep_embeddings(folder: Path, scratch: Path, repository: Repository, progress: Progress) -> list[Item]:
     """Keep the embeddings: they could be made again, in hours."""
     items = []
     for path in sorted(folder.glob("*.sqlite")):
@@ -133,7 +128,7 @@ def keep_embeddings(
         copy_sqlite(path, copy)
         items.append(repository.keep_file(copy, f"embeddings/{path.name}"))
         copy.unlink()
-        advance(items[-1].place)
+        progress("backup", 1)
     return items
 
 
@@ -142,7 +137,7 @@ def keep_observed(
     files: PhotoFiles,
     repository: Repository,
     photos: dict[str, Item],
-    advance: Callable[[str], object],
+    progress: Progress,
 ) -> list[str]:
     """Keep photos of observations; gives those that are not in their store."""
     lost = []
@@ -156,20 +151,20 @@ def keep_observed(
             except UnknownPhoto:
                 lost.append(place)
                 continue
-        advance(place)
+        progress("backup", 1)
     return lost
 
 
 def keep_stored(
-    locations: tuple[str, ...], store: Path, repository: Repository, advance: Callable[[str], object]
+    locations: tuple[str, ...], store: Path, repository: Repository, progress: Progress
 ) -> tuple[list[Item], list[str]]:
     """Keep reference photos of the data folder; gives them, and those that are not there."""
     items, lost = [], []
-    for sha256 in sorted({location.removeprefix(STORE) for location in locations if location.startswith(STORE)}):
+    for sha256 in sorted({location.removeprefix(STORED) for location in locations if location.startswith(STORED)}):
         path, place = stored_path(store, sha256), f"photos/{sha256[:2]}/{sha256}"
         try:
             items.append(repository.keep_file(path, place, sha256, path.stat().st_size))
         except (FileNotFoundError, BackupError):
             lost.append(place)
-        advance(place)
+        progress("backup", 1)
     return items, lost

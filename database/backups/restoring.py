@@ -6,7 +6,6 @@ A restore that was interrupted is run again and goes on; anything else that is t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from database.backups.dumps import is_free, restore_database
@@ -15,6 +14,7 @@ from database.backups.repository import Backup, Item, Repository
 from database.errors import BackupError
 from database.field.photo_files import PhotoFiles, write_whole
 from database.session import parse_url
+from retrieval.progress import Progress, silent
 from retrieval.snapshots.manifest import NAME, switch_current
 
 MARK = ".restoring"  # in the data folder while a restore is under way
@@ -25,7 +25,7 @@ def restore_backup(
     repository: Repository,
     name: str = "",
     *,
-    advance: Callable[[str], object] = lambda place: None,
+    progress: Progress = silent,
 ) -> str:
     """Restore a backup, the latest where none is named; gives its name. Raises BackupError, with nothing changed
     where the backup is damaged or something is there already.
@@ -47,7 +47,7 @@ def restore_backup(
     files = PhotoFiles(places.observation_photos)
     for item in backup.under("observations"):
         files.put(repository.read_item(item))
-        advance(item.place)
+        progress("restore", 1, len(backup.items))
     for part, root in (
         ("photos", places.data / "photos"),
         ("embeddings", places.data / "embeddings"),
@@ -55,7 +55,7 @@ def restore_backup(
     ):
         for item in backup.under(part):
             copy_item(repository, item, root / item.place.removeprefix(f"{part}/"))
-            advance(item.place)
+            progress("restore", 1, len(backup.items))
     (database,) = backup.under("database")
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=places.data) as folder:
         dump = Path(folder) / "dump"

@@ -17,6 +17,7 @@ from retrieval.errors import UnknownPhoto
 
 OWN = "observations"  # the dataset of this server's own approved observations
 PORTION = 2_000  # rows that come from the database together
+STORED = "store:"  # before the sha256 of a photo that lies in the data folder
 OBSERVED = "observation:"  # before the sha256 of a photo that lies in the store of observations
 
 

@@ -51,7 +51,7 @@ def replace_checklist(
     Raises DatabaseError where the id is none or the region is unknown.
     """
     if region and session.get(Region, region) is None:
-        raise DatabaseError(f"there is no region {region!r}; `python -m indexer region list` names those there are")
+        raise DatabaseError(f"there is no region {region!r}; `fungarium collection region list` names them")
     row = session.get(Checklist, check_id("checklist", checklist))
     if row is None:
         row = Checklist(id=checklist, title=title or checklist)

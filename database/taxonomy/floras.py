@@ -47,7 +47,7 @@ def add_flora(session: Session, entry: FloraEntry) -> bool:
             return False
         raise DatabaseError(
             f"there is a flora {entry.id!r} already and it is made of something else;"
-            f" remove it first: python -m indexer flora remove {entry.id}"
+            f" remove it first: fungarium collection flora remove {entry.id}"
         )
     definition = {
         "checklists": list(entry.checklists),

@@ -61,7 +61,7 @@ def region(session: Session, region_id: str) -> RegionEntry:
     """Return one region. Raises DatabaseError where there is none of that id."""
     row = session.get(Region, region_id)
     if row is None:
-        raise DatabaseError(f"there is no region {region_id!r}; `python -m indexer region list` names those there are")
+        raise DatabaseError(f"there is no region {region_id!r}; `fungarium collection region list` names them")
     return _entry(row)
 
 

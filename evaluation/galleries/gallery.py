@@ -7,7 +7,6 @@ same functions of `retrieval/`; where a rule has a twin for arrays, a test holds
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from evaluation.galleries.simulate import Simulation
 from retrieval.domain import RANKS
 from retrieval.models.embedder import Embeddings
+from retrieval.progress import Progress, silent
 from retrieval.ranking.aspects import code_aspects
 from retrieval.ranking.prototypes import sum_observations
 from retrieval.snapshots.flora import Flora
@@ -26,8 +26,6 @@ GENUS = RANKS.index("genus")
 BLOCK = 512  # views that are searched together
 
 SAID = ("months", "cells", "aspects")  # what may be known of a photo beside its species
-
-Silent = Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ def number_genera(lineages: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def search(
-    gallery: Gallery, questions: HeldOutQueries, k: int = 50, *, hide: str = "own", advance: Silent = lambda count: None
+    gallery: Gallery, questions: HeldOutQueries, k: int = 50, *, hide: str = "own", progress: Progress = silent
 ) -> NearestRows:
     """The `k` nearest references of each view, by brute force in blocks.
 
@@ -190,7 +188,7 @@ def search(
         found, near = np.take_along_axis(found, order, axis=1), np.take_along_axis(near, order, axis=1)
         similarities.append(found)
         rows.append(np.where(np.isfinite(found), near, -1))
-        advance(len(scores))
+        progress("search", len(scores), len(questions.columns))
     return NearestRows(np.concatenate(similarities), np.concatenate(rows))
 
 

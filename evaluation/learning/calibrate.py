@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from evaluation.learning.learn import learn
 from evaluation.learning.scoring import Method
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
+from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration
 from retrieval.snapshots.card import write_card
 from retrieval.snapshots.history import log_event
@@ -27,9 +27,7 @@ from retrieval.snapshots.staging import building, settle
 LEAST = 20  # observations: from fewer, chance decides what is learned, and a score would be no probability
 
 
-def calibrate_snapshot(
-    root: Path, snapshot: Snapshot, *, seed: int = 1, say: Callable[[str], object] = lambda text: None
-) -> str:
+def calibrate_snapshot(root: Path, snapshot: Snapshot, *, seed: int = 1, progress: Progress = silent) -> str:
     """Learn from the snapshot's own observations; gives the name of the calibrated snapshot, not yet published."""
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     held_out = ask_itself(gallery).count
@@ -38,7 +36,7 @@ def calibrate_snapshot(
             f"only {held_out} observations are of a species that has another one, so that they can be held out and "
             f"learned from; at least {LEAST} are needed before scores may be called probabilities"
         )
-    return write_calibrated(root, snapshot, learn(gallery, seed=seed, rings_of=earth_rings(), say=say))
+    return write_calibrated(root, snapshot, learn(gallery, seed=seed, rings_of=earth_rings(), progress=progress))
 
 
 def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:

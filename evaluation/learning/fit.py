@@ -7,7 +7,7 @@ priors are, the probability of none of these, and last the thresholds of the spe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from evaluation.learning.scoring import (
     view_shares,
 )
 from retrieval.errors import BuildError
+from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration, features, normalise
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.prototypes import Metric
@@ -126,7 +127,7 @@ def fit_photos(
     gallery: Gallery,
     *,
     seed: int = 1,
-    advance: Callable[[str], object] = lambda text: None,
+    progress: Progress = silent,
     only: Sequence[str] = ("votes", "prototypes", "counts"),
     settled: Mapping[str, float] | None = None,
 ) -> Fitted:
@@ -184,7 +185,7 @@ def fit_photos(
             losses = {choice: attempt({**values, name: choice}) for choice in choices}
             values[name] = min(choices, key=lambda choice: (losses[choice], choice))
             log += [(name, choice, losses[choice]) for choice in choices]
-            advance(f"{name} {values[name]}, log-loss {losses[values[name]]:.3f}")
+            progress(f"{name} {values[name]}, log-loss {losses[values[name]]:.3f}")
         if values == before:
             break
     loss, full = tried[tuple(values[name] for name in GRID)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from evaluation.learning.fit import (
     score_apart,
 )
 from evaluation.learning.scoring import Method, Scores, fuse_all, neutral_counts
+from retrieval.progress import Progress, silent
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.lookalikes import confusions
 from retrieval.ranking.priors import apply_prior
@@ -34,12 +34,6 @@ from retrieval.ranking.specificity import fit_threshold, sum_nodes
 
 TARGETS = ("0.80", "0.85", "0.90", "0.95", "0.99")
 OBSERVATIONS = 2_000  # that everything after the single-photo score is learned on
-
-
-class Narrator(Protocol):
-    """Told what is being done."""
-
-    def __call__(self, text: str, /) -> object: ...
 
 
 def uniform_log_lifts(gallery: Gallery, asked: HeldOutQueries) -> NDArray[np.float64]:
@@ -55,7 +49,7 @@ def learn(
     *,
     seed: int = 1,
     rings_of: RingsOf | None = None,
-    say: Narrator = lambda text: None,
+    progress: Progress = silent,
     only: Sequence[str] = ("votes", "prototypes", "counts"),
     brief: bool = False,
     settled: Method | None = None,
@@ -65,18 +59,18 @@ def learn(
     With `brief`, only what a ranking by the photos needs; with `settled`, temperature, floor and shrinkages are those
     of a method that was learned before, and only the weights are found.
     """
-    fitted = fit_photos(gallery, seed=seed, advance=say, only=only, settled=numbers_of(settled))
+    fitted = fit_photos(gallery, seed=seed, progress=progress, only=only, settled=numbers_of(settled))
     asked = draw_sample(gallery, OBSERVATIONS, seed + 1)
     found = search(gallery, asked, NEIGHBOURS)
-    say(f"several photos, on {int((asked.photos > 1).sum())} observations")
+    progress(f"several photos, on {int((asked.photos > 1).sum())} observations")
     method = learn_fusion(gallery, asked, found, fitted, seed)
     fitted = replace(fitted, method=method)
     if brief:
         return method
     scores, near = score_apart(gallery, asked, found, fitted, seed=seed)
-    say("priors")
+    progress("priors")
     method = learned_more(method, **learn_priors(gallery, asked, scores, fitted, rings_of, seed))
-    say("none of these")
+    progress("none of these")
     rejection = learn_rejection(gallery, asked, scores, near, fitted, seed)
     method = learned_more(method, rejection=rejection)
     alone, lone = first_photos(gallery, asked, found, fitted, seed)

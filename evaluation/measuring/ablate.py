@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from evaluation.learning.learn import calibration_error
 from evaluation.learning.scoring import Method
 from evaluation.measuring.metrics import macro_f1
 from evaluation.measuring.nested import NestedResult, cross_validate
+from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.votes import Voting
@@ -26,7 +27,6 @@ TERMS = {
     "without votes": ("prototypes", "counts"),
     "without numbers of observations": ("votes", "prototypes"),
 }
-Told = Callable[[str], object]
 
 
 def paired_gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> dict[str, float]:
@@ -78,8 +78,7 @@ def ablate(
     folds: int,
     seed: int,
     most: int,
-    advance: Callable[[int], object],
-    say: Told = lambda text: None,
+    progress: Progress = silent,
 ) -> dict[str, dict[str, float]]:
     """Top-1, top-5 and macro-F1 with rules taken away, and the change of top-1 against `judged`, with its interval.
 
@@ -89,7 +88,7 @@ def ablate(
 
     def trial(**given: Any) -> NestedResult:
         return cross_validate(
-            gallery, folds=folds, seed=seed, most=most, brief=True, searched=searched, advance=advance, **given
+            gallery, folds=folds, seed=seed, most=most, brief=True, searched=searched, progress=progress, **given
         )
 
     def shown(rank: NDArray[np.int64], first: NDArray[np.int64] | None) -> dict[str, float]:
@@ -114,7 +113,7 @@ def ablate(
         variants["everything, aspects told from the photos"] = {"aspects": "told"}
     variants["everything, with the uniform prior"] = {"priors": ("uniform",)}
     for title, given in variants.items():
-        say(title)
+        progress(title)
         anew = {"settled": judged.methods} if len(gallery.spans[0]) >= PLENTY else {}
         learned = {"bare": {}, "only": anew}.get(next(iter(given)), {"given": judged.methods})
         found = trial(**given, **learned)
@@ -142,8 +141,7 @@ def judge_priors(
     folds: int,
     seed: int,
     most: int,
-    advance: Callable[[int], object],
-    say: Told = lambda text: None,
+    progress: Progress = silent,
 ) -> dict[str, dict[str, Any]]:
     """Season and place as each fold learned them, on the observations of which month and cell are known."""
     asked = ask_itself(gallery, judged.observations)
@@ -154,7 +152,7 @@ def judge_priors(
         if not known.any():
             continue
         title = " and ".join(priors)
-        say(f"prior: {title}")
+        progress(f"prior: {title}")
         found = cross_validate(
             gallery,
             folds=folds,
@@ -164,7 +162,7 @@ def judge_priors(
             searched=searched,
             given=judged.methods,
             priors=priors,
-            advance=advance,
+            progress=progress,
         )
         right = (found.rank == 1)[known]
         learned = [method.calibration for method in judged.methods]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -12,6 +12,7 @@ from evaluation.measuring.metrics import Outcome
 from retrieval.answers.identify import vote_views
 from retrieval.domain import Neighbour
 from retrieval.models.embedder import Embeddings, unit_rows
+from retrieval.progress import Progress, silent
 from retrieval.ranking.votes import Voting, fuse_shares, rank_taxa, share_votes
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
@@ -35,7 +36,7 @@ def judge_snapshot(
     flora: str,
     voting: Voting | None = None,
     photos: int | None = None,
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress = silent,
 ) -> list[Outcome]:
     """Judge every observation whose species has another one in the flora.
 
@@ -44,12 +45,13 @@ def judge_snapshot(
     """
     chosen = snapshot.flora(flora)
     votes = voting or snapshot.voting
+    total = count_queries(snapshot, flora)
     outcomes = []
     for block in gather(read_queries(snapshot, chosen), VIEWS_AT_ONCE, photos):
         near = search_without_own(chosen, block, votes.neighbours)
         for query, views in zip(block, near, strict=True):
             outcomes.append(judge(query, views, votes, snapshot))
-        advance(len(block))
+        progress("evaluate", len(block), total)
     return sorted(outcomes, key=lambda outcome: settle(outcome, snapshot))
 
 

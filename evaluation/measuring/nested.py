@@ -6,7 +6,7 @@ being no reference either; then each observation of the fold is asked of all ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from evaluation.learning.fit import NEIGHBOURS
 from evaluation.learning.learn import deepest_nodes, final_scores, learn, none_of, uniform_log_lifts
 from evaluation.learning.scoring import Method, score_all
 from retrieval.models.embedder import Embeddings
+from retrieval.progress import Progress, silent
 from retrieval.ranking.priors import apply_prior
 
 
@@ -61,7 +62,7 @@ def cross_validate(
     brief: bool = False,
     settled: Sequence[Method] = (),
     searched: dict[int, NearestRows] | None = None,
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress = silent,
 ) -> NestedResult:
     """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
 
@@ -96,7 +97,7 @@ def cross_validate(
             )
         method = method if fusion is None else method.fused_by(fusion)
         methods.append(method)
-        advance(1)
+        progress("cross-validation", 1, 2 * folds)
         if len(asked_for):
             asked = weigh_as(ask_itself(gallery, asked_for), method, aspects)
             if photos is not None:
@@ -112,7 +113,7 @@ def cross_validate(
             found = search(gallery, alone, NEIGHBOURS)
             scores, stranger_near = score_all(gallery, alone, found, method)
             stranger_none.append(none_of(scores, stranger_near, method))
-        advance(1)
+        progress("cross-validation", 1, 2 * folds)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(joined["observations"], kind="stable")
     return NestedResult(

@@ -1,4 +1,4 @@
-"""`python -m evaluation accuracy`: measures the table of docs/accuracy.md, and writes it from what was measured.
+"""`fungarium evaluate accuracy`: measures the table of docs/accuracy.md, and writes it from what was measured.
 
 docs/accuracy/simulated.json   the simulated operating point
 docs/accuracy/photos.json      real photos, where a snapshot of them is given
@@ -154,10 +154,10 @@ def introduction(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> lis
     return [
         "# Accuracy",
         "",
-        "Written by `python -m evaluation accuracy`; do not edit. To measure anew (paths are yours; one thread is",
+        "Written by `fungarium evaluate accuracy`; do not edit. To measure anew (paths are yours; one thread is",
         "fastest where other programs run):",
         "",
-        "    OPENBLAS_NUM_THREADS=1 python -m evaluation accuracy --names val.json --photos INDEXES \\",
+        "    OPENBLAS_NUM_THREADS=1 fungarium evaluate accuracy --names val.json --photos INDEXES \\",
         "        --model onnx:MODEL --card CARD --not-fungi FOLDER",
         "",
         f"Simulated: {simulated.get('species', 0):,} species, {simulated.get('references', 0):,} references, "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from evaluation.learning.learn import (
 )
 from evaluation.learning.scoring import Method, Scores, score_all
 from evaluation.measuring.ablate import paired_gain
+from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.priors import apply_prior
@@ -79,21 +80,21 @@ def measure_operating_point(
     seed: int = 1,
     assumptions: Assumptions | None = None,
     queries: int = 10_000,
-    say: Callable[[str], object] = lambda text: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """All rows of the table, with what they were measured on."""
     began = time.perf_counter()
     drawn = simulate(assumptions, names=names, queries=queries, seed=seed)
     gallery, asked = of_simulation(drawn)
     generated = time.perf_counter() - began
-    say(f"{len(gallery.columns):,} references of {gallery.width:,} species drawn in {generated:.1f} s")
+    progress(f"{len(gallery.columns):,} references of {gallery.width:,} species drawn in {generated:.1f} s")
     found = search(gallery, asked, 2 * NEIGHBOURS)
     everyone = np.ones(asked.count, dtype=bool)
     one, near = asked.only(everyone, 1), found.of(asked.views_of(everyone, 1))
     recall = nearest_recall(gallery, near, one.truth)
-    say(f"plain 1-NN: species recall@1 {recall[0]:.3f}, recall@5 {recall[1]:.3f}")
-    method = learn(gallery, seed=seed, rings_of=grid_rings, say=say)
-    say("asking")
+    progress(f"plain 1-NN: species recall@1 {recall[0]:.3f}, recall@5 {recall[1]:.3f}")
+    method = learn(gallery, seed=seed, rings_of=grid_rings, progress=progress)
+    progress("asking")
     base, closest = score_all(gallery, one, near, method)
     hits = right(base, one.truth)
     nearest = (gallery.columns[near.rows[:, 0]] == one.truth).astype(np.float64)
@@ -132,7 +133,7 @@ def measure_operating_point(
         **{f"default, all photos, {rule}": float(right(s, asked.truth).mean()) for rule, s in together.items()},
         "all photos, mean, uniform, season and place": float(right(everything, asked.truth).mean()),
     }
-    say("specificity, calibration, rejection")
+    progress("specificity, calibration, rejection")
     return {
         "assumptions": asdict(drawn.assumptions),
         "simulator": simulator_digest(),

@@ -1,10 +1,10 @@
-"""`python -m evaluation report`: everything that is known of a snapshot's accuracy, as JSON values."""
+"""`fungarium evaluate report`: everything that is known of a snapshot's accuracy, as JSON values."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from evaluation.galleries.gallery import Gallery, NearestRows, ask_itself, read_gallery
 from evaluation.learning.fit import PLENTY
 from evaluation.learning.learn import calibration_error
-from evaluation.measuring.ablate import ablate, aspects_learned, count_trials, judge_priors
+from evaluation.measuring.ablate import ablate, aspects_learned, judge_priors
 from evaluation.measuring.metrics import Outcome, measure
 from evaluation.measuring.nested import NestedResult, cross_validate, judge
 from evaluation.reports.operating_point import rejection_measures, reliability
 from retrieval.domain import RANKS, WORLD
 from retrieval.errors import BuildError
 from retrieval.models.embedder import Embeddings
+from retrieval.progress import Progress, silent
 from retrieval.ranking.rejection import UNKNOWN_RATE
 from retrieval.ranking.specificity import depth_curve, fit_threshold, judge_depths
 from retrieval.snapshots.snapshot import Snapshot
@@ -37,18 +38,16 @@ def make_report(
     seed: int = 1,
     strangers: Embeddings | None = None,
     ablations: bool = True,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Judge the snapshot by nested cross-validation and measure everything of it."""
-    told = progress or Progress()
-    told.say("reading")
+    progress("reading")
     gallery = read_gallery(snapshot, snapshot.flora(flora))
     if not ask_itself(gallery).count:
         raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
     folds = count_folds(gallery)
-    told.expect(2 * folds * (1 + (count_trials(gallery) if ablations else 0)))
     searched: dict[int, NearestRows] = {}
-    told.say("learning and judging")
+    progress("learning and judging")
     judged = cross_validate(
         gallery,
         folds=folds,
@@ -56,9 +55,9 @@ def make_report(
         strangers=strangers,
         most=MOST,
         searched=searched,
-        advance=told.advance,
+        progress=progress,
     )
-    again: dict[str, Any] = {"folds": folds, "seed": seed, "most": MOST, "advance": told.advance, "say": told.say}
+    again: dict[str, Any] = {"folds": folds, "seed": seed, "most": MOST, "progress": progress}
     outcomes = as_outcomes(judged, gallery)
     return {
         "snapshot": snapshot.name,
@@ -88,15 +87,6 @@ def make_report(
         "calibration": judged.methods[0].calibration.as_json(),
         "voting": asdict(judged.methods[0].voting),
     }
-
-
-@dataclass
-class Progress:
-    """Told how far a report is; a bar for people, or nothing."""
-
-    expect: Callable[[int], object] = lambda steps: None
-    advance: Callable[[int], object] = lambda count: None
-    say: Callable[[str], object] = lambda text: None
 
 
 def chance_error(score: NDArray[np.float64], seed: int, draws: int = 200) -> float:

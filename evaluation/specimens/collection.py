@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import PIL
-from tqdm import tqdm
 
 from evaluation.specimens.archive import (
     AUTHOR,
@@ -31,6 +30,7 @@ from evaluation.specimens.photo import draw_photo
 from evaluation.specimens.traits import sample_individual
 from evaluation.specimens.world import REGIONS, Find, World, make_world
 from retrieval.errors import FungariumError
+from retrieval.progress import Progress, silent
 
 VERSION = 1
 """Of the drawings: raised whenever the same seed gives other pixels or other tables."""
@@ -88,7 +88,7 @@ class _Job:
 
 
 def draw_collection(
-    folder: Path, *, seed: int = 1, species: int = 60, processes: int | None = None, progress: bool = False
+    folder: Path, *, seed: int = 1, species: int = 60, processes: int | None = None, progress: Progress = silent
 ) -> DemoCollection:
     """Draw the demo collection for a seed; the same seed gives the same bytes, whatever the number of processes.
 
@@ -174,23 +174,22 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _draw_all(folder: Path, seed: int, species: int, wanted: list[int], processes: int, progress: bool) -> None:
+def _draw_all(folder: Path, seed: int, species: int, wanted: list[int], processes: int, progress: Progress) -> None:
     chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
-    with tqdm(total=len(wanted), desc="drawing", unit="photo", disable=not progress) as bar:
-        if processes == 1 or len(chunks) == 1:
-            for chunk in chunks:
-                bar.update(_draw_some(folder, seed, species, chunk))
-            return
-        # spawn: the caller may have threads, and forking those is asking for trouble
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(chunks)), mp_context=context) as pool:
-            running = [pool.submit(_draw_some, folder, seed, species, chunk) for chunk in chunks]
-            try:
-                for task in running:
-                    bar.update(task.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    if processes == 1 or len(chunks) == 1:
+        for chunk in chunks:
+            progress("drawing", _draw_some(folder, seed, species, chunk), len(wanted))
+        return
+    # spawn: the caller may have threads, and forking those is asking for trouble
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(chunks)), mp_context=context) as pool:
+        running = [pool.submit(_draw_some, folder, seed, species, chunk) for chunk in chunks]
+        try:
+            for task in running:
+                progress("drawing", task.result(), len(wanted))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _draw_some(folder: Path, seed: int, species: int, wanted: list[int]) -> int:

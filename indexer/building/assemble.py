@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from indexer.building.codes import CODES_FROM, ensure_codes
 from indexer.building.recall import measure_recipes
 from indexer.building.shelving import lay_out
-from indexer.stages import Advance, silent
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
+from retrieval.progress import Progress, silent
 from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
 from retrieval.search.faiss_codes import FaissCodes, read_codebook
 from retrieval.search.recipes import Recipe, read_recipe
@@ -50,7 +50,7 @@ def assemble(
     *,
     keep_recipes: bool = False,
     codes_from: int = CODES_FROM,
-    advance: Advance = silent,
+    progress: Progress = silent,
 ) -> str:
     """Finish the snapshot whose taxonomy, species and floras lie in `staging`/snapshot; gives its name.
 
@@ -68,7 +68,7 @@ def assemble(
         if sums is None:
             raise BuildError(f"{folder} has no sums of species to make a guide from")
         species = lay_out(folder, sums)
-        codebook, codes = ensure_codes(root, staging, draft.segments, codebook, draft.codes, whole, species, advance)
+        codebook, codes = ensure_codes(root, staging, draft.segments, codebook, draft.codes, whole, species, progress)
     shelf = open_shelf(root, folder, replace(draft, codebook=codebook, codes=codes), withdrawn)
     try:
         floras = [
@@ -78,7 +78,7 @@ def assemble(
         before = {flora: read_recipe(recipe) for flora, recipe in draft.recipes.items()}
         if codebook != draft.codebook:
             before, keep_recipes = {}, False
-        recipes = before if keep_recipes else measure_recipes(floras, before, advance)
+        recipes = before if keep_recipes else measure_recipes(floras, before, progress)
         counted = Counter(licences or {})
         for segment in shelf.segments if licences is None else ():
             counted.update(segment.licences())

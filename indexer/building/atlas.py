@@ -7,13 +7,13 @@ separates what PCA lays one over another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.models.embedder import Embeddings, unit_rows
+from retrieval.progress import Progress, silent
 from retrieval.snapshots.atlas import Atlas, forget_atlases, name_references, write_atlas
 from retrieval.snapshots.snapshot import Snapshot
 
@@ -24,13 +24,13 @@ AT_ONCE = 256  # records compared with all centres together
 SEED = 20
 
 
-def make_atlas(snapshot: Snapshot, *, method: str = "", advance: Callable[[int], object] = lambda _: None) -> Atlas:
+def make_atlas(snapshot: Snapshot, *, method: str = "", progress: Progress = silent) -> Atlas:
     """Lay out every reference; `method` is `pca`, `tsne` or empty: the best that is installed."""
     rows, species, observations, embeddings = gather(snapshot)
     chosen = method or best_method()
     start = lay_out_pca(embeddings)
     places = lay_out_tsne(embeddings, start) if chosen == "tsne" and len(rows) > 3 * PERPLEXITY else start
-    strangers, doubts = find_strangers(species, observations, embeddings, advance)
+    strangers, doubts = find_strangers(species, observations, embeddings, progress)
     return Atlas(name_references(snapshot.manifest), chosen, rows, species, fit(places), strangers, doubts)
 
 
@@ -90,7 +90,7 @@ def find_strangers(
     species: NDArray[np.int64],
     observations: NDArray[np.int64],
     embeddings: Embeddings,
-    advance: Callable[[int], object],
+    progress: Progress = silent,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The species in whose cloud a record lies, where that is not its own, and by how much it is nearer to it.
 
@@ -122,7 +122,7 @@ def find_strangers(
         nearest[block] = similar.argmax(axis=1)
         margin = similar.max(axis=1) - np.einsum("rd,rd->r", rows, rest)
         margins[block] = np.where(is_cloud[own], margin, -np.inf)  # without others of its own nobody knows
-        advance(len(rows))
+        progress("atlas", len(rows), len(species))
     strange = find_outliers(margins)
     return np.where(strange, kinds[nearest], 0), np.where(strange, margins, 0).astype(np.float32)
 
@@ -137,9 +137,9 @@ def find_outliers(margins: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray((margins > 0) & (0.6745 * (margins - middle) > OUTLYING * spread))
 
 
-def build_atlas(root: Path, snapshot: Snapshot, *, method: str, advance: Callable[[int], object]) -> Atlas:
+def build_atlas(root: Path, snapshot: Snapshot, *, method: str, progress: Progress = silent) -> Atlas:
     """Make the atlas of a snapshot and keep it."""
-    made = make_atlas(snapshot, method=method, advance=advance)
+    made = make_atlas(snapshot, method=method, progress=progress)
     write_atlas(root, made)
     forget_atlases(root)
     return made

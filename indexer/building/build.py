@@ -17,9 +17,9 @@ from indexer.building.carry import carry_calibration
 from indexer.building.codes import CODES_FROM
 from indexer.curation.placed import PlacedReferences
 from indexer.embedding.embeddings import EmbeddingStore, StoredRows
-from indexer.stages import Advance, counted, silent
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError, SnapshotError
+from retrieval.progress import Progress, counted, silent
 from retrieval.ranking.prototypes import SpeciesSums
 from retrieval.ranking.votes import Voting
 from retrieval.search.arrays import load_array
@@ -82,7 +82,7 @@ def build_snapshot(
     *,
     voting: Voting | None = None,
     codes_from: int = CODES_FROM,
-    advance: Advance = silent,
+    progress: Progress = silent,
 ) -> str:
     """Build a snapshot under `root` and give its name; it is complete and verified, but not yet published.
 
@@ -91,14 +91,14 @@ def build_snapshot(
     withdrawn from its segment, which is written anew only when a quarter of it has gone. The same
     catalogue over the same published snapshot gives the same name and bytes. From `codes_from`
     references on, floras are large enough for a first stage of short codes. What the published snapshot
-    had learned is carried over, unless other votes are asked for. `advance` is told how far the build is.
+    had learned is carried over, unless other votes are asked for. `progress` is told how far the build is.
     """
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
     with building(root) as staging:
         model = describe_tools(card)
         before = published_manifest(root, model)
-        segments, withdrawn, held = write_segments(root, staging, catalogue.placed(), store, model, before, advance)
+        segments, withdrawn, held = write_segments(root, staging, catalogue.placed(), store, model, before, progress)
         folder = staging / "snapshot"
         (folder / "floras").mkdir(parents=True)
         species = write_species(folder, catalogue, held.species)
@@ -133,7 +133,7 @@ def build_snapshot(
         titles = {flora.id: flora.title for flora in catalogue.floras}
         sealed = before.files if before else ()
         contents = Draft(manifest=draft, titles=titles, withdrawn=withdrawn, verified=sealed)
-        return assemble(root, staging, contents, codes_from=codes_from, advance=advance)
+        return assemble(root, staging, contents, codes_from=codes_from, progress=progress)
 
 
 def describe_tools(card: Mapping[str, Any]) -> str:
@@ -172,7 +172,7 @@ def write_segments(
     store: EmbeddingStore,
     model: str,
     before: Manifest | None,
-    advance: Advance = silent,
+    progress: Progress = silent,
 ) -> tuple[list[str], dict[str, NDArray[np.int64]], WantedReferences]:
     """Keep the published segments as they are, withdraw from them what is not wanted, write what is new to a new one.
 
@@ -195,8 +195,8 @@ def write_segments(
         fresh[places[wanted]] = False
     if fresh.any():
         naming, total = Naming(model), int(np.count_nonzero(fresh))
-        entries = counted(compress(references, fresh.tobytes()), "references", total, advance)
-        rows = StoredRows(store, staging / "segment" / "references.sqlite", advance)
+        entries = counted(compress(references, fresh.tobytes()), "references", total, progress)
+        rows = StoredRows(store, staging / "segment" / "references.sqlite", progress)
         write_segment(staging / "segment", naming.follow(entries), rows)
         settle(staging / "segment", root / "segments" / naming.name)
         if naming.name not in kept:

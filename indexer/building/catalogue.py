@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from database.collection import photos as photo_tables
-from database.collection.photos import OBSERVED, CataloguePhoto
+from database.collection.photos import OBSERVED, STORED, CataloguePhoto
 from database.errors import StoreUnavailable
 from database.field.photo_files import PhotoFiles
 from database.session import Session
@@ -22,9 +22,9 @@ from indexer.curation.placed import PlacedReferences, Spool
 from indexer.embedding.embed import PhotoToEmbed
 from indexer.embedding.embeddings import EmbeddingStore
 from indexer.photos.finding import PhotoStore
-from indexer.stages import Advance, counted, silent
 from retrieval.domain import WORLD
 from retrieval.errors import UnknownPhoto
+from retrieval.progress import Progress, counted, silent
 from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.cells import cell_of
 from retrieval.snapshots.observation_context import ObservationContext, ObservationContexts, settle_contexts
@@ -50,7 +50,7 @@ class PhotosToEmbed(Spool):
     def _read(self, sha256: str, location: str) -> Callable[[], bytes]:
         if location.startswith(OBSERVED):
             return partial(read_observed, self._files, sha256)
-        path = self._store.path(sha256) if location.startswith("store:") else Path(location)
+        path = self._store.path(sha256) if location.startswith(STORED) else Path(location)
         return path.absolute().read_bytes  # others read it elsewhere
 
 
@@ -93,7 +93,7 @@ def reference_entry(photo: CataloguePhoto) -> ReferenceEntry:
 
 
 def read_catalogue(
-    session: Session, embeddings: EmbeddingStore, folder: Path, *, advance: Advance = silent
+    session: Session, embeddings: EmbeddingStore, folder: Path, *, progress: Progress = silent
 ) -> tuple[Catalogue, list[str]]:
     """All that a snapshot is made of; second, the digests of photos that are left out for want of an embedding.
 
@@ -105,7 +105,7 @@ def read_catalogue(
     seen = SeenObservations()
 
     def entries() -> Iterator[ReferenceEntry]:
-        for photo in counted(photo_tables.placed_references(session), "read", total, advance):
+        for photo in counted(photo_tables.placed_references(session), "read", total, progress):
             seen.note(photo)
             if photo.sha256 not in left_out:
                 yield reference_entry(photo)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.stages import Advance, silent, told_of
+from retrieval.progress import Progress, silent
 from retrieval.search.faiss_codes import read_codebook, train_codebook, write_codes
 from retrieval.snapshots.staging import settle_file
 
@@ -24,7 +24,7 @@ def ensure_codes(
     written: Mapping[str, str],
     whole: Collection[str],
     species: NDArray[np.int64],
-    advance: Advance = silent,
+    progress: Progress = silent,
 ) -> tuple[str, dict[str, str]]:
     """See that every segment has codes of one codebook; gives its name, and the name of each segment's file.
 
@@ -52,8 +52,7 @@ def ensure_codes(
             order = order_lists(np.load(segment / "species.npy"), species)
             place = folder / f"{name}-{sha256(order.tobytes()).hexdigest()[:8]}.codes"
             rows = np.load(segment / "embeddings.npy", mmap_mode="r")
-            told = told_of("codes", len(rows), advance)
-            write_codes(staging / place.name, rows, np.load(segment / "offsets.npy"), book, order, told)
+            write_codes(staging / place.name, rows, np.load(segment / "offsets.npy"), book, order, progress)
             settle_file(staging / place.name, place)
         codes[name] = place.name
     return codebook, codes

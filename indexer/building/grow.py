@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from indexer.building.assemble import Draft, assemble
 from indexer.building.build import describe_tools, read_entries
-from indexer.stages import Advance, counted, silent
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.models.embedder import DIM, Embeddings
+from retrieval.progress import Progress, counted, silent
 from retrieval.ranking.prototypes import SpeciesSums
 from retrieval.search.arrays import load_array
 from retrieval.search.faiss_coarse import SPECIES as GUIDE_SPECIES
@@ -60,7 +60,7 @@ def append_references(
         manifest = published.manifest
         name = name_entries(ordered, describe_tools(published.manifest.model))
         if name in manifest.segments:
-            raise BuildError("these references have been withdrawn as they are: run `python -m indexer compact` first")
+            raise BuildError("these references have been withdrawn as they are: run `fungarium index compact` first")
         write_segment(staging / "segment", ordered, embeddings[order])
         settle(staging / "segment", root / "segments" / name)
         licences = Counter(manifest.licences) + Counter(entry.licence for entry in entries)
@@ -94,11 +94,11 @@ def withdraw_references(root: Path, photos: Collection[str]) -> str:
         return continue_snapshot(root, staging, published, changes)
 
 
-def compact_snapshot(root: Path, *, advance: Advance = silent) -> str:
+def compact_snapshot(root: Path, *, progress: Progress = silent) -> str:
     """Put all references that may answer into one segment, without the withdrawn ones; gives the snapshot.
 
     Codebook and recipes stay, so that every search answers as before, to the last bit; only row numbers change.
-    `advance` is told how far it is.
+    `progress` is told how far it is.
     """
     with building(root) as staging, published_snapshot(root) as published:
         if len(published.segments) == 1 and not published.manifest.withdrawn:
@@ -107,12 +107,12 @@ def compact_snapshot(root: Path, *, advance: Advance = silent) -> str:
         naming = Naming(describe_tools(published.manifest.model))
         gathered = GatheredRows(published)
         folders = [root / "segments" / name for name in published.manifest.segments]
-        entries = counted(gathered.follow(merge_entries(published, folders)), "references", standing, advance)
+        entries = counted(gathered.follow(merge_entries(published, folders)), "references", standing, progress)
         write_segment(staging / "segment", naming.follow(entries), gathered)
         name = naming.name
         settle(staging / "segment", root / "segments" / name)
         changes = Changes(segments=(name,), withdrawn={}, sums=published.sums)
-        return continue_snapshot(root, staging, published, changes, keep_recipes=True, advance=advance)
+        return continue_snapshot(root, staging, published, changes, keep_recipes=True, progress=progress)
 
 
 def merge_entries(snapshot: Snapshot, folders: Sequence[Path]) -> Iterator[tuple[ReferenceEntry, int, int]]:
@@ -224,7 +224,7 @@ def continue_snapshot(
     changes: Changes,
     *,
     keep_recipes: bool = False,
-    advance: Advance = silent,
+    progress: Progress = silent,
 ) -> str:
     """Assemble a snapshot that differs from the published one in its references alone."""
     old, folder = root / "snapshots" / published.name, staging / "snapshot"
@@ -251,4 +251,4 @@ def continue_snapshot(
         verified=manifest.files,
         licences=changes.licences,
     )
-    return assemble(root, staging, draft, keep_recipes=keep_recipes, advance=advance)
+    return assemble(root, staging, draft, keep_recipes=keep_recipes, progress=progress)

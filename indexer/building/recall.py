@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.stages import Advance, silent
 from retrieval.models.embedder import Embeddings, unit_rows
+from retrieval.progress import Progress, silent
 from retrieval.search.recipes import (
     AIM_AT_10,
     DEPTHS,
@@ -34,7 +34,7 @@ OWN = 14  # rows looked for beyond 50, since those of the query's own observatio
 
 
 def measure_recipes(
-    floras: Sequence[Flora], before: Mapping[str, Recipe], advance: Advance = silent
+    floras: Sequence[Flora], before: Mapping[str, Recipe], progress: Progress = silent
 ) -> dict[str, Recipe]:
     """The recipes of floras that are not searched exactly; one measured before is kept while its flora is as large."""
     recipes = {}
@@ -47,7 +47,7 @@ def measure_recipes(
             recipe = measure_recipe(flora)
             if recipe.kind != EXACT:
                 recipes[flora.card.id] = recipe
-        advance("recipes", 1, len(floras))
+        progress("recipes", 1, len(floras))
     return recipes
 
 

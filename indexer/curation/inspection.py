@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from database.collection.imports import Inspection
+from database.collection.photos import STORED
 from indexer.photos.finding import (
     Fetcher,
     FoundPhoto,
@@ -20,8 +21,6 @@ from indexer.photos.finding import (
     open_photo,
 )
 from indexer.records import ArchiveSource, CuratedRecord, RejectedRecord
-
-_STORED = "store:"
 
 Located = tuple[CuratedRecord, Location]
 Inspected = tuple[CuratedRecord, Inspection]
@@ -113,12 +112,12 @@ def _file_state(location: Location) -> tuple[int | None, float | None]:
 
 
 def _still_there(desk: PhotoDesk, known: Inspection) -> bool:
-    if known.location.startswith(_STORED):
+    if known.location.startswith(STORED):
         return desk.store.path(known.sha256).is_file()
     return not (desk.copy and known.sha256)  # a file that is now to be copied is looked at again
 
 
 def _keep(desk: PhotoDesk, found: FoundPhoto) -> str:
-    if desk.copy and not found.location.startswith(_STORED):
-        return _STORED + desk.store.put(found.path.read_bytes())
+    if desk.copy and not found.location.startswith(STORED):
+        return STORED + desk.store.put(found.path.read_bytes())
     return found.location

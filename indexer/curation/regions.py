@@ -54,8 +54,10 @@ def find_unit(units: Sequence[RegionEntry], text: str) -> RegionEntry:
         if wanted in (unit.id, unit.id.removeprefix(f"{WGSRPD}-"), _slug(unit.title)):
             return unit
     if not units:
-        raise BuildError("no WGSRPD units are there yet: run `python -m indexer region import wgsrpd FOLDER` first")
-    raise BuildError(f"{text!r} is no level-2 unit of WGSRPD; `python -m indexer region list --kind wgsrpd` names them")
+        raise BuildError("no WGSRPD units are there yet: run `fungarium collection region import wgsrpd FOLDER` first")
+    raise BuildError(
+        f"{text!r} is no level-2 unit of WGSRPD; `fungarium collection region list --kind wgsrpd` lists them"
+    )
 
 
 def read_wgsrpd(folder: Path) -> list[RegionEntry]:

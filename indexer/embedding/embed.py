@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +16,7 @@ from retrieval.errors import IdentificationError, ModelError, ModelUnavailable
 from retrieval.models.embedder import Embedder, Embeddings, View
 from retrieval.photos.crops import decode_crops, pool_crops
 from retrieval.photos.views import PhotoLimits
+from retrieval.progress import Progress, silent
 
 Crops: TypeAlias = list[View]  # of one photo
 
@@ -58,14 +59,15 @@ def embed_photos(
     limits: PhotoLimits | None = None,
     workers: int = 2,
     augmentation: str = "none",
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress = silent,
 ) -> EmbedReport:
-    """Embed every photo the store does not know yet; `advance` is told how many photos have been dealt with.
+    """Embed every photo the store does not know yet; `progress` is told how many photos have been dealt with.
 
     A photo that cannot be decoded or embedded is remembered with its reason, and the others go on. One whose file
     cannot be read is tried again next time. `augmentation` says which crops of a photo its row is averaged of.
     """
     embedded = already = failed = 0
+    total = count_photos(photos)
     unread: list[tuple[str, str]] = []
     bounds = limits or PhotoLimits()
     with (
@@ -76,7 +78,7 @@ def embed_photos(
         def know(count: int) -> None:
             nonlocal already
             already += count
-            advance(count)
+            progress("embed", count, total)
 
         def decode(photo: PhotoToEmbed) -> Crops | str | UnreadablePhoto:
             return read_crops(photo, embedder.short_side, bounds, augmentation=augmentation)
@@ -107,7 +109,7 @@ def embed_photos(
                     unread.append((photo, reason.reason))
             embedded += len(done)
             failed += len(batch) - len(done)
-            advance(len(batch))
+            progress("embed", len(batch), total)
 
         stream = decoded()
         running: deque[
@@ -126,6 +128,11 @@ def embed_photos(
                 before, found = running.popleft()
                 keep(before, iter(found.result()))
     return EmbedReport(embedded, already, failed, tuple(unread))
+
+
+def count_photos(photos: Iterable[PhotoToEmbed]) -> int:
+    """How many photos there are, 0 where only going through them would tell."""
+    return len(photos) if isinstance(photos, Sized) else 0
 
 
 def unknown_photos(

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from indexer.stages import Advance, silent
 from retrieval.errors import BuildError
 from retrieval.models.embedder import DIM, Embeddings
+from retrieval.progress import Progress, silent
 
 STORED = np.dtype("<f2")  # what segments hold: a row is the same whether it was embedded now or a year ago
 
@@ -135,10 +135,10 @@ class EmbeddingStore:
 class StoredRows:
     """The embeddings of a segment's photos, as the segment's own table names them, read as they are asked for."""
 
-    def __init__(self, store: EmbeddingStore, table: Path, advance: Advance = silent) -> None:
+    def __init__(self, store: EmbeddingStore, table: Path, progress: Progress = silent) -> None:
         self._store = store
         self._table = table
-        self._advance = advance
+        self._progress = progress
 
     def __len__(self) -> int:
         return int(self._ask("SELECT count(*) FROM photo_references")[0][0])
@@ -147,7 +147,7 @@ class StoredRows:
         first, end, _ = rows.indices(len(self))
         query = "SELECT photo FROM photo_references WHERE photo_row >= ? AND photo_row < ? ORDER BY photo_row"
         found = self._store.read([photo for (photo,) in self._ask(query, first, end)])
-        self._advance("embeddings", end - first, len(self))
+        self._progress("embeddings", end - first, len(self))
         return found
 
     def _ask(self, query: str, *values: int) -> list[tuple[Any, ...]]:

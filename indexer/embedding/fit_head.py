@@ -8,7 +8,6 @@ Then each observation of the fold is asked of all references but its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from retrieval.errors import BuildError, ModelError
 from retrieval.models.card import Preprocessing
 from retrieval.models.embedder import DIM, unit_rows
 from retrieval.models.head import Head, read_head, write_head
+from retrieval.progress import Progress, silent
 
 KINDS = ("learned", "pca")
 FOLDS = 5
@@ -57,7 +57,7 @@ def judge_heads(
     folds: int = FOLDS,
     seed: int = 1,
     most: int = MOST_ASKED,
-    advance: Callable[[str], object] = lambda said: None,
+    progress: Progress = silent,
 ) -> HeadComparison:
     """Compare both heads by nested cross-validation over observations."""
     asked = askable(labels, most=most, seed=seed)
@@ -83,7 +83,7 @@ def judge_heads(
         for kind, head in (("pca", pca), ("learned", learned)):
             rows = unit_rows(head.project(features))
             found[kind].append(measure_recall(rows, labels, questions, temperature=TEMPERATURE))
-        advance(
+        progress(
             f"fold {fold + 1} of {folds}: {found['pca'][-1].first:.3f} by principal components, "
             f"{found['learned'][-1].first:.3f} learned in {taken} steps"
         )
@@ -108,7 +108,7 @@ def fit_head(
     verdict: HeadComparison,
     *,
     seed: int = 1,
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress = silent,
 ) -> Head:
     """The head of a kind, fitted on everything; raises BuildError for a learned one that is worse than components."""
     facts = {
@@ -129,7 +129,7 @@ def fit_head(
             f"on held-out observations the learned head names {verdict.learned.first:.3f} of the species and principal "
             f"components {verdict.pca.first:.3f}: nothing was written; use --kind pca"
         )
-    head, steps = learn_projection(features, labels, start, steps=verdict.steps, seed=seed, advance=advance)
+    head, steps = learn_projection(features, labels, start, steps=verdict.steps, seed=seed, progress=progress)
     return replace(head, facts={**facts, "steps": steps})
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.embedding.projection import Labels, Rows
+from retrieval.progress import Progress, silent
 
 NEIGHBOURS = 50
 MOST_ASKED = 2000  # observations; more would make an interval of two points no narrower that matters
@@ -40,7 +40,7 @@ def measure_recall(
     *,
     temperature: float,
     queries: Rows | None = None,
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress = silent,
 ) -> MeasuredRecall:
     """Ask all references for each of the `asked` observations, its own photos left out, as the engine would.
 
@@ -62,7 +62,7 @@ def measure_recall(
         found = shares[truth] > 0
         first += int(found and better == 0)
         five += int(found and better < 5)
-        advance(1)
+        progress("recall", 1, len(asked))
     return MeasuredRecall(len(asked), first / max(1, len(asked)), five / max(1, len(asked)))
 
 

@@ -8,7 +8,6 @@ It is held near its start by weight decay towards it, and stopped when held-out 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from retrieval.models.embedder import DIM
 from retrieval.models.head import Head
+from retrieval.progress import Progress, silent
 
 Rows: TypeAlias = NDArray[np.float32]  # (photos, width), every row of length 1
 Ids: TypeAlias = NDArray[np.int64]  # (photos,)
@@ -73,7 +73,7 @@ def learn_projection(
     held_out: NDArray[np.bool_] | None = None,
     steps: int = STEPS,
     seed: int = 1,
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress = silent,
 ) -> tuple[Head, int]:
     """Improve `start` by the species; gives the head and the number of steps it took.
 
@@ -108,7 +108,7 @@ def learn_projection(
         along, size = first / (1 - 0.9 ** (step + 1)), second / (1 - 0.99 ** (step + 1))  # Adam, unbiased
         moved = matrix - RATE * scale * along / (np.sqrt(size) + 1e-12)
         matrix = np.asarray(moved - DECAY * (moved - start.matrix), dtype=np.float32)
-        advance(1)
+        progress("fit", 1, steps)
     if held_out is None:
         best, best_step = matrix, steps
     return Head(start.mean, best.astype(np.float32), {"kind": "learned", "steps": best_step}), best_step

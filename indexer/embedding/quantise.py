@@ -7,7 +7,7 @@ than half a point.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ from retrieval.models.card import MOST_LOST, Preprocessing
 from retrieval.models.embedder import Embeddings, Pixels
 from retrieval.models.network import normalise
 from retrieval.models.openvino import open_network, show_output
+from retrieval.progress import Progress, silent
 
 CALIBRATION = 300  # photos: what NNCF's own default asks for
 
@@ -62,7 +63,7 @@ def judge_precision(
     model: str,
     *,
     seed: int = 1,
-    advance: Callable[[int], object] = lambda count: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """What the recall gate measured, for the card; raises BuildError where the lower precision costs too much.
 
@@ -71,8 +72,8 @@ def judge_precision(
     asked = askable(labels, seed=seed)
     if not len(asked):
         raise BuildError("no species has two observations, so the recall gate has nothing to ask: import more photos")
-    before: MeasuredRecall = measure_recall(exact, labels, asked, temperature=TEMPERATURE, advance=advance)
-    after: MeasuredRecall = measure_recall(lower, labels, asked, temperature=TEMPERATURE, advance=advance)
+    before: MeasuredRecall = measure_recall(exact, labels, asked, temperature=TEMPERATURE, progress=progress)
+    after: MeasuredRecall = measure_recall(lower, labels, asked, temperature=TEMPERATURE, progress=progress)
     if after.first < before.first - MOST_LOST:
         raise BuildError(
             f"recall@1 falls from {before.first:.3f} to {after.first:.3f} over {len(asked)} observations, by more than "

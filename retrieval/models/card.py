@@ -61,7 +61,7 @@ def check_gate(precision: str, gate: Mapping[str, Any] | None) -> None:
     if gate is None or not all(isinstance(gate.get(name), int | float) for name in ("recall", "recall_f32")):
         raise ModelError(
             f"a model card asks for {precision} without a measured recall: "
-            f"`python -m indexer models lower HANDLE --precision {precision}` measures it and writes the card"
+            f"`fungarium model lower HANDLE --precision {precision}` measures it and writes the card"
         )
     if gate["recall"] < gate["recall_f32"] - MOST_LOST:
         raise ModelError(

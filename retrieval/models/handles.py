@@ -153,12 +153,12 @@ def check_precision(kind: str, identity: Identity, preprocessing: Preprocessing)
     if wanted == "f32":
         return
     if (wanted == "int8") != (kind == "openvino") or kind not in {"onnx", "openvino", "hub"}:
-        raise ModelError(f"a {kind} model cannot be run at {wanted}; `python -m indexer models lower` makes what can")
+        raise ModelError(f"a {kind} model cannot be run at {wanted}; `fungarium model lower` makes what can")
     measured = (preprocessing.gate or {}).get("model")
     if wanted == "bf16" and measured != name_model(identity.name, identity.digest, preprocessing, "f32"):
         raise ModelError(
             f"the recall at bf16 was measured with another network or preprocessing ({measured}): "
-            "measure it anew with `python -m indexer models lower`"
+            "measure it anew with `fungarium model lower`"
         )
 
 

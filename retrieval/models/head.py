@@ -62,7 +62,7 @@ def write_head(path: Path, head: Head) -> None:
 def read_head(path: Path) -> Head:
     """Read a head; raises ModelError where it is missing, damaged, of another format or width."""
     if not path.is_file():
-        raise ModelError(f"there is no head at {path}: its card names it; `python -m indexer fit-head` writes one")
+        raise ModelError(f"there is no head at {path}: its card names it; `fungarium model fit-head` writes one")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             mean, matrix = file["mean"], file["matrix"]
@@ -70,7 +70,7 @@ def read_head(path: Path) -> Head:
         head = Head(mean, matrix, {name: fact for name, fact in facts.items() if name not in {"format", "digest"}})
         whole = facts["format"] == FORMAT and matrix.shape == (len(mean), DIM) and facts["digest"] == head.digest
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"the head {path} is damaged: fit it anew with `python -m indexer fit-head`") from error
+        raise ModelError(f"the head {path} is damaged: fit it anew with `fungarium model fit-head`") from error
     if not whole:
         raise ModelError(f"the head {path} is of another format or damaged: fit it anew")
     return head

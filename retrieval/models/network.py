@@ -77,12 +77,12 @@ class NetworkEmbedder:
         if head is not None and head.width != backbone.width:
             raise ModelError(
                 f"the head was fitted on {head.width} numbers a view, and {name} gives {backbone.width}: "
-                "fit one on this network with `python -m indexer fit-head`"
+                "fit one on this network with `fungarium model fit-head`"
             )
         if head is None and backbone.width != DIM:
             raise ModelError(
                 f"{name} gives {backbone.width} numbers a view, and an index holds {DIM}: "
-                "choose an output of that width in its card, or fit a head with `python -m indexer fit-head`"
+                "choose an output of that width in its card, or fit a head with `fungarium model fit-head`"
             )
         preprocessing = backbone.preprocessing
         self._model = name_model(

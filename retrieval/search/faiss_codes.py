@@ -9,7 +9,7 @@ so that its errors cost recall and never a wrong similarity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings
+from retrieval.progress import Progress, silent
 from retrieval.search.arrays import load_array
 from retrieval.search.faiss_index import BorrowedLists, scan_lists
 from retrieval.search.index import Lists, Rows, Similarities
@@ -129,17 +130,17 @@ def write_codes(
     offsets: NDArray[np.int64],
     codebook: Codebook,
     order: NDArray[np.int64],
-    advance: Callable[[int], object] = lambda rows: None,
+    progress: Progress = silent,
 ) -> None:
     """Write the codes of stored rows, the lists in the given order: blocks of codes, row numbers, the order.
 
-    Row numbers are filled up with -1 where codes are filled up. `advance` is told how many rows have got their codes.
+    Row numbers are filled up with -1 where codes are filled up. `progress` is told how many rows have got their codes.
     """
     faiss.omp_set_num_threads(1)
     with path.open("wb") as file:
         for pieces in gather_pieces(offsets, order):
             write_pieces(file, rows, pieces, codebook)
-            advance(sum(last - first for first, last in pieces))
+            progress("codes", sum(last - first for first, last in pieces), len(rows))
         for pieces in gather_pieces(offsets, order):
             for first, last in pieces:
                 numbers = np.full(-(-(last - first) // BLOCK) * BLOCK, -1, dtype=np.int64)

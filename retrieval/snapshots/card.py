@@ -50,14 +50,14 @@ def write_card(manifest: Manifest) -> str:
 def describe_calibration(manifest: Manifest) -> str:
     """Whether scores are calibrated, and on what: a build carries over what the published snapshot had learned."""
     if not manifest.calibration:
-        return "Shares are not calibrated: `python -m evaluation calibrate` learns what they mean."
+        return "Shares are not calibrated: `fungarium evaluate calibrate` learns what they mean."
     source = manifest.calibration.get("fitted", {}).get("learnedFrom", {})
     counts = {"references": manifest.references, "observations": manifest.observations, "species": manifest.species}
     if not source or all(source.get(name) == count for name, count in counts.items()):
         return "Scores were calibrated on held-out observations of this snapshot."
     return (
         f"Scores were calibrated on snapshot {source['snapshot']} ({source['references']:,} references of "
-        f"{source['species']:,} species) and carried over: `python -m evaluation calibrate` learns them anew."
+        f"{source['species']:,} species) and carried over: `fungarium evaluate calibrate` learns them anew."
     )
 
 

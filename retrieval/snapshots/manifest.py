@@ -28,13 +28,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from retrieval.errors import DamagedSnapshot, NoSnapshot, SnapshotMismatch
+from retrieval.progress import Progress, silent
 from retrieval.snapshots.verified_files import VerifiedFile, describe_file, wait_for_clock_tick
 
 FORMAT = "fungarium-snapshot"
@@ -43,7 +44,6 @@ CURRENT = "CURRENT"
 PORTION = 1 << 18  # bytes read at a time
 SHARED = ("segments/", "codebooks/")  # folders under the root whose files several snapshots name
 NAME = re.compile(r"[0-9a-f]{16}")
-Advance: TypeAlias = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +146,13 @@ def sealed_path(root: Path, name: str, seal: FileSeal) -> Path:
     return (root if seal.path.startswith(SHARED) else root / "snapshots" / name) / seal.path
 
 
-def checksum(path: Path, advance: Advance = lambda _: None) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; `advance` is told how many more were read, from time to time."""
+def checksum(path: Path, progress: Progress = silent, total: int = 0) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; `progress` is told how many of `total` were read."""
     digest, portion = hashlib.sha256(), memoryview(bytearray(PORTION))
     with path.open("rb", buffering=0) as file:
         while (read := file.readinto(portion)) > 0:
             digest.update(portion[:read])
-            advance(read)
+            progress("verify", read, total)
     return digest.hexdigest()
 
 
@@ -161,14 +161,15 @@ def verify_files(
     manifest: Manifest,
     *,
     verified: Mapping[str, VerifiedFile] | None = None,
-    advance: Advance = lambda _: None,
+    progress: Progress = silent,
 ) -> dict[str, VerifiedFile]:
     """Compare every file with its seal; raise DamagedSnapshot at the first that differs, by name.
 
     A file that has not been touched since its checksum was last compared, as its stamp says, is not read again.
-    Gives the stamps of all files. Two threads read, since hashing is all that this waits for; both tell `advance`.
+    Gives the stamps of all files. Two threads read, since hashing is all that this waits for; both tell `progress`.
     """
     name = manifest.name  # worked out once: it is a hash of the whole
+    total = sum(seal.bytes for seal in manifest.files)
 
     def verify(seal: FileSeal) -> tuple[str, VerifiedFile]:
         path = sealed_path(root, name, seal)
@@ -181,7 +182,7 @@ def verify_files(
         if known is not None and known == describe_file(path, seal.sha256):
             return place, known
         wait_for_clock_tick(path)
-        stamp = describe_file(path, checksum(path, advance))
+        stamp = describe_file(path, checksum(path, progress, total))
         if stamp.sha256 != seal.sha256:
             raise DamagedSnapshot(f"a file of snapshot {name} has been changed since it was built: {path}")
         return place, stamp
@@ -195,9 +196,9 @@ def read_current(root: Path) -> str:
     try:
         return (root / CURRENT).read_text(encoding="utf-8").strip()
     except FileNotFoundError as error:
-        raise NoSnapshot(f"nothing has been published under {root}: run `python -m indexer publish`") from error
+        raise NoSnapshot(f"nothing has been published under {root}: run `fungarium index publish`") from error
     except (OSError, ValueError) as error:
-        raise DamagedSnapshot(f"{root / CURRENT} cannot be read: run `python -m indexer publish`") from error
+        raise DamagedSnapshot(f"{root / CURRENT} cannot be read: run `fungarium index publish`") from error
 
 
 def switch_current(root: Path, name: str) -> None:

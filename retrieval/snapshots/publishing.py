@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.errors import BuildError, DamagedSnapshot, NoSnapshot, SnapshotError
+from retrieval.progress import Progress, silent
 from retrieval.search.index import ExactIndex
 from retrieval.search.recipes import RECALL_BAR, TWO_STAGE, Recipe
 from retrieval.segments.segment import Segment
 from retrieval.segments.store import SegmentPart, choose_rows, rank_chosen
 from retrieval.snapshots.history import log_event, read_history
-from retrieval.snapshots.manifest import Advance, Manifest, read_current, read_manifest, switch_current, verify_files
+from retrieval.snapshots.manifest import Manifest, read_current, read_manifest, switch_current, verify_files
 from retrieval.snapshots.snapshot import Snapshot
 from retrieval.snapshots.staging import writing
 from retrieval.snapshots.verified_files import read_verified_files, write_verified_files
@@ -40,16 +41,16 @@ class SnapshotRow:
 
 
 def publish_snapshot(
-    root: Path, name: str | None = None, *, recall_bar: float = RECALL_BAR, advance: Advance = lambda _: None
+    root: Path, name: str | None = None, *, recall_bar: float = RECALL_BAR, progress: Progress = silent
 ) -> str:
     """Verify a snapshot, the newest built where none is named, and point readers at it in one step.
 
-    Refuses one of whose floras two-stage search finds less than the bar of what exact search finds. `advance` is told
+    Refuses one of whose floras two-stage search finds less than the bar of what exact search finds. `progress` is told
     the bytes as they are read, by two threads.
     """
     with writing(root):
         chosen = name or newest_built(root)
-        verify_snapshot(root, chosen, advance)
+        verify_snapshot(root, chosen, progress)
         require_recall(read_manifest(root, chosen), recall_bar)
         current, line = current_or_none(root), published_line(root)
         if current is not None and line[-1:] != [current]:  # whoever switched to it was killed before writing it down
@@ -60,13 +61,13 @@ def publish_snapshot(
         return chosen
 
 
-def roll_back(root: Path, *, advance: Advance = lambda _: None) -> str:
+def roll_back(root: Path, *, progress: Progress = silent) -> str:
     """Publish again what was published before the present snapshot; raises BuildError where nothing whole is left."""
     with writing(root):
         current = read_current(root)
         for name in previous_published(root, current):
             try:
-                verify_snapshot(root, name, advance)
+                verify_snapshot(root, name, progress)
             except SnapshotError:
                 continue
             switch_current(root, name)
@@ -102,7 +103,7 @@ def newest_built(root: Path) -> str:
     """The snapshot that was built last."""
     built = [event["snapshot"] for event in read_history(root) if event["event"] == "built"]
     if not built:
-        raise NoSnapshot(f"nothing has been built under {root}: run `python -m indexer build`")
+        raise NoSnapshot(f"nothing has been built under {root}: run `fungarium index build`")
     return built[-1]
 
 
@@ -124,11 +125,11 @@ def require_recall(manifest: Manifest, bar: float) -> None:
             )
 
 
-def verify_snapshot(root: Path, name: str, advance: Advance = lambda _: None) -> None:
+def verify_snapshot(root: Path, name: str, progress: Progress = silent) -> None:
     """Compare every byte with its checksum, then the answers of each index with exact search; raises SnapshotError."""
     manifest = read_manifest(root, name)
     verified = read_verified_files(root)
-    write_verified_files(root, {**verified, **verify_files(root, manifest, advance=advance)})
+    write_verified_files(root, {**verified, **verify_files(root, manifest, progress=progress)})
     snapshot = Snapshot(root, manifest)
     try:
         snapshot.contexts  # noqa: B018 - reading them checks them: no place finer than a cell

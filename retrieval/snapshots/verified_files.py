@@ -3,7 +3,7 @@
 A stamp is what the system says of a file at the moment its checksum was found right: inode, length, and the times of
 its last change in nanoseconds. Whatever writes to the file moves the second of these times, which no ordinary program
 can set back; a copy has another inode. Only a disk that changes bytes by itself goes unnoticed at opening, and is
-found by `python -m indexer verify`, which reads everything.
+found by `fungarium index verify`, which reads everything.
 
 The number of the device is no part of it: each machine numbers what it mounts as it likes, while inode and times are
 the file system's own, which NFS and its like tell every machine alike. Nothing is lost by that. Two files under one

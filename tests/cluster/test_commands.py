@@ -1,4 +1,4 @@
-"""`python -m cluster`, and `python -m retrieval` on a cluster, as an operator runs them."""
+"""`fungarium cluster`, and `fungarium identify` on a cluster, as an operator runs them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.__main__ import main
 from cluster.supervisor import stop_shards
-from retrieval.__main__ import main as ask
+from fungarium.cli import main
 from tests.cluster.conftest import Machines
 from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
 
@@ -45,25 +44,25 @@ def operated(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_starting_showing_and_stopping(operated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status"]) == 1
+    assert main(["cluster", "status"]) == 1
     assert "shard 1 replica 0: not started" in capsys.readouterr().out
 
-    assert main(["start"]) == 0
+    assert main(["cluster", "start"]) == 0
     assert "2 processes started, 0 ran already" in (said := capsys.readouterr().out)
     assert "2 of 2 have opened snapshot" in said
 
-    assert main(["start"]) == 0
+    assert main(["cluster", "start"]) == 0
     assert "0 processes started, 2 ran already" in capsys.readouterr().out
 
-    assert main(["status", "--json"]) == 0
+    assert main(["cluster", "status", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [(r["shard"], r["alive"], len(r["snapshots"])) for r in shown["replicas"]] == [(0, True, 1), (1, True, 1)]
-    assert main(["status"]) == 0
+    assert main(["cluster", "status"]) == 0
     assert "every shard is served" in capsys.readouterr().out
 
-    assert main(["stop"]) == 0
+    assert main(["cluster", "stop"]) == 0
     assert capsys.readouterr().out == "2 processes ended\n"
-    assert main(["stop"]) == 0
+    assert main(["cluster", "stop"]) == 0
     assert capsys.readouterr().out == "0 processes ended\n"
 
 
@@ -74,18 +73,18 @@ def test_an_identification_is_the_same_on_the_cluster(
     photo.write_bytes(draw_photo(MUSCARIA, 9))
     command = ["identify", "--flora", "north", "--json", str(photo)]
 
-    assert ask(command) == 0
+    assert main(command) == 0
     on_cluster = capsys.readouterr().out
     monkeypatch.delenv("FUNGARIUM_CLUSTER")
-    assert ask(command) == 0
+    assert main(command) == 0
 
     assert capsys.readouterr().out == on_cluster
 
 
 def test_where_lists_lie_is_shown_and_can_be_made_anew(operated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["place"]) == 0
+    assert main(["cluster", "place"]) == 0
     shown = capsys.readouterr().out
-    assert main(["place", "--anew", "random"]) == 0
+    assert main(["cluster", "place", "--anew", "random"]) == 0
 
     assert shown.count("shard ") == 2
     assert sum(int(line.split()[2]) for line in shown.splitlines()[1:]) == 36
@@ -96,7 +95,7 @@ def test_without_the_setting_there_is_nothing_to_look_after(
 ) -> None:
     monkeypatch.delenv("FUNGARIUM_CLUSTER", raising=False)
 
-    assert main(["status"]) == 1
+    assert main(["cluster", "status"]) == 1
 
     assert "FUNGARIUM_CLUSTER is not set" in capsys.readouterr().err
 

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from cluster.connection import load_ray
-from indexer.__main__ import main
+from fungarium.cli import main
 from indexer.building.build import build_snapshot
 from indexer.embedding.embed import BATCH, EmbedReport, PhotoToEmbed, embed_photos
 from indexer.embedding.embeddings import EmbeddingStore
@@ -32,6 +32,7 @@ from retrieval.segments.segment import ReferenceEntry
 from tests.catalogues import CARD, SPECIES, make_catalogue
 from tests.cluster.supervised import MODEL, allow, begun, open_on_cuda, open_watched, read_noted, wait_for
 from tests.indexer.collections import line, write_table
+from tests.progress import Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,15 +122,15 @@ def test_the_store_is_the_file_that_one_machine_writes(cluster: str, tmp_path: P
     photos = write_photos(tmp_path / "photos", 3 * BATCH + 7)
     (tmp_path / "photos" / f"{photos[5].photo}.png").write_bytes(draw(5)[:200])
     (tmp_path / "photos" / f"{photos[40].photo}.png").unlink()
-    told: list[int] = []
+    told = Recorder()
 
     here = embed_here(photos, tmp_path / "here")
-    there = embed_there(photos, tmp_path, advance=told.append)
+    there = embed_there(photos, tmp_path, progress=told)
 
     assert there == here
     assert (there.embedded, there.failed, len(there.unread)) == (len(photos) - 2, 2, 1)
     assert file_of(tmp_path / "there") == file_of(tmp_path / "here")
-    assert sum(told) == len(photos)
+    assert sum(told.done) == len(photos)
     assert parts(tmp_path) == []
 
 
@@ -252,7 +253,7 @@ def test_the_commands_say_and_build_the_same_on_a_cluster(
     monkeypatch.setenv("FUNGARIUM_MODEL", "descriptor")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FUNGARIUM_DATA", "imported")
-    assert main(["import", "csv", str(table), "--dataset", "walks"]) == 0
+    assert main(["collection", "import", "csv", str(table), "--dataset", "walks"]) == 0
 
     for place in ("here", "there"):
         shutil.copytree("imported", place)
@@ -261,7 +262,7 @@ def test_the_commands_say_and_build_the_same_on_a_cluster(
         if place == "there":
             monkeypatch.setenv("FUNGARIUM_CLUSTER", cluster)
         capsys.readouterr()
-        assert [main([command]) for command in ("embed", "build", "publish", "embed")] == [0, 0, 0, 0]
+        assert [main(["index", command]) for command in ("embed", "build", "publish", "embed")] == [0, 0, 0, 0]
         said[place] = capsys.readouterr().out
 
     assert said["there"] == said["here"]
@@ -273,9 +274,9 @@ def test_a_command_without_the_setting_loads_nothing_of_the_cluster(tmp_path: Pa
     table = write_table(tmp_path / "walks", [line("a.png"), line("b.png")])
     program = f"""
 import sys
-from indexer.__main__ import main
-assert main(["import", "csv", {str(table)!r}, "--dataset", "walks"]) == 0
-assert main(["embed"]) == 0
+from fungarium.cli import main
+assert main(["collection", "import", "csv", {str(table)!r}, "--dataset", "walks"]) == 0
+assert main(["index", "embed"]) == 0
 print(sorted(name for name in sys.modules if name.split(".")[0] in ("ray", "cluster", "pyarrow")))
 """
     environment = {**os.environ, "FUNGARIUM_DATA": str(tmp_path / "data"), "FUNGARIUM_MODEL": "descriptor"}
@@ -299,11 +300,11 @@ def test_a_cluster_that_cannot_be_had_is_one_sentence_and_nothing_is_lost(
     table = write_table(tmp_path / "walks", [line("a.png"), line("b.png")])
     program = f"""
 import sys
-from indexer.__main__ import main
-assert main(["import", "csv", {str(table)!r}, "--dataset", "walks"]) == 0
+from fungarium.cli import main
+assert main(["collection", "import", "csv", {str(table)!r}, "--dataset", "walks"]) == 0
 if {ray!r} == "missing":
     sys.modules["ray"] = None  # an import then fails as where it is not installed
-sys.exit(main(["embed"]))
+sys.exit(main(["index", "embed"]))
 """
     environment = {**os.environ, "FUNGARIUM_DATA": str(tmp_path / "data"), "FUNGARIUM_MODEL": "descriptor"}
     environment["FUNGARIUM_CLUSTER"] = "127.0.0.1:9"  # the port of a service that nobody runs

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cluster import __main__ as commands
 from cluster import supervisor as supervisor
 from cluster.supervisor import ShardPlan, end_replica, spread_replicas
 from cluster.threads import within
+from fungarium.jobs import shards as commands
 from retrieval.errors import ClusterError
 from tests.cluster.test_replica_client import Scripted
 

@@ -122,7 +122,7 @@ def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, runn
 
 
 def test_shards_of_another_folder_are_not_used(machines: Machines, running_shards: Cluster, tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="python -m cluster stop"):
+    with pytest.raises(ClusterError, match="fungarium cluster stop"):
         Cluster(machines.address, replace(running_shards.plan, root=str(tmp_path)))
 
 

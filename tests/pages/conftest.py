@@ -20,9 +20,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
-from evaluation.__main__ import main as evaluate
 from evaluation.specimens.collection import draw_collection
-from indexer.__main__ import main as index
+from fungarium.cli import main
 from settings import Settings
 from web.application import create_app
 from web.services import make_services
@@ -70,26 +69,24 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path]
     kept = dict(os.environ)
     os.environ.update(FUNGARIUM_DATA=str(settings.data), FUNGARIUM_FLORA_INDEXES=str(settings.flora_indexes))
     try:
-        run(index, "import dwca", str(drawn / "archive"), "--dataset drawings --title Drawings")
+        run("collection import dwca", str(drawn / "archive"), "--dataset drawings --title Drawings")
         for region in ("north", "south"):
-            run(
-                index, "checklist import", str(drawn / "checklists" / region), f"--id {region} --title {region.title()}"
-            )
-            run(index, f"flora add {region} --title {region.title()} --checklist {region}")
+            run("collection checklist import", str(drawn / "checklists" / region), f"--id {region} --title {region}")
+            run(f"collection flora add {region} --title {region.title()} --checklist {region}")
         for command in ("embed", "build", "publish"):
-            run(index, command)
-        run(evaluate, "calibrate")
-        run(index, "publish")
+            run(f"index {command}")
+        run("evaluate calibrate")
+        run("index publish")
     finally:
         os.environ.clear()
         os.environ.update(kept)
     return settings, drawn / "held_out"
 
 
-def run(command: Callable[[list[str]], int], *words: str) -> None:
+def run(*words: str) -> None:
     """Run a command in this process; words with a blank are several, but for paths."""
     listed = [part for word in words for part in ([word] if "/" in word else word.split())]
-    assert command(listed) == 0, listed
+    assert main(listed) == 0, listed
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fungarium.cli import main
+
 pytest.importorskip("torch", reason="needs requirements-train.txt")
 
 import torch
@@ -15,8 +17,6 @@ import torch
 from retrieval.models.card import digest_model
 from retrieval.models.embedder import View
 from retrieval.models.handles import SHIPPED, open_model
-from training.commands import run
-from training.network import TrainingError
 from training.recipes.default import JUDGED, RECIPE, DefaultPlan
 
 
@@ -28,7 +28,7 @@ def test_a_rehearsal_goes_from_an_empty_folder_to_a_model_with_card_and_measured
     out = tmp_path / "made" / "tiny.onnx"
     small = ["--genera", "2", "--things", "2", "--steps", "2", "--processes", "1"]
 
-    run(["default", "--work", str(tmp_path / "work"), "--out", str(out), *small])
+    assert main(["model", "make-default", "--work", str(tmp_path / "work"), "--out", str(out), *small]) == 0
 
     rows = open_model(f"onnx:{out}").embed([View(np.full((128, 160, 3), 90, np.uint8))])
     about = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
@@ -45,13 +45,16 @@ def test_a_rehearsal_goes_from_an_empty_folder_to_a_model_with_card_and_measured
     assert json.loads(capsys.readouterr().out)["0.75"] == measured
 
 
-def test_only_the_whole_plan_may_take_the_place_of_the_shipped_model(tmp_path: Path) -> None:
+def test_only_the_whole_plan_may_take_the_place_of_the_shipped_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = SHIPPED.stat()
 
-    with pytest.raises(TrainingError, match="a rehearsal must not take the place"):
-        run(["default", "--work", str(tmp_path / "work"), "--out", str(SHIPPED), "--steps", "3"])
-    with pytest.raises(TrainingError, match="at least 2 genera"):
-        run(["default", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "a.onnx"), "--genera", "1"])
+    command = ["model", "make-default", "--work", str(tmp_path / "work"), "--out"]
+    assert main([*command, str(SHIPPED), "--steps", "3"]) == 1
+    assert "error: a rehearsal must not take the place" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "a.onnx"), "--genera", "1"]) == 1
+    assert "at least 2 genera" in capsys.readouterr().err
 
     assert not (tmp_path / "work").exists()
     assert SHIPPED.stat() == before

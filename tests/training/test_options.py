@@ -41,7 +41,6 @@ def test_every_line_is_trained_with_every_seed_and_the_page_gets_its_table(pool:
         base=SMALL,
         pool=pool,
         seeds=(1, 2),
-        say=lambda said: None,
         keep=keep,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.__main__ import main as index
+from fungarium.cli import main
 from tests.training.conftest import PARTS
 from training.drawn.drawing import PoolPart, draw_unit
 from training.drawn.textures import HELD_OUT, KINDS, paint_texture, sample_texture
@@ -167,9 +167,9 @@ def test_the_table_of_a_catalogue_is_gathered_as_it_was_imported(
     monkeypatch.setenv("FUNGARIUM_DATA", str(tmp_path / "data"))
     (tmp_path / "photos").mkdir()
     table = write_photos(tmp_path / "photos")
-    assert index(["import", "csv", str(table), "--dataset", "mine", "--licences", "any"]) == 0
+    assert main(["collection", "import", "csv", str(table), "--dataset", "mine", "--licences", "any"]) == 0
 
-    ended = index(["table", str(tmp_path / "table.csv")])
+    ended = main(["model", "table", str(tmp_path / "table.csv")])
 
     pool = gather_pool(tmp_path / "table.csv", tmp_path / "pool", side=32)
     assert ended == 0

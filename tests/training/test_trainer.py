@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fungarium.cli import main
+
 pytest.importorskip("torch", reason="needs requirements-train.txt")
 
 import torch
 
 from training.augment import Augmentation
 from training.checkpoint import read_checkpoint
-from training.commands import run
 from training.export import export_network, run_onnx
 from training.finish import learn_statistics, open_network, with_share
 from training.losses import Objective
@@ -131,7 +132,18 @@ def test_species_begin_from_the_genera_of_an_earlier_training(pool: Pool, tmp_pa
 def test_two_processes_train_as_one_and_only_the_first_writes(pool: Pool, tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-        *("-m", "training", "train", str(pool.folder), str(tmp_path / "both"), "--steps", "3", "--batch", "16"),
+        *(
+            "-m",
+            "fungarium",
+            "model",
+            "train",
+            str(pool.folder),
+            str(tmp_path / "both"),
+            "--steps",
+            "3",
+            "--batch",
+            "16",
+        ),
         *("--widths", "8", "8", "16", "16", "--side", "32", "--held-out", "0", "--warm-up", "1"),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
@@ -182,9 +194,24 @@ def test_the_commands_train_and_export_with_measured_accuracy(
 ) -> None:
     small = ["--widths", "8", "8", "16", "16", "--side", "32", "--steps", "4", "--batch", "16", "--held-out", "0.4"]
 
-    run(["train", str(pool.folder), str(tmp_path / "run"), *small, "--rank", "species", "--loss", "arcface"])
+    assert (
+        main(
+            [
+                "model",
+                "train",
+                str(pool.folder),
+                str(tmp_path / "run"),
+                *small,
+                "--rank",
+                "species",
+                "--loss",
+                "arcface",
+            ]
+        )
+        == 0
+    )
     kept, out = str(tmp_path / "run" / "last.pt"), str(tmp_path / "mine.onnx")
-    run(["export", kept, out, "--pool", str(pool.folder), "--held-out", "0.4", "--side", "32"])
+    assert main(["model", "export", kept, out, "--pool", str(pool.folder), "--held-out", "0.4", "--side", "32"]) == 0
 
     assert "held-out observations" in capsys.readouterr().out
     about = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))

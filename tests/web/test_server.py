@@ -67,11 +67,13 @@ def settings_for(folder: Path, port: int) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, command: Sequence[str], port: int, **settings: str) -> Iterator[Running]:
+def serving(
+    folder: Path, command: Sequence[str | Path], port: int, *, cwd: str | Path = ROOT, **settings: str
+) -> Iterator[Running]:
     """A server for the time of a test; its first line says where it is, and that it listens."""
     environment = settings_for(folder, port or 8000) | settings
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stderr is not None

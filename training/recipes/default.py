@@ -1,6 +1,6 @@
 """The model that Fungarium ships: how its pictures are drawn, how it is trained, and how it is finished.
 
-Everything is seeded; `python -m training default` makes it from nothing. Changing any number here makes another model.
+Everything is seeded; `fungarium model make-default` makes it from nothing. Another number here makes another model.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 
 from retrieval.models.card import digest_model
 from retrieval.models.handles import SHIPPED
+from retrieval.progress import Progress, silent
 from training.augment import Augmentation
 from training.checkpoint import read_checkpoint
 from training.drawn.drawing import PoolPart
@@ -101,7 +102,7 @@ class DefaultPlan:
 
 
 def make_default(
-    work: Path, out: Path, plan: DefaultPlan | None = None, *, processes: int | None = None, progress: bool = True
+    work: Path, out: Path, plan: DefaultPlan | None = None, *, processes: int | None = None, progress: Progress = silent
 ) -> dict[str, Any]:
     """Draw, train, finish and export the default model; whatever an earlier run finished in `work` is kept.
 

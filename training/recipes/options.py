@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from retrieval.progress import Progress, silent
 from training.augment import Augmentation
 from training.drawn.drawing import PoolPart
 from training.losses import Objective
@@ -84,7 +85,7 @@ def compare_options(
     base: TrainingRecipe = BASE,
     pool: Pool | None = None,
     seeds: Sequence[int] = SEEDS,
-    say: Callable[[str], object] = print,
+    progress: Progress = silent,
     keep: Callable[[dict[str, Any]], object] = lambda found: None,
 ) -> dict[str, Any]:
     """Train every line of the table with every seed, in equal numbers of steps, and measure held-out observations.
@@ -92,7 +93,7 @@ def compare_options(
     What an earlier run finished in `work` is kept. It goes seed by seed, and gives `keep` what is known after each, so
     that there is a whole table however early it is stopped.
     """
-    pool = pool or draw_pool(work / "pool", POOL, seed=POOL_SEED, side=POOL_SIDE, progress=True)
+    pool = pool or draw_pool(work / "pool", POOL, seed=POOL_SEED, side=POOL_SIDE, progress=progress)
     everything = np.arange(len(pool), dtype=np.int64)
     learned, judged = split_observations(pool, everything, HELD_OUT, seed=POOL_SEED)
     learned = thin(pool, learned)
@@ -104,7 +105,7 @@ def compare_options(
             network = train_option(option, replace(base, seed=seed), pool, learned, folder)
             shares = ask(network, pool, learned, judged, base.augmentation.side)
             lines[option.name].add(shares)
-            say(
+            progress(
                 f"seed {seed}, {option.name}: "
                 + ", ".join(f"{name} {part.mean():.3f}" for name, part in shares.items())
             )

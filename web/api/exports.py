@@ -21,7 +21,7 @@ blueprint = ApiBlueprint(
 
 
 class Export(Answer):
-    """An archive that `python -m indexer export` wrote."""
+    """An archive that `fungarium observations export` wrote."""
 
     name = fields.String()
     href = fields.String(metadata=about("Where it is fetched."))

@@ -72,8 +72,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         503,
         "no-snapshot",
         "Nothing has been published yet",
-        "Nothing has been published yet; whoever runs this server makes a snapshot with `python -m indexer build` "
-        "and `python -m indexer publish`.",
+        "Nothing has been published yet; whoever runs this server makes a snapshot with `fungarium index build` "
+        "and `fungarium index publish`.",
     ),
     errors.DamagedSnapshot: Kind(
         503,

@@ -41,6 +41,16 @@ def read_catalogue(language: str) -> NullTranslations:
     return Translations(compiled)
 
 
+def count_translated(language: str) -> tuple[int, int]:
+    """How many texts are translated into a language, of how many; 0 of 0 for English, which is their own."""
+    path = FOLDER / f"{language}.po"
+    if not path.exists():
+        return 0, 0
+    with path.open("rb") as written:
+        texts = [message for message in read_po(written, locale=language) if message.id]
+    return sum(bool(message.string) and not message.fuzzy for message in texts), len(texts)
+
+
 class Catalogues(Domain):  # type: ignore[misc] # Flask-Babel has no type information
     """What Flask-Babel asks for translations."""
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from database.field.photo_files import write_whole
 from retrieval.errors import FungariumError, SnapshotError
-from retrieval.snapshots.manifest import Advance, read_current, read_manifest
+from retrieval.snapshots.manifest import read_current, read_manifest
 from retrieval.snapshots.publishing import publish_snapshot, roll_back
 
 FOLDER: Final = "publications"
@@ -101,9 +101,9 @@ def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], N
     before = published_now(root)
     try:
         done = (
-            roll_back(root, advance=reading.advance)
+            roll_back(root, progress=reading)
             if begun.act == "roll back"
-            else publish_snapshot(root, begun.snapshot, advance=reading.advance)
+            else publish_snapshot(root, begun.snapshot, progress=reading)
         )
         ended = replace(begun, snapshot=done, read=begun.total, state=DONE, ended=now())
     except FungariumError as error:
@@ -145,14 +145,10 @@ class Reading:
         self._noted = time.monotonic()
         self._guard = threading.Lock()
 
-    @property
-    def advance(self) -> Advance:
-        """What is called with the number of bytes that were read."""
-        return self._advance
-
-    def _advance(self, read: int) -> None:
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Take note of `done` more bytes."""
         with self._guard:
-            self.read += read
+            self.read += done
             if time.monotonic() - self._noted >= PAUSE:
                 self._noted = time.monotonic()
                 try:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-from database.collection.photos import OBSERVED
+from database.collection.photos import OBSERVED, STORED
 from retrieval.errors import UnknownPhoto
-
-STORE: Final = "store:"
 
 
 class PhotoSource(Protocol):
@@ -49,7 +47,7 @@ class LocatedPhotos:
         location = self._locate(sha256)
         if location.startswith(OBSERVED) and self._observed is not None:
             return self._observed(location.removeprefix(OBSERVED))
-        path = self._stored(location.removeprefix(STORE)) if location.startswith(STORE) else Path(location)
+        path = self._stored(location.removeprefix(STORED)) if location.startswith(STORED) else Path(location)
         try:
             photo = path.read_bytes()
         except OSError as error:

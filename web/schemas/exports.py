@@ -1,4 +1,4 @@
-"""The folder of archives that `python -m indexer export` writes for GBIF, as the server finds it."""
+"""The folder of archives that `fungarium observations export` writes for GBIF, as the server finds it."""
 
 from __future__ import annotations
 

@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import pytest
 
-from database.__main__ import main
 from database.accounts.people import add_person
-from database.commands.fates import lines_of
 from database.field.fates import report_fates
 from database.field.models import FieldObservation, MorphologicalGroup, Suggestion
 from database.models import Taxon
 from database.session import Database
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister
+from fungarium.cli import main
+from fungarium.jobs.fates import lines_of
 
 NAMES = [f"Russula species{letter}" for letter in "abcdefghij"] + ["Amanita muscaria"]
 
@@ -113,8 +113,8 @@ def test_the_command_speaks_where_there_is_nothing_to_report(
 ) -> None:
     monkeypatch.setenv("FUNGARIUM_DATA", str(tmp_path))
 
-    assert main(["fates"]) == 0
-    assert main(["fates", "--json"]) == 0
+    assert main(["observations", "fates"]) == 0
+    assert main(["observations", "fates", "--json"]) == 0
 
     said = capsys.readouterr().out
     assert said.startswith("no observation has been recorded with a suggestion yet\n{")

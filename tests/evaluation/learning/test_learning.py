@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.__main__ import main
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, ask_itself, of_simulation, read_gallery, search
 from evaluation.galleries.simulate import Assumptions, simulate
 from evaluation.learning.aspects import fit_classifier
@@ -28,6 +27,7 @@ from evaluation.learning.scoring import Method, neutral_counts, prototype_simila
 from evaluation.measuring.nested import cross_validate
 from evaluation.reports.operating_point import nearest_recall
 from evaluation.reports.report import chance_error
+from fungarium.cli import main
 from indexer.building.build import FloraPlan
 from retrieval.answers.identify import identify_embeddings
 from retrieval.answers.present import identification_json
@@ -50,7 +50,7 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     build(folder / "a", folder / "e", make_references(observations=6), [FloraPlan("n", "N", frozenset(SPECIES[:6]))])
     publish_snapshot(folder / "a")
     plain = open_snapshot(folder / "a").name
-    assert main(["calibrate", "--indexes", str(folder / "a")]) == 0
+    assert main(["evaluate", "calibrate", "--indexes", str(folder / "a")]) == 0
     (name,) = {path.name for path in (folder / "a" / "snapshots").iterdir()} - {plain}
     return open_snapshot(folder / "a", name)
 
@@ -290,7 +290,18 @@ def test_the_report_is_one_page_that_needs_nothing(calibrated: Snapshot, tmp_pat
     root = calibrated._folder.parents[1]
 
     assert (
-        main(["report", calibrated.name, "--indexes", str(root), "--out", str(tmp_path / "r.html"), "--no-ablations"])
+        main(
+            [
+                "evaluate",
+                "report",
+                calibrated.name,
+                "--indexes",
+                str(root),
+                "--out",
+                str(tmp_path / "r.html"),
+                "--no-ablations",
+            ]
+        )
         == 0
     )
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.__main__ import main
 from evaluation.measuring.leave_one_out import count_queries, judge_snapshot, read_queries
+from fungarium.cli import main
 from indexer.building.build import FloraPlan
 from retrieval.domain import WORLD
 from retrieval.ranking.votes import Voting
@@ -151,7 +151,7 @@ def test_the_command_prints_the_measures_and_writes_the_same_as_json(
 ) -> None:
     snapshot = published(tmp_path, make_references(observations=3))
 
-    code = main(["--indexes", str(tmp_path / "a"), "--json", str(tmp_path / "result.json")])
+    code = main(["evaluate", "measure", "--indexes", str(tmp_path / "a"), "--json", str(tmp_path / "result.json")])
 
     printed = capsys.readouterr().out
     written = json.loads((tmp_path / "result.json").read_text())
@@ -176,7 +176,7 @@ def test_bad_questions_get_a_sentence(
 ) -> None:
     published(tmp_path, make_references(observations=2))
 
-    code = main([*arguments, "--indexes", str(tmp_path / "a")])
+    code = main(["evaluate", "measure", *arguments, "--indexes", str(tmp_path / "a")])
 
     assert code == 1
     assert sentence in capsys.readouterr().err
@@ -185,5 +185,5 @@ def test_bad_questions_get_a_sentence(
 def test_a_flora_where_nothing_can_be_left_out_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     published(tmp_path, make_references(observations=1))
 
-    assert main(["--indexes", str(tmp_path / "a")]) == 1
+    assert main(["evaluate", "measure", "--indexes", str(tmp_path / "a")]) == 1
     assert "two observations" in capsys.readouterr().err

@@ -49,5 +49,5 @@ def test_the_kept_measurement_belongs_to_the_simulator_as_it_is() -> None:
     kept = read_measurement(DOCS, SIMULATED)["simulator"]
 
     assert kept == hashlib.sha256(simulator.read_bytes()).hexdigest()[:16], (
-        "simulate.py has changed since docs/accuracy was measured: run python -m evaluation accuracy"
+        "simulate.py has changed since docs/accuracy was measured: run fungarium evaluate accuracy"
     )

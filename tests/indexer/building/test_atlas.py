@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fungarium.jobs import publishing
 from indexer.building.atlas import build_atlas, find_strangers, has_tsne, lay_out_pca, lay_out_tsne, make_atlas
 from indexer.building.grow import withdraw_references
-from indexer.commands import atlases
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.snapshots.atlas import atlas_path, forget_atlases, name_references, read_atlas
@@ -79,7 +79,7 @@ def test_a_photo_of_the_same_find_is_no_witness() -> None:
     finds = np.array([1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5])
     rows = scatter([0] * 3 + [1] * 3 + [1] * 6)
 
-    strangers, doubts = find_strangers(species, finds, rows, lambda _: None)
+    strangers, doubts = find_strangers(species, finds, rows)
 
     assert strangers[3:6].tolist() == [CITRINA] * 3
     assert (doubts[3:6] > 0.5).all()
@@ -89,7 +89,7 @@ def test_a_species_of_a_single_find_is_neither_accused_nor_a_cloud() -> None:
     species = np.array([MUSCARIA] + [CITRINA] * 8 + [EMETICA])
     rows = scatter([1] + [1] * 7 + [2] + [2])  # MUSCARIA among CITRINA, one CITRINA beside the only EMETICA
 
-    strangers, _ = find_strangers(species, np.arange(10), rows, lambda _: None)
+    strangers, _ = find_strangers(species, np.arange(10), rows)
 
     assert strangers.tolist() == [0] * 10
 
@@ -97,7 +97,7 @@ def test_a_species_of_a_single_find_is_neither_accused_nor_a_cloud() -> None:
 def test_where_species_cannot_be_told_apart_nobody_is_accused() -> None:
     species = np.repeat([MUSCARIA, CITRINA, EMETICA], 30)
 
-    strangers, doubts = find_strangers(species, np.arange(90), scatter([0] * 90), lambda _: None)
+    strangers, doubts = find_strangers(species, np.arange(90), scatter([0] * 90))
 
     assert np.count_nonzero(strangers) <= 1  # chance alone
     assert np.array_equal(doubts > 0, strangers > 0)
@@ -109,7 +109,7 @@ def test_the_most_misplaced_has_most_doubt() -> None:
     rows[0] = unit_rows(rows[0:1] + 2 * rows[25:26])[0]  # two thirds of the way over
     rows[1] = rows[26]  # all the way
 
-    strangers, doubts = find_strangers(species, np.arange(40), rows, lambda _: None)
+    strangers, doubts = find_strangers(species, np.arange(40), rows)
 
     assert strangers[:2].tolist() == [EMETICA, EMETICA]
     assert doubts[1] > doubts[0] > 0
@@ -153,7 +153,7 @@ def test_opentsne_keeps_neighbours_together_and_is_the_same_for_a_seed() -> None
 def test_an_atlas_comes_back_as_it_was_written_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     made = clouds(tmp_path)
     with closing(made.open()) as snapshot:
-        atlas = build_atlas(tmp_path, snapshot, method="pca", advance=lambda _: None)
+        atlas = build_atlas(tmp_path, snapshot, method="pca")
 
     read = read_atlas(tmp_path, name_references(made.manifest))
 
@@ -200,9 +200,9 @@ def test_publishing_lays_out_what_has_no_atlas_and_nothing_twice(
 ) -> None:
     name = publish(tmp_path, observations=2)
 
-    assert atlases.lay_out_published(settings_of(tmp_path)) == 0
+    publishing.lay_out_published(settings_of(tmp_path))
     assert f"atlas of {name}" in capsys.readouterr().out
-    assert atlases.lay_out_published(settings_of(tmp_path)) == 0
+    publishing.lay_out_published(settings_of(tmp_path))
     assert capsys.readouterr().out == ""
     assert len(atlases_of(tmp_path)) == 1
 
@@ -213,20 +213,20 @@ def test_an_atlas_that_cannot_be_made_does_not_fail_what_was_published(
     publish(tmp_path, observations=2)
     (tmp_path / "a" / "atlases").write_text("in the way")
 
-    assert atlases.lay_out_published(settings_of(tmp_path)) == 0
+    publishing.lay_out_published(settings_of(tmp_path))
 
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("no atlas: ")
-    assert said.endswith("`python -m indexer atlas` makes it")
+    assert said.endswith("`fungarium index atlas` makes it")
 
 
 def test_an_atlas_is_made_anew_where_somebody_asks_for_it(tmp_path: Path) -> None:
     publish(tmp_path, observations=2)
-    assert atlases.lay_out_published(settings_of(tmp_path)) == 0
+    publishing.lay_out_published(settings_of(tmp_path))
     (path,) = (tmp_path / "a" / "atlases").iterdir()
     path.write_bytes(b"damaged")
 
-    assert atlases.lay_out_published(settings_of(tmp_path), wanted=True) == 0
+    publishing.lay_out_published(settings_of(tmp_path), wanted=True)
 
     assert len(path.read_bytes()) > 1000
 
@@ -247,7 +247,7 @@ def test_an_atlas_that_another_process_writes_is_left_alone(tmp_path: Path) -> N
 def test_publishing_leaves_the_atlas_out_where_it_is_told_to(tmp_path: Path) -> None:
     publish(tmp_path, observations=2)
 
-    atlases.lay_out_published(settings_of(tmp_path), wanted=False)
+    publishing.lay_out_published(settings_of(tmp_path), wanted=False)
 
     assert atlases_of(tmp_path) == []
 
@@ -256,22 +256,22 @@ def test_publishing_does_not_wait_for_a_large_atlas_and_says_which_command_makes
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(tmp_path, observations=2)
-    monkeypatch.setattr(atlases, "AT_PUBLISH", {"pca": 39, "tsne": 39})  # of 40 references
+    monkeypatch.setattr(publishing, "AT_PUBLISH", {"pca": 39, "tsne": 39})  # of 40 references
 
-    atlases.lay_out_published(settings_of(tmp_path))
+    publishing.lay_out_published(settings_of(tmp_path))
 
     said = capsys.readouterr().err
     assert said.startswith("no atlas yet: 40 references")
-    assert "`python -m indexer atlas`" in said
+    assert "`fungarium index atlas`" in said
     assert atlases_of(tmp_path) == []
-    atlases.lay_out_published(settings_of(tmp_path), wanted=True)
+    publishing.lay_out_published(settings_of(tmp_path), wanted=True)
     assert len(atlases_of(tmp_path)) == 1
 
 
 def test_an_atlas_goes_with_the_last_snapshot_of_its_references(tmp_path: Path) -> None:
     for observations in (2, 3):
         publish(tmp_path, observations=observations)
-        atlases.lay_out_published(settings_of(tmp_path))
+        publishing.lay_out_published(settings_of(tmp_path))
     assert len(atlases_of(tmp_path)) == 2
     first = next(path for path in (tmp_path / "a" / "snapshots").iterdir() if path.name != publish(tmp_path, 3))
 

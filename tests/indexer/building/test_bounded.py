@@ -23,8 +23,8 @@ from indexer.building.recall import draw_queries
 from indexer.curation.placed import PlacedReferences
 from indexer.embedding.embeddings import EmbeddingStore, StoredRows
 from indexer.photos.finding import PhotoStore
-from indexer.stages import counted
 from retrieval.domain import WORLD
+from retrieval.progress import counted
 from retrieval.ranking.prototypes import sum_observations
 from retrieval.segments.segment import ReferenceEntry, Segment, name_entries, write_segment
 from retrieval.snapshots.learned_arrays import sum_segments
@@ -270,7 +270,7 @@ def test_what_goes_by_is_told_in_all(tmp_path: Path) -> None:
     with fill_store(tmp_path / "e", PLACED) as store:
         told.clear()
         build_snapshot(
-            tmp_path / "a", make_catalogue(PLACED), store, CARD, codes_from=0, advance=lambda *what: told.append(what)
+            tmp_path / "a", make_catalogue(PLACED), store, CARD, codes_from=0, progress=lambda *what: told.append(what)
         )
     for stage in ("references", "embeddings", "codes"):
         assert sum(done for name, done, _ in told if name == stage) == len(PLACED)

@@ -20,6 +20,7 @@ from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import Embeddings, View, unit_rows
 from retrieval.photos.crops import AUGMENTATIONS, decode_crops
 from retrieval.photos.views import PhotoLimits, decode_view
+from tests.progress import Recorder
 
 
 def draw(seed: int) -> bytes:
@@ -184,11 +185,11 @@ def test_limits_hold_while_embedding(store: EmbeddingStore) -> None:
 def test_progress_counts_every_photo_once(store: EmbeddingStore) -> None:
     photos = [to_embed(draw(seed)) for seed in range(BATCH + 3)]
     embed_photos(photos[:4], store, Descriptor())
-    told: list[int] = []
+    told = Recorder()
 
-    embed_photos([*photos, to_embed(b"nothing")], store, Descriptor(), advance=told.append)
+    embed_photos([*photos, to_embed(b"nothing")], store, Descriptor(), progress=told)
 
-    assert sum(told) == len(photos) + 1
+    assert sum(told.done) == told.totals[0] == len(photos) + 1
 
 
 def test_reading_an_embedding_that_is_not_there_names_the_photo(store: EmbeddingStore) -> None:

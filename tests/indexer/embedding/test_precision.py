@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.commands.models import read_squares
+from fungarium.jobs.models import read_squares
 from indexer.embedding.embed import PhotoToEmbed
 from indexer.embedding.projection import Labels
 from indexer.embedding.quantise import CALIBRATION, judge_precision, spread_evenly

@@ -24,6 +24,7 @@ from retrieval.search.faiss_codes import (
     train_codebook,
     write_codes,
 )
+from tests.progress import Recorder
 
 SIZES = np.array([1, 40, 32, 3, 700, 33, 64, 5, 31, 2])
 OFFSETS = np.concatenate([[0], np.cumsum(SIZES)]).astype(np.int64)
@@ -154,9 +155,9 @@ def test_large_lists_are_encoded_in_pieces_with_the_bytes_of_a_whole(tmp_path: P
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     rows = np.concatenate([few, np.tile(pattern, (1_100, 1)), few, few[:2], np.tile(pattern, (300, 1)), pattern[:3]])
     order = np.array([2, 1, 0, 3])
-    told: list[int] = []
+    told = Recorder()
 
-    write_codes(tmp_path / "a.codes", rows, offsets, CODEBOOK, order, told.append)
+    write_codes(tmp_path / "a.codes", rows, offsets, CODEBOOK, order, told)
 
     def alone(stored: NDArray[np.float16]) -> bytes:
         path = tmp_path / "alone.codes"
@@ -171,8 +172,8 @@ def test_large_lists_are_encoded_in_pieces_with_the_bytes_of_a_whole(tmp_path: P
         np.pad(np.arange(offsets[n], offsets[n + 1]), (0, -sizes[n] % BLOCK), constant_values=-1) for n in order
     ]
     assert numbers.tolist() == [*np.concatenate(expected).tolist(), *order.tolist()]
-    assert sum(told) == len(rows)
-    assert len(told) == 2  # the large list is cut
+    assert sum(told.done) == len(rows)
+    assert len(told.done) == 2  # the large list is cut
 
 
 def test_pieces_are_whole_blocks_but_for_the_last_of_a_list_and_few_enough_rows_together() -> None:

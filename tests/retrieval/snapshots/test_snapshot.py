@@ -76,7 +76,7 @@ def test_the_published_snapshot_is_opened_unless_another_is_named(tmp_path: Path
 
 
 def test_where_nothing_is_published_the_command_to_do_so_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoSnapshot, match=r"nothing has been published under .*: run `python -m indexer publish`"):
+    with pytest.raises(NoSnapshot, match=r"nothing has been published under .*: run `fungarium index publish`"):
         open_snapshot(tmp_path)
 
 

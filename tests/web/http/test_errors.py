@@ -96,7 +96,7 @@ def test_without_a_snapshot_everything_says_so_and_when_to_come_back(tmp_path: P
         client.get("/api/v1/photos/abc"),
         client.post("/api/v1/similar", **encode_photos([PHOTO])),
     ):
-        assert "python -m indexer publish" in assert_problem(answer, 503, "no-snapshot")
+        assert "fungarium index publish" in assert_problem(answer, 503, "no-snapshot")
         assert answer.headers["Retry-After"] == "10"
     health = client.get("/healthz")
     assert (health.status_code, health.get_json()["status"]) == (503, "unavailable")

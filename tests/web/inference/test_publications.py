@@ -20,6 +20,7 @@ from retrieval.snapshots.manifest import PORTION, read_current, read_manifest
 from retrieval.snapshots.publishing import publish_snapshot, verify_snapshot
 from retrieval.snapshots.staging import writing
 from tests.catalogues import build, make_references
+from tests.progress import Recorder
 from tests.web.people import Server
 from web.inference import publications
 from web.inference.publications import (
@@ -143,7 +144,7 @@ def test_a_note_of_how_far_it_is_that_cannot_be_written_ends_nothing(tmp_path: P
     reading = Reading(tmp_path / "nowhere", begun)
     reading._noted -= 10
 
-    reading.advance(400)
+    reading("verify", 400)
 
     assert reading.read == 400
 
@@ -243,9 +244,9 @@ def test_progress_is_noted_as_bytes_are_read(two: tuple[Path, str, str], monkeyp
     reading = Reading(root / FOLDER, begun)
     monkeypatch.setattr(publications, "PAUSE", 0.0)
 
-    reading.advance(begun.total // 2)
+    reading("verify", begun.total // 2)
     half = read_publication(root, begun.id).share
-    reading.advance(begun.total)
+    reading("verify", begun.total)
 
     assert half == pytest.approx(0.5, abs=0.01)
     assert read_publication(root, begun.id).share == 1  # a roll back may read more than one snapshot
@@ -253,12 +254,12 @@ def test_progress_is_noted_as_bytes_are_read(two: tuple[Path, str, str], monkeyp
 
 def test_verifying_tells_every_byte_that_it_reads(two: tuple[Path, str, str]) -> None:
     root, _, second = two
-    read: list[int] = []
+    read = Recorder()
 
-    verify_snapshot(root, second, read.append)
+    verify_snapshot(root, second, read)
 
-    assert sum(read) == sum(seal.bytes for seal in read_manifest(root, second).files)
-    assert max(read) <= PORTION
+    assert sum(read.done) == sum(seal.bytes for seal in read_manifest(root, second).files)
+    assert max(read.done) <= PORTION
 
 
 @pytest.mark.parametrize("name", ["", "x", "../CURRENT", "20260101T000000-00000000"])
@@ -295,7 +296,7 @@ def test_a_page_begins_follows_and_tells_the_outcome(two: tuple[Path, str, str],
 
     assert asked.status_code == 303
     assert f"Published: {second}" in page
-    assert "python -m indexer atlas" in page  # the page does not lay out
+    assert "fungarium index atlas" in page  # the page does not lay out
     assert re.match(r"\s*<div id=\"publication\" data-state=\"done\"", part)
     assert address in overview
     back = ada.client.post("/administration/roll-back", headers=ada.token)

@@ -148,7 +148,7 @@ def test_many_requests_and_many_publications_at_once_never_meet_a_closed_snapsho
 def test_before_the_first_publication_the_server_says_what_to_do(tmp_path: Path) -> None:
     published = Published(tmp_path, accept_all, patience=0)
 
-    with pytest.raises(NoSnapshot, match="python -m indexer publish"), published.lease():
+    with pytest.raises(NoSnapshot, match="fungarium index publish"), published.lease():
         pass
 
     assert (published.health().status, published.health().snapshot) == ("unavailable", None)

@@ -37,7 +37,7 @@ def ask_to_publish(name: str) -> str:
 @blueprint.route("/administration/snapshots/<string:name>/publish", methods=["POST"])
 @require("administer")
 def publish_from_page(name: str) -> Response:
-    """Begin to verify it and to point readers at it, as `python -m indexer publish` does."""
+    """Begin to verify it and to point readers at it, as `fungarium index publish` does."""
     return begin("publish", name, to_publish(name))
 
 
@@ -51,7 +51,7 @@ def ask_to_roll_back() -> str:
 @blueprint.route("/administration/roll-back", methods=["POST"])
 @require("administer")
 def roll_back_from_page() -> Response:
-    """Begin to publish what was published before, as `python -m indexer rollback` does."""
+    """Begin to publish what was published before, as `fungarium index rollback` does."""
     return begin("roll back", earlier(), to_roll_back())
 
 

@@ -22,7 +22,7 @@ from web.pages.blueprint import blueprint
 from web.pages.visitor import go_to
 from web.services import services
 
-REPORT: Final = "report.html"  # that `python -m evaluation report` wrote beside the snapshot's manifest
+REPORT: Final = "report.html"  # that `fungarium evaluate report` wrote beside the snapshot's manifest
 REPORT_POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; base-uri 'none'; frame-ancestors 'self'"
 )

@@ -1,0 +1,59 @@
+"""What administrators decide for all observations: taxa whose places are hidden, groups of taxa, scores anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from sqlalchemy import delete, select
+
+from database.field.models import FieldObservation, MorphologicalGroup, ObscuredTaxon
+from database.field.verdicts import observations_named, settle, show_places_anew
+from database.models import Taxon
+from database.session import Database, Session
+from database.taxonomy.lineages import find_taxon
+from retrieval.progress import Progress, silent
+
+
+def obscure_taxon(session: Session, name: str) -> int:
+    """Hide the places of a taxon and all below it, those recorded long ago too; how many observations were looked at.
+
+    Raises UnknownName.
+    """
+    taxon = find_taxon(session, name=name)
+    session.merge(ObscuredTaxon(taxon_id=taxon.id))
+    session.flush()
+    return show_places_anew(session, observations_named(session, taxon.id))
+
+
+def reveal_taxon(session: Session, name: str) -> int:
+    """Show the places of a taxon again, where nothing else hides them. Raises UnknownName."""
+    taxon = find_taxon(session, name=name)
+    session.execute(delete(ObscuredTaxon).where(ObscuredTaxon.taxon_id == taxon.id))
+    return show_places_anew(session, observations_named(session, taxon.id))
+
+
+def obscured_taxa(session: Session) -> Iterator[str]:
+    """The names of the taxa whose places are hidden, in their order."""
+    query = select(Taxon.scientific_name).join(ObscuredTaxon, ObscuredTaxon.taxon_id == Taxon.id)
+    yield from session.scalars(query.order_by(Taxon.scientific_name))
+
+
+def replace_groups(session: Session, rows: Iterable[Mapping[str, str]]) -> None:
+    """Replace all morphological groups by those of rows with `scientificName` and `group`. Raises UnknownName."""
+    session.execute(delete(MorphologicalGroup))
+    for row in rows:
+        taxon = find_taxon(session, name=row.get("scientificName") or "")
+        session.merge(MorphologicalGroup(taxon_id=taxon.id, name=(row.get("group") or "")[:64]))
+
+
+def rescore_observations(database: Database, progress: Progress = silent) -> int:
+    """Work out every score anew, the oldest observation first, each in a transaction of its own; how many there are."""
+    with database.reading() as session:
+        ids = session.scalars(select(FieldObservation.id).order_by(FieldObservation.id)).all()
+    for one in ids:
+        with database.writing() as session:
+            observation = session.get(FieldObservation, one)
+            if observation is not None:
+                settle(session, observation)
+        progress("rescore", 1, len(ids))
+    return len(ids)

@@ -1,0 +1,192 @@
+"""index: from the catalogue's photos to a snapshot that readers open, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fungarium.terminal import PATH, Bars, Group, OneOf, as_json, print_json, with_settings
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+atlas_choice = click.option(
+    "--atlas/--no-atlas",
+    "wanted",
+    default=None,
+    help="Lay the references out for /atlas afterwards.  [default: if there are few enough for that to be quick]",
+)
+model_choice = click.option("--model", help="Model handle; `model list` lists them.  [default: FUNGARIUM_MODEL]")
+card_choice = click.option("--card", type=PATH, help="File with the model's preprocessing, if not beside the model.")
+views_choice = click.option(
+    "--views",
+    type=OneOf("retrieval.photos.crops:AUGMENTATIONS"),
+    default="none",
+    show_default=True,
+    help="Crops that a photo's row is averaged of.",
+)
+
+
+@click.group(cls=Group)
+def index() -> None:
+    """Embed photos, build snapshots of them, and publish."""
+
+
+@index.command()
+@model_choice
+@card_choice
+@views_choice
+@click.option("--retry", is_flag=True, help="Try photos again that failed before.")
+@with_settings
+def embed(settings: Settings, model: str | None, card: Path | None, views: str, retry: bool) -> None:
+    """Embed every photo that has not been embedded with the model yet."""
+    from fungarium.jobs.indexing import embed_catalogue
+
+    with Bars("photo") as bars:
+        embed_catalogue(settings, model, card, views=views, retry=retry, progress=bars)
+
+
+@index.command()
+@model_choice
+@card_choice
+@views_choice
+@with_settings
+def build(settings: Settings, model: str | None, card: Path | None, views: str) -> None:
+    """Build a snapshot of what has been embedded; publish nothing."""
+    from fungarium.jobs.indexing import build_from_catalogue
+
+    with Bars() as bars:
+        build_from_catalogue(settings, model, card, views=views, progress=bars)
+
+
+@index.command()
+@click.argument("snapshot", required=False)
+@click.option(
+    "--recall-bar",
+    type=float,
+    help="Least recall@10 against exact search, measured when it was built, of any flora.  [default: 0.99]",
+)
+@atlas_choice
+@with_settings
+def publish(settings: Settings, snapshot: str | None, recall_bar: float | None, wanted: bool | None) -> None:
+    """Verify a snapshot and point readers at it.
+
+    SNAPSHOT is its name, by default that of the one built last.
+    """
+    from fungarium.jobs.publishing import announce, lay_out_published
+    from retrieval.search.recipes import RECALL_BAR
+    from retrieval.snapshots.publishing import publish_snapshot
+
+    bar = RECALL_BAR if recall_bar is None else recall_bar
+    with Bars("B") as bars:
+        name = publish_snapshot(settings.flora_indexes, snapshot, recall_bar=bar, progress=bars)
+    announce(name, settings)
+    lay_out_published(settings, wanted=wanted)
+
+
+@index.command()
+@with_settings
+def rollback(settings: Settings) -> None:
+    """Go back to the snapshot published before; twice goes back two."""
+    from fungarium.jobs.publishing import announce
+    from retrieval.snapshots.publishing import roll_back
+
+    announce(roll_back(settings.flora_indexes), settings)
+
+
+@index.command()
+@click.argument("snapshot", required=False)
+@with_settings
+def verify(settings: Settings, snapshot: str | None) -> None:
+    """Check every byte of a snapshot, and its answers.
+
+    SNAPSHOT is its name, by default that of the published one. The first fault found is the error.
+    """
+    from retrieval.snapshots.manifest import read_current
+    from retrieval.snapshots.publishing import verify_snapshot
+
+    name = snapshot or read_current(settings.flora_indexes)
+    verify_snapshot(settings.flora_indexes, name)
+    print(f"snapshot {name} is whole, and its indexes answer as exact search does")
+
+
+@index.command("list")
+@as_json
+@with_settings
+def list_built(settings: Settings, as_json: bool) -> None:
+    """List the snapshots, the newest first.
+
+    Only manifests are read; `verify` reads the rest.
+    """
+    from dataclasses import asdict
+
+    from retrieval.errors import BuildError
+    from retrieval.snapshots.publishing import list_snapshots
+
+    rows = list_snapshots(settings.flora_indexes)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    if not rows:
+        raise BuildError(f"nothing has been built under {settings.flora_indexes}: run `fungarium index build`")
+    print(f"  {'snapshot':16}  {'built':25}  {'published':25}  {'references':>10}  {'species':>7}  model")
+    for row in rows:
+        star = "*" if row.current else " "
+        state = row.model if row.state == "whole" else row.state
+        print(
+            f"{star} {row.name:16}  {row.built:25}  {row.published:25}  {row.references:10}  {row.species:7}  {state}"
+        )
+
+
+@index.command()
+@atlas_choice
+@with_settings
+def compact(settings: Settings, wanted: bool | None) -> None:
+    """Rewrite all references without withdrawn ones, and publish.
+
+    Answers stay the same.
+    """
+    from fungarium.jobs.publishing import announce, lay_out_published
+    from indexer.building.grow import compact_snapshot
+    from retrieval.snapshots.publishing import publish_snapshot
+
+    with Bars() as bars:
+        name = compact_snapshot(settings.flora_indexes, progress=bars)
+        publish_snapshot(settings.flora_indexes, name, progress=bars)
+    announce(name, settings)
+    lay_out_published(settings, wanted=wanted)
+
+
+@index.command()
+@click.argument("photos", nargs=-1)
+@click.option("--dataset", default="", metavar="ID", help="All photos of a dataset.")
+@click.option("--observation", default="", metavar="DATASET:KEY", help="All photos of an observation.")
+@click.option("--undo", is_flag=True, help="Let them in again; they come with the next build.")
+@with_settings
+def withdraw(settings: Settings, photos: tuple[str, ...], dataset: str, observation: str, undo: bool) -> None:
+    """Take reference photos out at once, and publish.
+
+    PHOTOS are named by their SHA-256. No import and no build brings them back until --undo.
+    """
+    from fungarium.jobs.publishing import withdraw_photos
+
+    withdraw_photos(settings, photos, dataset=dataset, observation=observation, undo=undo)
+
+
+@index.command()
+@click.option(
+    "--method",
+    type=click.Choice(["pca", "tsne"]),
+    help="How.  [default: tsne where requirements-atlas.txt is installed]",
+)
+@with_settings
+def atlas(settings: Settings, method: str | None) -> None:
+    """Lay the references out on a plane, and find doubtful ones.
+
+    For the page /atlas; `publish` does it by itself where that is quick.
+    """
+    from fungarium.jobs.publishing import lay_out
+
+    lay_out(settings, method or "")

@@ -1,0 +1,136 @@
+"""Measures a snapshot and writes reports of its accuracy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation.measuring.leave_one_out import count_queries, judge_snapshot
+from evaluation.measuring.metrics import Outcome, measure
+from evaluation.reports.accuracy import PHOTOS, SIMULATED, write_measurement, write_table
+from evaluation.reports.operating_point import measure_operating_point
+from evaluation.reports.report import make_report
+from evaluation.reports.report_page import write_page
+from retrieval.errors import BuildError, UnreadablePhoto, UnsupportedPhoto
+from retrieval.models.embedder import Embeddings
+from retrieval.models.handles import open_model
+from retrieval.photos.views import decode_view
+from retrieval.progress import Progress
+from retrieval.ranking.votes import Voting
+from retrieval.snapshots.snapshot import Snapshot, open_snapshot
+
+Options = Mapping[str, Any]
+TITLES = {
+    "top1": "species right, first place",
+    "top3": "species among the first 3",
+    "top5": "species among the first 5",
+    "meanReciprocalRank": "mean reciprocal rank",
+    "macroF1": "macro-F1 over species",
+    "genusTop1": "genus of the first place right",
+}
+
+
+def measure_snapshot(root: Path, name: str | None, options: Options, progress: Progress) -> None:
+    """Leave one observation out at a time and print what came out; raises BuildError where none can be."""
+    snapshot = open_snapshot(root, name)
+    voting, flora = snapshot.voting, options["flora"]
+    if options["temperature"] is not None:
+        if options["temperature"] <= 0:
+            raise BuildError("--temperature must be above 0")
+        voting = Voting(voting.neighbours, options["temperature"])
+    if not count_queries(snapshot, flora):
+        raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
+    outcomes = judge_snapshot(snapshot, flora=flora, voting=voting, photos=options["photos"], progress=progress)
+    result = describe(snapshot, outcomes, flora, voting, options["seed"])
+    file = options["file"]
+    if file and file != "-":
+        Path(file).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=2) if file == "-" else "\n".join(lines(result)))
+
+
+def describe(snapshot: Snapshot, outcomes: list[Outcome], flora: str, voting: Voting, seed: int) -> dict[str, Any]:
+    """The result as JSON values."""
+    return {
+        "snapshot": snapshot.name,
+        "model": snapshot.model,
+        "flora": flora,
+        "voting": asdict(voting),
+        "observations": len(outcomes),
+        "photos": sum(outcome.photos for outcome in outcomes),
+        "references": snapshot.manifest.references,
+        "seed": seed,
+        "measures": {name: asdict(found) for name, found in measure(outcomes, seed=seed).items()},
+    }
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as text."""
+    head = (
+        f"{result['observations']} observations ({result['photos']} photos) asked of flora {result['flora']}, each "
+        f"with its own photos left out\nsnapshot {result['snapshot']}, model {result['model']}, seed {result['seed']}"
+    )
+    rows = [
+        f"  {TITLES[name]:32} {found['value']:.3f}   95 % interval {found['low']:.3f} to {found['high']:.3f}"
+        for name, found in result["measures"].items()
+    ]
+    return [head, "", *rows]
+
+
+def write_report(root: Path, name: str | None, options: Options, progress: Progress) -> None:
+    """Write the report of a snapshot, a page and the same as JSON beside it."""
+    snapshot = open_snapshot(root, name)
+    found = make_report(
+        snapshot,
+        flora=options["flora"],
+        seed=options["seed"],
+        strangers=embed_strangers(options, snapshot.model, progress),
+        ablations=not options["no_ablations"],
+        progress=progress,
+    )
+    out: Path = options["out"]
+    out.write_text(write_page(found), encoding="utf-8")
+    beside = out.with_suffix(".json")
+    beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(out)
+    print(beside)
+
+
+def write_accuracy(options: Options, progress: Progress) -> None:
+    """Measure what is given and write the table of docs/accuracy.md."""
+    docs: Path = options["docs"]
+    if not options["table_only"]:
+        simulated = measure_operating_point(names=options["names"], seed=options["seed"], progress=progress)
+        write_measurement(docs, SIMULATED, simulated)
+        if options["photos"]:
+            snapshot = open_snapshot(options["photos"])
+            strangers = embed_strangers(options, snapshot.model, progress)
+            found = make_report(snapshot, seed=options["seed"], strangers=strangers, progress=progress)
+            write_measurement(docs, PHOTOS, found)
+    print(write_table(docs), end="")
+
+
+def embed_strangers(options: Options, model: str, progress: Progress) -> Embeddings | None:
+    """Embeddings of the photos that show no fungus, where a folder and a model are given."""
+    if options["not_fungi"] is None:
+        return None
+    if options["model"] is None:
+        raise BuildError("--not-fungi needs --model, to embed the photos as the snapshot's were")
+    embedder = open_model(options["model"], options["card"])
+    if embedder.model != model:
+        raise BuildError(f"the snapshot was made with {model}, not with {embedder.model}")
+    rows = []
+    paths = sorted(options["not_fungi"].iterdir())
+    for path in paths:
+        progress("embed", 1, len(paths))
+        try:
+            rows.append(embedder.embed([decode_view(path.read_bytes(), embedder.short_side)])[0])
+        except (UnsupportedPhoto, UnreadablePhoto) as error:
+            progress(f"{path.name} is left out: {error}")
+    if not rows:
+        raise BuildError(f"no photo in {options['not_fungi']} could be read")
+    return np.stack(rows)

@@ -1,0 +1,68 @@
+"""Imports an archive of photos and prints what became of its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from database.collection.imports import run_rejections
+from database.collection.photos import OWN
+from database.session import open_database, upgrade
+from fungarium.terminal import Bars
+from indexer.archives import detect_kind
+from indexer.curation.curate import CurationPolicy
+from indexer.curation.inspection import PhotoDesk
+from indexer.importing import ImportReport, import_archive, write_rejections
+from indexer.photos.finding import Fetcher, PhotoStore
+from indexer.records import ArchiveSource
+from retrieval.errors import BuildError
+from retrieval.photos.addresses import Guard, parse_networks
+from settings import Settings
+
+
+def import_photos(settings: Settings, options: Mapping[str, Any]) -> None:
+    """Import an archive; `options` are those of the command. Raises BuildError for a reserved dataset or column."""
+    dataset: str = options["dataset"]
+    if dataset == OWN:
+        raise BuildError(f"{OWN!r} is the dataset of this server's own approved observations; choose another id")
+    upgrade(settings.database_url)
+    kind = detect_kind(options["path"]) if options["kind"] == "auto" else options["kind"]
+    source = ArchiveSource(kind, options["path"], photos=options["photos"], columns=read_columns(options["columns"]))
+    policy = CurationPolicy(today=datetime.now(UTC).date(), licences=options["licences"])
+    with (
+        open_database(settings.database_url) as database,
+        PhotoStore(settings.data / "photos") as store,
+        Fetcher(store, guard=Guard(parse_networks(settings.fetch_allow))) as fetcher,
+    ):
+        given = None if options["offline"] else fetcher
+        desk = PhotoDesk(source, store, given, copy=options["copy"], base_url=options["base_url"])
+        with Bars(" records") as bars:
+            report = import_archive(database, desk, policy, dataset=dataset, title=options["title"], progress=bars)
+        table = settings.data / "reports" / f"{dataset}-rejections.csv"
+        with database.reading() as session:
+            write_rejections(run_rejections(session, report.run), table)
+    print_report(report, table)
+
+
+def read_columns(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Fields and the headers they have in an archive; raises BuildError for what is not FIELD=HEADER."""
+    columns = []
+    for text in given:
+        field, equals, header = text.partition("=")
+        if not (field and equals and header):
+            raise BuildError(f"--column {text!r}: write FIELD=HEADER, such as --column scientific_name=Species")
+        columns.append((field.strip(), header))
+    return tuple(columns)
+
+
+def print_report(report: ImportReport, table: Path) -> None:
+    """What became of the records."""
+    print(f"dataset {report.dataset}: {report.read} read")
+    print(f"  accepted {report.accepted} ({report.added} new, {report.known} already there)")
+    print(f"  rejected {report.read - report.accepted}")
+    for reason, count in report.rejected:
+        print(f"    {reason} {count}")
+    if report.rejected:
+        print(f"  each with its reason in {table}")

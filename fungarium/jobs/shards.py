@@ -1,0 +1,170 @@
+"""Starts, shows, places and stops the shards on a Ray cluster."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster.connection import connected
+from cluster.messages import Replica
+from cluster.placement_files import lists_of, make_anew, placement_of
+from cluster.shard import opening_seconds
+from cluster.supervisor import (
+    ANSWERING,
+    SPREADING,
+    RayReplica,
+    ShardPlan,
+    actor_name,
+    find_homes,
+    running,
+    spread_replicas,
+    start_shards,
+    stop_shards,
+)
+from cluster.threads import within
+from fungarium.terminal import print_json
+from retrieval.errors import ClusterError
+from retrieval.snapshots.snapshot import open_snapshot
+from settings import Settings
+
+ANSWERS = 5.0  # seconds that a replica may take to say how it is
+
+
+def require_cluster(settings: Settings) -> None:
+    """Raise ClusterError where no cluster is set."""
+    if not settings.cluster:
+        raise ClusterError("FUNGARIUM_CLUSTER is not set: there is no cluster to look after")
+
+
+def plan_of(settings: Settings) -> ShardPlan:
+    """What is to run, as the settings say."""
+    root = str(settings.flora_indexes.absolute())
+    return ShardPlan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)
+
+
+def start(settings: Settings) -> int:
+    """Start the shards and open the published snapshot on all of them; 1 where some did not."""
+    require_cluster(settings)
+    plan = plan_of(settings)
+    with connected(settings.cluster) as ray, closing(open_snapshot(Path(plan.root))) as snapshot:
+        before = set(running(ray))
+        running_shards = start_shards(ray, plan)
+        names = [actor_name(shard, replica) for shard in range(plan.shards) for replica in range(plan.replicas)]
+        placement = placement_of(Path(plan.root), snapshot, plan.shards)
+        timeout = opening_seconds(snapshot.manifest)
+        print(
+            f"{len(names)} processes open snapshot {snapshot.name}; they may take {timeout:.0f} seconds",
+            file=sys.stderr,
+        )
+        failed = open_on([replica for own in running_shards for replica in own], snapshot.name, placement.id, timeout)
+        moved = 0
+        for _turn in range(SPREADING * plan.replicas):  # what has not opened the snapshot is no reason to end another
+            homes = {name: node for name, node in find_homes(plan, running_shards).items() if name not in failed}
+            moving = spread_replicas(ray, plan, running_shards, homes)
+            if not moving:
+                break
+            moved += len(moving)
+            failed |= open_on(moving, snapshot.name, placement.id, timeout)
+        print(f"{len(set(names) - before)} processes started, {len(before & set(names))} ran already, {moved} moved")
+        print(f"{len(names) - len(failed)} of {len(names)} have opened snapshot {snapshot.name}")
+        for name, error in failed.items():
+            print(f"{name}: {error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def open_on(replicas: Sequence[Replica], snapshot: str, placement: str, timeout: float) -> dict[str, BaseException]:
+    """Have replicas open a snapshot, all at once; what kept some from it within so many seconds."""
+    calls = [(replica, replica.open(snapshot, placement)) for replica in replicas]
+    ends = time.monotonic() + timeout
+    failed: dict[str, BaseException] = {}
+    for replica, call in calls:
+        try:
+            error = call.exception(max(0.0, ends - time.monotonic()))
+        except TimeoutError:
+            error = ClusterError(f"it has not opened the snapshot within {timeout:.0f} seconds")
+        if error is not None:
+            failed[replica.name] = error
+    return failed
+
+
+def status(settings: Settings, *, as_json: bool) -> int:
+    """Show how everything is; 1 where a shard has no replica alive."""
+    require_cluster(settings)
+    with connected(settings.cluster) as ray:
+        names = running(ray)
+        found = [ask_state(ray, name) for name in names]
+        nodes = Counter("alive" if node["Alive"] else "dead" for node in within(ANSWERING, ray.nodes))
+    wanted = {(shard, replica) for shard in range(settings.shards) for replica in range(settings.replicas)}
+    known = {(line["shard"], line["replica"]) for line in found if line["alive"]}
+    lost = sorted({shard for shard, _ in wanted} - {shard for shard, _ in known})
+    if as_json:
+        print_json({"nodes": dict(nodes), "replicas": found, "shardsLost": lost})
+        return 1 if lost else 0
+    print(f"nodes: {nodes['alive']} alive, {nodes['dead']} dead")
+    for line in found:
+        if line["alive"]:
+            opened = ", ".join(line["snapshots"]) or "nothing yet"
+            print(
+                f"shard {line['shard']} replica {line['replica']}: alive on {line['node']} (pid {line['pid']}), "
+                f"{line['memory'] >> 20} MB of its own, {line['asked']} asks in {line['calls']} calls, "
+                f"{line['index']}; open: {opened}"
+            )
+        else:
+            print(f"shard {line['shard']} replica {line['replica']}: no answer ({line['trouble']})")
+    for shard, replica in sorted(wanted - {(line["shard"], line["replica"]) for line in found}):
+        print(f"shard {shard} replica {replica}: not started; run `fungarium cluster start`")
+    print("every shard is served" if not lost else f"nobody serves shard {', '.join(map(str, lost))}")
+    return 1 if lost else 0
+
+
+def ask_state(ray: Any, name: str) -> dict[str, Any]:
+    """How the replica of a name is, as JSON values."""
+    shard, replica = (int(part) for part in name.split("-")[1:])
+    line: dict[str, Any] = {"shard": shard, "replica": replica, "alive": False, "trouble": ""}
+    try:
+        asked = RayReplica.named(ray, shard, replica)
+        state = asked.state().result(ANSWERS)
+    except (ClusterError, TimeoutError) as error:
+        return line | {"trouble": str(error) or f"none within {ANSWERS:g} seconds"}
+    return line | {
+        "alive": True,
+        "node": state.node,
+        "pid": state.pid,
+        "snapshots": list(state.snapshots),
+        "memory": state.memory,
+        "asked": state.asked,
+        "calls": state.calls,
+        "index": state.searched_on,
+    }
+
+
+def place(settings: Settings, anew: str | None) -> None:
+    """Show the placement of the published snapshot, made first where there is none."""
+    root = settings.flora_indexes.absolute()
+    with closing(open_snapshot(root)) as snapshot:
+        if anew:
+            make_anew(root, snapshot, settings.shards, anew)
+        placement = placement_of(root, snapshot, settings.shards)
+        lists = lists_of(snapshot)
+    rows = placement.rows(lists)
+    print(
+        f"snapshot {snapshot.name}, placement {placement.id}: {len(lists.species)} species on {placement.shards} shards"
+    )
+    for shard, references in enumerate(rows.tolist()):
+        species = np.unique(placement.species[placement.shard == shard])
+        genera = np.unique(lists.genera[np.searchsorted(lists.species, species)])
+        print(f"shard {shard}: {references} references, {len(species)} species, {len(genera)} genera")
+
+
+def stop(settings: Settings) -> None:
+    """End all shards."""
+    require_cluster(settings)
+    with connected(settings.cluster) as ray:
+        print(f"{len(stop_shards(ray))} processes ended")

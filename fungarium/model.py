@@ -1,0 +1,110 @@
+"""model: which models there are, whether one can be trusted, and models of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fungarium.terminal import PATH, Bars, Group, OneOf, as_json, print_json, with_settings
+from fungarium.training import TRAINING
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+card_choice = click.option("--card", type=PATH, help="File with the model's preprocessing, if not beside the model.")
+out_choice = click.option("--out", type=PATH, required=True, metavar="NAME", help="What is written, without an ending.")
+
+
+@click.group(cls=Group)
+def model() -> None:
+    """List, check, adapt and train embedding models."""
+
+
+@model.command("list")
+@as_json
+@with_settings
+def list_models(settings: Settings, as_json: bool) -> None:
+    """List the kinds of model handles."""
+    from retrieval.models.handles import HANDLES
+
+    if as_json:
+        print_json({"handles": dict(HANDLES), "chosen": settings.model})
+        return
+    for handle, does in HANDLES.items():
+        print(f"{handle:18} {does}")
+    print(f"\nchosen by FUNGARIUM_MODEL: {settings.model}")
+
+
+@model.command()
+@click.argument("handle")
+@card_choice
+@with_settings
+def describe(settings: Settings, handle: str, card: Path | None) -> None:
+    """Print a model's card as JSON."""
+    from fungarium.jobs.indexing import model_card
+    from retrieval.models.handles import open_model
+
+    print_json(dict(open_model(handle, card or model_card(settings)).card))
+
+
+@model.command()
+@click.argument("handle")
+@click.argument("photo", type=PATH)
+@card_choice
+@with_settings
+def check(settings: Settings, handle: str, photo: Path, card: Path | None) -> None:
+    """Embed a photo several times: length, determinism, time. A model that breaks a promise is an error."""
+    from fungarium.jobs.models import check_model
+
+    check_model(settings, handle, card, photo)
+
+
+@model.command("fit-head")
+@click.option("--model", "handle", help="Model handle.  [default: FUNGARIUM_MODEL]")
+@click.option(
+    "--kind",
+    type=OneOf("indexer.embedding.fit_head:KINDS", "best"),
+    default="best",
+    show_default=True,
+    help="How it is fitted.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of every random choice.")
+@card_choice
+@out_choice
+@with_settings
+def fit_head(settings: Settings, handle: str | None, kind: str, seed: int, card: Path | None, out: Path) -> None:
+    """Fit a head that brings a network's width to 256."""
+    from fungarium.jobs.models import fit_head
+
+    with Bars() as bars:
+        fit_head(settings, handle or settings.model, card, out, kind=kind, seed=seed, progress=bars)
+
+
+@model.command()
+@click.argument("handle")
+@click.option("--precision", type=click.Choice(["bf16", "int8"]), required=True)
+@card_choice
+@out_choice
+@with_settings
+def lower(settings: Settings, handle: str, precision: str, card: Path | None, out: Path) -> None:
+    """Bring a network to bf16 or int8, if recall allows it."""
+    from fungarium.jobs.models import lower_precision
+
+    with Bars("photo") as bars:
+        lower_precision(settings, handle, card, out, precision=precision, progress=bars)
+
+
+@model.command()
+@click.argument("out", type=PATH, metavar="FILE")
+@with_settings
+def table(settings: Settings, out: Path) -> None:
+    """Write a table of the photos, which `gather` reads."""
+    from fungarium.jobs.models import write_table
+
+    write_table(settings, out)
+
+
+for command in TRAINING:
+    model.add_command(command)

@@ -1,0 +1,184 @@
+"""people: who may sign in, and as what; and the keys of their programs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from fungarium.terminal import Group, OneOf, as_json, print_rows, with_database
+
+if TYPE_CHECKING:
+    from database.session import Database
+
+ROLE = OneOf("database.accounts.people:ROLES")
+
+
+@click.group(cls=Group)
+def people() -> None:
+    """Make people, and issue API keys."""
+
+
+@people.group()
+def person() -> None:
+    """Make, list and change people."""
+
+
+@person.command()
+@click.argument("login")
+@click.option("--name", default="", help="Shown to others.  [default: the login]")
+@click.option("--role", type=ROLE, default="observer", show_default=True, help="What they may do.")
+@click.option("--no-password", is_flag=True, help="Nobody signs in; keys may be issued all the same.")
+@with_database
+def add(database: Database, login: str, name: str, role: str, no_password: bool) -> None:
+    """Make a person; the password is asked for, or read from stdin.
+
+    LOGIN: letters a to z, digits and . _ @ + -
+    """
+    from database.accounts.people import add_person
+
+    password = "" if no_password else ask_password(login)
+    with database.writing() as session:
+        person = add_person(session, login, name, role, password)
+    print(f"{person.login}\t{person.role}\t{person.name}")
+
+
+@person.command("list")
+@as_json
+@with_database
+def list_all(database: Database, as_json: bool) -> None:
+    """List the people."""
+    from database.accounts.people import list_people
+
+    rows = []
+    after = 0
+    with database.reading() as session:
+        while found := list_people(session, after=after):
+            rows += [
+                {"login": one.login, "role": one.role, "standing": standing(one.active), "name": one.name}
+                for one in found
+            ]
+            after = found[-1].id
+    print_rows(rows, as_json=as_json)
+
+
+@person.command()
+@click.argument("login")
+@click.option("--name", help="Shown to others.")
+@click.option("--role", type=ROLE, help="What they may do.")
+@click.option("--daily-quota", type=int, metavar="N", help="Identifications a day; 0: as the setting says.")
+@click.option("--active/--inactive", default=None, help="Let them in again, or end their sessions and keys.")
+@with_database
+def change(
+    database: Database, login: str, name: str | None, role: str | None, daily_quota: int | None, active: bool | None
+) -> None:
+    """Change a person's name, role or quota, or shut them out."""
+    from database.accounts.people import change_person, person_by_login, set_quota
+
+    with database.writing() as session:
+        person = person_by_login(session, login)
+        if daily_quota is not None:
+            set_quota(session, person.id, daily_quota if daily_quota > 0 else None)
+        person = change_person(session, person.id, name=name, role=role, active=active)
+    print(f"{person.login}\t{person.role}\t{standing(person.active)}\t{person.name}")
+
+
+@person.command()
+@click.argument("login")
+@with_database
+def password(database: Database, login: str) -> None:
+    """Give a person another password, and end their sessions.
+
+    It is asked for, or read from stdin.
+    """
+    from database.accounts.people import person_by_login, set_password
+
+    chosen = ask_password(login)
+    with database.writing() as session:
+        person = set_password(session, person_by_login(session, login).id, chosen)
+    print(f"{person.login} has another password; every session of theirs has ended")
+
+
+@people.group()
+def key() -> None:
+    """Issue, list and revoke API keys."""
+
+
+@key.command()
+@click.argument("login")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=OneOf("database.accounts.people:SCOPES"),
+    default=("identify", "read"),
+    show_default=True,
+    help="What it opens; repeat for several.",
+)
+@click.option("--label", default="", help="What it is for.")
+@click.option("--daily-quota", type=int, metavar="N", help="Identifications a day with this key.")
+@click.option("--days", type=int, metavar="N", help="Days until it expires.  [default: never]")
+@with_database
+def issue(
+    database: Database, login: str, scopes: tuple[str, ...], label: str, daily_quota: int | None, days: int | None
+) -> None:
+    """Issue a key; it is printed once and kept nowhere."""
+    from datetime import timedelta
+
+    from database.accounts.api_keys import issue_key
+    from database.accounts.people import person_by_login, utc_now
+
+    expires = utc_now() + timedelta(days=days) if days else None
+    with database.writing() as session:
+        owner = person_by_login(session, login).id
+        key, _ = issue_key(session, owner, scopes, label=label, daily_quota=daily_quota, expires=expires)
+    print(key)
+
+
+@key.command("list")
+@click.argument("login")
+@as_json
+@with_database
+def list_keys(database: Database, login: str, as_json: bool) -> None:
+    """List a person's keys."""
+    from database.accounts import api_keys
+    from database.accounts.people import person_by_login, utc_now
+
+    with database.reading() as session:
+        rows = [
+            {
+                "id": key.id,
+                "key": f"{key.prefix}...",
+                "state": "valid" if key.is_valid(utc_now()) else "revoked" if key.revoked else "expired",
+                "scopes": ",".join(key.scopes),
+                "label": key.label,
+            }
+            for key in api_keys.list_keys(session, person_by_login(session, login).id)
+        ]
+    print_rows(rows, as_json=as_json)
+
+
+@key.command()
+@click.argument("key_id", type=int, metavar="ID")
+@with_database
+def revoke(database: Database, key_id: int) -> None:
+    """Let a key open nothing any more; `key list` says its ID."""
+    from database.accounts.api_keys import revoke_key
+
+    with database.writing() as session:
+        key = revoke_key(session, key_id)
+    print(f"{key.id}\t{key.prefix}...\trevoked")
+
+
+def standing(active: bool) -> str:
+    """Whether somebody may sign in, in a word."""
+    return "active" if active else "inactive"
+
+
+def ask_password(login: str) -> str:
+    """A password, typed twice and not shown, or one line of stdin."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    asked: str = click.prompt(f"password for {login}", hide_input=True, confirmation_prompt="once more", err=True)
+    return asked

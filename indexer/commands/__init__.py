@@ -1,1 +1,0 @@
-"""The commands of `python -m indexer`, one module a noun."""

@@ -1,0 +1,1 @@
+"""The command: what it says, how it ends, and what is installed."""
