@@ -1,1 +1,1 @@
-"""Measurements of cost. Each module's first lines say what it promises; outputs that are quoted lie in `results/`."""
+"""Benchmarks. The docstring of each module states its targets; outputs that the documents quote are in `results/`."""

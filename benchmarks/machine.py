@@ -1,4 +1,4 @@
-"""What figures were taken on, and what a second thread was worth there."""
+"""Describes the machine of a benchmark, and measures the speed-up of a second thread on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def describe_machine() -> dict[str, str]:
-    """What the figures were taken on."""
+    """Describe the machine and the versions of packages."""
     cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     packages = {}
     for package in ("faiss-cpu", "numpy", "scann", "usearch", "hnswlib", "milvus-lite"):
@@ -35,9 +35,9 @@ def describe_machine() -> dict[str, str]:
 
 
 def second_thread() -> dict[str, float]:
-    """What a second thread is worth on this machine while others use it, of 2.
+    """Measure the speed-up of a second thread under the present load, at most 2.
 
-    Hashing shares nothing but the processors; going through 400 MB shares the memory as well, as a search does.
+    Hashing only shares the processors; reading 400 MB also shares memory bandwidth, as a search does.
     """
     block, rows = bytes(40_000_000), np.ones(50_000_000)
 

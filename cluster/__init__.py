@@ -1,1 +1,1 @@
-"""One installation on many machines: searching and embedding by way of Ray. The home of Ray, loaded only when asked."""
+"""Search and bulk embedding on many machines with Ray. The only package that imports Ray, and only when configured."""

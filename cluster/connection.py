@@ -1,7 +1,7 @@
-"""Reaches a Ray cluster from the one setting FUNGARIUM_CLUSTER. Ray is imported here and beside, never on import.
+"""Connects to the Ray cluster that FUNGARIUM_CLUSTER names. Ray is loaded on the first connection, not on import.
 
-An address is `local` (a cluster on this machine that ends with this process, for trying and for tests), `HOST:PORT` of
-a cluster whose node this machine is (`ray start`), or `ray://HOST:PORT` of one that it is no part of.
+Addresses: `local` starts a cluster on this machine that ends with the process (for trials and tests); `HOST:PORT` joins
+a cluster of which this machine is a node (`ray start`); `ray://HOST:PORT` connects from outside, with Ray Client.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from retrieval.errors import ClusterError
 
 LOCAL: Final = "local"
 CLIENT: Final = "ray://"
-NAMESPACE: Final = "fungarium"  # in which actors have their names
-MODE: Final = "RAY_AUTH_MODE"  # "token", or anybody may join
-PATIENCE: Final = 40.0  # seconds until a silent cluster is given up; by ray:// a busy one takes half of that
-LOCAL_OBJECTS: Final = 80_000_000  # bytes of the object store of a local cluster; little goes through it
+NAMESPACE: Final = "fungarium"  # of the named actors
+MODE: Final = "RAY_AUTH_MODE"  # "token" requires a token; otherwise anybody may join
+TIMEOUT: Final = 40.0  # seconds to wait for a cluster; a busy one takes half of that over ray://
+LOCAL_OBJECTS: Final = 80_000_000  # bytes of a local cluster's object store, which is little used
 QUIET: Final = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody outside
-    "RAY_ENABLE_AUTO_CONNECT": "0",  # else a call without a connection joins any cluster that it finds on the machine
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns that it will be so one day
+    "RAY_USAGE_STATS_ENABLED": "0",  # send no usage statistics
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # otherwise a call without a connection joins any cluster on the machine
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a future default of Ray, which otherwise warns about it
     "RAY_DEDUP_LOGS": "0",
-    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # else each SIGTERM writes a stack trace to a server's log
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # otherwise each SIGTERM writes a stack trace to the log
 }
 
 log = logging.getLogger(__name__)
 
-_connecting = threading.Lock()  # threads of one process connect once; Ray itself is one for a process
-_attempts: dict[str, Future[None]] = {}  # the latest to join, by address: it may outlast the patience of who waits
+_connecting = threading.Lock()  # Ray has one connection for each process
+_attempts: dict[str, Future[None]] = {}  # the latest attempt by address, which may outlast its caller's timeout
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a cluster is. `host` and `port` are empty for `local`."""
+    """A parsed cluster address. `host` and `port` are empty for `local`."""
 
     text: str
     host: str = ""
@@ -51,23 +51,23 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Read the setting; raises ClusterError with the forms there are."""
+    """Parse the setting; raises ClusterError that lists the accepted forms."""
     if text == LOCAL:
         return Address(text)
     host, colon, port = text.removeprefix(CLIENT).rpartition(":")
     if not host or not colon or not port.isdecimal() or not 0 < int(port) < 65_536 or "/" in host:
         raise ClusterError(
-            f"FUNGARIUM_CLUSTER is no address of a cluster: {text!r}; it is HOST:PORT, {CLIENT}HOST:PORT or {LOCAL}"
+            f"FUNGARIUM_CLUSTER is not a cluster address: {text!r}; use HOST:PORT, {CLIENT}HOST:PORT or {LOCAL}"
         )
     return Address(text, host.strip("[]"), int(port))
 
 
 def load_ray() -> Any:
-    """The module `ray`; raises ClusterError, saying what to install, where it is missing."""
+    """Import `ray`; raises ClusterError that says what to install if it is missing."""
     for name, value in QUIET.items():
-        os.environ.setdefault(name, value)  # read by Ray when it is loaded, and by the processes that it starts
+        os.environ.setdefault(name, value)  # Ray reads these when it is imported, and so do the processes it starts
     if has_token():
-        os.environ.setdefault(MODE, "token")  # else Ray shows it to nobody, and a cluster that wants it lets nobody in
+        os.environ.setdefault(MODE, "token")  # otherwise Ray does not send it, and the cluster refuses the connection
     try:
         return import_module("ray")
     except ImportError as error:
@@ -77,58 +77,58 @@ def load_ray() -> Any:
 
 
 def has_token() -> bool:
-    """Whether there is a token of a cluster where Ray looks for one."""
+    """Whether a cluster token exists where Ray looks for one."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         return True
     try:
         return (Path.home() / ".ray" / "auth_token").is_file()
-    except (OSError, RuntimeError):  # a folder that is not ours to look into, or nobody's
+    except (OSError, RuntimeError):  # an unreadable home folder, or none
         return False
 
 
-def connect(address: str, *, namespace: str = NAMESPACE, timeout: float = PATIENCE, cores: int | None = None) -> Any:
-    """Connect this process to the cluster and give the module `ray`; again is no work. Call it after a fork.
+def connect(address: str, *, namespace: str = NAMESPACE, timeout: float = TIMEOUT, cores: int | None = None) -> Any:
+    """Connect this process to the cluster and return the module `ray`. Idempotent; call it after any fork.
 
-    `cores` are those of a `local` cluster, all by default. Raises ClusterError where Ray is missing, nothing answers
-    within `timeout` seconds, or the cluster has another token.
+    `cores` is the number of CPUs of a `local` cluster, by default all. Raises ClusterError if Ray is not installed,
+    nothing answers within `timeout` seconds, or the token is wrong.
     """
-    read = parse_address(address)
+    parsed = parse_address(address)
     ray = load_ray()
     with _connecting:
         if ray.is_initialized():
             return ray
         options = {"namespace": namespace, "log_to_driver": False, "logging_level": logging.ERROR}
-        if read.text == LOCAL:
+        if parsed.text == LOCAL:
             options |= {
                 "address": LOCAL,
                 "num_cpus": cores,
                 "include_dashboard": False,
-                "_node_ip_address": "127.0.0.1",  # else it asks the outside world for this machine's address
+                "_node_ip_address": "127.0.0.1",  # otherwise Ray contacts an outside host to find this address
                 "object_store_memory": LOCAL_OBJECTS,
             }
         else:
-            require_listener(read, timeout)
-            options["address"] = read.text
-            if read.host in {"127.0.0.1", "localhost", "::1"} and not read.text.startswith(CLIENT):
+            require_listener(parsed, timeout)
+            options["address"] = parsed.text
+            if parsed.host in {"127.0.0.1", "localhost", "::1"} and not parsed.text.startswith(CLIENT):
                 options["_node_ip_address"] = "127.0.0.1"
         with _silent():
-            _join(ray, read, options, timeout)
-    if read.text != LOCAL and os.environ.get(MODE, "").lower() != "token":
+            _join(ray, parsed, options, timeout)
+    if parsed.text != LOCAL and os.environ.get(MODE, "").lower() != "token":
         log.warning(
-            "the cluster at %s has no token: whoever reaches its ports can run code on every machine of it; "
-            "docs/scale.md says how to start it with one",
-            read.text,
+            "the cluster at %s has no token: anybody who can reach its ports can run code on all its machines; "
+            "docs/scale.md shows how to start it with one",
+            parsed.text,
         )
     return ray
 
 
 def is_outside(ray: Any) -> bool:
-    """Whether this process is connected to a cluster that it is no part of (`ray://`)."""
+    """Whether this process is connected from outside the cluster, with Ray Client (`ray://`)."""
     return bool(ray.util.client.ray.is_connected())
 
 
 def require_listener(address: Address, timeout: float) -> None:
-    """Raise ClusterError unless something listens there: Ray itself would try for minutes, or end the process."""
+    """Raise ClusterError unless something listens at the address: Ray would retry for minutes or exit the process."""
     try:
         socket.create_connection((address.host, address.port), timeout=timeout).close()
     except OSError as error:
@@ -139,16 +139,16 @@ def require_listener(address: Address, timeout: float) -> None:
 
 
 def disconnect() -> None:
-    """End this process's connection, if there is one; a `local` cluster ends with it."""
+    """Close this process's connection, if any; a `local` cluster ends with it."""
     with _connecting:
         if any(not attempt.done() for attempt in _attempts.values()):
-            return  # there is none, and what is on its way would be left half made
-        load_ray().shutdown()  # also of a connection that broke: Ray says there is none, and lets nobody connect anew
+            return  # not connected yet; shutting down now would leave the attempt half made
+        load_ray().shutdown()  # also after a lost connection: Ray reports none, but refuses to reconnect without this
 
 
 @contextmanager
 def connected(address: str, **options: Any) -> Iterator[Any]:
-    """The module `ray` for the time of a command, connected; a connection that was there stays."""
+    """Yield the connected module `ray` and disconnect afterwards, unless a connection existed before."""
     before = load_ray().is_initialized()
     ray = connect(address, **options)
     try:
@@ -159,9 +159,9 @@ def connected(address: str, **options: Any) -> Iterator[Any]:
 
 
 def _join(ray: Any, address: Address, options: dict[str, Any], timeout: float) -> None:
-    """Call `ray.init` in a thread of its own, since it takes no bound; its many errors become a sentence.
+    """Call `ray.init`, which has no timeout, in its own thread, and turn its errors into one-sentence ClusterErrors.
 
-    An attempt that is still on its way is waited for once more: each other would leave another thread behind.
+    If an earlier attempt is still running, wait for that one: starting another would leak a thread.
     """
     before = _attempts.get(address.text)
     joined: Future[None] = Future() if before is None or before.done() else before
@@ -174,7 +174,7 @@ def _join(ray: Any, address: Address, options: dict[str, Any], timeout: float) -
         else:
             joined.set_result(None)
 
-    if address.text == LOCAL:  # what is started ends with the thread that started it: that must be one that stays
+    if address.text == LOCAL:  # a local cluster ends with the thread that started it, so this must be a lasting one
         init()
     elif joined is not before:
         _attempts[address.text] = joined
@@ -183,9 +183,9 @@ def _join(ray: Any, address: Address, options: dict[str, Any], timeout: float) -
         joined.result(None if address.text == LOCAL else timeout)
     except FutureTimeout as error:
         raise ClusterError(
-            f"something listens at {address.text}, but let nobody join within {timeout:g} seconds: it is "
-            "no Ray cluster, or has another token (copy ~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN_PATH), "
-            "or is too busy"
+            f"something listens at {address.text}, but did not accept the connection within {timeout:g} seconds: it is "
+            "not a Ray cluster, is too busy, or has another token (copy ~/.ray/auth_token from its head node, or set "
+            "RAY_AUTH_TOKEN_PATH)"
         ) from error
     except (ray.exceptions.RayError, ImportError, ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
@@ -194,7 +194,7 @@ def _join(ray: Any, address: Address, options: dict[str, Any], timeout: float) -
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep Ray's greetings and hints out of the log; what it is in trouble with is raised."""
+    """Keep Ray's start-up messages out of the log; real problems are raised."""
     logger = logging.getLogger("ray")
     level = logger.level
     logger.setLevel(logging.ERROR)

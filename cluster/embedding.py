@@ -1,7 +1,7 @@
 """Embeds photos on a Ray cluster with Ray Data: decoding in tasks on CPUs, inference in actors on CPUs or GPUs.
 
-The batches are those of a run on one machine, in its order, and are entered into the store in that order, so that the
-store is the same to the last bit whoever computed it and however often it was interrupted.
+Batches are formed and stored in the same order as on one machine, so the embedding store is identical to the last bit
+on any number of machines and after any number of interruptions.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from retrieval.models.embedder import Embedder
 from retrieval.photos.views import PhotoLimits
 from retrieval.progress import Progress, silent
 
-WAVE = 4096  # batches planned at a time: what the driver holds in memory, however large the collection
-GPU_SHARE: Final = 0.9  # of a GPU for a model: shards hold a hundredth each, and a whole one would never come
-FREE: Final = 120.0  # seconds until a GPU must be free
-REMOVERS = 8  # parts removed at a time: a store far away takes tens of milliseconds for each
+WAVE = 4096  # batches planned at a time; bounds the driver's memory for any size of collection
+GPU_SHARE: Final = 0.9  # of a GPU for a model: shards reserve 0.01 each, so a whole GPU may never be free
+GPU_WAIT: Final = 120.0  # seconds to wait for a free GPU
+REMOVERS = 8  # parts removed concurrently: remote storage takes tens of milliseconds for each
 
 Receipt: TypeAlias = dict[str, Any]
 
 
 @dataclass(slots=True)
 class EmbedCount:
-    """What became of the photos so far."""
+    """Counts of the photos processed so far."""
 
     embedded: int = 0
     already: int = 0
@@ -50,11 +50,11 @@ class EmbedCount:
 
 @dataclass(frozen=True, slots=True)
 class BulkRun:
-    """How a bulk job is spread over the cluster."""
+    """How a bulk job is distributed over the cluster."""
 
-    storage: str  # a folder or address that all machines reach
-    workers: int = 0  # how many open the model, at most; 0: one for each GPU or core there is
-    wave: int = WAVE  # batches that are on their way at a time
+    storage: str  # a folder or address that all machines can reach
+    workers: int = 0  # at most this many copies of the model; 0: one for each GPU, or else for each core
+    wave: int = WAVE  # batches in flight at a time
 
 
 def embed_on_cluster(
@@ -70,13 +70,13 @@ def embed_on_cluster(
 ) -> EmbedReport:
     """Do what `embed_photos` does, on the cluster that this process is connected to.
 
-    Workers open the model with `opener`; it must be the `embedder` that is open here. In `run.storage` each batch is
-    kept as soon as it is done; a run that comes after a death begins by taking over what is there.
-    Raises ClusterError where machines do not see the same storage or cannot write it, or another run fills the same
-    store, and the errors of `embed_photos`.
+    Workers open the model with `opener`; it must be the same model as `embedder`. Each finished batch is saved in
+    `run.storage` at once, and a run after a crash starts by collecting the batches saved there.
+    Raises ClusterError if machines do not share the storage or cannot write to it, or another run fills the same store,
+    and the errors of `embed_photos`.
     """
-    with alone(store.path):
-        return embed_alone(
+    with lock_store(store.path):
+        return embed_locked(
             photos,
             store,
             embedder,
@@ -89,10 +89,10 @@ def embed_on_cluster(
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Be the only run that fills a store: another would take over and remove the parts that this one waits for.
+def lock_store(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a store: a second run would collect and remove the parts that this one waits for.
 
-    The system lets go of the lock if the process dies.
+    The system releases the lock if the process dies.
     """
     with path.with_suffix(".lock").open("w") as lock:
         try:
@@ -102,7 +102,7 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def embed_alone(
+def embed_locked(
     photos: Iterable[PhotoToEmbed],
     store: EmbeddingStore,
     embedder: Embedder,
@@ -113,18 +113,18 @@ def embed_alone(
     augmentation: str,
     progress: Progress,
 ) -> EmbedReport:
-    """`embed_on_cluster`, with nobody else at it."""
-    tally, files, made_with = EmbedCount(), PartFiles(run.storage), store.path.stem
+    """`embed_on_cluster` once the store is locked."""
+    counts, files, made_with = EmbedCount(), PartFiles(run.storage), store.path.stem
     total = count_photos(photos)
-    take_over(files, made_with, store)
+    collect_parts(files, made_with, store)
 
-    def know(count: int) -> None:
-        tally.already += count
+    def count_known(count: int) -> None:
+        counts.already += count
         progress("embed", count, total)
 
-    new = unknown_photos(photos, store, know)
-    while batches := list(islice(batched(new), run.wave)):
-        token = files.put(f"{made_with} is being embedded\n".encode())  # the next run removes it where this one dies
+    new = unknown_photos(photos, store, count_known)
+    while batches := list(islice(make_batches(new), run.wave)):
+        token = files.put(f"{made_with} is being embedded\n".encode())  # if this run dies, the next one removes it
         order = Order(
             opener=opener,
             model=embedder.model,
@@ -138,100 +138,100 @@ def embed_alone(
         )
         done = [token]
         try:
-            with closing(receipts_of(batches, order, run.workers)) as receipts:
+            with closing(iterate_receipts(batches, order, run.workers)) as receipts:
                 for batch, receipt in zip(batches, in_order(receipts), strict=True):
-                    enter(batch, receipt, store, tally)
+                    store_batch(batch, receipt, store, counts)
                     done.append(str(receipt["kept"]))
                     progress("embed", len(batch), total)
         finally:
             remove_all(files, done)
-    return EmbedReport(tally.embedded, tally.already, tally.failed, tuple(tally.unread))
+    return EmbedReport(counts.embedded, counts.already, counts.failed, tuple(counts.unread))
 
 
-def batched(photos: Iterator[PhotoToEmbed]) -> Iterator[list[PhotoToEmbed]]:
-    """Photos in the batches of a run on one machine."""
+def make_batches(photos: Iterator[PhotoToEmbed]) -> Iterator[list[PhotoToEmbed]]:
+    """Yield photos in the same batches as a run on one machine."""
     while batch := list(islice(photos, BATCH)):
         yield batch
 
 
-def take_over(files: PartFiles, made_with: str, store: EmbeddingStore) -> None:
-    """Enter the rows that a job which died had made. What it found to be no photo is looked at again."""
+def collect_parts(files: PartFiles, made_with: str, store: EmbeddingStore) -> None:
+    """Store the rows that a crashed job had saved. Photos that it could not read are tried again."""
     for name, part in files.found(made_with):
         if len(store.known(part.photos)) < len(part.photos):
             store.add(part.photos, part.rows.astype(np.float32))
         files.remove(name)
 
 
-def enter(batch: Sequence[PhotoToEmbed], receipt: Receipt, store: EmbeddingStore, tally: EmbedCount) -> None:
-    """Put a batch into the store, in one transaction; raises ModelError where the model has never embedded anything."""
+def store_batch(batch: Sequence[PhotoToEmbed], receipt: Receipt, store: EmbeddingStore, counts: EmbedCount) -> None:
+    """Store a batch in one transaction; raises ModelError if the model has not embedded a single photo so far."""
     part, unread = decode_part(receipt["part"]), json.loads(receipt["unread"])
-    if receipt["refused"] and tally.embedded + tally.already == 0:
+    if receipt["refused"] and counts.embedded + counts.already == 0:
         raise ModelError(receipt["refused"])
     if part.photos:
         store.add(part.photos, part.rows.astype(np.float32))
     for photo, reason in part.failures.items():
         store.add_failure(photo, reason)
-    tally.unread += unread.items()
-    tally.embedded += len(part.photos)
-    tally.failed += len(batch) - len(part.photos)
+    counts.unread += unread.items()
+    counts.embedded += len(part.photos)
+    counts.failed += len(batch) - len(part.photos)
 
 
-def receipts_of(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: int) -> Generator[Receipt]:
-    """What `work_on` yields. From outside the cluster (`ray://`) Ray Data cannot be driven: a worker then drives it."""
+def iterate_receipts(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: int) -> Generator[Receipt]:
+    """Yield receipts as `run_batches` does. Ray Data does not work over `ray://`: from outside, an actor drives it."""
     ray = load_ray()
     if not ray.util.client.ray.is_connected():
-        yield from work_on(batches, order, workers)
+        yield from run_batches(batches, order, workers)
         return
     conductor = ray.remote(Conductor).options(num_cpus=0).remote(batches, order, workers)
     try:
-        while (told := ray.get(conductor.take.remote())) is not None:
-            if isinstance(told, str):
-                raise ClusterError(told)
-            yield told
+        while (received := ray.get(conductor.take.remote())) is not None:
+            if isinstance(received, str):
+                raise ClusterError(received)
+            yield received
     except (ray.exceptions.RayError, ConnectionError) as error:
-        raise failed(error) from error
+        raise as_cluster_error(error) from error
     finally:
-        with suppress(ray.exceptions.RayError, ConnectionError):  # where it cannot be told, it ends with the connection
+        with suppress(ray.exceptions.RayError, ConnectionError):  # if unreachable, it ends with the connection
             ray.kill(conductor)
 
 
 class Conductor:
-    """Drives the work from within the cluster, for somebody outside."""
+    """An actor that drives Ray Data inside the cluster, for a client outside."""
 
     def __init__(self, batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: int) -> None:
-        self._receipts = work_on(batches, order, workers)
+        self._receipts = run_batches(batches, order, workers)
 
     def take(self) -> Receipt | str | None:
-        """The next receipt; a sentence where there is none because something went wrong, None at the end."""
+        """Return the next receipt, an error sentence if the work failed, or None at the end."""
         try:
             return next(self._receipts, None)
         except ClusterError as error:
             return str(error)
 
 
-def failed(error: Exception) -> ClusterError:
-    """The cluster's own failure in one sentence."""
+def as_cluster_error(error: Exception) -> ClusterError:
+    """Turn an exception of Ray into a one-sentence ClusterError."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    said = lines[0][:200] if len(lines) == 1 else f"{lines[0][:200]} ... {lines[-1][:200]}"
-    return ClusterError(f"the cluster failed ({said}); what was embedded is kept: run the same command again to go on")
+    text = lines[0][:200] if len(lines) == 1 else f"{lines[0][:200]} ... {lines[-1][:200]}"
+    return ClusterError(f"the cluster failed ({text}); finished batches are kept: run the same command to continue")
 
 
-def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: int = 0) -> Generator[Receipt]:
-    """Let the cluster work on batches; yields their receipts as they come.
+def run_batches(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: int = 0) -> Generator[Receipt]:
+    """Process batches on the cluster; yields their receipts in order of completion.
 
-    Raises ClusterError for what a worker says, and where the cluster itself fails.
+    Raises ClusterError if a worker reports an error or the cluster fails.
     """
     data = load_ray_data()
     try:
         models, on_gpu = plan_models(order)
     except load_ray().exceptions.RayError as error:
-        raise failed(error) from error
+        raise as_cluster_error(error) from error
     models = min(models, workers or models)
     dataset = data.from_items(
         [{"place": place, "photos": list(batch)} for place, batch in enumerate(batches)],
         override_num_blocks=len(batches),
     )
-    if on_gpu:  # on a CPU decoding is done where the model is: a core is busy with either, and nothing is copied
+    if on_gpu:  # on CPUs, the model's worker also decodes: that saves a copy and keeps the core busy
         dataset = dataset.map_batches(decode_batch, batch_size=1, fn_args=(order,), num_cpus=1)
     dataset = dataset.map_batches(
         InferBatch,
@@ -246,17 +246,17 @@ def work_on(batches: Sequence[Sequence[PhotoToEmbed]], order: Order, workers: in
                 raise ClusterError(receipt["stop"])
             yield receipt
     except load_ray().exceptions.RayError as error:
-        raise failed(error) from error
+        raise as_cluster_error(error) from error
 
 
 def load_ray_data() -> Any:
-    """Ray Data, told to be quiet: the progress bar is ours."""
+    """Import Ray Data with its logging and progress bars off: we show our own."""
     load_ray()
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of Ray about its own settings
+        warnings.simplefilter("ignore", DeprecationWarning)  # raised by Ray about its own settings
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.enable_operator_progress_bars = False
@@ -264,29 +264,29 @@ def load_ray_data() -> Any:
 
 
 def plan_models(order: Order) -> tuple[int, bool]:
-    """How many workers open the model, and whether on GPUs: one on each that can run it, or else one for each core.
+    """Return the number of inference workers and whether they use GPUs: one for each GPU, or else for each core.
 
-    Raises ClusterError for a cluster that has neither, or whose GPUs are all taken, and Ray's errors.
+    Raises ClusterError if the cluster has no CPUs or all its GPUs are busy, and Ray's errors.
     """
     ray = load_ray()
     resources = ray.cluster_resources()
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
     if cpus < 1:
-        raise ClusterError("the cluster has no processor to work on: start a worker, as docs/scale.md says")
+        raise ClusterError("the cluster has no CPUs: start a worker node, as docs/scale.md describes")
     if gpus:
         tried = ray.remote(runs_on_gpu).options(num_gpus=GPU_SHARE, num_cpus=0).remote(order)
         try:
-            return (gpus, True) if ray.get(tried, timeout=FREE) else (cpus, False)
+            return (gpus, True) if ray.get(tried, timeout=GPU_WAIT) else (cpus, False)
         except ray.exceptions.GetTimeoutError as error:
             ray.cancel(tried, force=True)
             raise ClusterError(
-                f"no GPU of the cluster was free within {FREE:g} seconds: wait for what uses them, and run it again"
+                f"no GPU of the cluster became free within {GPU_WAIT:g} seconds: run the command again when one is"
             ) from error
     return cpus, False
 
 
 def in_order(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
-    """Receipts by their place, each as soon as all before it are there."""
+    """Yield receipts in order of their place, each as soon as all before it have arrived."""
     waiting: dict[int, Receipt] = {}
     place = 0
     for receipt in receipts:
@@ -297,6 +297,6 @@ def in_order(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
 
 
 def remove_all(files: PartFiles, names: Iterable[str]) -> None:
-    """Remove what the store has entered, or what was never kept."""
+    """Remove saved parts by name, ignoring empty names."""
     with ThreadPoolExecutor(REMOVERS) as pool:
         list(pool.map(files.remove, filter(None, names)))

@@ -1,4 +1,4 @@
-"""How the shards' processes are, looked at from a thread of its own."""
+"""Monitors the shards' processes from a background thread."""
 
 from __future__ import annotations
 
@@ -12,69 +12,69 @@ from typing import Final
 from cluster.messages import ShardState
 from cluster.supervisor import RayReplica
 
-STALE: Final = 30.0  # seconds after which what was seen last says nothing about now
-CLOSING: Final = 5.0  # seconds that whoever closes waits for a thread
+STALE: Final = 30.0  # seconds after which the last known state is no longer trusted
+CLOSING: Final = 5.0  # seconds to wait for the thread when closing
 
 log = logging.getLogger(__name__)
 
 
 class HealthMonitor:
-    """Looks after replicas from a thread of its own: how each is, and whether one that was lost is back."""
+    """Polls replicas in a background thread: the state of each, and whether a lost one has returned."""
 
     def __init__(
         self,
         replicas: Sequence[RayReplica],
-        seen: Callable[[RayReplica], None],
-        looked: Callable[[], None],
-        every: float = 2.0,
+        on_answer: Callable[[RayReplica], None],
+        on_round: Callable[[], None],
+        interval: float = 2.0,
     ) -> None:
-        """`seen` is told of each replica that gives a sign of life, `looked` that all were looked at."""
-        self._replicas, self._seen, self._looked, self._every = list(replicas), seen, looked, every
+        """`on_answer` is called with each replica that answers, `on_round` after each round; `interval` in seconds."""
+        self._replicas, self._on_answer, self._on_round, self._interval = list(replicas), on_answer, on_round, interval
         self._states: dict[str, ShardState | None] = {replica.name: None for replica in replicas}
-        self._asked: dict[str, Future[ShardState]] = {}
-        self._end = threading.Event()
+        self._pending: dict[str, Future[ShardState]] = {}
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watching shards", daemon=True)
-        self._began, self._at = False, time.monotonic()
+        self._polled, self._polled_at = False, time.monotonic()
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start polling."""
         self._thread.start()
 
     def states(self) -> list[tuple[RayReplica, ShardState | None]]:
-        """What each replica said last, None where it gives no answer now, or nobody could look for long."""
-        fresh = time.monotonic() - self._at < STALE and not self._end.is_set()
+        """Return the last state of each replica; None if it does not answer, or polling has stalled."""
+        fresh = time.monotonic() - self._polled_at < STALE and not self._ended.is_set()
         return [(replica, self._states[replica.name] if fresh else None) for replica in self._replicas]
 
     def close(self) -> None:
-        """End the thread; one that waits for a cluster which says nothing ends with the process."""
-        self._end.set()
+        """Stop the thread. If it is blocked by an unresponsive cluster, it ends with the process."""
+        self._ended.set()
         self._thread.join(CLOSING)
 
     def _run(self) -> None:
         pause = 0.0
-        while not self._end.wait(pause):
+        while not self._ended.wait(pause):
             try:
-                pause = self._look()
-            except Exception:  # this thread must not end: nobody else sees what is lost, and what is back
-                log.exception("the processes of the cluster cannot be looked at")
-                self._states, pause = dict.fromkeys(self._states), self._every
-            self._at = time.monotonic()
+                pause = self._poll()
+            except Exception:  # keep polling: nothing else notices lost and returned replicas
+                log.exception("cannot monitor the cluster's processes")
+                self._states, pause = dict.fromkeys(self._states), self._interval
+            self._polled_at = time.monotonic()
 
-    def _look(self) -> float:
-        """Ask all, take what came of the last time; gives seconds until the next look, fewer while one is missing."""
+    def _poll(self) -> float:
+        """Collect the last round's answers and ask again; returns seconds until the next, fewer if one is missing."""
         for replica in self._replicas:
-            call = self._asked.get(replica.name)
+            call = self._pending.get(replica.name)
             if call is not None and not call.done():
-                self._states[replica.name] = None  # no answer since the last look
+                self._states[replica.name] = None  # no answer since the last round
                 continue
             if call is not None and call.exception() is None:
                 self._states[replica.name] = call.result()
-                self._seen(replica)
+                self._on_answer(replica)
             elif call is not None:
                 self._states[replica.name] = None
                 replica.find()
-            self._asked[replica.name] = replica.state()
-        if self._began:
-            self._looked()
-        self._began = True
-        return self._every if all(self._states.values()) else self._every / 4
+            self._pending[replica.name] = replica.state()
+        if self._polled:
+            self._on_round()
+        self._polled = True
+        return self._interval if all(self._states.values()) else self._interval / 4

@@ -1,4 +1,4 @@
-"""What a router asks of a shard, and what it gets: values that travel between machines."""
+"""The messages between a router and its shards, and the protocol of a replica."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from retrieval.errors import FungariumError
 from retrieval.models.embedder import Embeddings
 from retrieval.search.index import Lists, Rows, Similarities
 
-LINES: Final = np.int32  # of a guide's lines on their way
+LIST_NUMBERS: Final = np.int32  # type in which list numbers of the coarse quantiser are sent
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRequest:
-    """Look through some species of a snapshot, as a placement deals them out, for some views."""
+    """A search of some species of a snapshot, as far as a placement assigns them to this shard."""
 
     snapshot: str
     placement: str
-    species: bytes  # bits over the snapshot's species
+    species: bytes  # a packed bit for each species of the snapshot
     licences: tuple[str, ...]
     views: Embeddings
     k: int
-    wide: int = 0  # rows to choose by their codes; 0: compare all
-    lines: Lists | None = None  # of the snapshot's guide, (views, lines), -1 for none; None: all species
+    candidates: int = 0  # candidates to choose by PQ codes; 0: exact search
+    lists: Lists | None = None  # lists of the coarse quantiser to probe, (views, lists), -1 for none; None: all
 
     @property
     def kind(self) -> tuple[str, str, bytes, tuple[str, ...], int, int, bool]:
-        """What asks must share to be answered together."""
+        """What requests must have in common to be searched in one pass."""
         return (
             self.snapshot,
             self.placement,
             self.species,
             self.licences,
             self.k,
-            self.wide,
-            self.lines is None,
+            self.candidates,
+            self.lists is None,
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        """As it travels: bytes are packed several times sooner than objects with arrays in them."""
-        about = (self.snapshot, self.placement, self.species, self.licences, self.k, self.wide)
-        return read_request, (about, flat(self.views, np.float32), flat(self.lines, LINES))
+        """Serialise arrays as bytes, which is several times faster than pickling array objects."""
+        header = (self.snapshot, self.placement, self.species, self.licences, self.k, self.candidates)
+        return read_request, (header, serialise(self.views, np.float32), serialise(self.lists, LIST_NUMBERS))
 
 
 @dataclass(frozen=True, slots=True)
 class ShardReply:
-    """Rows of the snapshot that a shard found for each view, -1 for none, with their similarities at float16.
+    """Snapshot rows found for each view, -1 for none, with the similarities of their float16 embeddings.
 
-    (views, n) each. With `codes` these are candidates, to be cut by the similarity of their codes; without, they are
-    the best of all that was to be looked at.
+    All arrays are (views, n). With `codes`, the rows are candidates that the router still filters by the similarities
+    of their PQ codes; without, they are the final nearest rows of this shard.
     """
 
     similarities: Similarities
@@ -62,93 +62,104 @@ class ShardReply:
     codes: Similarities | None = None
 
     def part(self, start: int, end: int) -> ShardReply:
-        """The reply to some of the views."""
+        """Return the reply for the views from `start` up to `end`."""
         codes = None if self.codes is None else self.codes[start:end]
         return ShardReply(self.similarities[start:end], self.rows[start:end], codes)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """As it travels."""
+        """Serialise arrays as bytes, as `ShardRequest` does."""
         return read_reply, (
-            flat(self.similarities, np.float32),
-            flat(self.rows, np.int64),
-            flat(self.codes, np.float32),
+            serialise(self.similarities, np.float32),
+            serialise(self.rows, np.int64),
+            serialise(self.codes, np.float32),
         )
 
 
-Flat: TypeAlias = tuple[tuple[int, ...], bytes] | None
-"""An array on its way: its shape and its bytes."""
+SerialisedArray: TypeAlias = tuple[tuple[int, ...], bytes] | None
+"""A serialised array: its shape and its bytes."""
 
 
-def flat(array: NDArray[Any] | None, kind: type[Any]) -> Flat:
-    """An array of a kind that both sides know."""
+def serialise(array: NDArray[Any] | None, kind: type[Any]) -> SerialisedArray:
+    """Serialise an array as the dtype `kind`, which both sides know."""
     return None if array is None else (array.shape, array.astype(kind, copy=False).tobytes())
 
 
-def unflat(array: Flat, kind: type[Any]) -> Any:
-    """The same, to be read only."""
+def deserialise(array: SerialisedArray, kind: type[Any]) -> Any:
+    """Deserialise an array of the dtype `kind`; it is read-only."""
     return None if array is None else np.frombuffer(array[1], kind).reshape(array[0])
 
 
-def read_request(about: tuple[str, str, bytes, tuple[str, ...], int, int], views: Flat, lines: Flat) -> ShardRequest:
-    """An ask that has travelled."""
-    snapshot, placement, species, licences, k, wide = about
+def read_request(
+    header: tuple[str, str, bytes, tuple[str, ...], int, int], views: SerialisedArray, lists: SerialisedArray
+) -> ShardRequest:
+    """Deserialise a request."""
+    snapshot, placement, species, licences, k, candidates = header
     return ShardRequest(
-        snapshot, placement, species, licences, unflat(views, np.float32), k, wide, unflat(lines, LINES)
+        snapshot,
+        placement,
+        species,
+        licences,
+        deserialise(views, np.float32),
+        k,
+        candidates,
+        deserialise(lists, LIST_NUMBERS),
     )
 
 
-def read_reply(similarities: Flat, rows: Flat, codes: Flat) -> ShardReply:
-    """A reply that has travelled."""
-    return ShardReply(unflat(similarities, np.float32), unflat(rows, np.int64), unflat(codes, np.float32))
+def read_reply(similarities: SerialisedArray, rows: SerialisedArray, codes: SerialisedArray) -> ShardReply:
+    """Deserialise a reply."""
+    return ShardReply(
+        deserialise(similarities, np.float32), deserialise(rows, np.int64), deserialise(codes, np.float32)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ShardState:
-    """How a shard's process is."""
+    """The state of one replica's process."""
 
     shard: int
     replica: int
-    node: str  # where it runs, for people
-    snapshots: tuple[str, ...]  # that it has open, the one opened last at the end
+    node: str  # host name
+    snapshots: tuple[str, ...]  # open ones, the most recently opened last
     pid: int
-    memory: int  # bytes of its own, without what is mapped
-    asked: int = 0  # asks answered since it began
-    calls: int = 0  # that brought them
+    memory: int  # private bytes, without mapped files
+    asked: int = 0  # requests answered since it started
+    calls: int = 0  # remote calls that carried them
     searched_on: str = "cpu"
 
 
 Answer: TypeAlias = ShardReply | FungariumError
-"""A shard answers each ask by itself: what is wrong with one is not the others' fault."""
+"""Each request of a call succeeds or fails on its own."""
 
 
 class Replica(Protocol):
-    """A process that holds a shard. Futures fail with ShardUnavailable where it is gone, and never before."""
+    """A process that serves a shard. Errors, also of a lost process (ShardUnavailable), are raised by the futures."""
 
-    name: str  # for people
+    name: str  # for messages
 
-    def ask(self, asks: Sequence[ShardRequest]) -> Future[list[Answer]]:
-        """Answer some asks in one call."""
+    def ask(self, requests: Sequence[ShardRequest]) -> Future[list[Answer]]:
+        """Answer several requests in one call."""
         ...
 
     def open(self, snapshot: str, placement: str) -> Future[ShardState]:
-        """Have a snapshot open; fails with a FungariumError where it cannot be."""
+        """Open a snapshot; the future fails with a FungariumError if that is impossible."""
         ...
 
     def release(self, snapshot: str) -> None:
-        """The caller does not need a snapshot any more."""
+        """Say that the caller no longer needs a snapshot."""
         ...
 
     def state(self) -> Future[ShardState]:
-        """How it is."""
+        """Return the state of the process."""
         ...
 
 
-def join_lines(lines: Sequence[Lists]) -> Lists:
-    """The lines of several asks below each other, filled up with -1."""
-    width = max(own.shape[1] for own in lines)
-    joined = np.full((sum(len(own) for own in lines), width), -1, dtype=np.int64)
+def join_lists(lists: Sequence[Lists]) -> Lists:
+    """Stack the list numbers of several requests, padded with -1 to the same width."""
+    width = max(own.shape[1] for own in lists)
+    joined = np.full((sum(len(own) for own in lists), width), -1, dtype=np.int64)
     start = 0
-    for own in lines:
+    for own in lists:
         joined[start : start + len(own), : own.shape[1]] = own
         start += len(own)
     return joined

@@ -1,7 +1,7 @@
-"""What workers leave behind while a job runs: one file for each batch of photos, in storage that all machines reach.
+"""Checkpoints of an embedding job: one file for each batch of photos, in storage that all machines can reach.
 
-A part is named by its own bytes, is there whole or not at all, and says what it is. When a worker or the driver dies,
-the next run takes over the parts it finds; when the embedding store has them, they are removed.
+A part is named after the digest of its content, is written atomically, and describes itself. If a worker or the driver
+dies, the next run collects the parts it finds; once their rows are in the embedding store, parts are removed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ FORMAT = "fungarium-part-1"
 
 @dataclass(frozen=True, slots=True)
 class ShardPart:
-    """What became of a batch: the rows of the photos that were embedded, the reasons of those that cannot be."""
+    """The result of one batch: rows of the embedded photos, and reasons why others cannot be embedded."""
 
-    made_with: str  # model and views, as the embedding store is named
+    made_with: str  # model and views, the name of the embedding store
     photos: tuple[str, ...]
     rows: NDArray[np.float16]  # (photos, width)
     failures: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        """A line of JSON, then the rows: the same part is the same bytes."""
+        """Serialise as a line of JSON followed by the rows; equal parts give equal bytes."""
         head = {
             "format": FORMAT,
             "made_with": self.made_with,
@@ -43,20 +43,20 @@ class ShardPart:
 
 
 def decode_part(content: bytes) -> ShardPart:
-    """Read a part; raises ValueError for what is none."""
+    """Parse a part; raises ValueError if the content is not one."""
     line, _, rest = content.partition(b"\n")
     head = json.loads(line)
     if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise ValueError("this is no part of an embedding job")
+        raise ValueError("this is not a part of an embedding job")
     photos = tuple(head["photos"])
     rows = np.frombuffer(rest, dtype=STORED).reshape(len(photos), head["width"])
     return ShardPart(head["made_with"], photos, rows, head["failures"])
 
 
 class PartFiles:
-    """The parts at an address: a folder, or one of fsspec's such as `s3://BUCKET/PREFIX`.
+    """Parts stored at an address: a folder, or an fsspec URL such as `s3://BUCKET/PREFIX`.
 
-    Raises ClusterError, with a sentence for whoever runs the job, where the storage is full or cannot be used.
+    Methods raise ClusterError if the storage is full or cannot be used.
     """
 
     def __init__(self, address: str) -> None:
@@ -64,35 +64,35 @@ class PartFiles:
         try:
             self._files = PhotoFiles(address)
         except StoreUnavailable as error:
-            raise ClusterError(f"the cluster's results cannot be kept: {error}") from error
+            raise ClusterError(f"the cluster's results cannot be stored: {error}") from error
 
     def put(self, content: bytes) -> str:
-        """Keep some bytes; return their name."""
+        """Store some bytes and return their name."""
         try:
             return self._files.put(content)
         except StoreFull as error:
             raise ClusterError(
-                f"there is no room at {self.address} for what was embedded: make some and run the command again"
+                f"the storage at {self.address} is full: free some space and run the command again"
             ) from error
         except (StoreUnavailable, OSError) as error:
             raise self._unusable(error) from error
 
     def has(self, name: str) -> bool:
-        """Whether this machine sees what another put there."""
+        """Whether this machine sees a file that another one stored."""
         try:
             return self._files.has(name)
         except (StoreUnavailable, OSError) as error:
             raise self._unusable(error) from error
 
     def remove(self, name: str) -> None:
-        """Remove one. Safe to do twice."""
+        """Remove a file. Idempotent."""
         try:
             self._files.remove(name)
         except (StoreUnavailable, OSError) as error:
             raise self._unusable(error) from error
 
     def found(self, made_with: str) -> Iterator[tuple[str, ShardPart]]:
-        """The whole parts there are of a model; what was damaged or is of another kind is passed over."""
+        """Yield the intact parts of a model with their names; damaged and foreign files are skipped."""
         try:
             names = [name for name, _ in self._files.everything()]
         except OSError as error:
@@ -111,6 +111,6 @@ class PartFiles:
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         reason = getattr(cause, "strerror", None) or type(cause).__name__
         return ClusterError(
-            f"the cluster's results cannot be kept at {self.address} ({reason}):"
-            " name storage that every machine may write, with FUNGARIUM_CLUSTER_STORAGE"
+            f"the cluster's results cannot be stored at {self.address} ({reason}):"
+            " set FUNGARIUM_CLUSTER_STORAGE to storage that every machine can write to"
         )

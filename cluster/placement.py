@@ -1,9 +1,9 @@
-"""Which shard holds which references: by chance, by genus, or by what is likely to be confused. NumPy alone.
+"""Assigns references to shards: at random, by genus, or by likely confusion. Imports NumPy only.
 
-A query looks at the species whose means it resembles. Where these lie together, few shards are asked; where popular
-ones lie together, one shard does all the work. So species are grouped by the similarity of their means under two
-bounds: no shard may hold, or be expected to scan, more than `SLACK` above its fair share. A species that is larger than
-a fair share is cut into sub-lists.
+A query probes the species whose means are most similar to it. If these are on the same shard, few shards are queried;
+but if popular species are together, one shard does all the work. So species are clustered by the similarity of their
+means under two constraints: no shard may hold, or be expected to scan, more than `SLACK` above its fair share. A
+species larger than a fair share is split into sub-lists.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Rows = NDArray[np.float64]
 
 RANDOM, GENUS, CONFUSION = "random", "genus", "confusion"
 METHODS: Final = (RANDOM, GENUS, CONFUSION)
-SHARES: Final = 1 << 20  # a sub-list's borders are given in these parts of its species
+SHARES: Final = 1 << 20  # resolution of a sub-list's borders, as fractions of its species
 SLACK: Final = 0.1  # above the fair share of memory or load
 ROUNDS: Final = 12  # of k-means
-PASSES: Final = 6  # of moving single species to where those are that they are confused with
-NEIGHBOURS: Final = 24  # species that a species may be confused with
-WARMTH: Final = 0.05  # of similarity: how quickly confusion falls
-ASKED: Final = 4_096  # species asked for to learn what is scanned
+PASSES: Final = 6  # of local search that moves single species to the species they are confused with
+NEIGHBOURS: Final = 24  # edges for each species in the confusion graph
+TEMPERATURE: Final = 0.05  # how quickly confusion falls with similarity
+SAMPLED_QUERIES: Final = 4_096  # simulated queries that estimate the load
 BLOCK: Final = 2_048
 
 
 @dataclass(frozen=True, eq=False)
 class Lists:
-    """The lists of a snapshot, a line each. `means` have length 1."""
+    """The inverted lists of a snapshot, one row for each species. `means` have length 1."""
 
     species: NDArray[np.int64]  # ascending
     sizes: NDArray[np.int64]  # references
@@ -44,40 +44,40 @@ class Lists:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where each species' references lie: from share `first` up to `last` of its rows, of SHARES, on `shard`."""
+    """The shard of each sub-list: rows from fraction `first` up to `last` (in SHARES) of a species are on `shard`."""
 
     shards: int
-    species: NDArray[np.int64]  # ascending; more than once where a species is cut
+    species: NDArray[np.int64]  # ascending; repeated if a species is split
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     shard: NDArray[np.int64]
 
     @cached_property
     def id(self) -> str:
-        """Named after its content."""
+        """A digest of the content."""
         digest = sha256(str(self.shards).encode())
         for column in (self.species, self.first, self.last, self.shard):
             digest.update(column.astype("<i8").tobytes())
         return digest.hexdigest()[:16]
 
     def of_shard(self, number: int) -> Placement:
-        """What one shard holds."""
+        """Return the part of the placement on one shard."""
         own = self.shard == number
         return Placement(self.shards, self.species[own], self.first[own], self.last[own], self.shard[own])
 
     def holds(self, species: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which shards hold any references of the given species, in any order; (shards, species)."""
+        """Return which shards hold references of the given species, in any order, as a table (shards, species)."""
         order = np.argsort(self.species, kind="stable")
         first = np.searchsorted(self.species[order], species, side="left")
         end = np.searchsorted(self.species[order], species, side="right")
         table = np.zeros((self.shards, len(species)), dtype=np.bool_)
         column = np.repeat(np.arange(len(species)), end - first)
-        lot = order[np.arange(len(column)) - np.repeat(np.cumsum(end - first) - end, end - first)]
-        table[self.shard[lot], column] = True
+        unit = order[np.arange(len(column)) - np.repeat(np.cumsum(end - first) - end, end - first)]
+        table[self.shard[unit], column] = True
         return table
 
     def rows(self, lists: Lists) -> NDArray[np.int64]:
-        """References of each shard, (shards,)."""
+        """Count the references of each shard, (shards,)."""
         sizes = lists.sizes[np.searchsorted(lists.species, self.species)]
         held = sizes * self.last // SHARES - sizes * self.first // SHARES
         return np.bincount(self.shard, held, minlength=self.shards).astype(np.int64)
@@ -85,48 +85,48 @@ class Placement:
 
 @dataclass(frozen=True, eq=False)
 class PlacementUnits:
-    """What is placed: whole lists, or pieces of large ones."""
+    """The units of placement: whole lists, or pieces of large ones."""
 
-    line: NDArray[np.int64]  # of Lists
+    row: NDArray[np.int64]  # row of Lists
     first: NDArray[np.int64]
     last: NDArray[np.int64]
-    weights: Rows  # (lots, 2): share of all memory, share of all expected load
+    weights: Rows  # (units, 2): share of total memory, share of total expected load
 
 
 def make_units(lists: Lists, loads: Rows, shards: int) -> PlacementUnits:
-    """The lists as lots, those above a fair share cut into pieces of equal size."""
+    """Make one unit of each list; lists above a fair share are split into pieces of equal size."""
     fair = max(1.0, float(lists.sizes.sum()) / shards)
     pieces = np.maximum(1, np.ceil(lists.sizes / fair)).astype(np.int64)
-    line = np.repeat(np.arange(len(lists.sizes)), pieces)
-    number = np.arange(len(line)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    of = pieces[line]
+    row = np.repeat(np.arange(len(lists.sizes)), pieces)
+    number = np.arange(len(row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    of = pieces[row]
     weights = np.stack([lists.sizes / max(1, lists.sizes.sum()), loads / max(1e-12, loads.sum())], axis=1)
-    return PlacementUnits(line, SHARES * number // of, SHARES * (number + 1) // of, weights[line] / of[:, None])
+    return PlacementUnits(row, SHARES * number // of, SHARES * (number + 1) // of, weights[row] / of[:, None])
 
 
 def expect_loads(lists: Lists, probes: int = 32, seed: int = 7) -> Rows:
-    """How many rows of each list a query is expected to have scanned, if species are asked for as often as shown.
+    """Estimate how many rows of each list are scanned, (species,), if species are queried as often as photographed.
 
-    Each of a sample of species, drawn by its references, asks with its mean for the `probes` nearest lists.
+    Species are sampled in proportion to their references; each queries the `probes` nearest lists with its mean.
     """
     if not len(lists.sizes):
         return np.zeros(0)
     draw = np.random.default_rng(seed)
-    asked = draw.choice(len(lists.sizes), ASKED, p=lists.sizes / lists.sizes.sum())
-    counts = np.bincount(asked, minlength=len(lists.sizes))
+    queried = draw.choice(len(lists.sizes), SAMPLED_QUERIES, p=lists.sizes / lists.sizes.sum())
+    counts = np.bincount(queried, minlength=len(lists.sizes))
     near = nearest(lists.means, np.flatnonzero(counts), min(probes, len(lists.sizes)))[0]
     hits = np.bincount(near.ravel(), np.repeat(counts[counts > 0], near.shape[1]), minlength=len(lists.sizes))
     return np.asarray((hits + 1e-3) * lists.sizes, dtype=np.float64)
 
 
 def nearest(
-    means: NDArray[np.float32], asked: NDArray[np.int64], count: int
+    means: NDArray[np.float32], queried: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The `count` lines nearest to each line asked, itself among them, and their similarities; in no order."""
-    found = np.empty((len(asked), count), dtype=np.int64)
-    near = np.empty((len(asked), count), dtype=np.float32)
-    for start in range(0, len(asked), BLOCK):
-        similarities = means[asked[start : start + BLOCK]] @ means.T
+    """Return the `count` rows nearest to each given row, itself included, and their similarities; unsorted."""
+    found = np.empty((len(queried), count), dtype=np.int64)
+    near = np.empty((len(queried), count), dtype=np.float32)
+    for start in range(0, len(queried), BLOCK):
+        similarities = means[queried[start : start + BLOCK]] @ means.T
         best = np.argpartition(-similarities, count - 1, axis=1)[:, :count]
         found[start : start + len(best)] = best
         near[start : start + len(best)] = np.take_along_axis(similarities, best, axis=1)
@@ -134,68 +134,68 @@ def nearest(
 
 
 def place(lists: Lists, shards: int, method: str = CONFUSION, *, seed: int = 7) -> Placement:
-    """Place all lists anew; the same input gives the same placement on one machine."""
+    """Place all lists; deterministic on one machine. Raises ClusterError for an unknown method or no shards."""
     if shards < 1:
         raise ClusterError(f"there must be at least 1 shard, not {shards}")
     if method not in METHODS:
-        raise ClusterError(f"lists are placed by {', '.join(METHODS)}, not by {method!r}")
-    lots = make_units(lists, expect_loads(lists), shards)
+        raise ClusterError(f"there is no placement method {method!r}; use one of {', '.join(METHODS)}")
+    units = make_units(lists, expect_loads(lists), shards)
     draw = np.random.default_rng(seed)
-    if shards == 1 or not len(lots.line):
-        found = np.zeros(len(lots.line), dtype=np.int64)
+    if shards == 1 or not len(units.row):
+        found = np.zeros(len(units.row), dtype=np.int64)
     elif method == RANDOM:
-        found = pack(lots.weights, draw.permutation(len(lots.line)), shards)
+        found = pack(units.weights, draw.permutation(len(units.row)), shards)
     elif method == GENUS:
-        found = place_genera(lists, lots, shards)
+        found = place_genera(lists, units, shards)
     else:
-        found = place_confused(lists, lots, shards, draw)
-    return make_placement(lists, lots, found, shards)
+        found = place_confused(lists, units, shards, draw)
+    return make_placement(lists, units, found, shards)
 
 
-def make_placement(lists: Lists, lots: PlacementUnits, found: NDArray[np.int64], shards: int) -> Placement:
-    """Put the columns together."""
-    return Placement(shards, lists.species[lots.line], lots.first, lots.last, found.astype(np.int64))
+def make_placement(lists: Lists, units: PlacementUnits, found: NDArray[np.int64], shards: int) -> Placement:
+    """Assemble a placement from the shard of each unit."""
+    return Placement(shards, lists.species[units.row], units.first, units.last, found.astype(np.int64))
 
 
 def pack(weights: NDArray[np.floating], order: NDArray[np.int64], shards: int) -> NDArray[np.int64]:
-    """Put lots, in the given order, each where most room is left."""
+    """Assign units greedily, in the given order, each to the shard with the most room left."""
     held, found = np.zeros((shards, 2)), np.empty(len(weights), dtype=np.int64)
-    for lot in order.tolist():
-        shard = int(np.argmin((held + weights[lot]).max(axis=1)))
-        found[lot] = shard
-        held[shard] += weights[lot]
+    for unit in order.tolist():
+        shard = int(np.argmin((held + weights[unit]).max(axis=1)))
+        found[unit] = shard
+        held[shard] += weights[unit]
     return found
 
 
-def place_genera(lists: Lists, lots: PlacementUnits, shards: int) -> NDArray[np.int64]:
-    """Whole genera, the heaviest first, each where most room is left; pieces of cut species are on their own."""
-    cut = np.bincount(lots.line, minlength=len(lists.sizes))[lots.line] > 1
-    _, genus = np.unique(lists.genera[lots.line], return_inverse=True)
+def place_genera(lists: Lists, units: PlacementUnits, shards: int) -> NDArray[np.int64]:
+    """Assign whole genera greedily, heaviest first; pieces of split species are assigned one by one."""
+    cut = np.bincount(units.row, minlength=len(lists.sizes))[units.row] > 1
+    _, genus = np.unique(lists.genera[units.row], return_inverse=True)
     genus[cut] = genus.max(initial=0) + 1 + np.arange(int(cut.sum()))
-    weights = np.stack([np.bincount(genus, lots.weights[:, column]) for column in (0, 1)], axis=1).astype(np.float64)
+    weights = np.stack([np.bincount(genus, units.weights[:, column]) for column in (0, 1)], axis=1).astype(np.float64)
     return pack(weights, np.argsort(-weights.max(axis=1), kind="stable").astype(np.int64), shards)[genus]
 
 
-def place_confused(lists: Lists, lots: PlacementUnits, shards: int, draw: np.random.Generator) -> NDArray[np.int64]:
-    """Species that resemble each other together: k-means under bounds, then moves on the graph of confusions."""
-    means = lists.means[lots.line]
+def place_confused(lists: Lists, units: PlacementUnits, shards: int, draw: np.random.Generator) -> NDArray[np.int64]:
+    """Group similar species: balanced k-means, followed by local search on the confusion graph."""
+    means = lists.means[units.row]
     room = (1 + SLACK) / shards
     centres = spread_centres(means, shards, draw)
     found = np.zeros(len(means), dtype=np.int64)
     for _ in range(ROUNDS):
-        before, found = found, assign(means @ centres.T, lots.weights, room)
+        before, found = found, assign(means @ centres.T, units.weights, room)
         if np.array_equal(before, found):
             break
         for shard in range(shards):
             own = found == shard
             if own.any():
-                centre = (means[own] * np.sqrt(lots.weights[own, :1])).sum(axis=0)
+                centre = (means[own] * np.sqrt(units.weights[own, :1])).sum(axis=0)
                 centres[shard] = centre / max(float(np.linalg.norm(centre)), 1e-12)
-    return refine(lots, found, *confusion(lists), shards)
+    return refine(units, found, *confusion(lists), shards)
 
 
 def spread_centres(means: NDArray[np.float32], shards: int, draw: np.random.Generator) -> NDArray[np.float32]:
-    """Beginnings far from each other (k-means++: Arthur and Vassilvitskii 2007)."""
+    """Choose initial centres far from each other (k-means++: Arthur and Vassilvitskii 2007)."""
     chosen = [int(draw.integers(len(means)))]
     far = 1 - means @ means[chosen[0]]
     while len(chosen) < shards:
@@ -206,53 +206,53 @@ def spread_centres(means: NDArray[np.float32], shards: int, draw: np.random.Gene
 
 
 def assign(similarities: NDArray[np.float32], weights: Rows, room: float) -> NDArray[np.int64]:
-    """Each lot to its most similar shard that has room, those that would lose most by another first."""
+    """Assign each unit to the most similar shard with room, in order of what a second choice would cost."""
     best = np.sort(similarities, axis=1)
     order = np.argsort(best[:, -2] - best[:, -1], kind="stable")
     held, found = np.zeros((similarities.shape[1], 2)), np.empty(len(weights), dtype=np.int64)
-    for lot in order.tolist():
-        filled = (held + weights[lot]).max(axis=1)
+    for unit in order.tolist():
+        filled = (held + weights[unit]).max(axis=1)
         fits = filled <= room
-        shard = int(np.argmax(np.where(fits, similarities[lot], -np.inf))) if fits.any() else int(np.argmin(filled))
-        found[lot] = shard
-        held[shard] += weights[lot]
+        shard = int(np.argmax(np.where(fits, similarities[unit], -np.inf))) if fits.any() else int(np.argmin(filled))
+        found[unit] = shard
+        held[shard] += weights[unit]
     return found
 
 
 def confusion(lists: Lists) -> tuple[NDArray[np.int64], Rows]:
-    """The species that each is most likely to be taken for, and how likely: (species, NEIGHBOURS) each.
+    """Return the species that each species is most likely to be confused with, and weights: (species, neighbours) each.
 
-    Weighed by how often the species are asked for, so that what is confused often stays together first.
+    Weights grow with the number of references of both species, so that frequent confusions count most.
     """
     count = min(NEIGHBOURS + 1, len(lists.sizes))
     found, near = nearest(lists.means, np.arange(len(lists.sizes)), count)
-    likely = np.exp((near.astype(np.float64) - 1) / WARMTH) * np.sqrt(lists.sizes[:, None] * lists.sizes[found])
+    likely = np.exp((near.astype(np.float64) - 1) / TEMPERATURE) * np.sqrt(lists.sizes[:, None] * lists.sizes[found])
     likely[found == np.arange(len(found))[:, None]] = 0
     return found, likely
 
 
 def refine(
-    lots: PlacementUnits, found: NDArray[np.int64], near: NDArray[np.int64], likely: Rows, shards: int
+    units: PlacementUnits, found: NDArray[np.int64], near: NDArray[np.int64], likely: Rows, shards: int
 ) -> NDArray[np.int64]:
-    """Move single species to the shard that holds most of what they are confused with, where it has room."""
+    """Move unsplit species to the shard that holds most of their likely confusions, if it has room."""
     found = found.copy()
-    held = np.stack([np.bincount(found, lots.weights[:, column], minlength=shards) for column in (0, 1)], axis=1)
+    held = np.stack([np.bincount(found, units.weights[:, column], minlength=shards) for column in (0, 1)], axis=1)
     room = (1 + SLACK) / shards
     home = np.zeros(len(near), dtype=np.int64)
-    home[lots.line] = found
-    single = np.flatnonzero(np.bincount(lots.line, minlength=len(near))[lots.line] == 1)
+    home[units.row] = found
+    single = np.flatnonzero(np.bincount(units.row, minlength=len(near))[units.row] == 1)
     for _ in range(PASSES):
         moved = 0
-        for lot in single.tolist():
-            line, here = lots.line[lot], found[lot]
-            drawn = np.bincount(home[near[line]], likely[line], minlength=shards)
-            full = (held + lots.weights[lot]).max(axis=1) > room
+        for unit in single.tolist():
+            row, here = units.row[unit], found[unit]
+            drawn = np.bincount(home[near[row]], likely[row], minlength=shards)
+            full = (held + units.weights[unit]).max(axis=1) > room
             full[here] = False
             there = int(np.argmax(np.where(full, -np.inf, drawn)))
             if drawn[there] > drawn[here]:
-                held[here] -= lots.weights[lot]
-                held[there] += lots.weights[lot]
-                found[lot] = home[line] = there
+                held[here] -= units.weights[unit]
+                held[there] += units.weights[unit]
+                found[unit] = home[row] = there
                 moved += 1
         if not moved:
             break
@@ -260,49 +260,49 @@ def refine(
 
 
 def rebalance(old: Placement, lists: Lists, *, tolerance: float = 2 * SLACK) -> Placement:
-    """Place the lists of a later snapshot so that little moves: what has a place keeps it.
+    """Place the lists of a later snapshot with few moves: placed lists stay where they are.
 
-    New species go to what they resemble, where there is room. Then the shards that are more than `tolerance` above
-    their fair share give away the lists that belong there least, until they are not.
+    New species go to the most similar shard with room. Then shards more than `tolerance` above their fair share give
+    away the lists that fit them least, until they are within it.
     """
     shards = old.shards
-    lots = make_units(lists, expect_loads(lists), shards)
+    units = make_units(lists, expect_loads(lists), shards)
     columns = (old.species, old.first, old.last, old.shard)
     kept = {tuple(key): shard for *key, shard in zip(*(column.tolist() for column in columns), strict=True)}
-    species = lists.species[lots.line]
-    keys = zip(species.tolist(), lots.first.tolist(), lots.last.tolist(), strict=True)
+    species = lists.species[units.row]
+    keys = zip(species.tolist(), units.first.tolist(), units.last.tolist(), strict=True)
     found = np.array([kept.get(key, -1) for key in keys], dtype=np.int64)
     centres = np.zeros((shards, lists.means.shape[1]), dtype=np.float32)
-    np.add.at(centres, found[found >= 0], lists.means[lots.line[found >= 0]])
+    np.add.at(centres, found[found >= 0], lists.means[units.row[found >= 0]])
     centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
-    similar = lists.means[lots.line] @ centres.T
+    similar = lists.means[units.row] @ centres.T
     held = np.zeros((shards, 2))
-    np.add.at(held, found[found >= 0], lots.weights[found >= 0])
+    np.add.at(held, found[found >= 0], units.weights[found >= 0])
     room = (1 + tolerance) / shards
-    for lot in np.flatnonzero(found < 0).tolist():
-        move(lot, similar, lots.weights, held, found, room)
+    for unit in np.flatnonzero(found < 0).tolist():
+        move(unit, similar, units.weights, held, found, room)
     for _ in range(len(found)):
         shard = int(np.argmax(held.max(axis=1)))
-        own = np.flatnonzero((found == shard) & (lots.weights[:, int(np.argmax(held[shard]))] > 0))
+        own = np.flatnonzero((found == shard) & (units.weights[:, int(np.argmax(held[shard]))] > 0))
         if held[shard].max() <= room or len(own) < 2:
             break
         others = np.where(np.arange(shards) == shard, -np.inf, similar[own]).max(axis=1)
-        for lot in own[np.argsort(similar[own, shard] - others, kind="stable")].tolist():
-            held[shard] -= lots.weights[lot]
-            if move(lot, similar, lots.weights, held, found, room) != shard:
+        for unit in own[np.argsort(similar[own, shard] - others, kind="stable")].tolist():
+            held[shard] -= units.weights[unit]
+            if move(unit, similar, units.weights, held, found, room) != shard:
                 break
         else:
-            break  # none of them has a better place
-    return make_placement(lists, lots, found, shards)
+            break  # no list can be moved
+    return make_placement(lists, units, found, shards)
 
 
 def move(
-    lot: int, similar: NDArray[np.float32], weights: Rows, held: Rows, found: NDArray[np.int64], room: float
+    unit: int, similar: NDArray[np.float32], weights: Rows, held: Rows, found: NDArray[np.int64], room: float
 ) -> int:
-    """Give a lot to the most similar shard that has room, or to the emptiest; gives which."""
-    filled = (held + weights[lot]).max(axis=1)
+    """Assign a unit to the most similar shard with room, or else to the emptiest; returns that shard."""
+    filled = (held + weights[unit]).max(axis=1)
     fits = filled <= room
-    shard = int(np.argmax(np.where(fits, similar[lot], -np.inf))) if fits.any() else int(np.argmin(filled))
-    found[lot] = shard
-    held[shard] += weights[lot]
+    shard = int(np.argmax(np.where(fits, similar[unit], -np.inf))) if fits.any() else int(np.argmin(filled))
+    found[unit] = shard
+    held[shard] += weights[unit]
     return shard

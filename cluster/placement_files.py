@@ -1,6 +1,6 @@
-"""Placements on disk, beside the snapshots: `placements/ID.npz`, and `placements/SNAPSHOT-SHARDS` that names one.
+"""Placements on disk, beside the snapshots: `placements/ID.npz`, and a pointer file `placements/SNAPSHOT-SHARDS`.
 
-Whoever adopts a snapshot first places its lists; everybody else reads what that one wrote.
+The first process to adopt a snapshot computes its placement; all others read that one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from retrieval.snapshots.snapshot import Snapshot
 
 FOLDER: Final = "placements"
 ID: Final = re.compile(r"[0-9a-f]{16}")
-UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # of a file cut short
-GENUS: Final = 5  # column of a genus in a table of lineages
+UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # e.g. a truncated file
+GENUS: Final = 5  # column of the genus in a table of lineages
 
 
-def lists_of(snapshot: Snapshot) -> Lists:
-    """The lists of a snapshot: species with references, their sizes, genera and means."""
+def read_lists(snapshot: Snapshot) -> Lists:
+    """Return the lists of a snapshot: species with references, their sizes, genera and means."""
     sums = snapshot.sums
     sizes = snapshot.count_references(sums.species)
     held = sizes > 0
@@ -39,53 +39,53 @@ def lists_of(snapshot: Snapshot) -> Lists:
     return Lists(species, sizes[held], snapshot.lineages(species)[:, GENUS], means)
 
 
-def placement_of(root: Path, snapshot: Snapshot, shards: int, method: str = CONFUSION) -> Placement:
-    """The placement of a snapshot on so many shards, made if there is none; from the last one where there is one.
+def ensure_placement(root: Path, snapshot: Snapshot, shards: int, method: str = CONFUSION) -> Placement:
+    """Return the placement of a snapshot on `shards` shards; if there is none, make it, from the latest if possible.
 
-    Raises ClusterError where it cannot be read or written.
+    Raises ClusterError if it cannot be read or written.
     """
     pointer = root / FOLDER / f"{snapshot.name}-{shards}"
     try:
         if not pointer.exists():
-            old = latest(root, shards)
-            lists = lists_of(snapshot)
-            point(root, pointer, place(lists, shards, method) if old is None else rebalance(old, lists))
+            old = find_latest(root, shards)
+            lists = read_lists(snapshot)
+            write_pointer(root, pointer, place(lists, shards, method) if old is None else rebalance(old, lists))
         name = pointer.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ClusterError(f"{pointer} cannot be read, which names the placement of a snapshot: {error}") from error
+        raise ClusterError(f"{pointer}, which names a snapshot's placement, cannot be read: {error}") from error
     return read_placement(root, name)
 
 
-def make_anew(root: Path, snapshot: Snapshot, shards: int, method: str) -> Placement:
-    """Place a snapshot's lists anew, whatever was there. Servers that have it open go on with what they read."""
-    made = place(lists_of(snapshot), shards, method)
-    point(root, root / FOLDER / f"{snapshot.name}-{shards}", made, anew=True)
+def replace_placement(root: Path, snapshot: Snapshot, shards: int, method: str) -> Placement:
+    """Replace a snapshot's placement by a new one. Servers that have it open keep the placement they read."""
+    made = place(read_lists(snapshot), shards, method)
+    write_pointer(root, root / FOLDER / f"{snapshot.name}-{shards}", made, anew=True)
     return made
 
 
-def point(root: Path, pointer: Path, made: Placement, *, anew: bool = False) -> None:
-    """Write a placement and let the pointer name it, unless somebody was first; `anew` whoever was."""
+def write_pointer(root: Path, pointer: Path, made: Placement, *, anew: bool = False) -> None:
+    """Write a placement and point to it; an existing pointer is kept unless `anew`."""
     try:
         write_placement(root, made)
-        written = write_aside(pointer.parent, f"{made.id}\n".encode("ascii"))
+        written = write_temporary(pointer.parent, f"{made.id}\n".encode("ascii"))
         if anew:
             written.replace(pointer)
             return
         try:
-            os.link(written, pointer)  # fails where somebody was first
+            os.link(written, pointer)  # fails if another process was first
         except FileExistsError:
             pass
         finally:
             written.unlink()
     except OSError as error:
         raise ClusterError(
-            f"{root / FOLDER} cannot be written to ({error.strerror}), where it is kept which shard holds what; "
-            "let this process write there, or run `fungarium cluster place` as somebody who may"
+            f"placements cannot be written to {root / FOLDER} ({error.strerror}): "
+            "give this process write access, or run `fungarium cluster place` as a user who has it"
         ) from error
 
 
-def latest(root: Path, shards: int) -> Placement | None:
-    """The placement made last for so many shards, if any can be read."""
+def find_latest(root: Path, shards: int) -> Placement | None:
+    """Return the latest readable placement on this number of shards, if any."""
     pointers = sorted((root / FOLDER).glob(f"[0-9a-f]*-{shards}"), key=lambda path: path.stat().st_mtime_ns)
     for pointer in reversed(pointers):
         try:
@@ -96,12 +96,12 @@ def latest(root: Path, shards: int) -> Placement | None:
 
 
 def write_placement(root: Path, placement: Placement) -> None:
-    """Write a placement under its id, unless it is there and whole."""
+    """Write a placement under its id, unless an intact one exists."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{placement.id}.npz"
     try:
-        _read.__wrapped__(path, placement.id)  # from the disk, whatever was read before
+        _read.__wrapped__(path, placement.id)  # bypass the cache: check the file on disk
     except UNREADABLE:
         content = io.BytesIO()
     else:
@@ -114,12 +114,12 @@ def write_placement(root: Path, placement: Placement) -> None:
         last=placement.last,
         shard=placement.shard,
     )
-    write_aside(folder, content.getvalue()).replace(path)
+    write_temporary(folder, content.getvalue()).replace(path)
     sync_folder(folder)
 
 
-def write_aside(folder: Path, content: bytes) -> Path:
-    """A new file under a name that nobody else has, on any machine, readable as others are and safely on the disk."""
+def write_temporary(folder: Path, content: bytes) -> Path:
+    """Write and fsync a temporary file under a name that is unique across machines, with the usual permissions."""
     handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=folder)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -134,7 +134,7 @@ def write_aside(folder: Path, content: bytes) -> Path:
 
 
 def read_placement(root: Path, name: str) -> Placement:
-    """The placement of an id; raises ClusterError where it is missing or not what its id says."""
+    """Read the placement of an id; raises ClusterError if it is missing, damaged, or does not match its id."""
     try:
         return _read(root / FOLDER / f"{name}.npz", name)
     except UNREADABLE as error:

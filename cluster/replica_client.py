@@ -1,7 +1,7 @@
-"""The way to one shard: concurrent asks share calls, and where one replica is lost or late another answers.
+"""The client of one shard: batches concurrent requests into calls, and retries on another replica if one fails or lags.
 
-A lane knows nothing of Ray: it is given replicas. It has no threads: replies come in the transport's, and whoever waits
-looks at the clock.
+It does not depend on Ray: it works with any `Replica`. It has no threads of its own: replies arrive in the transport's
+threads, and callers keep their own timeouts.
 """
 
 from __future__ import annotations
@@ -17,138 +17,138 @@ from typing import Final
 from cluster.messages import Answer, Replica, ShardReply, ShardRequest
 from retrieval.errors import FungariumError, ShardUnavailable
 
-CALLS: Final = 2  # to one replica at a time; what comes meanwhile shares the next
-VIEWS: Final = 64  # of a call, at most
-RESTS: Final = 0.5  # seconds that a replica which failed is asked last
+CALLS: Final = 2  # in flight to one replica; later requests are batched into the next call
+VIEWS: Final = 64  # in one call, at most
+RESTS: Final = 0.5  # seconds for which a failed replica is the last choice
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """An ask on its way, and who was given it."""
+    """A request in flight, and the replicas it was sent to."""
 
-    ask: ShardRequest
+    request: ShardRequest
     answer: Future[ShardReply] = field(default_factory=Future)
     tried: list[ReplicaState] = field(default_factory=list)
-    pending: list[ReplicaState] = field(default_factory=list)  # that may still answer
-    error: FungariumError | None = None  # of the replica that answered last
+    pending: list[ReplicaState] = field(default_factory=list)  # replicas that may still answer
+    error: FungariumError | None = None  # the latest one
 
 
 @dataclass(eq=False, slots=True)
 class ReplicaState:
-    """A replica as its lane sees it."""
+    """A replica as its client sees it."""
 
     replica: Replica
-    calls: set[int] = field(default_factory=set)  # without a reply, and still waited for
+    calls: set[int] = field(default_factory=set)  # in flight and not given up
     waiting: list[Job] = field(default_factory=list)
-    rests_until: float = 0.0  # of the monotonic clock
-    late: bool = False  # gave no answer in time, and no sign of life since: it is asked nothing
+    rests_until: float = 0.0  # monotonic clock
+    late: bool = False  # missed a deadline and has not answered since: it gets no requests
 
 
 def ignore_outcome(outcome: str) -> None:
-    """Watch without a word."""
+    """Do nothing."""
 
 
 class ReplicaClient:
-    """Asks one shard, by whichever of its replicas. Safe for threads."""
+    """Sends requests to one shard, through any of its replicas. Thread-safe."""
 
     def __init__(self, shard: int, replicas: Sequence[Replica], watch: Callable[[str], None] = ignore_outcome) -> None:
-        """`watch` is told what became of each call: answered, failed, hedged or late."""
+        """`watch` is called with the outcome of each call: answered, failed, hedged or late."""
         self.shard = shard
-        self._posts = [ReplicaState(replica) for replica in replicas]
+        self._states = [ReplicaState(replica) for replica in replicas]
         self._lock = threading.Lock()
         self._watch = watch
         self._turn = self._call = 0
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """Those that hold the shard."""
-        return tuple(post.replica for post in self._posts)
+        """The replicas of the shard."""
+        return tuple(state.replica for state in self._states)
 
-    def submit(self, ask: ShardRequest) -> Job:
-        """Send an ask to the replica that is likeliest to answer soon."""
-        job = Job(ask)
+    def submit(self, request: ShardRequest) -> Job:
+        """Send a request to the least loaded replica."""
+        job = Job(request)
         self._send(job)
         return job
 
     def hedge(self, job: Job) -> None:
-        """Send an ask that is not answered yet to another replica as well, if there is one."""
+        """Send an unanswered request to another replica as well, if there is one."""
         if not job.answer.done() and self._send(job):
             self._watch("hedged")
 
     def give_up(self, job: Job, seconds: float) -> ShardUnavailable:
-        """Nobody waits any more: whoever was asked is late. Gives the error to raise."""
+        """Stop waiting after `seconds` and mark the replicas as late. Returns the error to raise."""
         with self._lock:
-            for post in job.pending:
-                post.late = True
-                post.calls.clear()
-                if job in post.waiting:
-                    post.waiting.remove(job)
+            for state in job.pending:
+                state.late = True
+                state.calls.clear()
+                if job in state.waiting:
+                    state.waiting.remove(job)
             job.answer.cancel()
         self._watch("late")
-        return ShardUnavailable(f"{self._named()} gave no answer within {seconds:g} seconds")
+        return ShardUnavailable(f"{self._describe()} gave no answer within {seconds:g} seconds")
 
     def drop(self, job: Job) -> None:
-        """Nobody needs the answer any more, since another part failed."""
+        """Cancel a request whose answer is no longer needed because another shard failed."""
         with self._lock:
-            for post in job.pending:
-                if job in post.waiting:
-                    post.waiting.remove(job)
+            for state in job.pending:
+                if job in state.waiting:
+                    state.waiting.remove(job)
             job.answer.cancel()
 
     def welcome(self, replica: Replica) -> None:
-        """A replica was seen alive: it is asked again as the others are."""
+        """Use a replica again that was seen alive."""
         with self._lock:
-            for post in self._posts:
-                if post.replica is replica:
-                    post.late, post.rests_until = False, 0.0
+            for state in self._states:
+                if state.replica is replica:
+                    state.late, state.rests_until = False, 0.0
 
-    def _named(self) -> str:
-        names = ", ".join(post.replica.name for post in self._posts)
+    def _describe(self) -> str:
+        names = ", ".join(state.replica.name for state in self._states)
         return f"part {self.shard} of the references ({names})"
 
     def _send(self, job: Job) -> bool:
-        """Give a job to a replica that has not had it; False where there is none, which ends a job nobody has."""
+        """Send a job to an untried replica. Return False if none is left; a job without pending replicas then fails."""
         with self._lock:
             self._turn += 1
-            first = self._turn % max(1, len(self._posts))
-            order = [*self._posts[first:], *self._posts[:first]]
-            free = [post for post in order if post not in job.tried and not post.late]
+            first = self._turn % max(1, len(self._states))
+            order = [*self._states[first:], *self._states[:first]]
+            free = [state for state in order if state not in job.tried and not state.late]
             if not free:
                 if not job.pending and not job.answer.done():
                     self._fail(job)
                 return False
             now = time.monotonic()
-            post = min(free, key=lambda post: (post.rests_until > now, len(post.calls) + len(post.waiting)))
-            job.tried.append(post)
-            job.pending.append(post)
-            post.waiting.append(job)
-        self._dispatch(post)
+            state = min(free, key=lambda state: (state.rests_until > now, len(state.calls) + len(state.waiting)))
+            job.tried.append(state)
+            job.pending.append(state)
+            state.waiting.append(job)
+        self._dispatch(state)
         return True
 
     def _fail(self, job: Job) -> None:
-        """End a job that nobody can answer."""
-        job.answer.set_exception(job.error or ShardUnavailable(f"{self._named()} cannot be reached"))
+        """Fail a job that no replica can answer."""
+        job.answer.set_exception(job.error or ShardUnavailable(f"{self._describe()} cannot be reached"))
 
-    def _dispatch(self, post: ReplicaState) -> None:
-        """Send what waits for a replica, as much as fits a call, while it may have another."""
+    def _dispatch(self, state: ReplicaState) -> None:
+        """Send the waiting jobs of a replica in calls of up to VIEWS views, while it has fewer than CALLS in flight."""
         while True:
             with self._lock:
-                post.waiting = [job for job in post.waiting if not job.answer.done()]
-                if not post.waiting or len(post.calls) >= CALLS:
+                state.waiting = [job for job in state.waiting if not job.answer.done()]
+                if not state.waiting or len(state.calls) >= CALLS:
                     return
-                jobs = [post.waiting.pop(0)]
-                views = len(jobs[0].ask.views)
-                while post.waiting and views + len(post.waiting[0].ask.views) <= VIEWS:
-                    jobs.append(post.waiting.pop(0))
-                    views += len(jobs[-1].ask.views)
+                jobs = [state.waiting.pop(0)]
+                views = len(jobs[0].request.views)
+                while state.waiting and views + len(state.waiting[0].request.views) <= VIEWS:
+                    jobs.append(state.waiting.pop(0))
+                    views += len(jobs[-1].request.views)
                 self._call += 1
                 number = self._call
-                post.calls.add(number)
-            call = post.replica.ask([job.ask for job in jobs])
-            call.add_done_callback(partial(self._settle, post, jobs, number))
+                state.calls.add(number)
+            call = state.replica.ask([job.request for job in jobs])
+            call.add_done_callback(partial(self._settle, state, jobs, number))
 
-    def _settle(self, post: ReplicaState, jobs: Sequence[Job], number: int, call: Future[list[Answer]]) -> None:
-        """Hand out the answers of a call; what it did not answer goes to another replica."""
+    def _settle(self, state: ReplicaState, jobs: Sequence[Job], number: int, call: Future[list[Answer]]) -> None:
+        """Deliver the answers of a call; unanswered jobs go to another replica."""
         error = call.exception()
         answers: Sequence[Answer]
         if error is None:
@@ -156,23 +156,23 @@ class ReplicaClient:
         elif isinstance(error, FungariumError):
             answers = [error] * len(jobs)
         else:
-            answers = [ShardUnavailable(f"{post.replica.name} failed: {error}")] * len(jobs)
-        again = []
+            answers = [ShardUnavailable(f"{state.replica.name} failed: {error}")] * len(jobs)
+        unanswered = []
         with self._lock:
-            post.calls.discard(number)
-            post.late = False
-            post.rests_until = 0.0 if error is None else time.monotonic() + RESTS
+            state.calls.discard(number)
+            state.late = False
+            state.rests_until = 0.0 if error is None else time.monotonic() + RESTS
             for job, answer in zip(jobs, answers, strict=True):
-                if post in job.pending:
-                    job.pending.remove(post)
+                if state in job.pending:
+                    job.pending.remove(state)
                 if job.answer.done():
                     continue
                 if isinstance(answer, ShardReply):
                     job.answer.set_result(answer)
                 else:
                     job.error = answer
-                    again.append(job)
+                    unanswered.append(job)
         self._watch("answered" if error is None else "failed")
-        for job in again:
+        for job in unanswered:
             self._send(job)
-        self._dispatch(post)
+        self._dispatch(state)

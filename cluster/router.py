@@ -1,9 +1,9 @@
-"""Searches floras on shards: asks those that hold what is looked for, and cuts and merges as a single process does.
+"""Searches floras on shards: queries those that hold the flora's species, and merges as a single process does.
 
-Answers are the single process's to the neighbour. All similarities are those of the stored rows, whoever works them
-out. Where codes choose first, each shard gives as many candidates as one process would keep of all, and the border is
-drawn here, over all of them. Where means of species lead, they are compared here, and a shard is asked for its own of
-the species they lead to, by the views that they lead there: the others are not asked.
+Results are identical to a single process, neighbour by neighbour: every similarity is that of the stored rows, wherever
+it is computed. If PQ codes choose candidates, each shard returns as many as one process would keep in total, and the
+cut-off is applied here, over all of them. If a coarse quantiser chooses species, the router compares the means, and
+sends each view only to the shards that hold species it probes.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ from retrieval.snapshots.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-HEDGE: Final = 0.15  # seconds until another replica is asked beside
+HEDGE: Final = 0.15  # seconds until a request is also sent to another replica
 PREPARED: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a shard is waited for, in seconds."""
+    """How long to wait for a shard, in seconds."""
 
     timeout: float = 5.0
     hedge: float = HEDGE
 
 
 def ignore_outcome(asked: int, shards: int) -> None:
-    """Watch without a word."""
+    """Do nothing."""
 
 
 class Router:
-    """Keeps the promise of `retrieval.snapshots.flora.Searcher` for one snapshot."""
+    """Implements `retrieval.snapshots.flora.Searcher` for one snapshot."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class Router:
         timeouts: Timeouts | None = None,
         watch: Callable[[int, int], None] = ignore_outcome,
     ) -> None:
-        """`watch` is told of each search how many shards were asked, of how many.
+        """`watch` is called after each search with the number of shards queried, and of all shards.
 
-        Raises ClusterError for a placement that leaves out species with references: nobody would search them.
+        Raises ClusterError if the placement omits species with references: they would never be searched.
         """
         self._name, self._placement = snapshot.name, placement
-        self._lanes, self._patience, self._watch = tuple(clients), timeouts or Timeouts(), watch
+        self._clients, self._timeouts, self._watch = tuple(clients), timeouts or Timeouts(), watch
         self._species: NDArray[np.int64] = snapshot.shelf.species
         self._counts = snapshot.count_references(self._species)
         self._all = tuple(SegmentPart(segment, np.zeros(0, np.int64)) for segment in snapshot.segments)
@@ -86,25 +86,26 @@ class Router:
                 "references: run `fungarium cluster place --anew confusion`"
             )
         quantiser: CoarseQuantiser | None = snapshot.shelf.quantiser
-        led = np.zeros(0, np.int64) if quantiser is None else np.asarray(quantiser.species)
-        self._leads = np.pad(placement.holds(led), ((0, 0), (0, 1)))  # (shards, lines), and nobody's line: -1
-        self._needed = lru_cache(maxsize=PREPARED)(self._needed_for)
+        coarse_species = np.zeros(0, np.int64) if quantiser is None else np.asarray(quantiser.species)
+        # (shards, lists + 1): the last column is for list -1
+        self._lists_held = np.pad(placement.holds(coarse_species), ((0, 0), (0, 1)))
+        self._shards_for = lru_cache(maxsize=PREPARED)(self._find_shards)
 
     @property
     def clients(self) -> tuple[ReplicaClient, ...]:
-        """One for each shard."""
-        return self._lanes
+        """The client of each shard."""
+        return self._clients
 
     def forget(self) -> None:
-        """The snapshot was closed here; shards may close it too."""
-        for client in self._lanes:
+        """Let the shards close the snapshot, which was closed here."""
+        for client in self._clients:
             for replica in client.replicas:
                 replica.release(self._name)
 
     def search(self, flora: Flora, embeddings: Embeddings, k: int) -> NearestReferences:
-        """The `k` nearest references of the flora for each view.
+        """Return the `k` nearest references of the flora for each view.
 
-        Raises ShardUnavailable where a part of them gives no answer, unless the flora notes gaps.
+        Raises ShardUnavailable if a shard does not answer, unless the flora allows partial results.
         """
         queries = np.asarray(embeddings, dtype=np.float32)
         if len(queries) <= VIEWS_AT_ONCE:
@@ -119,44 +120,44 @@ class Router:
         parts, coarse = prepared.parts, prepared.coarse
         if parts and recipe.depth > 0 and all(part.segment.codes is not None for part in parts):
             probes = recipe.probes if coarse is not None else 0
-            return self._choose(flora, views, k, recipe.depth, probes, coarse)
+            return self._search_candidates(flora, views, k, recipe.depth, probes, coarse)
         if recipe.kind == PROTOTYPE_FIRST and coarse is not None:
-            return self._near(flora, views, k, recipe.probes, coarse)
-        return self._merge(self._ask(flora, views, k), len(views), k)
+            return self._search_near(flora, views, k, recipe.probes, coarse)
+        return self._merge(self._query_shards(flora, views, k), len(views), k)
 
-    def _near(
+    def _search_near(
         self, flora: Flora, views: Embeddings, k: int, probes: int, coarse: CoarseSearch
     ) -> tuple[Similarities, Rows]:
-        """As `store.search_near`: every row of the nearest species; where they have too few, of more."""
-        lines = coarse.quantiser.nearest(views, probes, coarse.cut)
-        best, found = self._merge(self._ask(flora, views, k, lines=lines), len(views), k)
-        if k and lines.shape[1] < coarse.cut.lines:
+        """Search the nearest species exactly, as `store.search_near` does; probe more if they have too few rows."""
+        lists = coarse.quantiser.nearest(views, probes, coarse.cut)
+        best, found = self._merge(self._query_shards(flora, views, k, lists=lists), len(views), k)
+        if k and lists.shape[1] < coarse.cut.lines:
             few = found[:, k - 1] < 0
             if few.any():
-                best[few], found[few] = self._near(flora, views[few], k, 4 * probes, coarse)
+                best[few], found[few] = self._search_near(flora, views[few], k, 4 * probes, coarse)
         return best, found
 
-    def _choose(
+    def _search_candidates(
         self, flora: Flora, views: Embeddings, k: int, depth: int, probes: int, coarse: CoarseSearch | None
     ) -> tuple[Similarities, Rows]:
-        """As `store.choose_rows`, over what all shards found: cut by codes, then compared at float16."""
-        wide = min(depth, sum(part.segment.count_rows(part.lists) for part in flora.parts())) + 1
-        lines = coarse.quantiser.nearest(views, probes, coarse.cut) if coarse is not None and probes else None
-        replies = self._ask(flora, views, k, wide, lines)
-        codes = [np.full((len(views), wide), -np.inf, np.float32)]  # so that there always is a border
+        """Filter by PQ codes over all shards, then compare at float16, as `store.choose_rows` does."""
+        candidates = min(depth, sum(part.segment.count_rows(part.lists) for part in flora.parts())) + 1
+        lists = coarse.quantiser.nearest(views, probes, coarse.cut) if coarse is not None and probes else None
+        replies = self._query_shards(flora, views, k, candidates, lists)
+        codes = [np.full((len(views), candidates), -np.inf, np.float32)]  # so that the last candidate always exists
         codes += [reply.codes for reply in replies if reply.codes is not None]
-        border = -np.partition(-np.concatenate(codes, axis=1), wide - 1, axis=1)[:, wide - 1]
-        kept = [cut_below(reply, border) for reply in replies]
+        border = -np.partition(-np.concatenate(codes, axis=1), candidates - 1, axis=1)[:, candidates - 1]
+        kept = [filter_candidates(reply, border) for reply in replies]
         best, found = self._merge(kept, len(views), k)
-        complete = lines is None or (coarse is not None and lines.shape[1] >= coarse.cut.lines)
+        complete = lists is None or (coarse is not None and lists.shape[1] >= coarse.cut.lines)
         counts = sum((np.count_nonzero(reply.rows >= 0, axis=1) for reply in kept), np.zeros(len(views), np.int64))
         few = (counts < k) & ~(complete & np.isneginf(border))
         if few.any():
-            best[few], found[few] = self._choose(flora, views[few], k, 4 * depth, 4 * probes, coarse)
+            best[few], found[few] = self._search_candidates(flora, views[few], k, 4 * depth, 4 * probes, coarse)
         return best, found
 
     def _merge(self, replies: Sequence[ShardReply], views: int, k: int) -> tuple[Similarities, Rows]:
-        """The best of all replies, ties by species, observation and row."""
+        """Return the `k` nearest of all replies; ties are settled by species, observation and row."""
         near, at = join_replies(replies, views)
         settled = sort_distinct(near, at, k)
         if settled is not None:
@@ -165,51 +166,53 @@ class Router:
         best, found = merge_parts(self._all, [near], [at], views, k)
         return best, np.where(np.isneginf(best), -1, found)
 
-    def _ask(
-        self, flora: Flora, views: Embeddings, k: int, wide: int = 0, lines: Lists | None = None
+    def _query_shards(
+        self, flora: Flora, views: Embeddings, k: int, candidates: int = 0, lists: Lists | None = None
     ) -> list[ShardReply]:
-        """Ask the shards that hold what is looked for, all at once."""
+        """Query the shards that hold the flora's species, concurrently."""
         species = flora.packed.tobytes()
-        own = None if lines is None else self._leads[:, lines]  # (shards, views, lines): whose each line is
+        held = None if lists is None else self._lists_held[:, lists]  # (shards, views, lists)
         jobs: list[tuple[int, NDArray[np.int64] | None, Job]] = []
-        for shard in self._needed(species):
-            chosen, some, theirs = led_to(views, lines, None if own is None else own[shard])
-            if not len(some):
+        for shard in self._shards_for(species):
+            chosen, chosen_views, chosen_lists = select_views(views, lists, None if held is None else held[shard])
+            if not len(chosen_views):
                 continue
-            ask = ShardRequest(self._name, self._placement.id, species, flora.licences, some, k, wide, theirs)
-            jobs.append((shard, chosen, self._lanes[shard].submit(ask)))
-        self._watch(len(jobs), len(self._lanes))
+            request = ShardRequest(
+                self._name, self._placement.id, species, flora.licences, chosen_views, k, candidates, chosen_lists
+            )
+            jobs.append((shard, chosen, self._clients[shard].submit(request)))
+        self._watch(len(jobs), len(self._clients))
         replies = []
         for (shard, chosen, _), reply in zip(jobs, self._collect(jobs, flora.partial is None), strict=True):
             if reply is None:
-                continue  # another part failed, whose error is about to be raised
+                continue  # another shard failed, and its error is about to be raised
             if isinstance(reply, ShardReply):
-                replies.append(reply if chosen is None else spread(reply, chosen, len(views)))
+                replies.append(reply if chosen is None else expand_reply(reply, chosen, len(views)))
             else:
-                self._note(flora, shard, reply)
+                self._note_skipped(flora, shard, reply)
         return replies
 
     def _collect(
         self, jobs: Sequence[tuple[int, NDArray[np.int64] | None, Job]], all_or_nothing: bool
     ) -> list[ShardReply | FungariumError | None]:
-        """What becomes of jobs; late ones are sent to another replica too, and given up in the end.
+        """Wait for the replies or errors of jobs; late jobs are hedged, and given up after the timeout.
 
-        Where one failure is enough, those that are not there by then are None.
+        If `all_or_nothing`, the first failure ends the wait, and unfinished jobs are None.
         """
-        ends = time.monotonic() + self._patience.timeout
+        ends = time.monotonic() + self._timeouts.timeout
         until = FIRST_EXCEPTION if all_or_nothing else ALL_COMPLETED
         answers = [job.answer for *_, job in jobs]
-        _, late = wait(answers, min(self._patience.hedge, self._patience.timeout), until)
+        _, late = wait(answers, min(self._timeouts.hedge, self._timeouts.timeout), until)
         if late and not any(answer.done() and answer.exception() for answer in answers if all_or_nothing):
             for shard, _, job in jobs:
-                self._lanes[shard].hedge(job)
+                self._clients[shard].hedge(job)
             wait(late, max(0.0, ends - time.monotonic()), until)
         found: list[ShardReply | FungariumError | None] = []
         broken = all_or_nothing and any(answer.done() and answer.exception() for answer in answers)
         for shard, _, job in jobs:
             if not job.answer.done():
-                client = self._lanes[shard]
-                found.append(None if broken else client.give_up(job, self._patience.timeout))
+                client = self._clients[shard]
+                found.append(None if broken else client.give_up(job, self._timeouts.timeout))
                 if broken:
                     client.drop(job)
                 continue
@@ -217,35 +220,35 @@ class Router:
             found.append(job.answer.result() if error is None else as_engine_error(error))
         return found
 
-    def _note(self, flora: Flora, shard: int, error: FungariumError) -> None:
-        """Note what was not searched, or raise where nobody asked for that."""
+    def _note_skipped(self, flora: Flora, shard: int, error: FungariumError) -> None:
+        """Record the species that were not searched, or raise if partial results are not allowed."""
         if flora.partial is None:
-            raise type(error)(str(error)) from error  # a new error each time: each raise adds to its traceback
+            raise type(error)(str(error)) from error  # a new instance: raising one again extends its traceback
         log.warning("not searched: %s", error)
         missed = flora.bits & self._holds[shard]
         flora.partial.note(shard, self._species[missed], int(self._counts[missed].sum()))
 
-    def _needed_for(self, species: bytes) -> tuple[int, ...]:
-        """The shards that hold references of a flora."""
+    def _find_shards(self, species: bytes) -> tuple[int, ...]:
+        """Return the shards that hold references of a flora."""
         bits = np.unpackbits(np.frombuffer(species, np.uint8), count=len(self._species)).astype(np.bool_)
         return tuple(np.flatnonzero((self._holds & bits).any(axis=1)).tolist())
 
 
-def led_to(
-    views: Embeddings, lines: Lists | None, own: NDArray[np.bool_] | None
+def select_views(
+    views: Embeddings, lists: Lists | None, held: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.int64] | None, Embeddings, Lists | None]:
-    """The views that are led to a shard: which of all (None for all), they themselves, and their lines of its own."""
-    if lines is None or own is None:
+    """Return what one shard is asked: the numbers of the views (None for all), the views, and their lists there."""
+    if lists is None or held is None:
         return None, views, None
-    theirs, led = np.where(own, lines, -1), np.any(own, axis=1)
-    if np.all(led):
-        return None, views, theirs
-    chosen = np.flatnonzero(led).astype(np.int64)
-    return chosen, views[chosen], theirs[chosen]
+    chosen_lists, relevant = np.where(held, lists, -1), np.any(held, axis=1)
+    if np.all(relevant):
+        return None, views, chosen_lists
+    chosen = np.flatnonzero(relevant).astype(np.int64)
+    return chosen, views[chosen], chosen_lists[chosen]
 
 
-def cut_below(reply: ShardReply, border: NDArray[np.float32]) -> ShardReply:
-    """Candidates whose codes look more similar than the border of their view; what is no candidate stays."""
+def filter_candidates(reply: ShardReply, border: NDArray[np.float32]) -> ShardReply:
+    """Keep the candidates whose codes are more similar than their view's threshold; final rows are kept as they are."""
     if reply.codes is None:
         return reply
     kept = reply.codes > border[:, None]
@@ -253,7 +256,7 @@ def cut_below(reply: ShardReply, border: NDArray[np.float32]) -> ShardReply:
 
 
 def join_replies(replies: Sequence[ShardReply], views: int) -> tuple[Similarities, Rows]:
-    """All that shards found, side by side; (views, any number)."""
+    """Concatenate the rows of all shards, (views, any number)."""
     if not replies:
         return np.zeros((views, 0), np.float32), np.zeros((views, 0), np.int64)
     near = np.concatenate([reply.similarities for reply in replies], axis=1)
@@ -263,7 +266,7 @@ def join_replies(replies: Sequence[ShardReply], views: int) -> tuple[Similaritie
 
 
 def keep_best(near: Similarities, at: Rows, k: int) -> tuple[Similarities, Rows]:
-    """For each view, the `k` best and all that tie with the last of them; in no order."""
+    """Return the `k` nearest of each view and all that tie with the k-th; unsorted."""
     if not 0 < k < near.shape[1]:
         return near, at
     border = -np.partition(-near, k - 1, axis=1)[:, k - 1 : k]
@@ -272,8 +275,8 @@ def keep_best(near: Similarities, at: Rows, k: int) -> tuple[Similarities, Rows]
     return np.take_along_axis(near, best, axis=1), np.take_along_axis(at, best, axis=1)
 
 
-def spread(reply: ShardReply, chosen: NDArray[np.int64], views: int) -> ShardReply:
-    """A reply for some of the views as one for all of them."""
+def expand_reply(reply: ShardReply, chosen: NDArray[np.int64], views: int) -> ShardReply:
+    """Expand a reply for some of the views to all views."""
     shape = (views, reply.rows.shape[1])
     similarities, rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
     similarities[chosen], rows[chosen] = reply.similarities, reply.rows
@@ -285,5 +288,5 @@ def spread(reply: ShardReply, chosen: NDArray[np.int64], views: int) -> ShardRep
 
 
 def as_engine_error(error: BaseException) -> FungariumError:
-    """The error of a job, which is one of ours unless something is wrong with the program."""
-    return error if isinstance(error, FungariumError) else ShardUnavailable(f"a part of the references failed: {error}")
+    """Turn a job's error into a FungariumError; any other type is a bug, reported as an unavailable shard."""
+    return error if isinstance(error, FungariumError) else ShardUnavailable(f"a shard failed: {error}")

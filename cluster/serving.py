@@ -1,4 +1,4 @@
-"""What a server or a command needs of the cluster: snapshots that are searched there, and how it stands."""
+"""The cluster as servers and commands use it: searches snapshots on it and reports the state of its replicas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from cluster.connection import NAMESPACE, connect, connected
 from cluster.health import HealthMonitor
 from cluster.messages import ShardState
-from cluster.placement_files import placement_of
+from cluster.placement_files import ensure_placement
 from cluster.replica_client import ReplicaClient
 from cluster.router import Router, Timeouts
 from cluster.shard import opening_seconds
@@ -23,7 +23,7 @@ from retrieval.snapshots.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStanding:
-    """A replica for people and `/healthz`."""
+    """The state of a replica as `/healthz` shows it."""
 
     shard: int
     replica: int
@@ -31,20 +31,20 @@ class ReplicaStanding:
     state: ShardState | None
 
 
-def see_call(shard: int, outcome: str) -> None:
-    """Watch calls without a word."""
+def ignore_call(shard: int, outcome: str) -> None:
+    """Do nothing."""
 
 
-def see_search(asked: int, shards: int) -> None:
-    """Watch searches without a word."""
+def ignore_search(asked: int, shards: int) -> None:
+    """Do nothing."""
 
 
-def see_standing(standing: Sequence[ReplicaStanding]) -> None:
-    """Watch replicas without a word."""
+def ignore_standing(standing: Sequence[ReplicaStanding]) -> None:
+    """Do nothing."""
 
 
 class Cluster:
-    """The shards of a collection, reached from this process. Make it after a fork."""
+    """A process's connection to the shards of a collection. Create it after any fork."""
 
     def __init__(
         self,
@@ -53,16 +53,16 @@ class Cluster:
         *,
         timeouts: Timeouts | None = None,
         namespace: str = NAMESPACE,
-        saw_call: Callable[[int, str], None] = see_call,
-        saw_search: Callable[[int, int], None] = see_search,
-        saw_standing: Callable[[Sequence[ReplicaStanding]], None] = see_standing,
+        saw_call: Callable[[int, str], None] = ignore_call,
+        saw_search: Callable[[int, int], None] = ignore_search,
+        saw_standing: Callable[[Sequence[ReplicaStanding]], None] = ignore_standing,
     ) -> None:
-        """Connect, and start what does not run yet; raises ClusterError."""
+        """Connect, and start the replicas that are not running; raises ClusterError."""
         self.address, self.plan = address, plan
-        self._patience, self._saw_search = timeouts or Timeouts(), saw_search
+        self._timeouts, self._saw_search = timeouts or Timeouts(), saw_search
         ray = connect(address, namespace=namespace)
         running_shards = start_shards(ray, plan, namespace=namespace)
-        self._lanes = [
+        self._clients = [
             ReplicaClient(shard, own, lambda outcome, shard=shard: saw_call(shard, outcome))  # type: ignore[misc]
             for shard, own in enumerate(running_shards)
         ]
@@ -72,23 +72,23 @@ class Cluster:
 
     @property
     def clients(self) -> tuple[ReplicaClient, ...]:
-        """The way to each shard."""
-        return tuple(self._lanes)
+        """The client of each shard."""
+        return tuple(self._clients)
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Have every shard open a snapshot, then search it there.
+        """Open a snapshot on every shard, then search it there.
 
-        Raises what keeps a shard from opening it, and ShardUnavailable where no replica of one answers: until then
-        the snapshot before stays in use. A replica that is lost opens it when it is back.
+        Raises the error that prevents a shard from opening it, and ShardUnavailable if no replica of a shard answers;
+        the previous snapshot then stays in use. A lost replica opens it when it returns.
         """
-        placement = placement_of(Path(self.plan.root), snapshot, self.plan.shards)
-        calls = [[replica.open(snapshot.name, placement.id) for replica in client.replicas] for client in self._lanes]
+        placement = ensure_placement(Path(self.plan.root), snapshot, self.plan.shards)
+        calls = [[replica.open(snapshot.name, placement.id) for replica in client.replicas] for client in self._clients]
         began, timeout = time.monotonic(), opening_seconds(snapshot.manifest)
-        for client, own in zip(self._lanes, calls, strict=True):
+        for client, own in zip(self._clients, calls, strict=True):
             opened, lost = 0, ""
             pending = set(own)
-            while pending and not (opened and time.monotonic() > began + self._patience.timeout):
-                left = began + timeout - time.monotonic() if not opened else self._patience.timeout
+            while pending and not (opened and time.monotonic() > began + self._timeouts.timeout):
+                left = began + timeout - time.monotonic() if not opened else self._timeouts.timeout
                 done, pending = wait(pending, max(0.0, left), "FIRST_COMPLETED")
                 for call in done:
                     error = call.exception()
@@ -101,26 +101,26 @@ class Cluster:
                 raise ShardUnavailable(
                     f"no replica of shard {client.shard} has opened snapshot {snapshot.name}: {lost or 'no answer'}"
                 )
-        snapshot.shelf.searcher = Router(snapshot, placement, self._lanes, self._patience, self._saw_search)
+        snapshot.shelf.searcher = Router(snapshot, placement, self._clients, self._timeouts, self._saw_search)
 
     def standing(self) -> list[ReplicaStanding]:
-        """How each replica is, as last seen; asks nothing."""
+        """Return the last known state of each replica, without a call."""
         return [
             ReplicaStanding(replica.shard, replica.replica, state is not None, state)
             for replica, state in self._watch.states()
         ]
 
     def close(self) -> None:
-        """Let go of the shards, which go on."""
+        """Stop monitoring; the shards keep running."""
         self._watch.close()
 
     def _welcome(self, replica: RayReplica) -> None:
-        self._lanes[replica.shard].welcome(replica)
+        self._clients[replica.shard].welcome(replica)
 
 
 @contextmanager
 def searching(address: str, plan: ShardPlan, timeouts: Timeouts) -> Iterator[Cluster]:
-    """The cluster for the time of a command."""
+    """Connect to the cluster for the duration of a command."""
     with connected(address):
         cluster = Cluster(address, plan, timeouts=timeouts)
         try:

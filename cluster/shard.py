@@ -1,6 +1,6 @@
-"""A shard: opens the same snapshots as everybody, and searches its own lists in them with the same code.
+"""A shard: opens the same snapshots as a single server, and searches its own lists in them with the same code.
 
-What it does not own it does not read to answer: embeddings and codes are mapped, and pages come when they are touched.
+Embeddings and codes are memory-mapped, so the lists of other shards are never read to answer a query.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.messages import Answer, ShardReply, ShardRequest, ShardState, join_lines
+from cluster.messages import Answer, ShardReply, ShardRequest, ShardState, join_lists
 from cluster.placement import SHARES, Placement
 from cluster.placement_files import read_placement
 from retrieval.devices.accelerator import Accelerator
@@ -30,37 +30,37 @@ from retrieval.segments.store import SegmentPart, rank_chosen, scan_part, search
 from retrieval.snapshots.manifest import Manifest
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 
-KEPT: Final = 4  # snapshots that stay open, where more were asked for lately
-IDLE: Final = 60.0  # seconds without a question after which a snapshot may be closed
-OPENING: Final = 300.0  # seconds that all shards together may take to open one; until then nobody asks for it
-READING: Final = 25e6  # bytes a second of it, where every byte is compared: a network that several machines share
+KEPT: Final = 4  # recently queried snapshots that stay open
+IDLE: Final = 60.0  # seconds without a query after which a snapshot may be closed
+OPENING: Final = 300.0  # seconds for all shards to open a snapshot, during which it gets no queries
+READING: Final = 25e6  # bytes a second while checksums are compared, over a network shared by several machines
 PREPARED: Final = 64  # floras whose lists stay prepared
 
 
 @dataclass(slots=True)
-class Version:
-    """An open snapshot with the lists of it that are this shard's."""
+class OpenVersion:
+    """An open snapshot and this shard's lists of it."""
 
     snapshot: Snapshot
     placement: Placement
-    parts: PartsOf
+    parts: PartSelector
     users: int = 0
-    asked: bool = False  # by a question: until the slowest shard has opened it, it is opened ahead
+    asked: bool = False  # queried at least once; before that it is open in advance, until the slowest shard is ready
     last: float = field(default_factory=time.monotonic)
 
     @property
     def timeout(self) -> float:
-        """Seconds without a question after which it may be closed."""
+        """Seconds without a query after which it may be closed."""
         return IDLE if self.asked else opening_seconds(self.snapshot.manifest)
 
 
 def opening_seconds(manifest: Manifest) -> float:
-    """How long shards may take to open a snapshot: the more, the more bytes there are to compare."""
+    """Return the time limit for opening a snapshot, which grows with its bytes."""
     return OPENING + sum(seal.bytes for seal in manifest.files) / READING
 
 
-class PartsOf:
-    """What this shard searches of a flora: whole lists, and of cut ones its own rows."""
+class PartSelector:
+    """Selects what this shard searches of a flora: whole lists, and its own rows of split lists."""
 
     def __init__(self, snapshot: Snapshot, own: Placement) -> None:
         self._shelf = snapshot.shelf
@@ -83,7 +83,7 @@ class PartsOf:
 
 
 def _foreign_rows(segment: Segment, own: Placement, cut: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Rows of cut species that are another shard's; None where there are none."""
+    """Return a mask of the rows of split species that belong to other shards, or None if there are none."""
     foreign: NDArray[np.bool_] | None = None
     for species in np.unique(own.species[cut]).tolist():
         place = int(np.searchsorted(segment.species, species))
@@ -99,48 +99,48 @@ def _foreign_rows(segment: Segment, own: Placement, cut: NDArray[np.bool_]) -> N
 
 
 class Shard:
-    """One process's part of a collection. Safe for threads.
+    """One process's part of a collection. Thread-safe.
 
-    A question about a snapshot that is not open has it opened, and is refused until it is: whoever asks goes to another
-    replica, and questions about those that are open are answered meanwhile.
+    A query for a snapshot that is not open starts opening it and fails with ShardUnavailable until it is open: clients
+    then try another replica, and queries for open snapshots are answered meanwhile.
     """
 
     def __init__(self, root: str, number: int, replica: int = 0, *, accelerator: Accelerator | None = None) -> None:
         self._root = Path(root)
         self._number, self._replica = number, replica
         self._accelerator = accelerator
-        self._versions: dict[tuple[str, str], Version] = {}
-        self._guard = threading.Lock()  # of the table, held for moments
+        self._versions: dict[tuple[str, str], OpenVersion] = {}
+        self._guard = threading.Lock()  # of the table of versions; held briefly
         self._opening = threading.Lock()
-        self._opened_for: set[tuple[str, str]] = set()  # questions that were refused
-        self._refused: dict[tuple[str, str], FungariumError] = {}  # what kept a snapshot from being opened for one
-        self._asked = self._calls = 0
+        self._being_opened: set[tuple[str, str]] = set()  # versions being opened because of a query
+        self._open_errors: dict[tuple[str, str], FungariumError] = {}  # why such a version could not be opened
+        self._requests = self._calls = 0
 
     def open(self, snapshot: str, placement: str) -> ShardState:
-        """Have a snapshot open, beside those that are; raises SnapshotError and its kind, or ClusterError."""
-        self._leave(self._enter(snapshot, placement))
+        """Open a snapshot beside those already open; raises SnapshotError or ClusterError."""
+        self._release(self._acquire(snapshot, placement))
         return self.state()
 
     def release(self, snapshot: str) -> None:
-        """Somebody needs a snapshot no more; it is closed once nobody has asked for it for a while."""
-        self._sweep()
+        """Close idle snapshots; a client no longer needs `snapshot`, which is closed once idle."""
+        self._close_idle()
 
-    def answer(self, asks: Sequence[ShardRequest]) -> list[Answer]:
-        """Answer asks that came together; those of one kind share their passes over the lists."""
-        answers: list[Answer | None] = [None] * len(asks)
+    def answer(self, requests: Sequence[ShardRequest]) -> list[Answer]:
+        """Answer the requests of one call; those of the same kind share one pass over the lists."""
+        answers: list[Answer | None] = [None] * len(requests)
         kinds: dict[object, list[int]] = {}
-        for number, ask in enumerate(asks):
-            kinds.setdefault(ask.kind, []).append(number)
+        for number, request in enumerate(requests):
+            kinds.setdefault(request.kind, []).append(number)
         for numbers in kinds.values():
-            together = [asks[number] for number in numbers]
+            together = [requests[number] for number in numbers]
             for number, answer in zip(numbers, self._answer_together(together), strict=True):
                 answers[number] = answer
-        self._calls, self._asked = self._calls + 1, self._asked + len(asks)
+        self._calls, self._requests = self._calls + 1, self._requests + len(requests)
         return [answer for answer in answers if answer is not None]
 
     def state(self) -> ShardState:
-        """How this process is. Whoever watches asks every few seconds: what nobody needs any more is closed by that."""
-        self._sweep()
+        """Return the state of this process, and close idle snapshots: monitors call this every few seconds."""
+        self._close_idle()
         with self._guard:
             names = tuple(dict.fromkeys(name for name, _ in self._versions))
         standing = "cpu" if self._accelerator is None else self._accelerator.standing
@@ -151,52 +151,52 @@ class Shard:
             names,
             os.getpid(),
             private_bytes(),
-            self._asked,
+            self._requests,
             self._calls,
             standing,
         )
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close all snapshots."""
         with self._guard:
             versions, self._versions = list(self._versions.values()), {}
         for version in versions:
             version.snapshot.close()
 
-    def _answer_together(self, asks: Sequence[ShardRequest]) -> list[Answer]:
-        first = asks[0]
+    def _answer_together(self, requests: Sequence[ShardRequest]) -> list[Answer]:
+        first = requests[0]
         try:
-            version = self._enter_open(first.snapshot, first.placement)
+            version = self._acquire_open(first.snapshot, first.placement)
         except FungariumError as error:
-            return [error] * len(asks)
+            return [error] * len(requests)
         try:
             parts = version.parts.of(first.species, first.licences)
-            if len(asks) == 1:
-                return [self._look(first, parts, first.views, first.lines)]
-            views = np.concatenate([ask.views for ask in asks])
-            lines = [ask.lines for ask in asks if ask.lines is not None]
-            reply = self._look(first, parts, views, join_lines(lines) if lines else None)
+            if len(requests) == 1:
+                return [self._search(first, parts, first.views, first.lists)]
+            views = np.concatenate([request.views for request in requests])
+            lists = [request.lists for request in requests if request.lists is not None]
+            reply = self._search(first, parts, views, join_lists(lists) if lists else None)
         finally:
-            self._leave(version)
-        ends = np.cumsum([len(ask.views) for ask in asks]).tolist()
-        return [reply.part(end - len(ask.views), end) for end, ask in zip(ends, asks, strict=True)]
+            self._release(version)
+        ends = np.cumsum([len(request.views) for request in requests]).tolist()
+        return [reply.part(end - len(request.views), end) for end, request in zip(ends, requests, strict=True)]
 
-    def _look(
-        self, ask: ShardRequest, parts: tuple[SegmentPart, ...], views: Embeddings, lines: Lists | None
+    def _search(
+        self, request: ShardRequest, parts: tuple[SegmentPart, ...], views: Embeddings, lists: Lists | None
     ) -> ShardReply:
         if self._accelerator is not None and parts:
-            key = f"{ask.snapshot}/{hash((ask.placement, ask.species, ask.licences))}"
-            chosen = self._accelerator.choose(key, parts, views, ask.k)
+            key = f"{request.snapshot}/{hash((request.placement, request.species, request.licences))}"
+            chosen = self._accelerator.choose(key, parts, views, request.k)
             if chosen is not None:
-                return ShardReply(*rank_chosen(parts, views, ask.k, chosen))
-        if ask.wide and parts:
-            return choose_candidates(parts, views, ask.wide, lines)
-        if lines is not None and not lines.shape[1]:
-            return ShardReply(*nothing(len(views)))
-        return ShardReply(*search_exact(parts, views, ask.k, lines))
+                return ShardReply(*rank_chosen(parts, views, request.k, chosen))
+        if request.candidates and parts:
+            return choose_candidates(parts, views, request.candidates, lists)
+        if lists is not None and not lists.shape[1]:
+            return ShardReply(*empty_result(len(views)))
+        return ShardReply(*search_exact(parts, views, request.k, lists))
 
-    def _enter(self, snapshot: str, placement: str) -> Version:
-        """The open version, opened if it is not, with one user more."""
+    def _acquire(self, snapshot: str, placement: str) -> OpenVersion:
+        """Return a version, opened if necessary, and count one more user of it."""
         key = (snapshot, placement)
         with self._guard:
             version = self._versions.get(key)
@@ -207,20 +207,20 @@ class Shard:
             with self._guard:
                 known = key in self._versions
             if not known:
-                made = self._make(snapshot, placement)
+                made = self._open_version(snapshot, placement)
                 with self._guard:
                     self._versions[key] = made
             with self._guard:
                 version = self._versions[key]
                 version.users += 1
         if not known:
-            self._sweep()
+            self._close_idle()
         return version
 
-    def _enter_open(self, snapshot: str, placement: str) -> Version:
-        """The open version, with one user more; raises ShardUnavailable while it is being opened, or what prevents it.
+    def _acquire_open(self, snapshot: str, placement: str) -> OpenVersion:
+        """Return an open version and count one more user; raises ShardUnavailable, or the error that prevents opening.
 
-        A question holds no thread while files are compared: a few would keep all others from being answered.
+        Queries do not wait for a snapshot to open: a few of them would block all threads.
         """
         key = (snapshot, placement)
         with self._guard:
@@ -229,45 +229,45 @@ class Shard:
                 version.users += 1
                 version.asked = True
                 return version
-            refused = self._refused.pop(key, None)
+            refused = self._open_errors.pop(key, None)
             if refused is not None:
                 raise refused
-            begun = key in self._opened_for
-            self._opened_for.add(key)
+            begun = key in self._being_opened
+            self._being_opened.add(key)
         if not begun:
-            threading.Thread(target=self._open_for, args=key, name="opening a snapshot", daemon=True).start()
+            threading.Thread(target=self._open_in_background, args=key, name="opening a snapshot", daemon=True).start()
         raise ShardUnavailable(f"replica {self._replica} of shard {self._number} is opening snapshot {snapshot}")
 
-    def _open_for(self, snapshot: str, placement: str) -> None:
-        """Open a snapshot for questions that were refused."""
+    def _open_in_background(self, snapshot: str, placement: str) -> None:
+        """Open a snapshot because of a query that was refused."""
         key, refused = (snapshot, placement), None
         try:
-            self._leave(self._enter(snapshot, placement))
+            self._release(self._acquire(snapshot, placement))
         except FungariumError as error:
             refused = error
         finally:
             with self._guard:
-                self._opened_for.discard(key)
+                self._being_opened.discard(key)
                 if refused is not None:
-                    self._refused[key] = refused
+                    self._open_errors[key] = refused
 
-    def _leave(self, version: Version) -> None:
+    def _release(self, version: OpenVersion) -> None:
         with self._guard:
             version.users -= 1
             version.last = time.monotonic()
 
-    def _make(self, name: str, placement: str) -> Version:
+    def _open_version(self, name: str, placement: str) -> OpenVersion:
         read = read_placement(self._root, placement)
         try:
             snapshot = open_snapshot(self._root, name)
         except OSError as error:
             raise SnapshotError(f"snapshot {name} cannot be read on {socket.gethostname()}: {error}") from error
-        return Version(snapshot, read, PartsOf(snapshot, read.of_shard(self._number)))
+        return OpenVersion(snapshot, read, PartSelector(snapshot, read.of_shard(self._number)))
 
-    def _sweep(self) -> None:
-        """Close what nobody has asked for lately, and of more than a few the ones that were asked for longest ago.
+    def _close_idle(self) -> None:
+        """Close idle snapshots, and of more than KEPT queried ones those that were used longest ago.
 
-        What was used last stays, and what is opened ahead as long as shards may take to open it.
+        The most recently used one stays open, and one opened in advance for as long as shards may take to open it.
         """
         now = time.monotonic()
         with self._guard:
@@ -283,47 +283,54 @@ class Shard:
             version.snapshot.close()
 
 
-def choose_candidates(parts: Sequence[SegmentPart], views: Embeddings, wide: int, lines: Lists | None) -> ShardReply:
-    """The `wide` rows of some parts that look most similar by their codes, compared at float16 too.
+def choose_candidates(
+    parts: Sequence[SegmentPart], views: Embeddings, candidates: int, lists: Lists | None
+) -> ShardReply:
+    """Return the `candidates` rows with the most similar PQ codes, with their float16 similarities as well.
 
-    All that look more similar than the `wide`-th are there; of those that tie with it, some.
+    All rows with codes more similar than the `candidates`-th are included, and some of those that tie with it.
+    Raises ValueError if the segments have no codes.
     """
     codes = parts[0].segment.codes
     if codes is None:
         raise ValueError("a segment without codes can be searched exactly only")
-    turned = codes.codebook.rotate_views(views)
+    rotated = codes.codebook.rotate_views(views)
     near, at = [], []
     for part in parts:
-        most = min(wide, part.segment.count_rows(part.lists))
-        similarities, rows = scan_part(part, turned, most, lines)
+        most = min(candidates, part.segment.count_rows(part.lists))
+        similarities, rows = scan_part(part, rotated, most, lists)
         near.append(similarities)
         at.append(np.where(rows < 0, -1, rows + part.segment.base))
-    looked, rows = np.concatenate(near, axis=1), np.concatenate(at, axis=1)
-    if rows.shape[1] > wide:
-        best = np.argpartition(-looked, wide - 1, axis=1)[:, :wide]
-        looked, rows = np.take_along_axis(looked, best, axis=1), np.take_along_axis(rows, best, axis=1)
-    return compare_candidates(parts, views, looked, rows)
+    code_similarities, rows = np.concatenate(near, axis=1), np.concatenate(at, axis=1)
+    if rows.shape[1] > candidates:
+        best = np.argpartition(-code_similarities, candidates - 1, axis=1)[:, :candidates]
+        rows = np.take_along_axis(rows, best, axis=1)
+        code_similarities = np.take_along_axis(code_similarities, best, axis=1)
+    return compare_candidates(parts, views, code_similarities, rows)
 
 
-def compare_candidates(parts: Sequence[SegmentPart], views: Embeddings, looked: Similarities, rows: Rows) -> ShardReply:
-    """The candidates, by row, with the similarities of their codes and at float16."""
+def compare_candidates(
+    parts: Sequence[SegmentPart], views: Embeddings, code_similarities: Similarities, rows: Rows
+) -> ShardReply:
+    """Re-rank candidates (views, n) at float16, and return them with the similarities of their codes too."""
     order = np.argsort(np.where(rows < 0, np.iinfo(np.int64).max, rows), axis=1)
-    looked, rows = np.take_along_axis(looked, order, axis=1), np.take_along_axis(rows, order, axis=1)
+    rows = np.take_along_axis(rows, order, axis=1)
+    code_similarities = np.take_along_axis(code_similarities, order, axis=1)
     chosen = [line[line >= 0] for line in rows]
     similarities, found = rank_chosen(parts, views, rows.shape[1], chosen)
     codes = np.full(rows.shape, -np.inf, dtype=np.float32)
     for line, own in enumerate(chosen):
-        codes[line, : len(own)] = looked[line, np.searchsorted(own, found[line, : len(own)])]
+        codes[line, : len(own)] = code_similarities[line, np.searchsorted(own, found[line, : len(own)])]
     return ShardReply(similarities, found, codes)
 
 
-def nothing(views: int) -> tuple[Similarities, Rows]:
-    """Where there is nothing to look at."""
+def empty_result(views: int) -> tuple[Similarities, Rows]:
+    """Return empty results, (views, 0) each."""
     return np.zeros((views, 0), dtype=np.float32), np.zeros((views, 0), dtype=np.int64)
 
 
 def private_bytes() -> int:
-    """Memory of this process that it shares with nobody; 0 where the system does not say."""
+    """Return the private memory of this process in bytes; 0 if the system does not report it."""
     try:
         lines = Path(f"/proc/{os.getpid()}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:

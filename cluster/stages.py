@@ -1,6 +1,7 @@
-"""What workers do with a batch of photos: one kind decodes on CPUs, the other infers with a model that it holds open.
+"""The two stages of bulk embedding: decoding photos in tasks, and inference in actors that keep the model open.
 
-Nothing is raised across the cluster: a bad photo is a reason, and what must stop the job is a sentence in the result.
+Workers raise nothing: a bad photo becomes a reason, and an error that must stop the job becomes a sentence in the
+receipt.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from retrieval.errors import ClusterError, FungariumError, ModelError
 from retrieval.models.embedder import Embedder, View
 from retrieval.photos.views import PhotoLimits
 
-Batch: TypeAlias = Mapping[str, NDArray[Any]]  # of one row: a batch of photos goes through the cluster as one thing
-Opener: TypeAlias = Callable[..., Embedder]  # opener(threads=n) opens the model, on any machine
+Batch: TypeAlias = Mapping[str, NDArray[Any]]  # one row: a batch of photos is a single item for Ray Data
+Opener: TypeAlias = Callable[..., Embedder]  # opener(threads=n) opens the model on any machine
 
-SAME = ("numpy", "pillow", "pillow-heif", "openvino")  # what a row's last bits depend on
+SAME = ("numpy", "pillow", "pillow-heif", "openvino")  # packages that decide the last bits of a row
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What every worker of a job must know."""
+    """The parameters of a job, sent to every worker."""
 
     opener: Opener
-    model: str  # what the opened model must be called
-    made_with: str  # model and views, as the embedding store is named
-    storage: str  # where parts are kept
-    token: str  # a file there which every machine must see
+    model: str  # name that the opened model must have
+    made_with: str  # model and views, the name of the embedding store
+    storage: str  # folder or address of the parts
+    token: str  # a file there that every machine must see
     versions: Mapping[str, str]
     short_side: int
     limits: PhotoLimits
@@ -46,7 +47,7 @@ class Order:
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of Python and of the packages that decide what a row is, to its last bit."""
+    """Return the versions of Python and of the packages that decide a row to its last bit."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in SAME:
         try:
@@ -57,7 +58,7 @@ def package_versions() -> dict[str, str]:
 
 
 def decode_batch(batch: Batch, order: Order) -> dict[str, list[Any]]:
-    """Photos to crops: the pixels of all in one block of bytes, their shapes beside it."""
+    """Decode photos to crops: all pixels in one block of bytes, with the shapes as JSON."""
     photos: Sequence[PhotoToEmbed] = batch["photos"][0]
     about: list[dict[str, Any]] = []
     blocks: list[bytes] = []
@@ -74,7 +75,7 @@ def decode_batch(batch: Batch, order: Order) -> dict[str, list[Any]]:
 
 
 class InferBatch:
-    """Crops to rows, with one model for as long as the worker lives; a batch is kept in storage before it is told."""
+    """Embeds crops with a model that stays open; saves each batch in storage before returning its receipt."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -85,7 +86,7 @@ class InferBatch:
         try:
             return self._embed(batch)
         except (FungariumError, OSError) as error:
-            return receipt(int(batch["place"][0]), stop=f"{error} (a worker on {socket.gethostname()} says so)")
+            return receipt(int(batch["place"][0]), stop=f"{error} (reported by a worker on {socket.gethostname()})")
 
     def _embed(self, batch: Batch) -> dict[str, list[Any]]:
         if "pixels" not in batch:
@@ -103,26 +104,26 @@ class InferBatch:
             {photo: reason for photo, reason in outcomes.items() if isinstance(reason, str)},
         )
         content = part.encode()
-        # What could not be read is tried again, and of a model that does nothing nothing stays.
+        # Not saved: a batch with unread photos, which are tried again, and one for which the model gave no row.
         kept = self._files.put(content) if rows and not unread else ""
         refused = str(found[0]) if found and not rows else ""
         return receipt(int(batch["place"][0]), content, kept=kept, unread=unread, refused=refused)
 
     def _open(self) -> Embedder:
-        """The model, opened by the first batch and held; refuses a machine that would make other rows."""
+        """Return the model, opened by the first batch; raises ClusterError on a machine that would give other rows."""
         if self._embedder is not None:
             return self._embedder
         order = self._order
         if not self._files.has(order.token):
             raise ClusterError(
                 f"{order.storage} is not the same folder on every machine of the cluster:"
-                " mount it everywhere, or name an address that all reach with FUNGARIUM_CLUSTER_STORAGE"
+                " mount it everywhere, or set FUNGARIUM_CLUSTER_STORAGE to an address that all can reach"
             )
         if (here := package_versions()) != order.versions:
             names = sorted({*here, *order.versions})
             other = [f"{name} {here.get(name, 'not')}" for name in names if here.get(name) != order.versions.get(name)]
             raise ClusterError(
-                f"a worker has other packages ({', '.join(other)}): install the same on all machines of the cluster"
+                f"a worker has other package versions ({', '.join(other)}): install the same on all machines"
             )
         embedder = order.opener(threads=order.threads)
         if embedder.model != order.model:
@@ -132,7 +133,7 @@ class InferBatch:
 
 
 def runs_on_gpu(order: Order) -> bool:
-    """Whether the model uses the GPU of the machine that this runs on; what is wrong there is told with the work."""
+    """Whether the model runs on this machine's GPU; errors return False, since they are reported with the work."""
     try:
         return "cuda" in str(order.opener(threads=order.threads).card.get("runtime", ""))
     except (FungariumError, OSError):
@@ -140,7 +141,7 @@ def runs_on_gpu(order: Order) -> bool:
 
 
 def unpack(about: Sequence[Mapping[str, Any]], pixels: bytes) -> list[list[View]]:
-    """The crops of each photo that has some, as they were before they were packed; nothing is copied."""
+    """Rebuild the crops of each decoded photo from `decode_batch`, without copying pixels."""
     photos, start = [], 0
     for photo in about:
         if "shapes" in photo:
@@ -162,9 +163,9 @@ def receipt(
     refused: str = "",
     stop: str = "",
 ) -> dict[str, list[Any]]:
-    """What the driver hears of a batch: its part, the name under which storage keeps it, what was not readable.
+    """Describe a finished batch: its part, the part's name in storage, and the photos that could not be read.
 
-    `refused` is what the model says where it has a row for none of its photos, `stop` why the job cannot go on.
+    `refused` is the model's error if it embedded none of the photos, `stop` the reason why the job cannot continue.
     """
     return {
         "place": [place],

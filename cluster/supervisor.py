@@ -1,8 +1,9 @@
-"""The shards' processes on a Ray cluster: started once, by whoever comes first, found by name, restarted by Ray.
+"""The shards' processes on a Ray cluster: started by the first client, found by name, restarted by Ray.
 
-They are detached actors: they outlive whoever started them, and all workers of a server share them. Replicas of a shard
-start on different nodes. One that dies is started again, where its node is gone on another, and opens what it is asked
-for. No CPUs are reserved for them, so that they always find a place: a search takes a core for milliseconds.
+They are detached actors, which outlive the process that started them and are shared by all server workers. Replicas of
+a shard start on different nodes. An actor that dies is restarted, on another node if its own is gone, and reopens
+snapshots on demand. Actors reserve no CPUs, so that they can always be scheduled: a search takes a core for
+milliseconds.
 """
 
 from __future__ import annotations
@@ -19,26 +20,26 @@ from typing import Any, Final, TypeVar
 from cluster.connection import NAMESPACE, is_outside
 from cluster.messages import Answer, ShardRequest, ShardState
 from cluster.shard import Shard
-from cluster.threads import senders, settler, within
+from cluster.threads import answer_worker, call_with_timeout, sender_workers
 from retrieval.errors import ClusterError, FungariumError, ShardUnavailable
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-THREADS: Final = 4  # questions that a replica answers at a time
-GROUPS: Final = {"opening": 1, "looking": 1}  # threads beside: whoever opens or looks keeps nobody from being answered
-NOMINAL: Final = 1_000_000  # bytes reserved of a node's memory: an actor that asks for nothing goes anywhere
-ONLY: Final = "fungarium"  # a resource: where nodes have it, shards go to those alone
-SPREADING: Final = 3  # times that replicas are moved apart: a node that has just joined is not known to all at once
-STARTING: Final = 60.0  # seconds until a process that was started must be there
-ANSWERING: Final = 20.0  # seconds that Ray may take to say what there is, or that it will start something
-RESTING: Final = 2.0  # seconds for the others, where one of each shard runs already
+THREADS: Final = 4  # concurrent calls that a replica answers
+GROUPS: Final = {"opening": 1, "looking": 1}  # extra threads, so that opening and monitoring never block searches
+NOMINAL: Final = 1_000_000  # bytes of memory reserved: Ray may put an actor without resources on any node
+ONLY: Final = "fungarium"  # a custom resource: if any node has it, shards run only on nodes that do
+SPREAD_ATTEMPTS: Final = 3  # attempts to spread replicas: a new node takes a moment to become known
+STARTING: Final = 60.0  # seconds for a started process to answer
+ANSWERING: Final = 20.0  # seconds for a call to Ray's control plane
+GRACE: Final = 2.0  # seconds for the remaining replicas, if one of each shard is already running
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """What is to run."""
+    """The shards and replicas to run."""
 
-    root: str  # folder of the snapshots, the same on every node
+    root: str  # folder of the snapshots, at the same path on every node
     shards: int
     replicas: int
     gpu_keeps: str = "floras"
@@ -46,27 +47,27 @@ class ShardPlan:
 
 
 def actor_name(shard: int, replica: int) -> str:
-    """Under which an actor is found."""
+    """Return the name of a replica's actor."""
     return f"shard-{shard}-{replica}"
 
 
-def settings_as_given(value: Any) -> Any:
-    """Nothing to be read."""
+def return_unchanged(value: Any) -> Any:
+    """Return the value unchanged."""
     return value
 
 
 def pack(values: Sequence[Any]) -> bytes:
-    """Asks or answers as bytes: Ray passes these on as they are, and takes ten times as long to pack objects itself."""
+    """Pickle requests or answers: Ray passes bytes on as they are, and takes ten times as long to serialise objects."""
     return pickle.dumps(values, protocol=5)
 
 
 def unpack(packed: bytes) -> Any:
-    """What `pack` packed, on a machine of the same cluster, where Ray itself unpickles whatever comes."""
+    """Unpickle what `pack` made on a machine of the same cluster, in which Ray itself trusts pickles."""
     return pickle.loads(packed)  # noqa: S301 - see above
 
 
 def in_group(group: str) -> Callable[[Method], Method]:
-    """What `ray.method(concurrency_group=group)` does, without Ray: a method is called in threads of that group."""
+    """Do what `ray.method(concurrency_group=group)` does, without importing Ray: run a method in that thread group."""
 
     def mark(method: Method) -> Method:
         method.__ray_concurrency_group__ = group  # type: ignore[attr-defined]
@@ -76,7 +77,7 @@ def in_group(group: str) -> Callable[[Method], Method]:
 
 
 class ShardProcess(Shard):
-    """A shard as an actor is made of it: opens the GPU, if it is given one, where it runs."""
+    """A shard as a Ray actor, which opens the GPU of its node if the plan gives it GPU memory."""
 
     def __init__(self, plan: ShardPlan, number: int, replica: int) -> None:
         accelerator = None
@@ -88,12 +89,12 @@ class ShardProcess(Shard):
         self._plan = plan
 
     def answer_packed(self, asks: bytes) -> bytes:
-        """`answer`, with asks and answers as `pack` makes them."""
+        """Answer packed requests with packed answers."""
         return pack(self.answer(unpack(asks)))
 
     @in_group("opening")
     def open(self, snapshot: str, placement: str) -> ShardState:
-        """As `Shard.open`. All workers of a server ask for a new snapshot at once."""
+        """As `Shard.open`, in its own thread: all workers of a server request a new snapshot at once."""
         return super().open(snapshot, placement)
 
     @in_group("looking")
@@ -107,15 +108,15 @@ class ShardProcess(Shard):
         return super().state()
 
     @in_group("looking")
-    def about(self) -> tuple[ShardPlan, str]:
-        """What it was started for, and the node it runs on."""
+    def describe(self) -> tuple[ShardPlan, str]:
+        """Return the plan it was started with and the id of its node."""
         import ray
 
         return self._plan, ray.get_runtime_context().get_node_id()
 
 
 class RayReplica:
-    """An actor behind the promise of `Replica`. Everything that Ray raises is a ShardUnavailable."""
+    """Implements `Replica` with a Ray actor. Every error of Ray becomes ShardUnavailable."""
 
     def __init__(self, ray: Any, handle: Any, shard: int, replica: int, namespace: str) -> None:
         self.name = f"replica {replica} of shard {shard}"
@@ -125,9 +126,9 @@ class RayReplica:
 
     @classmethod
     def named(cls, ray: Any, shard: int, replica: int, namespace: str = NAMESPACE) -> RayReplica:
-        """The one that runs; its calls fail where there is none. Raises ClusterError where Ray does not answer."""
+        """Find a running replica; if there is none, its calls fail. Raises ClusterError if Ray does not answer."""
         found = cls(ray, None, shard, replica, namespace)
-        within(ANSWERING, found.find)
+        call_with_timeout(ANSWERING, found.find)
         return found
 
     def ask(self, asks: Sequence[ShardRequest]) -> Future[list[Answer]]:
@@ -142,37 +143,37 @@ class RayReplica:
     def state(self) -> Future[ShardState]:
         return self._call("state")
 
-    def about(self) -> Future[tuple[ShardPlan, str]]:
-        """What it was started for, and its node."""
-        return self._call("about")
+    def describe(self) -> Future[tuple[ShardPlan, str]]:
+        """Return the plan it was started with and the id of its node."""
+        return self._call("describe")
 
     @property
     def handle(self) -> Any:
-        """The actor."""
+        """The Ray actor handle, or None."""
         return self._handle
 
     def find(self) -> None:
-        """Look the actor up again by its name: whoever upgrades stops it and starts another."""
+        """Look the actor up by name again: it may have been stopped and started anew, for example by an upgrade."""
         try:
             self._handle = self._ray.get_actor(actor_name(self.shard, self.replica), namespace=self._namespace)
-        except Exception:  # a connection that is lost raises errors of all kinds
-            return  # it is not there; the next call says so
+        except Exception:  # a lost connection raises many types of error
+            return  # the next call reports that it is missing
 
-    def _call(self, method: str, *given: Any, read: Callable[[Any], Any] = settings_as_given) -> Future[Any]:
-        """Send a call. From outside the cluster another thread does, since Ray has whoever sends wait."""
+    def _call(self, method: str, *given: Any, read: Callable[[Any], Any] = return_unchanged) -> Future[Any]:
+        """Send a call; from outside the cluster, in another thread, since Ray Client blocks the sender."""
         answer: Future[Any] = Future()
         if self._handle is None:
-            answer.set_exception(ShardUnavailable(f"{self.name} is not there"))
+            answer.set_exception(ShardUnavailable(f"{self.name} is not running"))
             return answer
 
         def send() -> None:
             try:
                 call = getattr(self._handle, method).remote(*given).future()
             except Exception as error:
-                answer.set_exception(ShardUnavailable(f"{self.name} cannot be asked: {first_line(error)}"))
+                answer.set_exception(ShardUnavailable(f"{self.name} cannot be called: {first_line_of(error)}"))
                 return
-            if self._outside:  # not in Ray's thread, in which nothing can be sent
-                call.add_done_callback(lambda done: settler().submit(lambda: settle(done)))
+            if self._outside:  # leave Ray's thread, from which no call can be sent
+                call.add_done_callback(lambda done: answer_worker().submit(lambda: settle(done)))
             else:
                 call.add_done_callback(settle)
 
@@ -185,40 +186,39 @@ class RayReplica:
                 answer.set_result(found)
 
         if self._outside:
-            senders().submit(send)
+            sender_workers().submit(send)
         else:
             send()
         return answer
 
     def _own(self, error: BaseException) -> FungariumError:
-        """The error of ours that an error of a call is."""
+        """Turn an error of a call into a FungariumError."""
         cause = getattr(error, "cause", None)
         if isinstance(cause, FungariumError):
             return cause
         if isinstance(error, FungariumError):
             return error
-        return ShardUnavailable(f"{self.name} is gone: {first_line(error)}")
+        return ShardUnavailable(f"{self.name} is lost: {first_line_of(error)}")
 
 
-def first_line(error: BaseException) -> str:
-    """What Ray says, without its pages of advice."""
+def first_line_of(error: BaseException) -> str:
+    """Return the first line of Ray's message, which is followed by pages of advice."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def start_shards(ray: Any, plan: ShardPlan, *, namespace: str = NAMESPACE) -> list[list[RayReplica]]:
-    """The replicas of each shard; those that do not run yet are started. Several may do so at once.
+    """Return the replicas of each shard, starting those that are not running. Safe to call from several processes.
 
-    Raises ClusterError where the processes that run serve another folder, none comes up, or the cluster is lost or
-    gives no answer.
+    Raises ClusterError if running shards serve another folder, a shard does not start, or the cluster does not answer.
     """
     try:
         return _start(ray, plan, namespace)
     except (ray.exceptions.RayError, ConnectionError) as error:
-        raise ClusterError(f"the cluster cannot start what searches: {first_line(error)}") from error
+        raise ClusterError(f"the cluster cannot start the shards: {first_line_of(error)}") from error
 
 
 def _start(ray: Any, plan: ShardPlan, namespace: str) -> list[list[RayReplica]]:
-    before = set(running(ray, namespace=namespace))
+    before = set(list_running(ray, namespace=namespace))
     nodes = list_nodes(ray)
     running_shards = [
         [
@@ -227,15 +227,15 @@ def _start(ray: Any, plan: ShardPlan, namespace: str) -> list[list[RayReplica]]:
         ]
         for shard in range(plan.shards)
     ]
-    homes = find_homes(plan, running_shards, RESTING if before else STARTING)
-    turns = 0 if before else SPREADING  # whoever finds some running moves none: others use them
+    homes = find_homes(plan, running_shards, GRACE if before else STARTING)
+    turns = 0 if before else SPREAD_ATTEMPTS  # replicas that were already running are in use and not moved
     while turns and spread_replicas(ray, plan, running_shards, homes, namespace=namespace):
         turns, homes = turns - 1, find_homes(plan, running_shards)
     return running_shards
 
 
 def start_replica(ray: Any, plan: ShardPlan, shard: int, replica: int, node: str, namespace: str) -> RayReplica:
-    """A replica, started on a node unless it runs somewhere; where that node is lost, on any other."""
+    """Start a replica on a node, or on any other if that is lost; a running one is returned as it is."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     process = ray.remote(concurrency_groups=GROUPS)(ShardProcess).options(
@@ -244,14 +244,14 @@ def start_replica(ray: Any, plan: ShardPlan, shard: int, replica: int, node: str
         get_if_exists=True,
         lifetime="detached",
         max_restarts=-1,
-        max_task_retries=0,  # a lane asks another replica, which is sooner
+        max_task_retries=0,  # the client retries on another replica, which is faster
         max_concurrency=THREADS,
         num_cpus=0,
         memory=NOMINAL,
         num_gpus=0.01 if plan.gpu_megabytes else 0,
         scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
     )
-    handle = within(ANSWERING, lambda: process.remote(plan, shard, replica))
+    handle = call_with_timeout(ANSWERING, lambda: process.remote(plan, shard, replica))
     return RayReplica(ray, handle, shard, replica, namespace)
 
 
@@ -263,11 +263,11 @@ def spread_replicas(
     *,
     namespace: str = NAMESPACE,
 ) -> list[RayReplica]:
-    """Move replicas off nodes that hold another of their shard, or more than their share; gives those that moved.
+    """Move replicas off nodes that hold another replica of the same shard or too many replicas; returns those moved.
 
-    Of each shard one at most, and where it has several only while `homes` has another, which answers meanwhile: call
-    it again when the moved ones do. Ray starts an actor elsewhere where its node is not known to all yet, or was lost;
-    nobody moves it back.
+    At most one replica of each shard is moved, and if a shard has several, only while another one in `homes` answers:
+    call again once the moved ones answer. This is needed because Ray starts an actor elsewhere if its node is lost or
+    not yet known, and never moves it back.
     """
     nodes = list_nodes(ray)
     fair = -(-plan.shards * plan.replicas // len(nodes))
@@ -293,35 +293,35 @@ def spread_replicas(
 
 
 def end_replica(ray: Any, name: str, namespace: str) -> None:
-    """End an actor, and wait until its name is free: whoever asks for it meanwhile would be given the dying one.
+    """Kill an actor and wait until its name is free: until then, a lookup of the name returns the dying actor.
 
-    One that somebody else has started under the name meanwhile is left alone.
+    An actor that another process has started under the same name in the meantime is left alone.
     """
     ends, first = time.monotonic() + STARTING, None
     while time.monotonic() < ends:
         try:
-            found = within(ANSWERING, partial(ray.get_actor, name, namespace=namespace))
+            found = call_with_timeout(ANSWERING, partial(ray.get_actor, name, namespace=namespace))
             first = first or identity(found)
             if identity(found) != first:
                 return
-            within(ANSWERING, partial(ray.kill, found, no_restart=True))
+            call_with_timeout(ANSWERING, partial(ray.kill, found, no_restart=True))
         except (ValueError, ray.exceptions.RayError):
             return
         time.sleep(0.02)
 
 
 def identity(handle: Any) -> bytes:
-    """Which actor a handle is of, for those outside the cluster too."""
+    """Return the id of a handle's actor, with Ray Client too."""
     known = handle.actor_ref.id if hasattr(handle, "actor_ref") else handle._actor_id.binary()  # noqa: SLF001 - no other way
     return bytes(known)
 
 
 def list_nodes(ray: Any) -> list[str]:
-    """The ids of living nodes that shards may run on, in a fixed order; the head last, which has enough to do."""
-    living = [node for node in within(ANSWERING, ray.nodes) if node["Alive"]]
+    """Return the ids of live nodes for shards, in a fixed order; the head node, which is busiest, comes last."""
+    living = [node for node in call_with_timeout(ANSWERING, ray.nodes) if node["Alive"]]
     meant = [node for node in living if ONLY in node["Resources"]] or living
     if not meant:
-        raise ClusterError("the cluster has no living node")
+        raise ClusterError("the cluster has no live node")
     ordered = sorted(meant, key=lambda node: ("node:__internal_head__" in node["Resources"], node["NodeID"]))
     return [node["NodeID"] for node in ordered]
 
@@ -329,13 +329,13 @@ def list_nodes(ray: Any) -> list[str]:
 def find_homes(
     plan: ShardPlan, running_shards: Sequence[Sequence[RayReplica]], rest: float = STARTING
 ) -> dict[str, str]:
-    """The node of each replica that is there, by its name.
+    """Return the node of each replica that answers, by the replica's name.
 
-    Where one of each shard is there, the others are given `rest` seconds; nothing is waited for beyond STARTING.
-    Raises ClusterError unless some replica of each shard is there, and all serve the plan's folder.
+    Once one replica of each shard has answered, the others have `rest` seconds; STARTING limits the whole wait.
+    Raises ClusterError unless a replica of each shard answers and all serve the plan's folder.
     """
     ends = time.monotonic() + STARTING
-    calls = [[(replica, replica.about()) for replica in own] for own in running_shards]
+    calls = [[(replica, replica.describe()) for replica in own] for own in running_shards]
     for own in calls:
         _await_one([call for _, call in own], ends)
     wait([call for own in calls for _, call in own], min(rest, max(0.0, ends - time.monotonic())))
@@ -345,7 +345,7 @@ def find_homes(
         if not found:
             replica, call = own[0]
             reason = call.exception(0) if call.done() else "it is still starting"
-            raise ClusterError(f"shard {replica.shard} does not come up on the cluster: {reason}")
+            raise ClusterError(f"shard {replica.shard} does not start on the cluster: {reason}")
         for replica, (other, node) in found:
             homes[replica.name] = node
             if other.root != plan.root:
@@ -357,7 +357,7 @@ def find_homes(
 
 
 def _await_one(calls: Sequence[Future[Any]], ends: float) -> None:
-    """Wait until one call has come, all have failed, or the monotonic clock says `ends`."""
+    """Wait until one call has succeeded, all have failed, or the monotonic clock reaches `ends`."""
     pending = set(calls)
     while pending and not any(_came(call) for call in calls) and (left := ends - time.monotonic()) > 0:
         pending = wait(pending, left, FIRST_COMPLETED).not_done
@@ -367,18 +367,18 @@ def _came(call: Future[Any]) -> bool:
     return call.done() and call.exception() is None
 
 
-def running(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
-    """The names of the shards' actors that are there, whatever plan they were started for."""
+def list_running(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
+    """Return the names of all running shard actors, whatever plan they were started with."""
     from ray.util import list_named_actors
 
-    actors = within(ANSWERING, partial(list_named_actors, all_namespaces=True))
+    actors = call_with_timeout(ANSWERING, partial(list_named_actors, all_namespaces=True))
     names = [actor["name"] for actor in actors if actor["namespace"] == namespace]
     return sorted(name for name in names if name.startswith("shard-"))
 
 
 def stop_shards(ray: Any, *, namespace: str = NAMESPACE) -> list[str]:
-    """End all shards' processes and give their names."""
-    names = running(ray, namespace=namespace)
+    """Kill all shard processes and return their names."""
+    names = list_running(ray, namespace=namespace)
     for name in names:
         end_replica(ray, name, namespace)
     return names

@@ -1,7 +1,7 @@
-"""Threads in which a process that is no part of the cluster sends calls and takes their answers, and others beside.
+"""Threads for calls to Ray: with a time limit, and for Ray Client, which connects from outside the cluster.
 
-Such a process has one thread of Ray's that receives everything. Whoever sends waits in Ray until that thread has
-brought the call's number, so what Ray calls back in it must never send: both would wait for ever.
+Ray Client receives everything in one thread. Sending a call blocks until that thread has delivered the call's id, so a
+callback that runs in it must never send a call: that would deadlock.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Final, TypeVar
 
 from retrieval.errors import ClusterError
 
-SENDERS: Final = 8  # calls whose number is awaited at a time
+SENDERS: Final = 8  # calls that may wait for their id at a time
 
 Work = Callable[[], None]
 Given = TypeVar("Given")
 
 
 class Workers:
-    """Do what they are given, one thing after the other each. Unlike an executor's they let the process end."""
+    """Daemon threads that run work from a queue. Unlike an executor's threads, they do not delay process exit."""
 
     def __init__(self, name: str, count: int = 1) -> None:
         self._work: SimpleQueue[Work] = SimpleQueue()
@@ -32,7 +32,7 @@ class Workers:
             threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def submit(self, work: Work) -> None:
-        """Have something done, soon, and by another thread than this."""
+        """Queue some work for another thread."""
         self._work.put(work)
 
     def _run(self) -> None:
@@ -41,24 +41,24 @@ class Workers:
             try:
                 work()
             except Exception:
-                logging.getLogger(__name__).exception("a call to the cluster went wrong")
-            del work  # it holds an answer, which may be large
+                logging.getLogger(__name__).exception("a call to the cluster failed")
+            del work  # it may hold a large answer
 
 
-def senders() -> Workers:
-    """Those of this process that send."""
+def sender_workers() -> Workers:
+    """Return this process's threads that send calls."""
     return _of_process("sending to shards", SENDERS, os.getpid())
 
 
-def settler() -> Workers:
-    """The one of this process that takes answers."""
+def answer_worker() -> Workers:
+    """Return this process's thread that handles answers."""
     return _of_process("taking answers of shards", 1, os.getpid())
 
 
-def within(seconds: float, work: Callable[[], Given]) -> Given:
-    """What some work gives, or raises; ClusterError where it takes longer, as calls of Ray without a bound may.
+def call_with_timeout(seconds: float, work: Callable[[], Given]) -> Given:
+    """Return what `work` returns or raises; raises ClusterError if it takes longer than `seconds`.
 
-    It then goes on in a thread of its own, for nobody: Ray cannot be told to give up.
+    For calls of Ray without a timeout. They cannot be cancelled: the thread goes on in the background.
     """
     given: Future[Given] = Future()
 
@@ -75,7 +75,7 @@ def within(seconds: float, work: Callable[[], Given]) -> Given:
         if given.done():
             raise  # the work's own
         raise ClusterError(
-            f"the cluster gave no answer within {seconds:g} seconds: look at its first machine with `ray status`"
+            f"the cluster gave no answer within {seconds:g} seconds: run `ray status` on its head node"
         ) from error
 
 
@@ -89,5 +89,5 @@ def _of_process(name: str, count: int, pid: int) -> Workers:
 
 @cache
 def _made(name: str, count: int, pid: int) -> Workers:
-    """A process that was forked has none of its parent's threads: its number makes its own."""
+    """Make the threads of a process: `pid` is part of the key because a fork does not inherit threads."""
     return Workers(name, count)

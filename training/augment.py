@@ -1,4 +1,4 @@
-"""Changes to pictures that leave what they show: a batch at a time, drawn from a generator of its own per step."""
+"""Data augmentation of whole batches, with a seeded generator for each training step."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ SMALLEST_SIDE = 16
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far pictures may be changed; the defaults are those of METHODS.md. Nothing is ever flipped upside down."""
+    """Strengths of the augmentations. Images are never flipped upside down."""
 
-    side: int = 112  # pixels of what comes out
-    smallest: float = 0.4  # least share of the picture's area that a crop keeps
+    side: int = 112  # pixels of the output
+    smallest: float = 0.4  # minimum area of a crop, as a share of the image
     mirror: bool = True
-    turn: float = 0.0  # degrees, either way
+    turn: float = 0.0  # maximum rotation in degrees, either way
     brightness: float = 0.125
     contrast: float = 0.5
     saturation: float = 0.5
     hue: float = 0.2  # turns of the colour wheel, either way
     warmth: float = 0.0  # white balance: gain of red against blue
-    blur: float = 0.0  # share of pictures that are blurred
-    noise: float = 0.0  # greatest deviation of sensor noise, of 1
-    erase: float = 0.0  # share of pictures that lose a rectangle
-    jpeg: float = 0.0  # share of pictures that are compressed hard
+    blur: float = 0.0  # share of images that are blurred
+    noise: float = 0.0  # maximum standard deviation of sensor noise, in [0, 1]
+    erase: float = 0.0  # share of images in which a rectangle is erased
+    jpeg: float = 0.0  # share of images with strong JPEG compression
 
     def __post_init__(self) -> None:
         if self.side < SMALLEST_SIDE:
@@ -50,13 +50,13 @@ class Augmentation:
 
 
 PLAIN = Augmentation(mirror=False, smallest=1.0, brightness=0, contrast=0, saturation=0, hue=0)
-"""Changes nothing but the size."""
+"""Only resizes."""
 
 
 def augment(pictures: NDArray[np.uint8], how: Augmentation, seed: tuple[int, ...]) -> Tensor:
-    """Change pictures (n, size, size, 3): (n, 3, side, side), float32 in [0, 1].
+    """Augment images (n, size, size, 3), uint8, to (n, 3, side, side), float32 in [0, 1].
 
-    The same seed changes them the same way, so that a training that goes on at a step sees what it would have seen.
+    Deterministic for a given seed, so that a resumed training sees the same images as an uninterrupted one.
     """
     draw = np.random.default_rng(seed)
     if how.jpeg > 0:
@@ -76,7 +76,7 @@ def augment(pictures: NDArray[np.uint8], how: Augmentation, seed: tuple[int, ...
 
 
 def compress(pictures: NDArray[np.uint8], share: float, draw: np.random.Generator) -> NDArray[np.uint8]:
-    """Send a share of the pictures through JPEG at a low quality."""
+    """Compress a share of the images with low-quality JPEG."""
     changed = pictures.copy()
     qualities = draw.integers(25, 80, len(pictures))
     for place in np.flatnonzero(draw.random(len(pictures)) < share).tolist():
@@ -87,7 +87,7 @@ def compress(pictures: NDArray[np.uint8], share: float, draw: np.random.Generato
 
 
 def crop(batch: Tensor, how: Augmentation, draw: np.random.Generator) -> Tensor:
-    """Cut out, turn, mirror and scale, in one bilinear sampling."""
+    """Crop, rotate, mirror and scale in one bilinear sampling."""
     count = len(batch)
     area = draw.uniform(how.smallest, 1.0, count)
     ratio = np.exp(draw.uniform(math.log(3 / 4), math.log(4 / 3), count)) if how.smallest < 1 else np.ones(count)
@@ -103,7 +103,7 @@ def crop(batch: Tensor, how: Augmentation, draw: np.random.Generator) -> Tensor:
 
 
 def recolour(batch: Tensor, how: Augmentation, draw: np.random.Generator) -> Tensor:
-    """Change hue, saturation, contrast, brightness and white balance by one 3 x 3 matrix and shift per picture."""
+    """Change hue, saturation, contrast, brightness and white balance by one 3 x 3 matrix and offset per image."""
     count = len(batch)
     angle = draw.uniform(-1, 1, count) * how.hue * math.tau
     saturation = draw.uniform(1 - how.saturation, 1 + how.saturation, count)
@@ -124,7 +124,7 @@ def recolour(batch: Tensor, how: Augmentation, draw: np.random.Generator) -> Ten
 
 
 def soften(batch: Tensor, share: float, draw: np.random.Generator) -> Tensor:
-    """Blur a share of the pictures by a bell of one width per batch."""
+    """Blur a share of the images with a Gaussian kernel, one width per batch."""
     chosen = torch.from_numpy(np.flatnonzero(draw.random(len(batch)) < share))
     width = float(draw.uniform(0.5, 1.6))
     bell = torch.exp(-(torch.arange(-3.0, 4.0) ** 2) / (2 * width * width))
@@ -137,7 +137,7 @@ def soften(batch: Tensor, share: float, draw: np.random.Generator) -> Tensor:
 
 
 def cover(batch: Tensor, share: float, draw: np.random.Generator) -> None:
-    """Lay a rectangle of one colour over a share of the pictures, in place."""
+    """Cover a rectangle of a share of the images with one colour, in place."""
     side = batch.shape[-1]
     for place in np.flatnonzero(draw.random(len(batch)) < share).tolist():
         high, wide = (int(part) for part in draw.integers(side // 8, side // 2, 2))

@@ -1,4 +1,4 @@
-"""The moving average of a network's weights: what is judged, kept and exported."""
+"""The exponential moving average of a network's weights, which is evaluated, saved and exported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.network import Network
 
 
 class Average:
-    """Follows a network; early on it follows faster, so that its first steps do not keep what was drawn at random."""
+    """Moving average of a network's weights, with a lower decay in early steps, to forget the random initialisation."""
 
     def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network)
@@ -20,7 +20,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: Network, step: int) -> None:
-        """Take in the weights after a step; counts of batches and other whole numbers are taken as they are."""
+        """Update the average after a step; integer buffers, such as counts of batches, are copied."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
         for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
             if mine.dtype.is_floating_point:

@@ -1,4 +1,4 @@
-"""A training on disk: read without running anything that the file says."""
+"""Training checkpoints, loaded without executing code from the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Weights, optimiser and place of a training; the recipe says what they are of."""
+    """The state of a training: weights, optimiser and step, with the recipe."""
 
     recipe: dict[str, Any]
     step: int
@@ -28,7 +28,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write beside, then switch, so that an interruption leaves the last one whole."""
+    """Write atomically, so that an interruption leaves the previous checkpoint intact."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part")
     body = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
@@ -37,7 +37,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read numbers and names, nothing that could run (`weights_only`)."""
+    """Load a checkpoint without executing code (`weights_only`); raises TrainingError if it is missing or damaged."""
     try:
         body = torch.load(path, map_location="cpu", weights_only=True)
         if body.pop("format") != FORMAT:

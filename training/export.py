@@ -1,4 +1,4 @@
-"""From a trained network to what the product runs: an ONNX file and its card."""
+"""Exports a trained network to an ONNX file and its card."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from training.network import Network, TrainingError
 OPSET = 18
 OUTPUT = "embedding"
 LIKENESS = 1e-3
-"""How far an embedding of the ONNX file may lie from the network's own."""
+"""Maximum difference between a number of the ONNX file's embeddings and the network's."""
 
 
 def export_network(network: Network, path: Path, *, side: int, card: dict[str, Any]) -> Path:
-    """Write the network as ONNX for pictures of `side` pixels, any number at once, and its card beside it.
+    """Write the network as ONNX for images of `side` pixels, with a dynamic batch size, and its card beside it.
 
-    The file is opened again as the product does and asked for random pictures; nothing is kept that answers otherwise
-    than the network did.
+    The file is opened as the product does and compared with the network on random images. Raises TrainingError,
+    without leaving files, if the embeddings differ.
     """
     network.eval().cpu()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,11 +53,11 @@ def export_network(network: Network, path: Path, *, side: int, card: dict[str, A
 
 
 def write_onnx(network: Network, path: Path, example: torch.Tensor) -> None:
-    """Write one self-contained file; torch's exporter talks to nobody but its log."""
+    """Write one self-contained ONNX file, with the output and warnings of torch's exporter suppressed."""
     batch = torch.export.Dim("pictures", min=1, max=1024)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter's own making
+        warnings.simplefilter("ignore")  # raised by the exporter about its own code
         torch.onnx.export(
             network,
             (example,),
@@ -74,9 +74,9 @@ def write_onnx(network: Network, path: Path, example: torch.Tensor) -> None:
 
 
 def forget_where_it_was_made(path: Path) -> None:
-    """Take the exporter's notes out of an ONNX file: the paths and lines that each node came from.
+    """Remove the exporter's metadata from an ONNX file: the source file and line of each node.
 
-    They name folders of the machine that trained, and would give the same weights another digest on another machine.
+    They contain paths of the training machine, and would give the same weights a different digest on every machine.
     """
     model = onnx.load(path)
     graph = model.graph
@@ -91,5 +91,5 @@ def forget_where_it_was_made(path: Path) -> None:
 
 
 def run_onnx(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Embeddings that the product gives for pictures (n, side, side, 3), with the card beside the file."""
+    """Embed images (n, side, side, 3) with the exported model and its card, as the product does."""
     return open_model(f"onnx:{path}").embed([View(picture) for picture in pixels])

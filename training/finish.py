@@ -1,4 +1,4 @@
-"""What is done to a trained network before it is exported: the fixed statistics are put beside what was learned."""
+"""Finishes a trained network before export: fits the fixed statistics and sets their share of the embedding."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from training.pool import Pool
 from training.statistics import learn_words
 
 SAMPLE = 8400
-"""Pictures that the directions of the statistics are learned from."""
+"""Images to which the discriminant of the statistics is fitted."""
 
 WORD_SAMPLE = 1000
-"""Pictures that the words are learned from."""
+"""Images from which the patch dictionary is learned."""
 
 
 def open_network(checkpoint: Path) -> Network:
-    """The averaged network of a training."""
+    """Load the averaged network of a training."""
     found = read_checkpoint(checkpoint)
     network = Network(Shape(**found.recipe["shape"]))
     network.load_state_dict(found.average)
@@ -34,7 +34,7 @@ def open_network(checkpoint: Path) -> Network:
 
 
 def with_share(network: Network, share: float) -> Network:
-    """The same network with another share of statistics in its embeddings."""
+    """Copy a network with another share of statistics in its embeddings."""
     other = Network(replace(network.shape, statistics_share=share))
     other.load_state_dict(network.state_dict())
     return other.eval()
@@ -42,7 +42,7 @@ def with_share(network: Network, share: float) -> Network:
 
 @torch.no_grad()
 def learn_statistics(network: Network, pool: Pool, *, side: int, seed: int) -> None:
-    """Learn the words and the directions of a network's statistics from a sample of a pool, in place."""
+    """Fit the patch dictionary and the discriminant of a network's statistics to a sample of a pool, in place."""
     if network.statistics is None or network.rotation is None:
         raise TrainingError(f"the network learned all {DIM} numbers of its embedding: there is no room for statistics")
     plain = replace(PLAIN, side=side)
@@ -57,9 +57,9 @@ def learn_statistics(network: Network, pool: Pool, *, side: int, seed: int) -> N
 
 
 def sample_classes(pool: Pool, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Whole classes of a pool in a random order, up to SAMPLE pictures: their numbers, and their classes from 0.
+    """Sample whole classes of a pool at random, up to SAMPLE images: their numbers, and their classes from 0.
 
-    A class is what cannot be told apart: the same look from the same side where that is known, else the species.
+    A class is what looks the same: the same visible traits in the same aspect if known, otherwise the species.
     """
     seen, species, aspect = (pool.names[column] for column in ("seen", "species", "aspect"))
     names = np.where(seen != "", np.char.add(np.char.add(seen, " "), aspect), species)
@@ -76,5 +76,5 @@ def sample_classes(pool: Pool, *, seed: int) -> tuple[NDArray[np.int64], NDArray
 
 
 def compare_shares(network: Network, judge: Judge, shares: Iterable[float]) -> dict[float, dict[str, float]]:
-    """What each share of statistics is measured to do on pictures that no training sees."""
+    """Evaluate several shares of statistics on held-out images."""
     return {share: judge.measure(with_share(network, share)) for share in shares}

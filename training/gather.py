@@ -1,4 +1,4 @@
-"""From a table of photos to a pool: how a collection of somebody's own is trained on."""
+"""Makes a pool of training images from a table of photos, to train on one's own collection."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def gather_pool(table: Path, folder: Path, *, side: int, progress: Progress = si
 
 
 def read_table(table: Path) -> list[dict[str, str]]:
-    """The lines of a table of photos. Raises PoolError where it cannot serve."""
+    """Read the lines of a table of photos. Raises PoolError if it is missing or malformed."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             lines = [{key: value or "" for key, value in line.items() if key} for line in csv.DictReader(file)]
@@ -66,7 +66,7 @@ def read_table(table: Path) -> list[dict[str, str]]:
 
 
 def read_square(home: Path, file: str, side: int) -> NDArray[np.uint8] | None:
-    """The middle square of a photo, or None where it cannot be read."""
+    """Return the centre square of a photo, or None if it cannot be read."""
     try:
         view = decode_view((home / file).read_bytes(), side)
     except (OSError, UnreadablePhoto, UnsupportedPhoto, PhotoTooLarge) as error:
@@ -76,7 +76,7 @@ def read_square(home: Path, file: str, side: int) -> NDArray[np.uint8] | None:
 
 
 def name_line(line: dict[str, str]) -> dict[str, str]:
-    """The names of a photo as a pool keeps them."""
+    """Return the labels of a photo as a pool stores them."""
     names = {column: line.get(column, "") for column in COLUMNS}
     names["genus"] = names["genus"] or names["species"].partition(" ")[0]
     return names | {"part": line.get("part", "") or "photos"}

@@ -1,4 +1,4 @@
-"""What a training writes down while it runs: two CSV files and a page of curves."""
+"""The log of a training: two CSV files and a page of curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVERY = 20
 
 
 class Log:
-    """`steps.csv` and `judged.csv` in a folder; lines are added, so that a resumed training goes on in them."""
+    """`steps.csv` and `judged.csv` in a folder; a resumed training appends to them."""
 
     def __init__(self, folder: Path, ranks: Sequence[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ class Log:
         self.ranks = tuple(ranks)
 
     def step(self, step: int, loss: float, parts: Sequence[float], rate: float, speed: float) -> None:
-        """Note one step in EVERY: total loss, loss per rank, learning rate and pictures a second."""
+        """Log one step in EVERY: total loss, loss per rank, learning rate and images per second."""
         if step % EVERY and step != 1:
             return
         head = ["step", "loss", *(f"loss_{rank}" for rank in self.ranks), "rate", "pictures_per_second"]
@@ -29,7 +29,7 @@ class Log:
         self._add("steps.csv", head, [str(step), *losses, f"{rate:.6g}", f"{speed:.1f}"])
 
     def judged(self, step: int, measures: Mapping[str, float]) -> None:
-        """Note what the averaged network is measured to do."""
+        """Log an evaluation of the averaged network."""
         self._add("judged.csv", ["step", *measures], [str(step), *(f"{value:.5f}" for value in measures.values())])
 
     def _add(self, name: str, head: Sequence[str], row: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ class Log:
             writer.writerow(row)
 
     def draw(self) -> Path:
-        """Draw a curve per column of both files into `curves.html`."""
+        """Plot each column of both files into `curves.html`; returns its path."""
         charts = []
         for name in ("steps.csv", "judged.csv"):
             path = self.folder / name

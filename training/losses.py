@@ -1,4 +1,4 @@
-"""What a training makes smaller: one loss per rank, added up (multi-level softmax, as Pl@ntNet trains)."""
+"""Training losses: one per taxonomic rank, summed (multi-level softmax, as in Pl@ntNet)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from training.network import TrainingError
 
 KINDS = ("softmax", "arcface", "proxy-anchor")
 UNKNOWN = -1
-"""The class of a picture whose name at a rank is not known: it counts nothing there."""
+"""The class of an image whose name at a rank is unknown: it is ignored there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Which loss, at which ranks."""
+    """The loss function and the ranks it applies to."""
 
     kind: str = "softmax"
     ranks: tuple[str, ...] = ("species",)
@@ -42,7 +42,7 @@ class Objective:
 
 
 class RankHead(nn.Module):
-    """A direction per class of one rank, and the loss of embeddings against them."""
+    """The class directions of one rank, and the loss of embeddings against them."""
 
     def __init__(self, objective: Objective, classes: int, width: int) -> None:
         super().__init__()
@@ -50,18 +50,18 @@ class RankHead(nn.Module):
         self.directions = nn.Parameter(random_directions(classes, width))
 
     def cosines(self, embeddings: Tensor) -> Tensor:
-        """(n, classes)."""
+        """Return cosine similarities, (n, classes)."""
         return functional.linear(embeddings, functional.normalize(self.directions, dim=1))
 
     def forward(self, embeddings: Tensor, classes: Tensor) -> Tensor:
-        """Mean loss over the pictures whose class is known."""
+        """Return the mean loss over the images with a known class."""
         known = classes != UNKNOWN
         if not bool(known.any()):
             return embeddings.sum() * 0
         return self.loss(self.cosines(embeddings[known]), classes[known])
 
     def loss(self, cosines: Tensor, classes: Tensor) -> Tensor:
-        """The loss that the objective names."""
+        """Return the objective's loss."""
         kind, objective = self.objective.kind, self.objective
         if kind == "proxy-anchor":
             return proxy_anchor(cosines, classes, margin=objective.margin)
@@ -71,7 +71,7 @@ class RankHead(nn.Module):
 
 
 class RankHeads(nn.Module):
-    """All ranks of an objective."""
+    """The heads of all ranks of an objective."""
 
     def __init__(self, objective: Objective, classes: Sequence[int], width: int) -> None:
         super().__init__()
@@ -79,21 +79,21 @@ class RankHeads(nn.Module):
         self.weights = objective.weights or (1.0,) * len(classes)
 
     def forward(self, embeddings: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum over ranks, and each rank's own loss; `classes` is (n, ranks)."""
+        """Return the weighted sum over ranks, and the loss of each; `classes` is (n, ranks)."""
         parts = torch.stack([head(embeddings, classes[:, place]) for place, head in enumerate(self.heads)])
         return (parts * torch.tensor(self.weights, device=parts.device)).sum(), parts.detach()
 
 
 def random_directions(classes: int, width: int) -> Tensor:
-    """Directions of length about 1, drawn from torch's own generator."""
+    """Draw directions of length about 1 from torch's global generator."""
     return torch.randn(classes, width) / math.sqrt(width)
 
 
 def add_margin(cosines: Tensor, classes: Tensor, margin: float) -> Tensor:
-    """Turn each picture away from its own class by `margin` radians (ArcFace, Deng et al. 2019).
+    """Add an angular margin of `margin` radians to each image's own class (ArcFace, Deng et al. 2019).
 
-    Where that would pass the opposite direction, the cosine falls on linearly, as the authors' own code does. In mixed
-    precision the cosine of a well-learned picture rounds to 1, where the root below has no slope: so in f32.
+    Beyond pi the cosine is continued linearly, as in the authors' code. Computed in f32: in bf16 the cosine of a
+    well-learned image rounds to 1, where the square root has no finite gradient.
     """
     cosines = cosines.float()
     own = cosines.gather(1, classes[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
@@ -103,9 +103,9 @@ def add_margin(cosines: Tensor, classes: Tensor, margin: float) -> Tensor:
 
 
 def proxy_anchor(cosines: Tensor, classes: Tensor, *, margin: float, sharpness: float = 32.0) -> Tensor:
-    """Pull pictures to their classes' proxies, the hardest first, and push the others (Kim et al. 2020).
+    """Pull images to their classes' proxies, the hardest most strongly, and push others away (Kim et al. 2020).
 
-    In f32 also in mixed precision: sums over a batch of exponents are otherwise rounded to three digits.
+    Computed in f32, since bf16 rounds sums of exponentials over a batch to three digits.
     """
     cosines = cosines.float()
     own = functional.one_hot(classes, cosines.shape[1]).bool()
@@ -117,10 +117,10 @@ def proxy_anchor(cosines: Tensor, classes: Tensor, *, margin: float, sharpness: 
 
 
 def transfer_directions(parents: Tensor, parent_of: NDArray[np.int64], share: float, random: Tensor) -> Tensor:
-    """Begin each species' direction from its genus': w = sqrt(a) w_genus + sqrt(1 - a) w_random (METHODS.md).
+    """Initialise species from genera: w = sqrt(a) w_genus + sqrt(1 - a) w_random (hierarchical transfer).
 
-    `parents` is (genera, width), `random` (species, width); both are brought to length 1 first, so that the sum
-    has length 1 on average. A species without a known genus (-1) begins at random.
+    `parents` is (genera, width), `random` (species, width); both are normalised to length 1, so that the sum
+    has length 1 on average. A species without a known genus (-1) is initialised at random.
     """
     if not 0 <= share <= 1:
         raise TrainingError(f"the share of the genus must lie between 0 and 1, not {share}")

@@ -1,4 +1,4 @@
-"""How well embeddings find species they were not trained on, by the rules of the product's own answer line."""
+"""Measures recall of species not seen in training, with the voting rules of the product."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class RankedObservations:
-    """For each observation asked: whether its species came first, and among the first five."""
+    """For each query observation: whether its species ranked first, and among the first five."""
 
     first: NDArray[np.bool_]
     five: NDArray[np.bool_]
 
     @property
     def top1(self) -> float:
-        """Share of observations whose species came first."""
+        """Recall@1: share of observations whose species ranked first."""
         return float(self.first.mean()) if len(self.first) else 0.0
 
     @property
     def top5(self) -> float:
-        """Share of observations whose species came among the first five."""
+        """Recall@5: share of observations whose species ranked among the first five."""
         return float(self.five.mean()) if len(self.five) else 0.0
 
     def interval(self, *, seed: int = 1) -> tuple[float, float]:
-        """95 % interval of `top1` by bootstrap over observations."""
+        """Return the 95 % bootstrap interval of `top1` over observations."""
         draw = np.random.default_rng(seed)
         means = self.first[draw.integers(len(self.first), size=(RESAMPLES, len(self.first)))].mean(axis=1)
         low, high = np.quantile(means, (0.025, 0.975))
@@ -53,11 +53,11 @@ def find_species(
     answering: NDArray[np.bool_] | None = None,
     voting: Voting | None = None,
 ) -> RankedObservations:
-    """Ask for every observation with its own pictures left out; `photos` asks with the first so many of them.
+    """Identify every observation with its own images excluded; `photos` limits how many of them are used as queries.
 
-    `asked` and `answering` say which pictures are asked with, and which may answer; all of them unless told. `species`
-    may be the names of any rank. Observations whose species nobody else can answer with are not judged. Ties count
-    against the answer. What comes out is in the order of the observations' names.
+    `asked` and `answering` mask the images used as queries and in the gallery; by default all. `species`
+    may be names of any rank. Observations whose species no other observation has are skipped. Ties count
+    as wrong. The result is in the order of the observations' names.
     """
     votes = voting or Voting()
     _, homes = np.unique(np.asarray(observations), return_inverse=True)
@@ -69,7 +69,7 @@ def find_species(
     questions = np.arange(len(homes)) if asked is None else np.flatnonzero(asked)
     there = np.zeros(len(owner), bool)
     there[homes[gallery]] = True
-    others = np.bincount(owner[there], minlength=width)[owner] - there  # observations that may answer for each
+    others = np.bincount(owner[there], minlength=width)[owner] - there  # others of its species in the gallery
     alike = embeddings[questions] @ embeddings[gallery].T
     alike[homes[questions, None] == homes[None, gallery]] = -np.inf
     near = min(votes.neighbours, len(gallery))
@@ -93,7 +93,7 @@ def find_species(
 
 @torch.no_grad()
 def embed_pool(network: Network, pool: Pool, numbers: NDArray[np.int64], *, side: int) -> NDArray[np.float32]:
-    """Embeddings of pictures of a pool, whole and unchanged but for their size: (pictures, 256)."""
+    """Embed images of a pool, resized but not augmented: (images, 256)."""
     network.eval()
     device = next(network.parameters()).device
     plain = type(PLAIN)(side=side, smallest=1.0, mirror=False, brightness=0, contrast=0, saturation=0, hue=0)
@@ -106,14 +106,14 @@ def embed_pool(network: Network, pool: Pool, numbers: NDArray[np.int64], *, side
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Pictures that no training sees, part by part, and how large the network is shown them."""
+    """Held-out images, by part of the pool, and the image size for evaluation."""
 
     pool: Pool
     numbers: NDArray[np.int64]
     side: int
 
     def measure(self, network: Network) -> dict[str, float]:
-        """Share of observations named rightly: with all pictures and with one, in each part of the pool."""
+        """Return recall@1 by observation, with all images and with one, in each part of the pool."""
         found: dict[str, float] = {}
         parts = self.pool.names["part"][self.numbers]
         for part in sorted(set(parts.tolist())):

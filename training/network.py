@@ -1,4 +1,4 @@
-"""The network that is trained: a small residual trunk to a learned embedding; fixed statistics may stand beside it."""
+"""The trained network: a residual trunk with an embedding head, and optionally a branch of fixed statistics."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ DIM = 256
 
 
 class TrainingError(FungariumError):
-    """A training cannot be done as it was asked for."""
+    """A training is not possible as requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a network is built; all that is needed, beside its weights, to build it again."""
+    """The architecture of a network: with its weights, all that is needed to rebuild it."""
 
     trunk: str = "residual"  # or timm:NAME, where timm is installed
     widths: tuple[int, ...] = (32, 48, 96, 160)
-    learned: int = DIM  # numbers of the embedding that are learned; the rest are statistics
-    statistics_share: float = 0.0  # of the squared length of an embedding, where statistics stand beside
+    learned: int = DIM  # learned numbers of the embedding; the rest are statistics
+    statistics_share: float = 0.0  # share of statistics in the squared length of an embedding
 
     def __post_init__(self) -> None:
         if not 0 < self.learned <= DIM:
@@ -36,12 +36,12 @@ class Shape:
             raise TrainingError(f"the trunk's stages are 1 plane wide at least, not {min(self.widths, default=0)}")
 
     def described(self) -> dict[str, Any]:
-        """As checkpoints and cards keep it."""
+        """Return the fields as checkpoints and cards store them."""
         return asdict(self)
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions and a way round them (He et al. 2016), pooling before it narrows (He et al. 2019)."""
+    """A residual block of two 3 x 3 convolutions (He et al. 2016), with pooling in the shortcut (He et al. 2019)."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -52,22 +52,21 @@ class Residual(nn.Module):
             nn.Conv2d(after, after, 3, 1, 1, bias=False),
             nn.BatchNorm2d(after),
         )
-        nn.init.zeros_(self.body[4].weight)  # begins as no change
+        nn.init.zeros_(self.body[4].weight)  # the block starts as the identity
         self.round: nn.Module = nn.Identity()
         if stride != 1 or before != after:
             narrow = [nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)] if stride != 1 else []
             self.round = nn.Sequential(*narrow, nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after))
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Same layout in and out."""
+        """Map planes (n, before, h, w) to (n, after, h / stride, w / stride)."""
         return torch.relu(self.body(planes) + self.round(planes))
 
 
 class Trunk(nn.Module):
-    """Pictures to pooled features of every stage: means of all, and spreads of the last two.
+    """Pooled features of every stage: means of all stages, and standard deviations of the last two.
 
-    Early stages are pooled too: what they see, edges and colours, is less of the drawings' style than what late ones
-    see.
+    Early stages are included because edges and colours depend less on the style of drawings than late features.
     """
 
     def __init__(self, widths: tuple[int, ...]) -> None:
@@ -89,7 +88,7 @@ class Trunk(nn.Module):
         found = []
         for place, stage in enumerate(self.stages):
             planes = stage(planes)
-            wide = planes.float()  # spreads are differences of large numbers
+            wide = planes.float()  # variances are differences of large numbers
             mean = wide.mean(dim=(2, 3))
             found.append(mean)
             if place >= len(self.stages) - 2:
@@ -99,7 +98,7 @@ class Trunk(nn.Module):
 
 
 class Network(nn.Module):
-    """Pictures (n, 3, side, side) in [0, 1] to embeddings of length 1: (n, 256)."""
+    """Maps images (n, 3, side, side) in [0, 1] to embeddings (n, 256) of length 1."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -114,12 +113,12 @@ class Network(nn.Module):
             self.rotation = Rotation(Statistics.width, DIM - shape.learned)
 
     def learned(self, pictures: Tensor) -> Tensor:
-        """The learned part alone, of length 1: (n, `shape.learned`)."""
+        """Return the learned part alone, with length 1: (n, `shape.learned`)."""
         features = self.trunk((pictures - 0.45) * 4.0)
         return functional.normalize(self.head(self.spread(features.float())).float(), dim=1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """The whole embedding."""
+        """Return the whole embedding, (n, 256)."""
         learned = self.learned(pictures)
         share = self.shape.statistics_share
         if self.statistics is None or self.rotation is None:
@@ -131,7 +130,7 @@ class Network(nn.Module):
 
 
 def build_trunk(shape: Shape) -> tuple[nn.Module, int]:
-    """The trunk that a shape names, and how many features it gives."""
+    """Build the trunk that a shape names; returns it with its number of features."""
     if shape.trunk == "residual":
         trunk = Trunk(tuple(shape.widths))
         return trunk, trunk.width

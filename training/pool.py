@@ -1,4 +1,4 @@
-"""A pool of pictures on disk, all of one size, with the names of what they show: what a training reads."""
+"""A pool of training images on disk, all of the same size, with their labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from retrieval.progress import Progress, silent
 from training.drawn.drawing import PoolPart, draw_unit
 
 VERSION = 1
-"""Of the pool: raised whenever the same plan gives other pixels or names."""
+"""Version of the pool format: raised whenever the same plan gives other pixels or labels."""
 
 COLUMNS = ("observation", "species", "genus", "family", "seen", "aspect")
 UNITS_PER_SHARD = 4
@@ -30,12 +30,12 @@ _BEGUN = ".pool.json"
 
 
 class PoolError(FungariumError):
-    """A folder is no pool, or not the one that was asked for."""
+    """A folder is not a pool, or not the requested one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Pictures and their names, read from disk as they are asked for."""
+    """Images and labels, read from disk on demand."""
 
     folder: Path
     side: int
@@ -47,7 +47,7 @@ class Pool:
         return len(self.names["species"])
 
     def pictures(self, wanted: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return pictures by number: (wanted, side, side, 3)."""
+        """Return images by number: (wanted, side, side, 3)."""
         found = np.empty((len(wanted), self.side, self.side, 3), np.uint8)
         homes = np.searchsorted(self.starts, wanted, side="right") - 1
         for place, (home, number) in enumerate(zip(homes.tolist(), wanted.tolist(), strict=True)):
@@ -137,7 +137,7 @@ def _draw_shard(folder: Path, seed: int, side: int, name: str, part: PoolPart, u
 
 
 def write_shard(folder: Path, name: str, pixels: NDArray[np.uint8], rows: list[dict[str, str]]) -> None:
-    """Write pictures, then their names: a shard with names is whole."""
+    """Write the images, then their labels: a shard with labels is complete."""
     beside = folder / f".{name}.npy"
     with beside.open("wb") as file:
         np.save(file, pixels)
@@ -148,7 +148,7 @@ def write_shard(folder: Path, name: str, pixels: NDArray[np.uint8], rows: list[d
 
 
 def open_pool(folder: Path) -> Pool:
-    """Open a finished pool. Raises PoolError, which says what to do, where there is none."""
+    """Open a finished pool. Raises PoolError if there is none."""
     plan = _read(folder / _DONE)
     if plan is None:
         raise PoolError(f"there is no finished pool of pictures in {folder}: draw or gather one first")

@@ -1,4 +1,4 @@
-"""Which pictures a training learns from, which it is judged by, and in what order they come."""
+"""Training and held-out samples of a pool, and the order of batches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from training.network import TrainingError
 from training.pool import COLUMNS, Pool
 
 RANKS = tuple(column for column in COLUMNS if column not in ("observation", "aspect"))
-"""What can be learned: the ranks that are known, and `seen` for drawings."""
+"""Ranks that can be learned: taxonomic ranks, and `seen` (visible traits) for drawings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Pictures by their numbers in a pool, with their classes at each rank."""
+    """Images by number in a pool, with their classes at each rank."""
 
     pool: Pool
     numbers: NDArray[np.int64]  # (pictures,)
@@ -31,7 +31,7 @@ class Samples:
         return len(self.numbers)
 
     def parents(self, rank: str, of: str) -> NDArray[np.int64]:
-        """For each class of rank `of`, the class of the higher `rank` that its pictures have, UNKNOWN for none."""
+        """Return, for each class of rank `of`, its class at the higher `rank`, UNKNOWN if there is none."""
         above, below = self.ranks.index(rank), self.ranks.index(of)
         found = np.full(len(self.names[below]), UNKNOWN, np.int64)
         known = self.classes[:, below] != UNKNOWN
@@ -42,9 +42,9 @@ class Samples:
 def split_observations(
     pool: Pool, numbers: NDArray[np.int64], share: float, *, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Part pictures into those to learn from and those to be judged by, never an observation into both.
+    """Split images into training and held-out ones, keeping each observation on one side.
 
-    An observation's name and the seed decide, so that it stays on its side when a collection grows.
+    The split hashes the observation's name with the seed, so that it is stable when a collection grows.
     """
     if not 0 <= share < 1:
         raise TrainingError(f"the share held out must lie between 0 and 1, not {share}")
@@ -60,7 +60,7 @@ def _draw(name: str, seed: int) -> float:
 
 
 def choose_parts(pool: Pool, parts: Sequence[str]) -> NDArray[np.int64]:
-    """The pictures of some parts of a pool, or of all where none is named."""
+    """Return the images of some parts of a pool, or of all if none is given."""
     if not parts:
         return np.arange(len(pool), dtype=np.int64)
     there = set(pool.names["part"].tolist())
@@ -71,7 +71,7 @@ def choose_parts(pool: Pool, parts: Sequence[str]) -> NDArray[np.int64]:
 
 
 def make_samples(pool: Pool, numbers: NDArray[np.int64], ranks: Sequence[str]) -> Samples:
-    """Number the classes of some pictures, in the order of their names."""
+    """Number the classes of images alphabetically. Raises TrainingError for fewer than two classes at a rank."""
     columns, names = [], []
     for rank in ranks:
         if rank not in RANKS:
@@ -89,10 +89,10 @@ def make_samples(pool: Pool, numbers: NDArray[np.int64], ranks: Sequence[str]) -
 def batches(
     samples: Samples, batch: int, *, balanced: bool, seed: int, start: int, rank: int = 0, world: int = 1
 ) -> Iterator[NDArray[np.int64]]:
-    """Endless batches of positions among the samples, from step `start` on; each process takes its part of each batch.
+    """Yield endless batches of positions among the samples from step `start`; each process takes its part of a batch.
 
-    Plain: every picture once an epoch, in an order of that epoch's own. Balanced: every class of the first rank
-    equally often, whatever the number of its pictures. Seed and step alone decide, so a training may stop anywhere.
+    By default every image is used once per epoch, in a new order. If `balanced`, classes of the first rank are
+    sampled equally often. Batches depend only on seed and step, so that a training can resume at any step.
     """
     if batch % world:
         raise TrainingError(f"a batch of {batch} cannot be shared by {world} processes; choose a multiple of {world}")
@@ -123,5 +123,5 @@ def batches(
 
 
 def _members(classes: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Positions of the pictures of each class that has any; those of no known class are a class of their own."""
+    """Return the positions of each class's images; images of unknown class form a class of their own."""
     return [np.flatnonzero(classes == number) for number in np.unique(classes).tolist()]

@@ -1,8 +1,8 @@
-"""Fixed counts of colour, texture and layout as a branch of a network: what carries over from drawings to photographs.
+"""Fixed image statistics of colour, texture and layout, which transfer from drawings to photographs.
 
-Nothing here is learned by descent: the words and the rotation at the end are found in closed form. A soft round window
-parts the middle of the picture, where the fungus mostly is, from its rim. Each block of counts is scaled to shares and
-square-rooted (Hellinger), so that dot products compare distributions and no block drowns the others.
+Nothing here is trained by gradient descent: the dictionary is found by k-means and the discriminant in closed form. A
+soft round window separates the centre of the image, where the fungus usually is, from the border. Each block is
+normalised to shares and square-rooted (Hellinger), so that dot products compare distributions on equal terms.
 
 Colour: a joint soft histogram in an opponent space (Swain and Ballard 1991, softened). Texture: energies of oriented
 derivatives of three opponent planes at four scales (after Malik and Perona 1990), and a dictionary of small patches
@@ -26,7 +26,7 @@ WEIGHTS = {"colour": 1.0, "rim": 0.5, "gradients": 0.8, "patches": 0.8, "layout"
 
 
 class Statistics(nn.Module):
-    """Pictures (n, 3, side, side) in [0, 1] to rows of counts (n, `width`), each row of length 1."""
+    """Maps images (n, 3, side, side) in [0, 1] to statistics (n, `width`), each row of length 1."""
 
     width = 2 * LIGHT * RED_GREEN * BLUE_YELLOW + 3 * SCALES * TURNS * 2 + 4 * TURNS * 2 + 2 * 2 * WORDS + 48
 
@@ -36,7 +36,7 @@ class Statistics(nn.Module):
         self.register_buffer("offsets", torch.zeros(WORDS))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Count, block by block."""
+        """Compute and concatenate the blocks."""
         planes = opponents(pictures)
         halved = functional.avg_pool2d(pictures, 2)
         middle = window(halved)
@@ -51,7 +51,7 @@ class Statistics(nn.Module):
         return functional.normalize(torch.cat(blocks, dim=1), dim=1)
 
     def count_patches(self, planes: Tensor) -> Tensor:
-        """How much every word is seen in the middle and at the rim, at two scales: 4 x WORDS numbers."""
+        """Count the dictionary's words at the centre and the border, at two scales: 4 x WORDS numbers."""
         found = []
         for level in (1, 2):
             seen = functional.avg_pool2d(planes, 2**level)
@@ -66,14 +66,14 @@ class Statistics(nn.Module):
 
 
 def opponents(pictures: Tensor) -> Tensor:
-    """Light, red against green, and blue against yellow: (n, 3, side, side)."""
+    """Convert RGB to opponent colours: luminance, red-green and blue-yellow, (n, 3, side, side)."""
     red, green, blue = pictures[:, 0:1], pictures[:, 1:2], pictures[:, 2:3]
     light = 0.299 * red + 0.587 * green + 0.114 * blue
     return torch.cat([light, red - green, 0.5 * (red + green) - blue], dim=1)
 
 
 def window(planes: Tensor) -> Tensor:
-    """A soft round window as large as the planes: (1, 1, side, side), near 1 in the middle, near 0 at the corners."""
+    """Return a Gaussian window of the planes' size: (1, 1, side, side), near 1 at the centre, near 0 in the corners."""
     side = planes.shape[-1]
     place = torch.linspace(-1 + 1 / side, 1 - 1 / side, side)
     far = place[:, None] ** 2 + place[None, :] ** 2
@@ -81,7 +81,7 @@ def window(planes: Tensor) -> Tensor:
 
 
 def pool(planes: Tensor) -> tuple[Tensor, Tensor]:
-    """Means over each plane, weighted by the window and by what it leaves: (n, planes) twice."""
+    """Average each plane, weighted by the window and by its complement: (n, planes) twice."""
     middle = window(planes).flatten()
     both = torch.stack([middle / middle.sum(), (1 - middle) / (1 - middle).sum()], dim=1)
     found = planes.flatten(2) @ both
@@ -89,24 +89,24 @@ def pool(planes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def hellinger(block: Tensor) -> Tensor:
-    """Square roots of shares, rows of length 1."""
+    """Take square roots of shares, which gives rows of length 1."""
     return torch.sqrt(block / (block.sum(dim=1, keepdim=True) + 1e-6) + 1e-8)
 
 
 def _hats(plane: Tensor, low: float, high: float, bins: int) -> Tensor:
-    """Soft bins of a plane (n, 1, h, w): (n, bins, h, w), adding up to 1 at each pixel."""
+    """Assign pixels of a plane (n, 1, h, w) to soft bins: (n, bins, h, w), summing to 1 at each pixel."""
     place = ((plane - low) / (high - low)).clamp(0, 1) * (bins - 1)
     centres = torch.arange(bins, dtype=plane.dtype)[None, :, None, None]
     return torch.relu(1 - torch.abs(place - centres))
 
 
 def _root(plane: Tensor) -> Tensor:
-    """Cube root with its sign: stretches colours near grey, where most fungi lie."""
+    """Signed cube root: expands colours near grey, where most fungi are."""
     return torch.sign(plane) * (torch.abs(plane) + 1e-6) ** (1 / 3)
 
 
 def count_colours(pictures: Tensor, windows: Tensor) -> Tensor:
-    """Joint histograms under each window: (n, windows, bins)."""
+    """Compute joint colour histograms under each window: (n, windows, bins)."""
     planes = opponents(pictures)
     light = _hats(planes[:, 0:1], 0.08, 0.92, LIGHT)
     red_green = _hats(_root(planes[:, 1:2]), -0.5, 0.8, RED_GREEN)
@@ -121,7 +121,7 @@ def count_colours(pictures: Tensor, windows: Tensor) -> Tensor:
 
 
 def count_gradients(planes: Tensor) -> Tensor:
-    """Energies of oriented derivatives: middle and rim at each scale and plane; 2 x 2 cells of light at two scales."""
+    """Energies of oriented derivatives: centre and border by scale and plane; 2 x 2 luminance cells at two scales."""
     found = []
     bars = _derivatives().repeat(3, 1, 1, 1)
     strength = torch.tensor([1.0, 0.7, 0.7]).repeat_interleave(TURNS)[None, :]
@@ -147,7 +147,7 @@ def _derivatives() -> Tensor:
 
 
 def lay_out(planes: Tensor) -> Tensor:
-    """Light and colour over a 4 x 4 grid, about their means; 48 numbers of length 1."""
+    """Luminance and colour on a 4 x 4 grid, centred on their means; 48 numbers of length 1."""
     side = planes.shape[-1] // 4
     grid = functional.avg_pool2d(planes, side)
     spread = (grid - grid.mean(dim=(2, 3), keepdim=True)).flatten(1)
@@ -159,7 +159,7 @@ def lay_out(planes: Tensor) -> Tensor:
 def learn_words(
     statistics: Statistics, pictures: Tensor, *, seed: int, patches: int = 60_000, rounds: int = 12
 ) -> None:
-    """Learn the dictionary from pictures (n, 3, side, side): whitened patches, spherical k-means."""
+    """Learn the patch dictionary from images (n, 3, side, side): whitened patches, spherical k-means."""
     random = torch.Generator().manual_seed(seed)
     planes = functional.avg_pool2d(opponents(pictures), 2)
     windows = planes.unfold(2, PATCH, 3).unfold(3, PATCH, 3).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * PATCH * PATCH)
@@ -178,29 +178,28 @@ def learn_words(
         sums = torch.zeros_like(words).index_add_(0, nearest, white)
         words = functional.normalize(torch.where(sums.norm(dim=1, keepdim=True) > 0, sums, words), dim=1)
     filters = (words @ whiten).reshape(WORDS, 3, -1)
-    filters = filters - filters.mean(dim=2, keepdim=True)  # a flat patch is like no word
+    filters = filters - filters.mean(dim=2, keepdim=True)  # so that flat patches match no word
     statistics.words.copy_(filters.reshape(WORDS, 3, PATCH, PATCH))
     statistics.offsets.zero_()
 
 
 class Rotation(nn.Module):
-    """The directions in which counts tell classes apart and hardly differ within them (Fisher 1936, shrunk)."""
+    """A linear discriminant: high variance between classes, low variance within them (Fisher 1936, shrunk)."""
 
     def __init__(self, width: int, kept: int) -> None:
         super().__init__()
         self.register_buffer("axes", torch.zeros(width, kept))
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Turn rows (n, width) into (n, kept), of length 1."""
+        """Project rows (n, width) to (n, kept), of length 1."""
         return functional.normalize(rows @ self.axes, dim=1)
 
     @torch.no_grad()
     def learn(self, rows: Tensor, classes: Tensor, *, shrink: float = 1.0) -> None:
-        """Learn from rows (n, width) of known classes (n,): light, ground and place differ within a class.
+        """Fit to rows (n, width) with classes (n,); light, background and position vary within a class.
 
-        The spread within classes is evened out, after `shrink` times its mean was added to every direction; then the
-        directions of the greatest spread are kept. Linear, and in closed form: what holds for drawings of one kind was
-        measured to hold for others, and for photographs (docs/training.md).
+        Whitens the within-class covariance, with `shrink` times its mean eigenvalue added, then keeps the directions of
+        greatest total variance. It generalises to other kinds of drawings and to photographs (docs/training.md).
         """
         wide = rows.double()
         counts = torch.bincount(classes).double()

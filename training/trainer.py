@@ -1,4 +1,4 @@
-"""The training loop: batches in, weights and a log out; stops and goes on without a trace."""
+"""The training loop. An interrupted training resumes with bit-identical results."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ from training.samples import Samples, batches
 
 PRECISIONS = ("f32", "bf16")
 AHEAD = 3
-"""Batches that are made before they are needed."""
+"""Batches prepared in advance."""
 GENERA_SHARE = 1 / 3
-"""Of a hierarchical training's steps, those at the genera: 1.5 of 4.5 epochs in the paper."""
+"""Share of a hierarchical training's steps spent on genera: 1.5 of 4.5 epochs in the paper."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """Everything that decides what comes out of a training, beside the pictures."""
+    """All settings that determine the result of a training, apart from the images."""
 
     shape: Shape = field(default_factory=Shape)
     objective: Objective = field(default_factory=Objective)
     augmentation: Augmentation = field(default_factory=Augmentation)
     steps: int = 1000
     batch: int = 64
-    rate: float = 2e-3  # of AdamW, at its highest
-    decay: float = 0.02  # of weights
+    rate: float = 2e-3  # peak learning rate of AdamW
+    decay: float = 0.02  # weight decay
     warm_up: int = 100  # steps
     average: float = 0.999  # decay of the moving average of weights; 0: none
     balanced: bool = False
     precision: str = "f32"
     seed: int = 1
-    judge_every: int = 1000  # steps
+    judge_every: int = 1000  # steps between evaluations
     keep_every: int = 250  # steps between checkpoints
-    transfer: float | None = None  # share of the genus in a species' first direction; needs a start
+    transfer: float | None = None  # share of the genus in a species' initial direction; needs a start
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -70,7 +70,7 @@ class TrainingRecipe:
 
 @dataclass(slots=True)
 class State:
-    """A training between two steps."""
+    """The state of a training between two steps."""
 
     network: Network
     heads: RankHeads
@@ -89,10 +89,10 @@ def train(
     stop_after: int | None = None,
     progress: Progress = silent,
 ) -> Network:
-    """Train, or go on where an earlier run in the same folder stopped; gives the averaged network.
+    """Train, or resume an earlier run in the same folder; returns the averaged network.
 
-    `start` begins from the weights of another training's checkpoint; with `recipe.transfer`, species begin from its
-    genera. `stop_after` ends before the recipe does, as an interruption would. Only the first process writes.
+    `start` is a checkpoint of another training to initialise from; with `recipe.transfer`, species are initialised from
+    its genera. `stop_after` ends early, like an interruption. Only the process of rank 0 writes.
     """
     torch.manual_seed(recipe.seed)
     rank, world, device = join_processes()
@@ -137,20 +137,20 @@ def train(
 
 
 class Joined(nn.Module):
-    """Network and heads as one module, so that several processes add up the gradients of both."""
+    """Network and heads as one module, so that distributed training synchronises the gradients of both."""
 
     def __init__(self, network: Network, heads: RankHeads) -> None:
         super().__init__()
         self.network, self.heads = network, heads
 
     def forward(self, pictures: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss over all ranks, and of each."""
+        """Return the total loss and the loss of each rank."""
         total, parts = self.heads(self.network.learned(pictures), classes)
         return total, parts
 
 
 def join_processes() -> tuple[int, int, torch.device]:
-    """Rank, number of processes and device: what torch's launcher says, or one process alone."""
+    """Join the process group of torch's launcher, if any; returns rank, number of processes and device."""
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
@@ -162,7 +162,7 @@ def join_processes() -> tuple[int, int, torch.device]:
 
 
 def begin(recipe: TrainingRecipe, samples: Samples, device: torch.device, start: Path | None) -> State:
-    """A training before its first step."""
+    """Initialise the state of a training."""
     network = Network(recipe.shape)
     heads = RankHeads(recipe.objective, [len(names) for names in samples.names], recipe.shape.learned)
     if start is not None:
@@ -181,7 +181,7 @@ def begin(recipe: TrainingRecipe, samples: Samples, device: torch.device, start:
 
 
 def take_over(network: Network, heads: RankHeads, recipe: TrainingRecipe, samples: Samples, found: Checkpoint) -> None:
-    """Start from another training's weights: its averaged network, and directions of the classes both have."""
+    """Initialise from another training: its averaged network, and the directions of shared classes."""
     if Shape(**found.recipe["shape"]) != recipe.shape:
         raise TrainingError("the training to start from has a network of another shape; give the same --widths")
     network.load_state_dict(found.average)
@@ -212,7 +212,7 @@ def take_over(network: Network, heads: RankHeads, recipe: TrainingRecipe, sample
 def feed(
     order: Iterator[NDArray[np.int64]], recipe: TrainingRecipe, samples: Samples, step: int, rank: int, end: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Changed pictures and their classes, step by step, made in a thread of its own while the network works."""
+    """Yield augmented images and classes for each step, prepared in a background thread."""
 
     def make(step: int, positions: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         pictures = samples.pool.pictures(samples.numbers[positions])
@@ -236,7 +236,7 @@ def take_step(
     batch: tuple[torch.Tensor, torch.Tensor],
     device: torch.device,
 ) -> tuple[float, list[float]]:
-    """One batch: forward, backward, and one step of the optimiser and of the moving average."""
+    """Train on one batch; returns the total loss and the loss of each rank. Raises TrainingError if it diverges."""
     pictures = batch[0].to(device, memory_format=torch.channels_last)
     classes = batch[1].to(device)
     state.network.train()
@@ -253,7 +253,7 @@ def take_step(
 
 
 def set_rate(optimiser: torch.optim.Optimizer, recipe: TrainingRecipe, step: int) -> float:
-    """Rise in a line, then fall in half a cosine."""
+    """Set the learning rate: linear warm-up, then cosine decay; returns it."""
     if step < recipe.warm_up:
         rate = recipe.rate * (step + 1) / recipe.warm_up
     else:
@@ -265,7 +265,7 @@ def set_rate(optimiser: torch.optim.Optimizer, recipe: TrainingRecipe, step: int
 
 
 def keep(state: State, recipe: TrainingRecipe, samples: Samples) -> Checkpoint:
-    """All that the next step depends on."""
+    """Make a checkpoint of everything that the next step depends on."""
     return Checkpoint(
         recipe=asdict(recipe),
         step=state.step,
@@ -279,7 +279,7 @@ def keep(state: State, recipe: TrainingRecipe, samples: Samples) -> Checkpoint:
 
 
 def resume(state: State, recipe: TrainingRecipe, samples: Samples, found: Checkpoint) -> None:
-    """Go on from a checkpoint of the same recipe and classes."""
+    """Resume from a checkpoint; raises TrainingError if recipe or classes differ."""
     same = ("steps", "judge_every", "keep_every")
     wanted = {name: value for name, value in as_plain(asdict(recipe)).items() if name not in same}
     there = {name: value for name, value in as_plain(found.recipe).items() if name not in same}
@@ -297,7 +297,7 @@ def resume(state: State, recipe: TrainingRecipe, samples: Samples, found: Checkp
 
 
 def as_plain(value: Any) -> Any:
-    """Lists for tuples, as a file gives them back."""
+    """Convert tuples to lists, as they are read from a file."""
     if isinstance(value, dict):
         return {name: as_plain(part) for name, part in value.items()}
     return [as_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
@@ -305,7 +305,7 @@ def as_plain(value: Any) -> Any:
 
 @contextmanager
 def quiet_threads(count: int) -> Iterator[None]:
-    """Hold torch to some threads: on a busy machine its own choice spins more than it works."""
+    """Limit torch's threads: on a busy machine, its default number mostly spins."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -315,6 +315,6 @@ def quiet_threads(count: int) -> Iterator[None]:
 
 
 def genera_first(recipe: TrainingRecipe) -> TrainingRecipe:
-    """The recipe of the first part of a hierarchical training: genera alone, in GENERA_SHARE of the steps."""
+    """Return the recipe of a hierarchical training's first part: genera only, in GENERA_SHARE of the steps."""
     objective = replace(recipe.objective, ranks=("genus",), weights=())
     return replace(recipe, objective=objective, steps=max(1, round(recipe.steps * GENERA_SHARE)), transfer=None)

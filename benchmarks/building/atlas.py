@@ -1,10 +1,10 @@
-"""What the atlas finds and costs: finds whose names were changed on purpose, and seconds for more references.
+"""Measures detection of misnamed records by the atlas, and its cost for growing numbers of references.
 
     python -m benchmarks.building.atlas FLORA_INDEXES [--out benchmarks/results/atlas.json]
 
-FLORA_INDEXES holds a published snapshot. In each round the names of some finds are exchanged for others drawn at
-random; `told` are the records that the atlas then calls doubtful, which should be those and no others. The costs are
-those of clouds made of random numbers; openTSNE is timed where it is installed.
+FLORA_INDEXES contains a published snapshot. Each round replaces the names of some observations by random others;
+`told` counts the records that the atlas then marks as doubtful, which should be exactly those. Costs are measured on
+random clusters; openTSNE is timed if it is installed.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from indexer.building.atlas import find_strangers, gather, has_tsne, lay_out_pca
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.snapshots.snapshot import open_snapshot
 
-CHANGED = 30  # finds of a round
+CHANGED = 30  # misnamed observations in a round
 SEEDS = (20, 21, 22, 23, 24)
 SIZES = (2_000, 20_000, 100_000)
 LARGEST_TSNE = 20_000
-EACH = 40  # references of a made-up species
+EACH = 40  # references of a synthetic species
 
 
 def exchange_names(
     species: NDArray[np.int64], finds: NDArray[np.int64], embeddings: Embeddings, seed: int
 ) -> dict[str, int]:
-    """Exchange the names of some finds, and count what is told."""
+    """Replace the names of some observations, and count the records marked as doubtful."""
     dice = np.random.default_rng(seed)
     changed = dice.choice(np.unique(finds), CHANGED, replace=False)
     names, said = np.unique(species), species.copy()
@@ -56,7 +56,7 @@ def exchange_names(
 
 
 def make_clouds(count: int) -> tuple[NDArray[np.int64], Embeddings]:
-    """References around random centres."""
+    """Draw references around random centres, sorted by species."""
     dice = np.random.default_rng(1)
     species = np.sort(np.arange(count) % (count // EACH))
     centres = dice.normal(size=(count // EACH, DIM)).astype(np.float32)
@@ -64,7 +64,7 @@ def make_clouds(count: int) -> tuple[NDArray[np.int64], Embeddings]:
 
 
 def time_parts(count: int) -> dict[str, Any]:
-    """Seconds of each part of the atlas of so many references."""
+    """Time each step of the atlas for `count` references, in seconds."""
     species, embeddings = make_clouds(count)
     began = time.perf_counter()
     start = lay_out_pca(embeddings)
@@ -84,7 +84,7 @@ def time_parts(count: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and print; keep the numbers where asked."""
+    """Measure, print, and write JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("flora_indexes", type=Path)
     parser.add_argument("--out", type=Path)

@@ -1,14 +1,13 @@
-"""What memory and time building takes.
+"""Measures the memory and time of building snapshots.
 
     python -m benchmarks.building.build_memory --work FOLDER --results benchmarks/results
 
-A catalogue and a store of embeddings are drawn (benchmarks/search/collection.py), of each size given, and the commands
-of the build line run over them as anybody runs them: build, publish, build again, withdraw a photo, compact. While one
-runs, its process is looked at every few milliseconds. What counts is its own memory (RssAnon); pages of files that are
-mapped (the rest of VmHWM) are the system's, which takes them back when somebody needs room. The slope between the
-smallest and the largest size is what a reference costs.
+For each size, a synthetic catalogue and embedding store are made (benchmarks/search/collection.py), and the commands
+are run as usual: build, publish, build again, withdraw a photo, compact. The running process is sampled every
+few milliseconds. The figure that counts is its private memory (RssAnon); pages of mapped files (the rest of VmHWM) can
+be reclaimed by the system. The slope between the smallest and the largest size is the cost of a reference.
 
-`--program` runs the commands of another copy of the program, to compare with.
+`--program` runs the commands of another copy of the program for comparison.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.models.descriptor import Descriptor
 
 ROOT = Path(__file__).resolve().parents[2]
-OFTEN = 0.01  # seconds between two looks at the process
-SOME = 50_000  # rows written together
-FLORAS = 6  # of the collection's floras, as lists of names; beside them the countries
+OFTEN = 0.01  # seconds between two samples of the process
+SOME = 50_000  # rows written in one transaction
+FLORAS = 6  # floras of the collection, as lists of names; the countries come in addition
 COUNTRIES = ("DK", "SE", "DE", "GB")
-STAGE = re.compile(r"(?:^|[\r\n])([a-z ]+):\s")  # how a progress bar begins
-SPECIES_ID = 100_000  # taxon ids of species come after those of genera
+STAGE = re.compile(r"(?:^|[\r\n])([a-z ]+):\s")  # the start of a progress bar
+SPECIES_ID = 100_000  # first taxon id of species, above those of genera
 COMMANDS = {
-    "embed": ["embed"],  # all are known already: what it takes to find that out
+    "embed": ["embed"],  # all photos are embedded already: the cost of finding that out
     "build": ["build"],
     "publish": ["publish", "--no-atlas"],
     "build again": ["build"],
@@ -55,7 +54,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw, run, print and keep."""
+    """Make the collections, run the commands, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--references", type=int, nargs="+", default=[300_000, 1_000_000], metavar="N")
     parser.add_argument("--seed", type=int, default=5)
@@ -95,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def draw(folder: Path, references: int, seed: int) -> None:
-    """Write a catalogue and the embeddings of its photos to a new folder."""
+    """Write a synthetic catalogue and the embeddings of its photos to a new folder."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
     collection = make_collection(references, seed)
@@ -114,7 +113,7 @@ def draw(folder: Path, references: int, seed: int) -> None:
 
 
 def write_catalogue(table: sqlite3.Connection, collection: Collection, photos: Sequence[str]) -> None:
-    """Fill the tables as imports do, with what they know of a photo."""
+    """Fill the tables as imports do."""
     genera = sorted(set(collection.world.genus.tolist()))
     names = [(SPECIES_ID + n, f"Genus{g} species{n}", 1 + g) for n, g in enumerate(collection.world.genus.tolist())]
     taxa = "INSERT INTO taxa (id, scientific_name, scientific_name_authorship, taxon_rank, parent_id, toxicity) VALUES "
@@ -174,18 +173,18 @@ def add_flora(table: sqlite3.Connection, flora: str, kind: str, definition: dict
 
 
 def observer(observation: int) -> str:
-    """Who made an observation: some thousand names, the length of which is that of people's."""
+    """Return the observer of an observation: one of some thousand names of realistic length."""
     return f"Observer Number {observation % 4_999:05}"
 
 
 def give_back(folder: Path) -> None:
-    """Make the catalogue what was drawn, whatever was withdrawn since."""
+    """Restore all withdrawn photos of the catalogue."""
     with closing(sqlite3.connect(folder / "data" / "catalogue.sqlite")) as table, table:
         table.execute("UPDATE photos SET withdrawn = 0 WHERE withdrawn = 1")
 
 
 def measure(folder: Path, program: Path, commands: Sequence[str]) -> dict[str, Any]:
-    """Run the commands over a drawn collection, in a folder of snapshots made anew; what each took."""
+    """Run the commands on a collection with an empty folder of snapshots, and measure each."""
     drawn = json.loads((folder / "drawn.json").read_text(encoding="utf-8"))
     indexes = folder / "flora_indexes"
     shutil.rmtree(indexes, ignore_errors=True)
@@ -210,9 +209,9 @@ def measure(folder: Path, program: Path, commands: Sequence[str]) -> dict[str, A
 
 
 def watch(command: Sequence[str], program: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Run a command: its time, and the most memory that was its own, in all and stage by stage as its bars name them.
+    """Run a command and measure its time and peak private memory, in total and for each stage named by a progress bar.
 
-    Seconds of the processor are what the work takes; others beside it make the seconds more.
+    Processor seconds measure the work itself; wall-clock seconds also depend on other load.
     """
     started = time.perf_counter()
     with subprocess.Popen(  # noqa: S603 - ours
@@ -258,7 +257,7 @@ def watch(command: Sequence[str], program: Path, environment: dict[str, str]) ->
 
 
 def memory_of(process: int) -> tuple[int, int]:
-    """A process' own memory now, and the most that it had of all kinds, in bytes."""
+    """Return a process's current private memory and its peak resident memory, in bytes."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -268,7 +267,7 @@ def memory_of(process: int) -> tuple[int, int]:
 
 
 def processor_of(process: int) -> float:
-    """Seconds of a processor that a process has had."""
+    """Return the processor seconds that a process has used."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -277,10 +276,9 @@ def processor_of(process: int) -> float:
 
 
 def slopes(sizes: dict[str, Any]) -> dict[str, Any]:
-    """What a reference more costs each command and its stages, between the smallest and the largest size.
+    """Return the cost of an additional reference for each command and stage, from the smallest and the largest size.
 
-    While there are few references, the most is that of a stage whose memory is fixed: the steepest stage says where the
-    most will be.
+    With few references the peak is in a stage of constant memory; the steepest stage determines it for many.
     """
     least, most = (pick(sizes.values(), key=lambda size: int(size["references"])) for pick in (min, max))
     more = most["references"] - least["references"]
@@ -306,7 +304,7 @@ def slopes(sizes: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The result as a table."""
+    """Format the result as a table."""
     machine = result["machine"]
     lines = [
         ", ".join(f"{key} {value}" for key, value in machine.items()),

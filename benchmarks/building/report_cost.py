@@ -1,10 +1,10 @@
-"""How long `fungarium evaluate report` takes, and how much memory, on a snapshot as large as a national atlas.
+"""Measures the time and memory of `fungarium evaluate report` on a snapshot the size of a national atlas.
 
     python -m benchmarks.building.report_cost [--references 100000] [--out benchmarks/results/report_cost.json]
 
 The snapshot is built by the project's own indexer from the simulated collection (`evaluation/galleries/simulate.py`),
-with months, H3 cells and aspects; then the command itself is run in a process of its own, as a person would. On a
-machine that others use too, `processorSeconds` says more than `seconds`.
+with months, H3 cells and aspects; then the command is run in a separate process. On a busy machine,
+`processorSeconds` is more meaningful than `seconds`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PACKAGES = ("numpy", "faiss-cpu", "h3")
 
 
 def main() -> int:
-    """Build, report, and print what it took."""
+    """Build, run the report, and print the measurements."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.building.report_cost", description=__doc__)
     parser.add_argument("--references", type=int, default=100_000, help="references (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the collection and the report (default: %(default)s)")
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def build(root: Path, drawn: Simulation) -> None:
-    """Build and publish the simulated gallery as the indexer builds any."""
+    """Build and publish the simulated gallery with the indexer."""
     found = drawn.gallery
     numbers = drawn.lineages + np.arange(1, len(RANKS) + 1) * 1_000_000
     taxa = {}
@@ -97,7 +97,7 @@ def build(root: Path, drawn: Simulation) -> None:
 
 
 class WideRows(Rows):
-    """Rows by the whole of their name, a number."""
+    """Rows by photo name, which is the row number in hexadecimal."""
 
     def read(self, photos: list[str]) -> Any:
         """The embeddings of photos whose names are their rows."""
@@ -105,7 +105,7 @@ class WideRows(Rows):
 
 
 def measure(root: Path, place: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Run the command in a process of its own; seconds, and the most memory it ever held."""
+    """Run the command in a separate process; return seconds, peak memory and key figures of the report."""
     command = [
         sys.executable,
         "-m",

@@ -1,13 +1,13 @@
-"""What a second machine is worth to bulk embedding: `python -m benchmarks.cluster.bulk_embedding --model HANDLE`.
+"""Measures a second machine's gain in bulk embedding: `python -m benchmarks.cluster.bulk_embedding --model HANDLE`.
 
-A Ray cluster of two nodes with one core each: each node's processes are bound to a core of their own, as if they were
-machines, and a worker computes with one thread. The same drawn photos are embedded by one worker and by two, in turns,
-each time into an empty store, whose bytes are compared. The seconds are all there are: planning, opening the model,
-decoding, inference, entering; beside them stands how busy the machine was. The driver and the head have no core of
-their own: where there are but two, they take from the workers.
+The Ray cluster has two nodes with one core each: each node's processes are pinned to one core, and a worker
+computes with one thread. The same synthetic photos are embedded alternately by one worker and by two, each time into
+an empty store, and the stores are compared byte by byte. Times include everything: planning, opening the model,
+decoding, inference and storing; the load of the machine is recorded too. The driver and the head node have no core of
+their own: on a machine with two cores they compete with the workers.
 
-`--model wait:MS` waits so many milliseconds a photo and takes no processor: what is left is what the engine
-itself adds, on a machine that is busy with other things too.
+`--model wait:MS` sleeps MS milliseconds for each photo without using the processor; it measures the overhead of the
+engine, even on a busy machine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OBJECTS = 100_000_000  # bytes of a node's object store
 
 
 class Waiting(Descriptor):
-    """The descriptor, after waiting as if somebody else's processor worked."""
+    """The descriptor, with a delay for each photo."""
 
     def __init__(self, milliseconds: float) -> None:
         self._milliseconds = milliseconds
@@ -49,13 +49,13 @@ class Waiting(Descriptor):
 
 
 def open_waiting(milliseconds: float, *, threads: int = 0) -> Waiting:
-    """As `open_model` does."""
+    """Open the delayed descriptor, with the signature of `open_model`."""
     return Waiting(milliseconds)
 
 
 @contextmanager
 def two_nodes() -> Iterator[str]:
-    """The address of a cluster whose two workers have a core each; the head has none to give."""
+    """Start a cluster of two workers with one core each and a head node without; yields its address."""
     load_ray()
     from ray.cluster_utils import Cluster
 
@@ -64,7 +64,7 @@ def two_nodes() -> Iterator[str]:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **options})
     try:
         for core in cores[:2]:
-            os.sched_setaffinity(0, {core})  # what is started now stays there
+            os.sched_setaffinity(0, {core})  # inherited by the node's processes
             cluster.add_node(num_cpus=1, **options)
         os.sched_setaffinity(0, cores)
         yield str(cluster.address)
@@ -75,7 +75,7 @@ def two_nodes() -> Iterator[str]:
 
 
 def write_photos(folder: Path, count: int, width: int, height: int) -> list[PhotoToEmbed]:
-    """Photos as files, each with bytes of its own: the drawn ones in turn, with a comment behind their end."""
+    """Write distinct photo files: drawn photos in turn, with different bytes appended."""
     drawn = [draw(seed, width, height) for seed in range(BATCH)]
     photos = []
     for number in range(count):
@@ -89,7 +89,7 @@ def write_photos(folder: Path, count: int, width: int, height: int) -> list[Phot
 def time_run(
     photos: list[PhotoToEmbed], model: Embedder, opener: Any, folder: Path, workers: int
 ) -> tuple[float, bytes]:
-    """Seconds in all, and the store that was written."""
+    """Embed photos into a new store; return the total seconds and the store's bytes."""
     start = time.perf_counter()
     with EmbeddingStore(folder, model.model) as store:
         embed_on_cluster(photos, store, model, opener, BulkRun(str(folder / "parts"), workers))

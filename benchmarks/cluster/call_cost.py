@@ -1,8 +1,8 @@
-"""What it costs to ask shards and to merge what they say: `python -m benchmarks.cluster.call_cost --out FILE`.
+"""Measures the cost of shard calls and of merging replies: `python -m benchmarks.cluster.call_cost --out FILE`.
 
-Actors of Ray on this machine that answer at once with the neighbours of two views; one, two, four ... of them are asked
-together, in turns. The first is the way there and back, each further one what the router and the actors, on the same
-machine, do for it; merging is timed apart.
+Ray actors on this machine immediately return the neighbours of two views. One, two, four and more of them are called
+concurrently, in interleaved rounds. The first call measures a round trip; each further one adds the work of router and
+actor on the same machine. Merging is timed separately.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VIEWS, NEIGHBOURS = 2, 50
 
 
 class Echo:
-    """A shard that has found its neighbours already."""
+    """A shard that returns prepared neighbours."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -32,12 +32,12 @@ class Echo:
         self._similarities = rng.random((VIEWS, NEIGHBOURS)).astype(np.float32)
 
     def ask(self, query: Any) -> tuple[Any, Any]:
-        """Rows and similarities, whatever is asked."""
+        """Return the prepared rows and similarities."""
         return self._rows, self._similarities
 
 
 def merge(answers: list[tuple[Any, Any]]) -> tuple[Any, Any]:
-    """The best of all shards, for each view."""
+    """Merge the nearest rows of all shards, for each view."""
     rows = np.concatenate([answer[0] for answer in answers], axis=1)
     similarities = np.concatenate([answer[1] for answer in answers], axis=1)
     best = np.argsort(-similarities, axis=1, kind="stable")[:, :NEIGHBOURS]

@@ -1,10 +1,9 @@
-"""What people notice when a node of the cluster dies while they ask: answers, failures, and seconds until all is well.
+"""Measures the effect of a dying node on concurrent queries: right and failed answers, and seconds until recovery.
 
     python -m benchmarks.cluster.cluster_failures --work /tmp/cluster_small --results benchmarks/results
 
-Three nodes on this machine; two threads ask the world all the time, and every answer is compared with that of one
-process. A node that holds a replica is killed, as when somebody pulls the plug, with two replicas of each shard and
-with one.
+Three nodes run on this machine; two threads query the world continuously, and every answer is compared with that of a
+single process. A node that holds a replica is killed without warning, with two replicas of each shard and with one.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ from retrieval.domain import WORLD
 from retrieval.errors import ShardUnavailable
 from retrieval.snapshots.snapshot import open_snapshot
 
-HASTY = {  # as docs/scale.md has it
+HASTY = {  # as recommended in docs/scale.md
     "health_check_initial_delay_ms": 1_000,
     "health_check_period_ms": 500,
     "health_check_timeout_ms": 1_000,
     "health_check_failure_threshold": 3,
 }
-LONGEST = 60.0  # seconds that anything may take
+LONGEST = 60.0  # time limit of each wait, in seconds
 
 
 def main() -> None:
-    """Run it, print it, keep it."""
+    """Run, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=20)
@@ -69,7 +68,7 @@ def main() -> None:
 
 
 def run(root: Path, queries: list[Any], replicas: int) -> dict[str, Any]:
-    """Kill a node under load; gives what became of the questions, and how long some of them failed."""
+    """Kill a node under load; return the outcomes of queries, and how long some of them failed."""
     load_ray()
     from ray.cluster_utils import Cluster as Nodes
 

@@ -1,11 +1,11 @@
-"""A cluster of three nodes on this machine beside one process, over one seeded collection: the same, at what cost.
+"""Compares search on a cluster of three nodes with a single process: identical results, and the added latency.
 
     python -m benchmarks.cluster.cluster_search --rows 1000000 --work /tmp/cluster_search --results benchmarks/results
 
-The collection is built once into `--work`. For every flora the neighbours of all observations are compared, rows and
-similarities bit for bit, as the flora is published and with every row compared. Then both are asked in turn, an
-observation of one to four photos each time; what the cluster adds is the difference of the medians. Last, threads ask
-at the same time. The nodes have one processor each on paper; what they share in truth the machine's line says.
+The seeded collection is built once into `--work`. For every flora, neighbours are compared bit by bit, rows
+and similarities, with the published recipe and with exact search. Then both are queried alternately, with
+observations of one to four photos; the added latency is the difference of the medians. Finally, several threads query
+concurrently. Ray assigns each node one processor; the real number is in the machine's description.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ K = 50
 
 
 def main() -> None:
-    """Run it, print it, keep it."""
+    """Run, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=86_000)
     parser.add_argument("--seed", type=int, default=20)
@@ -74,7 +74,7 @@ def main() -> None:
 
 @contextmanager
 def three_nodes() -> Iterator[tuple[Any, str]]:
-    """Ray, connected to a cluster of three nodes with one processor each, and its address."""
+    """Start a cluster of three nodes with one processor each; yields the connected `ray` and the address."""
     from ray.cluster_utils import Cluster as Nodes
 
     nodes = Nodes()
@@ -89,7 +89,7 @@ def three_nodes() -> Iterator[tuple[Any, str]]:
 
 
 def measure(options: argparse.Namespace, root: Path, collection: Collection) -> dict[str, Any]:
-    """All figures of one run."""
+    """Measure everything once."""
     listed = {**collection.floras, WORLD: np.arange(int(collection.species[-1]) + 1)}
     queries = {
         flora: list(draw_observations(collection, species, 64, options.seed + number))
@@ -121,7 +121,7 @@ def measure(options: argparse.Namespace, root: Path, collection: Collection) -> 
         started = time.perf_counter()
         cluster.adopt(routed)
         results["adopt_s"] = time.perf_counter() - started
-        time.sleep(5)  # of the watch, which then knows everybody's memory
+        time.sleep(5)  # until the health monitor knows the memory of all replicas
         results["memory"] = [r.state.memory for r in cluster.standing() if r.state is not None]
         results["same"] = compare(single, routed, queries, options.same)
         results["bare_call_ms"] = bare_calls(cluster)
@@ -138,7 +138,7 @@ def measure(options: argparse.Namespace, root: Path, collection: Collection) -> 
 def compare(
     single: Snapshot, routed: Snapshot, queries: Mapping[str, Sequence[Embeddings]], count: int
 ) -> dict[str, dict[str, bool]]:
-    """Whether rows and similarities are the same to the last bit, of each flora as published and exactly."""
+    """Check that rows and similarities are bit-identical, for each flora with its recipe and with exact search."""
     same: dict[str, dict[str, bool]] = {}
     for flora, observations in queries.items():
         same[flora] = {}
@@ -154,13 +154,13 @@ def compare(
 
 
 def cut(snapshot: Snapshot, flora: str, kind: str) -> Flora:
-    """A flora as it is published, or searched exactly."""
+    """Return a flora with its published recipe, or with exact search."""
     published = snapshot.flora(flora)
     return published if kind == "published" else replace(published, recipe=Recipe())
 
 
 def bare_calls(cluster: Cluster) -> float:
-    """Milliseconds to ask a replica of every shard nothing, all at once: the least that a search of all may take."""
+    """Time concurrent empty calls to all shards, in milliseconds: the lower bound of a search of all shards."""
     taken = []
     for _ in range(200):
         started = time.perf_counter()
@@ -177,7 +177,7 @@ def latency(
     options: argparse.Namespace,
     asked: list[tuple[int, int]],
 ) -> tuple[dict[str, dict[str, list[float]]], dict[str, float]]:
-    """Milliseconds of each observation, one process and cluster in turn, and the mean share of shards asked."""
+    """Time observations alternately in one process and on the cluster, in milliseconds, and count shards."""
     columns: dict[str, Snapshot] = {"one process": single, "cluster": routed}
     taken: dict[str, dict[str, list[float]]] = {name: {flora: [] for flora in queries} for name in columns}
     shares: dict[str, list[float]] = {flora: [] for flora in queries}
@@ -186,7 +186,7 @@ def latency(
             chosen = [observations[(turn * options.observations + n) % 64] for n in range(options.observations)]
             for name, snapshot in columns.items():
                 searched = snapshot.flora(flora)
-                searched.search(chosen[0], K)  # brings what the other drove out of the caches back
+                searched.search(chosen[0], K)  # warm the caches again
                 asked.clear()
                 for views in chosen:
                     started = time.perf_counter()
@@ -200,7 +200,7 @@ def latency(
 def together(
     single: Snapshot, routed: Snapshot, observations: Sequence[Embeddings], calls: list[str]
 ) -> dict[str, dict[str, float]]:
-    """Observations of the world a second that 1, 4 and 16 threads get answered, and calls to shards for each."""
+    """Measure throughput with 1, 4 and 16 threads on the world, and the calls to shards for each observation."""
     figures: dict[str, dict[str, float]] = {}
     for threads in (1, 4, 16):
         row: dict[str, float] = {}
@@ -221,12 +221,12 @@ def together(
 
 
 def search(flora: Flora, views: Embeddings) -> object:
-    """Ask once."""
+    """Search once."""
     return flora.search(views, K)
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """The figures as text."""
+    """Format the results as text."""
     taken = results["latency_ms"]
     one, other = ([t for flora in taken[name].values() for t in flora] for name in ("one process", "cluster"))
     differing = [

@@ -1,11 +1,10 @@
-"""How many shards a query asks and how even their work is, with species placed by chance, by genus and by confusion.
+"""Compares placements of species on shards (random, by genus, by confusion): shards per query, and balance of work.
 
     python -m benchmarks.cluster.placement --rows 1000000 --work /tmp/cluster_search --results benchmarks/results
 
-Searches nothing on a cluster: the router asks the shards that hold the species which a view's means lead to, and these
-are counted for new observations of one to four photos each. Recall compares the neighbours, which are the same on any
-number of shards, with every row compared. `--work` is the folder of `benchmarks.cluster.cluster_search`; built where it
-is empty.
+No cluster is needed: for new observations of one to four photos, it counts the shards that hold the species probed
+by the coarse quantiser. Recall is measured against exact search; it is the same for any number of shards.
+`--work` is the folder of `benchmarks.cluster.cluster_search`, which is built if it is empty.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.search.collection import draw_observations, make_collection
 from benchmarks.search.flora_search import build
 from cluster.placement import METHODS, Lists, Placement, place, rebalance
-from cluster.placement_files import lists_of
+from cluster.placement_files import read_lists
 from retrieval.domain import WORLD
 from retrieval.models.embedder import Embeddings
 from retrieval.search.recipes import PROTOTYPE_FIRST, Recipe
@@ -35,7 +34,7 @@ SHARDS = (4, 8, 16)
 
 
 def main() -> None:
-    """Run it, print it, keep it."""
+    """Run, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=20)
@@ -66,8 +65,8 @@ def main() -> None:
 
 
 def measure(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]]) -> dict[str, Any]:
-    """All figures."""
-    lists = lists_of(snapshot)
+    """Measure everything."""
+    lists = read_lists(snapshot)
     results: dict[str, Any] = {
         "references": int(lists.sizes.sum()),
         "species": len(lists.species),
@@ -93,7 +92,7 @@ def measure(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]]) -> 
 
 
 def recall(flora: Flora, observations: Sequence[Embeddings], k: int = 10) -> float:
-    """recall@k of a flora as it is published, against every row compared."""
+    """Measure recall@k of a flora with its published recipe against exact search."""
     exact = replace(flora, recipe=Recipe())
     views = np.concatenate(list(observations))
     ours, truth = flora.search(views, k), exact.search(views, k)
@@ -101,7 +100,7 @@ def recall(flora: Flora, observations: Sequence[Embeddings], k: int = 10) -> flo
 
 
 def probing(snapshot: Snapshot, observations: Sequence[Embeddings], lists: Lists, probes: int) -> dict[str, Any]:
-    """Recall in the world where so many species are looked at, and the shards that are asked then."""
+    """Measure recall in the world with a number of probed species, and the shards queried."""
     flora = snapshot.flora(WORLD)
     fewer = replace(flora, recipe=replace(flora.recipe, kind=PROTOTYPE_FIRST, depth=0, probes=probes))
     asked = {str(shards): routing(snapshot, fewer, observations, place(lists, shards))["asked"] for shards in SHARDS}
@@ -112,7 +111,7 @@ def probing(snapshot: Snapshot, observations: Sequence[Embeddings], lists: Lists
 def routing(
     snapshot: Snapshot, chosen: Flora, observations: Sequence[Embeddings], placement: Placement
 ) -> dict[str, float]:
-    """Shards asked for an observation and for a view, as shares of all, and the rows that each scans."""
+    """Measure the share of shards queried for an observation and for a view, and the balance of rows scanned."""
     coarse, quantiser = chosen.prepared.coarse, snapshot.shelf.quantiser
     listed = placement.holds(chosen.species).any(axis=1)
     counts = snapshot.count_references(np.asarray(quantiser.species)) if quantiser is not None else None
@@ -136,7 +135,7 @@ def routing(
 
 
 def growing(lists: Lists, shards: int) -> dict[str, float]:
-    """A tenth of the species come later: how much of what was placed moves, and how even it is then."""
+    """Add a tenth of the species later: the share of placed species that move, and the balance of memory."""
     draw = np.random.default_rng(3)
     before = np.sort(draw.choice(len(lists.species), 9 * len(lists.species) // 10, replace=False))
     few = Lists(lists.species[before], lists.sizes[before], lists.genera[before], lists.means[before])
@@ -149,7 +148,7 @@ def growing(lists: Lists, shards: int) -> dict[str, float]:
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """The figures as text."""
+    """Format the results as text."""
     world = results["recipes"][WORLD]
     small = [flora for flora in results["recipes"] if flora != WORLD]
     lowest = min(results["recall_at_10"].values())

@@ -1,4 +1,4 @@
-"""The figures that the scale model is fed with: measured on this project's machine, or named as assumed."""
+"""Inputs of the scale model: measured on this project's machine, or marked as assumptions."""
 
 from __future__ import annotations
 

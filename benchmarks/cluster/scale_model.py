@@ -1,10 +1,10 @@
-"""What many machines would take: `python -m benchmarks.cluster.scale_model --out benchmarks/results`.
+"""Simulates search on a large cluster: `python -m benchmarks.cluster.scale_model --out benchmarks/results`.
 
-A simulation of searching on a cluster, fed with figures measured here (benchmarks/cluster/scale_figures.py says which
-are, and which are assumed). Observations come at random; each is of a flora, or of the world. The router compares the
-prototypes of the flora's species, picks those worth looking in, and asks the shards that hold them, one call after the
-other; the cores of a shard take calls in turn, and now and then one straggles; the slowest shard that was asked
-decides. Beside that: machines and memory, the cost of embedding everything anew, and at what each part stops scaling.
+Its inputs are measured or assumed, as benchmarks/cluster/scale_figures.py states. Observations arrive at random and
+search a flora or the world. The router compares the prototypes of the flora's species, chooses those to probe, and
+calls the shards that hold them, one after the other. The cores of a shard serve calls in turn, some calls are
+stragglers, and the slowest shard determines the latency. The model also gives the machines and memory needed, the cost
+of re-embedding, and the scaling limit of each component.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROW = 512  # bytes of a row of 256 numbers at half precision
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A collection on a cluster, and how much it is asked."""
+    """A collection on a cluster, and its load."""
 
     references: int
     species: int = SPECIES
@@ -47,7 +47,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """How many are needed, and for what."""
+    """The number of machines needed."""
 
     holding: int  # machines that hold the references once
     searching: int  # with replicas
@@ -70,12 +70,12 @@ class Latency:
 
 
 def probes_of(species: float, figures: Figures) -> float:
-    """How many species are looked in, of so many: measured at 5,000 and assumed to grow by a power."""
+    """Return the number of probed species: measured at 5,000 species and assumed to grow by a power law."""
     return float(min(species, figures.probes_at_5000 * (species / 5_000) ** figures.probes_grow))
 
 
 def router_ms(species: float, plan: Plan, figures: Figures) -> float:
-    """What the router compares: every prototype of the flora, or its genera and then the species of the best."""
+    """Return the router's time for comparing all prototypes of a flora, or genera first, in milliseconds."""
     if plan.levels == 1:
         return float(figures.search_fixed_ms + figures.search_species_ms * species)
     genera = species / figures.genus
@@ -83,13 +83,13 @@ def router_ms(species: float, plan: Plan, figures: Figures) -> float:
 
 
 def rows_of(species: float, plan: Plan, figures: Figures) -> float:
-    """References that are looked at for an observation."""
+    """Return the number of references scanned for an observation."""
     each = plan.references / plan.species * figures.skew
     return min(probes_of(species, figures) * each, plan.references * species / plan.species)
 
 
 def plan_machines(plan: Plan, figures: Figures, mean_species: float, views: float = 2.0) -> Machines:
-    """As many as memory or work asks for, whichever is more."""
+    """Return the number of machines that memory or work requires, whichever is more."""
     held = plan.references * figures.bytes_per_reference
     holding = max(1, math.ceil(held / (1e9 * figures.machine_gb * figures.memory_share)))
     work = plan.per_second / 1000 * figures.search_row_ms * rows_of(mean_species, plan, figures)  # cores
@@ -105,14 +105,14 @@ def plan_machines(plan: Plan, figures: Figures, mean_species: float, views: floa
 
 
 def draw_floras(plan: Plan, rng: np.random.Generator) -> NDArray[np.float64]:
-    """The species of each flora."""
+    """Draw the number of species of each flora."""
     low, high = math.log(plan.smallest), math.log(plan.largest)
     drawn: NDArray[np.float64] = np.maximum(1.0, np.exp(rng.uniform(low, high, plan.floras)) * plan.species)
     return drawn
 
 
 def simulate(plan: Plan, figures: Figures, *, queries: int = 20_000, seed: int = 8) -> tuple[Machines, Latency]:
-    """Let observations come and be answered."""
+    """Simulate the arrival and processing of observations."""
     rng = np.random.default_rng(seed)
     floras = draw_floras(plan, rng)
     asked = np.where(rng.random(queries) < plan.world, plan.species, floras[rng.integers(0, plan.floras, queries)])
@@ -153,7 +153,7 @@ def simulate(plan: Plan, figures: Figures, *, queries: int = 20_000, seed: int =
 
 
 def serve_ms(rows: float, figures: Figures, rng: np.random.Generator) -> float:
-    """How long a core of a shard takes for so many rows, this time."""
+    """Draw the time that a core of a shard takes to scan `rows` rows, in milliseconds."""
     usual = figures.search_fixed_ms + figures.search_row_ms * rows
     if figures.jitter:
         usual *= float(rng.lognormal(-(figures.jitter**2) / 2, figures.jitter))
@@ -161,7 +161,7 @@ def serve_ms(rows: float, figures: Figures, rng: np.random.Generator) -> float:
 
 
 def reembedding(references: int, figures: Figures) -> dict[str, float]:
-    """What embedding every reference anew with the measured network takes."""
+    """Return the cost of re-embedding all references with the measured network."""
     core_hours = references * (figures.infer_ms + figures.decode_ms) / HOURS
     gpu_hours = references / figures.gpu_photos_s / 3600
     decode_hours = references * figures.decode_ms / HOURS
@@ -179,7 +179,7 @@ def reembedding(references: int, figures: Figures) -> dict[str, float]:
 
 
 def limits(figures: Figures) -> dict[str, float]:
-    """At what each part alone stops scaling."""
+    """Return the scaling limit of each component."""
     budget = 10.0  # ms that a part may take of an answer
     return {
         "references_one_process_builds_in_32_gb": references_built(32.0, figures),
@@ -200,12 +200,12 @@ def limits(figures: Figures) -> dict[str, float]:
 
 
 def references_built(gigabytes: float, figures: Figures) -> int:
-    """How many references a machine of so much memory builds a segment of at once."""
+    """Return the number of references of a segment that can be built in this much memory."""
     return round(1e9 * (gigabytes - figures.build_fixed_gb) / figures.build_bytes_per_reference)
 
 
 def run(figures: Figures, *, queries: int, seed: int, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
-    """Every size, each as it stands and with what would help it."""
+    """Simulate every size, as it is and with possible improvements."""
     rows = []
     for references in sizes:
         cases: tuple[tuple[str, Plan, dict[str, Any]], ...] = (
@@ -233,7 +233,7 @@ def run(figures: Figures, *, queries: int, seed: int, sizes: Sequence[int] = SIZ
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The result as a table."""
+    """Format the result as a table."""
     lines = [
         f"{'references':>13} {'case':20} {'machines':>8} {'shards':>6} {'TB':>6} {'asked':>6} {'rows read':>10} "
         f"{'router ms':>9} {'p50 ms':>8} {'p99 ms':>8} {'p99.9':>8} {'busy':>7}"

@@ -1,11 +1,12 @@
-"""A rehearsal of docs/scale.md: three machines and a fourth outside, of which some are lost. Needs root, and iproute2.
+"""Rehearses docs/scale.md with three machines and a fourth outside, some of which fail. Needs root and iproute2.
 
     python -m benchmarks.cluster.three_machines --work /tmp/three --results benchmarks/results
 
-The machines are Linux namespaces of this one: each has a network address, processes, host name, home, /tmp and /dev/shm
-of its own, and sees the program and one folder under the same paths as the others. The commands are those of the page.
-Photos are embedded while a machine is lost, and once undisturbed; then two servers, one on a node and one outside by
-ray://, are asked without pause while a machine is lost, and while the first one is, and comes back knowing nothing.
+The machines are Linux namespaces: each has its own network address, processes, host name, home, /tmp and /dev/shm,
+and shares the program and one folder under the same paths. The commands are those of the page.
+Photos are embedded once without failures and once while a machine is lost. Then two servers, one on a node and one
+outside with ray://, are queried continuously while a machine is lost, and while the head node is lost and restarted
+without its state.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ while True:
 
 
 class Machine:
-    """Namespaces that live as long as a process which sleeps in them."""
+    """Namespaces that live as long as a sleeping process in them."""
 
     def __init__(self, work: Path, number: int) -> None:
         self.number, self.address, self.home = number, f"{NETWORK}.{number}", work / f"home{number}"
@@ -75,7 +76,7 @@ class Machine:
         self.start()
 
     def start(self) -> None:
-        """Switch it on; nothing runs there."""
+        """Start the machine, with nothing running on it."""
         name = f"fungarium{self.number}"
         mounts = " && ".join(
             [
@@ -103,19 +104,19 @@ class Machine:
         self._first = int(children[0])
 
     def lose(self) -> None:
-        """Switch it off at once, with all that runs there."""
+        """Kill the machine with all its processes."""
         os.kill(self._first, signal.SIGKILL)
         self._outer.wait()
 
     def popen(self, command: str, cluster: str, **options: Any) -> subprocess.Popen[str]:
-        """Begin a command there, as an operator would."""
+        """Start a command on the machine, with the settings of an operator."""
         env = {**RAY, **FUNGARIUM, "FUNGARIUM_CLUSTER": cluster, "HOME": str(self.home), "LANG": "C.UTF-8"}
         env |= {"PATH": f"{PROGRAM}/.venv/bin:/usr/bin:/bin", "FUNGARIUM_REPLICAS": "2"}
         enter = ["nsenter", "-t", str(self._first), "-m", "-p", "-n", "-u", "sh", "-c", f"cd {PROGRAM} && {command}"]
         return subprocess.Popen(enter, env=env, text=True, stdout=subprocess.PIPE, **options)  # noqa: S603 - ours
 
     def run(self, command: str, cluster: str = f"{HEAD}:6379") -> str:
-        """What a command there prints; raises RuntimeError with it where it fails."""
+        """Run a command on the machine and return its output; raises RuntimeError with it on failure."""
         with self.popen(command, cluster, stderr=subprocess.STDOUT) as ran:
             said = ran.communicate()[0]
         if ran.returncode:
@@ -124,7 +125,7 @@ class Machine:
 
 
 class Asked:
-    """A machine's server and whoever asks it without pause."""
+    """A server on a machine, and a client that queries it continuously."""
 
     def __init__(self, machine: Machine, cluster: str, photo: str) -> None:
         self.said: list[list[Any]] = []
@@ -139,7 +140,7 @@ class Asked:
             self.said.append(json.loads(line))
 
     def since(self, start: float) -> dict[str, Any]:
-        """How many answers of which kind there were to what was asked since then, and how long they took."""
+        """Summarise the responses to queries sent since `start`: counts by status, and times."""
         some = [line for line in self.said if line[0] >= start]
         refused = [line for line in some if line[2] != 200]
         return {
@@ -151,12 +152,12 @@ class Asked:
         }
 
     def answers_since(self, start: float) -> int:
-        """How many questions asked since then were answered."""
+        """Count the queries sent since `start` that were answered."""
         return sum(line[0] >= start and line[2] == 200 for line in list(self.said))
 
 
 def wait_for(met: Callable[[], bool], seconds: float) -> float:
-    """Wait until something is so; seconds that it took. Raises TimeoutError."""
+    """Wait until a condition holds and return the seconds it took. Raises TimeoutError."""
     start = time.monotonic()
     while not met():
         if time.monotonic() - start > seconds:
@@ -167,7 +168,7 @@ def wait_for(met: Callable[[], bool], seconds: float) -> float:
 
 @contextmanager
 def network() -> Iterator[None]:
-    """A bridge, and a namespace behind it for each machine."""
+    """Create a bridge and a connected network namespace for each machine; remove them afterwards."""
 
     def ip(*words: str, check: bool = True) -> None:
         quiet = None if check else subprocess.DEVNULL
@@ -192,7 +193,7 @@ def network() -> Iterator[None]:
 
 
 def embed(machines: list[Machine], data: str, lost: Machine | None) -> tuple[float, str]:
-    """Embed on the cluster, losing a machine at a quarter; seconds, and the checksum of the store."""
+    """Embed on the cluster, losing a machine after a quarter; return seconds and the checksum of the store."""
     first = machines[0]
     first.run(f"rm -rf {data} && cp -r {FOLDER}/catalogue {data}")
     start = time.monotonic()
@@ -211,7 +212,7 @@ def embed(machines: list[Machine], data: str, lost: Machine | None) -> tuple[flo
 
 
 def rehearse(work: Path) -> dict[str, Any]:
-    """Walk through the page."""
+    """Follow the steps of the page."""
     results: dict[str, Any] = {"machine": describe_machine(), "load": [round(load, 1) for load in os.getloadavg()]}
     machines = [Machine(work, number) for number in range(1, 5)]
     first, second, third, outside = machines
@@ -277,12 +278,12 @@ def rehearse(work: Path) -> dict[str, Any]:
 
 
 def say(words: str) -> None:
-    """Tell whoever waits."""
+    """Print a progress message."""
     print(words, flush=True)
 
 
 def main() -> None:
-    """Rehearse, print, keep."""
+    """Rehearse, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for the machines' files; made anew")
     parser.add_argument("--results", type=Path, help="folder to write three_machines.json to")

@@ -1,11 +1,11 @@
-"""How near the embedding of a collection comes to its model: `python -m benchmarks.models.embedding --model HANDLE`.
+"""Compares the embedding pipeline with the bare model: `python -m benchmarks.models.embedding --model HANDLE`.
 
-Interleaved rounds: the bare model on views that lie in memory, decoding alone, and the whole pipeline (read, decode,
-resize, infer, write). The two parts are measured with all cores each (two threads in decoding, as in the pipeline) and
-with one core each: stages that work side by side cannot both have all of them, so that on two cores the larger of the
-two with one core is what a pipeline without any cost of its own would reach. All is measured in seconds by the clock
-and in seconds of the processor: on a machine that others use too, only the second say what the work is. Photos are
-drawn here, each with bytes of its own. `--memory N` embeds N photos and prints resident memory along the way.
+Interleaved rounds measure the bare model on views in memory, decoding alone, and the whole pipeline (read, decode,
+resize, infer, write). The two stages are measured with all cores each (two threads for decoding, as in the pipeline)
+and with one core each. Concurrent stages cannot both have all cores: on two cores, the slower stage with one core is
+the time of an ideal pipeline. Both wall-clock and processor seconds are measured; on a busy machine only processor
+seconds are meaningful. Photos are synthetic and distinct. `--memory N` embeds N photos and prints the resident memory
+on the way.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from retrieval.photos.views import decode_view
 
 
 def draw(seed: int, width: int, height: int) -> bytes:
-    """A JPEG with edges and texture, as a photo has."""
+    """Draw a JPEG with edges and texture like a photo's."""
     noise = np.random.default_rng(seed)
     coarse = Image.fromarray(noise.integers(0, 256, (height // 40, width // 40, 3)).astype(np.uint8))
     fine = Image.fromarray(noise.integers(0, 256, (height, width, 3)).astype(np.uint8))
@@ -49,7 +49,7 @@ def draw(seed: int, width: int, height: int) -> bytes:
 
 
 def spread(folder: Path, drawn: list[bytes], count: int) -> Iterator[PhotoToEmbed]:
-    """`count` photos as files: the drawn ones in turn, each with a comment of its own behind its end."""
+    """Yield `count` photos as files: the drawn ones in turn, each under its own digest."""
     for number in range(count):
         path = folder / f"{number % len(drawn)}.jpg"
         if not path.exists():
@@ -58,19 +58,19 @@ def spread(folder: Path, drawn: list[bytes], count: int) -> Iterator[PhotoToEmbe
 
 
 def resident() -> float:
-    """MiB of resident memory."""
+    """Return resident memory in MiB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * 4096 / 2**20
 
 
 def cpu_seconds() -> float:
-    """Seconds of processors that this process has used, all threads together."""
+    """Return the processor seconds that this process has used, over all threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def machine() -> dict[str, object]:
-    """What the figures were taken on, and how busy it was."""
+    """Describe the machine and its load."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
@@ -84,7 +84,7 @@ def machine() -> dict[str, object]:
 def measure(
     model: Embedder, alone: Embedder, drawn: list[bytes], count: int, rounds: int, folder: Path
 ) -> dict[str, object]:
-    """Milliseconds a photo, by the clock and of the processor: medians of the rounds, and of the rounds' ratios.
+    """Measure wall-clock and processor milliseconds per photo: medians over rounds, and of the rounds' ratios.
 
     `alone` is the same model on one core.
     """
@@ -135,7 +135,7 @@ def measure(
 
 
 def watch_memory(model: Embedder, drawn: list[bytes], count: int, folder: Path) -> list[tuple[int, float]]:
-    """Photos done and MiB resident, at some twenty places."""
+    """Record the photos done and the resident MiB about twenty times."""
     curve: list[tuple[int, float]] = []
     embedded = 0
 

@@ -1,7 +1,7 @@
-"""How long a head takes: `python -m benchmarks.models.fit_head --photos 100000 --width 1280`.
+"""Measures the time to fit a head: `python -m benchmarks.models.fit_head --photos 100000 --width 1280`.
 
-Made-up features: clusters of species with a long tail, shaken by each find and by each photo. The whole
-of `fit-head` behind the features is run: five folds with both heads, and the learned head on everything.
+The features are synthetic: clusters of species with a long tail, with noise for each observation and each photo. All of
+`fit-head` after the features is run: five folds with both heads, and the learned head on everything.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PHOTOS_EACH = 2.5  # of an observation, as in collections of the field
 
 
 def make_features(photos: int, width: int, species: int, seed: int) -> tuple[Rows, Labels]:
-    """(photos, width) of length 1 with their labels; half of the numbers tell nothing of the species."""
+    """Draw rows (photos, width) of length 1 with labels; half of the columns carry no information on the species."""
     noise = np.random.default_rng(seed)
     observations = max(2 * species, round(photos / PHOTOS_EACH))
     common = 1 / np.arange(1, species + 1) ** 0.7

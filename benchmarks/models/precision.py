@@ -1,6 +1,6 @@
-"""What lower precisions save: `python -m benchmarks.models.precision HANDLE=CARD ...`, the first the exact one.
+"""Measures the speed-up of lower precisions: `python -m benchmarks.models.precision HANDLE=CARD ...`, f32 first.
 
-Interleaved rounds over the same drawn views; by the clock and by the processor, medians of ratios to the first.
+Interleaved rounds over the same synthetic views; medians of wall-clock and processor times relative to the first model.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def ratio(exact: list[float], lower: list[float]) -> float:
-    """Median of the rounds' ratios."""
+    """Return the median of the rounds' ratios."""
     return round(median(before / after for before, after in zip(exact, lower, strict=True)), 2)
 
 

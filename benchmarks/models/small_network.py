@@ -1,4 +1,4 @@
-"""A small network of random weights, as large as those that identify in the field on two cores, to measure cost alone.
+"""Writes a small network with random weights, of the size of mobile networks, for measuring cost only.
 
 python -m benchmarks.models.small_network FILE.onnx
 """
@@ -28,7 +28,7 @@ CARD = {
 
 
 def write_small_network(path: Path, seed: int = 1) -> Path:
-    """Four convolutions of stride 2 to 256 numbers, with its card beside it; gives the path."""
+    """Write four convolutions of stride 2 to 256 numbers, with a card beside it; returns the path."""
     noise = np.random.default_rng(seed)
     nodes, weights, last = [], [], "pixels"
     for number, (before, after) in enumerate(pairwise(CHANNELS)):

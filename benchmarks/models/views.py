@@ -1,8 +1,8 @@
-"""What several views of a photo gain and cost: `python -m benchmarks.models.views --model HANDLE --card FILE`.
+"""Measures the gain and cost of test-time augmentation: `python -m benchmarks.models.views --model HANDLE --card FILE`.
 
-Asks the catalogue of the settings, one observation left out at a time, with the references and the photos that are
-asked with each made by every recipe. Every crop is embedded once and kept, so that a second run goes on where the first
-was interrupted; a recipe is the mean of its crops.
+Evaluates the configured catalogue by leave-one-out over observations, with every augmentation for references and for
+queries. Every crop is embedded once and stored, so that an interrupted run can continue; an augmentation is the mean of
+its crops.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def embed_crops(photos: Sequence[PhotoToEmbed], store: EmbeddingStore, model: Embedder) -> float:
-    """Keep the rows of all crops of each photo side by side; gives seconds of the processor a view, 0 without work."""
+    """Store the embeddings of all crops of each photo; returns processor seconds per view, 0 if there was no work."""
     missing = set(store.missing(photo.photo for photo in photos))
     waiting = [photo for photo in photos if photo.photo in missing]
     used = cpu_seconds()
@@ -83,7 +83,7 @@ def embed_crops(photos: Sequence[PhotoToEmbed], store: EmbeddingStore, model: Em
 def recalls(
     queries: Embeddings, references: Embeddings, labels: Labels, asked: np.ndarray, temperature: float
 ) -> tuple[float, float]:
-    """Recall@1 and @5."""
+    """Return recall@1 and @5."""
     found = measure_recall(references, labels, asked, temperature=temperature, queries=queries)
     return found.first, found.five
 

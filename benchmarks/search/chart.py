@@ -13,7 +13,7 @@ COLOURS = ("#b5452c", "#e0a18f", "#555555", "#8a8a8a", "#2c6e9b", "#7b9e3c", "#7
 
 
 def draw(results: dict[str, object]) -> str:
-    """Milliseconds an observation against the flora's references, both logarithmic, a line a column."""
+    """Plot milliseconds per observation against the flora's references, both logarithmic, one line per method."""
     sizes: dict[str, int] = results["floras"]  # type: ignore[assignment]
     columns: dict[str, dict[str, float]] = results["latency_ms"]  # type: ignore[assignment]
     spans = math.log10(min(sizes.values())), math.log10(max(sizes.values()))

@@ -1,8 +1,8 @@
-"""A seeded synthetic collection: long-tailed species in genera, floras that nest and overlap, and observations to ask.
+"""A seeded synthetic collection: long-tailed species in genera, nested and overlapping floras, and query observations.
 
-It imitates what matters to an index and nothing else. An embedding is a genus, a species, a habit of the species (some
-have several), an observation and a photo, each a random step in a space whose axes differ in spread, as those of
-trained networks do, plus noise in all directions.
+It only imitates what matters to an index. An embedding is the sum of random components for genus, species, one of the
+species' three habits, observation and photo, in a space whose axes differ in variance, as those of trained networks
+do, plus isotropic noise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PHOTOS = 2  # of an observation, on average
 
 @dataclass(frozen=True)
 class Collection:
-    """Rows lie species by species, observation by observation."""
+    """References, sorted by species and observation."""
 
     rows: NDArray[np.float16]  # (references, 256)
     species: NDArray[np.int64]  # (references,): number of the species, ascending
@@ -33,7 +33,7 @@ class Collection:
 
 
 class World:
-    """Where species lie in the space of embeddings; draws photos of them."""
+    """The positions of species in embedding space, from which photos are drawn."""
 
     def __init__(self, species: int, seed: int) -> None:
         draw = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ class World:
         self.habits = 0.6 * draw.normal(size=(species, 3, DIM)).astype(np.float32)
 
     def photograph(self, species: NDArray[np.int64], photos: int, draw: np.random.Generator) -> Embeddings:
-        """`photos` photos of one observation of each species, in turn."""
+        """Draw `photos` photos of one observation of each given species, (species * photos, 256)."""
         place = self.centres[species] + self.habits[species, draw.integers(0, 3, len(species))]
         place += 0.9 * draw.standard_normal(place.shape, dtype=np.float32)
         place = np.repeat(place, photos, axis=0)
@@ -54,7 +54,7 @@ class World:
 
 
 def make_collection(references: int, seed: int) -> Collection:
-    """Draw a collection of about as many references."""
+    """Draw a collection of about `references` references."""
     draw = np.random.default_rng(seed)
     count = SPECIES.get(references, 5_000 if references >= 1_000_000 else max(20, references // 100))
     shares = 1 / (np.arange(count) + 10) ** 1.05
@@ -71,7 +71,7 @@ def make_collection(references: int, seed: int) -> Collection:
 
 
 def draw_floras(species: NDArray[np.int64], count: int, draw: np.random.Generator) -> dict[str, NDArray[np.int64]]:
-    """24 floras: four parts of the world, each with six circles one inside the other, that reach into each other."""
+    """Draw 24 floras: six nested ones around each of four centres, which overlap."""
     places, sizes = draw.normal(size=(count, 2)), np.bincount(species, minlength=count)
     floras = {}
     for part, centre in enumerate(draw.normal(scale=0.8, size=(PARTS, 2))):
@@ -85,7 +85,7 @@ def draw_floras(species: NDArray[np.int64], count: int, draw: np.random.Generato
 
 
 def draw_observations(collection: Collection, listed: NDArray[np.int64], count: int, seed: int) -> Iterator[Embeddings]:
-    """New observations of listed species, the frequent ones more often; one to four photos each, two on average."""
+    """Yield new observations of listed species, sampled by frequency; one to four photos each, two on average."""
     draw = np.random.default_rng(seed)
     sizes = np.bincount(collection.species, minlength=int(collection.species[-1]) + 1)[listed]
     for species in draw.choice(listed, count, p=sizes / sizes.sum()).tolist():

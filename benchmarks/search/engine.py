@@ -23,18 +23,18 @@ LICENCES = ("CC-BY-4.0", "CC-BY-NC-4.0", "CC0-1.0")
 
 
 class Rows:
-    """Embeddings by photo, in memory: what the build line reads in place of the store on disk."""
+    """Embeddings in memory, in place of the embedding store."""
 
     def __init__(self, rows: NDArray[np.float16]) -> None:
         self._rows = rows
 
     def read(self, photos: list[str]) -> NDArray[np.float16]:
-        """The embeddings of photos whose names begin with their row."""
+        """Return the embeddings of photos, whose names begin with their row in hexadecimal."""
         return self._rows[[int(photo[:8], 16) for photo in photos]]
 
 
 def make_entry(row: int, species: int, observation: int) -> ReferenceEntry:
-    """A reference whose photo's name begins with its row, so that rows keep their order in segments."""
+    """Make a reference whose photo name begins with its row, so that segments keep the order of rows."""
     photo = f"{row:08x}" + hashlib.sha256(str(row).encode()).hexdigest()[:56]
     return ReferenceEntry(
         photo, observation, f"synthetic:{observation}", FIRST + species, "Nobody", LICENCES[row % 3], "synthetic"
@@ -42,7 +42,7 @@ def make_entry(row: int, species: int, observation: int) -> ReferenceEntry:
 
 
 def make_catalogue(collection: Collection) -> Catalogue:
-    """The collection as the build line takes it."""
+    """Convert a collection to the catalogue that a build reads."""
     columns = zip(collection.species.tolist(), collection.observations.tolist(), strict=True)
     genera = sorted(set(collection.world.genus.tolist()))
     taxa = [(Taxon(1 + genus, f"Genus{genus}", "genus"), "") for genus in genera]
@@ -80,7 +80,7 @@ print(json.dumps([1e3 * (opened - started), 1e3 * (answered - opened), held - be
 
 
 def measure_opening(root: Path, times: int = 5) -> dict[str, float]:
-    """Open the published snapshot in processes of their own; medians of milliseconds and private bytes."""
+    """Open the published snapshot in new processes; return medians of milliseconds and private bytes."""
     command = [sys.executable, "-c", OPENING, str(root)]
     runs = [
         json.loads(subprocess.run(command, capture_output=True, check=True).stdout)  # noqa: S603 - ours
@@ -91,7 +91,7 @@ def measure_opening(root: Path, times: int = 5) -> dict[str, float]:
 
 
 def brute_force(rows: NDArray[np.float16], queries: Embeddings, k: int) -> NDArray[np.float32]:
-    """The similarity at the k-th place of each query, by plain matrix products."""
+    """Return the `k` highest similarities of each query in descending order, (queries, k), by brute force."""
     best = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for start in range(0, len(rows), 100_000):
         found = queries @ rows[start : start + 100_000].astype(np.float32).T

@@ -1,13 +1,13 @@
-"""Other first stages, and means of parts of species, tried on a published collection beside what is used.
+"""Compares alternative first stages, and splitting of large species, with the current search on a published collection.
 
     python -m benchmarks.search.first_stage --indexes /tmp/flora_search/flora_indexes --work /tmp/first_stage
 
-Queries are references of the world, each asked without its own observation. *Codes*: in the species that a view
-resembles most, ours (4-bit PQ), SQ8 and RaBitQ choose as many rows, which are compared at float16. *Parts*: species
-with many references are cut by k-means into parts with a mean of their own in the guide; how many references must
-then be looked at for the same recall, and how long that takes. *Stops*: how many must be looked at where, after the
-nearest species, only those follow whose mean is nearly as similar as the 50th neighbour so far. One thread, each in
-turn, medians.
+Queries are references of the world, searched without their own observation. *Codes*: in the species nearest to a
+view, our 4-bit PQ, SQ8 and RaBitQ each choose the same number of rows, which are compared at float16. *Parts*: species
+with many references are split by k-means into parts with their own means in the coarse quantiser; measures the
+references scanned for the same recall, and the time. *Stops*: measures the references scanned if, after the
+nearest species, only those are searched whose mean is nearly as similar as the 50th neighbour so far. One thread,
+interleaved, medians.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ First = Callable[[Embeddings, int], Rows]  # rows that look most similar to one 
 
 
 def main() -> None:
-    """Run it, print it, keep it."""
+    """Run, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--indexes", type=Path, required=True, help="folder of a published collection")
     parser.add_argument("--queries", type=int, default=64)
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 class Asked:
-    """Queries on the largest segment of a snapshot, and what exact search finds for them."""
+    """Queries on the largest segment of a snapshot, with the results of exact search."""
 
     def __init__(self, indexes: Path, queries: int) -> None:
         self.snapshot = open_snapshot(indexes)

@@ -1,4 +1,4 @@
-"""Appending to a published collection, and holding hundreds of floras of one: for the benchmark of flora search."""
+"""Measures appending to a published collection and the size of hundreds of floras, for the flora search benchmark."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from retrieval.snapshots.snapshot import open_snapshot
 
 
 def many_floras(floras: int = 300, species: int = 20_000) -> dict[str, float]:
-    """What hundreds of floras of a large world take in memory and on disk, held open all at once."""
+    """Measure the size of hundreds of open floras of a large world, in memory and on disk."""
     known = np.arange(2 * species, dtype=np.int64)
 
     class Listed:
-        """A segment's list of species, which is all that a flora is cut from."""
+        """A stand-in for a segment: a list of species."""
 
         species = known
         withdrawn = None
@@ -53,7 +53,7 @@ def many_floras(floras: int = 300, species: int = 20_000) -> dict[str, float]:
 
 
 def append(root: Path, collection: Collection) -> dict[str, Any]:
-    """Append 1,000 references and publish; seconds, and whether an old byte was touched."""
+    """Append 1,000 references and publish; return seconds, and whether old files are unchanged."""
     draw = np.random.default_rng(5)
     species = np.sort(draw.integers(0, int(collection.species[-1]) + 1, 500))
     rows = collection.world.photograph(species, 2, draw)

@@ -1,4 +1,4 @@
-"""Other ways to search floras, each behind the same two members: `bytes`, and `search(flora, queries, k)` -> rows."""
+"""Other methods of searching floras behind one interface: `bytes`, and `search(flora, queries, k)` -> rows."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ Floras = Mapping[str, NDArray[np.int64]]  # rows of each, ascending
 
 
 class Peer(Protocol):
-    """A way to search floras."""
+    """A method of searching floras."""
 
     bytes: int
 
     def search(self, flora: str, queries: Embeddings, k: int) -> NDArray[np.int64]:
-        """Rows of the collection, (views, k)."""
+        """Return rows of the collection, (views, k)."""
         ...
 
 
 def size_of(index: Any) -> int:
-    """Bytes of a FAISS index when serialised."""
+    """Return the serialised size of a FAISS index in bytes."""
     writer = faiss.VectorIOWriter()
     faiss.write_index(index, writer)
     return int(writer.data.size())
 
 
 class FlatBitmap:
-    """One flat index at float16 for all; a bitmap selector for each flora."""
+    """One flat float16 index for all references, with a bitmap selector for each flora."""
 
     def __init__(self, rows: NDArray[np.float16], floras: Floras) -> None:
         self.index = faiss.IndexScalarQuantizer(DIM, faiss.ScalarQuantizer.QT_fp16, IP)
@@ -50,7 +50,7 @@ class FlatBitmap:
             self.bytes += len(self.bits[flora])
 
     def parameters(self, flora: str) -> Any:
-        """What asks for the flora alone."""
+        """Return search parameters that select the flora."""
         return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(self.bits[flora]))
 
     def search(self, flora: str, queries: Embeddings, k: int) -> NDArray[np.int64]:
@@ -58,7 +58,7 @@ class FlatBitmap:
 
 
 class IvfBitmap(FlatBitmap):
-    """One IVF at float16 with k-means lists; a bitmap selector for each flora."""
+    """One float16 IVF index with k-means lists, with a bitmap selector for each flora."""
 
     def __init__(self, rows: NDArray[np.float16], floras: Floras) -> None:
         super().__init__(rows, floras)
@@ -137,7 +137,7 @@ class HnswPerFlora:
 
 
 class ScannPerFlora:
-    """A ScaNN searcher for each flora, re-ordering at bfloat16; deep enough for recall@50 of about 0.99."""
+    """A ScaNN searcher for each flora, re-ranking at bfloat16, tuned for a recall@50 of about 0.99."""
 
     def __init__(self, rows: NDArray[np.float16], floras: Floras, depth: int = 1000) -> None:
         from scann.scann_ops.py import scann_ops_pybind
@@ -182,7 +182,7 @@ class UsearchPerFlora:
 
 
 class HnswlibFiltered:
-    """One hnswlib graph for all, with a filter function in Python for each flora."""
+    """One hnswlib graph for all references, with a Python filter function for each flora."""
 
     def __init__(self, rows: NDArray[np.float16], floras: Floras) -> None:
         import hnswlib
@@ -201,7 +201,7 @@ class HnswlibFiltered:
 
 
 class MilvusLite:
-    """Milvus-lite, a flat index for all, and a Boolean field for each flora to filter by."""
+    """Milvus-lite with a flat index for all references and a Boolean filter field for each flora."""
 
     def __init__(self, rows: NDArray[np.float16], floras: Floras) -> None:
         from pymilvus import DataType, MilvusClient
@@ -247,5 +247,5 @@ PEERS: dict[str, tuple[type, str]] = {
 
 
 def installed(name: str) -> bool:
-    """Whether a peer's package is there."""
+    """Whether a peer's package is installed."""
     return importlib.util.find_spec(PEERS[name][1]) is not None

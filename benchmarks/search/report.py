@@ -1,4 +1,4 @@
-"""The figures of a flora search benchmark as text."""
+"""Formats the results of the flora search benchmark as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ YARDSTICK = "FAISS flat fp16 + IDSelectorBitmap"
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """The figures as text."""
+    """Format the results as text."""
     lines = [
         f"{results['references']:,} references, {results['species']:,} species, seed {results['seed']}, "
         f"{results['rounds']} rounds; ms are medians of the mean over floras, one thread",
@@ -71,7 +71,7 @@ def report(results: Mapping[str, Any]) -> str:
 
 
 def describe_lists(group: Mapping[str, Any]) -> list[str]:
-    """Lists of so many species put together on the spot: their means beside those of prepared floras, and each."""
+    """Format the results of ad-hoc floras of one size, beside prepared floras of similar size."""
     lists, prepared = group["lists"], group["prepared"]
     means = [
         float(np.mean(values)) for values in zip(*((made["references"], made["ms"]) for made in lists), strict=True)

@@ -1,10 +1,10 @@
-"""What a worker's caches weigh when they are full: megabytes promised by the setting, against those of the process.
+"""Measures the memory of a worker's full caches against the limit of the setting.
 
     python -m benchmarks.server.full_caches [--json FILE]
 
-The caches of a server with default settings are filled, without HTTP and photos, with answers of the engine to drawn
-embeddings and with embeddings: until nothing more fits, and then with as many again. Promised: the process grows by at
-most 1.25 times `FUNGARIUM_CACHE_MEGABYTES`, and by no more than a twentieth of it while all is replaced once.
+The caches of a server with default settings are filled, without HTTP and photos, with answers to random
+embeddings and with embeddings, until they are full; then everything is replaced once. Targets: the process grows by at
+most 1.25 times `FUNGARIUM_CACHE_MEGABYTES`, and by at most a twentieth of it during the replacement.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ GROWS, CHANGES = 1.25, 0.05
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and fail where the promise is broken."""
+    """Measure, print, and return 1 if the target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server.full_caches", description=__doc__)
     parser.add_argument("--json", type=Path, help="file to write the report to as JSON")
     options = parser.parse_args(arguments)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fill(indexes: Path) -> dict[str, Any]:
-    """Fill the caches of a server over the snapshots, then replace all that is in them."""
+    """Fill the caches of a server on the snapshots, then replace their content."""
     settings = Settings(flora_indexes=indexes, data=indexes)
     serving = Serving(make_services(settings))
     published, random = make_services(settings).published, np.random.default_rng(1)
@@ -88,7 +88,7 @@ def fill(indexes: Path) -> dict[str, Any]:
 
 
 def until_full(put: Callable[[int], None], cache: BoundedCache[Any]) -> int:
-    """Put values until one has to go; gives how many there are."""
+    """Put values until one is evicted; returns how many the cache holds."""
     held = -1
     while len(cache) > held:
         held = len(cache)

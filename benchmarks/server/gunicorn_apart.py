@@ -1,7 +1,7 @@
-"""gunicorn's configuration for `benchmarks.server.load --apart`: the server's, each worker in a session of its own.
+"""gunicorn's configuration for `benchmarks.server.load --apart`: the server's, with each worker in its own session.
 
-Linux gives every session an equal part of a busy machine (autogroup), however many processes are in it. Two workers of
-one session are then worth no more than one, which is not so on a machine that serves and does nothing else.
+Linux gives every session an equal share of a busy machine (autogroup), whatever its number of processes. Two workers in
+one session then get no more than one, unlike on a dedicated server.
 """
 
 from __future__ import annotations

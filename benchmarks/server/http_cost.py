@@ -1,10 +1,10 @@
-"""What HTTP adds: identifying three photos through the server, against decoding and embedding them in this process.
+"""Measures the overhead of HTTP: identifying three photos on the server, against decoding and embedding in-process.
 
     python -m benchmarks.server.http_cost --model onnx:PATH [--card CARD] [--indexes FOLDER] [--photos A] [--json FILE]
 
-The server is started as its users start it. Rounds alternate between the two, in an order that alternates too, so
-that whatever else the machine does falls on both. Without --indexes, a snapshot of drawn references is made.
-Promised: the ratio of the medians is at most 1.10 with the EfficientNet-B4 of 380 x 380 pixels.
+The server runs with its default command. Rounds alternate between the two, in alternating order, so
+that other load affects both. Without --indexes, a snapshot of drawn references is made.
+Target: a ratio of medians of at most 1.10 with EfficientNet-B4 at 380 x 380 pixels.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EDGE = "fungarium-benchmark"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and fail where the promise is broken."""
+    """Measure, print, and return 1 if the target is missed."""
     options = make_parser().parse_args(arguments)
     embedder = open_model(options.model, options.card)
     photos = [path.read_bytes() for path in options.photos] or draw_photos(options.seed)
@@ -71,12 +71,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def draw_photos(seed: int) -> list[bytes]:
-    """Three photos of one drawn find, as large as a phone sends them after its own scaling."""
+    """Draw three photos of one observation, at the size that phones send after scaling."""
     return [draw_photo(next(iter(COLOURS)), 1000 + seed, number, side=1200) for number in range(3)]
 
 
 def draw_snapshot(folder: Path, embedder: Embedder) -> Path:
-    """A snapshot of the drawn references of the tests, embedded with the model that is measured."""
+    """Make a snapshot of the tests' drawn references, embedded with the measured model."""
     entries, _, drawn = drawn_references()
     embeddings = embedder.embed(decode_views([drawn[e.photo] for e in entries], embedder.short_side, unlimited()))
     make_snapshot(folder, entries, embeddings, card=embedder.card)
@@ -84,13 +84,13 @@ def draw_snapshot(folder: Path, embedder: Embedder) -> Path:
 
 
 def unlimited() -> PhotoLimits:
-    """For photos of our own."""
+    """Return limits that accept any number of our own photos."""
     return PhotoLimits(photos=1_000_000)
 
 
 @contextmanager
 def serving(indexes: Path, options: argparse.Namespace) -> Iterator[int]:
-    """The server as a process of its own, from its first answer on."""
+    """Run the server as a separate process, and yield its port once it listens."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FUNGARIUM_")} | {
         "FUNGARIUM_FLORA_INDEXES": str(indexes.resolve()),
         "FUNGARIUM_MODEL": absolute_handle(options.model),
@@ -110,13 +110,13 @@ def serving(indexes: Path, options: argparse.Namespace) -> Iterator[int]:
 
 
 def absolute_handle(handle: str) -> str:
-    """The handle as it is understood in another working folder."""
+    """Make the path in a model handle absolute."""
     kind, colon, path = handle.partition(":")
     return f"{kind}:{Path(path).expanduser().resolve()}" if colon else handle
 
 
 def measure(photos: Sequence[bytes], embedder: Embedder, port: int, rounds: int) -> dict[str, Any]:
-    """Milliseconds of each way in each round, their medians and ratio."""
+    """Time both in each round, in milliseconds; return medians and their ratio."""
     body = encode_form(photos)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 

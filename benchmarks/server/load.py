@@ -1,21 +1,21 @@
-"""What the server stands: identifying one photo at concurrency 1, 8 and 64, against unbatched serial handling.
+"""Load test: identifying one photo at concurrency 1, 8 and 64, against serial processing without batches.
 
     python -m benchmarks.server.load [--model onnx:PATH] [--seconds 5] [--rounds 3] [--json FILE]
 
-Two servers run side by side: `serial` has one worker with one thread and batches of one photo, so that it handles one
-request at a time, while its model computes on all cores, as that of a single process does; `shared` is the server as
-its users start it. Both are asked in turn, round by round, so that whatever else the machine does falls on both.
-The client is one process of threads on the same cores, with connections that stay open. Every request brings a photo
-that no cache has met: the same picture with other bytes behind its end.
+Two servers run side by side: `serial` has one worker with one thread and batches of one photo, so that it processes one
+request at a time, while its model uses all cores; `shared` is the server with its default settings. Both are measured
+in alternating rounds, so that other load affects both. The client is one process with threads on the same
+cores and keep-alive connections. Every request has a photo that is in no cache: the same image with different
+trailing bytes.
 
-Beside throughput stands the processor time that the server spent for an answer, which other work on the machine blurs
-far less: `serial` can never use more than one core for what is not the model.
+Besides throughput, the server's processor time per answer is measured, which depends much less on other load. `serial`
+can never use more than one core outside the model.
 
-On a machine that is busy with other things, Linux gives each session an equal part of it, so that two workers in one
-session are worth no more than one (autogroup): `--apart` gives each worker a session of its own.
+On a busy machine, Linux gives each session an equal share (autogroup), so that two workers in one
+session get no more than one: `--apart` gives each worker its own session.
 
-Promised: `shared` at concurrency 64 answers at least 1.5 times as many a second as `serial`; no error but 503 above
-the queue's bound; 99 of 100 answers within the deadline. Memory is watched by `benchmarks/server/load_memory.py`.
+Targets: `shared` at concurrency 64 has at least 1.5 times the throughput of `serial`; no error but 503 above
+the queue limit; 99 of 100 answers within the deadline. `benchmarks/server/load_memory.py` measures memory.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ numbers = itertools.count()
 
 @dataclass
 class Seen:
-    """What the client saw."""
+    """The client's measurements."""
 
     seconds: list[float] = field(default_factory=list)  # of answers with status 200
     statuses: Counter[int] = field(default_factory=Counter)
@@ -70,21 +70,21 @@ class Seen:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return len(self.seconds) / self.wall
 
     @property
     def cost(self) -> float:
-        """Milliseconds of processor time the server spent for an answer."""
+        """Processor time of the server per answer, in milliseconds."""
         return 1000 * self.processor / max(1, len(self.seconds))
 
     def quantile(self, share: float) -> float:
-        """Milliseconds within which this share of the answers came."""
+        """Return a quantile of the latency in milliseconds."""
         return 1000 * float(np.quantile(self.seconds, share)) if self.seconds else float("nan")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and fail where a promise is broken."""
+    """Measure, print, and return 1 if a target is missed."""
     options = make_parser().parse_args(arguments)
     embedder = open_model(options.model, options.card)
     photo = draw_photo(next(iter(COLOURS)), 1000, side=options.side)
@@ -128,7 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
 def serving(
     indexes: Path, options: argparse.Namespace, port: int, settings: dict[str, str]
 ) -> Iterator[tuple[int, int]]:
-    """A server as a process of its own, once it answers; gives its port and its process id."""
+    """Run a server as a separate process; yields its port and process id once it listens."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FUNGARIUM_")} | {
         "FUNGARIUM_FLORA_INDEXES": str(indexes.resolve()),
         "FUNGARIUM_MODEL": absolute_handle(options.model),
@@ -159,7 +159,7 @@ def serving(
 def ask(
     server: tuple[int, int], photo: bytes, concurrency: int, *, seconds: float = 0, requests: int = 0, photos: int = 1
 ) -> Seen:
-    """Ask from so many threads for some time, or so many times; each request as soon as the last is answered."""
+    """Send requests from `concurrency` threads for some seconds or a number of requests, each after the last answer."""
     port, pid = server
     seen, guard = Seen(), threading.Lock()
     left = itertools.count()
@@ -188,7 +188,7 @@ def ask(
                 if answer.status == 200:
                     seen.seconds.append(taken)
             if answer.status == 503:
-                time.sleep(0.05)  # the least of manners
+                time.sleep(0.05)  # back off briefly
         connection.close()
 
     own = time.process_time()
@@ -206,7 +206,7 @@ def ask(
 def measure(
     photo: bytes, options: argparse.Namespace, serial: tuple[int, int], shared: tuple[int, int]
 ) -> dict[str, Any]:
-    """Rates and latencies of both servers at each concurrency, round by round."""
+    """Measure throughput and latency of both servers at each concurrency, in alternating rounds."""
     ways = [("serial", serial, concurrency) for concurrency in (1, 8)]
     ways += [("shared", shared, concurrency) for concurrency in CONCURRENCIES]
     seen: dict[tuple[str, int], list[Seen]] = {(name, concurrency): [] for name, _, concurrency in ways}
@@ -251,7 +251,7 @@ def measure(
 
 
 def press(photo: bytes, options: argparse.Namespace, indexes: Path) -> dict[str, Any]:
-    """A server with 8 places in each of two workers, asked by 64: what it refuses, how soon it answers the rest."""
+    """Overload a server of two workers with a queue of 8 each by 64 clients: refusals, and latency of the rest."""
     bound = {"FUNGARIUM_QUEUE": "8", "FUNGARIUM_WORKERS": "2"}
     with serving(indexes, options, options.port + 2, bound) as server:
         ask(server, photo, 2, seconds=1)
@@ -267,7 +267,7 @@ def press(photo: bytes, options: argparse.Namespace, indexes: Path) -> dict[str,
 
 
 def processor_seconds(pid: int) -> float:
-    """Processor time that a process and its children have spent, of the user and of the system."""
+    """Return the user and system time of a process and its children, in seconds."""
     return sum(
         sum(map(int, Path(f"/proc/{one}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]))
         for one in family(pid)
@@ -275,12 +275,12 @@ def processor_seconds(pid: int) -> float:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children."""
+    """Return the ids of a process and its children."""
     return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split())]
 
 
 def autogroup() -> bool:
-    """Whether Linux gives each session an equal part of the machine."""
+    """Whether Linux gives each session an equal share of the machine."""
     path = Path("/proc/sys/kernel/sched_autogroup_enabled")
     return path.exists() and path.read_text(encoding="utf-8").strip() == "1"
 
@@ -297,7 +297,7 @@ def describe(options: argparse.Namespace, model: str) -> dict[str, Any]:
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """The report for people, with what was promised and whether it was kept."""
+    """Print the report, with the targets and whether they were met."""
     packages = ", ".join(f"{name} {number}" for name, number in report["packages"].items())
     print(f"{report['machine']}, load {report['load_before'][0]}; Python {report['python']}, {packages}")
     print(f"model {report['model']}, a photo of {report['photo_bytes']} bytes, {report['rounds']} rounds")

@@ -1,9 +1,9 @@
-"""Whether the server's memory stays flat over many identifications, with caches as large as they are by default.
+"""Checks that the server's memory stays constant over many identifications, with caches of the default size.
 
     python -m benchmarks.server.load_memory [--model onnx:PATH] [--requests 20000] [--cache-megabytes 64] [--json FILE]
 
-The server is started as its users start it. Its caches are filled to their bounds first, and then it is asked for as
-many photos as it has never met. Promised: after the last request at most 1.05 times what it had after a twentieth.
+The server runs with its default command. Its caches are filled first; then it gets requests with new photos only.
+Target: memory after the last request is at most 1.05 times that after a twentieth of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PROMISE = 1.05
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and fail where the promise is broken."""
+    """Measure, print, and return 1 if the target is missed."""
     options = make_parser().parse_args(arguments)
     embedder = open_model(options.model, options.card)
     with tempfile.TemporaryDirectory() as folder:

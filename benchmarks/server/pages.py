@@ -1,10 +1,10 @@
-"""What the pages cost a browser: bytes and time of the first load, the answer, scrolling, and the atlas.
+"""Measures the pages in a browser: bytes and time of the first load, showing an answer, scrolling, and the atlas.
 
     python -m benchmarks.server.pages SITE FOLDER [--out benchmarks/results/pages.json]
 
-SITE is the address of a running server, FOLDER holds photos to identify. Needs Playwright and Debian's Chromium, which
-draws in software here, without a graphics card. The grid is filled to 500 photos and the atlas to 100,000 points from
-what the server has, by repetition, so that a small collection does.
+SITE is the address of a running server, FOLDER contains photos to identify. Needs Playwright and Debian's Chromium,
+which renders in software here. The grid is filled to 500 photos, and the atlas to 100,000 points by
+repetition, so that a small collection is sufficient.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ WATCH = """() => {
 
 
 def first_load(browser: Browser, site: str) -> dict[str, float]:
-    """Compressed bytes of everything that `/` loads, and milliseconds until it is there, at a slowed processor."""
+    """Measure the compressed bytes that `/` loads, and the milliseconds until it is loaded, with CPU throttling."""
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     session = context.new_cdp_session(page)
@@ -77,7 +77,7 @@ def first_load(browser: Browser, site: str) -> dict[str, float]:
 
 
 def answer_shown(page: Page, site: str, photos: list[Path]) -> float:
-    """Milliseconds from the last byte of the reply until the answer is drawn."""
+    """Measure the milliseconds from the last byte of the response until the answer is painted."""
     page.goto(site)
     page.set_input_files("#photos", photos)
     page.wait_for_selector(".tile")
@@ -87,7 +87,7 @@ def answer_shown(page: Page, site: str, photos: list[Path]) -> float:
 
 
 def scrolling(page: Page, site: str, photos: list[Path]) -> list[float]:
-    """Milliseconds of each frame while a grid of 500 photos is scrolled from top to end."""
+    """Measure frame times in milliseconds while scrolling through a grid of 500 photos."""
     page.goto(f"{site}/similar")
     page.set_input_files("#photos", photos[0])
     page.wait_for_selector(".shot")
@@ -102,7 +102,7 @@ def scrolling(page: Page, site: str, photos: list[Path]) -> list[float]:
 
 
 def filled(body: bytes) -> bytes:
-    """The points of an atlas repeated with a little noise until there are enough."""
+    """Repeat the points of an atlas with a little noise until there are POINTS."""
     count = len(body) // 20
     places = np.frombuffer(body, "<f4", 2 * count).reshape(-1, 2)
     numbers = np.frombuffer(body, "<u4", 3 * count, 8 * count).reshape(3, count)
@@ -112,7 +112,7 @@ def filled(body: bytes) -> bytes:
 
 
 def atlas_frames(page: Page, site: str) -> list[float]:
-    """Milliseconds of each frame while 100,000 points are moved and magnified."""
+    """Measure frame times in milliseconds while panning over 100,000 points."""
 
     def more(route: Route) -> None:
         route.fulfill(body=filled(route.fetch().body()), content_type="application/octet-stream")
@@ -137,7 +137,7 @@ def describe(values: list[float]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and print; keep the numbers where asked."""
+    """Measure, print, and write JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("site")
     parser.add_argument("folder", type=Path)

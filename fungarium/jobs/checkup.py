@@ -280,11 +280,11 @@ def check_cluster(settings: Settings) -> Iterator[Finding]:
         yield Finding("cluster", OK, "none is set: this machine alone")
         return
     from cluster.connection import connected
-    from cluster.supervisor import running
+    from cluster.supervisor import list_running
 
     with connected(settings.cluster) as ray:
         nodes = sum(bool(node["Alive"]) for node in ray.nodes())
-        replicas = len(running(ray))
+        replicas = len(list_running(ray))
     wanted = settings.shards * settings.replicas
     text = f"{settings.cluster}: {nodes} nodes alive, {replicas} of {wanted} replicas started"
     advice = "" if replicas >= wanted else "`fungarium cluster start` starts them; `cluster status` says more"

@@ -14,21 +14,21 @@ import numpy as np
 
 from cluster.connection import connected
 from cluster.messages import Replica
-from cluster.placement_files import lists_of, make_anew, placement_of
+from cluster.placement_files import ensure_placement, read_lists, replace_placement
 from cluster.shard import opening_seconds
 from cluster.supervisor import (
     ANSWERING,
-    SPREADING,
+    SPREAD_ATTEMPTS,
     RayReplica,
     ShardPlan,
     actor_name,
     find_homes,
-    running,
+    list_running,
     spread_replicas,
     start_shards,
     stop_shards,
 )
-from cluster.threads import within
+from cluster.threads import call_with_timeout
 from fungarium.terminal import print_json
 from retrieval.errors import ClusterError
 from retrieval.snapshots.snapshot import open_snapshot
@@ -54,10 +54,10 @@ def start(settings: Settings) -> int:
     require_cluster(settings)
     plan = plan_of(settings)
     with connected(settings.cluster) as ray, closing(open_snapshot(Path(plan.root))) as snapshot:
-        before = set(running(ray))
+        before = set(list_running(ray))
         running_shards = start_shards(ray, plan)
         names = [actor_name(shard, replica) for shard in range(plan.shards) for replica in range(plan.replicas)]
-        placement = placement_of(Path(plan.root), snapshot, plan.shards)
+        placement = ensure_placement(Path(plan.root), snapshot, plan.shards)
         timeout = opening_seconds(snapshot.manifest)
         print(
             f"{len(names)} processes open snapshot {snapshot.name}; they may take {timeout:.0f} seconds",
@@ -65,7 +65,9 @@ def start(settings: Settings) -> int:
         )
         failed = open_on([replica for own in running_shards for replica in own], snapshot.name, placement.id, timeout)
         moved = 0
-        for _turn in range(SPREADING * plan.replicas):  # what has not opened the snapshot is no reason to end another
+        for _turn in range(
+            SPREAD_ATTEMPTS * plan.replicas
+        ):  # what has not opened the snapshot is no reason to end another
             homes = {name: node for name, node in find_homes(plan, running_shards).items() if name not in failed}
             moving = spread_replicas(ray, plan, running_shards, homes)
             if not moving:
@@ -98,9 +100,9 @@ def status(settings: Settings, *, as_json: bool) -> int:
     """Show how everything is; 1 where a shard has no replica alive."""
     require_cluster(settings)
     with connected(settings.cluster) as ray:
-        names = running(ray)
+        names = list_running(ray)
         found = [ask_state(ray, name) for name in names]
-        nodes = Counter("alive" if node["Alive"] else "dead" for node in within(ANSWERING, ray.nodes))
+        nodes = Counter("alive" if node["Alive"] else "dead" for node in call_with_timeout(ANSWERING, ray.nodes))
     wanted = {(shard, replica) for shard in range(settings.shards) for replica in range(settings.replicas)}
     known = {(line["shard"], line["replica"]) for line in found if line["alive"]}
     lost = sorted({shard for shard, _ in wanted} - {shard for shard, _ in known})
@@ -150,9 +152,9 @@ def place(settings: Settings, anew: str | None) -> None:
     root = settings.flora_indexes.absolute()
     with closing(open_snapshot(root)) as snapshot:
         if anew:
-            make_anew(root, snapshot, settings.shards, anew)
-        placement = placement_of(root, snapshot, settings.shards)
-        lists = lists_of(snapshot)
+            replace_placement(root, snapshot, settings.shards, anew)
+        placement = ensure_placement(root, snapshot, settings.shards)
+        lists = read_lists(snapshot)
     rows = placement.rows(lists)
     print(
         f"snapshot {snapshot.name}, placement {placement.id}: {len(lists.species)} species on {placement.shards} shards"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cluster.messages import Answer, ShardRequest, ShardState
 from cluster.placement import CONFUSION, Placement
-from cluster.placement_files import placement_of
+from cluster.placement_files import ensure_placement
 from cluster.replica_client import ReplicaClient
 from cluster.router import Router, Timeouts
 from cluster.shard import Shard
@@ -83,7 +83,7 @@ def routed(
     timeouts: Timeouts | None = None,
 ) -> Iterator[Routed]:
     """Search `snapshot` through shards of its own; `single` is the same, opened once more."""
-    placement = placement_of(root, snapshot, shards, method)
+    placement = ensure_placement(root, snapshot, shards, method)
     held = [
         [LocalReplica(Shard(str(root), number, replica), f"{number}/{replica}") for replica in range(replicas)]
         for number in range(shards)

@@ -205,7 +205,7 @@ def test_where_every_gpu_is_taken_the_command_ends_with_a_sentence(
     node = nodes.add_node(num_cpus=0, num_gpus=1, object_store_memory=80_000_000, include_dashboard=False)
 
     try:
-        with on_a_gpu(1), pytest.raises(ClusterError, match="no GPU of the cluster was free within 1 seconds"):
+        with on_a_gpu(1), pytest.raises(ClusterError, match="no GPU of the cluster became free within 1 seconds"):
             embed_there(photos, tmp_path)
     finally:
         nodes.remove_node(node)
@@ -215,7 +215,7 @@ def test_where_every_gpu_is_taken_the_command_ends_with_a_sentence(
 
 def test_a_second_run_into_the_same_store_is_refused_and_takes_nothing_over(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
-    from cluster.embedding import alone
+    from cluster.embedding import lock_store
     from cluster.parts import PartFiles
 
     photos = write_photos(tmp_path / "photos", 2)
@@ -225,7 +225,7 @@ def test_a_second_run_into_the_same_store_is_refused_and_takes_nothing_over(tmp_
     (tmp_path / "there").mkdir()
 
     with (
-        alone(tmp_path / "there" / f"{MODEL}.sqlite"),
+        lock_store(tmp_path / "there" / f"{MODEL}.sqlite"),
         pytest.raises(ClusterError, match="another run is embedding"),
     ):
         embed_there(photos, tmp_path)
@@ -236,7 +236,9 @@ def test_a_second_run_into_the_same_store_is_refused_and_takes_nothing_over(tmp_
 def test_what_a_worker_cannot_do_is_one_sentence_and_nothing_is_half_written(cluster: str, tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", BATCH + 1)
 
-    with pytest.raises(ClusterError, match=r"there is no model at /nowhere/net\.onnx: check the path .a worker on "):
+    with pytest.raises(
+        ClusterError, match=r"there is no model at /nowhere/net\.onnx: check the path .reported by a worker on "
+    ):
         embed_there(photos, tmp_path, partial(open_model, "onnx:/nowhere/net.onnx"))
     again = embed_there(photos, tmp_path)
 

@@ -12,7 +12,7 @@ import pytest
 
 from cluster import supervisor as supervisor
 from cluster.supervisor import ShardPlan, end_replica, spread_replicas
-from cluster.threads import within
+from cluster.threads import call_with_timeout
 from fungarium.jobs import shards as commands
 from retrieval.errors import ClusterError
 from tests.cluster.test_replica_client import Scripted
@@ -156,5 +156,5 @@ def test_what_a_call_raises_in_time_is_raised() -> None:
         raise TimeoutError("of the call itself")
 
     with pytest.raises(TimeoutError, match="of the call itself"):
-        within(20, fail)
-    assert within(20, lambda: 7) == 7
+        call_with_timeout(20, fail)
+    assert call_with_timeout(20, lambda: 7) == 7

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.placement import CONFUSION, GENUS, METHODS, RANDOM, SHARES, Lists, Placement, place, rebalance
-from cluster.placement_files import _read, latest, make_anew, placement_of, read_placement
+from cluster.placement_files import _read, ensure_placement, find_latest, read_placement, replace_placement
 from retrieval.errors import ClusterError
 from retrieval.models.embedder import DIM, unit_rows
 from retrieval.snapshots.snapshot import open_snapshot
@@ -144,29 +144,29 @@ def test_everybody_reads_what_the_first_one_placed(tmp_path: Path) -> None:
     publish(tmp_path, make_entries())
     snapshot = open_snapshot(tmp_path)
 
-    first = placement_of(tmp_path, snapshot, 3)
-    second = placement_of(tmp_path, snapshot, 3, RANDOM)  # too late to wish
+    first = ensure_placement(tmp_path, snapshot, 3)
+    second = ensure_placement(tmp_path, snapshot, 3, RANDOM)  # too late to wish
 
     assert first.id == second.id
-    assert placement_of(tmp_path, snapshot, 2).id != first.id
-    assert make_anew(tmp_path, snapshot, 3, RANDOM).id == placement_of(tmp_path, snapshot, 3).id != first.id
+    assert ensure_placement(tmp_path, snapshot, 2).id != first.id
+    assert replace_placement(tmp_path, snapshot, 3, RANDOM).id == ensure_placement(tmp_path, snapshot, 3).id != first.id
     snapshot.close()
 
 
 def test_a_later_snapshot_starts_from_the_placement_before(tmp_path: Path) -> None:
     publish(tmp_path, make_entries(3))
     snapshot = open_snapshot(tmp_path)
-    old = placement_of(tmp_path, snapshot, 3)
+    old = ensure_placement(tmp_path, snapshot, 3)
     snapshot.close()
     publish(tmp_path, make_entries())
     snapshot = open_snapshot(tmp_path)
 
-    new = placement_of(tmp_path, snapshot, 3)
+    new = ensure_placement(tmp_path, snapshot, 3)
 
     home = dict(zip(old.species.tolist(), old.shard.tolist(), strict=True))
     stayed = [home[s] == n for s, n in zip(new.species.tolist(), new.shard.tolist(), strict=True)]
     assert np.mean(stayed) > 0.7
-    assert latest(tmp_path, 3) is not None
+    assert find_latest(tmp_path, 3) is not None
     snapshot.close()
 
 
@@ -174,17 +174,17 @@ def test_a_later_snapshot_starts_from_the_placement_before(tmp_path: Path) -> No
 def test_a_placement_that_was_cut_short_is_one_sentence_and_can_be_made_anew(tmp_path: Path, left: float) -> None:
     publish(tmp_path, make_entries(2))
     snapshot = open_snapshot(tmp_path)
-    placement = placement_of(tmp_path, snapshot, 2)
+    placement = ensure_placement(tmp_path, snapshot, 2)
     path = tmp_path / "placements" / f"{placement.id}.npz"
     whole = path.read_bytes()
     path.write_bytes(whole[: int(left if left > 1 else left * len(whole))])
     _read.cache_clear()  # as another process
 
     with pytest.raises(ClusterError, match="--anew confusion"):
-        placement_of(tmp_path, snapshot, 2)
-    make_anew(tmp_path, snapshot, 2, CONFUSION)
+        ensure_placement(tmp_path, snapshot, 2)
+    replace_placement(tmp_path, snapshot, 2, CONFUSION)
 
-    assert placement_of(tmp_path, snapshot, 2).id == placement.id
+    assert ensure_placement(tmp_path, snapshot, 2).id == placement.id
     assert path.read_bytes() == whole
     assert path.stat().st_mode & 0o777 == 0o644
     assert not [left for left in path.parent.iterdir() if left.name.startswith(".")]
@@ -197,14 +197,14 @@ def test_a_pointer_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "placements" / f"{snapshot.name}-2").mkdir(parents=True)
 
     with pytest.raises(ClusterError, match="cannot be read"):
-        placement_of(tmp_path, snapshot, 2)
+        ensure_placement(tmp_path, snapshot, 2)
     snapshot.close()
 
 
 def test_a_placement_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> None:
     publish(tmp_path, make_entries(2))
     snapshot = open_snapshot(tmp_path)
-    placement = placement_of(tmp_path, snapshot, 2)
+    placement = ensure_placement(tmp_path, snapshot, 2)
     path = tmp_path / "placements" / f"{placement.id}.npz"
     path.rename(path.with_name("0123456789abcdef.npz"))
 

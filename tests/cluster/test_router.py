@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cluster.placement import METHODS, SHARES, Placement
-from cluster.placement_files import FOLDER, placement_of, point
+from cluster.placement_files import FOLDER, ensure_placement, write_pointer
 from cluster.router import Router, Timeouts
 from retrieval.domain import WORLD
 from retrieval.errors import ClusterError, DamagedSnapshot, ShardUnavailable
@@ -101,7 +101,7 @@ def test_a_species_that_lies_on_several_shards_is_found_whole(root: Path, recipe
     cut = Placement(5, halves, first, first + SHARES // 2, shard)
     pointer = root / FOLDER / f"{snapshot.name}-5"
     pointer.unlink(missing_ok=True)
-    point(root, pointer, cut)
+    write_pointer(root, pointer, cut)
     with routed(root, open_snapshot(root), snapshot, shards=5) as made:
         assert made.placement.id == cut.id
         ours, theirs = (replace(s.flora("north"), recipe=recipe) for s in (made.snapshot, made.single))
@@ -222,8 +222,8 @@ def test_an_old_router_goes_on_with_its_placement_when_lists_are_placed_anew(tmp
     with routed(tmp_path, open_snapshot(tmp_path), open_snapshot(tmp_path)) as made:
         pointer = tmp_path / FOLDER / f"{made.snapshot.name}-3"
         pointer.unlink()
-        point(tmp_path, pointer, replace(made.placement, shard=(made.placement.shard + 1) % 3))
-        assert placement_of(tmp_path, made.snapshot, 3).id != made.placement.id
+        write_pointer(tmp_path, pointer, replace(made.placement, shard=(made.placement.shard + 1) % 3))
+        assert ensure_placement(tmp_path, made.snapshot, 3).id != made.placement.id
 
         assert_same(made.snapshot.flora(WORLD), made.single.flora(WORLD))
 

@@ -12,8 +12,8 @@ import pytest
 
 from cluster import shard as shards
 from cluster.messages import Answer, ShardReply, ShardRequest
-from cluster.placement_files import placement_of
-from cluster.shard import KEPT, Shard, Version
+from cluster.placement_files import ensure_placement
+from cluster.shard import KEPT, OpenVersion, Shard
 from cluster.supervisor import pack, unpack
 from retrieval.errors import DamagedSnapshot, ShardUnavailable
 from retrieval.snapshots.snapshot import open_snapshot
@@ -31,11 +31,11 @@ class Held(Shard):
         self.let = threading.Event()
         self.trouble: DamagedSnapshot | None = None
 
-    def _make(self, name: str, placement: str) -> Version:
+    def _open_version(self, name: str, placement: str) -> OpenVersion:
         assert self.let.wait(60)
         if self.trouble is not None:
             raise self.trouble
-        return super()._make(name, placement)
+        return super()._open_version(name, placement)
 
 
 @pytest.fixture
@@ -51,7 +51,9 @@ def held(tmp_path: Path) -> Iterator[Held]:
 def ask(held: Held, tmp_path: Path) -> ShardRequest:
     snapshot = open_snapshot(tmp_path)
     everything = np.packbits(np.ones(len(snapshot.shelf.species), dtype=np.bool_)).tobytes()
-    made = ShardRequest(snapshot.name, placement_of(tmp_path, snapshot, 1).id, everything, (), embed(ENTRIES)[:1], 5)
+    made = ShardRequest(
+        snapshot.name, ensure_placement(tmp_path, snapshot, 1).id, everything, (), embed(ENTRIES)[:1], 5
+    )
     snapshot.close()
     return made
 
@@ -66,7 +68,7 @@ def place_more(root: Path, ask: ShardRequest, count: int) -> list[str]:
     made = []
     for number in range(count):
         snapshot = open_snapshot(root)
-        made.append(placement_of(root, snapshot, 2 + number).id)
+        made.append(ensure_placement(root, snapshot, 2 + number).id)
         snapshot.close()
     return made
 
@@ -173,11 +175,11 @@ def test_an_ask_arrives_as_it_was_sent(lines: np.ndarray | None) -> None:
 
     arrived = unpack(pack([sent]))[0]
 
-    assert (arrived.kind, arrived.k, arrived.wide) == (sent.kind, 50, 7)
+    assert (arrived.kind, arrived.k, arrived.candidates) == (sent.kind, 50, 7)
     assert np.array_equal(arrived.views, views)
     assert arrived.views.dtype == np.float32
-    assert (arrived.lines is None) == (lines is None)
-    assert lines is None or (arrived.lines.shape == lines.shape and np.array_equal(arrived.lines, lines))
+    assert (arrived.lists is None) == (lines is None)
+    assert lines is None or (arrived.lists.shape == lines.shape and np.array_equal(arrived.lists, lines))
 
 
 @pytest.mark.parametrize("codes", [None, np.array([[0.5, -np.inf, 0.25]], np.float32)])

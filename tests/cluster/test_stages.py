@@ -139,7 +139,9 @@ def stop_of(order: Order) -> str:
 
 
 def test_a_machine_that_would_make_other_rows_is_refused(order: Order) -> None:
-    assert "a worker has other packages (numpy" in stop_of(replace(order, versions={**order.versions, "numpy": "1.0"}))
+    assert "a worker has other package versions (numpy" in stop_of(
+        replace(order, versions={**order.versions, "numpy": "1.0"})
+    )
     assert "a worker has the model descriptor@1 where" in stop_of(replace(order, model="descriptor@2"))
     assert "is not the same folder on every machine" in stop_of(replace(order, token="e" * 64))
 
@@ -159,16 +161,16 @@ def test_full_storage_is_one_sentence_and_nothing_half_written(order: Order) -> 
     with no_room():
         said = stop_of(order)
 
-    assert said.startswith(f"there is no room at {order.storage} for what was embedded: make some and run")
+    assert said.startswith(f"the storage at {order.storage} is full: free some space and run")
     assert [path.name for path in Path(order.storage).rglob("*") if path.is_file()] == [order.token]
 
 
 def test_storage_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(ClusterError, match=r"cannot be kept at .*file/parts \(.*FUNGARIUM_CLUSTER_STORAGE"):
+    with pytest.raises(ClusterError, match=r"cannot be stored at .*file/parts \(.*FUNGARIUM_CLUSTER_STORAGE"):
         PartFiles(str(tmp_path / "file" / "parts")).put(b"a job")
-    with pytest.raises(ClusterError, match="cannot be kept"):
+    with pytest.raises(ClusterError, match="cannot be stored"):
         PartFiles("nowhere://bucket/prefix")
 
 

@@ -18,7 +18,7 @@ from cluster.health import HealthMonitor
 from cluster.messages import ShardState
 from cluster.router import Timeouts
 from cluster.serving import Cluster
-from cluster.supervisor import THREADS, ShardPlan, find_homes, running, start_shards, stop_shards
+from cluster.supervisor import THREADS, ShardPlan, find_homes, list_running, start_shards, stop_shards
 from retrieval.domain import WORLD
 from retrieval.errors import ClusterError
 from retrieval.models.embedder import unit_rows
@@ -113,11 +113,11 @@ def test_while_a_snapshot_is_opened_for_all_workers_of_a_server_the_present_one_
 
 
 def test_whoever_comes_second_finds_the_shards_that_run(machines: Machines, running_shards: Cluster) -> None:
-    before = running(machines.ray)
+    before = list_running(machines.ray)
 
     second = Cluster(machines.address, running_shards.plan)
 
-    assert running(machines.ray) == before == sorted(f"shard-{s}-{r}" for s in range(3) for r in range(2))
+    assert list_running(machines.ray) == before == sorted(f"shard-{s}-{r}" for s in range(3) for r in range(2))
     second.close()
 
 
@@ -165,7 +165,7 @@ class Troubled:
 
 def test_whoever_looks_after_replicas_goes_on_after_any_error(until: Callable[[Callable[[], bool]], None]) -> None:
     replica = Troubled()
-    watch = HealthMonitor([replica], lambda seen: None, lambda: None, every=0.01)  # type: ignore[list-item] # as much as it needs
+    watch = HealthMonitor([replica], lambda seen: None, lambda: None, interval=0.01)  # type: ignore[list-item] # as much as it needs
 
     watch.start()
 
@@ -183,7 +183,7 @@ class Started:
     there: bool
     shard: int = 0
 
-    def about(self) -> Future[tuple[ShardPlan, str]]:
+    def describe(self) -> Future[tuple[ShardPlan, str]]:
         answer: Future[tuple[ShardPlan, str]] = Future()
         if self.there:
             answer.set_result((ShardPlan("/srv/flora_indexes", 1, 2), f"node of {self.name}"))
@@ -209,5 +209,5 @@ class Broken:
 
 
 def test_a_connection_that_breaks_while_shards_start_is_told_in_a_sentence(machines: Machines, tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="cannot start what searches: the channel is closed"):
+    with pytest.raises(ClusterError, match="cannot start the shards: the channel is closed"):
         start_shards(Broken(machines.ray.exceptions), ShardPlan(str(tmp_path), 1, 1))

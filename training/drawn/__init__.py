@@ -1,1 +1,1 @@
-"""Drawn pictures for training: fungi, things, textures."""
+"""Drawn training images: fungi, things and textures that do not exist."""

@@ -1,7 +1,7 @@
-"""What a pool of drawings consists of: parts, each drawn unit by unit, every unit with generators of its own.
+"""Draws the images of a pool: in parts, which consist of units with independent random generators.
 
-A unit is a genus of drawn fungi or a class of things. Its seed and number alone decide its pixels, so that the number
-of processes and the order of work change nothing.
+A unit is a genus of drawn fungi or a class of things. Its pixels depend only on the seed and its number, and not on the
+number of processes or the order of work.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from evaluation.specimens.world import ASPECT_SHARES, DEMO_KINDS
 from training.drawn.things import draw_example, sample_example, sample_thing
 
 ENLARGED = 4 / 3
-"""Drawings are made larger than they are kept: scaled down they look as photographs scaled down do."""
+"""Drawings are made larger than they are stored, so that downscaling affects them as it affects photographs."""
 
 _SIZES = ((4, 3), (3, 4), (1, 1), (3, 2))
 _EPITHETS = ("prima", "altera", "tertia", "quarta")
@@ -35,7 +35,7 @@ _EPITHETS = ("prima", "altera", "tertia", "quarta")
 
 @dataclass(frozen=True, slots=True)
 class PoolPart:
-    """A stretch of a pool that is drawn in one way."""
+    """A part of a pool, drawn in one way."""
 
     name: str  # one of PARTS
     units: int  # genera of four species, or classes of things
@@ -45,14 +45,14 @@ class PoolPart:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A picture and what it is of. Empty names mean that a rank does not apply."""
+    """An image and its labels. An empty label means that the rank does not apply."""
 
     pixels: Pixels  # (side, side, 3)
     observation: str
     species: str
     genus: str
     family: str
-    seen: str  # what of a species this aspect can show; pictures that agree in it cannot be told apart by traits
+    seen: str  # traits of the species visible in this aspect; images with equal values cannot be told apart
     aspect: str
 
 
@@ -66,7 +66,7 @@ _HELD_OUT_KINDS = ("cup", "puffball")
 
 
 def draw_unit(part: PoolPart, seed: int, unit: int, side: int) -> Iterator[Drawn]:
-    """Draw all pictures of one unit of a part, each `side` pixels square."""
+    """Draw all images of one unit of a part, each `side` pixels square."""
     if part.name in ("fungi", "other forms"):
         yield from _draw_genus(part, seed, unit, side)
     else:
@@ -128,7 +128,7 @@ def _size(rng: np.random.Generator, side: int) -> tuple[int, int]:
 
 
 def square(pixels: Pixels, side: int) -> Pixels:
-    """Cut the middle square out of a picture and scale it to `side`."""
+    """Crop the centre square of an image and scale it to `side`."""
     height, width = pixels.shape[:2]
     short = min(height, width)
     left, top = (width - short) // 2, (height - short) // 2

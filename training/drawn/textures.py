@@ -1,7 +1,7 @@
-"""Procedural textures: the pixels of things that are no fungi, so that a network learns more than one drawing style.
+"""Procedural textures of things other than fungi, so that a network learns more than one drawing style.
 
-A texture is a recipe of numbers; painting it at given coordinates gives a value from 0 to 1 per pixel, that a palette
-turns into colour and a light into relief. Kinds in HELD_OUT are never trained on: they judge.
+A texture is a set of parameters; evaluated at coordinates it gives a value from 0 to 1 per pixel, which a palette
+turns into colour and lighting into relief. Kinds in HELD_OUT are only used for evaluation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RATES = {"labyrinth": (0.029, 0.057), "coral spots": (0.035, 0.065)}
 
 @dataclass(frozen=True, slots=True)
 class Texture:
-    """A texture of one class of things. All numbers are the class's; individuals shift the coordinates alone."""
+    """A texture of one class of things. Individuals of the class only shift its coordinates."""
 
     kind: str
     grain: float  # pieces per unit of length

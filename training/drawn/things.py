@@ -1,8 +1,8 @@
-"""Things that do not exist: outlines with textures, lit, on textured grounds; thousands of classes of them.
+"""Draws things that do not exist: thousands of classes of textured, lit shapes on textured backgrounds.
 
-Fungi drawn by one program share its style. A network that must also tell thousands of other shapes and surfaces apart
-learns features that are not of that style alone. Each class has a shape, two textures and a palette; each individual
-shifts colours, outline and texture; each picture has a place, a turn, a light and a camera of its own.
+Fungi drawn by one program share its style. A network that must also distinguish thousands of other shapes and surfaces
+learns more general features. Each class has a shape, two textures and a palette; individuals vary in
+colours, outline and texture; images vary in position, rotation, light and camera.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Thing:
 
     @property
     def kind(self) -> str:
-        """What it shares with many other classes: the coarse rank."""
+        """The coarse rank: what it has in common with many other classes."""
         return f"{self.textures[0].kind} {self.shape}"
 
 
 def sample_thing(rng: np.random.Generator, *, held_out: bool = False) -> Thing:
-    """Draw a class; `held_out` takes shapes and textures that are never trained on."""
+    """Sample a class; `held_out` uses shapes and textures reserved for evaluation."""
     textures, shapes = (HELD_OUT_TEXTURES, HELD_OUT_SHAPES) if held_out else (TEXTURES, SHAPES)
     return Thing(
         shape=str(rng.choice(shapes)),
@@ -62,7 +62,7 @@ def sample_thing(rng: np.random.Generator, *, held_out: bool = False) -> Thing:
 
 
 def _sample_palette(rng: np.random.Generator) -> tuple[Tint, Tint, Tint]:
-    """Three tints; three palettes of four are of earth colours, in which nature is richer than the colour wheel."""
+    """Sample three tints; three of four palettes are earth colours, which are more common in nature."""
     earthy = rng.random() < 0.75
     hue = float(rng.normal(0.09, 0.05)) if earthy else float(rng.random())
     spread = float(rng.choice([0.02, 0.06, 0.2]))
@@ -75,7 +75,7 @@ def _sample_palette(rng: np.random.Generator) -> tuple[Tint, Tint, Tint]:
 
 
 def sample_example(rng: np.random.Generator, thing: Thing) -> Thing:
-    """Draw an individual of a class: every number scatters a little."""
+    """Sample an individual of a class by varying every parameter a little."""
     hue, saturation, value = rng.normal(0, 0.012), rng.normal(1, 0.12), rng.normal(1, 0.08)
     tints = tuple(
         Tint(tint.hue + float(hue), tint.saturation * float(saturation), tint.value * float(value))
@@ -134,7 +134,7 @@ def _skin(thing: Thing, x: Plane, y: Plane, start: tuple[float, float]) -> tuple
 
 
 def _reach(thing: Thing, x: Plane, y: Plane) -> Plane:
-    """How far out each point lies, 1 at the margin of the shape."""
+    """Return the relative distance of each point from the centre, 1 at the outline of the shape."""
     slim = np.float32(thing.slim)
     if thing.shape == "everywhere":
         return np.full_like(x, 0.3)
@@ -162,7 +162,7 @@ def _reach(thing: Thing, x: Plane, y: Plane) -> Plane:
 
 
 def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """A habitat of the drawn fungi, or a texture that has nothing to do with the thing."""
+    """Draw a background: a habitat of the drawn fungi, or an unrelated texture."""
     if rng.random() < 0.4:
         return ground_from_above(rng, str(rng.choice(HABITATS)), size)
     texture = sample_texture(rng)

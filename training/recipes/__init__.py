@@ -1,1 +1,1 @@
-"""Recipes: the default model from nothing, and the comparison of options."""
+"""Training recipes: the default model from scratch, and the comparison of options."""

@@ -1,4 +1,4 @@
-"""Lines of trainings compared pair by pair: what one rule changes, and how sure that is."""
+"""Paired comparison of training variants: the change that each option makes, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEASURES = ("species", "frequent", "genus")
 
 @dataclass(slots=True)
 class ComparisonLine:
-    """What came of the trainings of one line, seed by seed."""
+    """The results of one training variant, by seed."""
 
     name: str
     against: str = ""  # the line it is compared with
@@ -25,7 +25,7 @@ class ComparisonLine:
     shares: list[dict[str, NDArray[np.float64]]] = field(default_factory=list)  # per seed: (species,) of each rank
 
     def add(self, shares: dict[str, NDArray[np.float64]]) -> None:
-        """Add a seed's: for each species the share of observations whose species, and whose genus, came first."""
+        """Add the results of a seed: recall@1 of species and of genus, for each species."""
         self.shares.append(shares)
 
     def table(self, measure: str) -> NDArray[np.float64]:
@@ -34,7 +34,7 @@ class ComparisonLine:
 
 
 def compare_lines(lines: Sequence[ComparisonLine], learned: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Every line's measures, and their changes against its other line; `learned` counts each species' observations."""
+    """Return each variant's metrics and changes; `learned` counts the training observations of each species."""
     by_name = {line.name: line for line in lines}
     found = []
     for line in lines:
@@ -52,9 +52,9 @@ def compare_lines(lines: Sequence[ComparisonLine], learned: NDArray[np.int64]) -
 
 
 def paired_change(apart: NDArray[np.float64], weights: NDArray[np.int64], *, seed: int = 1) -> dict[str, float]:
-    """The mean of differences (seeds, species) with its 95 % bootstrap interval.
+    """Return the mean of differences (seeds, species) with its 95 % bootstrap interval.
 
-    Seeds and species are drawn anew together: both another training and other species could have come out.
+    Seeds and species are resampled together, since both are random samples.
     """
     draw = np.random.default_rng(seed)
     seeds, species = apart.shape
@@ -68,7 +68,7 @@ def paired_change(apart: NDArray[np.float64], weights: NDArray[np.int64], *, see
 
 
 def tabulate(found: dict[str, Any]) -> str:
-    """The measurement as Markdown: measures, then changes in points; what a line is judged by is set in bold."""
+    """Format the results as Markdown: metrics, then changes in points; the deciding metric is in bold."""
     lines = [
         "| | species, each alike | species, as frequent as learned | genus |",
         "|---|---:|---:|---:|",
@@ -95,7 +95,7 @@ def tabulate(found: dict[str, Any]) -> str:
 
 
 def conclude(found: dict[str, Any]) -> str:
-    """Which rules are shown to help or to harm by the measure that was named for them, and which are not."""
+    """Say which options are shown to help or to harm, by the metric chosen for each beforehand."""
     groups: dict[str, list[str]] = {"help": [], "harm": [], "nothing": []}
     for row in found["lines"]:
         if row["against"]:
@@ -107,7 +107,7 @@ def conclude(found: dict[str, Any]) -> str:
 
 
 def show_change(row: dict[str, Any], measure: str) -> str:
-    """A change with its interval."""
+    """Format a change with its interval."""
     change = {name: 100 * value for name, value in row[f"{measure} change"].items()}
     text = f"{change['mean']:+.1f} ({change['low']:+.1f} to {change['high']:+.1f})"
     return f"**{text}**" if row["judged by"] == measure else text

@@ -1,6 +1,6 @@
-"""The model that Fungarium ships: how its pictures are drawn, how it is trained, and how it is finished.
+"""The recipe of the default model: drawing, training and finishing.
 
-Everything is seeded; `fungarium model make-default` makes it from nothing. Another number here makes another model.
+Everything is seeded; `fungarium model make-default` makes it from scratch. Changing a number here gives another model.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ RECIPE = TrainingRecipe(
     keep_every=250,
 )
 STATISTICS_SHARE = 0.75
-"""Of an embedding's squared length; see docs/training.md for what other shares do on drawings never trained on."""
+"""Share of the statistics in an embedding's squared length; docs/training.md compares other shares."""
 
 SUITABLE = "demonstrations, tests, and a first look at a collection before a model trained on photographs is at hand"
 UNSUITABLE = "identification in the field: it has never seen a photograph of a fungus"
@@ -74,7 +74,7 @@ MADE = (
 
 @dataclass(frozen=True, slots=True)
 class DefaultPlan:
-    """How much is drawn, and how long is trained. Anything but the default is a rehearsal, and no default model."""
+    """The amount of drawings and the length of training. Anything but the default is a rehearsal."""
 
     genera: int = 600  # of drawn fungi, of four species each
     things: int = 3000
@@ -86,18 +86,18 @@ class DefaultPlan:
 
     @property
     def parts(self) -> tuple[PoolPart, ...]:
-        """What is drawn to learn from."""
+        """The parts of the training pool."""
         return (PoolPart("things", self.things, 4, 2), PoolPart("fungi", self.genera, 3, 4))
 
     @property
     def judged(self) -> tuple[PoolPart, ...]:
-        """What is drawn to judge by, fewer for a rehearsal."""
+        """The parts of the evaluation pool, smaller for a rehearsal."""
         share = min(1.0, self.genera / 600)
         return tuple(replace(part, units=max(1, round(part.units * share))) for part in JUDGED)
 
     @property
     def recipe(self) -> TrainingRecipe:
-        """The recipe, with a warm-up that a short training can take."""
+        """The recipe, with the warm-up shortened for short trainings."""
         return replace(RECIPE, steps=self.steps, warm_up=min(RECIPE.warm_up, 1 + self.steps // 10))
 
 
@@ -123,7 +123,7 @@ def make_default(
 
 
 def finish_default(work: Path, out: Path, pool: Pool, judge: Judge, plan: DefaultPlan) -> dict[str, Any]:
-    """Put statistics beside what was learned, measure, export, and write the card."""
+    """Fit the statistics, evaluate, export, and write the card and the report; returns the report."""
     network = open_network(work / "training" / "last.pt")
     learn_statistics(network, pool, side=SIDE, seed=SEED)
     measured = compare_shares(network, judge, (0.0, STATISTICS_SHARE, 1.0))
@@ -159,13 +159,13 @@ def finish_default(work: Path, out: Path, pool: Pool, judge: Judge, plan: Defaul
 
 
 def last_line(path: Path) -> dict[str, float]:
-    """The last line of a log by its columns."""
+    """Read the last line of a log, by column."""
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     return dict(zip(head.split(","), map(float, lines[-1].split(",")), strict=True))
 
 
 def read_commit() -> str:
-    """The commit that the files here are of, with a plus where they were changed; empty outside a checkout."""
+    """Return the current commit, with a plus if files were changed; empty outside a checkout."""
     try:
         ran = subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--dirty=+"],  # noqa: S607 # the caller's own git
@@ -180,7 +180,7 @@ def read_commit() -> str:
 
 
 def read_processor() -> str:
-    """The processor's name, where the system tells it."""
+    """Return the processor's name, if the system provides it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""What each option of the trainer gains on drawings: plain, + ranks, + genera first, + balanced; docs/training.md.
+"""Compares the trainer's options on drawings (docs/training.md): plain, multi-level, hierarchical transfer, balanced.
 
-The collection is drawn as collections are: many species with few photos each, four to a genus that share most of what
-can be seen. Every line is trained with the same seeds in the same number of steps, and judged by the same held-out
-observations, so that lines can be compared pair by pair.
+The collection resembles real ones: many species with few photos each, four to a genus that share most visible
+traits. All variants are trained with the same seeds and number of steps, and evaluated on the same held-out
+observations, so that they can be compared in pairs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HELD_OUT = 1 / 3
 SEEDS = (1, 2, 3, 4, 5)
 TAIL = 0.6
 LONG = 20
-"""How fast species get rarer: of N, the k-th keeps its observations times (1 + LONG k / N) ** -TAIL, at least one."""
+"""The long tail: the k-th species of N keeps a share of (1 + LONG k / N) ** -TAIL of its observations, at least one."""
 
 SHARE_OF_GENUS = 0.5
 
@@ -56,11 +56,11 @@ BASE = TrainingRecipe(
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A line of the table, and what it is compared with."""
+    """A variant in the table, and the one it is compared with."""
 
     name: str
     against: str = ""  # name of another line
-    judged_by: str = ""  # the measure that was named before the trainings were run: `species` or `genus`
+    judged_by: str = ""  # the deciding metric, chosen before the trainings were run: `species` or `genus`
     ranks: tuple[str, ...] = ("species",)
     kind: str = "softmax"
     genera_first: bool = False
@@ -88,10 +88,10 @@ def compare_options(
     progress: Progress = silent,
     keep: Callable[[dict[str, Any]], object] = lambda found: None,
 ) -> dict[str, Any]:
-    """Train every line of the table with every seed, in equal numbers of steps, and measure held-out observations.
+    """Train every variant with every seed, for the same number of steps, and evaluate on held-out observations.
 
-    What an earlier run finished in `work` is kept. It goes seed by seed, and gives `keep` what is known after each, so
-    that there is a whole table however early it is stopped.
+    Finished trainings in `work` are reused. Seeds are processed one after the other, and `keep` is called with the
+    results after each, so that an early stop still leaves a complete table.
     """
     pool = pool or draw_pool(work / "pool", POOL, seed=POOL_SEED, side=POOL_SIDE, progress=progress)
     everything = np.arange(len(pool), dtype=np.int64)
@@ -122,12 +122,12 @@ def compare_options(
 
 
 def slug(option: Option) -> str:
-    """A folder's name."""
+    """Return a variant's folder name."""
     return "".join(letter if letter.isalnum() else "-" for letter in option.name).strip("-")
 
 
 def thin(pool: Pool, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give pictures to learn from a long tail, as every real collection has: few species with many observations."""
+    """Thin out the training images to a long tail, as in real collections: few species with many observations."""
     species = pool.names["species"][numbers]
     observations = pool.names["observation"][numbers]
     names = sorted(set(species.tolist()))
@@ -142,7 +142,7 @@ def thin(pool: Pool, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 def train_option(
     option: Option, recipe: TrainingRecipe, pool: Pool, learned: NDArray[np.int64], folder: Path
 ) -> Network:
-    """Train one line with one seed."""
+    """Train one variant with one seed."""
     objective = replace(recipe.objective, ranks=option.ranks, kind=option.kind)
     recipe = replace(recipe, objective=objective, balanced=option.balanced)
     start = None
@@ -179,14 +179,14 @@ def ask(
 
 
 def judgeable(pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64]) -> dict[str, str]:
-    """The held-out observations whose species was learned from, with their species."""
+    """Return the held-out observations whose species is in the training data, with their species."""
     known = set(pool.names["species"][learned].tolist())
     pairs = zip(pool.names["observation"][judged].tolist(), pool.names["species"][judged].tolist(), strict=True)
     return {observation: species for observation, species in pairs if species in known}
 
 
 def count_learned(pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Observations learned from, of each species that is judged, in the order of names."""
+    """Count the training observations of each evaluated species, in the order of names."""
     pairs = set(zip(pool.names["observation"][learned].tolist(), pool.names["species"][learned].tolist(), strict=True))
     there = sorted(set(judgeable(pool, learned, judged).values()))
     counts = dict.fromkeys(there, 0)
@@ -197,7 +197,7 @@ def count_learned(pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int
 
 
 def describe(pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64]) -> dict[str, int]:
-    """How large it all is."""
+    """Describe the size of the collection."""
     counts = count_learned(pool, learned, judged)
     return {
         "species": len(counts),
@@ -211,7 +211,7 @@ def describe(pool: Pool, learned: NDArray[np.int64], judged: NDArray[np.int64]) 
 
 
 def write_options(found: dict[str, Any], kept: Path, page: Path) -> None:
-    """Keep the measurement, and put its table into the page between the two marks."""
+    """Write the results as JSON, and their table into the page between the two markers."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     text = page.read_text(encoding="utf-8")
