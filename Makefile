@@ -20,7 +20,7 @@ PAGES := web/static/built/manifest.json
 PAGE_SOURCES := $(wildcard web/frontend/*.* web/frontend/.npmrc web/frontend/src/*.ts web/frontend/src/*/* web/static/*.css)
 TFHUB := .venv-tfhub
 
-.PHONY: demo model test test-tfhub check lint environment development pages clean-demo
+.PHONY: demo model test test-tfhub check lint environment development pages screenshots clean-demo
 
 demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
@@ -101,6 +101,10 @@ $(VENV)/installed-train: requirements.txt requirements-train.txt | $(VENV)/bin/p
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
 	$(INSTALL_HERE)
 	@touch $@ $(VENV)/installed
+
+screenshots: development pages ## take the pictures of docs/images from the demo, with Chromium
+	@[ -e $(DEMO)/flora_indexes/CURRENT ] || $(MAKE) demo SERVE=no
+	$(RUN) -m benchmarks.server.screenshots $(DEMO) docs/images
 
 clean-demo: ## remove what make demo drew and built
 	rm -rf $(DEMO)

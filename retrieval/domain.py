@@ -13,10 +13,7 @@ ASPECTS = ("cap", "hymenium", "stipe", "section", "habitat", "microscopy")
 WORLD = "world"
 """The flora that is always there: every species that has references."""
 
-NOTICE = (
-    "This is a suggestion by a machine, not an identification by an expert, "
-    "and no advice on eating: never eat a fungus because of it."
-)
+NOTICE = "This is an automatic suggestion, not an identification by an expert. Never eat a fungus based on this result."
 """Comes with every identification."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -295,6 +296,41 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
     cycle = find_cycle(import_graph())
 
     assert not cycle, " -> ".join(cycle)
+
+
+SCRIPT_IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["'](\.{1,2}/[^"']+)["']""")
+
+
+def script_graph(folder: Path) -> dict[str, set[str]]:
+    """Which of the pages' scripts imports which: at its top, later, or for a type alone."""
+    scripts = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.ts")}
+    graph: dict[str, set[str]] = {}
+    for name, path in scripts.items():
+        named = SCRIPT_IMPORT.findall(path.read_text(encoding="utf-8"))
+        graph[name] = {(path.parent / other).resolve().relative_to(folder.resolve()).as_posix() for other in named}
+    return graph
+
+
+def test_scripts_do_not_import_each_other_in_a_circle() -> None:
+    graph = script_graph(ROOT / "web" / "frontend" / "src")
+
+    cycle = find_cycle(graph)
+
+    assert not cycle, " -> ".join(cycle)
+    assert graph["observation_map.ts"] == {"map.ts", "point.ts"}
+
+
+def test_every_way_of_importing_a_script_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "a.ts").write_text('import type { B } from "../b.ts";\n')
+    (tmp_path / "b.ts").write_text('const c = await import("./c.ts");\nexport { d } from "./d.ts";\n')
+    (tmp_path / "c.ts").write_text('import "./pages/a.ts";\nimport L from "leaflet";\n')
+    (tmp_path / "d.ts").write_text('import {\n  one,\n  other,\n} from "./c.ts";\n')
+
+    graph = script_graph(tmp_path)
+
+    assert graph == {"pages/a.ts": {"b.ts"}, "b.ts": {"c.ts", "d.ts"}, "c.ts": {"pages/a.ts"}, "d.ts": {"c.ts"}}
+    assert find_cycle(graph) == ["b.ts", "c.ts", "pages/a.ts", "b.ts"]
 
 
 def test_a_circle_would_be_seen() -> None:

@@ -61,7 +61,7 @@ def test_every_command_that_is_spelt_out_is_there(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
 
     for line in re.findall(
-        r"(?:`|-m |bin/|app |exec |&& |^ *|\* )fungarium ([a-z]+(?:[ -][a-z]+)*)", text, re.MULTILINE
+        r"(?:[`>]|: |-m |bin/|app |exec |&& |^ *|\* )fungarium ([a-z]+(?:[ -][a-z]+)*)", text, re.MULTILINE
     ):
         find_command(line.split())
 

@@ -19,7 +19,7 @@ STANDARD = PasswordHasher()
 def hash_password(password: str, hasher: PasswordHasher = STANDARD) -> str:
     """Hash a password for keeping. Raises WeakPassword for one that is too short, or longer than anybody types."""
     if not SHORTEST <= len(password) <= LONGEST:
-        raise WeakPassword(f"a password must have {SHORTEST} to {LONGEST:,} characters; a sentence makes a good one")
+        raise WeakPassword(f"passwords must have {SHORTEST} to {LONGEST:,} characters")
     return hasher.hash(_typed(password))
 
 

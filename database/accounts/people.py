@@ -66,7 +66,7 @@ def add_person(
     folded = fold_login(login)
     check_role(role)
     if session.scalar(select(Person.id).where(Person.login == folded)) is not None:
-        raise InvalidPerson(f"there is a person {folded!r} already")
+        raise InvalidPerson(f"the username {folded!r} is already taken")
     hashed = hash_password(password, hasher) if password else ""
     person = Person(login=folded, name=name.strip() or folded, role=role, password_hash=hashed, created=utc_now())
     session.add(person)
@@ -118,7 +118,7 @@ def change_person(
         check_role(role)
     unseats = (role is not None and role != "administrator") or active is False
     if unseats and person.role == "administrator" and person.active and _administrators(session) == 1:
-        raise InvalidPerson(f"{person.login} is the last administrator; make somebody else one first")
+        raise InvalidPerson(f"{person.login} is the last administrator; give somebody else that role first")
     if (role is not None and role != person.role) or active is False:
         person.epoch += 1
     person.name = name.strip() or person.login if name is not None else person.name
@@ -166,7 +166,7 @@ def fold_login(login: str) -> str:
     folded = login.strip().casefold()
     if not _LOGIN.fullmatch(folded):
         raise InvalidPerson(
-            f"{login!r} cannot be a login: use 2 to 64 letters a to z, digits and . _ @ + -, beginning with a letter"
+            f"{login!r} cannot be a username: use 2 to 64 letters a to z, digits and . _ @ + -, beginning with a letter"
             " or digit"
         )
     return folded

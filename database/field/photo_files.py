@@ -51,9 +51,7 @@ class PhotoFiles:
                 self._files.pipe_file(self._path(sha256), photo)  # one request: an object is there whole or not at all
         except OSError as error:
             if error.errno in NO_ROOM:
-                raise StoreFull(
-                    "there is no room for more photos; whoever runs this server has to make some"
-                ) from error
+                raise StoreFull("the photo storage is full; the administrator has to free some space") from error
             raise StoreUnavailable(f"a photo could not be kept ({error.strerror or type(error).__name__})") from error
         return sha256
 

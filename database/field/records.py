@@ -104,13 +104,13 @@ def edit(session: Session, observation: FieldObservation, changes: Mapping[str, 
 
 
 def check(observation: FieldObservation) -> None:
-    """Raises InvalidObservation for half a place, an uncertain nowhere, or a day that is yet to come."""
+    """Raises InvalidObservation for half a place, an uncertain nowhere, or a day that is in the future."""
     if (observation.decimal_latitude is None) != (observation.decimal_longitude is None):
-        raise InvalidObservation("latitude and longitude go together: send both or neither")
+        raise InvalidObservation("give both latitude and longitude, or neither")
     if observation.coordinate_uncertainty is not None and observation.decimal_latitude is None:
-        raise InvalidObservation("an uncertainty of coordinates needs the coordinates")
+        raise InvalidObservation("an accuracy can only be given with a location")
     if observation.event_date is not None and observation.event_date > latest_day():
-        raise InvalidObservation(f"{observation.event_date.isoformat()} is yet to come")
+        raise InvalidObservation(f"{observation.event_date.isoformat()} is in the future")
 
 
 def latest_day() -> date:
@@ -146,7 +146,7 @@ def drop_photo(session: Session, observation: FieldObservation, sha256: str) -> 
     """Show a photo no longer. Raises UnknownFieldPhoto, InvalidObservation for the last one."""
     photo = photo_of(observation, sha256)
     if len(observation.photos) == 1:
-        raise InvalidObservation("this is the only photo; remove the observation instead")
+        raise InvalidObservation("this is the only photo; delete the observation instead")
     observation.photos.remove(photo)
     observation.modified = utc_now()
     session.flush()
@@ -163,7 +163,7 @@ def observation_by_key(session: Session, key: str) -> FieldObservation:
     is_key = len(key) == 36 and key.isascii() and key.replace("-", "").isalnum()
     found = session.scalar(select(FieldObservation).where(FieldObservation.key == key.lower())) if is_key else None
     if found is None:
-        raise UnknownObservation("there is no observation of this id")
+        raise UnknownObservation("there is no such observation; it may have been deleted")
     return found
 
 

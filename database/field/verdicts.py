@@ -52,7 +52,7 @@ def withdraw_opinion(session: Session, observation: FieldObservation, person_id:
         if verdict.person_id == person_id and verdict.kind in OPINIONS
     ]
     if not mine:
-        raise InvalidVerdict("you have given no opinion of this observation that you could take back")
+        raise InvalidVerdict("you have no identification of this observation to withdraw")
     now, taxon = utc_now(), mine[0].taxon
     _supersede(session, observation, now, OPINIONS, person_id)
     return _say(session, observation, person_id, "withdraw", taxon, now, remarks=remarks)

@@ -65,9 +65,9 @@ def decide_rejection(
     strange = bool(weights) and similarity < weights.get("strange", -1.0)
     unknown = bool(weights) and probability >= REJECT
     if strange:
-        reason = "Nothing in the collection looks like this: perhaps no fungus, or not to be seen on the photo."
+        reason = "There may be no fungus in the photo, or it is too small to see."
     elif unknown:
-        reason = "It is probably none of the species that have reference photos here."
+        reason = "It is probably a species without reference photos here."
     else:
         reason = ""
     if reason and no_reject:

@@ -25,7 +25,10 @@ def h3_library() -> Any:
 def cell_of(latitude: float, longitude: float) -> int:
     """The cell that holds a place, as a number; raises PlaceUnavailable for what is no place on Earth."""
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise PlaceUnavailable(f"{latitude}, {longitude} is no place on Earth: latitude comes first, in degrees")
+        raise PlaceUnavailable(
+            "check the location: latitude must be between -90 and 90, longitude between -180 and 180, "
+            f"not {latitude}, {longitude}"
+        )
     h3 = h3_library()
     return int(h3.str_to_int(h3.latlng_to_cell(latitude, longitude, RESOLUTION)))
 

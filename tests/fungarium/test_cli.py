@@ -219,8 +219,10 @@ def test_bars_show_stages_one_after_the_other_and_sentences_between(capsys: pyte
         bars("embed", 1, 2)
         bars("now for something else")
         bars("read", 3)
+        bars("write", 1, 7)
 
     shown = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line]
     assert any(line.startswith("embed: 100%") and "2/2" in line for line in shown)
     assert "now for something else" in shown
-    assert shown[-1].startswith("read: 3photo")
+    assert any(line.startswith("read: 3photo") for line in shown)
+    assert shown[-1].startswith("write:  14%")

@@ -44,7 +44,7 @@ def test_the_first_administrator_is_made_and_gets_a_key(url: str, capsys: pytest
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        ("people person add a", "cannot be a login"),
+        ("people person add a", "cannot be a username"),
         ("people person password nobody", "there is no person 'nobody'"),
         ("people key issue nobody", "there is no person 'nobody'"),
         ("people key revoke 7", "there is no key 7"),

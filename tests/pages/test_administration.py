@@ -69,7 +69,7 @@ def test_a_damaged_snapshot_is_not_published_and_the_page_says_why(visit: Opener
 def test_imports_show_progress_and_what_was_left_out(visit: Opener, width: str, populated: Populated, axe: str) -> None:
     seen = visit(width)
     sign_in(seen, "ada", "/administration/imports")
-    expect(seen.page.get_by_text("running, or broken off").first).to_be_visible()
+    expect(seen.page.get_by_text("running or interrupted").first).to_be_visible()
     assert violations(seen.page, axe) == []
     seen.photograph("imports")
 
@@ -89,12 +89,12 @@ def test_people_are_made_and_given_roles_and_quotas(visit: Opener, width: str, p
     seen.photograph("people")
     seen.page.fill("#login", "x")
     seen.page.locator("#login").evaluate("(field) => field.removeAttribute('minlength')")
-    seen.page.get_by_role("button", name="Make the account").click()
+    seen.page.get_by_role("button", name="Add user").click()
     expect(seen.page.locator(".problem")).to_be_visible()
     assert seen.page.input_value("#login") == "x"
     seen.page.fill("#login", f"nora-{width}-{id(seen)}")
-    seen.page.get_by_role("button", name="Make the account").click()
-    expect(seen.page.locator(".done")).to_contain_text("made")
+    seen.page.get_by_role("button", name="Add user").click()
+    expect(seen.page.locator(".done")).to_contain_text("added")
     assert violations(seen.page, axe) == []
 
     seen.page.select_option("#role", "expert")
@@ -114,5 +114,5 @@ def test_others_are_not_let_in(visit: Opener, populated: Populated) -> None:
 
     seen.goto("/administration/snapshots")
 
-    expect(seen.page.locator(".problem")).to_contain_text("no leave")
+    expect(seen.page.locator(".problem")).to_contain_text("permission")
     expect(seen.page.get_by_role("link", name="Administration")).to_have_count(0)

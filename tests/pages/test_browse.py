@@ -43,10 +43,10 @@ def test_a_part_of_a_photo_is_searched_by(visit: Opener, site: Site) -> None:
     seen.goto("/similar")
     seen.page.set_input_files("#photos", site.find()[0])
     expect(seen.page.locator(".shot").first).to_be_visible()
-    seen.page.get_by_role("button", name="Search by a part of it").click()
+    seen.page.get_by_role("button", name="Crop").click()
 
     with seen.page.expect_request(lambda asked: asked.method == "POST"):
-        seen.page.get_by_role("button", name="Use this box").click()
+        seen.page.get_by_role("button", name="Apply").click()
 
     expect(seen.page.locator(".shot").first).to_be_visible()
 
@@ -266,7 +266,7 @@ def test_the_language_is_chosen_and_remembered(visit: Opener) -> None:
 
     seen.page.get_by_role("button", name="Dansk").click()
 
-    expect(seen.page.locator("#filters button")).to_have_text("Vis")
+    expect(seen.page.locator("#filters button")).to_have_text("Anvend")
     assert seen.page.url.endswith("/floras/north?show=missing")
     seen.goto("/")
     expect(seen.page.locator("h1")).to_have_text("Hvad har du fundet?")

@@ -70,7 +70,7 @@ def test_an_observation_is_recorded_seen_agreed_with_and_removed(
     other = visit(width)
     sign_in(other, "erna", address)
     other.page.click("#agree")
-    expect(other.page.locator(".done")).to_contain_text("kept")
+    expect(other.page.locator(".done")).to_contain_text("Identification saved")
     expect(other.page.locator(".proposals")).to_contain_text("Erna (certain)")
     expect(other.page.locator(".history")).to_contain_text("Erna agreed with")
     seen.goto(f"{address}/edit")
@@ -80,8 +80,8 @@ def test_an_observation_is_recorded_seen_agreed_with_and_removed(
     expect(seen.page.get_by_text("Oak forest")).to_be_visible()
     seen.goto(f"{address}/remove")
     assert violations(seen.page, axe) == []
-    seen.page.get_by_role("button", name="Remove it for good").click()
-    expect(seen.page.locator(".done")).to_contain_text("gone")
+    seen.page.get_by_role("button", name="Delete permanently").click()
+    expect(seen.page.locator(".done")).to_contain_text("deleted")
     seen.goto(address)
     expect(seen.page.locator(".problem")).to_be_visible()
 
@@ -98,8 +98,8 @@ def test_an_obscured_place_is_shown_to_others_as_its_cell_alone(visit: Opener, p
         assert "57.04" not in stranger.page.content(), page
 
     stranger.goto(address)
-    expect(stranger.page.locator("#place-words")).to_contain_text("a grid cell, not the spot")
-    expect(stranger.page.get_by_role("link", name="Sign in to agree or propose")).to_be_visible()
+    expect(stranger.page.locator("#place-words")).to_contain_text("obscured")
+    expect(stranger.page.get_by_role("link", name="Sign in to agree or suggest an identification")).to_be_visible()
 
 
 def test_what_cannot_be_recorded_is_said_and_what_was_typed_stays(visit: Opener, populated: Populated) -> None:
@@ -111,7 +111,7 @@ def test_what_cannot_be_recorded_is_said_and_what_was_typed_stays(visit: Opener,
 
     seen.page.click("#save")
 
-    expect(seen.page.locator(".problem")).to_contain_text("latitude and longitude go together", ignore_case=True)
+    expect(seen.page.locator(".problem")).to_contain_text("both latitude and longitude", ignore_case=True)
     assert (seen.page.input_value("#habitat"), seen.page.input_value("#latitude")) == ("A garden", PLACE[0])
 
 
@@ -126,9 +126,7 @@ def test_with_scripts_the_photos_stay_too(visit: Opener, populated: Populated) -
 
     seen.page.click("#save")
 
-    expect(seen.page.locator("#trouble .problem")).to_contain_text(
-        "latitude and longitude go together", ignore_case=True
-    )
+    expect(seen.page.locator("#trouble .problem")).to_contain_text("both latitude and longitude", ignore_case=True)
     expect(seen.page.locator(".tile")).to_have_count(len(photos))
 
 
@@ -144,7 +142,7 @@ def test_an_identification_becomes_an_observation(visit: Opener, width: str, pop
     seen.page.click("#save-find")
 
     expect(seen.page.locator(".tile")).to_have_count(len(populated.site.find(2)))
-    expect(seen.page.locator("p.done")).to_contain_text("Obscure the place")
+    expect(seen.page.locator("p.done")).to_contain_text("Obscure the location")
     seen.page.locator("button.name-offer").first.click()
     assert seen.page.input_value("#name") != ""
     seen.photograph("carried")
@@ -186,14 +184,14 @@ def test_the_queue_is_gone_through_by_keyboard_alone(visit: Opener, width: str, 
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type(name_of(populated.site, 1))
     page.keyboard.press("Enter")
-    expect(page.locator(".done")).to_contain_text("kept")
+    expect(page.locator(".done")).to_contain_text("Identification saved")
     expect(page.locator("#place")).to_contain_text(f"of {waiting - 1}")
     page.keyboard.press("e")
     expect(page.locator("#approved-name")).to_be_focused()
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type(name_of(populated.site, 2))
     page.keyboard.press("Enter")
-    expect(page.locator(".done")).to_contain_text("kept")
+    expect(page.locator(".done")).to_contain_text("Identification saved")
     page.locator(".done a").click()
     expect(page.locator(".expert-mark").first).to_be_visible()
     seen.photograph("approved")
@@ -230,7 +228,7 @@ def test_the_queue_works_without_scripts(visit: Opener, width: str, populated: P
 
     expert.page.click("#propose")
 
-    expect(expert.page.locator(".done")).to_contain_text("kept")
+    expect(expert.page.locator(".done")).to_contain_text("Identification saved")
 
 
 @pytest.mark.usefixtures("built")
@@ -243,7 +241,7 @@ def test_an_account_shows_accuracy_quota_and_keys(visit: Opener, width: str, pop
     seen.goto("/me/keys")
     seen.page.fill("#label", "my phone")
 
-    seen.page.get_by_role("button", name="Make the key").click()
+    seen.page.get_by_role("button", name="Create key").click()
 
     expect(seen.page.locator("#issued")).to_contain_text("fungarium_")
     assert violations(seen.page, axe) == []
@@ -263,5 +261,5 @@ def test_a_wrong_password_is_said_and_the_login_stays(visit: Opener, populated: 
 
     seen.page.get_by_role("button", name="Sign in").click()
 
-    expect(seen.page.locator(".problem")).to_contain_text("do not belong together")
+    expect(seen.page.locator(".problem")).to_contain_text("Incorrect username or password")
     assert seen.page.input_value("#login") == "olga"

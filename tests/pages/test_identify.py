@@ -13,6 +13,13 @@ from retrieval.domain import NOTICE
 from tests.pages.conftest import Opener, Site, violations
 from tests.retrieval.photos.oddities import exif, save, scene
 
+SLOW_DECODER = """
+const real = window.createImageBitmap;
+window.createImageBitmap = async (...given) => {
+  await new Promise((done) => setTimeout(done, 400));
+  return real.apply(window, given);
+};"""
+
 
 def choose(page: Page, site: Site, number: int = 1) -> int:
     """Pick the photos of a find; gives how many."""
@@ -69,7 +76,7 @@ def test_a_find_is_identified_by_keyboard_alone(visit: Opener, site: Site) -> No
         seen.page.keyboard.press("Space")
     chooser.value.set_files(site.find())
     expect(seen.page.locator(".tile")).to_have_count(len(site.find()))
-    reach(seen.page, ".tile:first-child button[aria-label^='Draw a box']")
+    reach(seen.page, ".tile:first-child button[aria-label^='Crop']")
     seen.page.keyboard.press("Enter")
     for key in ("ArrowRight", "Shift+ArrowLeft", "ArrowDown"):
         seen.page.keyboard.press(key)
@@ -126,10 +133,10 @@ def test_the_place_of_a_photo_is_used_only_with_consent(visit: Opener, tmp_path:
 
     seen.page.set_input_files("#photos", photo)
 
-    expect(seen.page.locator(".consent")).to_contain_text("knows where it was taken")
+    expect(seen.page.locator(".consent")).to_contain_text("includes a location")
     assert violations(seen.page, axe) == []
     assert seen.page.input_value("#latitude") == ""
-    seen.page.get_by_role("button", name="Use place and day").click()
+    seen.page.get_by_role("button", name="Use date and location").click()
     assert (seen.page.input_value("#latitude"), seen.page.input_value("#longitude")) == ("60.5000", "9.2500")
     assert seen.page.input_value("#date") == "2026-09-20"
     expect(seen.page.locator(".proposal")).to_contain_text("North")
@@ -166,19 +173,20 @@ def test_what_is_no_photo_is_refused_by_name_and_the_others_stay(visit: Opener, 
     text = tmp_path / "shopping list.jpg"
     text.write_text("bread, milk")
     seen = visit()
+    seen.page.add_init_script(SLOW_DECODER)  # the photos are still being decoded when the next file comes
     seen.goto("/")
     photos = choose(seen.page, site)
 
     seen.page.set_input_files("#photos", text)
 
-    expect(seen.page.locator(".tray-trouble")).to_contain_text("shopping list.jpg is no photo")
     expect(seen.page.locator(".tile")).to_have_count(photos)
+    expect(seen.page.locator(".tray-trouble")).to_contain_text("shopping list.jpg is not a photo")
 
 
 @pytest.mark.usefixtures("built")
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(0, "could not be reached"), (503, "too much to do"), (413, "too large")],
+    [(0, "could not be reached"), (503, "busy or restarting"), (413, "too large")],
     ids=["offline", "busy", "too large"],
 )
 def test_trouble_on_the_way_is_said_and_nothing_is_lost(visit: Opener, site: Site, status: int, said: str) -> None:
@@ -216,7 +224,7 @@ def test_what_the_server_refuses_is_said_where_it_happens(visit: Opener, site: S
 
     seen.page.click("#rank")
 
-    expect(seen.page.locator("#trouble [role=alert]")).to_contain_text("no name that is known here")
+    expect(seen.page.locator("#trouble [role=alert]")).to_contain_text("not a known genus")
     expect(seen.page.locator(".tile")).to_have_count(photos)
     assert seen.page.input_value("#known") == "Nothing of that name"
 
@@ -253,7 +261,7 @@ def test_an_answer_is_kept_only_on_request_and_then_at_a_link_for_all(visit: Ope
     kept = site.settings.data / "answers"
     before = len(list(kept.iterdir())) if kept.exists() else 0
 
-    seen.page.get_by_role("button", name="Keep this answer at a link").click()
+    seen.page.get_by_role("button", name="Create a share link").click()
 
     link = seen.page.locator(".kept a").get_attribute("href") or ""
     assert len(list(kept.iterdir())) == before + 1

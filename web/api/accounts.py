@@ -314,14 +314,14 @@ def authenticate(login: str, password: str) -> PersonEntry:
     )
     if not all(counts.may_attempt(what, throttle) for what, throttle in tries):
         raise TooManyAttempts(
-            "there were too many wrong passwords; wait a quarter of an hour, or ask an administrator for a new one",
+            "too many wrong passwords; wait 15 minutes, or ask an administrator for a new one",
             {"Retry-After": str(60 * PER_LOGIN.minutes)},
         )
     person = sign_in(services().database(), login, password)
     if person is None:
         for what, throttle in tries:
             counts.attempt(what, throttle)
-        raise NotSignedIn("login and password do not belong together")
+        raise NotSignedIn("incorrect username or password")
     return person
 
 

@@ -21,7 +21,7 @@ blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, descrip
 def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
     """Rank the species of a flora for the photos of one find.
 
-    The photos are compared and forgotten. A suggestion by a machine, and never advice on eating.
+    The photos are compared and forgotten. An automatic suggestion: never eat a fungus based on it.
     """
     access.spend("identify")
     with identify_request(form) as (answer, snapshot, _):

@@ -274,7 +274,7 @@ def require_owned(session: Session, key: str) -> FieldObservation:
     """An observation that the caller may change. Raises UnknownObservation, NotOwner."""
     observation, asking = observation_by_key(session, key), access.caller()
     if not owns(observation, asking) and "administer" not in asking.scopes:
-        raise NotOwner("this observation is somebody else's")
+        raise NotOwner("this observation belongs to somebody else")
     return observation
 
 

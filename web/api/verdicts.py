@@ -38,7 +38,7 @@ def experts_only(view: Callable[Parameters, Reply]) -> Callable[Parameters, Repl
     @wraps(view)
     def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Reply:
         if not access.caller().is_expert:
-            raise NotAllowed("only experts approve an observation whatever its score; give your opinion instead")
+            raise NotAllowed("only experts can approve an observation; agree or suggest a name instead")
         return view(*args, **kwargs)
 
     return guarded

@@ -118,11 +118,11 @@ def check(scope: str) -> Caller:
     asking = caller()
     if scope == SESSION:
         if asking.by != SESSION:
-            raise NotSignedIn("sign in first: this is not done with an API key", CHALLENGE)
+            raise NotSignedIn("sign in: this cannot be done with an API key", CHALLENGE)
     elif scope not in asking.scopes:
         if asking.by == "nobody":
-            raise NotSignedIn(f"this needs an API key with the scope {scope}, or somebody who is signed in", CHALLENGE)
-        raise NotAllowed(f"this {asking.by} has no leave to {scope}")
+            raise NotSignedIn(f"sign in, or use an API key with the scope {scope}", CHALLENGE)
+        raise NotAllowed(f"you do not have the permission {scope}")
     if asking.by == SESSION and request.method not in SAFE and scope != "identify":  # which changes nothing
         csrf.protect()
     return asking
@@ -144,7 +144,7 @@ def spend(action: str, amount: int = 1) -> Quota:
             give_back()
             g.quota = counts.left(holder, action, limit)
             raise QuotaSpent(
-                f"today's {limit:,} identifications are used up; there are new ones at 00:00 UTC",
+                f"the daily quota of {limit:,} identifications is used up; it resets at 00:00 UTC",
                 {"Retry-After": str(g.quota.reset_seconds)},
             )
         g.setdefault("spent", []).append((holder, action, amount))
@@ -211,7 +211,7 @@ def _caller_by_key(key: str) -> Caller:
     with services().database().reading() as reading:
         found = find_key(reading, key)
     if found is None:
-        raise NotSignedIn("this API key opens nothing: it was never issued, or was revoked, or has expired", CHALLENGE)
+        raise NotSignedIn("this API key is not valid: it was never issued, or was revoked, or has expired", CHALLENGE)
     entry, person = found
     return Caller("key", frozenset(entry.scopes) & person.scopes, person, entry.id, entry.daily_quota)
 

@@ -28,9 +28,7 @@ class Gate:
         """Take a place; raises Overloaded where there is none."""
         with self._guard:
             if self._taken >= self.places:
-                raise Overloaded(
-                    f"{self._taken} identifications are being worked on, which is the most this server takes at a time"
-                )
+                raise Overloaded(f"the server is busy with {self._taken} identifications; try again in a moment")
             self._taken += 1
 
     def leave(self) -> None:

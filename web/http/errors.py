@@ -54,93 +54,92 @@ class Kind:
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnreadablePhoto: Kind(400, "unreadable-photo", "The photo cannot be read"),
-    errors.UnsupportedPhoto: Kind(415, "unsupported-photo", "Files of this kind are not accepted"),
+    errors.UnsupportedPhoto: Kind(415, "unsupported-photo", "File type not supported"),
     errors.PhotoTooLarge: Kind(413, "photo-too-large", "The photo is too large"),
-    errors.TooManyPhotos: Kind(422, "too-many-photos", "There are too many photos"),
-    errors.InvalidOption: Kind(400, "impossible-wish", "An option cannot be fulfilled"),
-    errors.PlaceUnavailable: Kind(400, "place-unavailable", "The place cannot be used"),
-    errors.NoPhoto: Kind(400, "no-photo", "There is no photo"),
-    errors.ForbiddenAddress: Kind(400, "forbidden-address", "The address is not fetched from"),
-    errors.PhotoNotFetched: Kind(400, "photo-not-fetched", "The photo cannot be fetched"),
-    RemoteServersBusy: Kind(503, "busy-fetching", "Too many photos are being fetched"),
-    errors.UnknownFlora: Kind(404, "unknown-flora", "There is no such flora"),
-    errors.UnknownTaxon: Kind(404, "unknown-taxon", "There is no such taxon"),
-    errors.UnknownPhoto: Kind(404, "unknown-photo", "There is no such reference photo"),
-    UnknownAnswer: Kind(404, "unknown-answer", "There is no such answer"),
-    UnknownExport: Kind(404, "unknown-export", "There is no such archive"),
+    errors.TooManyPhotos: Kind(422, "too-many-photos", "Too many photos"),
+    errors.InvalidOption: Kind(400, "impossible-wish", "Please check your entries"),
+    errors.PlaceUnavailable: Kind(400, "place-unavailable", "Please check the location"),
+    errors.NoPhoto: Kind(400, "no-photo", "No photo"),
+    errors.ForbiddenAddress: Kind(400, "forbidden-address", "Photos cannot be loaded from this address"),
+    errors.PhotoNotFetched: Kind(400, "photo-not-fetched", "The photo could not be downloaded"),
+    RemoteServersBusy: Kind(503, "busy-fetching", "The server is busy"),
+    errors.UnknownFlora: Kind(404, "unknown-flora", "Region or checklist not found"),
+    errors.UnknownTaxon: Kind(404, "unknown-taxon", "Taxon not found"),
+    errors.UnknownPhoto: Kind(404, "unknown-photo", "Photo not found"),
+    UnknownAnswer: Kind(404, "unknown-answer", "Result not found"),
+    UnknownExport: Kind(404, "unknown-export", "Archive not found"),
     errors.NoSnapshot: Kind(
         503,
         "no-snapshot",
         "Nothing has been published yet",
-        "Nothing has been published yet; whoever runs this server makes a snapshot with `fungarium index build` "
-        "and `fungarium index publish`.",
+        "Nothing has been published yet. The administrator builds and publishes a snapshot with "
+        "`fungarium index build` and `fungarium index publish`.",
     ),
     errors.DamagedSnapshot: Kind(
         503,
         "damaged-snapshot",
         "The published snapshot is damaged",
-        "The published snapshot is damaged; whoever runs this server finds the file in its log, and can publish anew "
-        "or roll back.",
+        "The published snapshot is damaged. The server's log names the file; the administrator can publish again or "
+        "roll back.",
     ),
-    errors.SnapshotMismatch: Kind(503, "snapshot-mismatch", "Snapshot and model do not belong together"),
+    errors.SnapshotMismatch: Kind(503, "snapshot-mismatch", "Snapshot and model do not match"),
     errors.SnapshotError: Kind(
         503,
         "snapshot-unavailable",
         "The published snapshot cannot be opened",
-        "The published snapshot cannot be opened, or is being opened; whoever runs this server finds more in its log.",
+        "The published snapshot is still being opened or cannot be opened. Details are in the server's log.",
     ),
     errors.ModelError: Kind(
         503,
         "model-unavailable",
-        "The model cannot be opened",
-        "The model cannot be used; whoever runs this server finds the reason in its log.",
+        "The model is unavailable",
+        "The model cannot be used. Details are in the server's log.",
     ),
     errors.ShardUnavailable: Kind(
         503,
         "part-unavailable",
-        "A part of the references gives no answer",
+        "Part of the reference collection is not responding",
         "A part of the references gives no answer at the moment. Try again in some seconds, or send `partial=true` for "
         "an answer from the rest, which says what was not searched.",
     ),
     errors.ClusterError: Kind(
         503,
         "cluster-unavailable",
-        "The cluster cannot be used",
-        "The references are searched on a cluster that cannot be used now; whoever runs this server finds the reason "
-        "in its log.",
+        "The search cluster is unavailable",
+        "The search cluster cannot be used at the moment. Details are in the server's log.",
     ),
-    refusals.NotSignedIn: Kind(401, "not-signed-in", "This needs a key, or somebody who is signed in"),
-    refusals.NotAllowed: Kind(403, "not-allowed", "This caller may not do this"),
-    refusals.QuotaSpent: Kind(429, "quota-spent", "Today's share is used up"),
-    refusals.TooManyAttempts: Kind(429, "too-many-attempts", "There were too many attempts"),
-    UnknownPerson: Kind(404, "unknown-person", "There is no such person"),
-    UnknownKey: Kind(404, "unknown-key", "There is no such API key"),
-    UnknownObservation: Kind(404, "unknown-observation", "There is no such observation"),
-    UnknownFieldPhoto: Kind(404, "unknown-observation-photo", "The observation has no such photo"),
-    UnknownRun: Kind(404, "unknown-import", "There is no such import"),
-    NotOwner: Kind(403, "not-theirs", "The observation is somebody else's"),
-    UnknownName: Kind(422, "unknown-name", "The name is not in the catalogue"),
-    FieldError: Kind(422, "impossible-observation", "The observation or verdict cannot be so"),
-    StoreFull: Kind(507, "no-room", "There is no room for more photos"),
+    refusals.NotSignedIn: Kind(401, "not-signed-in", "Sign in"),
+    refusals.NotAllowed: Kind(403, "not-allowed", "Not allowed"),
+    refusals.QuotaSpent: Kind(429, "quota-spent", "Daily quota reached"),
+    refusals.TooManyAttempts: Kind(429, "too-many-attempts", "Too many attempts"),
+    UnknownPerson: Kind(404, "unknown-person", "User not found"),
+    UnknownKey: Kind(404, "unknown-key", "API key not found"),
+    UnknownObservation: Kind(404, "unknown-observation", "Observation not found"),
+    UnknownFieldPhoto: Kind(404, "unknown-observation-photo", "Photo not found"),
+    UnknownRun: Kind(404, "unknown-import", "Import not found"),
+    NotOwner: Kind(403, "not-theirs", "This observation belongs to somebody else"),
+    UnknownName: Kind(422, "unknown-name", "Name not found"),
+    FieldError: Kind(422, "impossible-observation", "The observation or identification could not be saved"),
+    StoreFull: Kind(507, "no-room", "Storage is full"),
     StoreUnavailable: Kind(
         503,
         "photos-unavailable",
-        "The photos cannot be reached",
-        "The photos cannot be reached; whoever runs this server finds the reason in its log.",
+        "Photos are unavailable",
+        "The photos cannot be loaded. Details are in the server's log.",
     ),
-    PersonError: Kind(422, "impossible-account", "The account or key cannot be made or changed so"),
+    PersonError: Kind(422, "impossible-account", "The account or key could not be saved"),
     DatabaseError: Kind(
         503,
         "database-unavailable",
-        "The database cannot be read",
-        "The database cannot be used; whoever runs this server finds the reason in its log.",
+        "The database is unavailable",
+        "The database cannot be used. Details are in the server's log.",
     ),
-    Overloaded: Kind(503, "overloaded", "More is asked for than can be answered"),
-    DeadlinePassed: Kind(503, "deadline-passed", "The answer was not ready in time"),
+    Overloaded: Kind(503, "overloaded", "The server is busy"),
+    DeadlinePassed: Kind(503, "deadline-passed", "The request timed out"),
 }
 """The engine's errors. An error that is not here is looked up by its base; one without a base here is our own fault."""
 
-INVALID: Final = Kind(422, "invalid-request", "The request has impossible values")
+INVALID: Final = Kind(422, "invalid-request", "Please check your entries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +218,7 @@ def explain(error: HTTPException) -> str:
             return "The form has far too many parts, or too much text. Send the photos as files, each with a filename."
         return f"The upload is too large: all of it together, photos and text, may have {most:,} bytes."
     if isinstance(error, InternalServerError):
-        return "Something went wrong here, and it is not your fault. It has been written to the server's log."
+        return "Something went wrong on the server. The error has been logged."
     return sentence(error.description or error.name)
 
 

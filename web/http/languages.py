@@ -72,10 +72,11 @@ def language() -> str:
 
 
 def choose_language() -> str:
-    """The person's choice, else what the browser prefers of what there is."""
+    """The locale of the person's choice, else of what the browser prefers of what there is."""
     wanted = request.cookies.get(COOKIE, "")
     preferred = (tag.split("-")[0].lower() for tag in request.accept_languages.values())  # Danish of any country
-    return wanted if wanted in LANGUAGES else next((tag for tag in preferred if tag in LANGUAGES), "en")
+    chosen = wanted if wanted in LANGUAGES else next((tag for tag in preferred if tag in LANGUAGES), "en")
+    return "en_GB" if chosen == "en" else chosen  # a day before its month
 
 
 @blueprint.route("/language", methods=["POST"])

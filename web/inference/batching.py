@@ -112,7 +112,7 @@ class SharedEmbedder:
         with self._changed:
             queued = sum(len(other.views) for other in self._jobs)
             if queued and queued + len(job.views) > self._waiting:
-                raise Overloaded(f"{queued} photos wait for the model, which is the most that may")
+                raise Overloaded(f"the server is busy: {queued} photos are waiting; try again in a moment")
             self._jobs.append(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="embedding", daemon=True)

@@ -32,7 +32,7 @@ class KeptAnswers:
     def keep(self, answer: dict[str, Any], photos: Sequence[bytes]) -> str:
         """Keep an answer with the person's photos, drawn small; gives its id. Whatever is over is thrown away."""
         if self._folder is None:
-            raise InvalidOption("answers cannot be kept here")
+            raise InvalidOption("share links are not available on this server")
         self._folder.mkdir(parents=True, exist_ok=True)
         self.clear()
         name = secrets.token_urlsafe(18)
@@ -75,4 +75,4 @@ class KeptAnswers:
         return time.time() - folder.stat().st_mtime > self.days * DAY
 
     def _unknown(self) -> UnknownAnswer:
-        return UnknownAnswer(f"there is no answer at this link; answers are kept for {self.days} days")
+        return UnknownAnswer(f"this share link has expired or never existed; links last {self.days} days")

@@ -20,7 +20,7 @@ def write_token(embeddings: Embeddings) -> str:
 
 def read_token(token: str) -> Embeddings:
     """The embeddings of such a word; raises InvalidOption for any other."""
-    strange = InvalidOption("this search cannot be continued: begin again with the photo")
+    strange = InvalidOption("this search has expired; search again with the photo")
     try:
         rows = np.frombuffer(urlsafe_b64decode(token), dtype="<f2").astype(np.float32).reshape(-1, DIM)
     except ValueError as error:  # what is no Base64 among it

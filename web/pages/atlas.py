@@ -113,7 +113,7 @@ def points_of(snapshot: Snapshot, flora: str) -> tuple[Atlas, np.ndarray, np.nda
     """The atlas, the places in it that belong to a flora, and the ids of all species named there, ascending."""
     atlas = services().atlas(snapshot.manifest)
     if atlas is None:
-        raise UnknownFlora("nobody has laid this snapshot out yet: fungarium index atlas")
+        raise UnknownFlora("the atlas of this snapshot has not been created yet: fungarium index atlas")
     chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
     named = np.unique(np.concatenate([atlas.species[chosen], atlas.strangers[chosen]]))
     return atlas, chosen, named[named > 0]

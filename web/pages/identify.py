@@ -131,7 +131,7 @@ def known_taxon(name: str, snapshot: Snapshot) -> int:
         found = snapshot.taxonomy.complete(wanted, 1)
         if not found:
             raise InvalidOption(
-                gettext("“%(name)s” is no name that is known here; choose one of the names that are offered", name=name)
+                gettext("“%(name)s” is not a known genus, family or species; choose a name from the list", name=name)
             )
         return found[0].id
     return taxon.id

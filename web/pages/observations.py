@@ -100,9 +100,9 @@ def read_point(near: str) -> tuple[float, float]:
     try:
         latitude, longitude = (float(part) for part in near.split(","))
     except ValueError as error:
-        raise InvalidOption("a place has a latitude and a longitude in degrees, such as 55.68 and 12.57") from error
+        raise InvalidOption("give both latitude and longitude, in degrees such as 55.68 and 12.57") from error
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-        raise InvalidOption("latitude goes from -90 to 90 degrees, and longitude from -180 to 180")
+        raise InvalidOption("check the location: latitude must be between -90 and 90, longitude between -180 and 180")
     return latitude, longitude
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from flask import Response, make_response, render_template, request
-from flask_babel import gettext
 
 from retrieval.domain import NOTICE
 from retrieval.errors import FungariumError
 from web.http.errors import Problem
 from web.pages.identify import FRAGMENT, make_choice, typed_words
+from web.pages.wording.problem_words import is_no_page, word_for_people
 from web.pages.wording.template_words import here
 from web.services import services
 
@@ -31,43 +30,20 @@ def wants_page() -> bool:
 
 def render_problem(problem: Problem) -> Response:
     """The page with what went wrong on top, and the form with what was chosen below."""
+    worded = word_for_people(problem)
     if FRAGMENT in request.headers:
-        page = render_template("problem_fragment.html", problem=plain(problem))
+        page = render_template("problem_fragment.html", problem=worded)
     else:
-        page = render_whole(problem)
+        page = render_whole(worded)
     response = make_response(page, problem.status)
     response.headers.extend(problem.headers)
     return response
 
 
-def plain(problem: Problem) -> Problem:
-    """The problem in words for people where its own are for programs."""
-    if is_no_page(problem):
-        return replace(
-            problem,
-            title=gettext("There is no such page"),
-            detail=gettext("The address may be mistyped, or what stood here is gone."),
-        )
-    if problem.status == 401:
-        return replace(problem, title=gettext("Sign in first"))
-    if "CSRF" not in problem.detail:
-        return problem
-    return replace(
-        problem,
-        title=gettext("This form is too old"),
-        detail=gettext("Nothing was changed. Go back, load the page again, and send the form once more."),
-    )
-
-
-def is_no_page(problem: Problem) -> bool:
-    """Whether there is nothing at the address at all."""
-    return problem.status == 404 and problem.type == "about:blank"
-
-
 def render_whole(problem: Problem) -> str:
     """The page of a problem, with the form wherever there is something to choose from."""
     if problem.status == 401 or is_no_page(problem) or request.path.startswith(APART):
-        return render_template("problem.html", problem=plain(problem), typed={}, following=here())
+        return render_template("problem.html", problem=problem, typed={}, following=here())
     try:
         with services().published.lease() as snapshot:
             return render_template(

@@ -32,8 +32,8 @@ def do_sign_in() -> Response:
     except NotSignedIn as error:
         refused = replace(
             describe(error),
-            title=gettext("You are not signed in"),
-            detail=gettext("Login and password do not belong together."),
+            title=gettext("Sign-in failed"),
+            detail=gettext("Incorrect username or password."),
         )
         return render_form_again("sign_in.html", refused, following=following)
     except TROUBLE as error:

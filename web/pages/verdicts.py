@@ -89,7 +89,7 @@ ACTS: Final[dict[str, Callable[[Session, FieldObservation, int], None]]] = {
 def require_expert() -> None:
     """Raises NotAllowed for whoever is none."""
     if not access.caller().is_expert:
-        raise NotAllowed("only experts approve an observation whatever its score; give your opinion instead")
+        raise NotAllowed("only experts can approve an observation; agree or suggest a name instead")
 
 
 def read_opinion() -> dict[str, Any]:
@@ -99,6 +99,6 @@ def read_opinion() -> dict[str, Any]:
     if given["taxonID"]:
         given["scientificName"] = ""
     elif not given["scientificName"]:
-        raise InvalidOption(gettext("type a name, or press the button of one that was proposed"))
+        raise InvalidOption(gettext("enter a name or agree with an existing identification"))
     given["scientificName"] = given["scientificName"][:1].upper() + given["scientificName"][1:]
     return load(Opinion(), given)

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from retrieval.errors import FungariumError
 from web.http.errors import Problem, describe_engine_error, describe_http_error, describe_wrong_values
 from web.pages.identify import FRAGMENT
+from web.pages.wording.problem_words import word_for_people
 
 TROUBLE: Final = (FungariumError, ValidationError, HTTPException)
 """What a form may end in; `describe` says it in words."""
@@ -30,11 +31,11 @@ def describe(error: Exception) -> Problem:
     """What went wrong, for the page."""
     if isinstance(error, ValidationError):
         messages = error.messages if isinstance(error.messages, dict) else {"form": error.messages}
-        return describe_wrong_values(messages)
+        return word_for_people(describe_wrong_values(messages))
     if isinstance(error, HTTPException):
-        return describe_http_error(error)
+        return word_for_people(describe_http_error(error))
     if isinstance(error, FungariumError):
-        return describe_engine_error(error)
+        return word_for_people(describe_engine_error(error))
     raise error
 
 

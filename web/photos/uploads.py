@@ -202,7 +202,7 @@ def read_options(form: Mapping[str, Any]) -> IdentifyOptions:
     """The options of a loaded form; raises InvalidOption for half a place."""
     place = (form["latitude"], form["longitude"])
     if (place[0] is None) != (place[1] is None):
-        raise InvalidOption("latitude and longitude go together: send both or neither")
+        raise InvalidOption("give both latitude and longitude, or neither")
     priors = form["priors"]
     return IdentifyOptions(
         coordinates=None if place[0] is None else place,

@@ -16,7 +16,7 @@ class CleanText(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **more: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **more)
         if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise ValidationError("This has characters that are none.")
+            raise ValidationError("Contains invalid characters.")
         return text
 
 

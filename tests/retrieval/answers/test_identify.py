@@ -259,7 +259,7 @@ def test_the_answer_carries_its_circumstances(snapshot: Snapshot) -> None:
     assert (answer.flora, answer.photos, answer.snapshot) == ("north", 2, snapshot.name)
     assert answer.model == "descriptor@1"
     assert answer.notice == NOTICE
-    assert "never eat a fungus" in NOTICE
+    assert "Never eat a fungus" in NOTICE
 
 
 def test_a_species_without_genus_or_family_is_in_no_sum(snapshot: Snapshot) -> None:

@@ -96,7 +96,7 @@ def test_a_flora_in_words_is_identified_in_and_names_itself(snapshot: Snapshot) 
         ("taxon:77777", UnknownTaxon, "no taxon 77777"),
         ("north under GPL", UnknownFlora, "there are: CC-BY-4.0"),
         ("near:here", PlaceUnavailable, "latitude,longitude"),
-        ("near:120,10", PlaceUnavailable, "no place on Earth"),
+        ("near:120,10", PlaceUnavailable, "latitude must be between"),
         ("near:-40,170", PlaceUnavailable, "no species of this snapshot was recorded"),
         (" or ".join(["north"] * 30), UnknownFlora, "at most 21 parts"),
         ("north or ", UnknownFlora, "no flora"),

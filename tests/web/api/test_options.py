@@ -50,7 +50,7 @@ def test_the_target_is_that_of_the_request(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "part"),
     [
-        ({"latitude": "55.6"}, 400, "go together"),
+        ({"latitude": "55.6"}, 400, "both latitude and longitude"),
         ({"latitude": "95", "longitude": "12"}, 422, "latitude"),
         ({"date": "yesterday"}, 422, "date"),
         ({"fusion": "sum"}, 422, "fusion"),

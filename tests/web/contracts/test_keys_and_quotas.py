@@ -32,7 +32,7 @@ def test_a_key_in_the_query_counts_and_says_what_is_left(server: Server) -> None
     assert answers[2].get_json() == {
         "statusCode": 429,
         "error": "Too Many Requests",
-        "message": "Today's 2 identifications are used up; there are new ones at 00:00 UTC.",
+        "message": "The daily quota of 2 identifications is used up; it resets at 00:00 UTC.",
     }
     today = client.get(f"/v2/quota/daily?api-key={key}").get_json()[0]["quota"]["identify"]
     history = client.get(f"/v2/quota/history?year=2026&api-key={key}").get_json()

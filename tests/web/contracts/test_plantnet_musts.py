@@ -356,4 +356,4 @@ def test_every_identification_names_snapshot_model_and_notice(post: Post) -> Non
     body = post("/v2/identify/all").get_json()
 
     assert "descriptor@1" in body["version"]
-    assert "never eat a fungus" in body["notice"]
+    assert "Never eat a fungus" in body["notice"]

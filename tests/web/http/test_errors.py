@@ -214,7 +214,7 @@ def test_a_browser_gets_its_errors_as_a_page_and_a_program_as_json(client: Flask
     program = client.get("/api/v1/nothing", headers=browser)
 
     assert (page.status_code, page.mimetype) == (404, "text/html")
-    assert "There is no such page" in page.get_data(as_text=True)
+    assert "Page not found" in page.get_data(as_text=True)
     assert_problem(program, 404)
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from flask.testing import FlaskClient
 from retrieval.domain import NOTICE
 from web.http.errors import KINDS
 from web.http.languages import FOLDER, LANGUAGES, read_catalogue
+from web.pages.wording.observation_terms import day
 
 ROOT = Path(__file__).resolve().parents[3]
 OTHERS = [language for language in LANGUAGES if language != "en"]
@@ -65,15 +67,22 @@ def forms(words: object) -> list[str]:
 
 def test_the_sentences_of_the_engine_are_those_that_it_says() -> None:
     with ENGINE.open("rb") as written:
-        listed = {str(message.id) for message in read_po(written) if message.id}
+        listed = [str(message.id) for message in read_po(written) if message.id]
 
     of_problems = {kind.said for kind in KINDS.values() if kind.said and "`partial=true`" not in kind.said}
-    assert listed > {NOTICE} | of_problems
-    said = "".join(
-        (ROOT / path).read_text(encoding="utf-8") for path in ("retrieval/ranking/rejection.py", "web/http/errors.py")
-    )
-    for sentence in listed - {NOTICE} - of_problems:
-        assert f'"{sentence}"' in said
+    assert set(listed) > {NOTICE} | of_problems
+    source = "".join(
+        re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
+        for package in ("retrieval", "database", "web")
+        for path in (ROOT / package).rglob("*.[ph][yt]*")
+    ).lower()
+    stale = [text for text in listed if not all(part in source for part in parts_of(text.lower()))]
+    assert stale == []
+
+
+def parts_of(sentence: str) -> list[str]:
+    """What a sentence says between the values that are filled in; the code that says it has no full stop."""
+    return [part.strip(" '") for part in PLACEHOLDER.split(sentence.removesuffix("."))]
 
 
 @pytest.mark.parametrize("language", OTHERS)
@@ -118,3 +127,23 @@ def test_a_language_that_there_is_not_is_not_remembered(client: FlaskClient) -> 
 
     assert answer.headers["Location"] == "/floras?x=1"
     assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("language", "world", "written"),
+    [
+        ("en", "World (all species)", "30 Nov 2026"),
+        ("da", "Verden (alle arter)", "30. nov. 2026"),
+        ("de", "Welt (alle Arten)", "30.11.2026"),
+    ],
+)
+def test_the_world_and_days_are_written_as_the_language_does(
+    client: FlaskClient, language: str, world: str, written: str
+) -> None:
+    headers = {"Accept-Language": language}
+
+    page = client.get("/", headers=headers)
+
+    assert f">{world}" in page.text
+    with client.application.test_request_context("/", headers=headers):
+        assert day(date(2026, 11, 30)) == written

@@ -131,7 +131,7 @@ def test_a_full_queue_refuses_and_an_empty_one_takes_any_number(slow: Slow) -> N
         busy = pool.submit(shared.embed, [view(n) for n in (1, 2, 3)])
         assert slow.begun.acquire(timeout=PATIENCE)
         waiting = ask(pool, shared, 4, 5)
-        with pytest.raises(Overloaded, match="2 photos wait"):
+        with pytest.raises(Overloaded, match="2 photos are waiting"):
             shared.embed([view(6)])
         slow.let.release(10)
         busy.result(PATIENCE)

@@ -20,6 +20,7 @@ from tests.snapshots import MUSCARIA, Made, draw_photo, drawn_references, make_s
 from tests.web.conftest import encode_photos, make_app
 from web.pages.wording.template_words import percent
 
+ROOT = Path(__file__).resolve().parents[3]
 Ask = Callable[..., TestResponse]
 FIND = [draw_photo(MUSCARIA, 7), draw_photo(MUSCARIA, 7, 1)]
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -82,7 +83,7 @@ def test_the_answer_ranks_the_species_with_shares_sums_and_all_that_must_be_said
     assert "does not mean right in 8 of 10 cases" in text
     assert made.manifest.name in text
     assert "descriptor@1" in text
-    assert text.index("not on this flora’s list") < text.rindex("Amanita muscaria")
+    assert text.index("not on this checklist") < text.rindex("Amanita muscaria")
 
 
 def test_every_reference_photo_shown_names_its_author_and_licence(ask: Ask, made: Made) -> None:
@@ -194,8 +195,8 @@ def test_a_missing_author_or_licence_is_said_and_not_left_out(tmp_path: Path) ->
 
     answer = make_app(made.root, photos).test_client().post("/", **encode_photos(FIND))
 
-    assert "author not stated" in words(answer)
-    assert "licence not stated" in words(answer)
+    assert "author unknown" in words(answer)
+    assert "licence unknown" in words(answer)
 
 
 def test_a_refused_photo_is_explained_in_the_page_and_the_chosen_flora_is_kept(ask: Ask) -> None:
@@ -250,3 +251,14 @@ def test_no_page_says_that_a_fungus_is_safe(ask: Ask, client: FlaskClient) -> No
         text = words(answer).replace(NOTICE, "").lower()
 
         assert not re.search(r"\b(edible|safe|delicious|tasty|eatable)\b", text)
+
+
+def test_every_address_that_templates_and_modules_build_is_one_of_the_application(app: Flask) -> None:
+    named = {
+        (path.name, endpoint)
+        for path in [*(ROOT / "web").rglob("*.html"), *(ROOT / "web").rglob("*.py")]
+        for endpoint in re.findall(r"[\"'](page\.\w+)[\"']", path.read_text(encoding="utf-8"))
+    }
+
+    assert {(file, endpoint) for file, endpoint in named if endpoint not in app.view_functions} == set()
+    assert len(named) > 80

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, render_template_string
 from flask.testing import FlaskClient
 
 from retrieval.answers.present import percent
 from web.contracts.wording import common_names
 from web.http.languages import vernacular
-from web.pages.wording.uncertainty import is_uncertain, rivals_of, unseen_aspects
+from web.pages.wording.uncertainty import is_sure, is_uncertain, keeps_target, rivals_of, unseen_aspects
 
 
 def answer(rank: str | None, probability: float = 0.9, scores: tuple[float, ...] = (), **rest: Any) -> dict[str, Any]:
@@ -36,6 +36,61 @@ def test_an_answer_is_uncertain_above_the_species_or_below_eight_in_ten(
     assert is_uncertain(answer(rank, probability)) is uncertain
 
 
+def decision(app: Flask, rank: str, probability: float, *, target: float = 0.9, calibrated: bool = True) -> str:
+    """What the page says of an answer in its first sentences, without marks."""
+    taxon = {"taxonRank": rank, "scientificName": "Amanita"}
+    specificity = {"taxon": taxon, "probability": probability, "target": target, "calibrated": calibrated}
+    shown = {"photos": 1, "guessedAspects": [""], "species": [], "rejection": None, "specificity": specificity}
+    with app.test_request_context("/"):
+        page = render_template_string(
+            "{% from 'answer.html' import decision with context %}{{ decision(answer) }}", answer=shown
+        )
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page)).replace("\u202f", " ")
+
+
+@pytest.mark.parametrize(
+    ("rank", "probability", "said", "claimed"),
+    [
+        ("species", 0.95, "Probably Amanita (95 %)", "We name a species only when at least 90 %"),
+        (
+            "genus",
+            0.93,
+            "We’re pretty sure it’s in the genus Amanita (93 %)",
+            "We name a genus only when at least 90 %",
+        ),
+        ("species", 0.85, "Probably Amanita (85 %)", ""),
+        ("species", 0.49, "Best match: Amanita (49 %) – low confidence", ""),
+        ("family", 0.62, "Best match: family Amanita (62 %) – low confidence", ""),
+    ],
+)
+def test_an_answer_claims_no_more_than_its_own_percentage(
+    app: Flask, rank: str, probability: float, said: str, claimed: str
+) -> None:
+    words = decision(app, rank, probability)
+
+    assert said in words
+    assert claimed in words
+    assert claimed or "90 %" not in words
+
+
+def test_an_answer_without_calibration_claims_nothing(app: Flask) -> None:
+    words = decision(app, "species", 0.97, calibrated=False)
+
+    assert "not calibrated" in words
+    assert "90 %" not in words
+
+
+@pytest.mark.parametrize(
+    ("probability", "sure", "kept"), [(0.9, True, True), (0.89, True, False), (0.79, False, False)]
+)
+def test_a_name_is_sure_from_eight_in_ten_and_keeps_the_target_where_it_reaches_it(
+    probability: float, sure: bool, kept: bool
+) -> None:
+    specificity = {"probability": probability, "target": 0.9, "calibrated": True}
+
+    assert (is_sure(specificity), keeps_target(specificity)) == (sure, kept)
+
+
 def test_the_species_that_leave_a_doubt_are_those_with_a_tenth_or_more() -> None:
     assert [found["score"] for found in rivals_of(answer("species", 0.5, (0.5, 0.1, 0.09)))] == [0.5, 0.1]
     assert [found["score"] for found in rivals_of(answer("genus", 0.9, (0.4, 0.3, 0.1, 0.1)))] == [0.4, 0.3, 0.1]
@@ -49,7 +104,7 @@ def test_a_species_without_a_rival_has_none_named() -> None:
 @pytest.mark.parametrize(
     ("said", "guessed", "unseen"),
     [
-        (["cap", "hymenium"], ["", ""], ["stem", "cut"]),
+        (["cap", "hymenium"], ["", ""], ["stem", "cross-section"]),
         ([], ["cap", "section"], ["gills, pores or teeth", "stem"]),
         ([], ["cap", ""], []),
         (["cap", "hymenium", "stipe", "section"], [""] * 4, []),
@@ -101,7 +156,7 @@ def test_a_terminal_never_says_that_something_is_impossible(share: float, decima
 
 @pytest.mark.parametrize(
     ("language", "said"),
-    [("en", "There is no such page"), ("da", "Den side findes ikke"), ("de", "Diese Seite gibt es nicht")],
+    [("en", "Page not found"), ("da", "Siden blev ikke fundet"), ("de", "Seite nicht gefunden")],
 )
 def test_a_person_at_a_wrong_address_is_told_so_and_led_on(client: FlaskClient, language: str, said: str) -> None:
     page = client.get("/nowhere", headers={"Accept": "text/html", "Accept-Language": language})
@@ -110,14 +165,3 @@ def test_a_person_at_a_wrong_address_is_told_so_and_led_on(client: FlaskClient, 
     assert said in page.text
     assert "/api/v1/" not in re.sub(r"<footer.*", "", page.text, flags=re.S)
     assert 'href="/"' in page.text
-
-
-def test_the_server_says_in_the_visitors_language_that_nothing_works(client: FlaskClient) -> None:
-    with client.application.test_request_context("/", headers={"Accept-Language": "de"}):
-        from web.pages.wording.template_words import translated
-
-        assert "Die Datenbank" in translated(
-            "The database cannot be used; whoever runs this server finds the reason in its log."
-        )
-        assert translated("50 % of nothing") == "50 % of nothing"
-        assert translated("") == ""

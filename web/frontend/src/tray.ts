@@ -26,8 +26,16 @@ export class Tray {
     private readonly openBox: (photo: Photo, done: () => void) => void,
   ) {}
 
-  /** Take files; those that are no photos are refused by name, and the others stay. */
-  async add(files: Iterable<File>): Promise<void> {
+  private adding: Promise<void> = Promise.resolve();
+
+  /** Take files; those that are no photos are refused by name, and the others stay. What is added meanwhile comes after. */
+  add(files: Iterable<File>): Promise<void> {
+    const taken = [...files];
+    this.adding = this.adding.catch(() => undefined).then(() => this.addNow(taken));
+    return this.adding;
+  }
+
+  private async addNow(files: readonly File[]): Promise<void> {
     const refused: string[] = [];
     for (const file of files) {
       if (this.photos.length >= this.most) {

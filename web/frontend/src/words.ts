@@ -1,4 +1,4 @@
-import type { Point } from "./field_map.ts";
+import type { Point } from "./point.ts";
 
 /** What the server says to scripts: words in the visitor's language, and addresses. */
 interface Said {

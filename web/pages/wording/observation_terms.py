@@ -11,7 +11,7 @@ def status_word(status: str) -> str:
     """How far an observation's name is to be believed."""
     return str(
         {
-            "unidentified": gettext("not identified"),
+            "unidentified": gettext("needs ID"),
             "suggestion": gettext("suggestion"),
             "likely": gettext("likely"),
             "approved": gettext("approved"),
@@ -34,11 +34,11 @@ def verdict_word(kind: str) -> str:
     """What somebody did, after their name."""
     return str(
         {
-            "propose": gettext("proposed"),
+            "propose": gettext("suggested"),
             "agree": gettext("agreed with"),
-            "withdraw": gettext("took back"),
-            "approve": gettext("approved as an expert"),
-            "unapprove": gettext("took the approval back of"),
+            "withdraw": gettext("withdrew"),
+            "approve": gettext("approved"),
+            "unapprove": gettext("withdrew the approval of"),
         }.get(kind, kind)
     )
 
@@ -58,10 +58,10 @@ def scope_word(scope: str) -> str:
     """What a key opens."""
     return str(
         {
-            "identify": gettext("identify finds"),
+            "identify": gettext("identify photos"),
             "read": gettext("read observations"),
-            "write": gettext("record observations"),
-            "validate": gettext("give an opinion on observations"),
+            "write": gettext("add and edit observations"),
+            "validate": gettext("identify observations"),
             "administer": gettext("administer this server"),
         }.get(scope, scope)
     )

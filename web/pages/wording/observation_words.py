@@ -15,10 +15,10 @@ def recording_words() -> dict[str, Any]:
     """For the form of an observation, which has the tray and the place of the first page."""
     said = identify_words()
     own = {
-        "rank": _("Save the observation"),
-        "comparing": _("Saving, and asking the engine …"),
-        "nearestFlora": _("Nearest to the place: {title}."),
-        "carried": _("The photos of your identification are here. Obscure the place if you wish, then save."),
+        "rank": _("Save observation"),
+        "comparing": _("Saving …"),
+        "nearestFlora": _("Checklist for this location: {title}."),
+        "carried": _("Your photos have been added. Obscure the location if you wish, then save."),
     }
     return said | {"words": said["words"] | own | box_words()}
 
@@ -38,9 +38,9 @@ def observations_words(listed: Sequence[Mapping[str, Any]], near: str | None) ->
     return {
         "words": map_words()
         | {
-            "clickNear": _("Click the map to look near another place."),
-            "hereNow": _("Where I am"),
-            "notLocated": _("This device did not tell where it is."),
+            "clickNear": _("Click the map to search near another place."),
+            "hereNow": _("Use my location"),
+            "notLocated": _("Your location is not available."),
         },
         "urls": {"taxa": url_for("taxa.complete_names"), **map_urls()},
         "points": [point(one) for one in listed if one["decimalLatitude"] is not None],
@@ -57,7 +57,7 @@ def point(observation: Mapping[str, Any]) -> dict[str, Any]:
         "longitude": observation["decimalLongitude"],
         "metres": observation["coordinateUncertaintyInMeters"] or 0,
         "cell": not observation["placeExact"],
-        "title": taxon["scientificName"] if taxon else _("not identified"),
+        "title": taxon["scientificName"] if taxon else _("Unknown"),
         "url": url_for("page.show_observation", key=observation["id"]),
     }
 
@@ -72,9 +72,9 @@ def validate_words() -> dict[str, Any]:
 
 def publication_words() -> dict[str, Any]:
     """For the page of a publication."""
-    return {"words": {"stale": _("The server could not be reached; what stands here may be old.")}, "urls": {}}
+    return {"words": {"stale": _("The server could not be reached. This page may be out of date.")}, "urls": {}}
 
 
 def imports_words() -> dict[str, Any]:
     """For the list of imports."""
-    return {"words": {"stale": _("The server could not be reached; what stands here may be old.")}, "urls": {}}
+    return {"words": {"stale": _("The server could not be reached. This page may be out of date.")}, "urls": {}}

@@ -28,15 +28,15 @@ def map_urls() -> dict[str, str]:
 
 def map_words() -> dict[str, str]:
     """What a map says."""
-    return {"mapCredit": _("Outlines: Natural Earth")}
+    return {"mapCredit": _("Map data: Natural Earth")}
 
 
 def compare_words() -> dict[str, str]:
     """What the comparison of two photos says."""
     return {
         "compare": _("Both photos, side by side"),
-        "zoomIn": _("Closer"),
-        "zoomOut": _("Farther"),
+        "zoomIn": _("Zoom in"),
+        "zoomOut": _("Zoom out"),
         "close": _("Close"),
         "photoNumber": _("Your photo {number}"),
     }
@@ -45,32 +45,35 @@ def compare_words() -> dict[str, str]:
 def box_words() -> dict[str, str]:
     """What the drawing of a box says."""
     return {
-        "boxTitle": _("Draw a box round the fungus"),
-        "boxHelp": _("Drag over the photo. By keyboard: arrow keys move the box, with Shift they size it."),
-        "boxKeys": _("Box: arrow keys move it, with Shift they size it"),
-        "boxUse": _("Use this box"),
+        "boxTitle": _("Crop"),
+        "boxHelp": _(
+            "Drag over the photo to select the fungus. With the keyboard, use the arrow keys to move the frame, "
+            "and Shift with the arrow keys to resize it."
+        ),
+        "boxKeys": _("Crop: arrow keys move the frame, Shift and arrow keys resize it"),
+        "boxUse": _("Apply"),
         "boxWhole": _("Use the whole photo"),
-        "back": _("Back"),
+        "back": _("Cancel"),
     }
 
 
 def sending_words() -> dict[str, str]:
     """What is said while photos are on their way, and when they did not get there."""
     return {
-        "preparing": _("Making the photos smaller …"),
-        "sending": _("Sending: {share} %"),
+        "preparing": _("Resizing photos …"),
+        "sending": _("Uploading: {share} %"),
         "comparing": _("Comparing …"),
-        "offline": _("The server could not be reached. Are you online? Nothing was lost: try again when you are."),
+        "offline": _("The server could not be reached. Check your connection and try again."),
         "offlineTitle": _("No connection"),
-        "allTooLarge": _("All photos together are too large. Remove one, or choose smaller ones."),
+        "allTooLarge": _("The photos are too large in total. Remove one or choose smaller ones."),
         "allTooLargeTitle": _("Too large"),
-        "busy": _("The server has too much to do just now, or is being restarted. Try again in a moment."),
+        "busy": _("The server is busy or restarting. Try again in a moment."),
         "busyTitle": _("The server is busy"),
-        "refused": _("The server did not accept this."),
-        "refusedTitle": _("Refused"),
-        "stillHere": _("Your photos and all that you typed are still here."),
-        "tooMany": _("{name} was left out: at most {most} photos of one find."),
-        "noPhoto": _("{name} is no photo: JPEG, PNG, WebP and HEIC are accepted."),
+        "refused": _("The server did not accept the request."),
+        "refusedTitle": _("Not accepted"),
+        "stillHere": _("Your photos and entries are still here."),
+        "tooMany": _("{name} was not added: the maximum is {most} photos."),
+        "noPhoto": _("{name} is not a photo. Use JPEG, PNG, WebP or HEIC."),
         "tooLarge": _("{name} is too large."),
     }
 
@@ -78,29 +81,31 @@ def sending_words() -> dict[str, str]:
 def identify_words() -> dict[str, Any]:
     """For the first page."""
     own = {
-        "rank": _("Rank the species"),
-        "askAgain": _("Ask again"),
-        "keep": _("Keep this answer at a link"),
+        "rank": _("Identify"),
+        "askAgain": _("Identify again"),
+        "keep": _("Create a share link"),
         "camera": _("Take a photo"),
-        "dropHint": _("or drop or paste photos anywhere on this page"),
+        "dropHint": _("or drag and drop or paste photos"),
         "rotate": _("Rotate"),
-        "box": _("Draw a box round the fungus"),
+        "box": _("Crop"),
         "remove": _("Remove"),
-        "aspect": _("What it shows"),
-        "aspectUnknown": _("shows: not said"),
-        "guess": _("shows: {aspect}, I guess"),
-        "unseen": _("{name} cannot be shown here, but the server may read it."),
+        "aspect": _("Part"),
+        "aspectUnknown": _("Part: not set"),
+        "guess": _("Part: {aspect} (suggested)"),
+        "unseen": _("No preview for {name}; it can still be identified."),
         "onMap": _("Choose on a map"),
-        "hereNow": _("Where I am"),
-        "noPlace": _("No place"),
-        "notLocated": _("This device did not tell where it is."),
-        "photoKnowsPlace": _("Your photo knows where it was taken. Use that? It stays in this form until you send it."),
-        "photoKnowsDay": _("Your photo knows when it was taken. Use that?"),
-        "useBoth": _("Use place and day"),
-        "usePlace": _("Use the place"),
-        "useDay": _("Only the day: {day}"),
-        "useNothing": _("Use neither"),
-        "nearestFlora": _("Nearest to the place: {title}."),
+        "hereNow": _("Use my location"),
+        "noPlace": _("Clear location"),
+        "notLocated": _("Your location is not available."),
+        "photoKnowsPlace": _(
+            "This photo includes a location. Use it? It stays on your device until you submit the form."
+        ),
+        "photoKnowsDay": _("This photo includes a date. Use it?"),
+        "useBoth": _("Use date and location"),
+        "usePlace": _("Use location"),
+        "useDay": _("Use date only ({day})"),
+        "useNothing": _("Don’t use"),
+        "nearestFlora": _("Checklist for this location: {title}."),
         "useFlora": _("Use “{title}”"),
         "floraChosen": _("Chosen: {title}"),
     }
@@ -129,7 +134,7 @@ def flora_words(flora: str) -> dict[str, Any]:
             "none": _("none"),
             "photos": _("{number} photos"),
             "list": _("Species"),
-            "toxic": _("stated toxic by a source"),
+            "toxic": _("listed as toxic"),
         },
         "urls": {
             "species": url_for("page.list_flora_species", flora=flora),
@@ -151,10 +156,10 @@ def similar_words() -> dict[str, Any]:
     """For similar images."""
     own = {
         "rank": _("Find similar photos"),
-        "searching": _("Looking for more …"),
-        "end": _("That is all."),
-        "box": _("Search by a part of it"),
-        "dropHint": _("or drop or paste a photo anywhere on this page"),
+        "searching": _("Loading more …"),
+        "end": _("No more photos."),
+        "box": _("Crop"),
+        "dropHint": _("or drag and drop or paste a photo"),
     }
     return {
         "words": own | sending_words() | box_words() | compare_words(),
@@ -167,16 +172,16 @@ def atlas_words(flora: str) -> dict[str, Any]:
     return {
         "words": {
             "atlas": _("Atlas: arrow keys move, plus and minus zoom"),
-            "doubtful": _("doubtful: lies among {name}"),
-            "noAuthor": _("author not stated"),
-            "noLicence": _("licence not stated"),
+            "doubtful": _("questionable: looks like {name}"),
+            "noAuthor": _("author unknown"),
+            "noLicence": _("licence unknown"),
             "loading": _("Loading …"),
             "points": _("{number} photos"),
-            "species": _("The species"),
-            "similar": _("more like it"),
+            "species": _("Species page"),
+            "similar": _("Similar photos"),
             "close": _("Close"),
-            "zoomIn": _("Closer"),
-            "zoomOut": _("Farther"),
+            "zoomIn": _("Zoom in"),
+            "zoomOut": _("Zoom out"),
         },
         "urls": {
             "points": url_for("page.list_points", flora=flora),

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from flask import current_app, request
 from flask_babel import format_decimal, get_locale, gettext
+from markupsafe import Markup
 
+from retrieval.domain import WORLD
 from web.http.access import visitor, visitor_may
 from web.http.assets import asset_url
 from web.http.languages import LANGUAGES, language, vernacular
@@ -35,9 +37,17 @@ def count(number: int) -> str:
     return str(format_decimal(number))
 
 
-def translated(text: str) -> str:
-    """A sentence of the engine or the server, where the catalogue has it; as it is where not, `%` and all."""
-    return str(gettext(text)) if text else ""
+def mark_commands(text: str) -> Markup:
+    """A sentence whose commands, in backticks, are marked as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
+
+
+def flora_title(flora: str, title: str) -> str:
+    """What a region or checklist is called: as whoever made it said, and the world in the visitor's language."""
+    return str(gettext("World (all species)")) if flora == WORLD else title
 
 
 def rank_word(rank: str) -> str:
@@ -66,7 +76,7 @@ def aspect_words() -> dict[str, str]:
         "cap": gettext("cap"),
         "hymenium": gettext("gills, pores or teeth"),
         "stipe": gettext("stem"),
-        "section": gettext("cut"),
+        "section": gettext("cross-section"),
         "habitat": gettext("habitat"),
         "microscopy": gettext("microscopy"),
     }
@@ -81,11 +91,11 @@ def sections() -> list[tuple[str, str]]:
     """The pages in the head of every page: (endpoint, title)."""
     titles = {
         "page.show_form": gettext("Identify"),
-        "page.show_similar": gettext("Similar"),
-        "page.show_floras": gettext("Floras"),
+        "page.show_similar": gettext("Similar photos"),
+        "page.show_floras": gettext("Regions"),
         "page.show_atlas": gettext("Atlas"),
         "page.list_observations": gettext("Observations"),
-        **({"page.show_queue": gettext("Validate")} if visitor_may("validate") else {}),
+        **({"page.show_queue": gettext("Review")} if visitor_may("validate") else {}),
         **({"page.show_snapshots": gettext("Administration")} if visitor_may("administer") else {}),
     }
     return [(page, title) for page, title in titles.items() if page in current_app.view_functions]
@@ -110,7 +120,8 @@ def template_words() -> dict[str, Any]:
         "percent": percent,
         "count": count,
         "rank_word": rank_word,
-        "translated": translated,
+        "mark_commands": mark_commands,
+        "flora_title": flora_title,
         "aspect_word": aspect_word,
         "aspect_words": aspect_words,
         "month_name": month_name,

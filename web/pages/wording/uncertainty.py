@@ -15,12 +15,31 @@ SIDES: Final = ("cap", "hymenium", "stipe", "section")  # what a fungus is told 
 
 def uncertainty_words() -> dict[str, Any]:
     """What the template of an answer may call."""
-    return {"is_uncertain": is_uncertain, "rivals_of": rivals_of, "unseen_aspects": unseen_aspects}
+    return {
+        "is_sure": is_sure,
+        "is_uncertain": is_uncertain,
+        "keeps_target": keeps_target,
+        "rivals_of": rivals_of,
+        "unseen_aspects": unseen_aspects,
+    }
 
 
 def is_uncertain(answer: Mapping[str, Any]) -> bool:
     """Whether the answer stops above the species, or names one that it is not sure of."""
-    return stops_above(answer) or bool(answer["specificity"]["probability"] < SURE)
+    return stops_above(answer) or not is_sure(answer["specificity"])
+
+
+def is_sure(specificity: Mapping[str, Any]) -> bool:
+    """Whether the name that an answer gives, of whatever rank, is probably right."""
+    return bool(specificity["probability"] >= SURE)
+
+
+def keeps_target(specificity: Mapping[str, Any]) -> bool:
+    """Whether the answer is itself as certain as the share of right answers that its rank was chosen for.
+
+    Beside a smaller percentage the sentence about that share would contradict it.
+    """
+    return bool(specificity["calibrated"] and specificity["probability"] >= specificity["target"])
 
 
 def rivals_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,6 +1,6 @@
 /** An observation: its photos large, its place on a map, names completed. */
 import { compare } from "../compare.ts";
-import { drawPoints } from "../field_map.ts";
+import { drawPoints } from "../observation_map.ts";
 import { find } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { offerNames } from "../offers.ts";

@@ -1,6 +1,6 @@
 /** Observations on a map, and where to look near to. */
 import { button, find, make } from "../dom.ts";
-import { drawPoints } from "../field_map.ts";
+import { drawPoints } from "../observation_map.ts";
 import { completeNames } from "../known.ts";
 import { near, points, word } from "../words.ts";
 

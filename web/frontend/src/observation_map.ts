@@ -1,14 +1,6 @@
 /** Observations on a map, each as finely as this visitor may know its place. */
 import { accent, L, makeMap } from "./map.ts";
-
-export interface Point {
-  latitude: number;
-  longitude: number;
-  metres: number; // by which the place may be wrong
-  cell: boolean; // a grid cell in place of the spot
-  title: string;
-  url: string;
-}
+import type { Point } from "./point.ts";
 
 const HALF = 0.1; // degrees: half of a cell
 
