@@ -229,6 +229,24 @@ class RejectedRecord(Base):
     file: Mapped[str] = mapped_column(Text, default="")
     line: Mapped[int] = mapped_column(default=0)
     photo: Mapped[str] = mapped_column(Text, default="")
+    term: Mapped[str] = mapped_column(String(64), default="")  # the Darwin Core term at fault, where it is one
+    text: Mapped[str] = mapped_column(Text, default="")  # what stands there
+
+
+class DroppedValue(Base):
+    """A value that an import did not understand and left out of a record that it kept."""
+
+    __tablename__ = "dropped_values"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    import_run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"), index=True)
+    reason: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[str] = mapped_column(Text)
+    file: Mapped[str] = mapped_column(Text, default="")
+    line: Mapped[int] = mapped_column(default=0)
+    photo: Mapped[str] = mapped_column(Text, default="")
+    term: Mapped[str] = mapped_column(String(64), default="")
+    text: Mapped[str] = mapped_column(Text, default="")
 
 
 class PublishedSnapshot(Base):

@@ -48,6 +48,8 @@ class ImportCommand(click.Command):
     metavar="FIELD=HEADER",
     help="How a column is called in this archive; FIELD==TEXT gives TEXT where the archive says nothing.",
 )
+@click.option("--uncertain", is_flag=True, help="Take doubtful identifications too: cf., aff., ?, not verified.")
+@click.option("--encoding", default="", help="Of its tables, such as cp1250; found out where nothing is said.")
 @click.option("--base-url", default="", metavar="URL", help="Address that photo paths are relative to.")
 @click.option("--copy", is_flag=True, help="Keep a copy of local photos in the data folder.")
 @click.option("--offline", is_flag=True, help="Reject photos behind addresses instead of fetching.")
@@ -67,12 +69,15 @@ def import_photos(settings: Settings, **options: Any) -> None:
 @click.option("--reason", default="", help="Only those with this reason.")
 @with_settings
 def rejections(settings: Settings, dataset: str, reason: str) -> None:
-    """List what the imports of a dataset left out, and why."""
+    """List what the imports of a dataset left out, records and values, and why."""
+    from itertools import chain
+
     from database.collection import imports
     from database.session import open_database
 
     with open_database(settings.database_url) as database, database.reading() as session:
-        for entry in imports.rejections(session, dataset, reason):
+        left_out = (imports.rejections, imports.dropped_values)
+        for entry in chain.from_iterable(listed(session, dataset, reason) for listed in left_out):
             place = f"{entry.file}, line {entry.line}" if entry.line else entry.file or entry.photo
             print(f"{entry.reason}\t{place}\t{entry.detail}")
 

@@ -26,33 +26,34 @@ def checklist() -> None:
 @click.option("--id", "checklist_id", required=True, metavar="ID", help="Lower-case letters, digits, '-', '_' and '.'")
 @click.option("--title", default="", help="The checklist's title.")
 @click.option("--region", default="", metavar="ID", help="Region that lines without a country speak of.")
+@click.option("--encoding", default="", help="Of the list, such as cp1250; found out where nothing is said.")
 @with_settings
-def import_list(settings: Settings, path: Path, checklist_id: str, title: str, region: str) -> None:
+def import_list(settings: Settings, path: Path, checklist_id: str, title: str, region: str, encoding: str) -> None:
     """Import a checklist; it replaces what was known under its id.
 
-    PATH is a Darwin Core archive or folder, CSV, or a list of names.
+    PATH is a Darwin Core or ColDP archive or folder, a workbook, CSV, or a list of names.
     """
-    from collections import Counter
-    from dataclasses import astuple
-
     from database.collection.imports import RejectionEntry
     from database.session import open_database, upgrade
-    from indexer.curation.listing import import_checklist
+    from indexer.curation.listing import count_reasons, import_checklist
     from indexer.importing import write_rejections
 
     upgrade(settings.database_url)
     with open_database(settings.database_url) as database:
-        report = import_checklist(database, path, checklist=checklist_id, title=title, region=region)
+        report = import_checklist(database, path, checklist=checklist_id, title=title, region=region, encoding=encoding)
     print(f"checklist {report.checklist}: {report.read} read")
     print(f"  accepted {report.accepted}: {report.present} species present, {report.added} lines new")
     for status, count in report.statuses:
         print(f"    {status} {count}: kept, not counted as present")
     print(f"  rejected {len(report.rejections)}")
-    for reason, count in Counter(rejection.reason for rejection in report.rejections).most_common():
+    for reason, count in count_reasons(report.rejections):
         print(f"    {reason} {count}")
+    for reason, count in count_reasons(report.remarks):
+        print(f"  {reason} {count}")
     table = settings.data / "reports" / f"{report.checklist}-checklist-rejections.csv"
-    write_rejections((RejectionEntry(*astuple(rejection)) for rejection in report.rejections), table)
-    if report.rejections:
+    said = (*report.rejections, *report.remarks)
+    write_rejections((RejectionEntry(line.reason, line.detail, line.file, line.line) for line in said), table)
+    if said:
         print(f"  each with its reason in {table}")
 
 

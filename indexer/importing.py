@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from database.collection import imports as log
@@ -24,25 +24,36 @@ from database.session import Database, Session
 from database.taxonomy import taxa
 from database.taxonomy.taxa import LONGEST_NAME, TaxonEntry, TaxonRegister
 from indexer.archives import read_archive
+from indexer.archives.shelf import RowShelf
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
 from indexer.curation.names import KnownNames, NameResolver
-from indexer.records import CuratedRecord, Record, RejectedRecord
+from indexer.curation.reasons import ADVICE, DROPPED
+from indexer.records import CuratedRecord, Doubt, Record, RejectedRecord
 from retrieval.progress import Progress, silent
 
 BATCH = 256  # records to a transaction
 
 
+Reasons: TypeAlias = tuple[tuple[str, int], ...]
+"""(reason, how many), the most frequent first."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What one import read and what became of it: accepted + rejected = read."""
+    """What one import read and what became of it: accepted + rejected = read.
+
+    `dropped` and `assumed` count values of the accepted: those left out, and those that something else stands for.
+    """
 
     dataset: str
     run: int
     read: int
     accepted: int
     added: int  # of the accepted, those that were not in the catalogue before
-    rejected: tuple[tuple[str, int], ...]  # (reason, records), most frequent first
+    rejected: Reasons
+    dropped: Reasons = ()
+    assumed: Reasons = ()
 
     @property
     def known(self) -> int:
@@ -68,33 +79,50 @@ def import_archive(
     with database.writing() as session:
         number = log.start_run(session, dataset, title=title, kind=source.kind, archive=str(source.path.resolve()))
         by_name, by_key = taxa.known_names(session)
-    run = _Run(number, dataset, desk, policy, KnownNames(by_name, by_key), progress)
-    reasons: Counter[str] = Counter()
+    reasons, doubts = Counter[str](), Counter[str]()
     accepted = added = 0
     records = _addressed(read_archive(source), desk.base_url)
-    for batch in _batches(records, batch_size):
-        outcomes = _import_batch(database, run, batch)
-        filed = [outcome for outcome in outcomes if isinstance(outcome, FiledPhoto)]
-        accepted += len(filed)
-        added += sum(outcome.added for outcome in filed)
-        reasons.update(outcome.reason for outcome in outcomes if isinstance(outcome, RejectedRecord))
-    with database.writing() as session:
-        log.finish_run(session, number)
-    rejected = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    return ImportReport(dataset, number, accepted + reasons.total(), accepted, added, rejected)
+    with RowShelf() as refused:
+        run = _Run(number, dataset, desk, policy, KnownNames(by_name, by_key), progress, refused)
+        for batch in _batches(records, batch_size):
+            outcomes, doubted = _import_batch(database, run, batch)
+            filed = [outcome for outcome in outcomes if isinstance(outcome, FiledPhoto)]
+            accepted += len(filed)
+            added += sum(outcome.added for outcome in filed)
+            reasons.update(outcome.reason for outcome in outcomes if isinstance(outcome, RejectedRecord))
+            doubts.update(doubt.reason for _, doubt in doubted)
+        with database.writing() as session:
+            # At the end only: a photo may stand in several finds, and one that was refused in one is kept by another.
+            keys = (row.key for row in refused.rows())
+            while part := list(islice(keys, batch_size)):
+                drop_photos(session, dataset, number, part)
+            log.finish_run(session, number)
+    dropped = Counter({reason: count for reason, count in doubts.items() if reason in DROPPED})
+    counted = (_ranked(reasons), _ranked(dropped), _ranked(doubts - dropped))
+    return ImportReport(dataset, number, accepted + reasons.total(), accepted, added, *counted)
 
 
-def write_rejections(rejections: Iterable[RejectionEntry], path: Path) -> int:
-    """Write what was left out as CSV, beside and then in place; return the number of lines."""
+def _ranked(counted: Counter[str]) -> Reasons:
+    return tuple(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+def write_rejections(rejected: Iterable[RejectionEntry], path: Path, *, dropped: Iterable[RejectionEntry] = ()) -> int:
+    """Write what was left out as CSV, beside and then in place; return the number of lines.
+
+    First the records, then the values of records that were kept; each with its place, its text and what can be done.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.new")
     lines = 0
     with unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["reason", "detail", "file", "line", "photo"])
-        for entry in rejections:
-            writer.writerow([entry.reason, entry.detail, entry.file, entry.line or "", entry.photo])
-            lines += 1
+        writer.writerow(["reason", "detail", "file", "line", "photo", "left_out", "term", "text", "what_to_do"])
+        for left_out, entries in (("record", rejected), ("value", dropped)):
+            for one in entries:
+                where = (one.file, one.line or "", one.photo)
+                advice = ADVICE.get(one.reason, "")
+                writer.writerow([one.reason, one.detail, *where, left_out, one.term, one.text, advice])
+                lines += 1
     unfinished.replace(path)
     return lines
 
@@ -112,11 +140,14 @@ class _Run:
     policy: CurationPolicy
     names: NameResolver
     progress: Progress
+    refused: RowShelf  # photos that curation refused, by their key
     register: TaxonRegister = field(default_factory=TaxonRegister)
 
 
-def _import_batch(database: Database, run: _Run, batch: Sequence[Record | RejectedRecord]) -> list[Outcome]:
-    """Bring one batch into the catalogue; one outcome per record, in their order."""
+def _import_batch(
+    database: Database, run: _Run, batch: Sequence[Record | RejectedRecord]
+) -> tuple[list[Outcome], list[tuple[CuratedRecord, Doubt]]]:
+    """Bring one batch into the catalogue; one outcome per record, in their order, and the doubts about the accepted."""
     curated = [_check(record, run.policy, run.names) for record in batch]
     located = [locate_photo(record, run.desk.source) for record in curated]
     addresses = [address_of(item[1]) for item in located if not isinstance(item, RejectedRecord)]
@@ -126,13 +157,26 @@ def _import_batch(database: Database, run: _Run, batch: Sequence[Record | Reject
     for item in inspect_photos(run.desk, located, remembered):
         inspected.append(item)
         run.progress(f"import {run.dataset}", 1)
+    for record, check in zip(batch, curated, strict=True):
+        if _was_refused(record, check):
+            run.refused.put(record.photo, {})
     with database.writing() as session:
         log.remember(session, list(_fresh(inspected, remembered)))
         outcomes = _file(session, run, inspected)
-        refused = [record.photo for record, check in zip(batch, curated, strict=True) if _was_refused(record, check)]
-        drop_photos(session, run.dataset, run.number, refused)
-        _count(session, run.number, outcomes)
-    return outcomes
+        doubted = _find_doubts(outcomes, curated)
+        _count(session, run.number, outcomes, doubted)
+    return outcomes, doubted
+
+
+def _find_doubts(
+    outcomes: Sequence[Outcome], curated: Sequence[CuratedRecord | RejectedRecord]
+) -> list[tuple[CuratedRecord, Doubt]]:
+    return [
+        (record, doubt)
+        for outcome, record in zip(outcomes, curated, strict=True)
+        if isinstance(outcome, FiledPhoto) and isinstance(record, CuratedRecord)
+        for doubt in record.doubts
+    ]
 
 
 def _check(
@@ -160,7 +204,7 @@ def _fresh(inspected: Iterable[Inspected | RejectedRecord], remembered: dict[str
 
 def _file(session: Session, run: _Run, inspected: Sequence[Inspected | RejectedRecord]) -> list[Outcome]:
     outcomes: list[Outcome | None] = []
-    waiting: list[tuple[int, CuratedRecord, PhotoEntry]] = []
+    waiting: list[tuple[int, CuratedRecord, Inspection]] = []
     for item in inspected:
         if isinstance(item, RejectedRecord):
             outcomes.append(item)
@@ -169,10 +213,15 @@ def _file(session: Session, run: _Run, inspected: Sequence[Inspected | RejectedR
         if not inspection.sha256:
             outcomes.append(_reject(record, inspection.reason, inspection.detail))
             continue
-        species = run.register.file(session, _taxon_entry(record))
-        waiting.append((len(outcomes), record, _photo_entry(record, inspection, species)))
+        waiting.append((len(outcomes), record, inspection))
         outcomes.append(None)
-    answers = file_photos(session, run.dataset, run.number, [entry for _, _, entry in waiting])
+    taxa = run.register.file_all(session, [_taxon_entry(record) for _, record, _ in waiting])
+    run.register.forget_remarks()
+    entries = [
+        _photo_entry(record, inspection, species)
+        for (_, record, inspection), species in zip(waiting, taxa, strict=True)
+    ]
+    answers = file_photos(session, run.dataset, run.number, entries)
     for (at, record, _), answer in zip(waiting, answers, strict=True):
         outcomes[at] = answer if isinstance(answer, FiledPhoto) else _reject(record, answer.reason, answer.detail)
     return [outcome for outcome in outcomes if outcome is not None]
@@ -221,16 +270,22 @@ def _photo_entry(record: CuratedRecord, inspection: Inspection, species: int) ->
     )
 
 
-def _count(session: Session, run: int, outcomes: Sequence[Outcome]) -> None:
+def _count(
+    session: Session, run: int, outcomes: Sequence[Outcome], doubted: Sequence[tuple[CuratedRecord, Doubt]]
+) -> None:
     filed = [outcome for outcome in outcomes if isinstance(outcome, FiledPhoto)]
     rejections = [
-        RejectionEntry(outcome.reason, outcome.detail, outcome.file, outcome.line, outcome.photo)
-        for outcome in outcomes
-        if isinstance(outcome, RejectedRecord)
+        RejectionEntry(one.reason, one.detail, one.file, one.line, one.photo, one.field, one.text)
+        for one in outcomes
+        if isinstance(one, RejectedRecord)
     ]
-    log.count_batch(
-        session, run, accepted=len(filed), added=sum(outcome.added for outcome in filed), rejections=rejections
-    )
+    dropped = [
+        RejectionEntry(doubt.reason, doubt.detail, record.file, record.line, record.photo, doubt.field, doubt.text)
+        for record, doubt in doubted
+        if doubt.reason in DROPPED
+    ]
+    added = sum(outcome.added for outcome in filed)
+    log.count_batch(session, run, accepted=len(filed), added=added, rejections=rejections, dropped=dropped)
 
 
 def _was_refused(record: Record | RejectedRecord, check: CuratedRecord | RejectedRecord) -> bool:

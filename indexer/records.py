@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +18,9 @@ class Record:
     scientific_name: str = ""
     scientific_name_authorship: str = ""
     taxon_rank: str = ""
+    identification_qualifier: str = ""  # cf., aff., ?: what stands beside the name and not in it
+    verbatim_identification: str = ""  # the name before whoever published the archive tidied it
+    verification_status: str = ""  # identificationVerificationStatus, or iNaturalist's quality grade
     taxonomic_status: str = ""
     accepted_name: str = ""  # acceptedNameUsage
     taxon_key: str = ""  # GBIF key of the name as given
@@ -34,18 +37,28 @@ class Record:
     vernacular_language: str = ""
     observation: str = ""  # occurrenceID or its like; empty: the photo is an observation of its own
     event_date: str = ""
+    year: str = ""
+    month: str = ""
+    day: str = ""
+    occurrence_status: str = ""
+    establishment_means: str = ""  # captive and cultivated finds say so here, or in the degree of establishment
+    degree_of_establishment: str = ""
+    basis_of_record: str = ""
     decimal_latitude: str = ""
     decimal_longitude: str = ""
+    verbatim_coordinates: str = ""  # both in one cell
     coordinate_uncertainty: str = ""  # metres
-    country_code: str = ""
+    country_code: str = ""  # or the country's name
     recorded_by: str = ""
     habitat: str = ""
     substrate: str = ""
     creator: str = ""
     rights_holder: str = ""
     licence: str = ""
+    rights: str = ""  # what else is said of the rights, in columns beside the licence
     references: str = ""  # page about the photo
     media_type: str = ""  # DCMI type: StillImage, Sound, InteractiveResource
+    media_subtype: str = ""  # Audubon Core: Photograph, Drawing, Map
     media_format: str = ""  # MIME type, or what was written there
     aspect: str = ""
     position: str = ""  # order of the photo within its observation
@@ -63,6 +76,28 @@ class RejectedRecord:
     file: str = ""
     line: int = 0
     photo: str = ""
+    field: str = ""  # the Darwin Core term at fault, where it is one
+    text: str = ""  # what stands there
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFault:
+    """Why a record is left out, before it is known where the record came from."""
+
+    reason: str
+    detail: str
+    field: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What was dropped or assumed though the record was kept. `reason` is one of indexer.curation.reasons."""
+
+    reason: str
+    field: str  # Darwin Core term
+    text: str  # what stands there
+    detail: str  # a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +131,7 @@ class CuratedRecord:
     vernacular_language: str = ""
     file: str = ""
     line: int = 0
-    doubts: tuple[str, ...] = field(default=())  # what was dropped though the record was kept: "date in the future"
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +142,4 @@ class ArchiveSource:
     path: Path
     photos: Path | None = None  # folder that photo paths are relative to, where it is not the archive
     columns: tuple[tuple[str, str], ...] = ()  # (field of Record, header) given by the person
+    encoding: str = ""  # of its tables, as the person says; empty: it is found out

@@ -93,6 +93,7 @@ HOMES = {
     "faiss": ("retrieval/search/faiss_*.py", "retrieval/devices/faiss_gpu.py"),
     "urllib3": ("retrieval/photos/fetching.py", "retrieval/models/serving.py"),
     "requests": ("retrieval/photos/fetching.py", "retrieval/models/serving.py", "indexer/photos/fetching.py"),
+    "nameparser": ("indexer/curation/names.py",),
     "h3": ("retrieval/snapshots/cells.py",),
     "openTSNE": ("indexer/building/atlas.py",),
     "openvino": ("retrieval/models/openvino.py", "indexer/embedding/quantise.py"),
@@ -104,6 +105,7 @@ HOMES = {
     "nncf": ("indexer/embedding/quantise.py",),
     "ray": ("cluster/*",),
     "pillow_heif": ("retrieval/photos/heif.py",),
+    "python_calamine": ("indexer/archives/workbook.py",),
     "PIL": (
         "retrieval/photos/views.py",
         "retrieval/photos/crops.py",
@@ -123,6 +125,7 @@ LAZY = (
     "openvino",
     "onnxruntime",
     "pillow_heif",
+    "python_calamine",
     "ray",
     "tensorflow",
     "tensorflow_hub",

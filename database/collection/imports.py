@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Select, delete, insert, select
 from sqlalchemy.orm import Session
 
 from database.collection.observations import drop_empty_observations
 from database.errors import DatabaseError
 from database.keys import check_id, short_key
-from database.models import Dataset, ImportRun, InspectedFile, RejectedRecord
+from database.models import Dataset, DroppedValue, ImportRun, InspectedFile, RejectedRecord
+
+LONGEST_TEXT = 1000  # characters of a cell: whoever corrects it finds it by its line
 
 
 @dataclass(frozen=True, slots=True)
 class RejectionEntry:
-    """A record that was left out. `reason` is a short stable code, `detail` a sentence."""
+    """A record that was left out, or a value that was dropped from one that was kept.
+
+    `reason` is a short stable code, `detail` a sentence, `term` the Darwin Core term at fault, `text` its cell.
+    """
 
     reason: str
     detail: str
     file: str = ""
     line: int = 0
     photo: str = ""
+    term: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,10 @@ def start_run(session: Session, dataset: str, *, title: str = "", kind: str = ""
     elif title:
         known.title = title
     earlier = select(ImportRun.id).where(ImportRun.dataset_id == dataset, ImportRun.archive == archive)
-    session.execute(
-        delete(RejectedRecord).where(RejectedRecord.import_run_id.in_(earlier)),
-        execution_options={"synchronize_session": False},
-    )
+    for table in (RejectedRecord, DroppedValue):
+        session.execute(
+            delete(table).where(table.import_run_id.in_(earlier)), execution_options={"synchronize_session": False}
+        )
     run = ImportRun(dataset_id=dataset, archive=archive, started=_now())
     session.add(run)
     session.flush()
@@ -71,26 +79,24 @@ def dataset_kind(session: Session, dataset: str) -> str | None:
     return known.kind if known is not None else None
 
 
-def count_batch(session: Session, run: int, *, accepted: int, added: int, rejections: Iterable[RejectionEntry]) -> None:
-    """Add one batch to a run: accepted and rejected together are what was read."""
+def count_batch(
+    session: Session,
+    run: int,
+    *,
+    accepted: int,
+    added: int,
+    rejections: Sequence[RejectionEntry],
+    dropped: Sequence[RejectionEntry] = (),
+) -> None:
+    """Add one batch to a run: accepted and rejected are what was read; `dropped` are values of the accepted."""
     row = session.get_one(ImportRun, run)
-    rejected = 0
-    for entry in rejections:
-        session.add(
-            RejectedRecord(
-                import_run_id=run,
-                reason=entry.reason,
-                detail=_storable(entry.detail),
-                file=_storable(entry.file),
-                line=entry.line,
-                photo=_storable(entry.photo),
-            )
-        )
-        rejected += 1
-    row.read += accepted + rejected
+    for table, entries in ((RejectedRecord, rejections), (DroppedValue, dropped)):
+        if entries:
+            session.execute(insert(table), [_row(run, entry) for entry in entries])
+    row.read += accepted + len(rejections)
     row.accepted += accepted
     row.added += added
-    row.rejected += rejected
+    row.rejected += len(rejections)
     session.flush()
 
 
@@ -103,21 +109,53 @@ def finish_run(session: Session, run: int) -> None:
 
 def run_rejections(session: Session, run: int) -> Iterator[RejectionEntry]:
     """What one run left out, in the order of the archive."""
-    found = select(RejectedRecord).where(RejectedRecord.import_run_id == run).order_by(RejectedRecord.id)
-    for row in session.scalars(found.execution_options(yield_per=1000)):
-        yield RejectionEntry(row.reason, row.detail, row.file, row.line, row.photo)
+    yield from _entries(session, RejectedRecord, RejectedRecord.import_run_id == run)
+
+
+def run_dropped_values(session: Session, run: int) -> Iterator[RejectionEntry]:
+    """The values that one run dropped from records that it kept, in the order of the archive."""
+    yield from _entries(session, DroppedValue, DroppedValue.import_run_id == run)
 
 
 def rejections(session: Session, dataset: str, reason: str = "") -> Iterator[RejectionEntry]:
     """What the last run of every archive of `dataset` left out, or only for one reason. Raises DatabaseError."""
+    yield from _entries_of_dataset(session, RejectedRecord, dataset, reason)
+
+
+def dropped_values(session: Session, dataset: str, reason: str = "") -> Iterator[RejectionEntry]:
+    """The values that the last run of every archive of `dataset` dropped. Raises DatabaseError."""
+    yield from _entries_of_dataset(session, DroppedValue, dataset, reason)
+
+
+Listed: TypeAlias = type[RejectedRecord] | type[DroppedValue]
+
+
+def _entries_of_dataset(session: Session, table: Listed, dataset: str, reason: str) -> Iterator[RejectionEntry]:
     if session.get(Dataset, dataset) is None:
         known = ", ".join(session.scalars(select(Dataset.id).order_by(Dataset.id))) or "none yet"
         raise DatabaseError(f"there is no dataset {dataset!r}; there are: {known}")
-    found = select(RejectedRecord).join(ImportRun).where(ImportRun.dataset_id == dataset)
-    if reason:
-        found = found.where(RejectedRecord.reason == reason)
-    for row in session.scalars(found.order_by(RejectedRecord.id).execution_options(yield_per=1000)):
-        yield RejectionEntry(row.reason, row.detail, row.file, row.line, row.photo)
+    runs = select(ImportRun.id).where(ImportRun.dataset_id == dataset)
+    conditions = [table.import_run_id.in_(runs), *([table.reason == reason] if reason else [])]
+    yield from _entries(session, table, *conditions)
+
+
+def _entries(session: Session, table: Listed, *conditions: ColumnElement[bool]) -> Iterator[RejectionEntry]:
+    found: Select[Any] = select(table).where(*conditions).order_by(table.id)
+    for row in session.scalars(found.execution_options(yield_per=1000)):
+        yield RejectionEntry(row.reason, row.detail, row.file, row.line, row.photo, row.term, row.text)
+
+
+def _row(run: int, entry: RejectionEntry) -> dict[str, Any]:
+    return {
+        "import_run_id": run,
+        "reason": entry.reason,
+        "detail": _storable(entry.detail),
+        "file": _storable(entry.file),
+        "line": entry.line,
+        "photo": _storable(entry.photo),
+        "term": entry.term,
+        "text": _storable(entry.text[:LONGEST_TEXT]),
+    }
 
 
 def inspections(session: Session, addresses: Sequence[str]) -> dict[str, Inspection]:

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from database.collection.imports import run_rejections
+from database.collection.imports import run_dropped_values, run_rejections
 from database.collection.photos import OWN
 from database.session import open_database, upgrade
 from fungarium.terminal import Bars
 from indexer.archives import detect_kind
 from indexer.curation.curate import CurationPolicy
 from indexer.curation.inspection import PhotoDesk
-from indexer.importing import ImportReport, import_archive, write_rejections
+from indexer.importing import ImportReport, Reasons, import_archive, write_rejections
 from indexer.photos.finding import Fetcher, PhotoStore
 from indexer.records import ArchiveSource
 from retrieval.errors import BuildError
@@ -28,9 +28,12 @@ def import_photos(settings: Settings, options: Mapping[str, Any]) -> None:
     if dataset == OWN:
         raise BuildError(f"{OWN!r} is the dataset of this server's own approved observations; choose another id")
     upgrade(settings.database_url)
-    kind = detect_kind(options["path"]) if options["kind"] == "auto" else options["kind"]
-    source = ArchiveSource(kind, options["path"], photos=options["photos"], columns=read_columns(options["columns"]))
-    policy = CurationPolicy(today=datetime.now(UTC).date(), licences=options["licences"])
+    encoding: str = options["encoding"]
+    kind = detect_kind(options["path"], encoding) if options["kind"] == "auto" else options["kind"]
+    columns = read_columns(options["columns"])
+    source = ArchiveSource(kind, options["path"], photos=options["photos"], columns=columns, encoding=encoding)
+    today = datetime.now(UTC).date()
+    policy = CurationPolicy(today=today, licences=options["licences"], uncertain=options["uncertain"])
     with (
         open_database(settings.database_url) as database,
         PhotoStore(settings.data / "photos") as store,
@@ -42,7 +45,8 @@ def import_photos(settings: Settings, options: Mapping[str, Any]) -> None:
             report = import_archive(database, desk, policy, dataset=dataset, title=options["title"], progress=bars)
         table = settings.data / "reports" / f"{dataset}-rejections.csv"
         with database.reading() as session:
-            write_rejections(run_rejections(session, report.run), table)
+            dropped = run_dropped_values(session, report.run)
+            write_rejections(run_rejections(session, report.run), table, dropped=dropped)
     print_report(report, table)
 
 
@@ -62,7 +66,18 @@ def print_report(report: ImportReport, table: Path) -> None:
     print(f"dataset {report.dataset}: {report.read} read")
     print(f"  accepted {report.accepted} ({report.added} new, {report.known} already there)")
     print(f"  rejected {report.read - report.accepted}")
-    for reason, count in report.rejected:
+    print_reasons(report.rejected)
+    if report.dropped:
+        print(f"  values dropped {sum(count for _, count in report.dropped)}; their photos are kept")
+        print_reasons(report.dropped)
+    if report.assumed:
+        print("  assumed")
+        print_reasons(report.assumed)
+    if report.rejected or report.dropped:
+        print(f"  each with line, text and what to do in {table}")
+
+
+def print_reasons(reasons: Reasons) -> None:
+    """One line for each reason, with its count."""
+    for reason, count in reasons:
         print(f"    {reason} {count}")
-    if report.rejected:
-        print(f"  each with its reason in {table}")

@@ -1,27 +1,35 @@
-"""What holds an archive's files: a folder, a zip or a tar. Members are read in place, never unpacked to disk.
+"""What holds an archive's files: a folder, a zip or a tar. Members are read in place; only workbooks are unpacked.
 
 An archive may come from anybody. No name in it is ever used as a path outside it, and what unpacks to a multiple of
-its size that no text or photo reaches is refused before it is read.
+its size that no text or photo reaches is refused before it is read. Names are one name however they are written: with
+backslashes, in decomposed letters, in the wrong case, or in UTF-8 that the zip does not declare.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import tarfile
+import tempfile
+import unicodedata
 import zipfile
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, cast
 
 from indexer.archives.lines import DAMAGED, HEAD
+from indexer.archives.workbook import ENDINGS as WORKBOOK_ENDINGS
+from indexer.archives.workbook import is_workbook, open_workbook
 from retrieval.errors import ArchiveError
 
 BOMB_RATIO = 300  # DEFLATE reaches 1032 on nothing but zeros; tables of text stay below 50
 BOMB_BYTES = 50 * 2**20  # below this, unpacked, nothing can do harm
 MOST_MEMBERS = 5_000_000
+META = "meta.xml"
+NESTED = (".zip", ".tgz", ".tar.gz", ".tar", ".7z", ".rar")
 
 
 class Container(AbstractContextManager["Container"], Protocol):
@@ -33,8 +41,12 @@ class Container(AbstractContextManager["Container"], Protocol):
         """Return the names of all files, sorted."""
         ...
 
+    def find(self, name: str) -> str | None:
+        """Return the file that is meant by a name in another spelling; None where there is none, or several."""
+        ...
+
     def open(self, name: str) -> BinaryIO:
-        """Open a file for reading; ArchiveError where there is none of that name."""
+        """Open a file for reading, in any spelling of its name; ArchiveError where there is none."""
         ...
 
     def close(self) -> None:
@@ -42,8 +54,18 @@ class Container(AbstractContextManager["Container"], Protocol):
         ...
 
 
-class _Closing:
-    """The `with` half of a container."""
+class _Base:
+    """What containers have in common."""
+
+    _spellings: dict[str, str] | None = None
+
+    def names(self) -> list[str]:
+        raise NotImplementedError
+
+    def find(self, name: str) -> str | None:
+        if self._spellings is None:
+            self._spellings = _spellings(self.names())
+        return self._spellings.get(_spelling(name)) or None
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -54,7 +76,7 @@ class _Closing:
         self.close()
 
 
-class FolderContainer(_Closing):
+class FolderContainer(_Base):
     """A folder. Links that lead out of it are not followed."""
 
     def __init__(self, path: Path) -> None:
@@ -63,6 +85,9 @@ class FolderContainer(_Closing):
         deeper = [entry for entry in path.iterdir() if not _is_clutter(entry.name)]
         if len(deeper) == 1 and deeper[0].is_dir():
             self.root = deeper[0].resolve()
+        elif not (path / META).is_file():
+            described = sorted(path.glob(f"*/{META}"))
+            self.root = described[0].parent.resolve() if len(described) == 1 else self.root
 
     def __enter__(self) -> FolderContainer:
         return self
@@ -77,15 +102,17 @@ class FolderContainer(_Closing):
 
     def open(self, name: str) -> BinaryIO:
         file = (self.root / name).resolve()
+        if not is_there(file) and (meant := self.find(name)):
+            file = (self.root / meant).resolve()
         if not file.is_relative_to(self.root):
             raise ArchiveError(f"{self.path}: the name {name!r} leads out of the archive")
         try:
-            return file.open("rb")
+            return cast(BinaryIO, open_file(file)) if _is_workbook_name(name) else file.open("rb")
         except OSError as error:
             raise ArchiveError(f"{self.path}: there is no readable file {name!r}") from error
 
 
-class ZipContainer(_Closing):
+class ZipContainer(_Base):
     """A zip file."""
 
     def __init__(self, path: Path) -> None:
@@ -94,11 +121,8 @@ class ZipContainer(_Closing):
             self._zip = zipfile.ZipFile(path)
         except DAMAGED as error:
             raise ArchiveError(f"{path}: the zip file is damaged ({error})") from error
-        members = [member for member in self._zip.infolist() if not member.is_dir()]
-        self._prefix = _prefix(member.filename for member in members)
-        self._members = {
-            member.filename.removeprefix(self._prefix): member for member in members if not _is_clutter(member.filename)
-        }
+        members = {_zip_name(member): member for member in self._zip.infolist() if not member.is_dir()}
+        self._members = _below(members)
 
     def __enter__(self) -> ZipContainer:
         return self
@@ -107,7 +131,7 @@ class ZipContainer(_Closing):
         return sorted(self._members)
 
     def open(self, name: str) -> BinaryIO:
-        member = self._members.get(name)
+        member = self._members.get(name) or self._members.get(self.find(name) or "")
         if member is None:
             raise ArchiveError(f"{self.path}: there is no file {name!r} in the archive")
         if member.file_size > max(BOMB_BYTES, BOMB_RATIO * member.compress_size):
@@ -115,7 +139,8 @@ class ZipContainer(_Closing):
                 f"{self.path}: {name!r} would unpack to {member.file_size:,} bytes, more than it can honestly hold"
             )
         try:
-            return cast(BinaryIO, self._zip.open(member))
+            opened = cast(BinaryIO, self._zip.open(member))
+            return _open_packed_workbook(opened, name) if _is_workbook_name(name) else opened
         except (*DAMAGED, RuntimeError) as error:  # RuntimeError: the member is encrypted
             raise ArchiveError(f"{self.path}: {name!r} cannot be read ({error})") from error
 
@@ -123,7 +148,7 @@ class ZipContainer(_Closing):
         self._zip.close()
 
 
-class TarContainer(_Closing):
+class TarContainer(_Base):
     """A tar file, compressed or not. Members of a compressed one are best read in their order."""
 
     def __init__(self, path: Path) -> None:
@@ -133,8 +158,7 @@ class TarContainer(_Closing):
             members = self._list(path.stat().st_size)
         except DAMAGED as error:
             raise ArchiveError(f"{path}: the tar file is damaged ({error})") from error
-        self._prefix = _prefix(members)
-        self._members = {name.removeprefix(self._prefix): member for name, member in members.items()}
+        self._members = _below(members)
 
     def _list(self, packed: int) -> dict[str, tarfile.TarInfo]:
         members: dict[str, tarfile.TarInfo] = {}
@@ -145,9 +169,8 @@ class TarContainer(_Closing):
                 raise ArchiveError(
                     f"{self.path}: {member.name!r} unpacks to more bytes than the archive can honestly hold"
                 )
-            name = member.name.removeprefix("./")
-            if member.isreg() and not _is_clutter(name):  # links, devices and the like are nobody's data
-                members[name] = member
+            if member.isreg():  # links, devices and the like are nobody's data
+                members[_plain(member.name)] = member
         return members
 
     def __enter__(self) -> TarContainer:
@@ -157,17 +180,17 @@ class TarContainer(_Closing):
         return sorted(self._members)
 
     def open(self, name: str) -> BinaryIO:
-        member = self._members.get(name)
+        member = self._members.get(name) or self._members.get(self.find(name) or "")
         opened = self._tar.extractfile(member) if member else None
         if opened is None:
             raise ArchiveError(f"{self.path}: there is no file {name!r} in the archive")
-        return cast(BinaryIO, opened)
+        return _open_packed_workbook(opened, name) if _is_workbook_name(name) else cast(BinaryIO, opened)
 
     def close(self) -> None:
         self._tar.close()
 
 
-class FileContainer(_Closing):
+class FileContainer(_Base):
     """One file, plain or gzipped, that is an archive by itself."""
 
     def __init__(self, path: Path) -> None:
@@ -191,6 +214,8 @@ def open_container(path: Path) -> Container:
         return FolderContainer(path)
     if not path.is_file():
         raise ArchiveError(f"{path}: there is no such file or folder")
+    if is_workbook(path):
+        return FileContainer(path)
     if zipfile.is_zipfile(path):
         return ZipContainer(path)
     if tarfile.is_tarfile(path):
@@ -207,7 +232,9 @@ def is_there(path: Path) -> bool:
 
 
 def open_file(path: Path) -> io.BufferedReader[Any]:
-    """Open a file, gzipped or not, told by content. Raises ArchiveError."""
+    """Open a file, gzipped or not, or the table in a workbook, told by content. Raises ArchiveError."""
+    if is_workbook(path):
+        return cast("io.BufferedReader[Any]", open_workbook(path, path.name))
     try:
         stream: io.BufferedReader[Any] = io.BufferedReader(io.FileIO(path), HEAD)
     except OSError as error:
@@ -229,11 +256,77 @@ class _OwningGzip(gzip.GzipFile):
         self._below.close()
 
 
-def _prefix(names: Iterable[str]) -> str:
-    """The one folder that everything lies in, with its slash, or nothing."""
-    firsts = {PurePosixPath(name).parts[0] + "/" if "/" in name else "" for name in names if not _is_clutter(name)}
-    return firsts.pop() if len(firsts) == 1 else ""
+def find_spelling(folder: Path, name: str) -> Path | None:
+    """Return the file below a folder that a name means, whether its letters are composed or not; None without one."""
+    for form in (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD") if not name.isascii())):
+        if is_there(folder / form):
+            return folder / form
+    return None
+
+
+def refuse_nested(path: Path, names: Iterable[str]) -> None:
+    """Say so where an archive holds nothing but archives, which are not opened. Raises ArchiveError."""
+    inner = [name for name in names if name.lower().endswith(NESTED)]
+    if inner:
+        raise ArchiveError(f"{path}: there is an archive {inner[0]!r} within this archive; unpack the outer one first")
+
+
+def _is_workbook_name(name: str) -> bool:
+    return name.lower().endswith(WORKBOOK_ENDINGS)
+
+
+def _open_packed_workbook(stream: Any, name: str) -> BinaryIO:
+    """Unpack a workbook to a temporary file, since it cannot be read from its beginning to its end."""
+    with stream, tempfile.NamedTemporaryFile(suffix=PurePosixPath(name).suffix) as unpacked:
+        shutil.copyfileobj(stream, unpacked)
+        unpacked.flush()
+        return open_workbook(Path(unpacked.name), name)
+
+
+def _zip_name(member: zipfile.ZipInfo) -> str:
+    """Return a member's name; where the zip does not say that it is UTF-8 and it is nevertheless, as that."""
+    name = member.filename
+    if not member.flag_bits & 0x800 and not name.isascii():
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return _plain(name)
+
+
+def _plain(name: str) -> str:
+    """Bring a member's name to slashes, without `./` or `/` at its start."""
+    name = name.replace("\\", "/")
+    while name.startswith(("./", "/")):
+        name = name.removeprefix("./").removeprefix("/")
+    return name
+
+
+def _spelling(name: str) -> str:
+    return unicodedata.normalize("NFC", _plain(name)).casefold()
+
+
+def _spellings(members: Iterable[str]) -> dict[str, str]:
+    """Return the members that are meant by a name in another spelling; none where two differ by nothing else."""
+    found: dict[str, str] = {}
+    for name in members:
+        spelling = _spelling(name)
+        found[spelling] = "" if spelling in found else name
+    return found
+
+
+def _below(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members by their names below the folder the content stands in.
+
+    It is the one that everything lies in, or else the one that holds the only descriptor, whatever lies beside it.
+    """
+    names = [name for name in members if not _is_clutter(name)]
+    firsts = {PurePosixPath(name).parts[0] + "/" if "/" in name else "" for name in names}
+    described = {name.rpartition(META)[0] for name in names if PurePosixPath(name).name == META}
+    prefix = firsts.pop() if len(firsts) == 1 else ""
+    if prefix + META not in names and len(described) == 1:
+        prefix = described.pop()
+    return {name.removeprefix(prefix): members[name] for name in names if name.startswith(prefix)}
 
 
 def _is_clutter(name: str) -> bool:
-    return name.startswith("__MACOSX/") or PurePosixPath(name).name.startswith(("._", ".DS_Store", "Thumbs.db"))
+    parts = PurePosixPath(name).parts
+    return "__MACOSX" in parts or parts[-1].startswith(("._", ".DS_Store", "Thumbs.db"))

@@ -7,46 +7,66 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from indexer.archives.container import is_there, open_file
+from indexer.archives import inat_export
+from indexer.archives.container import find_spelling, open_file
 from indexer.archives.folder import read_folder_name
 from indexer.archives.lines import HEAD, Row, read_rows, sniff_dialect, with_header
-from indexer.archives.terms import TABLE_TERMS, Columns, find_columns, photo_columns, plain_term
+from indexer.archives.terms import TABLE_TERMS, Columns, find_columns, photo_columns, plain_term, split_photos
+from indexer.archives.workbook import ENDINGS as WORKBOOK_ENDINGS
 from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
-TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", *WORKBOOK_ENDINGS)
 
 
 def read_csv(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Read a table of photos. A line whose file is not there is read by its address, where it has one."""
     path = find_table(source.path)
     with open_file(path) as stream:
-        header, rows = open_table(stream, path.name)
-        given = dict(source.columns)
-        columns = find_columns(header.cells, TABLE_TERMS, source.columns, path.name)
-        find_photo = photo_finder(header.cells, source.photos or path.parent, given.get("photo"), path.name)
-        named, found = names_species(columns), False
+        header, rows = open_table(stream, path.name, source.encoding)
+        read_fields = field_reader(header.cells, source, path.name)
+        find_photos = photo_finder(
+            header.cells, source.photos or path.parent, dict(source.columns).get("photo"), path.name
+        )
+        named, found = names_species(find_columns(header.cells, TABLE_TERMS, source.columns, path.name)), False
         for row in rows:
             if isinstance(row, RejectedRecord):
                 yield row
                 continue
-            fields = share_attribution(columns.read(row.cells))
-            fields["photo"] = find_photo(row.cells)
-            if not named:  # as FGVCx's val.csv: the folder in the path says it
-                fields["scientific_name"] = read_folder_name(PurePosixPath(fields["photo"]).parent.name)
-                if fields["photo"] and not (fields["scientific_name"] or found):
+            fields, photos = read_fields(row.cells), find_photos(row.cells)
+            if not named and photos:  # as FGVCx's val.csv: the folder in the path says it
+                fields["scientific_name"] = read_folder_name(PurePosixPath(photos[0]).parent.name)
+                if not (fields["scientific_name"] or found):
                     raise ArchiveError(
                         f"{path.name}, line {row.line}: neither a column nor the photo's folder says what it shows; "
                         f"the columns are {', '.join(header.cells)}. Name the one to take: "
                         "--column scientific_name=HEADER"
                     )
                 found = found or bool(fields["scientific_name"])
-            if fields["photo"]:
-                yield Record(**fields, file=path.name, line=row.line)
-            else:
-                yield RejectedRecord(
-                    "no-photo", f"{path.name}, line {row.line}: the line names no photo", path.name, row.line
-                )
+            yield from read_photos(fields, photos, path.name, row.line)
+
+
+def field_reader(headers: Sequence[str], source: ArchiveSource, file: str) -> Callable[[Sequence[str]], dict[str, str]]:
+    """Return the function that reads the fields of a row, all but the photo. Raises ArchiveError."""
+    terms = [plain_term(header) for header in headers]
+    if not inat_export.is_export(headers):
+        columns = find_columns(headers, TABLE_TERMS, source.columns, file)
+        return lambda cells: share_attribution(columns.read(cells))
+    exported = find_columns(headers, inat_export.TERMS, source.columns, file)
+    return lambda cells: inat_export.read_public_place(exported.read(cells), dict(zip(terms, cells, strict=True)))
+
+
+def read_photos(
+    fields: dict[str, str], photos: Sequence[str], file: str, line: int
+) -> Iterator[Record | RejectedRecord]:
+    """Make a record of each photo of a line; the photos of one line are of one find."""
+    if not photos:
+        yield RejectedRecord("no-photo", f"{file}, line {line}: the line names no photo", file, line)
+    if len(photos) > 1:
+        fields.setdefault("observation", f"{file}:{line}")
+    for position, photo in enumerate(photos):
+        more = {"position": str(position)} if len(photos) > 1 else {}
+        yield Record(**{**fields, **more, "photo": photo}, file=file, line=line)
 
 
 def find_table(path: Path) -> Path:
@@ -84,29 +104,35 @@ def names_species(columns: Columns) -> bool:
     return bool({"scientific_name", "specific_epithet", "accepted_name"} & {field for field, _ in columns.fields})
 
 
-def open_table(stream: io.BufferedReader[Any], file: str) -> tuple[Row, Iterator[Row | RejectedRecord]]:
+def open_table(
+    stream: io.BufferedReader[Any], file: str, encoding: str = ""
+) -> tuple[Row, Iterator[Row | RejectedRecord]]:
     """Sniff a table's dialect and return its header and its rows, each checked against the header's width."""
-    return with_header(read_rows(stream, sniff_dialect(stream.peek(HEAD), file), file), file)
+    return with_header(read_rows(stream, sniff_dialect(stream.peek(HEAD), file, encoding), file), file)
 
 
-def photo_finder(headers: Sequence[str], folder: Path, given: str | None, file: str) -> Callable[[Sequence[str]], str]:
-    """Return the function that finds the photo of a row. Raises ArchiveError where no column can hold one."""
+def photo_finder(
+    headers: Sequence[str], folder: Path, given: str | None, file: str
+) -> Callable[[Sequence[str]], list[str]]:
+    """Return the function that finds the photos of a row. Raises ArchiveError where no column can hold one."""
+    files: list[int]
+    addresses: list[int]
     if given is not None:
-        place = [plain_term(header) for header in headers].index(plain_term(given))
-        return lambda cells: cells[place].strip()
-    files, addresses = photo_columns(headers)
+        files, addresses = [[plain_term(header) for header in headers].index(plain_term(given))], []
+    else:
+        files, addresses = photo_columns(headers)
     if not files and not addresses:
         raise ArchiveError(
             f"{file}, line 1: no column says where the photos are; the columns are {', '.join(headers)}. "
             "Name the one to take as `photo`"
         )
 
-    def find(cells: Sequence[str]) -> str:
+    def find(cells: Sequence[str]) -> list[str]:
         file_name = next((cells[place].strip() for place in files if cells[place].strip()), "")
         address = next((cells[place].strip() for place in addresses if cells[place].strip()), "")
-        if file_name and address and not is_there(folder / file_name):
-            return address
-        return file_name or address
+        if file_name and find_spelling(folder, file_name):
+            return [file_name]
+        return split_photos(address or file_name)
 
     return find
 

@@ -9,23 +9,30 @@ from __future__ import annotations
 import codecs
 import io
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import cast
 from xml.parsers import expat
 
 from dwca.descriptors import DataFileDescriptor
 
-from indexer.archives.container import Container
-from indexer.archives.lines import HEAD, Dialect, Row, read_rows, sniff_dialect
-from indexer.archives.terms import plain_term
+from indexer.archives.container import META, Container, refuse_nested
+from indexer.archives.lines import HEAD, Dialect, Row, check_encoding, read_rows, sniff_dialect
+from indexer.archives.terms import NAMING, photo_columns, plain_term
+from indexer.archives.workbook import ENDINGS as WORKBOOK_ENDINGS
 from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
 
-META = "meta.xml"
 LARGEST_META = 8 * 2**20
-TABLE_ENDINGS = (".txt", ".csv", ".tsv")
-KEYS = ("id", "coreid", "gbifid", "occurrenceid", "taxonid")
+TABLE_ENDINGS = (".txt", ".csv", ".tsv", *WORKBOOK_ENDINGS)
+FIRST_ROWS = 100  # rows that say how wide a table without a header is
+PHOTO_TABLE = "photo-table"
+"""What stands for the row type of a table without descriptor that has a photo on every line."""
+KEYS = ("id", "coreid", "gbifid", "occurrenceid", "taxonid", "recordnumber")
+KEYS_OF_TAXA = ("taxonid", "coreid", "id", "recordnumber", "gbifid")
+OF_TAXA = frozenset({"taxon", "distribution", "vernacularname"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,40 +78,81 @@ class KeyedRow:
     line: int
 
 
-def read_tables(archive: Container) -> list[Table]:
-    """Return the core, then the extensions. Raises ArchiveError that names file and line."""
+def read_tables(archive: Container, encoding: str = "") -> list[Table]:
+    """Return the core, then the extensions. `encoding` is what the person says they are in, where they do.
+
+    Raises ArchiveError that names file and line.
+    """
     names = archive.names()
     if META in names:
-        return _described_tables(archive, names)
-    tables = [name for name in names if name.lower().endswith(TABLE_ENDINGS) and "/" not in name] or (
-        names if len(names) == 1 else []
-    )
-    by_stem = {name.rsplit(".", 1)[0].lower(): name for name in tables}
+        tables = _described_tables(archive)
+        if encoding and check_encoding(encoding):
+            tables = [replace(table, dialect=replace(table.dialect, encoding=encoding, told=True)) for table in tables]
+        return tables
+    tables = _find_tables(archive, names, encoding)
+    by_stem = {table.files[0].rsplit(".", 1)[0].lower(): table for table in tables}
     if "occurrence" in by_stem and "multimedia" in by_stem:  # a GBIF download that lost its descriptor
-        return [sniff_table(archive, by_stem[stem], stem) for stem in ("occurrence", "multimedia")]
-    if len(tables) == 1:
-        return [sniff_table(archive, tables[0], "occurrence")]
-    raise ArchiveError(
-        f"{archive.path}: there is no {META}, and {len(tables)} tables of which one would have to be the core"
-    )
+        return [replace(by_stem[stem], row_type=stem) for stem in ("occurrence", "multimedia")]
+    named = [table for table in tables if names_taxa(table)]
+    if len(named) != 1:
+        refuse_nested(archive.path, names)
+        found = ", ".join(table.files[0] for table in named or tables) or "none"
+        wanted = "several have" if named else "none has"
+        raise ArchiveError(
+            f"{archive.path}: there is no {META}, and one table has to be the core; of its tables ({found}) {wanted} "
+            "a column for names, such as scientificName"
+        )
+    table = named[0]
+    if table.row_type != "taxon" and any(photo_columns(table.terms)):
+        return [replace(table, row_type=PHOTO_TABLE, key=None)]
+    return [table]
+
+
+def _find_tables(archive: Container, names: list[str], encoding: str) -> list[Table]:
+    """Describe every table of an archive without descriptor by its header; what is no table is none."""
+    tables = []
+    for name in names if len(names) == 1 else [name for name in names if name.lower().endswith(TABLE_ENDINGS)]:
+        try:
+            stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0].lower()
+            tables.append(sniff_table(archive, name, "taxon" if stem in ("taxon", "taxa") else "occurrence", encoding))
+        except ArchiveError:
+            if len(names) == 1:
+                refuse_nested(archive.path, names)
+                raise
+    return tables
+
+
+def names_taxa(table: Table) -> bool:
+    """Tell whether a table has a column for names."""
+    terms = {plain_term(term) for term in table.terms}
+    return bool(terms & NAMING) or {"genus", "specificepithet"} <= terms
 
 
 def read_table(archive: Container, table: Table) -> Iterator[KeyedRow | RejectedRecord]:
-    """Read every row of every file of a table."""
+    """Read every row of every file of a table. A row whose cells are not as many as the header's is refused."""
     for file in table.files:
         with archive.open(file) as stream:
             rows = read_rows(cast(io.BufferedReader, stream), table.dialect, file)
-            for number, row in enumerate(rows):
-                if number < table.header_lines:
-                    _check_header(row, table, file)
-                elif isinstance(row, RejectedRecord):
+            header = list(islice(rows, table.header_lines))
+            for line in header:
+                _check_header(line, table, file)
+            first = list(islice(rows, 0 if header else FIRST_ROWS))
+            width = _width(header[-1:] or first, table)
+            for row in chain(first, rows):
+                if isinstance(row, RejectedRecord):
                     yield row
-                elif len(row.cells) < table.width:
-                    detail = f"{file}, line {row.line}: the line has {len(row.cells)} columns, {table.width} are needed"
+                elif len(row.cells) < width or any(cell.strip() for cell in row.cells[width:]):
+                    detail = f"{file}, line {row.line}: the line has {len(row.cells)} columns, {width} are needed"
                     yield RejectedRecord("malformed-line", detail, file, row.line)
                 else:
                     key = row.cells[table.key].strip() if table.key is not None else ""
                     yield KeyedRow(key, _fill(row, table), file, row.line)
+
+
+def _width(rows: list[Row | RejectedRecord], table: Table) -> int:
+    """How many cells a row has: as many as the header, or as most of the first rows; empty ones at the end aside."""
+    widths = Counter(len("\t".join(row.cells).rstrip().split("\t")) for row in rows if isinstance(row, Row))
+    return max(table.width, widths.most_common(1)[0][0] if widths else 0)
 
 
 def _check_header(row: Row | RejectedRecord, table: Table, file: str) -> None:
@@ -121,7 +169,7 @@ def _fill(row: Row, table: Table) -> list[str]:
     ]
 
 
-def _described_tables(archive: Container, names: list[str]) -> list[Table]:
+def _described_tables(archive: Container) -> list[Table]:
     with archive.open(META) as stream:
         text = stream.read(LARGEST_META + 1)
     if len(text) > LARGEST_META:
@@ -133,15 +181,15 @@ def _described_tables(archive: Container, names: list[str]) -> list[Table]:
             f"{META}, line {lines[root]}: one core is needed, and {len(root.findall('core'))} are described"
         )
     many = len(sections) > 1
-    return [_described_table(section, lines[section], names, many) for section in sections]
+    return [_described_table(section, lines[section], archive, many) for section in sections]
 
 
-def _described_table(section: ET.Element, line: int, names: list[str], many: bool) -> Table:
+def _described_table(section: ET.Element, line: int, archive: Container, many: bool) -> Table:
     where = f"{META}, line {line}: the {section.tag}"
     files = tuple((location.text or "").strip() for location in section.findall("./files/location"))
     if not files or "" in files:
         raise ArchiveError(f"{where} does not say in which file it is")
-    if missing := [file for file in files if file not in names]:
+    if missing := [file for file in files if archive.find(file) is None]:
         raise ArchiveError(f"{where} is in {missing[0]!r}, which is not in the archive")
     key_tag = "id" if section.tag == "core" else "coreid"
     if section.find(key_tag) is None:
@@ -205,19 +253,19 @@ def _parse_xml(text: bytes) -> tuple[ET.Element, dict[ET.Element, int]]:
     return builder.close(), lines
 
 
-def sniff_table(archive: Container, file: str, row_type: str) -> Table:
-    """Describe a table by its own header."""
+def sniff_table(archive: Container, file: str, row_type: str, encoding: str = "") -> Table:
+    """Describe a table by its own header. Raises ArchiveError."""
     with archive.open(file) as stream:
-        dialect = sniff_dialect(stream.read(HEAD), file)
+        dialect = sniff_dialect(stream.read(HEAD), file, encoding)
     with archive.open(file) as stream:
-        header = next(read_rows(cast(io.BufferedReader, stream), dialect, file))
+        header = next(read_rows(cast(io.BufferedReader, stream), dialect, file), None)
     if not isinstance(header, Row):
-        raise ArchiveError(header.detail)
+        raise ArchiveError(header.detail if header else f"{file}, line 1: the file is empty, there is no header")
     terms = [plain_term(cell) for cell in header.cells]
     return Table(
         files=(file,),
         row_type=row_type,
-        key=next((terms.index(key) for key in KEYS if key in terms), None),
+        key=next((terms.index(key) for key in (KEYS_OF_TAXA if row_type in OF_TAXA else KEYS) if key in terms), None),
         fields=tuple(Field(cell.strip(), place, "") for place, cell in enumerate(header.cells)),
         header_lines=1,
         dialect=dialect,

@@ -6,31 +6,32 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from indexer.archives.api_json import record_kind
 from indexer.archives.container import FolderContainer, open_file
 from indexer.archives.csv_file import find_photo_tables, open_table
-from indexer.archives.folder import PHOTO_ENDINGS
 from indexer.archives.fungitastic import is_metadata
 from indexer.archives.inat_open_data import find_tables
 from indexer.archives.json_stream import read_members
 from indexer.archives.plantnet300k import METADATA
-from indexer.archives.terms import plain_term
+from indexer.archives.terms import PHOTO_ENDINGS, plain_term
+from indexer.archives.workbook import is_workbook
 from retrieval.errors import ArchiveError
 
 CORES = ("occurrence.txt", "occurrence.csv", "taxon.txt")
 
 
-def detect_kind(path: Path) -> str:
+def detect_kind(path: Path, encoding: str = "") -> str:
     """Return the kind (one of KINDS) of the archive at `path`; ArchiveError where nothing or too much fits."""
     if path.is_dir():
         return _detect_folder(path)
     if not path.is_file():
         raise ArchiveError(f"{path}: there is no such file or folder")
-    if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
+    if not is_workbook(path) and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
         return "dwca"
-    if path.suffix.lower() == ".json":
+    if path.name.lower().endswith((".json", ".json.gz")):
         return _detect_json(path)
     with open_file(path) as stream:
-        open_table(stream, path.name)  # refuses what is no table
+        open_table(stream, path.name, encoding)  # refuses what is no table
     return "fungitastic" if _is_fungitastic(path) else "csv"
 
 
@@ -56,6 +57,8 @@ def _detect_folder(path: Path) -> str:
         return "fungitastic"
     if any(file.suffix.lower() in PHOTO_ENDINGS for file in path.glob("*/**/*")):
         return "folder"
+    if pages := [file for file in sorted(path.iterdir()) if file.name.lower().endswith((".json", ".json.gz"))]:
+        return _detect_json(pages[0])
     raise ArchiveError(f"{path}: no kind of archive fits this folder; there are no tables and no photos in folders")
 
 
@@ -75,10 +78,16 @@ def _is_fungitastic(path: Path) -> bool:
 
 
 def _detect_json(path: Path) -> str:
+    single = {}
     with open_file(path) as stream:
-        for key, item, _ in read_members(stream, path.name):
+        for key, item, _ in read_members(stream, path.name, lists=True):
             if key in ("images", "annotations", "categories"):
                 return "coco"
             if isinstance(item, dict) and {"species_id", "split"} <= set(item):
                 return "plantnet300k"
-    raise ArchiveError(f"{path.name}, line 1: this JSON has neither images nor photos by hash")
+            if key in ("", "results") and isinstance(item, dict) and (kind := record_kind(item)):
+                return kind
+            single[key] = item
+    if kind := record_kind(single):
+        return kind
+    raise ArchiveError(f"{path.name}, line 1: this JSON has neither images, photos by hash, nor records of an API")

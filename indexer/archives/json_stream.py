@@ -1,4 +1,7 @@
-"""JSON files too large to hold: the members of the outermost object one by one, lists among them item by item."""
+"""JSON files too large to hold: the members of the outermost object one by one, lists among them item by item.
+
+ijson does this too, and cannot say in which line an item stands: every rejection would lose its place.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,23 @@ BLANK = " \t\r\n"
 ENDS = tuple(BLANK + ",]}:")  # what may follow a value that is whole
 
 
-def read_members(stream: BinaryIO, file: str) -> Iterator[tuple[str, Any, int]]:
+def read_members(stream: BinaryIO, file: str, *, lists: bool = False) -> Iterator[tuple[str, Any, int]]:
     """Read (key, value, line) of the outermost object; a list gives its items one by one, each under the list's key.
 
-    Raises ArchiveError, with the line, where the file is no JSON object or breaks off.
+    With `lists`, a list may be the outermost: its items have no key. Raises ArchiveError, with the line, where the file
+    is no such JSON, or breaks off.
     """
     text = _Window(stream, file)
-    text.expect("{")
+    if lists and text.accept("["):
+        yield from _read_list(text, "")
+    else:
+        text.expect("{")
+        yield from _read_object(text)
+    if text.peek():
+        raise text.fault("there is more after the end")
+
+
+def _read_object(text: _Window) -> Iterator[tuple[str, Any, int]]:
     if text.accept("}"):
         return
     while True:
@@ -31,21 +44,24 @@ def read_members(stream: BinaryIO, file: str) -> Iterator[tuple[str, Any, int]]:
             raise text.fault("a name in quotes is expected")
         text.expect(":")
         if text.accept("["):
-            if not text.accept("]"):
-                while True:
-                    line = text.line()
-                    yield key, text.value(), line
-                    if not text.accept(","):
-                        break
-                text.expect("]")
+            yield from _read_list(text, key)
         else:
             line = text.line()
             yield key, text.value(), line
         if not text.accept(","):
             break
     text.expect("}")
-    if text.peek():
-        raise text.fault("there is more after the end of the object")
+
+
+def _read_list(text: _Window, key: str) -> Iterator[tuple[str, Any, int]]:
+    if text.accept("]"):
+        return
+    while True:
+        line = text.line()
+        yield key, text.value(), line
+        if not text.accept(","):
+            break
+    text.expect("]")
 
 
 class _Window:

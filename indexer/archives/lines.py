@@ -1,15 +1,16 @@
 """Tables of text, line by line: encodings, delimiters and quotes as they come, within bounds.
 
-Python's csv module does the quoting, but line by line under this module's eye: an unclosed quote costs the line it
-stands in, not the rest of the file, and every row knows the line it began on.
+Every physical line is accounted for: it is part of one row, blank, or a rejection of its own. A quote that is opened
+and not closed costs the line it stands in, never the lines after it.
 """
 
 from __future__ import annotations
 
 import codecs
-import csv
 import io
+import logging
 import lzma
+import re
 import tarfile
 import zipfile
 import zlib
@@ -18,15 +19,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from indexer.archives.encodings import decode_legacy, read_legacy
 from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
+
+logger = logging.getLogger(__name__)
 
 LONGEST_LINE = 8 * 2**20  # bytes; no archive's line is longer, and memory stays bounded
 LONGEST_ROW = 500  # physical lines; a quoted cell that runs on longer was never closed
 HEAD = 64 * 2**10
+SAMPLE = 2**20  # bytes read ahead to tell an encoding
 DELIMITERS = ("\t", ";", ",", "|")
+SEP = re.compile(r"^\ufeff?\"?sep=(.)\"?\s*$", re.I)  # what Excel writes and reads above a header
 DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, NotImplementedError)
 """What reading a damaged compressed file can raise, whatever packed it."""
+NEVER_CLOSED = -1  # in place of a cell's number: its quote is not closed by the next quote there is
+SINGLE_BYTE = re.compile(r"^(?:cp12\d\d|iso8859|latin|ascii|mac|koi8|cp4|cp8)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,55 +45,213 @@ class Dialect:
     quote: str = '"'  # empty: quotes are text
     encoding: str = "utf-8"
     terminator: str = "\n"  # \r\n is read by \n
-    bare_quotes: bool = False  # take the quotes off cells that stand in them, though the table has no quoting
+    lax_quotes: bool = False  # a quote that is opened and not closed is text, where the line has its columns without it
+    told: bool = False  # a person has named the encoding: it is not doubted
+    preamble: int = 0  # lines above the header that are none
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table, with the line it began on, counted from 1."""
+    """A row of a table, with the line it began on, counted from 1, and how many physical lines it takes."""
 
     line: int
     cells: list[str]
+    lines: int = 1
 
 
-def sniff_dialect(head: bytes, file: str) -> Dialect:
-    """Find out delimiter, quotes, encoding and line ends from the first bytes of a table with a header."""
-    encoding = sniff_encoding(head)
-    text = head.decode(encoding, errors="replace")
+def sniff_dialect(head: bytes, file: str, encoding: str = "") -> Dialect:
+    """Find out delimiter, quotes, encoding and line ends from the first bytes of a table with a header.
+
+    `encoding` is what the person says it is, where they do. Raises ArchiveError where the file is no text.
+    """
+    marked = sniff_encoding(head)
+    told = encoding if encoding and marked == "utf-8" else ""  # a mark at the start is surer than what is told
+    encoding = check_encoding(told) if told else marked
+    text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
     if "\0" in text:
         raise ArchiveError(f"{file}, line 1: this is no text but a binary file")
     terminator = "\r" if "\r" in text and "\n" not in text else "\n"
-    header = next((line for line in text.split(terminator) if line.strip()), "")
+    lines = text.split(terminator)
+    header = next((line for line in lines if line.strip()), "")
+    preamble = 0
+    if separator := SEP.match(header):
+        preamble = 1 + lines.index(header)
+        header = next((line for line in lines[preamble:] if line.strip()), "")
     if not header:
         raise ArchiveError(f"{file}, line 1: the file is empty, there is no header")
     outside_quotes = "".join(header.split('"')[::2])
-    delimiter = max(DELIMITERS, key=lambda sign: outside_quotes.count(sign))
-    quoted = delimiter != "\t" or '"' in header
-    return Dialect(delimiter, '"' if quoted else "", encoding, terminator, bare_quotes=not quoted)
+    delimiter = separator[1] if separator else max(DELIMITERS, key=lambda sign: outside_quotes.count(sign))
+    lax = delimiter == "\t" and '"' not in header
+    return Dialect(delimiter, '"', encoding, terminator, lax_quotes=lax, told=bool(told), preamble=preamble)
 
 
 def sniff_encoding(head: bytes) -> str:
-    """Name the encoding by its byte order mark; without one it is UTF-8, with Windows-1252 for lines that are not."""
+    """Name the encoding by its byte order mark, or by the zeros of UTF-16; without them it is taken for UTF-8."""
     if head.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    start = head[:200]
+    for encoding, zeros, letters in (("utf-16-le", start[1::2], start[::2]), ("utf-16-be", start[::2], start[1::2])):
+        if len(zeros) > 3 and zeros.count(0) > 0.8 * len(zeros) and not letters.count(0):
+            return encoding
     return "utf-8"
 
 
-def read_rows(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[Row | RejectedRecord]:
-    """Read every row that is not blank; a line that is no row is a rejection `malformed-line`."""
-    lines = read_lines(stream, dialect, file)
-    if dialect.quote:
-        yield from _read_quoted(lines, dialect, file)
-    else:
-        for number, text in lines:
-            cells = text.rstrip("\r\n").split(dialect.delimiter)
-            if any(cells):
-                yield Row(number, [_unquote(cell) for cell in cells] if dialect.bare_quotes else cells)
+def check_encoding(encoding: str) -> str:
+    """Return the encoding a person names; ArchiveError where there is none of that name."""
+    try:
+        " ".encode(encoding)
+    except (LookupError, UnicodeError) as error:
+        raise ArchiveError(
+            f"there is no encoding {encoding!r}; examples are utf-8, cp1252, cp1250, cp1251, shift_jis, gb18030"
+        ) from error
+    return encoding
 
 
-def read_lines(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[tuple[int, str]]:
+Line = tuple[int, str | None]
+"""A physical line by its number, counted from 1; None where its bytes are in no encoding that can be told."""
+
+
+def read_rows(stream: BinaryIO, dialect: Dialect, file: str, width: int = 0) -> Iterator[Row | RejectedRecord]:
+    """Read every row that is not blank; a line that is no row is a rejection, `malformed-line` or `unreadable-text`.
+
+    `width` is how many cells a row has, where that is known before; otherwise the first row says it. It decides only
+    whether lines after an open quote belong to the quoted cell; rows of another width are the caller's to refuse.
+    """
+    lines = _Lines(read_lines(stream, dialect, file))
+    for number, text in lines:
+        if number <= dialect.preamble:
+            continue
+        if text is None:
+            yield _unreadable(file, number)
+            continue
+        row = _read_row(number, text, lines, dialect, width)
+        if row is None:
+            detail = "a quote is opened and not closed where the cell ends"
+            yield RejectedRecord("malformed-line", f"{file}, line {number}: {detail}", file, number)
+        elif any(cell.strip() for cell in row.cells):
+            width = width or len(row.cells)
+            yield row
+
+
+def _unreadable(file: str, number: int) -> RejectedRecord:
+    detail = "the line is not in UTF-8, and in which encoding it is cannot be told: say it with --encoding"
+    return RejectedRecord("unreadable-text", f"{file}, line {number}: {detail}", file, number)
+
+
+class _Lines:
+    """The lines of a file, some of which may be looked at before they are taken."""
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self._lines = lines
+        self._ahead: deque[Line] = deque()
+
+    def __iter__(self) -> Iterator[Line]:
+        return self
+
+    def __next__(self) -> Line:
+        return self._ahead.popleft() if self._ahead else next(self._lines)
+
+    def ahead(self, place: int) -> str | None:
+        """Return the line that is `place` lines after the one at hand; None at the end, or for one without a text."""
+        while len(self._ahead) <= place:
+            following = next(self._lines, None)
+            if following is None:
+                return None
+            self._ahead.append(following)
+        return self._ahead[place][1]
+
+    def take(self, count: int) -> None:
+        """Step over lines that were looked at."""
+        for _ in range(count):
+            self._ahead.popleft()
+
+
+def _read_row(number: int, text: str, lines: _Lines, dialect: Dialect, width: int) -> Row | None:
+    """Read the row that begins here, with the lines that its quoted cells run over; None where a quote stays open."""
+    first = text.rstrip("\r\n")
+    cells, opened = split_line(first, dialect)
+    if opened is None:
+        return Row(number, cells)
+    taken = 0
+    while taken < LONGEST_ROW:
+        following = lines.ahead(taken)
+        if following is None or (dialect.quote not in following and _is_row(following, dialect, width)):
+            break
+        taken += 1
+        text += following
+        if len(text) > LONGEST_LINE:
+            break
+        if dialect.quote not in following:
+            continue
+        whole, still = split_line(text.rstrip("\r\n"), dialect)
+        if still == opened:
+            continue
+        before = following.partition(dialect.quote)[0]
+        if opened and before.count(dialect.delimiter) == opened and not _is_prose(before, dialect):
+            break  # the line has its own columns before the quote: it closes nothing
+        if still is None and len(whole) >= width and not (width and any(cell.strip() for cell in whole[width:])):
+            lines.take(taken)
+            return Row(number, whole, 1 + taken)
+        if still is None or still < opened:  # the row is too wide or too narrow, or a sign follows the quote
+            break
+        opened = still  # the cell is closed, and a later one of the same row is open
+    if dialect.lax_quotes:
+        return Row(number, first.split(dialect.delimiter))
+    return None
+
+
+def split_line(text: str, dialect: Dialect) -> tuple[list[str], int | None]:
+    """Split a line into cells; say which cell has a quote that is not closed, if any.
+
+    A quote counts at the start of a cell only. Within one line, what follows a closing quote belongs to the cell; a
+    cell that runs over lines must be closed where it ends, or it is NEVER_CLOSED.
+    """
+    delimiter, quote = dialect.delimiter, dialect.quote
+    if not quote or quote not in text:
+        return text.split(delimiter), None
+    cells: list[str] = []
+    place = 0
+    while True:
+        start = place
+        while text.startswith(" ", start) and delimiter != " ":
+            start += 1
+        if text.startswith(quote, start):
+            close = text.find(quote, start + 1)
+            while close >= 0 and text.startswith(quote, close + 1):
+                close = text.find(quote, close + 2)
+            if close < 0:
+                return cells, len(cells)
+            end = text.find(delimiter, close + 1)
+            end = len(text) if end < 0 else end
+            inside, after = text[start + 1 : close].replace(quote * 2, quote), text[close + 1 : end]
+            if after.strip() and "\n" in inside:
+                return cells, NEVER_CLOSED
+            cells.append(inside + (after if after.strip() else ""))
+        else:
+            end = text.find(delimiter, place)
+            end = len(text) if end < 0 else end
+            cells.append(text[place:end])
+        if end >= len(text):
+            return cells, None
+        place = end + len(delimiter)
+
+
+def _is_row(text: str, dialect: Dialect, width: int) -> bool:
+    """Tell a line that is a row by itself from a line of text within a cell: it has all columns."""
+    cells = text.rstrip("\r\n").split(dialect.delimiter)
+    return width > 1 and len(cells) == width and not _is_prose(text, dialect)
+
+
+def _is_prose(text: str, dialect: Dialect) -> bool:
+    """Tell whether every delimiter is followed by a blank, as writers of sentences do and writers of tables do not."""
+    return all(cell.startswith(" ") for cell in text.rstrip("\r\n").split(dialect.delimiter)[1:])
+
+
+def read_lines(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[Line]:
     """Read numbered lines with their ends on. Only the terminator ends a line: U+0085 and U+2028 are text."""
     number = 0
     try:
@@ -93,17 +259,82 @@ def read_lines(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[tuple[
             for number, text in enumerate(_read_wide(stream, dialect), start=1):
                 if len(text) > LONGEST_LINE:
                     raise ArchiveError(f"{file}, line {number}: the line is longer than {LONGEST_LINE:,} characters")
-                yield number, text
+                yield number, text.removeprefix("\ufeff") if number == 1 else text
             return
-        for raw in _read_narrow(stream, dialect.terminator):
+        decoder = _Decoder(dialect, file)
+        raw_lines = _read_narrow(stream, dialect.terminator)
+        for raw in decoder.watch(raw_lines):
             number += 1
             if len(raw) > LONGEST_LINE:
                 raise ArchiveError(f"{file}, line {number}: the line is longer than {LONGEST_LINE:,} bytes")
             if number == 1:
                 raw = raw.removeprefix(codecs.BOM_UTF8)
-            yield number, _decode(raw, dialect.encoding)
+            yield number, decoder.decode(raw)
     except (*DAMAGED, UnicodeError) as error:
         raise ArchiveError(f"{file}, line {number + 1}: the file is damaged ({error})") from error
+
+
+class _Decoder:
+    """Decodes lines: by the encoding that is told or declared, by UTF-8, and those that are neither by their letters.
+
+    The first line that cannot be read makes it read ahead: what the other such lines hold tells the encoding.
+    """
+
+    def __init__(self, dialect: Dialect, file: str) -> None:
+        self._file = file
+        self._encoding = dialect.encoding
+        self._told = dialect.told
+        self._doubtful = not dialect.told and SINGLE_BYTE.match(codecs.lookup(dialect.encoding).name) is not None
+        self._legacy: list[str] | None = None
+        self._lines: Iterator[bytes] = iter(())
+        self._ahead: deque[bytes] = deque()
+
+    def watch(self, lines: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass the lines on, so that some can be read ahead of the others."""
+        self._lines = lines
+        while True:
+            if self._ahead:
+                yield self._ahead.popleft()
+            elif (raw := next(lines, None)) is not None:
+                yield raw
+            else:
+                return
+
+    def decode(self, raw: bytes) -> str | None:
+        """Return the text of a line; None where it is in no encoding that can be told."""
+        if raw.isascii():
+            return raw.decode("ascii") if self._encoding.startswith("utf-8") else raw.decode(self._encoding)
+        if self._doubtful and _is_utf8(raw):  # declared as Latin-1 or the like, and nevertheless UTF-8
+            return raw.decode("utf-8")
+        try:
+            return raw.decode(self._encoding)
+        except UnicodeDecodeError:
+            if self._told:
+                return None
+        if self._legacy is None:
+            self._legacy = read_legacy(self._sample(raw))
+            if self._legacy:
+                logger.warning(
+                    "%s is not in UTF-8; it is read as %s (--encoding says otherwise)", self._file, self._legacy[0]
+                )
+        return decode_legacy(raw, self._legacy)
+
+    def _sample(self, raw: bytes) -> list[bytes]:
+        size, found = 0, [raw]
+        while size < SAMPLE and (following := next(self._lines, None)) is not None:
+            self._ahead.append(following)
+            size += len(following)
+            if not following.isascii() and not _is_utf8(following):
+                found.append(following)
+        return found
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read_narrow(stream: BinaryIO, terminator: str) -> Iterator[bytes]:
@@ -129,77 +360,6 @@ def _read_wide(stream: BinaryIO, dialect: Dialect) -> Iterator[str]:
             yield line
     finally:
         text.detach()
-
-
-def _decode(raw: bytes, encoding: str) -> str:
-    try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")  # the commonest lie about encodings, in both directions
-
-
-def _unquote(cell: str) -> str:
-    if len(cell) >= 2 and cell[0] == cell[-1] == '"':
-        return cell[1:-1].replace('""', '"')
-    return cell
-
-
-class _Unclosed(Exception):
-    """A row wants more lines than a row may have."""
-
-
-class _Feed:
-    """Gives csv.reader its lines, remembers those of the row at hand, and takes them back."""
-
-    def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
-        self._lines = lines
-        self._returned: deque[tuple[int, str]] = deque()
-        self.row: list[tuple[int, str]] = []
-        self.ran_out = False
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if len(self.row) >= LONGEST_ROW:
-            raise _Unclosed
-        try:
-            numbered = self._returned.popleft() if self._returned else next(self._lines)
-        except StopIteration:
-            self.ran_out = True
-            raise
-        self.row.append(numbered)
-        return numbered[1]
-
-    def give_back_all_but_first(self) -> None:
-        self._returned.extendleft(reversed(self.row[1:]))
-        self.ran_out = False
-
-
-def _read_quoted(lines: Iterator[tuple[int, str]], dialect: Dialect, file: str) -> Iterator[Row | RejectedRecord]:
-    feed = _Feed(lines)
-    reader = csv.reader(feed, delimiter=dialect.delimiter, quotechar=dialect.quote)
-    while True:
-        feed.row = []
-        fault = ""
-        cells: list[str] = []
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except _Unclosed:
-            fault = f"a quote is opened and not closed within {LONGEST_ROW} lines"
-        except csv.Error as error:
-            fault = f"the line cannot be split into columns ({error})"
-        if not fault and feed.ran_out:
-            fault = "a quote is opened and never closed"
-        if fault:
-            number = feed.row[0][0]
-            feed.give_back_all_but_first()
-            reader = csv.reader(feed, delimiter=dialect.delimiter, quotechar=dialect.quote)
-            yield RejectedRecord("malformed-line", f"{file}, line {number}: {fault}", file, number)
-        elif any(cell.strip() for cell in cells):
-            yield Row(feed.row[0][0], cells)
 
 
 def with_header(rows: Iterator[Row | RejectedRecord], file: str) -> tuple[Row, Iterator[Row | RejectedRecord]]:

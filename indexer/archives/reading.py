@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from indexer.archives.api_json import GBIF, INAT, read_gbif_api, read_inat_api
 from indexer.archives.coco import read_coco
 from indexer.archives.csv_file import read_csv
 from indexer.archives.detect import detect_kind
@@ -22,12 +23,14 @@ Reader = Callable[[ArchiveSource], Iterator[Record | RejectedRecord]]
 
 KINDS: Mapping[str, str] = {
     "folder": "A folder per species, with photos in it or in one folder per observation.",
-    "csv": "A table with a header (CSV, TSV or semicolons), one photo per line.",
+    "csv": "A table with a header (CSV, TSV, semicolons, or a workbook of Excel or LibreOffice), one photo per line.",
     "dwca": "A Darwin Core Archive (zip, tgz or folder) with a multimedia extension, GBIF downloads among them.",
     "coco": "The COCO JSON of FGVCx Fungi 2018 and iNaturalist 2017 to 2021.",
     "inat-open-data": "A folder with the iNaturalist open-data tables observations, photos, taxa and observers.",
     "fungitastic": "A FungiTastic or Danish Fungi metadata table, or the folder that holds several.",
     "plantnet300k": "The metadata JSON of Pl@ntNet-300K.",
+    GBIF: "JSON of GBIF's occurrence API: a page of a search, a list, or a folder of pages.",
+    INAT: "JSON of iNaturalist's observation API: a page of a search, a list, or a folder of pages.",
 }
 """Every kind of archive that can be read, with one sentence about it."""
 
@@ -39,6 +42,8 @@ READERS: Mapping[str, Reader] = {
     "inat-open-data": read_inat_open_data,
     "fungitastic": read_fungitastic,
     "plantnet300k": read_plantnet300k,
+    GBIF: read_gbif_api,
+    INAT: read_inat_api,
 }
 WITH_COLUMNS = frozenset({"csv", "fungitastic"})
 
@@ -51,7 +56,7 @@ def read_archive(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     Raises ArchiveError (names file and line) where the archive as a whole cannot be read; nothing is read before the
     first item is asked for.
     """
-    kind = detect_kind(source.path) if source.kind == "auto" else source.kind
+    kind = detect_kind(source.path, source.encoding) if source.kind == "auto" else source.kind
     if kind not in READERS:
         raise ArchiveError(f"there is no archive kind {kind!r}: choose one of {', '.join(KINDS)}")
     if not source.path.exists():

@@ -57,6 +57,15 @@ class RowShelf:
         found = self._rows.execute("SELECT key, fields, file, line, uses FROM rows WHERE key = ?", (key,)).fetchone()
         return ShelvedRow(found[0], json.loads(found[1]), *found[2:]) if found else None
 
+    def rename(self, field: str, source: str) -> None:
+        """Let every row's `field` be what its field `source` says."""
+        there = f'$."{source}"'
+        self._rows.execute(
+            "UPDATE rows SET fields = json_set(fields, ?, json_extract(fields, ?)) "
+            "WHERE json_extract(fields, ?) NOT NULL",
+            (f'$."{field}"', there, there),
+        )
+
     def use(self, key: str) -> None:
         """Note that a row was asked for."""
         self._rows.execute("UPDATE rows SET uses = uses + 1 WHERE key = ?", (key,))
@@ -66,3 +75,45 @@ class RowShelf:
         rows = self._rows.execute("SELECT key, fields, file, line, uses FROM rows WHERE uses = 0 ORDER BY place")
         for key, fields, file, line, uses in rows:
             yield ShelvedRow(key, json.loads(fields), file, line, uses)
+
+    def rows(self) -> Iterator[ShelvedRow]:
+        """Return every row, in the order they came."""
+        for found in self._rows.execute("SELECT key, fields, file, line, uses FROM rows ORDER BY place"):
+            yield ShelvedRow(found[0], json.loads(found[1]), *found[2:])
+
+
+class GroupShelf:
+    """Rows that several may share a key, such as the places of a taxon."""
+
+    def __init__(self) -> None:
+        self._rows = sqlite3.connect("", isolation_level=None)
+        self._rows.execute("PRAGMA journal_mode = OFF")
+        self._rows.execute(
+            "CREATE TABLE rows (place INTEGER PRIMARY KEY, key TEXT, fields TEXT, file TEXT, line INTEGER)"
+        )
+        self._rows.execute("CREATE INDEX by_key ON rows (key)")
+        self._rows.execute("BEGIN")
+
+    def __enter__(self) -> GroupShelf:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._rows.close()
+
+    def put(self, key: str, fields: Mapping[str, str], file: str, line: int) -> None:
+        """Put a row aside."""
+        self._rows.execute(
+            "INSERT INTO rows (key, fields, file, line) VALUES (?, ?, ?, ?)",
+            (key, json.dumps(fields, ensure_ascii=False), file, line),
+        )
+
+    def find(self, key: str) -> list[dict[str, str]]:
+        """Return what the rows of a key say, in the order they came."""
+        found = self._rows.execute("SELECT fields FROM rows WHERE key = ? ORDER BY place", (key,))
+        return [json.loads(fields) for (fields,) in found]
+
+    def places(self) -> Iterator[tuple[str, str, int]]:
+        """Return key, file and line of every row, in the order they came."""
+        yield from self._rows.execute("SELECT key, file, line FROM rows ORDER BY place")

@@ -24,6 +24,7 @@ TAXON_TERMS: Mapping[str, tuple[str, ...]] = {
     ),
     "scientific_name_authorship": ("scientificnameauthorship", "authorship", "taxonauthor"),
     "taxon_rank": ("taxonrank", "rank"),
+    "identification_qualifier": ("identificationqualifier", "qualifier"),
     "taxonomic_status": ("taxonomicstatus", "taxonstatus"),
     "accepted_name": ("acceptednameusage", "acceptedscientificname", "acceptedname"),
     "taxon_key": ("taxonkey", "gbiftaxonkey", "gbiftaxonid", "usagekey"),
@@ -42,9 +43,22 @@ TAXON_TERMS: Mapping[str, tuple[str, ...]] = {
 }
 OCCURRENCE_TERMS: Mapping[str, tuple[str, ...]] = {
     "observation": ("occurrenceid", "observationid", "observation", "observationuuid", "obsid", "gbifid"),
-    "event_date": ("eventdate", "observedon", "observationdate", "earliestdatecollected", "date"),
-    "decimal_latitude": ("decimallatitude", "latitude", "lat"),
-    "decimal_longitude": ("decimallongitude", "longitude", "lon", "lng", "long"),
+    "verbatim_identification": ("verbatimscientificname", "verbatimidentification"),
+    "verification_status": ("identificationverificationstatus", "verificationstatus", "qualitygrade"),
+    "event_date": (
+        "eventdate", "observedon", "observationdate", "earliestdatecollected", "datecollected", "date",
+        "verbatimeventdate",
+    ),
+    "year": ("year",),
+    "month": ("month",),
+    "day": ("day",),
+    "occurrence_status": ("occurrencestatus",),
+    "establishment_means": ("establishmentmeans",),
+    "degree_of_establishment": ("degreeofestablishment",),
+    "basis_of_record": ("basisofrecord",),
+    "decimal_latitude": ("decimallatitude", "latitude", "lat", "verbatimlatitude"),
+    "decimal_longitude": ("decimallongitude", "longitude", "lon", "lng", "long", "verbatimlongitude"),
+    "verbatim_coordinates": ("verbatimcoordinates", "coordinates", "latlong", "latlon", "latitudelongitude", "gps"),
     "coordinate_uncertainty": (
         "coordinateuncertaintyinmeters", "coordinateuncertainty", "cooruncert", "positionalaccuracy",
         "locationuncertainty",
@@ -54,13 +68,16 @@ OCCURRENCE_TERMS: Mapping[str, tuple[str, ...]] = {
     "habitat": ("habitat",),
     "substrate": ("substrate", "metasubstrate"),
 }  # fmt: skip
+RIGHTS = ("usageterms", "webstatement", "rights", "accessrights")
 MEDIA_TERMS: Mapping[str, tuple[str, ...]] = {
     "photo": ("accessuri", "bestqualityaccessuri", "identifier", "goodqualityaccessuri"),
     "creator": ("creator", "photographer"),
     "rights_holder": ("rightsholder", "owner", "copyrightholder"),
-    "licence": ("license", "licence", "usageterms", "webstatement", "rights"),
+    "licence": ("license", "licence", *RIGHTS),
+    "rights": RIGHTS,
     "references": ("references", "furtherinformationurl", "additionalinformationurl"),
     "media_type": ("type", "mediatype"),
+    "media_subtype": ("subtype", "subtypeliteral"),
     "media_format": ("format", "mediaformat", "mimetype"),
     "aspect": ("subjectpart", "aspect", "organ"),
     "position": ("position",),
@@ -69,20 +86,35 @@ PHOTO_FILE_TERMS = (
     "file", "filename", "filepath", "imagepath", "photopath", "path", "relativepath", "image", "photo", "imagename",
     "imagefile", "photofile",
 )  # fmt: skip
-PHOTO_ADDRESS_TERMS = ("url", "imageurl", "photourl", "accessuri", "identifier", "imagebackupurl")
+PHOTO_ADDRESS_TERMS = (
+    "imageurl", "photourl", "accessuri", "identifier", "associatedmedia", "url", "imagebackupurl",
+)  # fmt: skip
 TABLE_TERMS: Mapping[str, tuple[str, ...]] = {
     **TAXON_TERMS,
     **OCCURRENCE_TERMS,
     **MEDIA_TERMS,
     "photo": (),
     "creator": ("creator", "photographer", "attribution", "author", "credit", "photoauthor"),
-    "licence": ("photolicense", "photolicence", "license", "licence", "usageterms", "webstatement", "rights"),
+    "licence": ("photolicense", "photolicence", "license", "licence", *RIGHTS),
     "aspect": ("aspect", "organ", "subjectpart", "view"),
     "position": ("position", "photoposition"),
 }
 """What the columns of a table with one photo per line are called; photos are found by `photo_columns`."""
 
+NAMING = frozenset({"scientificname", "canonicalname", "species", "taxonname", "latinname", "taxon", "name"})
+"""Headers of columns that hold a scientific name, at least by its genus and epithet."""
+KNOWN_TERMS = frozenset(
+    name for names in (*TABLE_TERMS.values(), PHOTO_FILE_TERMS, PHOTO_ADDRESS_TERMS) for name in names
+) | {"taxonid", "acceptednameusageid", "year", "month", "day"}
+PEOPLE = frozenset({"creator", "rights_holder", "recorded_by"})
 KEY_IN_ID = re.compile(r"^(?:gbif:|https?://(?:www\.)?gbif\.org/(?:\w\w/)?species/)(\d+)$", re.I)
+
+PHOTO_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif"})
+NAMED_PHOTO = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(PHOTO_ENDINGS)))})(?:[?#].*)?$", re.I)
+CERTAIN = re.compile(r"\s*\|\s*|\s*[;,]\s*(?=https?://)|\s+(?=https?://)", re.I)
+"""Between two photos for certain: a bar, or whatever stands before the next address."""
+POSSIBLE = re.compile(r"\s*[;,]\s*")
+"""Between two photos only where each part is called as photos are: addresses and names of files may hold these."""
 
 
 def plain_term(header: str) -> str:
@@ -96,7 +128,6 @@ class Columns:
     """Where the fields of a record stand in a row: for each field its columns, the preferred one first."""
 
     fields: tuple[tuple[str, tuple[int, ...]], ...]
-    day: tuple[int, int, int] | None  # year, month, day, where a date is spread over three columns
     taxon_id: int | None  # may hold a GBIF key among other things
     accepted_id: int | None
 
@@ -104,12 +135,10 @@ class Columns:
         """Return the fields that the row fills."""
         found: dict[str, str] = {}
         for field, places in self.fields:
-            for place in places:
-                if text := cells[place].strip():
-                    found[field] = text
-                    break
-        if self.day and "event_date" not in found:
-            found["event_date"] = "-".join(part for part in (cells[place].strip() for place in self.day) if part)
+            texts = [text for place in places if (text := cells[place].strip())]
+            if texts:  # dcterms:creator holds an address where dc:creator beside it holds the name
+                named = [text for text in texts if field in PEOPLE and not text.startswith(("http://", "https://"))]
+                found[field] = (named or texts)[0]
         for field, place_of_id in (("taxon_key", self.taxon_id), ("accepted_taxon_key", self.accepted_id)):
             if place_of_id is not None and field not in found and (key := KEY_IN_ID.match(cells[place_of_id].strip())):
                 found[field] = key[1]
@@ -127,10 +156,11 @@ def find_columns(headers: Sequence[str], terms: Mapping[str, tuple[str, ...]], g
 
     Raises ArchiveError for a header that the table does not have.
     """
-    place_of: dict[str, int] = {}
+    places_of: dict[str, list[int]] = {}  # dc:creator may stand beside dcterms:creator: where one is empty, the other
     for place, header in enumerate(headers):
-        place_of.setdefault(plain_term(header), place)
-    found = {field: [place_of[name] for name in names if name in place_of] for field, names in terms.items()}
+        places_of.setdefault(plain_term(header), []).append(place)
+    place_of = {term: places[0] for term, places in places_of.items()}
+    found = {field: [place for name in names for place in places_of.get(name, ())] for field, names in terms.items()}
     if "species" in place_of and found.get("scientific_name", [None])[0] != place_of["species"]:
         found.setdefault("accepted_name", []).insert(
             0, place_of["species"]
@@ -139,10 +169,8 @@ def find_columns(headers: Sequence[str], terms: Mapping[str, tuple[str, ...]], g
         if plain_term(header) not in place_of:
             raise ArchiveError(f"{file}, line 1: there is no column {header!r}; there are {', '.join(headers)}")
         found[field] = [place_of[plain_term(header)]]
-    day = tuple(place_of[name] for name in ("year", "month", "day") if name in place_of)
     return Columns(
         fields=tuple((field, tuple(places)) for field, places in found.items() if places),
-        day=(day[0], day[1], day[2]) if len(day) == 3 else None,
         taxon_id=place_of.get("taxonid"),
         accepted_id=place_of.get("acceptednameusageid"),
     )
@@ -155,3 +183,12 @@ def photo_columns(headers: Sequence[str]) -> tuple[list[int], list[int]]:
         [terms.index(name) for name in PHOTO_FILE_TERMS if name in terms],
         [terms.index(name) for name in PHOTO_ADDRESS_TERMS if name in terms],
     )
+
+
+def split_photos(text: str) -> list[str]:
+    """Return the files and addresses that a cell names, in their order."""
+    photos = []
+    for part in CERTAIN.split(text.strip()):
+        pieces = [piece for piece in POSSIBLE.split(part.strip()) if piece]
+        photos.extend(pieces if len(pieces) > 1 and all(map(NAMED_PHOTO.search, pieces)) else [part.strip(" ;,")])
+    return [photo for photo in photos if photo]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from database.session import Database
-from database.taxonomy.checklists import PRESENT, ListedTaxon, replace_checklist
-from database.taxonomy.taxa import LONGEST_NAME, SPECIES, TaxonEntry, TaxonRegister
+from database.session import Database, Session
+from database.taxonomy.checklists import PRESENT, ChecklistRevision, ListedTaxon, count_checklist
+from database.taxonomy.merging import merge_taxa
+from database.taxonomy.register import LONGEST_NAME, SPECIES, TaxonEntry, TaxonRegister
 from indexer.curation.checklists import ChecklistLine, read_checklist
 from indexer.curation.names import parse_name
 from indexer.records import RejectedRecord
 from retrieval.domain import RANKS
+from retrieval.progress import Progress, silent
 
 WIDER_RANKS = RANKS[:-1]
+HOMONYM = "the synonym is spelt as an accepted name of this list; it was not kept, or it would stand for that one"
+BATCH = 1000  # lines that are filed together
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,47 +35,110 @@ class ChecklistReport:
     present: int  # species that are listed as present anywhere
     statuses: tuple[tuple[str, int], ...]  # (status other than present, pairs)
     rejections: tuple[RejectedRecord, ...]
+    remarks: tuple[RejectedRecord, ...] = ()  # of lines that were accepted: keys not believed, species merged
 
 
 def import_checklist(
-    database: Database, path: Path, *, checklist: str, title: str = "", region: str = ""
+    database: Database,
+    path: Path,
+    *,
+    checklist: str,
+    title: str = "",
+    region: str = "",
+    encoding: str = "",
+    progress: Progress = silent,
 ) -> ChecklistReport:
     """Read a checklist and let it replace what was known under its id; run twice, it changes nothing.
 
-    Names are found by GBIF key, accepted name or synonym; others become new taxa. Raises ArchiveError, DatabaseError.
+    Names are found by GBIF key, accepted name or synonym; others become new taxa. A species of the catalogue that the
+    list calls a synonym becomes one: its observations go to the accepted species, so that no find lies under a name
+    that the list does not have. `progress` is told of lines read. Raises ArchiveError, DatabaseError; then nothing is
+    kept.
     """
-    lines = list(read_checklist(path))
-    rejections = [line for line in lines if isinstance(line, RejectedRecord)]
+    rejections: list[RejectedRecord] = []
+    remarks: list[RejectedRecord] = []
+    read = 0
     with database.writing() as session:
+        revision = ChecklistRevision(session, checklist, title=title, region=region, source=str(path))
         register = TaxonRegister()
-        said: dict[tuple[int, str], ListedTaxon] = {}
-        species: dict[int, bool] = {}
-        for line in lines:
-            if isinstance(line, RejectedRecord):
-                continue
-            entry = _entry(line)
-            if isinstance(entry, RejectedRecord):
-                rejections.append(entry)
-                continue
-            taxon = register.file(session, entry)
-            for listed in _listed(line, taxon):
-                known = said.get((taxon, listed.country_code))
-                if known is None or listed.occurrence_status == PRESENT != known.occurrence_status:
-                    said[taxon, listed.country_code] = listed  # present anywhere in a country is present
-            species[taxon] = entry.rank == SPECIES
-        added = replace_checklist(session, checklist, said, title=title, region=region, source=str(path))
-    statuses = Counter(line.occurrence_status for line in said.values() if line.occurrence_status != PRESENT)
-    present = {line.taxon for line in said.values() if line.occurrence_status == PRESENT and species[line.taxon]}
+        for batch in _batches(read_checklist(path, encoding=encoding)):
+            entries = [line if isinstance(line, RejectedRecord) else _entry(line) for line in batch]
+            rejections += [entry for entry in entries if isinstance(entry, RejectedRecord)]
+            pairs = [
+                (line, entry)
+                for line, entry in zip(batch, entries, strict=True)
+                if isinstance(line, ChecklistLine) and isinstance(entry, TaxonEntry)
+            ]
+            remarks += [_remark("homonym", HOMONYM, line) for line, _ in pairs if line.is_homonym]
+            remarks += _file(session, register, revision, pairs)
+            read += len(batch)
+            progress(f"import {checklist}", len(batch))
+        added = revision.finish()
+        counts = count_checklist(session, checklist)
     return ChecklistReport(
         checklist=checklist,
-        read=len(lines),
-        accepted=len(lines) - len(rejections),
-        taxa=len(said),
+        read=read,
+        accepted=read - len(rejections),
+        taxa=counts.lines,
         added=added,
-        present=len(present),
-        statuses=tuple(sorted(statuses.items())),
+        present=counts.present,
+        statuses=counts.statuses,
         rejections=tuple(sorted(rejections, key=lambda rejection: (rejection.file, rejection.line))),
+        remarks=tuple(remarks),
     )
+
+
+def count_reasons(records: Iterable[RejectedRecord]) -> list[tuple[str, int]]:
+    """Count records by reason, the most frequent first."""
+    return Counter(record.reason for record in records).most_common()
+
+
+def _file(
+    session: Session,
+    register: TaxonRegister,
+    revision: ChecklistRevision,
+    pairs: Sequence[tuple[ChecklistLine, TaxonEntry]],
+) -> Iterator[RejectedRecord]:
+    """File a batch of lines; give back what has to be said of them."""
+    taxa = register.file_all(session, [entry for _, entry in pairs])
+    lines = {name: line for line, _ in reversed(pairs) for name in (line.scientific_name, line.synonym_of)}
+    for conflict in register.conflicts:
+        line = lines.get(conflict.name)
+        detail = f"key {conflict.gbif_key} is that of {conflict.known}, not of {conflict.name}; the name was believed"
+        yield _remark("key-of-another-species", detail, line)
+    register.conflicts.clear()
+    merged: dict[int, int] = {}
+    for claim in register.claimed:
+        into = claim.accepted
+        while into in merged:
+            into = merged[into]
+        if claim.taxon in merged or claim.taxon == into:
+            continue
+        merge_taxa(session, claim.taxon, into)
+        merged[claim.taxon] = into
+        detail = f"{claim.name} was a species of the catalogue; it and its observations now belong to the accepted name"
+        yield _remark("merged-species", detail, lines.get(claim.name))
+    if register.claimed:
+        register.claimed.clear()
+        register.forget()
+    revision.put([
+        listed
+        for (line, _), taxon in zip(pairs, taxa, strict=True)
+        for listed in _listed(line, merged.get(taxon, taxon))
+        if line.listed
+    ])  # fmt: skip
+
+
+def _remark(reason: str, detail: str, line: ChecklistLine | None) -> RejectedRecord:
+    if line is None:
+        return RejectedRecord(reason, detail)
+    return RejectedRecord(reason, f"{line.file}, line {line.line}: {detail}", line.file, line.line)
+
+
+def _batches(lines: Iterable[ChecklistLine | RejectedRecord]) -> Iterator[list[ChecklistLine | RejectedRecord]]:
+    waiting = iter(lines)
+    while batch := list(islice(waiting, BATCH)):
+        yield batch
 
 
 def _entry(line: ChecklistLine) -> TaxonEntry | RejectedRecord:
@@ -89,7 +158,7 @@ def _entry(line: ChecklistLine) -> TaxonEntry | RejectedRecord:
         authorship=line.scientific_name_authorship if is_same else "",
         gbif_key=line.gbif_key if is_same else None,
         lineage=line.lineage if not line.synonym_of else (),
-        synonyms=((line.scientific_name, line.gbif_key),) if line.synonym_of else (),
+        synonyms=((line.scientific_name, line.gbif_key),) if line.synonym_of and not line.is_homonym else (),
         vernacular_names=line.vernacular_names,
         toxicity=line.toxicity,
     )

@@ -1,46 +1,100 @@
-"""Scientific names: what is name, what is authorship, and which species is meant."""
+"""Scientific names: what is name, what is authorship, and which species is meant.
+
+Names are taken apart by GBIF's own parser. What stands around it here is what the labels of finds have and a
+taxonomist's list has not: typography, doubts in many spellings, alternatives, and plain words where an epithet belongs.
+"""
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
-ABOVE_SPECIES = frozenset(
-    {"domain", "kingdom", "subkingdom", "phylum", "subphylum", "class", "subclass", "order", "suborder", "superfamily",
-     "family", "subfamily", "tribe", "subtribe", "genus", "subgenus", "section", "subsection", "series", "genushybrid"}
-)  # fmt: skip
+import nameparser
+
+from database.taxonomy.register import names_same_species
+
+ABOVE_SPECIES = frozenset((
+    "domain", "kingdom", "subkingdom", "phylum", "subphylum", "class", "subclass", "order", "suborder",
+    "superfamily", "family", "subfamily", "tribe", "subtribe", "genus", "subgenus", "section", "subsection",
+    "series", "subseries", "genushybrid", "supersection", "stirps", "clade", "infragenericname", "infragenus",
+    "suprageneric name", "division", "superorder", "infraorder", "cohort", "supergenus", "genusgroup",
+))  # fmt: skip
 """Values of taxonRank that say: no species is meant."""
 
-RANK_MARKS = {
-    "subsp": "subsp.", "ssp": "subsp.", "subspecies": "subsp.", "var": "var.", "variety": "var.", "varietas": "var.",
-    "subvar": "subvar.", "f": "f.", "fo": "f.", "fm": "f.", "form": "f.", "forma": "f.", "morph": "f.", "subf": "subf.",
-    "f.sp": "f. sp.", "cv": "cv.",
-}  # fmt: skip
-UNNAMED = frozenset({"sp", "spp", "spec", "species", "indet", "ined", "gen", "nov", "x", "sect", "subg", "subgen"})
-UNCERTAIN = frozenset({"cf", "aff", "nr", "prox", "vel"})
-AGGREGATE = re.compile(
-    r"\b(?:agg|aggr|aggregate|coll|s\.\s?l|s\.\s?lat|sens\.?\s?lat|sensu\s+lato|species\s+complex|complex|group|gr)\b\.?.*$",
+NO_EPITHETS = frozenset((
+    "sektion", "untersektion", "untergattung", "gattung", "gruppe", "komplex", "art", "arten", "unbekannt",
+    "espece", "especes", "espèce", "especie", "specie", "seccion", "sección", "sezione", "sectie", "sekce", "sekcja",
+    "desconocido", "inconnu", "inconnue", "okänd", "ukjent", "ukendt", "onbekend", "tuntematon", "neznámý", "complesso",
+    "sp", "spp", "spec", "specs", "species", "subsp", "ssp", "subspecies", "var", "variety", "f", "form", "forma",
+    "nov", "ined", "indet", "indetermined", "undetermined", "unidentified", "unknown", "unnamed", "undescribed",
+    "unsorted", "unspecified", "uncertain", "doubtful", "mixed", "various", "several", "other", "others", "any",
+    "none", "not", "no", "non", "nec", "nom", "comb", "stat", "gen", "genus", "fam", "family", "ord", "order",
+    "sect", "section", "subsect", "subsection", "subg", "subgen", "subgenus", "ser", "series", "subser", "stirps",
+    "stirp", "tribe", "group", "groups", "grp", "gr", "clade", "complex", "aggregate", "aggregates", "agg", "aggr",
+    "coll", "sensu", "sens", "auct", "auctt", "lato", "stricto", "emend", "pro", "like", "type", "and", "or", "und",
+    "oder", "et", "ou", "vel", "vs", "versus", "with", "without", "on", "in", "from", "near", "by", "at", "hybrid",
+    "hybrids", "mushroom", "mushrooms", "fungus", "fungi", "toadstool", "bolete", "polypore", "collection",
+    "specimen", "juvenile", "immature", "button", "mycelium", "spores", "same", "ditto", "idem", "tba", "tbd",
+    "todo",
+))  # fmt: skip
+"""Words that stand behind a genus where an epithet would, and are none."""
+
+UNCERTAIN = frozenset((
+    "cf", "cfr", "conf", "confer", "comp", "aff", "affin", "nr", "near", "prox", "prob", "probably", "poss",
+    "possibly", "perhaps", "maybe", "likely", "apparently", "presumably", "id", "incertae",
+))  # fmt: skip
+GROUPS = frozenset({"gr", "grp", "group", "agg", "aggr", "aggregate", "coll", "complex", "stirps", "ex gr"})
+NO_GENUS = frozenset((
+    "Unknown", "Unidentified", "Undetermined", "Indet", "Mixed", "Imageless", "Incertae", "Various", "Fungus",
+    "Fungi", "Mushroom", "Mushrooms", "Toadstool", "Unnamed", "Other", "Not", "No", "None", "Species", "Genus",
+    "Sp", "Bolete", "Polypore",
+))  # fmt: skip
+GENUS = re.compile(r"[A-ZÀ-Þ][a-zß-ÿ]+(?:-[a-zß-ÿ]+)?")
+EPITHET = re.compile(r"[a-zß-ÿ]{2,}(?:-[a-zß-ÿ]+)*")
+ENDING_OF_FAMILY_AND_ABOVE = re.compile(r"(?:aceae|oideae|ales|ineae|mycetes|mycota|mycotina)$")
+LIKE = re.compile(r"-(?:like|group|complex|type|agg|gr|ish)$")
+ALTERNATIVES = re.compile(
+    r"(?<=[a-zß-ÿ.?)])\s*(?:/|\s(?:or|oder|ou|vel|vs\.?|versus|and/or|og|eller)\s|\s\+\s)\s*(?=[A-Za-zÀ-ÿ])"
+    r"|\s&\s+(?!(?:al|de|den|der|van|von|du|da|di|del|ter|ten|zu|le|la|fil)\b)(?=[a-zß-ÿ]{3})"
+)
+WIDE = re.compile(
+    r"(?:s|ss|sens|sensu)\b\.?\s*(?:l|lat|lato|ampl|amplo)\b|^(?:lato|aggr?|coll|complex|group|gr|p\.?\s?p)\b",
     re.I,
 )
-OTHER_SENSE = re.compile(
-    r"\b(?:sensu|sens\.|ss\.?|auct\.?|auctt\.?|non|nec|s\.\s?str\.?|s\.\s?auct\.?|emend\.?)(?:\s.*|$)"
+NARROW = re.compile(r"(?:s|ss|sens|sensu)\b\.?\s*(?:s|str|stricto|orig\w*|typ\w*)\b|^(?:emend|stricto|typ)", re.I)
+PROVISIONAL = re.compile(r"\b(?:prov|ined|int|inval|provis\w*|temp|ad int|in ed)\b", re.I)
+RANK_MARKS = {
+    "SUBSPECIES": "subsp.", "VARIETY": "var.", "SUBVARIETY": "subvar.", "FORM": "f.", "SUBFORM": "subf.",
+    "FORMA_SPECIALIS": "f. sp.", "MORPH": "f.",
+}  # fmt: skip
+LIGATURES = str.maketrans({"œ": "oe", "Œ": "Oe", "æ": "ae", "Æ": "Ae"})
+HOMOGLYPHS = str.maketrans("АВЕКМНОРСТХаеорсухі", "ABEKMHOPCTXaeopcyxi")
+"""Cyrillic letters that look Latin, in words that have Latin ones too."""
+PARTICLES = frozenset((
+    "de", "den", "der", "des", "di", "du", "da", "dos", "del", "la", "le", "van", "von", "vom", "zu", "zur", "ter",
+    "ten", "ex", "in", "et", "and", "und", "y", "e", "f", "fil", "filius", "bis", "apud", "al", "af", "auct",
+    "non", "nec", "emend",
+))  # fmt: skip
+"""Words in small letters that an authorship may have."""
+SPELLINGS = tuple(
+    (re.compile(pattern), plainer)
+    for pattern, plainer in (
+        (r"\(\s*\)|\[\s*\]", " "),
+        (r"^([\"'])(.+?)\1(?= )", r"\2"),  # quotation marks of a table
+        (r"^(\S+ )([\"'])([a-zß-ÿ]+)\2(?= |$)", r"\1\3"),
+        (r"\bcv\.\s*([A-Z]\w*)", r"'\1'"),
+        (r"(?<= )s\.\s?(?=auct\b|[A-ZÀ-Þ][a-zß-ÿ]{2})", "sensu "),
+        (r"(?<= )(?:f\.? ?sp\.?|fsp\.?|forma specialis|f\. ?spec\.)(?= [a-zß-ÿ]{3})", "f. sp."),
+        (r" coll\.?$", " agg."),
+    )
 )
-NOMENCLATURE = re.compile(r"[,\s]*\b(?:nom|comb|stat)\.\s?\w+\.?.*$|\bined\.?$", re.I)
-GENUS = re.compile(r"^[A-ZÀ-Þ][a-zß-ÿ]+(?:-[a-zß-ÿ]+)?$")
-EPITHET = re.compile(r"^[a-zß-ÿ]{2,}(?:-[a-zß-ÿ]+)*$")
-PARTICLES = frozenset(
-    {"de", "den", "der", "des", "di", "du", "la", "le", "van", "von", "vom", "zu", "zur", "ex", "in", "et", "and", "y",
-     "e", "f", "fil", "bis", "apud", "non", "nec"}
-)  # fmt: skip
-NO_GENUS = frozenset(
-    {"Unknown", "Unidentified", "Undetermined", "Indet", "Mixed", "Imageless", "Incertae", "Various", "Fungus", "Fungi",
-     "Mushroom", "Mushrooms", "Toadstool", "Unnamed", "Other", "Not", "No"}
-)  # fmt: skip
-ENDING_OF_FAMILY_AND_ABOVE = re.compile(r"(?:aceae|oideae|ales|ineae|mycetes|mycota|mycotina)$")
+"""Spellings that GBIF's parser takes for something else, and the usual ones."""
+OTHER_SENSE = "used in another sense"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +105,7 @@ class ParsedName:
     species: str  # genus and epithet
     authorship: str  # of the species name; empty where it belongs to an infraspecific name
     infraspecific: str = ""  # the whole name with its mark: `Amanita phalloides var. alba`
-    uncertain: str = ""  # cf., aff. or ?: the identification is a guess
+    uncertain: str = ""  # cf., aff., ?, auct. non: that this is the species is a guess, or denied
     loose: str = ""  # the name is used more widely, or otherwise, than its type says
 
     @property
@@ -72,7 +126,11 @@ class NameResolver(Protocol):
 
 
 class KnownNames:
-    """A NameResolver over two dictionaries: by GBIF key, which goes first, and by name without authorship."""
+    """A NameResolver over two dictionaries: by GBIF key and by name without authorship.
+
+    A key goes first where the name may be that species' own in another spelling or combination. Some archives carry
+    keys of other rows: a key that contradicts the name is not believed.
+    """
 
     def __init__(
         self,
@@ -83,9 +141,11 @@ class KnownNames:
         self._by_key = dict(by_key or {})
 
     def accepted(self, name: str, key: int | None) -> tuple[str, int | None] | None:
-        if key is not None and key in self._by_key:
-            return self._by_key[key]
-        return self._by_name.get(name)
+        by_name = self._by_name.get(name)
+        by_key = self._by_key.get(key) if key is not None else None
+        if by_key is not None and (by_key == by_name or names_same_species(name, by_key[0])):
+            return by_key
+        return by_name
 
 
 @lru_cache(maxsize=65536)
@@ -94,37 +154,24 @@ def parse_name(text: str) -> ParsedName:
 
     Pure; never raises. What cannot be read as a name gives empty fields.
     """
-    plain = _plain(text)
-    if not plain:
-        return NO_NAME
-    uncertain = "?" if "?" in plain else ""
-    plain = " ".join(plain.replace("?", " ").split())
-    hybrid, plain = _without_hybrid_signs(plain)
-    if hybrid == "formula":
-        return NO_NAME
+    uncertain, plain = _take_doubt(clean_text(text))
     words = plain.split()
-    if words and _mark(words[0]) in UNCERTAIN:
-        uncertain = words.pop(0)
-    if not words:
+    genus = _find_genus([word for word in words if word not in {"×", "x", "X"}])
+    if not genus:
         return NO_NAME
-    genus = _genus(words)
-    if genus is None or genus in NO_GENUS:
-        return NO_NAME
-    rest = words[1:]
-    if rest and re.fullmatch(r"\([A-ZÀ-Þ][a-zß-ÿ-]+\)", rest[0]) and len(rest) > 1 and EPITHET.match(rest[1]):
-        rest = rest[1:]  # a subgenus in parentheses
-    if rest and _mark(rest[0]) in UNCERTAIN:
-        uncertain = rest.pop(0)
-    if not rest or not _is_epithet(rest[0]) or ENDING_OF_FAMILY_AND_ABOVE.search(genus):
+    if ALTERNATIVES.search(plain):
+        return ParsedName(genus, "", "", uncertain="one of several")
+    if len(words) > 1 and _mark(words[1]) in NO_EPITHETS and not _is_author(words[1]):
         return ParsedName(genus, "", "", uncertain=uncertain)
-    species = f"{genus} {rest[0]}"
-    tail, loose = _without_usage(" ".join(rest[1:]))
-    if hybrid:
-        loose = loose or "hybrid"
-    authorship, infraspecific = _split_tail(species, tail.split())
-    if any(_mark(word) in UNCERTAIN for word in tail.split()):
-        uncertain = uncertain or "cf."
-    return ParsedName(genus, species, authorship, infraspecific, uncertain, loose)
+    if len(words) > 1 and "," in words[1] and not _is_authorship(plain.partition(",")[2]):
+        return ParsedName(genus, "", "", uncertain=uncertain)  # a list or a remark: what follows is no author
+    try:
+        parsed = nameparser.parse(plain)
+    except nameparser.UnparsableNameError as unread:
+        return NO_NAME if unread.name_type == "FORMULA" else ParsedName(genus, "", "", uncertain=uncertain)
+    if isinstance(parsed, nameparser.Informal):
+        return ParsedName(genus, "", "", uncertain=uncertain)
+    return _read(parsed, genus, uncertain)
 
 
 def compose_name(genus: str, specific_epithet: str) -> str:
@@ -136,61 +183,130 @@ def compose_name(genus: str, specific_epithet: str) -> str:
 
 def same_authorship(text: str) -> str:
     """Bring an authorship to one spacing: `J.Schröt` and `J. Schröt` are written alike."""
-    return re.sub(r"\.(?=[^\s).,&\]-])", ". ", " ".join(text.split())).strip(" ,;")
+    return re.sub(r"\.(?=[^\s).,&\]-])", ". ", " ".join(clean_text(text).split())).strip(" ,;")
 
 
-def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFC", re.sub(r"<[^>]*>", "", text)).replace("_", " ").replace("\u00a0", " ")
-    return " ".join(re.sub("[\"'“”‘’«»]", "", text).split())
+def clean_text(text: str) -> str:
+    """Bring a name to plain typography.
+
+    Entities and tags of the web are undone, invisible signs and quotation marks around the whole taken off, hyphens and
+    ligatures of typesetters resolved; the result is in Unicode's form NFC.
+    """
+    if text.isascii() and not re.search(r"[&<_\"']", text):
+        return " ".join(text.split())
+    text = re.sub(r"<[^<>]*>", "", html.unescape(html.unescape(text)))
+    text = re.sub("[ﬀ-ﬆ]", lambda found: unicodedata.normalize("NFKC", found[0]), text)
+    text = re.sub(r"\w*[A-Za-z]\w*", lambda found: found[0].translate(HOMOGLYPHS), text)
+    text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    text = re.sub("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]", "-", text).replace("_", " ")
+    text = re.sub("[“”„‟«»]", '"', re.sub("[‘’‚‛`´]", "'", text))
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
+    return text
 
 
-def _without_hybrid_signs(plain: str) -> tuple[str, str]:
-    words = re.sub("[×✕]", " × ", plain).split()
-    signs = [place for place, word in enumerate(words) if word in {"×", "x", "X"}]
-    if not signs:
-        return "", plain
-    kept = [word for place, word in enumerate(words) if place not in signs]
-    formula = any(place >= 2 for place in signs) and len([word for word in kept if GENUS.match(word)]) > 1
-    if formula or any(place >= 2 and place + 1 < len(words) and EPITHET.match(words[place + 1]) for place in signs):
-        return "formula", plain
-    return "hybrid", " ".join(kept)
+def _take_doubt(plain: str) -> tuple[str, str]:
+    """Return (mark of doubt or "", the name without it)."""
+    uncertain = "?" if "?" in plain else ""
+    plain = plain.replace("?", " ")
+    for pattern, plainer in SPELLINGS:
+        plain = pattern.sub(plainer, plain)
+    words = plain.split()
+    kept: list[str] = []
+    for place, word in enumerate(words):
+        mark = _mark(word)
+        before_epithet = place + 1 < len(words) and EPITHET.match(words[place + 1]) is not None
+        if (
+            mark in UNCERTAIN
+            and (place == 0 or before_epithet or place + 1 == len(words))
+            and (place == 0 or word[0].islower())
+        ) or (place == 1 and mark in GROUPS and before_epithet and word[0].islower()):
+            uncertain = uncertain or mark
+        else:
+            kept.append(word)
+    return uncertain, " ".join(kept)
 
 
-def _genus(words: list[str]) -> str | None:
-    first = words[0]
-    if len(words) > 1 and first.isupper() and len(first) > 2 and words[1].isupper():
-        words[1] = words[1].lower()  # shouted names
-        first = first.capitalize()
-    elif (first.isupper() and len(first) > 2) or (first.islower() and len(words) > 1 and _is_epithet(words[1])):
-        first = first.capitalize()
-    return first if GENUS.match(first) else None
+def _read(parsed: Any, genus: str, uncertain: str) -> ParsedName:
+    """Take from GBIF's parser what we keep."""
+    epithet = (parsed.specific_epithet or "").translate(LIGATURES)
+    if parsed.epithet_qualifier:
+        uncertain = uncertain or next(iter(parsed.epithet_qualifier.values()))
+    note = parsed.taxonomic_note or ""
+    loose = ""
+    if parsed.rank == "SPECIES_AGGREGATE" or WIDE.search(note):
+        loose = "aggregate"
+    elif note and not NARROW.search(note):
+        loose, uncertain = OTHER_SENSE, uncertain or note
+    elif parsed.notho:
+        loose = "hybrid"
+    if parsed.manuscript or PROVISIONAL.search(parsed.nomenclatural_note or ""):
+        uncertain = uncertain or parsed.nomenclatural_note or "not published"
+    if LIKE.search(epithet):
+        return ParsedName(genus, "", "", uncertain=uncertain or epithet)
+    if (
+        not genus
+        or not EPITHET.fullmatch(epithet)
+        or _mark(epithet) in NO_EPITHETS
+        or ENDING_OF_FAMILY_AND_ABOVE.search(genus)
+    ):
+        return ParsedName(genus, "", "", uncertain=uncertain)
+    if parsed.doubtful:
+        uncertain = uncertain or "?"
+    species, below = f"{genus} {epithet}", (parsed.infraspecific_epithet or "").translate(LIGATURES)
+    authorship = same_authorship(parsed.authorship_complete() or "")
+    if genus in authorship:
+        return ParsedName(genus, "", "", uncertain="one of several")
+    if EPITHET.fullmatch(below) and _mark(below) not in NO_EPITHETS and "name was quadrinomial" not in parsed.warnings:
+        mark = RANK_MARKS.get(parsed.rank, "")
+        whole = " ".join(part for part in (species, mark, below) if part)
+        return ParsedName(genus, species, _specific_authorship(parsed.specific_authorship), whole, uncertain, loose)
+    return ParsedName(genus, species, authorship if _is_authorship(authorship) else "", "", uncertain, loose)
+
+
+def _specific_authorship(both: Mapping[str, Any] | None) -> str:
+    """The authorship of the species within an infraspecific name, as it is cited."""
+    if not both:
+        return ""
+    basionym, combination = (_cite(both.get(part) or {}) for part in ("basionymAuthorship", "combinationAuthorship"))
+    return same_authorship(f"({basionym}) {combination}" if basionym else combination)
+
+
+def _cite(authorship: Mapping[str, Any]) -> str:
+    teams = [authorship.get("exAuthors") or [], authorship.get("authors") or []]
+    named = " ex ".join(" & ".join(filter(None, [", ".join(team[:-1]), team[-1]])) for team in teams if team)
+    sanctioning = authorship.get("sanctioningAuthor")
+    return ", ".join(filter(None, [f"{named} : {sanctioning}" if sanctioning else named, authorship.get("year")]))
+
+
+def _find_genus(words: list[str]) -> str:
+    """The genus as it is spelt; nothing where the first word cannot be one.
+
+    A word in small letters is one only before an epithet: headers and remarks are no genera.
+    """
+    if not words:
+        return ""
+    word = words[0].lstrip("×").translate(LIGATURES)
+    if (word.isupper() and len(word) > 2) or (word.islower() and _is_epithet(words[1:2])):
+        word = word.capitalize()
+    return word if GENUS.fullmatch(word) and word not in NO_GENUS else ""
 
 
 def _mark(word: str) -> str:
-    return word.lower().rstrip(".")
+    return word.lower().replace(".", "").strip(",:;()[]")
 
 
-def _is_epithet(word: str) -> bool:
-    mark = _mark(word)
-    return bool(EPITHET.match(word)) and mark not in UNNAMED and mark not in UNCERTAIN and mark not in RANK_MARKS
+def _is_epithet(words: list[str]) -> bool:
+    return bool(words) and EPITHET.fullmatch(words[0]) is not None and _mark(words[0]) not in NO_EPITHETS
 
 
-def _without_usage(tail: str) -> tuple[str, str]:
-    tail = NOMENCLATURE.sub("", tail)
-    if AGGREGATE.search(tail):
-        return AGGREGATE.sub("", tail).strip(), "aggregate"
-    if found := OTHER_SENSE.search(tail):
-        narrow = re.match(r"(?:s\.\s?str|sensu\s+stricto|ss\.?\s+str|emend)", found[0]) is not None
-        return tail[: found.start()].strip(), "" if narrow else "used in another sense"
-    return tail, ""
+def _is_authorship(text: str) -> bool:
+    """Tell an authorship from a remark, which has words in small letters."""
+    words = [word for word in re.findall(r"[^\W\d_]+", text) if word[0].islower() and len(word) > 1]
+    return all(word in PARTICLES for word in words)
 
 
-def _split_tail(species: str, tail: list[str]) -> tuple[str, str]:
-    """Split what follows the epithet into the species' authorship and the infraspecific name."""
-    for place, word in enumerate(tail):
-        mark = RANK_MARKS.get(_mark(word))
-        if mark and place + 1 < len(tail) and _is_epithet(tail[place + 1]) and tail[place + 1] not in PARTICLES:
-            return same_authorship(" ".join(tail[:place])), f"{species} {mark} {tail[place + 1]}"
-    if tail and _is_epithet(tail[0]) and tail[0] not in PARTICLES:  # a third name without a mark, as zoologists write
-        return "", f"{species} {tail[0]}"
-    return same_authorship(" ".join(tail)), ""
+def _is_author(word: str) -> bool:
+    """Tell `Non` or `Vel` of an authorship from the same word in lower case."""
+    return word[0].isupper() and not word.isupper()

@@ -1,166 +1,239 @@
-"""Dates and places as archives write them, brought to one form. What is not believable is dropped with its reason."""
+"""Places and languages as archives write them, in one form. What is not believable is dropped with its reason."""
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import date
-from functools import lru_cache
+from collections import defaultdict
+from functools import cache, lru_cache
 from typing import Any
 
 import pycountry
 
-ISO = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T\s].*)?Z?$")
-MONTH = re.compile(r"^(\d{4})-(\d{1,2})(?:-00)?$")
-YEAR = re.compile(r"^\d{4}(?:-00-00|-{2,})?$")
-COMPACT = re.compile(r"^(\d{4})(\d{2})(\d{2})$")
-DOTTED = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})$")
-SLASHED = re.compile(r"^(\d{1,2})/(\d{1,2})/(\d{4})(?:\s.*)?$")
-BACKWARD = re.compile(r"^(\d{4})/(\d{1,2})/(\d{1,2})(?:\s.*)?$")
-IN_WORDS = re.compile(
-    r"^\w{3}\s(\w{3})\s(\d{1,2})\s[\d:]+\s\S+\s(\d{4})$"
-)  # `Tue Apr 01 00:00:00 CET 1930`, GBIF in 2013
-MONTHS = {
-    "Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6, "Jul": 7,
-    "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11, "Dec": 12,
-}  # fmt: skip
-OTHER_CODES = {"UK": "GB", "EL": "GR", "XK": "XK", "XKX": "XK"}  # in wide use, though not in ISO 3166-1
-NOT_COUNTRIES = frozenset({"ZZ", "XZ", "XX", "-", "UNKNOWN", "ZZZ"})
+from indexer.curation.cldr import fold_name, read_names
+from indexer.records import Doubt
+
 EARTH = 20_037_500.0  # metres: half the way round; no uncertainty can be larger
+NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)"
+DECIMAL = re.compile(rf"{NUMBER}(?:[eE][+-]?\d{{1,2}})?")
+DEGREES = re.compile(
+    rf"(?P<before>[NSEW])?\s*(?P<degrees>{NUMBER})\s*(?:°|d(?:eg(?:rees?)?)?\.?)?\s*"
+    rf"(?:[:\s]?\s*(?P<minutes>\d{{1,2}}(?:[.,]\d+)?)\s*(?:'|:|(?P<word>m(?:in(?:utes?)?)?\.?))?\s*"
+    rf"(?:(?P<seconds>\d{{1,2}}(?:[.,]\d+)?)\s*(?:\"|''|(?(word)s(?:ec(?:onds?)?)?\.?|(?!)))?)?)?\s*(?P<behind>[NSEW])?",
+    re.I,
+)
+"""Degrees with or without minutes and seconds; `s` is seconds behind minutes written `m`, and south elsewhere."""
+SIGNS = str.maketrans("º˚′’‘´`″”“−–\u00a0", "°°'''''\"\"\"-- ")
+BETWEEN = (
+    r"\s*[;|/]\s*", r"(?<=[NSEWnsew])[\s,]+(?=[\d+-])", r",\s+", r"\s+(?=[NSEWnsew]\s*\d)", r",(?=[^,]*$)",
+    r"(?<=\d)\s+(?=[+-]?\d)",
+)  # fmt: skip
+"""What stands between two coordinates in one cell, the surest first."""
+METRES = re.compile(
+    rf"(?:±|\+/-|<=?|≤|~|≈|ca\.?|circa|approx\.?)?\s*(?P<number>{NUMBER}|\d{{1,3}}(?:,\d{{3}})+)\s*"
+    r"(?P<unit>m|metres?|meters?|mètres?|metros?|metri|meter|mts?|km|kilomet(?:re|er)s?|ft|feet|foot|miles?|mi)?\.?",
+    re.I,
+)
+UNITS = {"k": 1000.0, "f": 0.3048, "mi": 1609.344}
+NOT_COUNTRIES = frozenset({"ZZ", "XZ", "XX", "-", "UNKNOWN", "ZZZ"})
+NO_LANGUAGE = frozenset((
+    "und", "mul", "mis", "zxx",
+))  # fmt: skip
+COUNTRIES = {
+    "uk": "GB", "el": "GR", "xk": "XK", "xkx": "XK", "england": "GB", "scotland": "GB", "wales": "GB",
+    "northern ireland": "GB", "great britain": "GB", "britain": "GB", "czech republic": "CZ", "turkey": "TR",
+    "holland": "NL", "ivory coast": "CI", "macedonia": "MK", "fyrom": "MK", "swaziland": "SZ", "burma": "MM",
+    "cape verde": "CV", "east timor": "TL", "republic of ireland": "IE", "eire": "IE", "viet nam": "VN",
+    "korea": "", "republic of korea": "KR", "congo": "", "dr congo": "CD", "democratic republic of the congo": "CD",
+    "republic of the congo": "CG", "england and wales": "GB", "中国大陆": "CN", "vatican": "VA", "palestine": "PS",
+    "reunion": "RE", "hawaii": "US", "america": "", "hong kong": "HK", "macau": "MO", "soviet union": "",
+    "ussr": "", "yugoslavia": "", "czechoslovakia": "", "gdr": "DE", "east germany": "DE", "west germany": "DE",
+    "zaire": "CD", "ceylon": "LK", "persia": "IR", "siam": "TH", "crimea": "", "serbia and montenegro": "",
+    "netherlands antilles": "", "espanya": "ES", "brasil": "BR", "uae": "AE", "drc": "CD", "prc": "CN", "roc": "TW",
+    "bosnia": "BA", "st lucia": "LC", "usa": "US", "us": "US",
+}  # fmt: skip
+"""What people write and neither ISO 3166-1 nor CLDR has; nothing for what is several countries today."""
 
 
-def parse_date(text: str, *, earliest: date, today: date) -> tuple[date | None, str]:
-    """Return (date or None, doubt or ""): the day of an observation, and what was wrong or missing.
+def parse_coordinates(latitude: str, longitude: str) -> tuple[float | None, float | None, Doubt | None]:
+    """Return (latitude, longitude, doubt): decimal degrees, both or neither.
 
-    A month without a day becomes its first day, with a doubt, because the season is worth keeping; an interval within
-    one month becomes its start. A year alone, and an interval over months, says nothing of the season and is dropped.
+    Read are decimal degrees, degrees with minutes and seconds, and the letters N, S, E and W, which say which of the
+    two a number is. O is neither: it is east in German, west in French and Spanish.
     """
+    texts = f"{latitude}, {longitude}".strip(" ,")
+    if not texts:
+        return None, None, None
+    north, east = _degrees(latitude), _degrees(longitude)
+    if north is None or east is None:
+        return (
+            None,
+            None,
+            Doubt("coordinates-not-read", "decimalLatitude", texts, "these are not two numbers of degrees"),
+        )
+    if north[1] == "E" and east[1] == "N":
+        north, east = east, north
+    if north[1] == "E" or east[1] == "N":
+        return None, None, Doubt("coordinates-not-read", "decimalLatitude", texts, "the letters contradict the columns")
+    y, x = north[0], east[0]
+    if abs(y) > 90 or abs(x) > 180:
+        return None, None, Doubt("coordinates-not-on-earth", "decimalLatitude", texts, f"{y:g}, {x:g} is not on Earth")
+    if y == 0 and x == 0:
+        return None, None, Doubt("coordinates-zero", "decimalLatitude", texts, "0, 0 stands for none")
+    return y, x, None
+
+
+def split_coordinates(text: str) -> tuple[str, str]:
+    """Split a cell that holds both coordinates; two empty texts where it does not."""
+    plain = text.translate(SIGNS).strip(" ()[]")
+    for pattern in BETWEEN:
+        parts = re.split(pattern, plain)
+        if len(parts) == 2 and all(_degrees(part) for part in parts):
+            return parts[0], parts[1]
+    return "", ""
+
+
+def _degrees(text: str) -> tuple[float, str] | None:
+    """Return (degrees, axis): axis is N or E where a letter says it, else empty."""
+    text = text.translate(SIGNS).strip()
+    if DECIMAL.fullmatch(text):
+        return _finite(text), ""
+    found = DEGREES.fullmatch(text)
+    if found is None or (found["before"] and found["behind"]):
+        return None
+    letter = (found["before"] or found["behind"] or "").upper()
+    whole, minutes, seconds = (_finite(found[part] or "0") for part in ("degrees", "minutes", "seconds"))
+    negative = found["degrees"].startswith("-")
+    if (
+        minutes >= 60
+        or seconds >= 60
+        or (found["minutes"] and not whole.is_integer())
+        or (letter in "NE" and letter and negative)
+    ):
+        return None
+    size = abs(whole) + minutes / 60 + seconds / 3600
+    return (-size if negative or letter in ("S", "W") else size), {"S": "N", "W": "E"}.get(letter, letter)
+
+
+def parse_uncertainty(text: str) -> tuple[float | None, Doubt | None]:
+    """Return (metres or None, doubt). Kilometres, feet and miles are turned into metres."""
     text = text.strip()
     if not text:
-        return None, ""
-    if "/" in text and not SLASHED.match(text) and not BACKWARD.match(text):
-        return _parse_interval(text, earliest=earliest, today=today)
-    if YEAR.match(text):
-        return None, f"date {text} is a year only"
-    day, doubt = _read_day(text)
-    if day is None:
-        return None, doubt or f"date {text!r} cannot be read"
-    if day > today:
-        return None, f"date {day.isoformat()} is in the future"
-    if day < earliest:
-        return None, f"date {day.isoformat()} is before {earliest.isoformat()}"
-    return day, doubt
+        return None, None
+    found = METRES.fullmatch(text)
+    if found and text.isascii() | ("±" in text) | ("≤" in text) | ("≈" in text) | ("è" in text):
+        number, unit = found["number"], (found["unit"] or "").lower()
+        thousands = re.fullmatch(r"\d{1,3}(?:,\d{3})+", number)  # a decimal comma has no business with millimetres
+        metres = _finite(number.replace(",", "") if thousands else number)
+        metres *= UNITS.get(unit[:2], UNITS.get(unit[:1], 1.0)) if unit else 1.0
+    elif DECIMAL.fullmatch(text):
+        metres = _finite(text)
+    else:
+        metres = -1.0
+    if not 0 < metres <= EARTH:
+        return None, Doubt(
+            "uncertainty-not-read", "coordinateUncertaintyInMeters", text, "this is no distance in metres"
+        )
+    return metres, None
 
 
-def _parse_interval(text: str, *, earliest: date, today: date) -> tuple[date | None, str]:
-    start_text, _, end_text = (part.strip() for part in text.partition("/"))
-    start, doubt = parse_date(start_text, earliest=earliest, today=today)
-    if start is None:
-        return None, doubt or f"date {text!r} cannot be read"
-    if re.match(r"^\d{1,2}(?:[T\s:]|$)", end_text) or not end_text:  # `2019-06-01/03`, `2019-06-01T10:00/11:00`
-        return start, doubt
-    end, _ = _read_day(end_text)
-    if end is None or (start.year, start.month) != (end.year, end.month):
-        return None, f"dates {text} span more than a month"
-    return start, doubt
-
-
-def _read_day(text: str) -> tuple[date | None, str]:
-    if found := MONTH.match(text):
-        return _day(found[1], found[2], "1"), f"date {text} has no day"
-    for pattern in (ISO, COMPACT, BACKWARD):
-        if found := pattern.match(text):
-            return _day(*found.groups()), ""
-    if found := DOTTED.match(text):
-        return _day(found[3], found[2], found[1]), ""
-    if found := IN_WORDS.match(text):
-        return _day(found[3], str(MONTHS.get(found[1], 0)), found[2]), ""
-    if found := SLASHED.match(text):
-        first, second = int(found[1]), int(found[2])
-        if first <= 12 and second <= 12 and first != second:
-            return None, f"date {text} may be day or month first"
-        return (_day(found[3], found[2], found[1]) if first > 12 else _day(found[3], found[1], found[2])), ""
-    return None, ""
-
-
-def _day(year: str, month: str, day: str) -> date | None:
-    try:
-        return date(int(year), int(month), int(day))
-    except ValueError:
-        return None
-
-
-def parse_coordinates(latitude: str, longitude: str) -> tuple[float | None, float | None, str]:
-    """Return (latitude, longitude, doubt): decimal degrees, both or neither."""
-    if not latitude.strip() and not longitude.strip():
-        return None, None, ""
-    north, east = _number(latitude), _number(longitude)
-    if north is None or east is None:
-        return None, None, f"coordinates {latitude!r}, {longitude!r} are not two numbers"
-    if abs(north) > 90 or abs(east) > 180:
-        return None, None, f"coordinates {north:g}, {east:g} are not on Earth"
-    if north == 0 and east == 0:
-        return None, None, "coordinates 0, 0 stand for none"
-    return north, east, ""
-
-
-def parse_uncertainty(text: str) -> tuple[float | None, str]:
-    """Return (metres or None, doubt)."""
-    if not text.strip():
-        return None, ""
-    metres = _number(text)
-    if metres is None or not 0 < metres <= EARTH:
-        return None, f"coordinate uncertainty {text!r} is no distance"
-    return metres, ""
-
-
-def parse_country(text: str) -> tuple[str, str]:
-    """Return (ISO 3166-1 alpha-2 code or "", doubt) of a code of two or three letters, or a name."""
+def parse_country(text: str) -> tuple[str, Doubt | None]:
+    """Return (ISO 3166-1 alpha-2 code or "", doubt) of a code of two or three letters, or a name in many languages."""
     text = " ".join(text.split())
     if not text or text.upper() in NOT_COUNTRIES:
-        return "", ""
+        return "", None
     code = _country(text)
-    return (code, "") if code else ("", f"country {text!r} is not known")
+    return (
+        (code, None)
+        if code
+        else ("", Doubt("country-not-known", "countryCode", text, "no country is known by this name"))
+    )
 
 
 @lru_cache(maxsize=1024)
 def parse_language(text: str) -> str:
-    """Return the BCP 47 tag of a language given by tag, ISO 639 code or English name; nothing where it is none."""
+    """Return the BCP 47 tag of a language: of a tag, an ISO 639 code, or its name in English or in itself.
+
+    Script and region stay: `en_US` is en-US, `zh-hant-tw` zh-Hant-TW. Nothing where it is no language.
+    """
     text = text.strip()
-    head, _, tail = text.partition("-")
-    language = _language(head.lower())
-    if language is None:
+    head, *tail = re.split("[-_]", text)
+    language = _language(head.lower()) or (
+        _languages_by_name().get(fold_name(text), "") if len(text) > 3 or not text.isascii() else ""
+    )
+    if not language or language in NO_LANGUAGE:
         return ""
-    code = str(getattr(language, "alpha_2", None) or language.alpha_3)
-    return f"{code}-{tail}" if re.fullmatch(r"[A-Za-z0-9]{2,8}", tail) else code
+    shaped = [
+        part.title() if len(part) == 4 and part.isalpha() else part.upper() if len(part) in (2, 3) else part.lower()
+        for part in tail
+    ]
+    tag = "-".join([language, *shaped])
+    return tag if re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", tag) else language
 
 
-def _language(text: str) -> Any:
-    """Look a language up by what its length makes it: looked up by anything, `en` is a language called En."""
+def _language(text: str) -> str:
+    """Look a code up by its length: looked up by anything, `en` is a language called En."""
     languages = pycountry.languages
+    found: Any = None
     if len(text) == 2:
-        return languages.get(alpha_2=text)
-    if len(text) == 3:
-        return languages.get(alpha_3=text) or languages.get(bibliographic=text)
-    try:
-        return languages.lookup(text) if text else None
-    except LookupError:
-        return None
+        found = languages.get(alpha_2=text)
+    elif len(text) == 3:
+        found = languages.get(alpha_3=text) or languages.get(bibliographic=text)
+    return str(getattr(found, "alpha_2", None) or found.alpha_3) if found else ""
+
+
+@cache
+def _languages_by_name() -> dict[str, str]:
+    names = {fold_name(one.name): str(getattr(one, "alpha_2", None) or one.alpha_3) for one in pycountry.languages}
+    elsewhere = {name: next(iter(codes)) for name, codes in read_names().languages.items() if len(codes) == 1}
+    return names | elsewhere | {"norsk": "no", "castellano": "es", "flemish": "nl", "vlaams": "nl"}
 
 
 @lru_cache(maxsize=4096)
 def _country(text: str) -> str:
-    if text.upper() in OTHER_CODES:
-        return OTHER_CODES[text.upper()]
-    try:
-        return str(pycountry.countries.lookup(text).alpha_2)
-    except LookupError:
-        return ""
+    name = fold_name(text)
+    if name in COUNTRIES:
+        return COUNTRIES[name]
+    letters = name.replace(" ", "")
+    if len(letters) in (2, 3) and letters.isascii():
+        code = pycountry.countries.get(**{f"alpha_{len(letters)}": letters.upper()})
+        if code is not None:
+            return str(code.alpha_2)
+    found = _english_countries().get(name) or _countries_elsewhere().get(name, "")
+    within = re.sub(r"\(.*", "", text)
+    return found if found or fold_name(within) in ("", name) else _country(within)  # `Germany (DE)`
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text.strip().replace(",", "."))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+@cache
+def _english_countries() -> dict[str, str]:
+    """Countries by their names in ISO 3166 and by their English ones in CLDR, folded."""
+    codes = _codes()
+    names = {name: code for name, found in read_names().english_countries.items() for code in found if code in codes}
+    for country in pycountry.countries:
+        for attribute in ("name", "common_name", "official_name"):
+            if name := getattr(country, attribute, None):
+                names[fold_name(name)] = country.alpha_2
+    return names
+
+
+@cache
+def _codes() -> frozenset[str]:
+    return frozenset(country.alpha_2 for country in pycountry.countries) | {"XK"}
+
+
+@cache
+def _countries_elsewhere() -> dict[str, str]:
+    """Countries by their names in other languages; what is the name of two is no name of either.
+
+    Subdivisions of one country alone (Scotland, Bayern) stand for it.
+    """
+    parts: dict[str, set[str]] = defaultdict(set)
+    for part in pycountry.subdivisions:
+        parts[fold_name(part.name)].add(part.country_code)
+    others = {name: codes & _codes() for name, codes in read_names().countries.items()}
+    return {name: next(iter(codes)) for table in (parts, others) for name, codes in table.items() if len(codes) == 1}
+
+
+def _finite(text: str) -> float:
+    value = float(text.replace(",", "."))
+    return value if math.isfinite(value) else math.inf

@@ -27,10 +27,10 @@ _FORMER_NAMES = {"turkey": "TR", "czech republic": "CZ", "macedonia": "MK", "bos
 def country_region(text: str) -> RegionEntry:
     """Return the region of a country given by ISO code or name. Raises BuildError."""
     code, _ = parse_country(text)
-    country = pycountry.countries.get(alpha_2=code) if code else None
-    if country is None:
-        raise BuildError(f"{text!r} is no country of ISO 3166-1; write a code such as BE or BEL, or an English name")
-    title = str(getattr(country, "common_name", country.name))
+    if not code:
+        raise BuildError(f"{text!r} is no country; write a code of ISO 3166-1, such as BE or BEL, or its name")
+    country = pycountry.countries.get(alpha_2=code)  # it has no Kosovo
+    title = str(getattr(country, "common_name", country.name)) if country else text
     return RegionEntry(f"iso-{code.lower()}", title, ISO, (code,))
 
 

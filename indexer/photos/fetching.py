@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from indexer.photos.photo_facts import LIMITS, inspect_photo, reason_of
+from indexer.photos.photo_facts import inspect_photo, reason_of
 from indexer.photos.photo_store import PhotoStore
 from indexer.records import RejectedRecord
 from retrieval.errors import ForbiddenAddress, PhotoTooLarge, UnreadablePhoto
 from retrieval.photos.addresses import SCHEMES, Guard
 from retrieval.photos.fetching import guarded_session, open_address
+from retrieval.photos.views import CURATED
 
 USER_AGENT = "Fungarium/0.1 (open fungi identification; fetches each reference photo once)"
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -36,7 +37,7 @@ class Fetcher:
         attempts: int = 4,
         timeout: float = 30.0,  # seconds without a byte
         patience: float = 180.0,  # seconds for one photo in one attempt
-        largest: int = LIMITS.bytes,
+        largest: int = CURATED.bytes,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

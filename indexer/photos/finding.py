@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from indexer.archives.container import Container, FolderContainer, is_there
+from indexer.archives.container import Container, FolderContainer, find_spelling
 from indexer.archives.lines import DAMAGED
 from indexer.photos.fetching import Fetcher
-from indexer.photos.photo_facts import LIMITS, PhotoFacts, inspect_photo, reason_of
+from indexer.photos.photo_facts import PhotoFacts, inspect_photo, reason_of
 from indexer.photos.photo_store import PhotoStore
 from indexer.records import ArchiveSource, CuratedRecord, Record, RejectedRecord
 from retrieval.errors import ArchiveError, PhotoTooLarge, UnreadablePhoto
 from retrieval.photos.addresses import SCHEMES
+from retrieval.photos.views import CURATED
 
 __all__ = [
     "Fetcher", "FoundPhoto", "LocalPhoto", "Location", "MemberPhoto", "PhotoFacts", "PhotoStore", "RemotePhoto",
@@ -81,8 +83,8 @@ def locate(record: Record | CuratedRecord, source: ArchiveSource) -> Location | 
             return _reject(record, "bad-address", f"{photo[:200]!r} is no name of a file")
         if not path.is_relative_to(folder.resolve()):
             return _reject(record, "outside-folder", f"{photo!r} leads out of {folder}")
-        if is_there(path):
-            return LocalPhoto(path)
+        if found := find_spelling(folder, photo):
+            return LocalPhoto(found.resolve())
     return _reject(record, "photo-missing", f"there is no photo {photo[:200]!r} below {_folders(source)[0]}")
 
 
@@ -127,11 +129,11 @@ def read_member(archive: Container, member: str) -> bytes:
     """
     with archive.open(member) as stream:
         try:
-            photo = stream.read(LIMITS.bytes + 1)
+            photo = stream.read(CURATED.bytes + 1)
         except DAMAGED as error:
             raise UnreadablePhoto(f"the photo is damaged within the archive ({error})") from error
-    if len(photo) > LIMITS.bytes:
-        raise PhotoTooLarge(f"the photo has more than {LIMITS.bytes:,} bytes")
+    if len(photo) > CURATED.bytes:
+        raise PhotoTooLarge(f"the photo has more than {CURATED.bytes:,} bytes")
     return photo
 
 
@@ -147,8 +149,9 @@ def _locate_address(record: Record | CuratedRecord, photo: str, source: ArchiveS
         path = unquote(parts.path).lstrip("/")
         for candidate in (f"{host}/{path}", path):
             local = (source.photos / candidate).resolve()
-            if path and local.is_relative_to(source.photos.resolve()) and is_there(local):
-                return LocalPhoto(local)
+            inside = path and local.is_relative_to(source.photos.resolve())
+            if inside and (found := find_spelling(source.photos, candidate)):
+                return LocalPhoto(found.resolve())
     return RemotePhoto(photo)
 
 
@@ -157,7 +160,13 @@ def _folders(source: ArchiveSource) -> list[Path]:
         return [source.photos]
     if not source.path.is_dir():
         return [source.path.parent]
-    return [source.path, *([FolderContainer(source.path).root] if source.kind == "dwca" else [])]
+    return [source.path, *([_content_root(source.path)] if source.kind == "dwca" else [])]
+
+
+@lru_cache(maxsize=8)
+def _content_root(folder: Path) -> Path:
+    """Return the folder that an archive's content stands in; asked for every photo, and listing it is slow."""
+    return FolderContainer(folder).root
 
 
 def _stored(store: PhotoStore, sha256: str) -> FoundPhoto:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto, UnsupportedPhoto
-from retrieval.photos.views import PhotoLimits, open_photo
+from retrieval.photos.views import CURATED, PhotoLimits, decode_view, open_photo
 
-LIMITS = PhotoLimits(bytes=50_000_000, pixels=200_000_000)
-"""Reference photos may be larger than uploads: whoever imports them has chosen them."""
+PROOF_SIDE = 32  # pixels; a JPEG is decoded at an eighth of its size
 JPEG_END = b"\xff\xd9"
 
 
@@ -25,11 +24,12 @@ class PhotoFacts:
     media_format: str  # JPEG, PNG, WEBP or HEIF
 
 
-def inspect_photo(photo: bytes | Path, limits: PhotoLimits = LIMITS) -> PhotoFacts:
+def inspect_photo(photo: bytes | Path, limits: PhotoLimits = CURATED) -> PhotoFacts:
     """Return the facts of a photo from its header, after making sure that its end is there.
 
-    Pixels are not decoded, so damage in the middle is found only when the photo is embedded; a file that breaks off is
-    found here. Raises UnreadablePhoto, UnsupportedPhoto, PhotoTooLarge; OSError where a file cannot be read.
+    Pixels are not decoded where the end is found, so damage in the middle shows only when the photo is embedded. Where
+    it is not found, the decoder that identifies photos has the last word: it reads files with stray bytes between their
+    parts. Raises UnreadablePhoto, UnsupportedPhoto, PhotoTooLarge; OSError where a file cannot be read.
     """
     if isinstance(photo, Path):
         size = photo.stat().st_size
@@ -40,7 +40,10 @@ def inspect_photo(photo: bytes | Path, limits: PhotoLimits = LIMITS) -> PhotoFac
         width, height = image.size
         media_format = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
     if not is_whole(photo, media_format):
-        raise UnreadablePhoto(f"the {media_format} photo breaks off: its end is missing")
+        try:
+            decode_view(photo, PROOF_SIDE, limits)
+        except UnreadablePhoto as error:
+            raise UnreadablePhoto(f"the {media_format} photo breaks off: its end is missing") from error
     return PhotoFacts(hashlib.sha256(photo).hexdigest(), len(photo), width, height, media_format)
 
 

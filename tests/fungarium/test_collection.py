@@ -162,3 +162,52 @@ def test_tables_can_be_made_before_anything_is_imported(run: Run) -> None:
 
     assert (first, second) == (0, 0)
     assert floras.startswith("world\t0 species")
+
+
+def test_values_that_were_dropped_are_counted_and_listed_with_their_text(run: Run, tmp_path: Path) -> None:
+    rows = [
+        line("a.png", eventDate="3/4/2018", countryCode="Atlantis"),
+        line("b.png", eventDate="7.X.2018", countryCode="Scotland"),
+        line("c.png", eventDate="2018-10", decimalLatitude="51.5", decimalLongitude="here"),
+        line("d.png", "Amanita cf. muscaria"),
+    ]
+    table = write_table(tmp_path / "walks", rows)
+
+    _, out, _ = run("import", "csv", table, "--dataset", "walks")
+    _, listed, _ = run("rejections", "walks")
+    _, chosen, _ = run("rejections", "walks", "--reason", "date-ambiguous")
+
+    assert "  accepted 3 (3 new, 0 already there)\n  rejected 1\n    uncertain-identification 1\n" in out
+    dropped = "    coordinates-not-read 1\n    country-not-known 1\n    date-ambiguous 1\n"
+    assert f"  values dropped 3; their photos are kept\n{dropped}" in out
+    assert "  assumed\n    date-without-day 1\n" in out
+    with (tmp_path / "data" / "reports" / "walks-rejections.csv").open(newline="", encoding="utf-8") as file:
+        report = list(csv.DictReader(file))
+    assert [(row["reason"], row["left_out"], row["term"], row["text"], row["line"]) for row in report] == [
+        ("uncertain-identification", "record", "scientificName", "Amanita cf. muscaria", "5"),
+        ("date-ambiguous", "value", "eventDate", "3/4/2018", "2"),
+        ("country-not-known", "value", "countryCode", "Atlantis", "2"),
+        ("coordinates-not-read", "value", "decimalLatitude", "51.5, here", "4"),
+    ]
+    assert all(row["what_to_do"] and row["file"] == "photos.csv" for row in report)
+    assert len(listed.splitlines()) == 4
+    assert chosen.startswith("date-ambiguous\tphotos.csv, line 2\t")
+
+
+def test_a_second_import_lists_what_was_dropped_once(run: Run, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "walks", [line("a.png", eventDate="3/4/2018")])
+    run("import", "csv", table, "--dataset", "walks")
+    run("import", "csv", table, "--dataset", "walks")
+
+    _, listed, _ = run("rejections", "walks")
+
+    assert len(listed.splitlines()) == 1
+
+
+def test_doubtful_identifications_are_taken_where_asked_for(run: Run, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "walks", [line("a.png", "Amanita cf. muscaria"), line("b.png", "Amanita ? sp.")])
+
+    _, out, _ = run("import", "csv", table, "--dataset", "walks", "--uncertain")
+
+    assert "  accepted 1 (1 new, 0 already there)\n  rejected 1\n    not-to-species 1\n" in out
+    assert "    name-uncertain 1\n" in out

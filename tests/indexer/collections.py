@@ -47,7 +47,7 @@ def write_table(folder: Path, rows: Sequence[dict[str, str]]) -> Path:
         if row["photo"] and not row["photo"].startswith(("http", "absent")) and not (folder / row["photo"]).exists():
             draw_photo(folder / row["photo"], row["photo"])
     with (folder / "photos.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])), "")
         writer.writeheader()
         writer.writerows(rows)
     return folder / "photos.csv"

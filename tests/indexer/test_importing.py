@@ -12,16 +12,22 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from sqlalchemy import select
 
 from database.collection.imports import rejections
 from database.collection.photos import references
+from database.models import Photo
 from database.session import Database, open_database, upgrade
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister, taxa
-from indexer.curation.curate import CurationPolicy
+from indexer.archives import read_archive
+from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.inspection import PhotoDesk
+from indexer.curation.names import KnownNames
+from indexer.curation.reasons import REJECTED
+from indexer.curation.texts import read_text
 from indexer.importing import ImportReport, import_archive
 from indexer.photos.finding import Fetcher, PhotoStore
-from indexer.records import ArchiveSource
+from indexer.records import ArchiveSource, CuratedRecord, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 from tests.indexer.collections import POLICY, desk_for, draw_photo, line, mixed_rows, state, write_table
 from tests.indexer.photos.servers import LOOPBACK
@@ -358,7 +364,7 @@ def test_an_import_killed_part_way_and_run_again_ends_as_if_undisturbed(database
     upgrade(database_url)
 
     photos = []
-    for last in (150, 200):
+    for last in (90, 120):
         command = [sys.executable, "-c", KILLED, database_url, str(table), str(last)]
         assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
         with open_database(database_url) as database:
@@ -370,3 +376,55 @@ def test_an_import_killed_part_way_and_run_again_ends_as_if_undisturbed(database
     assert 0 < photos[0] < photos[1] < len(whole["photos"])  # it was indeed cut short, each time later
     assert counts(report) == expected
     assert after == whole
+
+
+def test_a_photo_refused_in_one_find_and_kept_in_another_stays_the_same_photo(
+    database: Database, tmp_path: Path
+) -> None:
+    lines = [
+        line("a.png", "Amanita sp.", observation="1"),
+        line("a.png", "Amanita muscaria", observation="2"),
+    ]
+    table = write_table(tmp_path / "walks", lines)
+
+    first = load(database, desk_for(table), batch_size=1)
+    with database.reading() as session:
+        before = session.execute(select(Photo.id, Photo.observation_id)).all()
+    again = load(database, desk_for(table), batch_size=1)
+
+    assert (first.accepted, first.added) == (again.accepted, 1) == (1, 1)
+    assert again.added == 0
+    with database.reading() as session:
+        assert session.execute(select(Photo.id, Photo.observation_id)).all() == before
+
+
+def sample_archives(shared: Path) -> list[Path]:
+    """Everything below the samples and cases that may be an archive."""
+    folders = [shared / "samples" / name for name in ("dwca", "mo", "fgvcx-fungi-2018", "gbif-multimedia")]
+    found = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    found += sorted((shared / "cases" / "import").glob("*/*"))
+    return [path for path in found if path.is_dir() or path.suffix in {".zip", ".csv", ".tsv", ".txt", ".tgz", ".json"}]
+
+
+@pytest.mark.slow
+def test_every_line_of_every_sample_is_kept_or_refused_and_every_value_too(shared: Path) -> None:
+    """accepted + rejected = read, and no date or place of an accepted record vanishes without a doubt."""
+    read = 0
+    for path in sample_archives(shared):
+        try:
+            for item in read_archive(ArchiveSource("auto", path)):
+                read += 1
+                checked = curate(item, POLICY, KnownNames()) if isinstance(item, Record) else item
+                if isinstance(item, Record) and isinstance(checked, CuratedRecord):
+                    told = {doubt.field for doubt in checked.doubts}
+                    assert checked.event_date or not read_text(item.event_date).strip("0-") or "eventDate" in told, item
+                    assert checked.country_code or not read_text(item.country_code) or "countryCode" in told, item
+                    assert checked.decimal_latitude is not None or not read_text(item.decimal_latitude) or (
+                        "decimalLatitude" in told
+                    ), item  # fmt: skip
+                else:
+                    assert isinstance(checked, RejectedRecord)
+                    assert checked.reason in REJECTED, checked
+        except ArchiveError:
+            continue  # no archive, or one that is refused as a whole
+    assert read > 5000

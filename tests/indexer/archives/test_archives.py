@@ -48,6 +48,12 @@ def make(kind: str, folder: Path) -> Path:
             return write_folder(folder, OPEN_DATA)
         case "fungitastic":
             return write_folder(folder, {"metadata/FungiTastic/Train.csv": FUNGITASTIC})
+        case "gbif-api":
+            page = {"results": [{"key": 1, "scientificName": "Amanita muscaria", "media": []}]}
+            return write_folder(folder, {"page.json": json.dumps(page)}) / "page.json"
+        case "inat-api":
+            page = {"results": [{"id": 1, "taxon": {"name": "Amanita muscaria"}, "photos": []}]}
+            return write_folder(folder, {"page.json": json.dumps(page)}) / "page.json"
         case _:
             names = {"plantnet300K_species_id_2_name.json": "{}", "plantnet300K_metadata.json": "{}"}
             return write_folder(folder, names)

@@ -1,69 +1,86 @@
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from indexer.curation.licences import POLICIES, canonical_licence, is_reserved, licence_family
+from indexer.curation.licences import POLICIES, canonical_licence, is_reserved, is_restricted, licence_family
 
-SPELLINGS = {
-    "http://creativecommons.org/licenses/by/4.0/": "CC-BY-4.0",
-    "https://creativecommons.org/licenses/by-sa/3.0/": "CC-BY-SA-3.0",
-    "http://creativecommons.org/licenses/by-sa/3.0/de/": "CC-BY-SA-3.0-DE",
-    "https://creativecommons.org/licenses/by/4.0/deed.de": "CC-BY-4.0",
-    "https://creativecommons.org/licenses/by-nc-nd/4.0/legalcode": "CC-BY-NC-ND-4.0",
-    "http://creativecommons.org/licenses/by-nc/4.0/": "CC-BY-NC-4.0",
-    "http://creativecommons.org/publicdomain/zero/1.0/": "CC0-1.0",
-    "https://creativecommons.org/publicdomain/mark/1.0/": "PDM-1.0",
-    "http://creativecommons.org/licenses/publicdomain/": "PD",
-    "https://spdx.org/licenses/CC-BY-4.0": "CC-BY-4.0",
-    "Creative Commons Attribution-Share Alike 3.0 Unported": "CC-BY-SA-3.0",
-    "Creative Commons Attribution-ShareAlike 3.0 Unported": "CC-BY-SA-3.0",
-    "Creative Commons Attribution-Share Alike 3.0 de": "CC-BY-SA-3.0-DE",
-    "Creative Commons Attribution-Share Alike 4.0 International": "CC-BY-SA-4.0",
-    "Creative Commons Attribution-Share Alike 2.5": "CC-BY-SA-2.5",
-    "Creative Commons Attribution 2.0": "CC-BY-2.0",
-    "Creative Commons Attribution Non-Commercial Share Alike 3.0": "CC-BY-NC-SA-3.0",
-    "Creative Commons Attribution-NonCommercial-NoDerivs 3.0": "CC-BY-NC-ND-3.0",
-    "Attribution-NonCommercial 4.0 International (CC BY-NC 4.0)": "CC-BY-NC-4.0",
-    "Attribution 4.0 International": "CC-BY-4.0",
-    "CC BY-NC 4.0": "CC-BY-NC-4.0",
-    "cc by sa 4.0": "CC-BY-SA-4.0",
-    "CC-BY-NC-SA": "CC-BY-NC-SA",
-    "CC_BY_4_0": "CC-BY-4.0",
-    "CC_BY_NC_4_0": "CC-BY-NC-4.0",
-    "CC-BY": "CC-BY",
-    "CC-BY-SA 3.0 DE": "CC-BY-SA-3.0-DE",
-    "(c) Field Museum of Natural History - CC BY-NC 4.0": "CC-BY-NC-4.0",
-    "CC0": "CC0-1.0",
-    "CC0_1_0": "CC0-1.0",
-    "cc-0": "CC0-1.0",
-    "Creative Commons Zero, Public Domain Dedication": "CC0-1.0",
-    "Creative Commons CC0 1.0 Universal Public Domain Dedication": "CC0-1.0",
-    "Public domain": "PD",
-    "Public Domain Mark 1.0": "PDM-1.0",
-    "PD": "PD",
-    "": None,
-    "© all rights reserved": None,
-    "© All rights reserved": None,
-    "J.A. Cooper": None,
-    "none stated": None,
-    "Attribution: the photographer": None,
-    "not recorded in repo (per-photo on iNaturalist)": None,
-    "free for non-commercial use": None,
-    "CC BY 4.0, for non-commercial use only": None,
-    "CC BY 4.0 - all rights reserved": None,
-    "this is not in the public domain": None,
-    "GFDL": None,
-}
+TABLE = Path(__file__).with_name("licences.tsv")
+"""Texts and addresses of licences in many languages, each with its code; nothing where it is no licence to rely on."""
+
+FREE = ["CC BY 4.0", "CC0", "Public Domain", "http://creativecommons.org/licenses/by-sa/4.0/", "Attribution 4.0"]
+RESTRICTIONS = [
+    "NC", "ND", "non-commercial", "no commercial use", "commercial use prohibited", "no derivatives", "do not modify",
+    "nicht kommerziell", "nur für private Zwecke", "usage commercial interdit", "sans modification",
+    "uso no comercial",
+    "prohibido el uso comercial", "uso commerciale vietato", "proibido uso comercial",
+    "niet voor commercieel gebruik",
+    "ikke til kommerciel brug", "endast för privat bruk", "ei kaupalliseen käyttöön", "nie do użytku komercyjnego",
+    "pouze pro nekomerční účely", "только для некоммерческого использования", "商用利用禁止", "禁止商业用途",
+    "상업적 이용 금지",
+    "ask me first", "only for research", "all rights reserved", "with permission",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "code"), SPELLINGS.items())
-def test_a_licence_is_known_by_any_of_its_spellings(text: str, code: str | None) -> None:
-    assert canonical_licence(text) == code
-    assert canonical_licence(text.upper() if "://" not in text else f"  {text} ") == code
+def rows() -> Iterator[tuple[str, str]]:
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+            if not row[0].startswith("# "):
+                yield row[0], row[1]
+
+
+@pytest.mark.parametrize(("text", "code"), list(rows()))
+def test_a_licence_is_known_by_any_of_its_spellings_in_any_language(text: str, code: str) -> None:
+    assert canonical_licence(text) == (code or None)
+
+
+@pytest.mark.parametrize(("text", "code"), [row for row in rows() if not re.search("://|&nbsp;|[a-z]N", row[0])])
+def test_capitals_say_the_same(text: str, code: str) -> None:
+    assert canonical_licence(f"  {text.upper()} ") == (code or None)
+
+
+def test_the_table_is_long_and_none_that_restricts_is_free() -> None:
+    texts = dict(rows())
+    restricting = [text for text in texts if is_restricted(text)]
+
+    assert len(texts) >= 300
+    assert len(restricting) > 120
+    free = {text: canonical_licence(text) for text in restricting}
+    assert not [text for text, code in free.items() if code and licence_family(code) in POLICIES["open"]]
+
+
+@pytest.mark.parametrize("restriction", RESTRICTIONS)
+@pytest.mark.parametrize("licence", FREE)
+def test_a_restriction_in_any_language_takes_the_freedom_back(licence: str, restriction: str) -> None:
+    for text in (f"{licence} {restriction}", f"{licence} ({restriction})", f"{restriction}; {licence}"):
+        code = canonical_licence(text)
+        assert code is None or licence_family(code) not in POLICIES["open"], text
+
+
+@settings(deadline=None)  # the first one reads tables
+@given(st.sampled_from(FREE), st.text(min_size=1, max_size=30).filter(lambda text: any(map(str.isalpha, text))))
+def test_what_is_left_unread_makes_a_licence_unknown(licence: str, remark: str) -> None:
+    code = canonical_licence(f"{licence} xyz{remark}")
+
+    assert code is None
+
+
+@settings(deadline=None)  # the first one reads tables
+@given(st.text(max_size=80))
+def test_no_text_makes_the_reading_of_licences_fail(text: str) -> None:
+    code = canonical_licence(text)
+
+    assert code is None or canonical_licence(code) == code
 
 
 def test_every_code_is_a_spelling_of_itself() -> None:
-    codes = {code for code in SPELLINGS.values() if code}
+    codes = {code for _, code in rows() if code}
 
     assert {canonical_licence(code) for code in codes} == codes
 
@@ -89,6 +106,26 @@ def test_the_family_is_the_code_without_version_and_port(code: str, family: str)
     assert licence_family(code) == family
 
 
-def test_reserved_rights_are_told_from_texts_that_are_not_understood() -> None:
-    assert is_reserved("© All Rights  Reserved")
+@pytest.mark.parametrize(
+    "text",
+    ["© All Rights  Reserved", "Tous droits réservés", "Alle Rechte vorbehalten", "Все права защищены", "版权所有"],
+)
+def test_reserved_rights_are_told_from_texts_that_are_not_understood(text: str) -> None:
+    assert is_reserved(text)
     assert not is_reserved("S. Hunter")
+    assert not is_reserved("some rights reserved")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "restricted"),
+    [
+        ("© A. Example", "CC-BY-4.0", False),
+        ("non-commercial use only", "CC-BY-4.0", True),
+        ("non-commercial use only", "CC-BY-NC-4.0", False),
+        ("no derivatives", "CC-BY-NC-4.0", True),
+        ("not for commerce", "CC0-1.0", True),
+        ("Utilisation commerciale interdite", "CC-BY-4.0", True),
+    ],
+)
+def test_a_statement_of_rights_restricts_what_the_licence_grants(text: str, code: str, restricted: bool) -> None:
+    assert is_restricted(text, code) == restricted

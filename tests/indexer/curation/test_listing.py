@@ -4,12 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
 
 from database.errors import DatabaseError
+from database.models import ChecklistTaxon, Dataset, Observation
 from database.session import Database
-from database.taxonomy.checklists import listed_for_countries, listed_species
+from database.taxonomy.checklists import ChecklistRevision, ListedTaxon, listed_for_countries, listed_species
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister, synonyms, taxa, vernacular_names
 from indexer.curation.listing import ChecklistReport, import_checklist
+from indexer.curation.occurrence_status import read_status
 
 Read = Callable[..., ChecklistReport]
 
@@ -153,3 +158,92 @@ def test_the_rust_fungi_of_belgium_are_read(database: Database, shared: Path) ->
     assert report.statuses == (("absent", 1), ("doubtful", 33))
     hosts = [rejection for rejection in report.rejections if rejection.reason == "not-a-fungus"]
     assert len(hosts) > 500
+
+
+def test_a_species_that_a_newer_list_calls_a_synonym_becomes_one_with_its_observations(
+    database: Database, read: Read
+) -> None:
+    with database.writing() as session:
+        (old,) = TaxonRegister().file_all(session, [TaxonEntry("Boletus badius", gbif_key=5, toxicity="")])
+        session.add(Dataset(id="walks", title="Walks"))
+        session.flush()
+        session.add(Observation(dataset_id="walks", observation_key="1", taxon_id=old))
+
+    report = read("Imleria badia,species,,BE,present,,", "Boletus badius,species,,BE,present,synonym,Imleria badia")
+    again = read("Imleria badia,species,,BE,present,,", "Boletus badius,species,,BE,present,synonym,Imleria badia")
+
+    assert [(remark.reason, remark.line) for remark in report.remarks] == [("merged-species", 3)]
+    assert again.remarks == ()
+    assert present(database) == {"Imleria badia"}
+    with database.reading() as session:
+        assert [taxon.name for taxon in taxa(session) if taxon.rank == "species"] == ["Imleria badia"]
+        assert [name for name, _ in synonyms(session)] == ["Boletus badius"]
+        (observation,) = session.scalars(select(Observation))
+        assert observation.taxon.scientific_name == "Imleria badia"
+
+
+def test_a_key_of_another_species_is_not_believed_and_it_is_said(database: Database, read: Read) -> None:
+    with database.writing() as session:
+        TaxonRegister().file(session, TaxonEntry("Amanita muscaria", gbif_key=77))
+
+    report = read("Boletus edulis,77", "Mycena pura,78", header="scientificName,taxonKey\n")
+
+    assert [(remark.reason, remark.line) for remark in report.remarks] == [("key-of-another-species", 2)]
+    assert present(database) == {"Boletus edulis", "Mycena pura"}
+    with database.reading() as session:
+        assert list(synonyms(session)) == []
+        assert {taxon.name: taxon.gbif_key for taxon in taxa(session) if taxon.gbif_key} == {
+            "Amanita muscaria": 77, "Mycena pura": 78,
+        }  # fmt: skip
+
+
+def test_a_synonym_spelt_as_an_accepted_name_of_the_list_does_not_stand_for_it(database: Database, read: Read) -> None:
+    lines = [
+        "Agaricus albus,species,,BE,present,synonym,Tricholoma album",
+        "Agaricus albus,species,,BE,present,accepted,",
+    ]
+
+    report = read(*lines, "Tricholoma album,species,,BE,present,accepted,")
+
+    assert [remark.reason for remark in report.remarks] == ["homonym"]
+    assert present(database) == {"Agaricus albus", "Tricholoma album"}
+    with database.reading() as session:
+        assert list(synonyms(session)) == []
+
+
+def test_what_a_synonym_does_not_say_of_places_is_not_presence(database: Database, read: Read) -> None:
+    read(
+        "Imleria badia,species,,BE,absent,accepted,",
+        "Boletus badius,species,,,,synonym,Imleria badia",
+    )
+
+    assert present(database) == set()
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["BE", "NL", ""]), st.sampled_from(["present", "absent", "rare", "?"])), max_size=12
+    ),
+    st.integers(min_value=1, max_value=4),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_list_is_the_same_in_one_part_or_several(database: Database, lines: list[tuple[str, str]], size: int) -> None:
+    said = []
+    for name in ("whole", "parts"):
+        with database.writing() as session:
+            genus = TaxonRegister().file(session, TaxonEntry("Boletus", rank="genus"))
+            rows = [ListedTaxon(genus, country, read_status(status)) for country, status in lines]
+            revision = ChecklistRevision(session, name, title="", region="", source="")
+            part = size if name == "parts" else max(1, len(rows))
+            for start in range(0, len(rows), part):
+                revision.put(rows[start : start + part])
+            revision.finish()
+            kept = session.execute(
+                select(ChecklistTaxon.country_code, ChecklistTaxon.occurrence_status)
+                .where(ChecklistTaxon.checklist_id == name)
+                .order_by(ChecklistTaxon.country_code)
+            ).all()
+            said.append([tuple(row) for row in kept])
+
+    assert said[0] == said[1]
+    assert {country for country, _ in said[0]} == {country for country, _ in lines}

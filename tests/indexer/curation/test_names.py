@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.curation.names import KnownNames, parse_name
@@ -19,7 +19,10 @@ SPECIES = {
     ),
     "Uromyces armeriae Lév. ex J. Kickx f.": ("Uromyces armeriae", "Lév. ex J. Kickx f."),
     "Puccinia allii F. Rudolphi ": ("Puccinia allii", "F. Rudolphi"),
-    "Uromyces proëminens (DC.) Pass. in Rabenh.": ("Uromyces proëminens", "(DC.) Pass. in Rabenh."),
+    "Uromyces proëminens (DC.) Pass. in Rabenh.": (
+        "Uromyces proëminens",
+        "(DC.) Pass.",
+    ),  # whose book it stands in is no author
     "Gymnosporangium clavariiforme (Wulfen\u00a0: Pers.) DC.": (
         "Gymnosporangium clavariiforme",
         "(Wulfen : Pers.) DC.",
@@ -127,6 +130,7 @@ def test_wide_uses_and_hybrids_keep_their_name_and_say_so(text: str, authorship:
     assert (name.authorship, name.loose) == (authorship, loose)
 
 
+@settings(deadline=None)  # the first one reads tables
 @given(st.text(max_size=60))
 def test_no_text_makes_the_reading_of_names_fail(text: str) -> None:
     name = parse_name(text)
@@ -134,9 +138,112 @@ def test_no_text_makes_the_reading_of_names_fail(text: str) -> None:
     assert name.species == "" or name.species.startswith(name.genus + " ")
 
 
-def test_a_key_goes_before_a_name() -> None:
-    names = KnownNames({"Agaricus muscarius": ("Amanita muscaria", 1)}, {7: ("Boletus edulis", 2)})
+def test_a_key_is_believed_where_the_names_agree() -> None:
+    names = KnownNames(
+        {"Agaricus muscarius": ("Amanita muscaria", 1)}, {7: ("Boletus edulis", 2), 9: ("Amanita muscaria", 3)}
+    )
 
     assert names.accepted("Agaricus muscarius", None) == ("Amanita muscaria", 1)
-    assert names.accepted("Agaricus muscarius", 7) == ("Boletus edulis", 2)
+    assert names.accepted("Agaricus muscarius", 9) == ("Amanita muscaria", 3)
+    assert names.accepted("Agaricus muscarius", 7) == ("Amanita muscaria", 1)  # the key names another species
     assert names.accepted("Russula emetica", 8) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Russula section Compactae", "Russula subgenus Compactae", "Cortinarius stirps Vibratiles",
+        "Inocybe series X",
+        "Cortinarius undetermined", "Mycena unknown", "Psathyrella complex", "Lepiota sensu lato", "Hebeloma species",
+        "Tubaria sektion Confragosae", "Entoloma hybrid", "Lepista nom. prov.", "Galerina auct.", "Conocybe ined.",
+        "Peziza de Bary", "Dacrymyces van der Aa, 1968", "Boletus sp. (yellow pores)", "Boletus sp. 'IN07'",
+        "Boletus sp-IN07", "Boletus PNW12", "Boletus sp1", "Boletus 'dark-capped'", "Boletus like", "Boletus var.",
+    ],
+)  # fmt: skip
+def test_words_behind_a_genus_are_not_epithets_because_they_stand_there(text: str) -> None:
+    name = parse_name(text)
+
+    assert (name.genus, name.species, name.full) == (text.split()[0], "", text.split()[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lepiota cfr cristata", "Lepiota cf cristata", "Lepiota c.f. cristata", "Lepiota aff.cristata",
+        "Lepiota near cristata",
+        "Lepiota nr. cristata", "Lepiota gr cristata", "Lepiota gr. cristata", "Lepiota cristata ?",
+        "Lepiota (?) cristata",
+        "Lepiota possibly cristata", "Lepiota prob. cristata", "conf. Lepiota cristata", "Lepiota cristata cf.",
+        "Lepiota cristata auct.", "Lepiota cristata auct. non (Bolton) P. Kumm.", "Lepiota cristata sensu Ricken",
+        "Lepiota cristata ss. auct. eur.", "Lepiota cristata s. Ricken", "Lepiota cristata s. auct.",
+        "Lepiota cristata nom. prov.",
+        "Lepiota cristata ined.", "Lepiota cristata nom. ined.",
+    ],
+)  # fmt: skip
+def test_doubts_are_seen_in_every_spelling(text: str) -> None:
+    name = parse_name(text)
+
+    assert name.species == "Lepiota cristata"
+    assert name.uncertain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lepiota or Cystolepiota", "Lepiota cristata or L. castanea", "Lepiota cristata/castanea",
+        "Lepiota cristata / castanea",
+        "Lepiota cristata oder Lepiota castanea", "Lepiota cristata vel castanea", "Lepiota cristata & castanea",
+        "Lepiota cristata and Lepiota castanea", "Lepiota cristata vs. castanea",
+        "Lepiota cristata, Lepiota castanea",
+        "Lepiota cristata × Lepiota castanea",
+    ],
+)  # fmt: skip
+def test_one_of_several_species_is_none_of_them(text: str) -> None:
+    assert parse_name(text).species == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "species", "authorship"),
+    [
+        ("Lepiota cristata\u200b (Bolton) P.\u00a0Kumm.", "Lepiota cristata", "(Bolton) P. Kumm."),
+        ("Lepiota cris\u00adtata", "Lepiota cristata", ""),
+        ("\ufeffLepiota\u2009cristata\u200e", "Lepiota cristata", ""),
+        ("Boletus pi\ufb01era", "Boletus pifiera", ""),
+        ("Lentinus a\ufb03nis", "Lentinus affinis", ""),
+        ("Mycena hæmatopus (Pers.) P. Kumm.", "Mycena haematopus", "(Pers.) P. Kumm."),
+        ("Clitocybe fœtida Sœur", "Clitocybe foetida", "Sœur"),
+        ("Puccinia pruni\u2010spinosae Pers.", "Puccinia pruni-spinosae", "Pers."),
+        ("Puccinia pruni\u2012spinosae Pers.", "Puccinia pruni-spinosae", "Pers."),
+        ("Puccinia pruni\u2212spinosae Pers.", "Puccinia pruni-spinosae", "Pers."),
+        ("Puccinia bäumleri", "Puccinia bäumleri", ""),  # decomposed
+        ("Puccinia ba\u0308umleri", "Puccinia bäumleri", ""),
+        ("Xylodon asper (Berk. &amp; M.A. Curtis) Hjortstam &amp; Ryvarden",
+         "Xylodon asper", "(Berk. & M. A. Curtis) Hjortstam & Ryvarden"),
+        ("Xylodon asper (Berk. &amp;amp; Curtis)", "Xylodon asper", "(Berk. & Curtis)"),
+        ("&lt;em&gt;Xylodon asper&lt;/em&gt; Fr.", "Xylodon asper", "Fr."),
+        ("\u0410manita pant\u0435rina", "Amanita panterina", ""),  # two letters are Cyrillic
+        ("Russula aeruginea S.L. Fr.", "Russula aeruginea", "S. L. Fr."),
+        ("Russula aeruginea F. Sp. Mill.", "Russula aeruginea", "F. Sp. Mill."),
+        ("“Russula aeruginea” Lindbl.", "Russula aeruginea", "Lindbl."),
+        ("Agaricus bisporus cv. Somycel", "Agaricus bisporus", ""),
+        ("Agaricus bisporus Fly agaric", "Agaricus bisporus", ""),
+    ],
+)  # fmt: skip
+def test_typography_changes_no_name(text: str, species: str, authorship: str) -> None:
+    name = parse_name(text)
+
+    assert (name.species, name.authorship, name.uncertain) == (species, authorship, "")
+
+
+@pytest.mark.parametrize("mark", ["f. sp.", "f.sp.", "f sp", "forma specialis", "fsp."])
+def test_a_special_form_belongs_to_its_species(mark: str) -> None:
+    name = parse_name(f"Blumeria graminis {mark} hordei Marchal")
+
+    assert (name.species, name.infraspecific) == ("Blumeria graminis", "Blumeria graminis f. sp. hordei")
+    assert name.authorship == ""
+
+
+def test_names_of_headers_and_remarks_are_no_genera() -> None:
+    assert [parse_name(text).full for text in ("eventDate", "day", "id,day", "Faaborg-Midtfyn", "found by me")] == [
+        ""
+    ] * 5

@@ -134,7 +134,7 @@ def test_a_country_is_found_by_code_or_name(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["XX", "Atlantis", ""])
 def test_what_is_no_country_is_refused(text: str) -> None:
-    with pytest.raises(BuildError, match="is no country of ISO 3166-1"):
+    with pytest.raises(BuildError, match="is no country; write a code of ISO 3166-1"):
         country_region(text)
 
 

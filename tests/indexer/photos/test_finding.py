@@ -20,7 +20,7 @@ from indexer.photos.finding import (
 from indexer.photos.photo_facts import is_whole
 from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto, UnsupportedPhoto
-from retrieval.photos.views import PhotoLimits
+from retrieval.photos.views import PhotoLimits, decode_view
 from tests.indexer.archives.samples import occurrence_files, photo_bytes, write_archive, write_folder, write_photos
 
 
@@ -237,3 +237,22 @@ def test_every_real_reference_photo_passes(shared: Path) -> None:
 def test_a_stranger_to_paths_is_no_path(tmp_path: Path) -> None:
     assert reason(locate(record("a\0b.jpg"), ArchiveSource("csv", Path(tmp_path)))) == "bad-address"
     assert reason(locate(record("a" * 5000), ArchiveSource("csv", Path(tmp_path)))) in ("photo-missing", "bad-address")
+
+
+def test_what_the_identifying_decoder_reads_can_be_imported() -> None:
+    photo = photo_bytes(side=64)
+    stray = photo[:2] + b"\x00\x13" + photo[2:]  # between two segments, as some editors leave them
+    padded = photo[:20] + b"\xff\xff" + photo[20:]
+
+    read_by_decoder = []
+    for damaged in (stray, padded, photo[:-2], photo + bytes(3)):
+        try:
+            decode_view(damaged, 32)
+        except UnreadablePhoto:
+            with pytest.raises(UnreadablePhoto):
+                inspect_photo(damaged)
+        else:
+            read_by_decoder.append(inspect_photo(damaged).width)
+
+    assert read_by_decoder
+    assert set(read_by_decoder) == {64}

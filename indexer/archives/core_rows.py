@@ -1,0 +1,99 @@
+"""Rows of a core or an occurrence extension, and of media: what they say, by the fields of a record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from indexer.archives.container import Container
+from indexer.archives.descriptor import PHOTO_TABLE, KeyedRow, Table, read_table
+from indexer.archives.shelf import ShelvedRow
+from indexer.archives.terms import (
+    MEDIA_TERMS,
+    OCCURRENCE_TERMS,
+    TABLE_TERMS,
+    TAXON_TERMS,
+    Columns,
+    find_columns,
+    photo_columns,
+    plain_term,
+    split_photos,
+)  # fmt: skip
+from indexer.records import Record, RejectedRecord
+
+IDENTIFIER_IS_ADDRESS = frozenset({"multimedia", "image", "simplemultimedia"})
+BESIDE = {
+    "+accepted": "acceptednameusageid", "+media": "associatedmedia", "+properties": "dynamicproperties",
+    "+parent": "parenteventid",
+}  # fmt: skip
+"""Terms that the readers need and records do not have, by the names they have among a row's fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreColumns:
+    """Where a core, or an occurrence extension, has which field."""
+
+    columns: Columns
+    beside: tuple[tuple[str, int], ...]
+
+    def read(self, row: KeyedRow) -> dict[str, str]:
+        """Return the record fields of a row, and those of BESIDE that it fills."""
+        fields = self.columns.read(row.cells)
+        fields.update((name, row.cells[place]) for name, place in self.beside if row.cells[place])
+        if properties := fields.pop("+properties", ""):
+            fields = read_properties(properties) | fields
+        return fields
+
+
+def find_core_columns(table: Table) -> CoreColumns:
+    """Say where a core, or an occurrence extension, has which field."""
+    terms = [plain_term(term) for term in table.terms]
+    beside = {name: terms.index(term) for name, term in BESIDE.items() if term in terms}
+    if table.row_type == PHOTO_TABLE:
+        files, addresses = photo_columns(table.terms)
+        beside.setdefault("+media", (files or addresses)[0])
+        return CoreColumns(find_columns(table.terms, TABLE_TERMS), tuple(beside.items()))
+    return CoreColumns(find_columns(table.terms, {**TAXON_TERMS, **OCCURRENCE_TERMS}), tuple(beside.items()))
+
+
+def read_properties(text: str) -> dict[str, str]:
+    """What dynamicProperties say of the substrate, for which Darwin Core has no term; nothing where it is no JSON."""
+    try:
+        properties = json.loads(text) if "substrate" in text else {}
+    except (ValueError, RecursionError):
+        return {}
+    said = properties.get("substrate") if isinstance(properties, dict) else None
+    return {"substrate": said.strip()} if isinstance(said, str) and said.strip() else {}
+
+
+def unkeyed(row: KeyedRow) -> str:
+    """Return a key for a row that has none: where it stands."""
+    return f"\0{row.file}:{row.line}"
+
+
+def read_media_rows(archive: Container, table: Table) -> Iterator[tuple[KeyedRow, dict[str, str]] | RejectedRecord]:
+    """Read a media extension: each row with the fields of a record that it fills."""
+    terms = {**MEDIA_TERMS, "observation": ("occurrenceid",)}
+    if table.row_type not in IDENTIFIER_IS_ADDRESS or any(plain_term(term) == "accessuri" for term in table.terms):
+        terms["photo"] = tuple(term for term in terms["photo"] if term != "identifier")
+    columns = find_columns(table.terms, terms)
+    for row in read_table(archive, table):
+        if isinstance(row, RejectedRecord):
+            yield row
+            continue
+        yield row, columns.read(row.cells)
+
+
+def read_without_media(row: ShelvedRow) -> Iterator[Record | RejectedRecord]:
+    """Read a row that no media row speaks of: the photos it names itself, or why there is none."""
+    photos = split_photos(row.fields.get("+media", ""))
+    if not photos:
+        yield RejectedRecord(
+            "no-photo", f"{row.file}, line {row.line}: no photo belongs to this row", row.file, row.line
+        )
+    fields = {field: text for field, text in row.fields.items() if not field.startswith("+")}
+    if len(photos) > 1:  # one row is one find
+        fields.setdefault("observation", f"{row.file}:{row.line}")
+    for position, photo in enumerate(photos):
+        yield Record(**{"position": str(position), **fields, "photo": photo}, file=row.file, line=row.line)

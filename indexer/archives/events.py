@@ -1,0 +1,132 @@
+"""Sampling-event archives: a core of events; occurrences stand in an extension and take place and day from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from indexer.archives.container import Container
+from indexer.archives.core_rows import find_core_columns, read_media_rows, read_without_media, unkeyed
+from indexer.archives.descriptor import Table, read_table
+from indexer.archives.shelf import RowShelf
+from indexer.records import Record, RejectedRecord
+from retrieval.errors import ArchiveError
+
+DEPTH = 8  # events within events; a circle in the data ends there
+
+
+def read_events(
+    archive: Container, core: Table, occurrences: Sequence[Table], media: Sequence[Table]
+) -> Iterator[Record | RejectedRecord]:
+    """Read the photos of every occurrence, and every occurrence and event without one.
+
+    Media are joined with events: where an event has several occurrences, only a media row with an occurrenceID says
+    which of them it shows.
+    """
+    if not occurrences:
+        raise ArchiveError(f"{archive.path}: the core is of events, and no extension says which fungi were found there")
+    with RowShelf() as events, RowShelf() as finds, RowShelf() as only:
+        yield from shelve_events(archive, core, events)
+        for table in occurrences:
+            yield from shelve_finds(archive, table, events, finds, only)
+        for table in media:
+            yield from read_media(archive, table, events, finds, only)
+        for find in finds.unused():
+            yield from read_without_media(find)
+        for event in events.unused():
+            detail = (
+                f"{event.file}, line {event.line}: nothing was found at event {event.key}, or its rows were refused"
+            )
+            yield RejectedRecord("no-photo", detail, event.file, event.line)
+
+
+def shelve_events(archive: Container, core: Table, events: RowShelf) -> Iterator[RejectedRecord]:
+    """Put the events aside; those that repeat an id cannot be told from the first."""
+    columns = find_core_columns(core)
+    for row in read_table(archive, core):
+        if isinstance(row, RejectedRecord):
+            yield row
+            continue
+        fields = columns.read(row)
+        fields.pop("observation", None)
+        if not events.put(row.key or unkeyed(row), fields, row.file, row.line):
+            detail = f"{row.file}, line {row.line}: event {row.key} has been there before"
+            yield RejectedRecord("duplicate", detail, row.file, row.line)
+
+
+def shelve_finds(
+    archive: Container, table: Table, events: RowShelf, finds: RowShelf, only: RowShelf
+) -> Iterator[RejectedRecord]:
+    """Put the occurrences aside, with what their events say of place and day; note the first of each event."""
+    columns = find_core_columns(table)
+    for row in read_table(archive, table):
+        if isinstance(row, RejectedRecord):
+            yield row
+            continue
+        above = find_event(row.key, events)
+        if above is None:
+            detail = f"{row.file}, line {row.line}: there is no event {row.key!r} in the core"
+            yield RejectedRecord("orphan", detail, row.file, row.line)
+            continue
+        own = columns.read(row)
+        key = own.setdefault("observation", f"{row.key}:{row.file}:{row.line}")
+        if not finds.put(key, {**above, **own}, row.file, row.line):
+            detail = f"{row.file}, line {row.line}: occurrence {key} has been there before"
+            yield RejectedRecord("duplicate", detail, row.file, row.line)
+            continue
+        events.use(row.key)
+        only.put(row.key, {"find": key})
+
+
+def find_event(key: str, events: RowShelf) -> dict[str, str] | None:
+    """Return what an event says, and where it is silent, what the events say that it is part of; None without one."""
+    event = events.find(key) if key else None
+    if event is None:
+        return None
+    fields: dict[str, str] = {}
+    for _ in range(DEPTH):
+        fields = {**event.fields, **fields}
+        parent = events.find(event.fields.get("+parent", ""))
+        if parent is None:
+            break
+        if not parent.uses:
+            events.use(parent.key)
+        event = parent
+    fields.pop("+parent", None)
+    return fields
+
+
+def read_media(
+    archive: Container, table: Table, events: RowShelf, finds: RowShelf, only: RowShelf
+) -> Iterator[Record | RejectedRecord]:
+    """Read a media extension, each row joined with the find it shows."""
+    for item in read_media_rows(archive, table):
+        if isinstance(item, RejectedRecord):
+            yield item
+            continue
+        row, fields = item
+        where, photo = f"{row.file}, line {row.line}", fields.get("photo", "")
+        event = events.find(row.key) if row.key else None
+        if event is None:
+            detail = f"{where}: there is no event {row.key!r} in the core"
+            yield RejectedRecord("orphan", detail, row.file, row.line, photo)
+            continue
+        if not photo:
+            yield RejectedRecord("no-photo", f"{where}: the media row has no address of a photo", row.file, row.line)
+            continue
+        stated = fields.pop("observation", "")
+        first = only.find(row.key)
+        find = finds.find(stated or (first.fields["find"] if first and event.uses == 1 else ""))
+        if find is None:
+            reason, detail = (
+                ("orphan", f"there is no occurrence {stated!r}")
+                if stated
+                else (
+                    "ambiguous-identification",
+                    f"event {row.key} has {event.uses} occurrences, and which one this photo shows is not said",
+                )
+            )
+            yield RejectedRecord(reason, f"{where}: {detail}", row.file, row.line, photo)
+            continue
+        finds.use(find.key)
+        known = {field: text for field, text in find.fields.items() if not field.startswith("+")}
+        yield Record(**{"position": str(find.uses), **known, **fields}, file=row.file, line=row.line)

@@ -1,0 +1,38 @@
+"""The observations that iNaturalist exports as CSV, each with the address of its first photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from indexer.archives.terms import TABLE_TERMS, plain_term
+
+MARKS = frozenset({"imageurl", "qualitygrade", "iconictaxonname"})
+"""Headers that only these exports have together."""
+OBSCURED_CELL = "31400"  # metres: the diagonal of the cell of 0.2 degrees that an obscured place lies in
+TERMS: Mapping[str, tuple[str, ...]] = {
+    **TABLE_TERMS,
+    "scientific_name": ("scientificname", "taxonname", "speciesguess"),
+    "kingdom": ("iconictaxonname",),
+    "observation": ("uuid", "id"),
+    "coordinate_uncertainty": ("publicpositionalaccuracy", "positionalaccuracy"),
+    "country_code": ("placecountryname",),
+    "creator": ("username", "userlogin"),
+    "recorded_by": ("username", "userlogin"),
+    "licence": ("photolicense", "photolicence", "imagelicense", "imagelicence"),  # `license` is the observation's
+    "references": ("url",),
+}
+
+
+def is_export(headers: Sequence[str]) -> bool:
+    """Tell an export from other tables by its headers."""
+    return {plain_term(header) for header in headers} >= MARKS
+
+
+def read_public_place(fields: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, str]:
+    """Say how uncertain an obscured place is, and whether what grows there was brought there."""
+    read = dict(fields)
+    if cells.get("coordinatesobscured", "").strip().lower() == "true" and not cells.get("publicpositionalaccuracy", ""):
+        read["coordinate_uncertainty"] = OBSCURED_CELL
+    if cells.get("captivecultivated", "").strip().lower() == "true":
+        read["establishment_means"] = "captive"
+    return read

@@ -1,0 +1,108 @@
+"""Workbooks of Excel and LibreOffice (.xlsx, .xlsb, .xls, .ods): one of their sheets, as a table of text.
+
+python-calamine reads them. A sheet becomes a temporary table in UTF-8, row by row, so that whatever reads tables reads
+it too, and line 17 of a report is row 17 of the sheet.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from indexer.archives.terms import KNOWN_TERMS, plain_term
+from retrieval.errors import ArchiveError
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xls begins with
+ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+LARGEST = 2**30  # bytes a workbook may unpack to; a sheet is held in memory while it is read
+HEADER_ROWS = 20  # rows among which a sheet's header is looked for
+
+
+def is_workbook(path: Path) -> bool:
+    """Tell a workbook by its content, whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+        if start == OLE:
+            return True
+        if not start.startswith(b"PK"):
+            return False
+        with zipfile.ZipFile(path) as members:
+            names = set(members.namelist())
+            return any(name.startswith("xl/workbook.") for name in names) or (
+                "content.xml" in names and b"spreadsheet" in members.read("mimetype")[:80]
+            )
+    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile):
+        return False
+
+
+def open_workbook(path: Path, file: str) -> BinaryIO:
+    """Return the sheet that holds a table as text: cells between tabs, in UTF-8 with its mark.
+
+    The only sheet with content; of several, the only one with headers that we know. Raises ArchiveError.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
+
+    try:
+        check_size(path, file)
+        with CalamineWorkbook.from_path(path) as book:
+            sheets = [
+                book.get_sheet_by_name(sheet.name)
+                for sheet in book.sheets_metadata
+                if sheet.typ == SheetTypeEnum.WorkSheet
+            ]
+            filled = [sheet for sheet in sheets if sheet.height]
+            headed = [sheet for sheet in filled if _has_header(sheet.to_python(nrows=HEADER_ROWS))]
+            chosen = filled if len(filled) == 1 else headed
+            if len(chosen) != 1:
+                names = ", ".join(sheet.name for sheet in chosen or filled) or "none"
+                raise ArchiveError(
+                    f"{file}: one sheet with a table is needed, and there are {len(chosen or filled)} ({names}); "
+                    "save the one that is meant as a workbook or a CSV of its own"
+                )
+            return _write(chosen[0].iter_rows())
+    except (CalamineError, OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ArchiveError(f"{file}: the Excel workbook is damaged or locked ({error})") from error
+
+
+def check_size(path: Path, file: str) -> None:
+    """Refuse a workbook that would unpack to more than memory should hold. Raises ArchiveError."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as members:
+        unpacked = sum(member.file_size for member in members.infolist())
+    if unpacked > LARGEST:
+        raise ArchiveError(f"{file}: the workbook unpacks to {unpacked:,} bytes, too many; save its sheet as CSV")
+
+
+def _has_header(rows: Iterable[Sequence[object]]) -> bool:
+    return any(len({plain_term(_text(cell)) for cell in row} & KNOWN_TERMS) > 1 for row in rows)
+
+
+def _write(rows: Iterable[Sequence[object]]) -> BinaryIO:
+    """Write the rows, one a line; what would break a line becomes a blank, and a quote is doubled within quotes."""
+    table = tempfile.TemporaryFile()  # noqa: SIM115 - handed on to whoever reads it
+    table.write("\ufeff".encode())
+    for row in rows:
+        cells = [" ".join(_text(cell).split()) for cell in row]
+        line = "\t".join('"' + cell.replace('"', '""') + '"' if '"' in cell else cell for cell in cells)
+        table.write(f"{line}\t\n".encode("utf-8", "replace"))
+    table.seek(0)
+    return table
+
+
+def _text(cell: object) -> str:
+    """Write a cell as people see it: whole numbers without a point, days without a midnight."""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
+        return str(int(cell))
+    if isinstance(cell, datetime):
+        return cell.date().isoformat() if cell.time() == time() else cell.isoformat()
+    if isinstance(cell, date | time):
+        return cell.isoformat()
+    return str(cell) if not isinstance(cell, timedelta) else ""

@@ -1,0 +1,325 @@
+"""The taxon table of a checklist, line by line: what each says of its name, and which accepted taxon it means.
+
+Lists refer to each other's lines in any order and have hundreds of thousands of them: the lines are put aside on disk,
+each name is taken apart once, and then they are read in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from indexer.archives.container import Container
+from indexer.archives.core_rows import unkeyed
+from indexer.archives.descriptor import KeyedRow, Table, read_table
+from indexer.archives.shelf import RowShelf, ShelvedRow
+from indexer.archives.terms import TAXON_TERMS, find_columns, plain_term
+from indexer.curation.names import ABOVE_SPECIES, ParsedName, compose_name, parse_name
+from indexer.curation.species import KINGDOMS
+from indexer.curation.texts import read_text
+from indexer.records import RejectedRecord
+from retrieval.domain import RANKS
+
+CHECKLIST_TERMS: Mapping[str, tuple[str, ...]] = {
+    **TAXON_TERMS,
+    "scientific_name": (*TAXON_TERMS["scientific_name"], "nameoffungus"),
+    "scientific_name_authorship": (*TAXON_TERMS["scientific_name_authorship"], "authors", "author", "authority"),
+    "accepted_name": (
+        *TAXON_TERMS["accepted_name"], "currentname", "currentnametaxonname", "currentscientificname",
+        "acceptedtaxonname",
+    ),
+    "taxonomic_status": (*TAXON_TERMS["taxonomic_status"], "status"),
+    "kingdom": ("kingdom", "kingdomname"), "phylum": ("phylum", "phylumname"), "class_": ("class", "classname"),
+    "order": ("order", "ordername"), "family": ("family", "familyname"),
+}  # fmt: skip
+REFERRING = {
+    "+accepted": ("acceptednameusageid", "acceptedid", "acceptedtaxonid", "currentnamerecordnumber"),
+    "+parent": ("parentnameusageid", "parentid", "parenttaxonid"),
+    "+name_status": ("namestatus", "nomenclaturalstatus"),
+    "+code": ("nomenclaturalcode", "code"),
+    "+classification": ("higherclassification", "classification"),
+    "+countrycode": ("countrycode",),
+    "+locationid": ("locationid",),
+    "+country": ("country",),
+    "+area": ("area",),
+    "+occurrencestatus": ("occurrencestatus",),
+    "+establishmentmeans": ("establishmentmeans",),
+}
+"""Columns of which a record has no field, by the names they have among a line's fields; the first there is counts."""
+
+SYNONYM = re.compile(r"synonym|homotypic|heterotypic|not accepted|unaccepted|replaced|orthographic variant", re.I)
+NO_TAXON = re.compile(r"misapplied|bare name|deleted|not in use", re.I)
+NO_NAME = re.compile(
+    r"\binvalid|illegitimate|orthographic|deleted|unavailable|unpublished|\bnud(?:um|a)?\b|\brej", re.I
+)
+OTHER_CODE = re.compile(r"zool|iczn|bacter|icnp|icsp|virus|viral|ictv", re.I)
+SHORT_RANKS = {
+    "sp": "species", "gen": "genus", "fam": "family", "ord": "order", "cl": "class", "phyl": "phylum", "div": "phylum",
+    "division": "phylum", "regn": "kingdom", "reg": "kingdom", "var": "variety", "f": "form", "ssp": "subspecies",
+    "subsp": "subspecies", "subgen": "subgenus", "sect": "section", "ser": "series", "tr": "tribe",
+}  # fmt: skip
+ENDINGS = (("mycota", "phylum"), ("mycetes", "class"), ("ales", "order"), ("aceae", "family"))
+GREAT_KINGDOMS = frozenset(
+    {"Fungi", "Protozoa", "Plantae", "Animalia", "Chromista", "Bacteria", "Archaea", "Viruses"}
+)  # fmt: skip
+DEPTH = 50  # steps up a classification; a circle in the data ends there
+
+Lineage = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaxonLine:
+    """A line of the taxon table, its name taken apart."""
+
+    key: str  # of the table; empty where it has none
+    name: ParsedName
+    rank: str
+    fields: Mapping[str, str]
+    file: str
+    line: int
+
+    @property
+    def is_synonym(self) -> bool:
+        """Whether the line itself calls its name a synonym."""
+        return SYNONYM.search(self.fields.get("taxonomic_status", "")) is not None
+
+
+class TaxonLines:
+    """The lines of a taxon table, put aside, and what they say of each other."""
+
+    def __init__(self, rows: RowShelf, standing: RowShelf, leads: RowShelf) -> None:
+        self._rows = rows
+        self._standing = standing  # names that a line calls accepted -> key of that line
+        self._leads = leads  # names that no line calls accepted -> what they point to
+        self._lineage = lru_cache(maxsize=20_000)(self._read_lineage)
+
+    def shelve(self, archive: Container, table: Table) -> Iterator[RejectedRecord]:
+        """Read the table; lines that are none come back as rejections."""
+        read = line_reader(table)
+        for row in read_table(archive, table):
+            if isinstance(row, RejectedRecord):
+                yield row
+            elif not self._rows.put(row.key or unkeyed(row), fields := read(row), row.file, row.line):
+                self._rows.put(unkeyed(row), fields, row.file, row.line)
+
+    def link(self) -> None:
+        """Find out where each name points; to be called once all lines are there."""
+        for line in self:
+            if (lead := self.lead(line)) == "":
+                self._standing.put(line.name.full, {"key": line.fields["+shelved"]})
+            else:
+                self._leads.put(line.name.full, {"lead": lead or "", "synonym": "yes" if line.is_synonym else ""})
+
+    def __iter__(self) -> Iterator[TaxonLine]:
+        """Every line in the order of the table."""
+        return (as_line(row) for row in self._rows.rows())
+
+    def has(self, key: str) -> bool:
+        """Whether there is a line of that key."""
+        return self._rows.find(key) is not None
+
+    def find(self, key: str) -> TaxonLine | None:
+        """Return the line of a key."""
+        row = self._rows.find(key) if key else None
+        return as_line(row) if row else None
+
+    def lead(self, line: TaxonLine) -> str | None:
+        """The name a line points to; empty where it is accepted itself, None for a synonym of nothing that is said.
+
+        ColDP names the accepted taxon of a synonym as its parent.
+        """
+        accepted = line.fields.get("+accepted_full", "")
+        accepted_id = line.fields.get("+accepted", "")
+        if not accepted and accepted_id not in ("", line.key) and (other := self.find(accepted_id)):
+            accepted = other.name.full
+        if (
+            not accepted
+            and line.is_synonym
+            and (parent := self.find(line.fields.get("+parent", "")))
+            and parent.name.species
+        ):
+            accepted = parent.name.full
+        if accepted and accepted not in (line.name.full, line.name.species):
+            return accepted
+        return None if not accepted and line.is_synonym else ""
+
+    def accepted(self, line: TaxonLine) -> str | None:
+        """The accepted name of a line: empty for its own; None where synonyms point to nothing, or in a circle.
+
+        A synonym of a synonym is followed to its end, or else the one between would become an accepted species. In a
+        circle, the name that is not called a synonym is the accepted one.
+        """
+        own = line.name.full
+        found, path = self.lead(line), [own]
+        while found and (step := self._step(found)):
+            if found in path:
+                circle = path[path.index(found) :]
+                free = [name for name in circle if (other := self._step(name)) and not other["synonym"]]
+                found = own if own in free else next(iter(free), None)
+                break
+            path.append(found)
+            found = step["lead"] or None
+        return "" if found == own else found
+
+    def _step(self, name: str) -> Mapping[str, str] | None:
+        if self._standing.find(name):
+            return None
+        lead = self._leads.find(name)
+        return lead.fields if lead else None
+
+    def standing(self, name: str) -> TaxonLine | None:
+        """Return the line that calls a name accepted."""
+        found = self._standing.find(name)
+        return self.find(found.fields["key"]) if found else None
+
+    def lineage(self, line: TaxonLine) -> Lineage:
+        """Return (rank, name) from kingdom to family: by the line's own columns, else by what it stands under."""
+        own = {
+            rank: name for rank, field in LINEAGE if (name := as_kingdom(rank, read_text(line.fields.get(field, ""))))
+        }
+        above = dict(self._lineage(line.fields.get("+parent", "")))
+        told = read_classification(line.fields.get("+classification", ""))
+        known = told | above | own
+        return tuple((rank, known[rank]) for rank, _ in LINEAGE if rank in known)
+
+    def _read_lineage(self, key: str) -> Lineage:
+        found: dict[str, str] = {}
+        for _ in range(DEPTH):
+            line = self.find(key)
+            if line is None:
+                break
+            if line.rank in RANKS and not line.name.species:
+                found.setdefault(line.rank, as_kingdom(line.rank, line.name.genus))
+            for rank, field in LINEAGE:
+                if name := read_text(line.fields.get(field, "")):
+                    found.setdefault(rank, as_kingdom(rank, name))
+            key = line.fields.get("+parent", "")
+        return tuple(found.items())
+
+
+LINEAGE = (("kingdom", "kingdom"), ("phylum", "phylum"), ("class", "class_"), ("order", "order"), ("family", "family"))
+
+
+def line_reader(table: Table) -> Callable[[KeyedRow], dict[str, str]]:
+    """Return the function that reads a row of a taxon table: fields of a record, REFERRING ones, the parsed name."""
+    terms = [plain_term(term) for term in table.terms]
+    columns = find_columns(table.terms, CHECKLIST_TERMS)
+    beside = {
+        name: next((terms.index(term) for term in known if term in terms), None) for name, known in REFERRING.items()
+    }
+
+    def read(row: KeyedRow) -> dict[str, str]:
+        fields = columns.read(row.cells)
+        fields.update(
+            (name, text) for name, place in beside.items() if place is not None and (text := row.cells[place])
+        )
+        rank = read_rank(fields.get("taxon_rank", ""))
+        name = read_taxon_name(fields, rank)
+        fields |= {"+key": row.key, "+shelved": row.key or unkeyed(row), "taxon_rank": rank}
+        fields |= {f"+{part}": text for part in PARTS if (text := getattr(name, part))}
+        if accepted := parse_name(read_text(fields.get("accepted_name", ""))).full:
+            fields["+accepted_full"] = accepted
+        return fields
+
+    return read
+
+
+PARTS = ("genus", "species", "authorship", "infraspecific", "uncertain", "loose")
+
+
+def as_line(row: ShelvedRow) -> TaxonLine:
+    """Return a shelved row as what it was put aside as."""
+    fields = row.fields
+    name = ParsedName(**{part: fields.get(f"+{part}", "") for part in PARTS})
+    return TaxonLine(fields["+key"], name, fields["taxon_rank"], fields, row.file, row.line)
+
+
+def read_taxon_name(fields: Mapping[str, str], rank: str) -> ParsedName:
+    """Read the name from its own column or from genus and epithet; of a rank above genus it is its first word."""
+    text = read_text(fields.get("scientific_name", ""))
+    if rank in RANKS[:-1] and (word := re.match(r"[A-ZÀ-Þ][a-zß-ÿ-]+(?=\s|$)", text)):
+        return ParsedName(word[0], "", "")
+    name = parse_name(text)
+    if not name.species and read_text(fields.get("specific_epithet", "")):
+        composed = parse_name(
+            compose_name(read_text(fields.get("genus", "")) or name.genus, read_text(fields["specific_epithet"]))
+        )
+        return composed if composed.species else name
+    return name if name.full else parse_name(read_text(fields.get("genus", "")))
+
+
+def read_rank(text: str) -> str:
+    """Return a rank in lower case, its abbreviations spelt out."""
+    rank = read_text(text).lower()
+    return SHORT_RANKS.get(rank.rstrip("."), rank)
+
+
+def read_classification(text: str) -> dict[str, str]:
+    """Read the ranks of a classification given as one text, by how their names end."""
+    found: dict[str, str] = {}
+    for part in re.split(r"\s*[,;|>/]\s*", text):
+        if part.capitalize() in GREAT_KINGDOMS:
+            found.setdefault("kingdom", part.capitalize())
+        for ending, rank in ENDINGS:
+            if part.endswith(ending):
+                found.setdefault(rank, part)
+    return found
+
+
+def as_kingdom(rank: str, name: str) -> str:
+    """Bring the name of a kingdom to one spelling; other names stay."""
+    return KINGDOMS.get(name.lower(), name.capitalize()) if rank == "kingdom" else name
+
+
+def find_kingdom(line: TaxonLine, lineage: Sequence[tuple[str, str]]) -> str:
+    """Say of which kingdom a line is, by its classification or the code it is named under; nothing where unsaid."""
+    kingdom = line.name.genus if line.rank == "kingdom" else dict(lineage).get("kingdom", "")
+    if not kingdom and OTHER_CODE.search(line.fields.get("+code", "")):
+        return f"none of fungi: its code is {line.fields['+code']}"
+    return as_kingdom("kingdom", kingdom)
+
+
+def refuse_name(line: TaxonLine, where: str) -> tuple[str, str] | None:
+    """Say why a line names no taxon: reason and detail; nothing where it does."""
+    text = read_text(line.fields.get("scientific_name", ""))
+    if not line.name.full:
+        return (
+            ("not-a-name", f"{where}: {text!r} is not a scientific name")
+            if text
+            else ("no-identification", f"{where}: there is no name")
+        )
+    if line.name.uncertain:
+        return "uncertain-identification", f"{where}: {text!r} is marked {line.name.uncertain}"
+    status, name_status = line.fields.get("taxonomic_status", ""), line.fields.get("+name_status", "")
+    if NO_TAXON.search(status):
+        return "not-accepted", f"{where}: {line.name.full} is called {status.lower()}: it is the name of no taxon here"
+    if NO_NAME.search(name_status) and not points_elsewhere(line):
+        return (
+            "not-accepted",
+            f"{where}: the name {line.name.full} is {name_status.lower()}, and no other is given for it",
+        )
+    return None
+
+
+def points_elsewhere(line: TaxonLine) -> bool:
+    """Whether a line names another taxon as the accepted one."""
+    accepted = line.fields.get("+accepted_full", "")
+    return (
+        line.is_synonym
+        or accepted not in ("", line.name.full)
+        or line.fields.get("+accepted", "") not in ("", line.key)
+    )
+
+
+def infer_rank(name: ParsedName) -> str:
+    """Say from its shape what a name without a rank is of."""
+    if name.infraspecific:
+        return "infraspecific"
+    return "species" if name.species else "genus"
+
+
+def settle_rank(line: TaxonLine) -> str:
+    """Return the rank of a line as it says, where its name can be of it: `Larix spp.` is called a species at times."""
+    return line.rank if line.rank and (line.name.species or line.rank in ABOVE_SPECIES) else infer_rank(line.name)

@@ -1,0 +1,74 @@
+"""What countries, languages and months are called in many languages: Unicode's CLDR, as Babel brings it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from babel import localedata
+
+LOCALES = (
+    "en", "de", "fr", "es", "it", "pt", "nl", "da", "sv", "nb", "nn", "no", "fi", "is", "et", "lv", "lt", "pl", "cs",
+    "sk", "hu", "sl", "hr", "sr", "bs", "mk", "bg", "ro", "sq", "el", "tr", "ru", "uk", "be", "ka", "hy", "ca",
+    "eu", "gl", "ga", "cy", "ja", "zh", "zh_Hant", "ko", "vi", "th", "id", "ms", "ar", "he", "fa", "hi", "af", "sw",
+)  # fmt: skip
+"""Europe's languages, and the largest of the world's."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldNames:
+    """Names folded by `fold_name`; a name that means two things in two languages means both."""
+
+    countries: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # ISO 3166-1 alpha-2
+    english_countries: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    languages: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # in English and in themselves
+    months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # whole and abbreviated
+    english_months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+
+@cache
+def read_names() -> WorldNames:
+    """Read the names of all LOCALES, one after another: a locale takes megabytes, its names some kilobytes."""
+    names = WorldNames()
+    for tag in LOCALES:
+        locale = localedata.load(tag, merge_inherited=False)
+        for code, name in locale.get("territories", {}).items():
+            if re.fullmatch("[A-Z]{2}", code):
+                names.countries[fold_name(name)].add(code)
+                if tag == "en":
+                    names.english_countries[fold_name(name)].add(code)
+        for code, name in locale.get("languages", {}).items():
+            if re.fullmatch("[a-z]{2,3}", code) and (tag == "en" or code == tag.split("_")[0]):
+                names.languages[fold_name(name)].add(code)
+        for number, name in _months(locale.get("months", {})):
+            names.months[fold_name(name)].add(number)
+            if tag == "en":
+                names.english_months[fold_name(name)].add(number)
+        localedata._cache.clear()  # noqa: SLF001 - else all of them stay in memory
+    return names
+
+
+def _months(contexts: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """Go through the names that are words: some languages abbreviate to a number, and some widths stand for others."""
+    for widths in contexts.values():
+        for width in ("wide", "abbreviated"):
+            named = widths.get(width) if isinstance(widths, Mapping) else None
+            if isinstance(named, Mapping):
+                yield from (
+                    (number, name)
+                    for number, name in named.items()
+                    if fold_name(name) and not fold_name(name).isdigit()
+                )
+
+
+def fold_name(text: str) -> str:
+    """Bring a name to lower case without accents, signs and a leading `the`, for comparison only."""
+    parts = unicodedata.normalize("NFKD", text.casefold().replace("&", " and "))
+    plain = "".join(sign for sign in parts if not unicodedata.combining(sign))
+    plain = re.sub(r"\b([a-z])\.(?=\s?[a-z]\b)", r"\1", plain)  # U.S.A.
+    return re.sub(r"^(?:the )+", "", " ".join(re.sub(r"[\W_]+", " ", plain).split()))
