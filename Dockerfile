@@ -7,7 +7,7 @@ WORKDIR /build
 COPY requirements*.txt ./
 RUN python -m venv /opt/fungarium \
  && /opt/fungarium/bin/pip install --no-cache-dir --disable-pip-version-check \
-    -r requirements.txt -r requirements-postgresql.txt -r requirements-redis.txt
+    -r requirements-evaluation.txt -r requirements-postgresql.txt -r requirements-redis.txt
 COPY LICENSE README.md pyproject.toml hatch_build.py app.py settings.py ./
 COPY fungarium fungarium
 COPY retrieval retrieval

@@ -87,12 +87,12 @@ $(VENV)/bin/python:
 	  { echo "Python 3.11, 3.12 or 3.13 is needed; name it so: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no environment could be made; Debian needs: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/installed: requirements.txt pyproject.toml | $(VENV)/bin/python
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+$(VENV)/installed: requirements.txt requirements-evaluation.txt pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-evaluation.txt
 	$(INSTALL_HERE)
 	@touch $@
 
-$(VENV)/installed-dev: requirements.txt requirements-dev.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/installed-dev: requirements.txt requirements-evaluation.txt requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(INSTALL_HERE)
 	@touch $@ $(VENV)/installed

@@ -7,7 +7,7 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-EXTRAS = ("atlas", "int8", "postgresql", "ray", "redis", "s3", "tfhub", "timm", "train")
+EXTRAS = ("atlas", "evaluation", "int8", "postgresql", "ray", "redis", "s3", "tfhub", "timm", "train")
 """Not `gpu`, which takes the place of faiss-cpu; `dev` and `pages` are for a checkout."""
 
 

@@ -44,7 +44,7 @@ def ensure_placement(root: Path, snapshot: Snapshot, shards: int, method: str = 
 
     Raises ClusterError if it cannot be read or written.
     """
-    pointer = root / FOLDER / f"{snapshot.name}-{shards}"
+    pointer = root / FOLDER / f"{snapshot.edition}-{shards}"
     try:
         if not pointer.exists():
             old = find_latest(root, shards)
@@ -59,7 +59,7 @@ def ensure_placement(root: Path, snapshot: Snapshot, shards: int, method: str = 
 def replace_placement(root: Path, snapshot: Snapshot, shards: int, method: str) -> Placement:
     """Replace a snapshot's placement by a new one. Servers that have it open keep the placement they read."""
     made = place(read_lists(snapshot), shards, method)
-    write_pointer(root, root / FOLDER / f"{snapshot.name}-{shards}", made, anew=True)
+    write_pointer(root, root / FOLDER / f"{snapshot.edition}-{shards}", made, anew=True)
     return made
 
 

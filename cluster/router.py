@@ -73,7 +73,7 @@ class Router:
 
         Raises ClusterError if the placement omits species with references: they would never be searched.
         """
-        self._name, self._placement = snapshot.name, placement
+        self._name, self._placement = snapshot.edition, placement
         self._clients, self._timeouts, self._watch = tuple(clients), timeouts or Timeouts(), watch
         self._species: NDArray[np.int64] = snapshot.shelf.species
         self._counts = snapshot.count_references(self._species)

@@ -82,7 +82,8 @@ class Cluster:
         the previous snapshot then stays in use. A lost replica opens it when it returns.
         """
         placement = ensure_placement(Path(self.plan.root), snapshot, self.plan.shards)
-        calls = [[replica.open(snapshot.name, placement.id) for replica in client.replicas] for client in self._clients]
+        wanted = (snapshot.edition, placement.id)
+        calls = [[replica.open(*wanted) for replica in client.replicas] for client in self._clients]
         began, timeout = time.monotonic(), opening_seconds(snapshot.manifest)
         for client, own in zip(self._clients, calls, strict=True):
             opened, lost = 0, ""

@@ -259,9 +259,14 @@ class Shard:
     def _open_version(self, name: str, placement: str) -> OpenVersion:
         read = read_placement(self._root, placement)
         try:
-            snapshot = open_snapshot(self._root, name)
+            snapshot = open_snapshot(self._root, name.partition("-")[0])
         except OSError as error:
             raise SnapshotError(f"snapshot {name} cannot be read on {socket.gethostname()}: {error}") from error
+        if snapshot.edition != name:
+            snapshot.close()
+            raise ShardUnavailable(
+                f"the list of withdrawn photos on {socket.gethostname()} is not that of snapshot {name}"
+            )
         return OpenVersion(snapshot, read, PartSelector(snapshot, read.of_shard(self._number)))
 
     def _close_idle(self) -> None:
@@ -279,7 +284,7 @@ class Shard:
             gone = [self._versions.pop(key) for key in [*idle, *many]]
         for version in gone:
             if self._accelerator is not None:
-                self._accelerator.forget(version.snapshot.name)
+                self._accelerator.forget(version.snapshot.edition)
             version.snapshot.close()
 
 

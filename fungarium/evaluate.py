@@ -72,7 +72,9 @@ def calibrate(settings: Settings, snapshot: str | None, indexes: Path | None, se
 @snapshot_argument
 @indexes_choice
 @flora_choice
-@click.option("--out", type=PATH, default=Path("report.html"), show_default=True, help="Page; the JSON lies beside it.")
+@click.option(
+    "--out", type=PATH, default=Path("report.html"), show_default=True, help="Page, or a folder; JSON beside it."
+)
 @click.option("--no-ablations", is_flag=True, help="Leave out the ablation table, the longest part.")
 @not_fungi_choice
 @model_choice
@@ -90,6 +92,8 @@ def report(settings: Settings, snapshot: str | None, indexes: Path | None, **opt
 @evaluate.command()
 @click.option("--names", type=PATH, help="COCO file with names of species and genera.  [default: invented]")
 @click.option("--photos", type=PATH, help="Folder of a published snapshot of real photos.")
+@click.option("--drawings", type=PATH, help="Folder of a published snapshot of the demo collection.")
+@click.option("--no-simulation", is_flag=True, help="Keep what was measured of the simulated collection.")
 @click.option("--docs", type=PATH, default=Path("docs"), show_default=True, help="Where to write.")
 @click.option("--table-only", is_flag=True, help="Write the table from the kept measurements.")
 @not_fungi_choice

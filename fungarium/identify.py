@@ -35,6 +35,8 @@ def question(command: Callable[..., Any]) -> Callable[..., Any]:
 @question
 @click.option("--place", help="Latitude,longitude of the find in degrees, such as -33.87,151.21.")
 @click.option("--date", "day", type=Day(), help="Day of the find, YYYY-MM-DD.")
+@click.option("--habitat", type=OneOf("retrieval.domain:HABITATS"), help="What grows around the find.")
+@click.option("--substrate", type=OneOf("retrieval.domain:SUBSTRATES"), help="What it grows on.")
 @click.option(
     "--prior",
     "priors",

@@ -68,21 +68,31 @@ def build(settings: Settings, model: str | None, card: Path | None, views: str) 
     type=float,
     help="Least recall@10 against exact search, measured when it was built, of any flora.  [default: 0.99]",
 )
+@click.option(
+    "--as-it-is",
+    is_flag=True,
+    help="Without what was published since it was made, which is else carried over or a reason to refuse it.",
+)
 @atlas_choice
 @with_settings
-def publish(settings: Settings, snapshot: str | None, recall_bar: float | None, wanted: bool | None) -> None:
+def publish(
+    settings: Settings, snapshot: str | None, recall_bar: float | None, as_it_is: bool, wanted: bool | None
+) -> None:
     """Verify a snapshot and point readers at it.
 
     SNAPSHOT is its name, by default that of the one built last.
     """
     from fungarium.jobs.publishing import announce, lay_out_published
     from retrieval.search.recipes import RECALL_BAR
-    from retrieval.snapshots.publishing import publish_snapshot
+    from retrieval.snapshots.publishing import newest_built, publish_snapshot
 
     bar = RECALL_BAR if recall_bar is None else recall_bar
     with Bars("B") as bars:
-        name = publish_snapshot(settings.flora_indexes, snapshot, recall_bar=bar, progress=bars)
+        chosen = snapshot or newest_built(settings.flora_indexes)
+        name = publish_snapshot(settings.flora_indexes, chosen, recall_bar=bar, as_it_is=as_it_is, progress=bars)
     announce(name, settings)
+    if name != chosen:
+        print(f"it is {chosen}'s calibration on the references that were published since that was made")
     lay_out_published(settings, wanted=wanted)
 
 
@@ -124,6 +134,7 @@ def list_built(settings: Settings, as_json: bool) -> None:
 
     from retrieval.errors import BuildError
     from retrieval.snapshots.publishing import list_snapshots
+    from retrieval.snapshots.withdrawals import read_withdrawals
 
     rows = list_snapshots(settings.flora_indexes)
     if as_json:
@@ -138,6 +149,8 @@ def list_built(settings: Settings, as_json: bool) -> None:
         print(
             f"{star} {row.name:16}  {row.built:25}  {row.published:25}  {row.references:10}  {row.species:7}  {state}"
         )
+    if withdrawn := len(read_withdrawals(settings.flora_indexes)):
+        print(f"{withdrawn} photos are withdrawn, and no snapshot answers with them")
 
 
 @index.command()
@@ -163,16 +176,17 @@ def compact(settings: Settings, wanted: bool | None) -> None:
 @click.argument("photos", nargs=-1)
 @click.option("--dataset", default="", metavar="ID", help="All photos of a dataset.")
 @click.option("--observation", default="", metavar="DATASET:KEY", help="All photos of an observation.")
-@click.option("--undo", is_flag=True, help="Let them in again; they come with the next build.")
+@click.option("--undo", is_flag=True, help="Let them in again.")
 @with_settings
 def withdraw(settings: Settings, photos: tuple[str, ...], dataset: str, observation: str, undo: bool) -> None:
-    """Take reference photos out at once, and publish.
+    """Take reference photos out at once, of every snapshot.
 
-    PHOTOS are named by their SHA-256. No import and no build brings them back until --undo.
+    PHOTOS are named by their SHA-256. No import, build or rollback brings them back until --undo.
     """
-    from fungarium.jobs.publishing import withdraw_photos
+    from fungarium.jobs import publishing
 
-    withdraw_photos(settings, photos, dataset=dataset, observation=observation, undo=undo)
+    act = publishing.readmit if undo else publishing.withdraw
+    act(settings, photos, dataset=dataset, observation=observation)
 
 
 @index.command()

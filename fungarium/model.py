@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -45,8 +45,9 @@ def describe(settings: Settings, handle: str, card: Path | None) -> None:
     """Print a model's card as JSON."""
     from fungarium.jobs.indexing import model_card
     from retrieval.models.handles import open_model
+    from retrieval.models.provenance import hide_digests
 
-    print_json(dict(open_model(handle, card or model_card(settings)).card))
+    print_json(hide_digests(open_model(handle, card or model_card(settings)).card))
 
 
 @model.command()
@@ -70,16 +71,23 @@ def check(settings: Settings, handle: str, photo: Path, card: Path | None) -> No
     show_default=True,
     help="How it is fitted.",
 )
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.25,
+    show_default=True,
+    help="Share of the observations that the head is not fitted on, and that can judge it.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of every random choice.")
 @card_choice
 @out_choice
 @with_settings
-def fit_head(settings: Settings, handle: str | None, kind: str, seed: int, card: Path | None, out: Path) -> None:
+def fit_head(settings: Settings, handle: str | None, card: Path | None, out: Path, **options: Any) -> None:
     """Fit a head that brings a network's width to 256."""
     from fungarium.jobs.models import fit_head
 
     with Bars() as bars:
-        fit_head(settings, handle or settings.model, card, out, kind=kind, seed=seed, progress=bars)
+        fit_head(settings, handle or settings.model, card, out, progress=bars, **options)
 
 
 @model.command()

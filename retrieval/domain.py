@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
@@ -9,6 +10,41 @@ RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 
 ASPECTS = ("cap", "hymenium", "stipe", "section", "habitat", "microscopy")
 """What a photo of an observation may show. `hymenium` covers gills, pores and teeth."""
+
+HABITATS = (
+    "deciduous-forest",
+    "coniferous-forest",
+    "mixed-forest",
+    "wet-forest",
+    "scrub",
+    "grassland",
+    "heath",
+    "bog",
+    "coast",
+    "arable",
+    "garden",
+    "bare-ground",
+)
+"""What grows around a find. Snapshots count by the place in this tuple: add at the end."""
+
+SUBSTRATES = (
+    "soil",
+    "litter",
+    "deciduous-wood",
+    "coniferous-wood",
+    "wood",
+    "living-tree",
+    "mulch",
+    "dung",
+    "moss",
+    "herbs",
+    "fungi",
+    "burnt-ground",
+    "cones",
+    "animal",
+    "stone",
+)
+"""What a fungus grows on. Snapshots count by the place in this tuple: add at the end."""
 
 WORLD = "world"
 """The flora that is always there: every species that has references."""
@@ -54,17 +90,6 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
-    """What one reference observation says of one view, through its closest photo."""
-
-    species: int
-    observation: int
-    row: int  # the closest photo
-    similarity: float
-    weight: float  # exp((similarity - best similarity of the view) / temperature)
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
     """A taxon in the answer, with its evidence."""
 
@@ -74,8 +99,11 @@ class Candidate:
     per_photo: tuple[float, ...] = ()  # the share each photo alone would have given
     score: float = 0.0  # the share with priors, and with the probability of "none of these" taken off
     prior: float = 1.0  # what the priors multiplied the share by, before all were brought to their sum
+    priors: Mapping[str, float] = field(default_factory=dict)  # the same for each of them
     expected_here: bool | None = None  # None: no place was given, or nothing is known of places
     expected_now: bool | None = None
+    expected_habitat: bool | None = None  # None: no habitat was given, or nothing is known of habitats
+    expected_substrate: bool | None = None
     lookalikes: tuple[Lookalike, ...] = ()
 
 
@@ -111,6 +139,20 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class ListVerdict:
+    """How probable it is that it is of no species on the flora's list."""
+
+    off_list: float  # probability of all species with references that are not on it, together
+    none_of_list: float  # of them and of "none of these"
+    most_like: Taxon | None  # the most probable of those that it looks more like than any on the list
+
+    @property
+    def probable(self) -> bool:
+        """Whether it is more probably none of the list than one of it."""
+        return self.none_of_list >= 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class SkippedReferences:
     """What an answer is silent about, because a part of the references gave none."""
 
@@ -132,10 +174,10 @@ class Evidence:
 class Identification:
     """The answer for one observation."""
 
-    species: tuple[Candidate, ...]  # ranked, best first; shares add up to at most 1 over all species
+    species: tuple[Candidate, ...]  # of the flora, best first
     genera: tuple[Candidate, ...]  # each the sum of its species
     families: tuple[Candidate, ...]
-    outside: tuple[Candidate, ...]  # looked better than the flora's best, but are not on its list; shares of world
+    outside: tuple[Candidate, ...]  # look better than the flora's best, but are not on its list
     flora: str
     photos: int
     snapshot: str
@@ -146,8 +188,11 @@ class Identification:
     priors: tuple[str, ...] = ()  # those that were applied
     specificity: TaxonomicSpecificity | None = None
     rejection: Rejection | None = None
+    of_list: ListVerdict | None = None  # None: the world, or not calibrated
     rankings: tuple[tuple[tuple[Taxon, float], ...], ...] = ()  # each photo's own first species
     decided_by: int = 0  # the photo without which the first species would lose most
     aspects: tuple[str, ...] = ()  # what each photo shows, as given or told; empty: not known
     aspects_predicted: bool = False  # by the machine, from the photos
+    effective_photos: float = 1.0  # near-identical ones counted once
+    same_photos: tuple[tuple[int, ...], ...] = ()  # groups of photos that show the same, by their positions from 0
     skipped: SkippedReferences | None = None  # only where somebody asked for an answer all the same

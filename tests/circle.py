@@ -63,9 +63,9 @@ class Installation:
         answer: dict[str, Any] = approval.get_json()
         return answer
 
-    def identify(self, photo: bytes) -> dict[str, Any]:
+    def identify(self, photo: bytes, **options: str) -> dict[str, Any]:
         """What the server says of a photo."""
-        answer: dict[str, Any] = self.client().post("/api/v1/identify", **encode_photos([photo])).get_json()
+        answer: dict[str, Any] = self.client().post("/api/v1/identify", **encode_photos([photo], **options)).get_json()
         return answer
 
     def evidence(self, photo: bytes) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,7 @@ from database.models import Dataset
 from database.session import open_database, upgrade
 from fungarium.cli import main
 from fungarium.cli import main as index
+from retrieval.snapshots.withdrawals import read_withdrawals, withdraw_photos
 from tests.circle import Installation, installation
 from tests.postgres import Cluster
 from tests.snapshots import EMETICA, draw_photo
@@ -94,6 +95,22 @@ def test_a_restored_installation_gives_the_same_answers(
     assert index(["index", "verify"]) == 0
     assert index(["observations", "adopt"]) == 0
     assert "nothing has changed" in capsys.readouterr().out
+
+
+def test_what_was_withdrawn_stays_so_after_a_restore_whatever_the_backup_knew(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """Both what the backup had withdrawn, and what was withdrawn since where it is restored to."""
+    installation.approved([PHOTO])
+    there = elsewhere(tmp_path / "there")
+    withdraw_photos(installation.settings.flora_indexes, ["a" * 64])
+    withdraw_photos(there.snapshots, ["b" * 64])
+    repository = Repository(tmp_path / "backups")
+    make_backup(places_of(installation), repository)
+
+    restore_backup(there, repository)
+
+    assert read_withdrawals(there.snapshots) == {"a" * 64, "b" * 64}
 
 
 def test_the_next_backup_copies_what_is_new_only(installation: Installation, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from database.field.models import FieldObservation
 from database.models import Dataset, Observation
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister
 from fungarium.cli import main
+from retrieval.domain import HABITATS, SUBSTRATES
 from retrieval.snapshots.cells import cell_of
 from retrieval.snapshots.manifest import read_current, read_manifest
 from retrieval.snapshots.observation_context import ObservationContext
@@ -203,6 +204,26 @@ def test_people_are_credited_as_they_want_to_be(installation: Installation) -> N
     assert installation.evidence(FRESH)[digest(body)]["author"] == "O. Olsen, Lund"
 
 
+def test_habitat_and_substrate_go_with_the_observation_as_classes(installation: Installation) -> None:
+    installation.approved([FRESH], habitat="Buchenwald", substrate="dødt ved af gran")
+    adopt(installation)
+
+    snapshot = open_snapshot(installation.settings.flora_indexes)
+    try:
+        assert snapshot.contexts is not None
+        said = {(one.habitat, one.substrate) for one in snapshot.contexts.listed()}
+        assert (1 + HABITATS.index("deciduous-forest"), 1 + SUBSTRATES.index("coniferous-wood")) in said
+    finally:
+        snapshot.close()
+    for command in ("build", "publish"):
+        assert main([command]) == 0
+    body = installation.identify(FRESH, habitat="deciduous-forest", substrate="coniferous-wood")
+    assert body["priorsApplied"] == ["habitat", "substrate"]
+    first = body["species"][0]
+    assert first["expectedInHabitat"] is first["expectedOnSubstrate"] is True
+    assert first["priors"]["habitat"] * first["priors"]["substrate"] == pytest.approx(first["prior"], rel=1e-4)
+
+
 def test_an_obscured_place_is_published_as_its_grid_cell(installation: Installation) -> None:
     installation.approved([FRESH], obscured="true", **SPOT)
     adopt(installation)
@@ -290,7 +311,7 @@ def test_a_dataset_is_withdrawn_from_catalogue_and_snapshot_and_let_in_again(ins
     assert main(["index", "withdraw", "--dataset", "walks"]) == 0
 
     held = open_snapshot(installation.settings.flora_indexes)
-    assert held.manifest.references == 2
+    assert held.references == 2
     held.close()
     for command in ("embed", "build", "publish"):
         assert main(["index", command]) == 0
@@ -330,7 +351,7 @@ def test_withdrawing_what_nobody_has_is_refused(installation: Installation, caps
     assert main(["index", "withdraw"]) == 1
 
     said = capsys.readouterr().err
-    assert "neither catalogue nor published snapshot" in said
+    assert "neither the catalogue nor a snapshot" in said
     assert "there is no dataset 'nothing'; there are: walks" in said
     assert "say what to withdraw" in said
     assert np.isfinite(installation.identify(FRESH)["species"][0]["score"])

@@ -26,10 +26,10 @@ from benchmarks.models.embedding import cpu_seconds, machine
 from evaluation.galleries.gallery import ask_itself, read_gallery
 from evaluation.learning.scoring import Method
 from evaluation.measuring.ablate import paired_gain
-from evaluation.measuring.leave_one_out import judge_snapshot
+from evaluation.measuring.leave_one_out import count_folds, judge_snapshot
 from evaluation.measuring.metrics import Outcome, measure
 from evaluation.measuring.nested import cross_validate
-from evaluation.reports.report import as_outcomes, count_folds
+from evaluation.reports.report import as_outcomes
 from evaluation.specimens.collection import draw_collection
 from fungarium.cli import main as run
 from fungarium.terminal import Bars
@@ -90,7 +90,10 @@ def prepare(work: Path, collection: Path, model: str) -> None:
 def judge(snapshot: Snapshot, *, folds: int | None = None) -> dict[str, Any]:
     """Evaluate plain votes and calibrated answers, with all photos and with one, and the gain of all over one."""
     with Bars() as bars:
-        plain = [judge_snapshot(snapshot, flora=WORLD, photos=photos, progress=bars) for photos in (None, 1)]
+        plain = [
+            judge_snapshot(snapshot, flora=WORLD, voting=snapshot.voting, photos=photos, progress=bars)
+            for photos in (None, 1)
+        ]
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     dealt = folds or count_folds(gallery)
     fused: dict[str, list[list[Outcome]]] = {}

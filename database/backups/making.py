@@ -18,7 +18,9 @@ from database.errors import BackupError
 from database.field.photo_files import PhotoFiles
 from retrieval.errors import NoSnapshot, SnapshotError, UnknownPhoto
 from retrieval.progress import Progress, silent
+from retrieval.snapshots.history import HISTORY
 from retrieval.snapshots.manifest import SHARED, read_current, read_manifest, sealed_path
+from retrieval.snapshots.withdrawals import FILE as WITHDRAWN
 
 ROUNDS = 5  # dumps, at most, until no photo went while it was being copied
 
@@ -113,10 +115,10 @@ def keep_snapshots(root: Path, repository: Repository, progress: Progress) -> tu
         for item in found:
             kept[item.place] = item
             progress("backup", 1)
-    history = root / "HISTORY.jsonl"
     items = [*kept.values()]
-    if history.exists():
-        items.append(repository.keep_file(history, "snapshots/HISTORY.jsonl"))
+    for name in (HISTORY, WITHDRAWN):
+        if (root / name).exists():
+            items.append(repository.keep_file(root / name, f"snapshots/{name}"))
     return current, items
 
 

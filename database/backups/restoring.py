@@ -16,6 +16,8 @@ from database.field.photo_files import PhotoFiles, write_whole
 from database.session import parse_url
 from retrieval.progress import Progress, silent
 from retrieval.snapshots.manifest import NAME, switch_current
+from retrieval.snapshots.withdrawals import FILE as WITHDRAWN
+from retrieval.snapshots.withdrawals import parse_withdrawals, withdraw_photos
 
 MARK = ".restoring"  # in the data folder while a restore is under way
 
@@ -54,6 +56,9 @@ def restore_backup(
         ("snapshots", places.snapshots),
     ):
         for item in backup.under(part):
+            if item.place == f"snapshots/{WITHDRAWN}":  # added to what has been withdrawn here: none of it comes back
+                withdraw_photos(root, parse_withdrawals(repository.read_item(item)))
+                continue
             copy_item(repository, item, root / item.place.removeprefix(f"{part}/"))
             progress("restore", 1, len(backup.items))
     (database,) = backup.under("database")

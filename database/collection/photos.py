@@ -39,6 +39,8 @@ class CataloguePhoto:
     decimal_longitude: float | None
     country_code: str
     media_format: str
+    habitat: str = ""  # as it was written
+    substrate: str = ""
 
 
 def stored_path(store: Path, sha256: str) -> Path:
@@ -133,6 +135,8 @@ def _references() -> Select[*tuple[Any, ...]]:
         Observation.decimal_latitude,
         Observation.decimal_longitude,
         Observation.country_code,
+        Observation.habitat,
+        Observation.substrate,
         Photo.media_format,
     )
     return select(*columns).join(Observation, Observation.id == Photo.observation_id).where(active_photos())
@@ -155,4 +159,6 @@ def _reference(row: Row[Any]) -> CataloguePhoto:
         decimal_longitude=row.decimal_longitude,
         country_code=row.country_code,
         media_format=row.media_format,
+        habitat=row.habitat,
+        substrate=row.substrate,
     )

@@ -7,9 +7,9 @@ observation in question is always left out: nothing confirms itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, extract, func, or_, select
+from sqlalchemy import ColumnElement, case, extract, func, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
@@ -31,11 +31,12 @@ def occurrences_of(session: Session, observation: FieldObservation, taxon_id: in
         FieldObservation.status == "approved",
         FieldObservation.id != observation.id,
     ]
-    months: Counter[int] = Counter()
+    months: Counter[tuple[int, int]] = Counter()  # of a month on a side of the equator: 1 north, -1 south, 0 not known
     records = located = 0
     for table, conditions in ((Observation, archive), (FieldObservation, own)):
         month = extract("month", table.event_date)
-        months.update({int(m): n for m, n in session.execute(_by_month(month, conditions)) if m is not None})
+        side = case((table.decimal_latitude < 0, -1), (table.decimal_latitude >= 0, 1), else_=0)
+        months.update({(int(m), int(s)): n for m, s, n in session.execute(_by_month(month, side, conditions)) if m})
         records += session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
         placed = [*conditions, table.decimal_latitude.is_not(None), table.decimal_longitude.is_not(None)]
         located += session.scalar(select(func.count()).select_from(table).where(*placed)) or 0
@@ -44,7 +45,7 @@ def occurrences_of(session: Session, observation: FieldObservation, taxon_id: in
     return LocalOccurrences(
         records=records,
         dated=months.total(),
-        in_month=None if day is None else months[day.month],
+        in_month=None if day is None else _in_season(months, day.month, observation.decimal_latitude),
         located=located,
         nearest_km=_nearest(session, observation, archive, own) if has_place else None,
         has_place=has_place,
@@ -73,8 +74,24 @@ def within(box: Box, latitude: Float, longitude: Float) -> list[ColumnElement[bo
     return [latitude.between(box.south, box.north), across]
 
 
-def _by_month(month: ColumnElement[int], conditions: Sequence[ColumnElement[bool]]):  # type: ignore[no-untyped-def] # a select of many types
-    return select(month, func.count()).where(*conditions).group_by(month)
+def _by_month(month: ColumnElement[int], side: ColumnElement[int], conditions: Sequence[ColumnElement[bool]]):  # type: ignore[no-untyped-def] # a select of many types
+    return select(month, side, func.count()).where(*conditions).group_by(month, side)
+
+
+def _in_season(months: Mapping[tuple[int, int], int], month: int, latitude: float | None) -> int:
+    """Records in the season of a month: of the other side of the equator those half a year apart.
+
+    Where either side is not known, a record of both months counts: what is not known speaks against nothing.
+    """
+    opposite = (month + 5) % 12 + 1
+    here = 0 if latitude is None else -1 if latitude < 0 else 1
+
+    def fits(recorded: int, side: int) -> bool:
+        if 0 in (side, here):
+            return recorded in (month, opposite)
+        return recorded == (month if side == here else opposite)
+
+    return sum(count for (recorded, side), count in months.items() if fits(recorded, side))
 
 
 def _nearest(

@@ -50,6 +50,11 @@ def mark_photos(
     return digests
 
 
+def withdrawn_photos(session: Session) -> list[str]:
+    """The sha256 of all photos that are marked as withdrawn."""
+    return list(session.scalars(select(Photo.sha256).where(Photo.withdrawn).distinct().order_by(Photo.sha256)))
+
+
 def drop_unmet(session: Session, dataset: str, run: int) -> int:
     """Remove photos of the observations' dataset that a run did not accept; return how many.
 

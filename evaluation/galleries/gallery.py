@@ -7,17 +7,21 @@ same functions of `retrieval/`; where a rule has a twin for arrays, a test holds
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.simulate import Simulation
-from retrieval.domain import RANKS
+from retrieval.domain import RANKS, WORLD
 from retrieval.models.embedder import Embeddings
+from retrieval.models.provenance import find_taught, read_taught
 from retrieval.progress import Progress, silent
 from retrieval.ranking.aspects import code_aspects
+from retrieval.ranking.groups import group_observations
 from retrieval.ranking.prototypes import sum_observations
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
@@ -25,7 +29,9 @@ from retrieval.snapshots.snapshot import Snapshot
 GENUS = RANKS.index("genus")
 BLOCK = 512  # views that are searched together
 
-SAID = ("months", "cells", "aspects")  # what may be known of a photo beside its species
+SAID = ("months", "cells", "habitats", "substrates", "aspects")  # what may be known of a photo beside its species
+KEPT = (*SAID, "joined", "taught")  # of a reference
+HIDDEN = ("own", "species", "genus")  # what may not answer: the question's own group, or all of its taxon too
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,11 @@ class Gallery:
     lineages: NDArray[np.int64]  # (columns, 7) taxon ids, -1 where a rank is not known
     months: NDArray[np.int64] | None = None  # (rows,) 1 to 12, 0 where not known; None: nothing is known of any
     cells: NDArray[np.int64] | None = None  # (rows,) 0 where not known
+    habitats: NDArray[np.int64] | None = None  # (rows,) places in HABITATS counted from 1, 0 where not known
+    substrates: NDArray[np.int64] | None = None  # (rows,) the same of SUBSTRATES
     aspects: NDArray[np.int64] | None = None  # (rows,) places in ASPECTS, -1 where not known
-    world: Gallery | None = None  # of a flora's gallery: where it was taken from, which prototypes are made of
-    taken: NDArray[np.int64] | None = None  # (columns,): its species' columns there
+    joined: NDArray[np.int64] | None = None  # (rows,) groups that judge together; None: each observation by itself
+    taught: NDArray[np.bool_] | None = None  # (rows,) the model was fitted on the photo; None: on none, as far as known
 
     @property
     def width(self) -> int:
@@ -52,6 +60,28 @@ class Gallery:
     def genera(self) -> NDArray[np.int64]:
         """Numbers of the species' genera, -1 where unknown."""
         return number_genera(self.lineages)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """The group of each row: what is asked with one row of it may be answered by no other."""
+        return self.observations if self.joined is None else self.joined
+
+    @cached_property
+    def members(self) -> dict[int, NDArray[np.int64]]:
+        """The rows of each observation's group, by observation."""
+        order = np.argsort(self.groups, kind="stable")
+        named, firsts = np.unique(self.groups[order], return_index=True)
+        rows = dict(zip(named.tolist(), np.split(order, firsts[1:]), strict=True))
+        return {int(self.observations[row]): rows[int(self.groups[row])] for row in self.spans[0]}
+
+    @cached_property
+    def askable(self) -> NDArray[np.int64]:
+        """Observations, ascending, whose species has another group, and whose own group taught the model nothing."""
+        pairs = np.unique(np.stack([self.columns, self.groups], axis=1), axis=0)
+        several = np.bincount(pairs[:, 0], minlength=self.width)[self.columns] > 1
+        if self.taught is not None:
+            several &= ~np.isin(self.groups, self.groups[self.taught])
+        return np.unique(self.observations[several])
 
     @cached_property
     def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -77,22 +107,9 @@ class Gallery:
 
     def only(self, rows: NDArray[np.bool_]) -> Gallery:
         """The gallery with some rows only; all species stay columns."""
-        pick = {name: None if (held := getattr(self, name)) is None else held[rows] for name in SAID}
+        pick = {name: None if (held := getattr(self, name)) is None else held[rows] for name in KEPT}
         return Gallery(
             self.embeddings[rows], self.columns[rows], self.observations[rows], self.species, self.lineages, **pick
-        )
-
-    def flora(self, listed: NDArray[np.bool_]) -> Gallery:
-        """The gallery of some species; they alone stay columns, in the same order."""
-        kept = self.only(listed[self.columns])
-        renumbered = np.cumsum(listed) - 1
-        return replace(
-            kept,
-            columns=renumbered[kept.columns],
-            species=self.species[listed],
-            lineages=self.lineages[listed],
-            world=self,
-            taken=np.flatnonzero(listed),
         )
 
 
@@ -106,6 +123,8 @@ class HeldOutQueries:
     own: NDArray[np.int64]  # (views,) the gallery's observation that may not answer; -1: none
     months: NDArray[np.int64] | None = None
     cells: NDArray[np.int64] | None = None
+    habitats: NDArray[np.int64] | None = None
+    substrates: NDArray[np.int64] | None = None
     aspects: NDArray[np.int64] | None = None
 
     @cached_property
@@ -148,10 +167,26 @@ class NearestRows:
 
     similarities: NDArray[np.float32]
     rows: NDArray[np.int64]
+    k: int = 0  # of one search, where those of lists follow; 0: there are none
 
     def of(self, views: NDArray[np.int64]) -> NearestRows:
         """What was found for some of the views."""
-        return NearestRows(self.similarities[views], self.rows[views])
+        return NearestRows(self.similarities[views], self.rows[views], self.k)
+
+    def first(self, k: int) -> NearestRows:
+        """The `k` nearest of one search."""
+        return NearestRows(self.similarities[:, :k], self.rows[:, :k])
+
+    def within(self, place: int | None = None) -> NearestRows:
+        """The nearest of the world, followed by those of the list at that place, if one is given."""
+        k = self.k or self.rows.shape[1]
+        if place is None:
+            return NearestRows(self.similarities[:, :k], self.rows[:, :k])
+        parts = [slice(0, k), slice((1 + place) * k, (2 + place) * k)]
+        similarities = np.concatenate([self.similarities[:, part] for part in parts], axis=1)
+        rows = np.concatenate([self.rows[:, part] for part in parts], axis=1)
+        order = np.lexsort((rows, -similarities), axis=1)
+        return NearestRows(np.take_along_axis(similarities, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
 def number_genera(lineages: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -161,35 +196,59 @@ def number_genera(lineages: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(genera >= 0, np.searchsorted(known, genera), -1)
 
 
+def kin_of(gallery: Gallery, column: int, hide: str) -> NDArray[np.int64]:
+    """Columns whose references are hidden with a species: none, itself, or all of its genus."""
+    if hide == "own" or column < 0:
+        return np.zeros(0, dtype=np.int64)
+    if hide == "species" or gallery.genera[column] < 0:
+        return np.array([column])
+    return np.flatnonzero(gallery.genera == gallery.genera[column])
+
+
 def search(
-    gallery: Gallery, questions: HeldOutQueries, k: int = 50, *, hide: str = "own", progress: Progress = silent
+    gallery: Gallery,
+    questions: HeldOutQueries,
+    k: int = 50,
+    *,
+    hide: str = "own",
+    lists: Sequence[NDArray[np.bool_]] = (),
+    progress: Progress = silent,
 ) -> NearestRows:
     """The `k` nearest references of each view, by brute force in blocks.
 
-    `hide` = own: a view's own observation may not answer; species: no reference of its true species may.
+    A view's own group may never answer; with `hide` = species or genus, nothing of its true taxon may either. With
+    `lists`, bits over the species, the nearest of each list follow: `NearestRows.within` tells them apart.
     """
-    first, ends = gallery.spans
-    ordinals = {int(gallery.observations[row]): place for place, row in enumerate(first)}
-    species_ends = np.searchsorted(gallery.columns, np.arange(gallery.width + 1))
+    of_species = np.searchsorted(gallery.columns, np.arange(gallery.width + 1))
+    off = [~listed[gallery.columns] for listed in lists]
     k = min(k, len(gallery.columns))
-    similarities, rows = [np.zeros((0, k), np.float32)], [np.zeros((0, k), np.int64)]
+    width = k * (1 + len(lists))
+    similarities, rows = [np.zeros((0, width), np.float32)], [np.zeros((0, width), np.int64)]
     for start in range(0, len(questions.columns), BLOCK):
         block = slice(start, start + BLOCK)
         scores = questions.embeddings[block] @ gallery.embeddings.T
         hidden = zip(questions.own[block].tolist(), questions.columns[block].tolist(), strict=True)
         for row, (own, column) in zip(scores, hidden, strict=True):
-            if hide == "species" and column >= 0:
-                row[species_ends[column] : species_ends[column + 1]] = -np.inf
-            elif own >= 0 and own in ordinals:
-                row[first[ordinals[own]] : ends[ordinals[own] + 1]] = -np.inf
-        near = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        found = np.take_along_axis(scores, near, axis=1)
-        order = np.lexsort((near, -found), axis=1)
-        found, near = np.take_along_axis(found, order, axis=1), np.take_along_axis(near, order, axis=1)
-        similarities.append(found)
-        rows.append(np.where(np.isfinite(found), near, -1))
+            if own in gallery.members:
+                row[gallery.members[own]] = -np.inf
+            for kin in kin_of(gallery, column, hide).tolist():
+                row[of_species[kin] : of_species[kin + 1]] = -np.inf
+        nearest = [nearest_of(scores, k)]
+        for hidden_rows in off:
+            nearest.append(nearest_of(np.where(hidden_rows, -np.inf, scores), k))
+        similarities.append(np.concatenate([found for found, _ in nearest], axis=1))
+        rows.append(np.concatenate([near for _, near in nearest], axis=1))
         progress("search", len(scores), len(questions.columns))
-    return NearestRows(np.concatenate(similarities), np.concatenate(rows))
+    return NearestRows(np.concatenate(similarities), np.concatenate(rows), k)
+
+
+def nearest_of(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The `k` highest of each row, best first, ties by place: the values, and their places or -1 for what is hidden."""
+    near = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    found = np.take_along_axis(scores, near, axis=1)
+    order = np.lexsort((near, -found), axis=1)
+    found, near = np.take_along_axis(found, order, axis=1), np.take_along_axis(near, order, axis=1)
+    return found, np.where(np.isfinite(found), near, -1)
 
 
 def of_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
@@ -215,30 +274,61 @@ def of_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
 def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
     """All references of a flora as arrays; species without references are no columns."""
     blocks = []
+    teachers = read_taught(snapshot.manifest.model)
     for segment in snapshot.segments:
         lists = segment.lists_of(flora.species)
         embeddings, rows = segment.index.embeddings(lists)
         at = np.searchsorted(np.asarray(segment.offsets), rows, side="right") - 1
         shown = code_aspects(segment.aspects())[rows]
-        blocks.append((embeddings, np.asarray(segment.species)[at], np.asarray(segment.observations)[rows], shown))
-    embeddings, taxa, observations, aspects = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        taught = find_taught(segment.photos(), teachers)[rows] if len(teachers) else np.zeros(len(rows), dtype=bool)
+        of_rows = np.asarray(segment.observations)[rows]
+        authors = np.array(segment.authors(), dtype=object)[rows]
+        blocks.append((embeddings, np.asarray(segment.species)[at], of_rows, shown, taught, authors))
+    embeddings, taxa, observations, aspects, taught, authors = (
+        np.concatenate(parts) for parts in zip(*blocks, strict=True)
+    )
     order = np.lexsort((np.arange(len(taxa)), observations, taxa))
     species, columns = np.unique(taxa[order], return_inverse=True)
     unit = embeddings[order] / np.linalg.norm(embeddings[order], axis=1, keepdims=True)
     gallery = Gallery(unit, columns, observations[order], species, snapshot.lineages(species))
+    if taught.any():
+        gallery = replace(gallery, taught=taught[order])
     if (aspects >= 0).any():
         gallery = replace(gallery, aspects=aspects[order])
     if snapshot.contexts is not None:
-        months, cells = snapshot.contexts.of(gallery.observations)
-        gallery = replace(gallery, months=months if months.any() else None, cells=cells if cells.any() else None)
-    return gallery
+        said = snapshot.contexts.of(gallery.observations)
+        contexts: dict[str, Any] = {name: column if column.any() else None for name, column in said.items()}
+        gallery = replace(gallery, **contexts)
+    outings = number_outings(gallery, authors[order].tolist())
+    return replace(gallery, joined=group_observations(gallery.observations, unit, outings))
+
+
+def number_outings(gallery: Gallery, authors: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of one species, author, month and cell by one number, (rows,); 0 where one of them is not known.
+
+    A snapshot holds no day, so that the month stands for it: whoever comes back to a place in the season of a species
+    photographs the same mycelium.
+    """
+    if gallery.months is None or gallery.cells is None:
+        return np.zeros(len(authors), dtype=np.int64)
+    numbers: dict[tuple[int, str, int, int], int] = {}
+    said = zip(gallery.columns.tolist(), authors, gallery.months.tolist(), gallery.cells.tolist(), strict=True)
+    return np.array([numbers.setdefault(one, len(numbers) + 1) if all(one[1:]) else 0 for one in said], dtype=np.int64)
+
+
+def read_lists(snapshot: Snapshot, gallery: Gallery) -> dict[str, NDArray[np.bool_]]:
+    """The species of each flora but the world, as bits over the gallery's: (species,) by the flora's id."""
+    return {
+        card.id: np.isin(gallery.species, snapshot.flora(card.id).species)
+        for card in snapshot.floras
+        if card.id != WORLD
+    }
 
 
 def ask_itself(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> HeldOutQueries:
-    """The gallery's own observations as questions, those given or all whose species has another one."""
+    """The gallery's own observations as questions, those given or all that can be asked for."""
     if observations is None:
-        several = gallery.sums[1][gallery.columns] > 1
-        observations = np.unique(gallery.observations[several])
+        observations = gallery.askable
     rows = np.flatnonzero(np.isin(gallery.observations, observations))
     numbers = np.cumsum(np.diff(gallery.observations[rows], prepend=-1) != 0) - 1
     pick = {name: None if (held := getattr(gallery, name)) is None else held[rows] for name in SAID}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import asdict, replace
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from evaluation.galleries.gallery import ask_itself, read_gallery
+from evaluation.galleries.gallery import Gallery, read_gallery, read_lists
 from evaluation.learning.expect import earth_rings
 from evaluation.learning.learn import learn
 from evaluation.learning.scoring import Method
@@ -16,13 +18,10 @@ from retrieval.domain import WORLD
 from retrieval.errors import BuildError
 from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration
-from retrieval.snapshots.card import write_card
-from retrieval.snapshots.history import log_event
-from retrieval.snapshots.learned_arrays import ASPECTS_FILE as ASPECTS
-from retrieval.snapshots.learned_arrays import METRIC, SUMS, write_aspect_classifier, write_sums
-from retrieval.snapshots.manifest import SHARED, Manifest, seal_file
-from retrieval.snapshots.snapshot import Snapshot, open_snapshot
-from retrieval.snapshots.staging import building, settle
+from retrieval.snapshots.learned_arrays import METRIC, write_aspect_classifier, write_typical
+from retrieval.snapshots.lineage import write_calibrated_copy
+from retrieval.snapshots.snapshot import Snapshot
+from retrieval.snapshots.staging import writing
 
 LEAST = 20  # observations: from fewer, chance decides what is learned, and a score would be no probability
 
@@ -30,46 +29,66 @@ LEAST = 20  # observations: from fewer, chance decides what is learned, and a sc
 def calibrate_snapshot(root: Path, snapshot: Snapshot, *, seed: int = 1, progress: Progress = silent) -> str:
     """Learn from the snapshot's own observations; gives the name of the calibrated snapshot, not yet published."""
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
-    held_out = ask_itself(gallery).count
-    if held_out < LEAST:
-        raise BuildError(
-            f"only {held_out} observations are of a species that has another one, so that they can be held out and "
-            f"learned from; at least {LEAST} are needed before scores may be called probabilities"
+    lists = read_lists(snapshot, gallery)
+    refuse_too_few(gallery)
+    method = learn(gallery, lists=list(lists.values()), seed=seed, rings_of=earth_rings(), progress=progress)
+    refuse_infinite(method.calibration.as_json())
+    return write_calibrated(root, snapshot, method)
+
+
+def refuse_too_few(gallery: Gallery) -> None:
+    """Raise BuildError, with a sentence, where too few finds can be held out and learned from."""
+    held_out = len(np.unique(gallery.groups[np.isin(gallery.observations, gallery.askable)]))
+    if held_out >= LEAST:
+        return
+    words = (
+        f"too few: only {held_out} finds are of a species that has another one, so that they can be held out and "
+        f"learned from; at least {LEAST} are needed before scores may be called probabilities"
+    )
+    if gallery.taught is not None and gallery.taught.any():
+        taught = len(np.unique(gallery.observations[gallery.taught]))
+        words += (
+            f". {taught} observations taught the model and cannot judge it: fit it with a part of them held out "
+            "(--held-out), or import photos that it has not seen"
         )
-    return write_calibrated(root, snapshot, learn(gallery, seed=seed, rings_of=earth_rings(), progress=progress))
+    raise BuildError(words)
+
+
+def refuse_infinite(values: object) -> None:
+    """Raise BuildError where a learned number is not finite: nobody could compute with it."""
+    if isinstance(values, Mapping):
+        for value in values.values():
+            refuse_infinite(value)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            refuse_infinite(value)
+    elif isinstance(values, float) and not math.isfinite(values):
+        raise BuildError("a number was learned that is not finite; nothing was written: are the embeddings damaged?")
 
 
 def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:
-    """Write a snapshot with what was learned; all its own files are copied, and sealed anew with the new ones."""
-    manifest = snapshot.manifest
-    with building(root) as staging:
-        folder = staging / "snapshot"
-        left = shutil.ignore_patterns("manifest.json", "card.md", SUMS, METRIC, ASPECTS)
-        shutil.copytree(root / "snapshots" / manifest.name, folder, ignore=left)
-        write_sums(folder, snapshot.sums)
+    """Write a snapshot with what was learned; it shares all else with the one that it was learned from."""
+
+    def write_learned(folder: Path) -> dict[str, Any]:
         if method.metric is not None:
             np.save(folder / METRIC, method.metric)
+        if method.typical:
+            species = np.array(sorted(method.typical), dtype=np.int64)
+            write_typical(folder, species, np.array([method.typical[taxon] for taxon in species.tolist()]))
         if method.aspect_model is not None:
             write_aspect_classifier(folder, method.aspect_model)
-        shared = [seal for seal in manifest.files if seal.path.startswith(SHARED)]
-        own = [seal_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
-        written = replace(
-            manifest, files=(*shared, *own), voting=asdict(method.voting), calibration=noted(method, manifest).as_json()
-        )
-        (folder / "manifest.json").write_text(written.text(), encoding="utf-8")
-        (folder / "card.md").write_text(write_card(written), encoding="utf-8")
-        settle(folder, root / "snapshots" / written.name)
-        open_snapshot(root, written.name).close()
-        log_event(root, "built", written.name)
-    return written.name
+        return note_source(method, snapshot).as_json()
+
+    with writing(root):
+        return write_calibrated_copy(root, snapshot.manifest, asdict(method.voting), write_learned)
 
 
-def noted(method: Method, manifest: Manifest) -> Calibration:
+def note_source(method: Method, snapshot: Snapshot) -> Calibration:
     """What was learned, with a note of what from: a build carries it over to snapshots that it was not learned from."""
     source = {
-        "snapshot": manifest.name,
-        "references": manifest.references,
-        "observations": manifest.observations,
-        "species": manifest.species,
+        "snapshot": snapshot.name,
+        "references": snapshot.references,
+        "observations": snapshot.observation_count,
+        "species": snapshot.floras[0].covered,
     }
     return method.calibration.changed(fitted={**method.calibration.fitted, "learnedFrom": source})

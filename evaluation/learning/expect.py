@@ -1,4 +1,4 @@
-"""Season and place for very many observations: counts, lifts, and how strong they are to be.
+"""Season, place, habitat and substrate for very many observations: counts, lifts, and how strong they are to be.
 
 An observation of the gallery's own is taken out of the counts that it is judged with: it may not vouch for itself.
 """
@@ -15,11 +15,27 @@ from evaluation.galleries.gallery import Gallery, HeldOutQueries
 from evaluation.learning.fit import FEWEST, fit_strength, log_loss
 from evaluation.learning.scoring import Scores
 from retrieval.answers.query_priors import SMOOTHING
+from retrieval.domain import HABITATS, SUBSTRATES
 from retrieval.errors import PlaceUnavailable
-from retrieval.ranking.priors import RING_WEIGHTS, apply_prior, month_records, nearby_lift
-from retrieval.snapshots.cells import h3_library, rings_around
+from retrieval.ranking.priors import (
+    CIRCUMSTANCES,
+    RING_WEIGHTS,
+    apply_prior,
+    class_records,
+    month_records,
+    nearby_lift,
+    related_classes,
+    turn_month,
+    turn_months,
+)
+from retrieval.snapshots.cells import find_southern, h3_library, rings_around
+from retrieval.snapshots.occurrences import count_classes
 
 SMOOTHINGS = (1.0, 3.0, 10.0, 30.0, 100.0)
+COLUMNS = {"season": "months", "place": "cells", "habitat": "habitats", "substrate": "substrates"}
+"""Where a gallery keeps what a prior asks for."""
+
+CLASSES = {"habitat": HABITATS, "substrate": SUBSTRATES}
 RingsOf = Callable[[int], Sequence[Sequence[int]]]
 
 
@@ -28,8 +44,16 @@ class Records:
     """Months and cells of a gallery's observations, as `retrieval.snapshots.occurrences` counts them."""
 
     months: NDArray[np.float64]  # (species, 12)
+    northern: NDArray[np.float64]  # (species, 12)
     around: dict[int, NDArray[np.float64]]  # cell -> weighted records of each species in its rings
     cells: NDArray[np.float64]  # (species,): records with a cell
+    classes: Mapping[str, NDArray[np.float64]]  # prior -> (species, classes), of habitat and substrate
+
+    def total(self, prior: str) -> NDArray[np.float64]:
+        """Records of each species of which what the prior asks is known, (species,)."""
+        if prior == "place":
+            return self.cells
+        return np.asarray((self.months if prior == "season" else self.classes[prior]).sum(axis=1))
 
 
 def earth_rings() -> RingsOf | None:
@@ -45,18 +69,33 @@ def count_records(gallery: Gallery, rings_of: RingsOf | None) -> Records:
     """Count each observation once; what is not known (0) is not counted."""
     rows = gallery.spans[0]
     columns = gallery.columns[rows]
-    months, cells = np.zeros((gallery.width, 12)), np.zeros(gallery.width)
+    months, northern, cells = np.zeros((gallery.width, 12)), np.zeros((gallery.width, 12)), np.zeros(gallery.width)
     tally: dict[int, dict[int, float]] = {}
     if gallery.months is not None:
         dated = gallery.months[rows] > 0
-        np.add.at(months, (columns[dated], gallery.months[rows][dated] - 1), 1)
+        known = gallery.months[rows][dated]
+        places = np.zeros(len(rows), np.int64) if gallery.cells is None else gallery.cells[rows]
+        turned = turn_months(known, find_southern(places)[dated])
+        for table, given in ((months, known), (northern, turned)):
+            np.add.at(table, (columns[dated], given - 1), 1)
     if gallery.cells is not None and rings_of is not None:
         placed = gallery.cells[rows] > 0
         cells = np.bincount(columns[placed], minlength=gallery.width).astype(np.float64)
         for cell, column in zip(gallery.cells[rows][placed].tolist(), columns[placed].tolist(), strict=True):
             held = tally.setdefault(cell, {})
             held[column] = held.get(column, 0.0) + 1
-    return Records(months, _Around(tally, rings_of, gallery.width), cells)
+    classes = {}
+    for prior, names in CLASSES.items():
+        said = said_of(gallery, prior)
+        of_class = np.zeros(len(rows), np.uint8) if said is None else said[rows].astype(np.uint8)
+        classes[prior] = count_classes(columns, of_class, gallery.width, len(names))
+    return Records(months, northern, _Around(tally, rings_of, gallery.width), cells, classes)
+
+
+def said_of(asked: Gallery | HeldOutQueries, prior: str) -> NDArray[np.int64] | None:
+    """What is known of each row that a prior asks for; 0 where it is not, None where it is of none."""
+    column: NDArray[np.int64] | None = getattr(asked, COLUMNS[prior])
+    return column
 
 
 class _Around(dict[int, NDArray[np.float64]]):
@@ -76,30 +115,65 @@ class _Around(dict[int, NDArray[np.float64]]):
         return near
 
 
+def records_around(gallery: Gallery, asked: HeldOutQueries, rings_of: RingsOf) -> NDArray[np.float64]:
+    """Weighted records of each species around each question of the gallery's own, without itself.
+
+    (observations, species); zeros where its cell is not known.
+    """
+    records = count_records(gallery, rings_of)
+    found = np.zeros((asked.count, gallery.width))
+    for number in np.flatnonzero(known_of(asked, "place")).tolist():
+        view = int(asked.first[number])
+        assert asked.cells is not None
+        found[number] = records.around[int(asked.cells[view])]
+        found[number, int(asked.columns[view])] -= RING_WEIGHTS[0]
+    return np.maximum(found, 0.0)
+
+
 def known_of(asked: HeldOutQueries, prior: str) -> NDArray[np.bool_]:
-    """The observations of which the month (prior season) or the cell (place) is known."""
-    said = asked.months if prior == "season" else asked.cells
+    """The observations of which what a prior asks for is known: the month, the cell, the habitat or the substrate."""
+    said = said_of(asked, prior)
     return np.zeros(asked.count, dtype=bool) if said is None else said[asked.first] > 0
 
 
 def log_lifts(records: Records, asked: HeldOutQueries, prior: str, smoothing: float) -> NDArray[np.float64]:
-    """Logarithms of the season's or the place's lift for each observation, (observations, species); 0: not known."""
+    """Logarithms of a prior's lift for each observation, (observations, species); 0 where it is not known."""
     lifts = np.zeros((asked.count, len(records.cells)))
-    said = asked.months if prior == "season" else asked.cells
+    said = said_of(asked, prior)
     if said is None:
         return lifts
-    total = records.months.sum(axis=1) if prior == "season" else records.cells
-    about = {month: month_records(records.months, month) for month in range(1, 13)}
+    total, near_of = records.total(prior), records_near(records, asked, prior)
     for number in np.flatnonzero(known_of(asked, prior)).tolist():
         view = int(asked.first[number])
-        near = about[int(said[view])] if prior == "season" else records.around[int(said[view])]
-        all_of = total
+        near, all_of = near_of(view), total
         column = int(asked.columns[view])
         if int(asked.own[view]) >= 0 and column >= 0:
             near, all_of = near.copy(), total.copy()
             near[column], all_of[column] = max(0.0, near[column] - 1), max(0.0, all_of[column] - 1)
         lifts[number] = np.log(nearby_lift(near, all_of, smoothing=smoothing))
     return lifts
+
+
+def records_near(records: Records, asked: HeldOutQueries, prior: str) -> Callable[[int], NDArray[np.float64]]:
+    """What gives the records of each species near to what is known of a view, as `retrieval` counts them."""
+    said = said_of(asked, prior)
+    assert said is not None
+    if prior == "place":
+        return lambda view: records.around[int(said[view])]
+    if prior in CLASSES:
+        names, counts = CLASSES[prior], records.classes[prior]
+        tables = [class_records(counts, place, related_classes(names, place)) for place in range(len(names))]
+        return lambda view: tables[int(said[view]) - 1]
+    about = {month: month_records(records.months, month) for month in range(1, 13)}
+    turned = {month: month_records(records.northern, month) for month in range(1, 13)}
+    cells = np.zeros(len(said), np.int64) if asked.cells is None else asked.cells
+    southern = find_southern(cells)
+
+    def of_season(view: int) -> NDArray[np.float64]:
+        month = int(said[view])
+        return turned[turn_month(month, southern=bool(southern[view]))] if cells[view] else about[month]
+
+    return of_season
 
 
 def sum_lifts(
@@ -119,14 +193,14 @@ def sum_lifts(
 def learn_season_place(
     gallery: Gallery, asked: HeldOutQueries, scores: Scores, rings_of: RingsOf | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Strength and smoothing of season and place, where enough observations have a month, a cell.
+    """Strength and smoothing of season, place, habitat and substrate, each where it is known of enough observations.
 
     The smoothing of each is the one that does best alone; their strengths are then found together, since a month
-    and a place say in part the same.
+    and a place, a habitat and a substrate, say in part the same.
     """
     records = count_records(gallery, rings_of)
     chosen: dict[str, tuple[float, NDArray[np.float64]]] = {}
-    for prior in ("season", "place"):
+    for prior in CIRCUMSTANCES:
         known = known_of(asked, prior)
         if known.sum() < FEWEST or (prior == "place" and rings_of is None):
             continue

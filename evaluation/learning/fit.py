@@ -14,15 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
-from evaluation.learning.scoring import (
-    Method,
-    Scores,
-    fuse_all,
-    make_metric,
-    prototype_similarities,
-    score_all,
-    view_shares,
-)
+from evaluation.learning.apart import Views, deal_folds, deal_rows, fold_metrics, fold_of
+from evaluation.learning.scoring import Method, Scores, fuse_all, make_metric, prototype_similarities, view_shares
 from retrieval.errors import BuildError
 from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration, features, normalise
@@ -41,8 +34,6 @@ GRID: dict[str, tuple[float, ...]] = {
 START = {"temperature": 0.05, "floor": 1e-2, "shrinkage": 4.0, "metric": 0.5}
 RIDGE = 1e-3
 KEPT = 4  # similarities to prototypes that the search keeps: it goes through one number at a time
-FOLDS = 5  # within which the metric is made without the observations that it is tried on
-PLENTY = 5_000  # observations from which one more or less in the metric cannot be noticed
 SAMPLE = 1_500  # observations that the single-photo score is fitted on
 CLEARLY = 2.0  # standard errors
 PHOTO_SAMPLE = 400  # observations of several photos that fusion is learned on
@@ -111,16 +102,14 @@ def fit_logit(
 
 
 def draw_sample(gallery: Gallery, count: int, seed: int, *, balanced: bool = False) -> HeldOutQueries:
-    """Observations of the gallery, drawn as they come, or one of each species; species with one have no question."""
+    """Observations of the gallery that can be asked for, drawn as they come, or one of each species."""
     rng = np.random.default_rng(seed)
-    several = gallery.sums[1][gallery.columns] > 1
-    observations, rows = np.unique(gallery.observations[several], return_index=True)
-    shuffled = rng.permutation(len(observations))
+    chosen = rng.permutation(gallery.askable)
     if balanced:
-        columns = gallery.columns[several][rows][shuffled]
-        shuffled = shuffled[np.unique(columns, return_index=True)[1]]
-        shuffled = rng.permutation(shuffled)
-    return ask_itself(gallery, np.sort(observations[shuffled[:count]]))
+        order = np.argsort(gallery.observations, kind="stable")
+        columns = gallery.columns[order[np.searchsorted(gallery.observations[order], chosen)]]
+        chosen = rng.permutation(chosen[np.unique(columns, return_index=True)[1]])
+    return ask_itself(gallery, np.sort(chosen[:count]))
 
 
 def fit_photos(
@@ -141,7 +130,7 @@ def fit_photos(
     if len(asked.columns) > SAMPLE:  # so many observations that one photo of each is enough
         asked = asked.only(np.ones(asked.count, dtype=bool), 1)
     found = search(gallery, asked, NEIGHBOURS)
-    folds = deal_own(gallery, asked, seed)
+    folds = fold_of(gallery, asked, deal_rows(gallery, seed))
     kept = np.array([name in only for name in ("votes", "prototypes", "counts")])
     made: dict[float, list[Metric | None]] = {}
     tried: dict[tuple[float, ...], tuple[float, NDArray[np.float64]]] = {}
@@ -161,7 +150,7 @@ def fit_photos(
             if len(likeness) >= KEPT:
                 likeness.pop(next(iter(likeness)))
             if values["metric"] not in made:
-                made[values["metric"]] = fold_metrics(gallery, asked, folds, values["metric"])
+                made[values["metric"]] = fold_metrics(gallery, deal_rows(gallery, seed), values["metric"])
             near = np.zeros((len(asked.columns), gallery.width), dtype=np.float32)
             numbers = np.zeros_like(near)
             for part, views, metric in deal_folds(asked, folds, made[values["metric"]]):
@@ -225,65 +214,14 @@ def method_of(values: dict[str, float], metric: Metric | None) -> Method:
     return Method(Voting(NEIGHBOURS, values["temperature"]), learned, metric)
 
 
-def deal_own(gallery: Gallery, asked: HeldOutQueries, seed: int) -> NDArray[np.int64]:
-    """The fold of each view's observation; a single one where one observation cannot be noticed in the metric."""
-    if len(gallery.spans[0]) >= PLENTY:
-        return np.zeros(len(asked.own), dtype=np.int64)
-    return np.random.default_rng(seed).permutation(int(gallery.observations.max()) + 1)[asked.own] % FOLDS
-
-
-def score_apart(
-    gallery: Gallery, asked: HeldOutQueries, found: NearestRows, fitted: Fitted, *, seed: int, hide: str = "own"
-) -> tuple[Scores, NDArray[np.float64]]:
-    """`score_all`, but each observation with a metric that was made without it."""
-    folds = deal_own(gallery, asked, seed)
-    if fitted.method.metric is None or not folds.any():
-        return score_all(gallery, asked, found, fitted.method, hide=hide)
-    scores, near = np.zeros((asked.count, gallery.width)), np.zeros(asked.count)
-    metrics = fold_metrics(gallery, asked, folds, fitted.numbers["metric"])
-    for part, views, metric in deal_folds(asked, folds, metrics):
-        at = np.unique(asked.observations[views])
-        method = replace(fitted.method, metric=metric)
-        scores[at], near[at] = score_all(gallery, part, found.of(views), method, hide=hide)
-    return scores, near
-
-
-def fold_metrics(
-    gallery: Gallery, asked: HeldOutQueries, folds: NDArray[np.int64], shrinkage: float
-) -> list[Metric | None]:
-    """A metric for each fold, made without the fold's observations."""
-    count = int(folds.max()) + 1
-    if count == 1:
-        return [make_metric(gallery, shrinkage)]
-    return [
-        make_metric(gallery, shrinkage, ~np.isin(gallery.observations, asked.own[folds == fold]))
-        for fold in range(count)
-    ]
-
-
-def deal_folds(
-    asked: HeldOutQueries, folds: NDArray[np.int64], metrics: list[Metric | None]
-) -> list[tuple[HeldOutQueries, NDArray[np.int64], Metric | None]]:
-    """The questions of each fold with its metric."""
-    dealt = []
-    for fold, metric in enumerate(metrics):
-        chosen = folds[asked.first] == fold
-        if chosen.any():
-            dealt.append((asked.only(chosen), asked.views_of(chosen), metric))
-    return dealt
-
-
-def sample_several(
-    gallery: Gallery, asked: HeldOutQueries, found: NearestRows, fitted: Fitted, *, seed: int
-) -> tuple[HeldOutQueries, Scores] | None:
+def sample_several(asked: HeldOutQueries, found: NearestRows, views: Views) -> tuple[HeldOutQueries, Scores] | None:
     """Some observations of several photos, and the scores of each photo alone; None where there are too few."""
     several = asked.photos > 1
     if several.sum() < FEWEST:
         return None
     several &= np.cumsum(several) <= PHOTO_SAMPLE
     some, near = asked.only(several), found.of(asked.views_of(several))
-    alone = replace(some, observations=np.arange(len(some.columns)))
-    return some, score_apart(gallery, alone, near, fitted, seed=seed)[0]
+    return some, views(some, [near], "own")[0]
 
 
 def fit_fusion(
@@ -335,24 +273,3 @@ def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[N
     ridge = len(log_lifts) / (BELIEF**2 * len(truth))
     weights, _ = fit_logit(terms, truth, start=[0.5] * len(log_lifts), offset=offset, ridge=ridge, towards=1.0)
     return [max(0.0, float(weight)) for weight in weights]
-
-
-def fit_logistic(
-    values: NDArray[np.float64], labels: NDArray[np.bool_], *, rate: float = 0.5, ridge: float = 1e-4
-) -> NDArray[np.float64]:
-    """Constant and weights of a logistic regression, as if a share `rate` of the observations were labelled."""
-    centre, spread = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
-    design = np.column_stack([np.ones(len(values)), (values - centre) / spread])
-    sides = np.where(labels, rate / max(1, labels.sum()), (1 - rate) / max(1, (~labels).sum()))
-    penalty = ridge * np.diag(np.append(0.0, np.ones(values.shape[1])))
-    weights = np.append(np.log(rate / (1 - rate)), np.zeros(values.shape[1]))
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-design @ weights))
-        gradient = design.T @ (sides * (labels - chance)) - penalty @ weights
-        curvature = (design * (sides * chance * (1 - chance))[:, None]).T @ design + penalty
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(len(weights)), gradient)
-        weights = weights + step * min(1.0, 2.0 / max(1e-9, np.abs(step).max()))
-        if np.abs(step).max() < 1e-8:
-            break
-    slopes = weights[1:] / spread
-    return np.append(weights[0] - slopes @ centre, slopes)

@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, search
+from evaluation.learning.apart import Views, score_apart
+from evaluation.learning.asks import (
+    Lists,
+    answer,
+    calibration_error,
+    count_off_list,
+    first_of,
+    fit_certainty,
+    fit_off_list_rate,
+    fit_right,
+    is_right,
+    learn_thresholds,
+    with_learned,
+)
 from evaluation.learning.aspects import fit_aspects, fit_classifier, mixed, weighed
-from evaluation.learning.expect import RingsOf, learn_season_place
+from evaluation.learning.evidence import (
+    Evidence,
+    Typical,
+    choose_lists,
+    effective_photos,
+    gather_evidence,
+    measure_typical,
+)
+from evaluation.learning.expect import RingsOf, learn_season_place, records_around
 from evaluation.learning.fit import (
     NEIGHBOURS,
-    Fitted,
     draw_sample,
     fit_fusion,
-    fit_logistic,
     fit_logit,
     fit_photos,
+    is_clearly_less,
     log_loss,
+    losses_of,
     sample_several,
-    score_apart,
 )
 from evaluation.learning.scoring import Method, Scores, fuse_all, neutral_counts
+from evaluation.learning.unknown import fit_unknown, unknown_share
 from retrieval.progress import Progress, silent
+from retrieval.ranking.calibration import ALONE, OFF_LIST_RATE
 from retrieval.ranking.fusion import FUSIONS
 from retrieval.ranking.lookalikes import confusions
 from retrieval.ranking.priors import apply_prior
-from retrieval.ranking.recalibration import recalibrate_top_score, top_logit
-from retrieval.ranking.rejection import STRANGE, UNKNOWN_RATE, none_probability, observe
-from retrieval.ranking.specificity import fit_threshold, sum_nodes
+from retrieval.ranking.recalibration import top_features
+from retrieval.ranking.rejection import STRANGE
 
-TARGETS = ("0.80", "0.85", "0.90", "0.95", "0.99")
 OBSERVATIONS = 2_000  # that everything after the single-photo score is learned on
 
 
@@ -47,6 +68,7 @@ def uniform_log_lifts(gallery: Gallery, asked: HeldOutQueries) -> NDArray[np.flo
 def learn(
     gallery: Gallery,
     *,
+    lists: Lists = (),
     seed: int = 1,
     rings_of: RingsOf | None = None,
     progress: Progress = silent,
@@ -56,37 +78,92 @@ def learn(
 ) -> Method:
     """Learn everything in turn; what the collection has too few observations for keeps its default.
 
-    With `brief`, only what a ranking by the photos needs; with `settled`, temperature, floor and shrinkages are those
-    of a method that was learned before, and only the weights are found.
+    `lists` are the floras that finds are asked of, each as bits over the gallery's species. With `brief`, only what a
+    ranking by the photos needs; with `settled`, temperature, floor and shrinkages are those of a method that was
+    learned before, and only the weights are found.
     """
     fitted = fit_photos(gallery, seed=seed, progress=progress, only=only, settled=numbers_of(settled))
     asked = draw_sample(gallery, OBSERVATIONS, seed + 1)
-    found = search(gallery, asked, NEIGHBOURS)
+    chosen = choose_lists(gallery, lists)
+    found = search(gallery, asked, NEIGHBOURS, lists=chosen)
+    views = score_apart(gallery, fitted.method, fitted.numbers["metric"], seed=seed)
     progress(f"several photos, on {int((asked.photos > 1).sum())} observations")
-    method = learn_fusion(gallery, asked, found, fitted, seed)
-    fitted = replace(fitted, method=method)
+    method = learn_fusion(gallery, asked, found.within(), fitted.method, views, seed)
     if brief:
         return method
-    scores, near = score_apart(gallery, asked, found, fitted, seed=seed)
+    typical = measure_typical(gallery)
+    ways = gather_evidence(gallery, asked, method, lists=chosen, typical=typical, views=views, found=found)
     progress("priors")
-    method = learned_more(method, **learn_priors(gallery, asked, scores, fitted, rings_of, seed))
-    progress("none of these")
-    rejection = learn_rejection(gallery, asked, scores, near, fitted, seed)
-    method = learned_more(method, rejection=rejection)
-    alone, lone = first_photos(gallery, asked, found, fitted, seed)
-    method = learned_more(method, confidence=fit_recalibration([(scores, asked), (lone, alone)]))
-    known, _ = final_scores(scores, near, asked.photos, method)
-    sums, right = deepest_nodes(known, asked.truth, gallery)
-    method = learned_more(
+    method = with_learned(method, **learn_priors(gallery, asked, ways[0].fused, method, views, rings_of, seed))
+    progress("species without references")
+    for hide in ("species", "genus"):
+        ways += gather_evidence(gallery, asked, method, hide=hide, lists=chosen, typical=typical, views=views)
+    method = learn_promises(gallery, asked, ways, chosen, method, rings_of)
+    return note_error(with_typical(method, gallery, typical), gallery, ways, chosen)
+
+
+def learn_promises(
+    gallery: Gallery,
+    asked: HeldOutQueries,
+    ways: Sequence[Evidence],
+    lists: Lists,
+    method: Method,
+    rings_of: RingsOf | None,
+) -> Method:
+    """What is none of the species, how far the list and the top score can be trusted, and where an answer may stop."""
+    expected = expect_off_list(gallery, asked, lists, rings_of)
+    unknown = fit_unknown(ways)
+    rate = fit_off_list_rate(ways, gallery, lists, expected, unknown)
+    known = ways[0]
+    method = with_learned(
         method,
-        thresholds={target: fit_threshold(sums, right, float(target)) for target in TARGETS},
-        lookalikes=confusions(
-            zip(gallery.species[asked.truth].tolist(), gallery.species[scores.argmax(axis=1)].tolist(), strict=True)
-        ),
+        off_list_rate=rate,
+        unknown=unknown,
+        strange=float(np.quantile(known.near, STRANGE)),
+        confidence=fit_certainty(ways, gallery, lists, rate, expected),
+        fitted={**method.calibration.fitted, "offListExpected": expected},
     )
-    error = calibration_error(known.max(axis=1), known.argmax(axis=1) == asked.truth)
-    notes = {**method.calibration.fitted, "calibrationError": error, "fusedLogLoss": log_loss(scores, asked.truth)}
-    return learned_more(method, fitted=notes)
+    answers = list(answer(ways, gallery, lists, method))
+    taken = first_of(known.fused, known.truth)
+    pairs = zip(gallery.species[known.truth].tolist(), gallery.species[taken].tolist(), strict=True)
+    return with_learned(
+        method, thresholds=learn_thresholds(answers, gallery, asked.count), lookalikes=confusions(pairs)
+    )
+
+
+def expect_off_list(gallery: Gallery, asked: HeldOutQueries, lists: Lists, rings_of: RingsOf | None) -> float:
+    """How often a find is off the list that is chosen for its region; the default where places do not teach it."""
+    if not lists or gallery.cells is None or rings_of is None or asked.cells is None:
+        return OFF_LIST_RATE
+    around = records_around(gallery, asked, rings_of)
+    total = around.sum(axis=1)
+    near = [
+        (listed[asked.truth], np.divide(around @ listed, total, out=np.full(len(total), np.nan), where=total > 0))
+        for listed in lists
+    ]
+    return count_off_list(near, OFF_LIST_RATE)
+
+
+def with_typical(method: Method, gallery: Gallery, typical: Typical) -> Method:
+    """The method with what is typical of each species, which a snapshot keeps beside its manifest."""
+    values = dict(zip(gallery.species.tolist(), typical.of_species.tolist(), strict=True))
+    return replace(with_learned(method, typical=typical.usual), typical=values)
+
+
+def note_error(method: Method, gallery: Gallery, ways: Sequence[Evidence], lists: Lists) -> Method:
+    """The method with a note of how well it does on what it was learned from."""
+    known = next(answer(ways[:1], gallery, lists, method))
+    right = is_right(known.scores, ways[0].truth)
+    notes = {
+        **method.calibration.fitted,
+        "calibrationError": calibration_error(known.scores.max(axis=1), right),
+        "fusedLogLoss": log_loss(ways[0].fused, ways[0].truth),
+        "lists": len(lists),
+        "onePhoto": float((ways[0].photos < ALONE).mean()),
+        "unknownShare": unknown_share(gallery),
+        "closest": np.quantile(ways[0].near, [0.05, 0.5, 0.95]).tolist(),
+    }
+    return with_learned(method, fitted=notes)
 
 
 def numbers_of(method: Method | None) -> dict[str, float] | None:
@@ -102,176 +179,86 @@ def numbers_of(method: Method | None) -> dict[str, float] | None:
     }
 
 
-def learned_more(method: Method, **values: object) -> Method:
-    """The method with more of its calibration known."""
-    return replace(method, calibration=method.calibration.changed(**values))
-
-
-def learn_fusion(gallery: Gallery, asked: HeldOutQueries, found: NearestRows, fitted: Fitted, seed: int) -> Method:
+def learn_fusion(
+    gallery: Gallery, asked: HeldOutQueries, found: NearestRows, method: Method, views: Views, seed: int
+) -> Method:
     """How photos of one observation are fused: weights of what they show, then how far they sharpen one another."""
-    method = learned_more(fitted.method, sharpening=dict.fromkeys(FUSIONS, 0.0))
-    several = sample_several(gallery, asked, found, fitted, seed=seed)
+    method = with_learned(method, sharpening=dict.fromkeys(FUSIONS, 0.0))
+    several = sample_several(asked, found, views)
     if several is None:
         return method
     some, per_view = several
+    rule, exponents, lost = fit_fusion(some, per_view, method)
+    method = with_learned(method, fusion=rule, sharpening=exponents)
     chosen = mixed(some)
     if chosen.any():
-        part, alone = some.only(chosen), per_view[some.views_of(chosen)]
-        weights = fit_aspects(alone, part, method, lambda fused: log_loss(fused, part.truth))
-        model, told, notes = fit_classifier(gallery, seed)
-        if weights and model is not None:
-            rows = np.isin(gallery.observations, part.own)
-            losses = [
-                log_loss(fuse_all(alone, replace(part, aspects=shown), weighed(method, weights)), part.truth)
-                for shown in (np.full(len(part.columns), -1), told[rows], part.aspects)
-            ]
-            notes |= dict(zip(("logLossUnweighed", "logLossTold", "logLossLabelled"), losses, strict=True))
-            if losses[1] < losses[0]:
-                method = replace(learned_more(method, tells_aspects=True), aspect_model=model)
-        notes = {**method.calibration.fitted, "aspects": notes}
-        method = learned_more(weighed(method, weights), fitted=notes)
-    rule, exponents, lost = fit_fusion(some, per_view, method)
+        method = learn_aspects(gallery, some.only(chosen), per_view[some.views_of(chosen)], method, seed)
+        if method.calibration.aspects:
+            rule, exponents, lost = fit_fusion(some, per_view, method)
     notes = {**method.calibration.fitted, "fusionLogLoss": lost, "fusionObservations": some.count}
-    return learned_more(method, fusion=rule, sharpening=exponents, fitted=notes)
+    return with_learned(method, fusion=rule, sharpening=exponents, fitted=notes)
+
+
+def learn_aspects(gallery: Gallery, part: HeldOutQueries, alone: Scores, method: Method, seed: int) -> Method:
+    """How much a photo counts by what it shows, where that makes answers clearly better under the rule of fusion.
+
+    `part` are observations whose photos show different things, `alone` the scores of each photo.
+    """
+    weights = fit_aspects(alone, part, method, lambda fused: log_loss(fused, part.truth))
+    model, told, notes = fit_classifier(gallery, seed)
+    rows = np.isin(gallery.observations, part.own)
+    before = losses_of(fuse_all(alone, part, method), part.truth)
+    after = losses_of(fuse_all(alone, part, weighed(method, weights)), part.truth)
+    notes |= {"logLossUnweighed": float(before.mean()), "logLossLabelled": float(after.mean())}
+    if not weights or not is_clearly_less(after, before):
+        return with_learned(method, fitted={**method.calibration.fitted, "aspects": notes})
+    method = weighed(method, weights)
+    if model is not None:
+        guessed = replace(part, aspects=told[rows])
+        lost = losses_of(fuse_all(alone, guessed, method), part.truth)
+        notes["logLossTold"] = float(lost.mean())
+        if is_clearly_less(lost, before):
+            method = replace(with_learned(method, tells_aspects=True), aspect_model=model)
+    return with_learned(method, fitted={**method.calibration.fitted, "aspects": notes})
 
 
 def learn_priors(
-    gallery: Gallery, asked: HeldOutQueries, scores: Scores, fitted: Fitted, rings_of: RingsOf | None, seed: int
+    gallery: Gallery,
+    asked: HeldOutQueries,
+    scores: Scores,
+    method: Method,
+    views: Views,
+    rings_of: RingsOf | None,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
     """Strengths of the priors, and how scores are tempered under them.
 
-    The uniform prior is learned on one observation of each species, drawn anew, together with what is
-    none of these under it; the regional one is the same correction, to another expectation.
+    The uniform prior is learned on one observation of each species, drawn anew; the regional one is the same
+    correction, to another expectation.
     """
     even = draw_sample(gallery, OBSERVATIONS, seed + 2, balanced=True)
     found = search(gallery, even, NEIGHBOURS)
-    even_scores, near = score_apart(gallery, even, found, fitted, seed=seed)
+    per_view = views(even, [found], "own")[0]
+    even_scores = fuse_all(per_view, even, method)
     lifts = uniform_log_lifts(gallery, even)
     terms = np.stack([np.log(np.maximum(even_scores, 1e-12)), lifts], axis=-1)
     (temper, strength), _ = fit_logit(terms, even.truth, start=[1.0, 1.0])
     temper, strength = max(0.1, float(temper)), max(0.0, float(strength))
-    hidden_found = search(gallery, even, NEIGHBOURS, hide="species")
-    hidden, far = score_apart(gallery, even, hidden_found, fitted, seed=seed, hide="species")
-    after, hidden = (apply_prior(one, strength * lifts, temper=temper) for one in (even_scores, hidden))
     learned: dict[str, dict[str, float]] = {
         "priors": {"uniform": strength, "regional": strength},
         "tempers": {"uniform": temper, "regional": temper},
         "smoothing": {},
-        "rejection_even": fit_rejection(after, near, hidden, far),
     }
-    alone, lone = first_photos(gallery, even, found, fitted, seed)
-    single = apply_prior(lone, strength * lifts, temper=temper)
-    learned["confidence_even"] = fit_recalibration([(after, even), (single, alone)])
+    parts = []
+    for photos in (None, 1):
+        everyone = np.ones(even.count, dtype=bool)
+        some = even.only(everyone, photos)
+        fused = fuse_all(per_view[even.views_of(everyone, photos)], some, method)
+        lifted = apply_prior(fused, strength * lifts, temper=temper)
+        parts.append((top_features(lifted, effective_photos(some)), is_right(lifted, some.truth)))
+    values, right = (np.concatenate(column) for column in zip(*parts, strict=True))
+    learned["confidence_even"] = fit_right(values, right)
     strengths, smoothing = learn_season_place(gallery, asked, scores, rings_of)
     learned["priors"] |= strengths
     learned["smoothing"] = smoothing
     return learned
-
-
-def first_photos(
-    gallery: Gallery, asked: HeldOutQueries, found: NearestRows, fitted: Fitted, seed: int
-) -> tuple[HeldOutQueries, Scores]:
-    """The same observations by their first photo alone."""
-    everyone = np.ones(asked.count, dtype=bool)
-    alone = asked.only(everyone, 1)
-    scores, _ = score_apart(gallery, alone, found.of(asked.views_of(everyone, 1)), fitted, seed=seed)
-    return alone, scores
-
-
-def fit_recalibration(parts: Sequence[tuple[Scores, HeldOutQueries]]) -> dict[str, float]:
-    """How often a top score is right, from its logit and the number of photos."""
-    values = np.concatenate([np.column_stack([top_logit(scores), np.log(asked.photos)]) for scores, asked in parts])
-    right = np.concatenate([scores.argmax(axis=1) == asked.truth for scores, asked in parts])
-    if right.all() or not right.any():
-        return {}
-    constant, logit, photos = fit_logistic(values, right, rate=float(right.mean()))
-    return {"constant": float(constant), "logit": max(0.05, float(logit)), "photos": float(photos)}
-
-
-def final_scores(
-    scores: Scores,
-    near: NDArray[np.float64],
-    photos: NDArray[np.int64],
-    method: Method,
-    priors: Collection[str] = (),
-) -> tuple[Scores, NDArray[np.float64]]:
-    """Scores as the answer gives them, confidence and "none of these" taken into account; and the latter."""
-    none = none_of(scores, near, method, priors)
-    trusted = recalibrate_top_score(scores, photos.astype(np.float64), method.calibration.recalibration_of(priors))
-    return trusted * (1 - none)[:, None], none
-
-
-def learn_rejection(
-    gallery: Gallery, asked: HeldOutQueries, scores: Scores, near: NDArray[np.float64], fitted: Fitted, seed: int
-) -> dict[str, float]:
-    """Weights of the two features, and the similarity below which a photo is strange."""
-    found = search(gallery, asked, NEIGHBOURS, hide="species")
-    hidden, far = score_apart(gallery, asked, found, fitted, seed=seed, hide="species")
-    return fit_rejection(scores, near, hidden, far)
-
-
-def fit_rejection(
-    scores: Scores, near: NDArray[np.float64], hidden: Scores, far: NDArray[np.float64]
-) -> dict[str, float]:
-    """The same from the scores and closest similarities of observations, known and with their species hidden."""
-    values = np.array([observe(np.array([s]), row) for s, row in zip([*near, *far], [*scores, *hidden], strict=True)])
-    unknown = np.repeat([False, True], len(scores))
-    constant, similarity, entropy = fit_logistic(values, unknown, rate=UNKNOWN_RATE)
-    if similarity > 0:  # being more like a reference may not speak for "none of these"
-        constant, entropy = fit_logistic(values[:, 1:], unknown, rate=UNKNOWN_RATE)
-        similarity = 0.0
-    return {
-        "constant": float(constant),
-        "similarity": float(similarity),
-        "entropy": float(entropy),
-        "strange": float(np.quantile(near, STRANGE)),
-    }
-
-
-def none_of(
-    scores: Scores, near: NDArray[np.float64], method: Method, priors: Collection[str] = ()
-) -> NDArray[np.float64]:
-    """The probability of "none of these" of each observation, under the priors that were applied."""
-    weights = method.calibration.rejection_of(priors)
-    return np.array(
-        [none_probability(*observe(np.array([s]), row), weights) for s, row in zip(near, scores, strict=True)]
-    )
-
-
-def deepest_nodes(
-    scores: Scores, truth: NDArray[np.int64], gallery: Gallery
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The most probable node of each rank and whether it is the true one: (observations, 7) twice."""
-    ranks = gallery.lineages.shape[1]
-    sums = np.zeros((len(scores), ranks))
-    right = np.zeros((len(scores), ranks), dtype=bool)
-    for rank in range(ranks):
-        nodes = gallery.lineages[:, rank]
-        taxa, added = sum_nodes(scores, nodes)
-        if not len(taxa):
-            continue
-        best = added.argmax(axis=1)
-        sums[:, rank] = added[np.arange(len(scores)), best]
-        right[:, rank] = (truth >= 0) & (taxa[best] == np.where(truth >= 0, nodes[truth], -2))
-    return sums, right
-
-
-def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15) -> float:
-    """Expected calibration error over bins of equal width (Guo et al. 2017)."""
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(places, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
-
-
-def auroc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
-    """Chance that a positive has the higher value, ties counting half (Mann and Whitney 1947)."""
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, side="left") + np.searchsorted(ordered, positive, side="right")
-    return float(below.sum() / (2 * len(positive) * len(negative)))
-
-
-def of_views(
-    found: NearestRows, asked: HeldOutQueries, kept: NDArray[np.bool_], photos: int | None = None
-) -> NearestRows:
-    """What was found for the questions that `asked.only(kept, photos)` keeps."""
-    return found.of(asked.views_of(kept, photos))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, kin_of
 from retrieval.ranking.aspects import AspectClassifier, name_aspects
 from retrieval.ranking.calibration import Calibration, score_views
-from retrieval.ranking.fusion import fuse_scores, weigh_photos
-from retrieval.ranking.prototypes import Metric, make_prototypes, project, whiten_within
+from retrieval.ranking.fusion import fuse_scores, photo_voices, weigh_photos
+from retrieval.ranking.prototypes import Metric, make_prototypes, project, sum_observations, whiten_within
 from retrieval.ranking.votes import Voting, vote_shares
 
 Scores = NDArray[np.float64]  # (observations, species)
@@ -28,6 +28,7 @@ class Method:
     calibration: Calibration
     metric: Metric | None = None
     aspect_model: AspectClassifier | None = None
+    typical: Mapping[int, float] = field(default_factory=dict)  # species by taxon id; see `evidence.Typical`
 
     def fused_by(self, rule: str) -> Method:
         """The same, but for the rule by which photos are fused."""
@@ -71,42 +72,38 @@ def prototype_similarities(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Similarity of each view to each prototype, and the observations behind each: both (views, species).
 
-    A question of the gallery's own is taken out of its species' prototype, and out of the mean of its
-    genus, before it is compared; with `hide` = species, all of its species is. Counted are `neutral_counts` for it.
+    The group of a question of the gallery's own is taken out of the prototypes, and out of the means of their genera,
+    before it is compared; with `hide` = species or genus, all of its taxon is. Counted are `neutral_counts` for it.
     """
-    if gallery.world is not None and gallery.taken is not None:  # a flora chooses species, it does not remake them
-        there = replace(questions, columns=np.where(questions.columns >= 0, gallery.taken[questions.columns], -1))
-        similarities, numbers = prototype_similarities(gallery.world, there, method, hide)
-        return similarities[:, gallery.taken], numbers[:, gallery.taken]
     sums, counts = gallery.sums
     given = method.calibration.shrinkage
 
-    def make(s: NDArray[np.float64], n: NDArray[np.int64], genera: NDArray[np.int64]) -> NDArray[np.float64]:
+    def make(s: NDArray[np.float64], n: NDArray[np.int64], genera: NDArray[np.int64]) -> NDArray[np.floating]:
         return make_prototypes(s, n, genera, shrinkage=given, centre=gallery.centre, metric=method.metric)
 
     views = project(questions.embeddings, gallery.centre, method.metric)
     similarities = views @ make(sums, counts, gallery.genera).T
     numbers = np.repeat(counts[None].astype(np.float64), len(views), axis=0)
-    first, ends = gallery.spans
-    place = {int(gallery.observations[row]): number for number, row in enumerate(first)}
     bounds = np.append(questions.first, len(views))
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         own, column = int(questions.own[start]), int(questions.columns[start])
-        if column < 0 or (hide != "species" and own not in place):
+        hidden = kin_of(gallery, column, hide)
+        rows = gallery.members.get(own, np.zeros(0, dtype=np.int64))
+        if not len(rows) and not len(hidden):
             continue
-        genus = gallery.genera[column]
-        kin = np.flatnonzero(gallery.genera == genus) if genus >= 0 else np.array([column])
-        at = int(np.flatnonzero(kin == column)[0])
-        left, remaining = sums[kin].copy(), counts[kin].copy()
+        touched = np.union1d(hidden, gallery.columns[rows])
+        genera = np.unique(gallery.genera[touched])
+        kin = np.union1d(touched, np.flatnonzero(np.isin(gallery.genera, genera[genera >= 0])))
+        lost, fewer = sum_observations(
+            gallery.embeddings[rows], np.searchsorted(kin, gallery.columns[rows]), gallery.observations[rows], len(kin)
+        )
+        gone = np.isin(kin, hidden)
+        left = np.where(gone[:, None], 0.0, sums[kin] - lost)
+        remaining = np.where(gone, 0, counts[kin] - fewer)
         numbers[start:stop] = neutral_counts(counts)
-        if hide == "species":
-            left[at], remaining[at] = 0.0, 0
-            numbers[start:stop, column] = 0
-        else:
-            rows = slice(first[place[own]], ends[place[own] + 1])
-            left[at] -= gallery.embeddings[rows].mean(axis=0, dtype=np.float64)
-            remaining[at] -= 1
-        similarities[start:stop, kin] = views[start:stop] @ make(left, remaining, np.minimum(gallery.genera[kin], 0)).T
+        numbers[start:stop, hidden] = 0
+        of_kin = np.where(gallery.genera[kin] >= 0, np.searchsorted(genera, gallery.genera[kin]), -1)
+        similarities[start:stop, kin] = views[start:stop] @ make(left, remaining, of_kin).T
     return similarities, numbers
 
 
@@ -114,30 +111,25 @@ def view_shares(gallery: Gallery, found: NearestRows, method: Method) -> NDArray
     """Shares of the votes, (views, species)."""
     near = np.where(found.rows >= 0, gallery.columns[found.rows], -1)
     witnesses = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
-    k = method.voting.neighbours
-    return vote_shares(
-        found.similarities[:, :k], witnesses[:, :k], near[:, :k], gallery.width, method.voting.temperature
-    )
+    return vote_shares(found.similarities, witnesses, near, gallery.width, method.voting.temperature)
 
 
-def score_blocks(
-    gallery: Gallery, questions: HeldOutQueries, found: NearestRows, method: Method, *, hide: str = "own"
-) -> Iterator[tuple[slice, Scores, NDArray[np.float64]]]:
-    """Fused scores of the observations, block by block: (observations, scores, closest similarity of each)."""
+def score_each_view(
+    gallery: Gallery, questions: HeldOutQueries, found: Sequence[NearestRows], method: Method, *, hide: str = "own"
+) -> list[Scores]:
+    """Scores of each photo alone, (views, species), for each of several searches; in blocks that bound what is held."""
+    scores = [np.zeros((len(questions.columns), gallery.width)) for _ in found]
     bounds = np.append(questions.first, len(questions.columns))
     start = 0
     while start < questions.count:
         stop = int(np.searchsorted(bounds, bounds[start] + VIEWS, side="right")) - 1
         stop = min(questions.count, max(stop, start + 1))
         views = np.arange(bounds[start], bounds[stop])
-        block = replace_views(questions, views, start)
-        shares = view_shares(gallery, found.of(views), method)
-        per_view = score_views(shares, *prototype_similarities(gallery, block, method, hide), method.calibration)
-        closest = found.similarities[views, 0]
-        fused = fuse_all(per_view, block, method)
-        near = np.array([float(np.sort(own).mean()) for own in np.split(closest, block.first[1:])])
-        yield slice(start, stop), fused, near
+        likeness = prototype_similarities(gallery, replace_views(questions, views, start), method, hide)
+        for filled, near in zip(scores, found, strict=True):
+            filled[views] = score_views(view_shares(gallery, near.of(views), method), *likeness, method.calibration)
         start = stop
+    return scores
 
 
 def fuse_views(
@@ -145,9 +137,10 @@ def fuse_views(
 ) -> NDArray[np.float64]:
     """One observation's scores from those of its photos, as the answer line fuses them."""
     learned = method.calibration
-    weights = weigh_photos(embeddings, () if aspects is None else name_aspects(aspects), learned.aspects)
+    voices = photo_voices(embeddings)
+    weights = weigh_photos(voices, () if aspects is None else name_aspects(aspects), learned.aspects)
     sharpening = learned.sharpening.get(learned.fusion, 0.0)
-    return fuse_scores(per_view, weights, rule=learned.fusion, sharpening=sharpening)
+    return fuse_scores(per_view, weights, rule=learned.fusion, sharpening=sharpening, voices=voices)
 
 
 def fuse_all(per_view: Scores, questions: HeldOutQueries, method: Method) -> Scores:
@@ -177,16 +170,21 @@ def replace_views(questions: HeldOutQueries, views: NDArray[np.int64], first: in
         own=questions.own[views],
         months=None,
         cells=None,
+        habitats=None,
+        substrates=None,
         aspects=None if questions.aspects is None else questions.aspects[views],
     )
+
+
+def closest_similarities(questions: HeldOutQueries, found: NearestRows) -> NDArray[np.float64]:
+    """Similarity of the closest reference, the mean over the photos of each observation; -1 where there is none."""
+    closest = np.where(found.rows[:, 0] >= 0, found.similarities[:, 0], -1.0)
+    return np.array([float(np.sort(own).mean()) for own in np.split(closest, questions.first[1:])])
 
 
 def score_all(
     gallery: Gallery, questions: HeldOutQueries, found: NearestRows, method: Method, *, hide: str = "own"
 ) -> tuple[Scores, NDArray[np.float64]]:
     """All fused scores at once, (observations, species), and the closest similarities, (observations,)."""
-    scores = np.zeros((questions.count, gallery.width))
-    near = np.zeros(questions.count)
-    for block, fused, closest in score_blocks(gallery, questions, found, method, hide=hide):
-        scores[block], near[block] = fused, closest
-    return scores, near
+    (per_view,) = score_each_view(gallery, questions, [found], method, hide=hide)
+    return fuse_all(per_view, questions, method), closest_similarities(questions, found)

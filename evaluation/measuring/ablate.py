@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself
-from evaluation.learning.expect import known_of
-from evaluation.learning.fit import PLENTY
-from evaluation.learning.learn import calibration_error
+from evaluation.learning.apart import PLENTY
+from evaluation.learning.asks import calibration_error
+from evaluation.learning.expect import known_of, said_of
 from evaluation.learning.scoring import Method
 from evaluation.measuring.metrics import macro_f1
 from evaluation.measuring.nested import NestedResult, cross_validate
 from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.fusion import FUSIONS
+from retrieval.ranking.priors import CIRCUMSTANCES
 from retrieval.ranking.votes import Voting
 
 RESAMPLES = 500
-PRIORS = (("season",), ("place",), ("season", "place"))
 TERMS = {
     "without prototypes": ("votes", "counts"),
     "without votes": ("prototypes", "counts"),
@@ -66,8 +66,8 @@ def count_trials(gallery: Gallery) -> int:
 
 def known_priors(gallery: Gallery) -> list[tuple[str, ...]]:
     """The priors, alone and together, that the gallery knows anything for."""
-    there = {"season": gallery.months is not None, "place": gallery.cells is not None}
-    return [priors for priors in PRIORS if all(there[prior] for prior in priors)]
+    known = [prior for prior in CIRCUMSTANCES if said_of(gallery, prior) is not None]
+    return [*((prior,) for prior in known), *([tuple(known)] if len(known) > 1 else [])]
 
 
 def ablate(

@@ -1,33 +1,48 @@
-"""Asks a snapshot for each of its own observations, with that observation's photos left out of the answer."""
+"""Asks a snapshot for each of its own observations, by the pipeline that it serves, with its group left out.
+
+Of a calibrated snapshot, what was learned is learned anew in folds, so that no observation is asked by numbers that it
+taught. Of one that nobody has calibrated, the votes answer, which learn nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections import Counter
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, ask_itself, read_gallery, search
+from evaluation.learning.apart import PLENTY
+from evaluation.learning.asks import first_of, rank_truth
+from evaluation.learning.estimators import deal_folds
+from evaluation.learning.learn import learn
+from evaluation.learning.scoring import Method, score_all
 from evaluation.measuring.metrics import Outcome
-from retrieval.answers.identify import vote_views
-from retrieval.domain import Neighbour
-from retrieval.models.embedder import Embeddings, unit_rows
+from retrieval.domain import WORLD
 from retrieval.progress import Progress, silent
-from retrieval.ranking.votes import Voting, fuse_shares, rank_taxa, share_votes
-from retrieval.snapshots.flora import Flora
+from retrieval.ranking.calibration import Calibration
+from retrieval.ranking.votes import Voting
 from retrieval.snapshots.snapshot import Snapshot
 
-VIEWS_AT_ONCE = 256
+FOLDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOutObservation:
-    """One observation of the snapshot as a question."""
+def count_folds(gallery: Gallery) -> int:
+    """Five folds; two where the collection is large, since each learns everything anew."""
+    return 2 if len(gallery.spans[0]) >= PLENTY else FOLDS
 
-    observation: int
-    species: int
-    embeddings: Embeddings  # (photos asked with, 256)
-    held: int  # photos of the observation among the references, asked with or not
+
+def list_of(snapshot: Snapshot, gallery: Gallery, flora: str) -> NDArray[np.bool_] | None:
+    """The species of a flora as bits over the gallery's; None for the world."""
+    chosen = snapshot.flora(flora)  # refuses what is no flora
+    return None if flora == WORLD else np.isin(gallery.species, chosen.species)
+
+
+def askable_of(gallery: Gallery, listed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """The observations of a list's species that can be asked for, ascending."""
+    if listed is None:
+        return gallery.askable
+    return np.intersect1d(gallery.askable, gallery.observations[listed[gallery.columns]])
 
 
 def judge_snapshot(
@@ -36,22 +51,28 @@ def judge_snapshot(
     flora: str,
     voting: Voting | None = None,
     photos: int | None = None,
+    seed: int = 1,
     progress: Progress = silent,
 ) -> list[Outcome]:
-    """Judge every observation whose species has another one in the flora.
-
-    The observation is the unit: all its photos are asked together (or the first `photos` of
-    them), and none of them is among the references that answer.
+    """Judge every observation of the flora that can be asked for; all its photos are asked together, or the first
+    `photos` of them. With `voting`, the votes answer alone.
     """
-    chosen = snapshot.flora(flora)
-    votes = voting or snapshot.voting
-    total = count_queries(snapshot, flora)
-    outcomes = []
-    for block in gather(read_queries(snapshot, chosen), VIEWS_AT_ONCE, photos):
-        near = search_without_own(chosen, block, votes.neighbours)
-        for query, views in zip(block, near, strict=True):
-            outcomes.append(judge(query, views, votes, snapshot))
-        progress("evaluate", len(block), total)
+    gallery = read_gallery(snapshot, snapshot.flora(WORLD))
+    listed = list_of(snapshot, gallery, flora)
+    asked_for = askable_of(gallery, listed)
+    served = voting is None and snapshot.calibration.calibrated
+    folds = count_folds(gallery) if served else 1
+    dealt = deal_folds(gallery.groups, gallery.columns, folds, seed) if served else np.zeros(len(gallery.columns))
+    bare = Method(voting or snapshot.voting, Calibration())
+    outcomes: list[Outcome] = []
+    for fold in range(folds):
+        chosen = np.intersect1d(asked_for, gallery.observations[dealt == fold])
+        if len(chosen):
+            method = learn(gallery.only(dealt != fold), seed=seed, brief=True) if served else bare
+            asked = ask_itself(gallery, chosen)
+            asked = asked if photos is None else asked.only(np.ones(asked.count, dtype=bool), photos)
+            outcomes += judge(gallery, asked, method, listed)
+            progress("evaluate", asked.count, len(asked_for))
     return sorted(outcomes, key=lambda outcome: settle(outcome, snapshot))
 
 
@@ -63,59 +84,30 @@ def settle(outcome: Outcome, snapshot: Snapshot) -> tuple[str, str, int, int, in
 
 def count_queries(snapshot: Snapshot, flora: str) -> int:
     """How many observations `judge_snapshot` will judge."""
-    return sum(1 for _ in read_queries(snapshot, snapshot.flora(flora)))
+    gallery = read_gallery(snapshot, snapshot.flora(WORLD))
+    return len(askable_of(gallery, list_of(snapshot, gallery, flora)))
 
 
-def read_queries(snapshot: Snapshot, flora: Flora) -> Iterator[HeldOutObservation]:
-    """The observations of the flora whose species has at least two, with their embeddings."""
-    for species in flora.species.tolist():
-        parts = []
-        for segment in snapshot.segments:
-            lists = segment.lists_of(np.array([species], dtype=np.int64))
-            rows, numbers = segment.index.embeddings(lists)
-            parts += [(int(segment.observations[n]), row) for n, row in zip(numbers.tolist(), rows, strict=True)]
-        parts.sort(key=lambda part: part[0])
-        groups = [(key, [row for _, row in group]) for key, group in groupby(parts, key=lambda part: part[0])]
-        if len(groups) > 1:
-            for observation, views in groups:
-                yield HeldOutObservation(observation, species, unit_rows(np.stack(views)), len(views))
-
-
-def gather(queries: Iterator[HeldOutObservation], views: int, photos: int | None) -> Iterator[list[HeldOutObservation]]:
-    """Put queries together until they have about `views` views, so that passes over the lists are shared."""
-    block: list[HeldOutObservation] = []
-    held = 0
-    for query in queries:
-        kept = query if photos is None else replace(query, embeddings=query.embeddings[:photos])
-        block.append(kept)
-        held += len(kept.embeddings)
-        if held >= views:
-            yield block
-            block, held = [], 0
-    if block:
-        yield block
-
-
-def search_without_own(flora: Flora, block: list[HeldOutObservation], k: int) -> list[list[list[Neighbour]]]:
-    """For each query and view the `k` nearest references that are not of the query's own observation."""
-    extra = max(query.held for query in block)
-    found = flora.neighbours(np.concatenate([query.embeddings for query in block]), k + extra)
-    answers, start = [], 0
-    for query in block:
-        views = found[start : start + len(query.embeddings)]
-        start += len(query.embeddings)
-        answers.append([[n for n in near if n.observation != query.observation][:k] for near in views])
-    return answers
-
-
-def judge(query: HeldOutObservation, near: list[list[Neighbour]], voting: Voting, snapshot: Snapshot) -> Outcome:
-    """Rank by the same rules as the answer line, and see where the truth stands."""
-    shares = fuse_shares([share_votes(ballot) for ballot in vote_views(near, voting)])
-    names = {species: snapshot.taxonomy.taxon(species).name for species in shares}
-    ranking = rank_taxa(shares, names)
-    first = ranking[0] if ranking else 0
-    rank = ranking.index(query.species) + 1 if query.species in shares else 0
-    genus = snapshot.taxonomy.ancestor(query.species, "genus")
-    answered = snapshot.taxonomy.ancestor(first, "genus") if first else None
-    genus_right = genus is not None and answered is not None and genus.id == answered.id
-    return Outcome(query.observation, query.species, first, rank, genus_right, len(query.embeddings))
+def judge(gallery: Gallery, asked: HeldOutQueries, method: Method, listed: NDArray[np.bool_] | None) -> list[Outcome]:
+    """Rank as the answer line does, and see where the truth stands: behind all that have the same score."""
+    lists = () if listed is None else (listed,)
+    found = search(gallery, asked, method.voting.neighbours, lists=lists).within(None if listed is None else 0)
+    scores, _ = score_all(gallery, asked, found, method)
+    shown = scores if listed is None else scores * listed
+    first = first_of(shown, asked.truth)
+    answered = shown[np.arange(asked.count), first] > 0
+    genera = gallery.genera
+    genus_right = answered & (genera[first] == genera[asked.truth]) & (genera[first] >= 0)
+    photos = Counter(asked.own.tolist())
+    return [
+        Outcome(own, int(gallery.species[t]), int(gallery.species[f]) if said else 0, r, bool(g), photos[own])
+        for own, t, f, said, r, g in zip(
+            asked.own[asked.first].tolist(),
+            asked.truth.tolist(),
+            first.tolist(),
+            answered.tolist(),
+            rank_truth(shown, asked.truth).tolist(),
+            genus_right.tolist(),
+            strict=True,
+        )
+    ]

@@ -1,25 +1,57 @@
-"""Nested cross-validation: every observation is judged by a calibration that has not seen it.
+"""Nested cross-validation: every observation is judged by a calibration that has not seen its group.
 
-The observations are dealt into folds. For each, everything is learned from the others alone, the fold
-being no reference either; then each observation of the fold is asked of all references but its own.
+Groups are dealt into folds. For each, everything is learned from the others alone, the fold being no reference either;
+then each observation of the fold is asked of all references but its own group's. Species without references are judged
+by folds of whole genera, so that nothing learned has seen the genus either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
+from evaluation.galleries.gallery import HIDDEN, Gallery, HeldOutQueries, NearestRows, ask_itself, search
+from evaluation.learning.asks import Asked, Lists, answer, first_of, judge_nodes, rank_truth
+from evaluation.learning.estimators import deal_folds
+from evaluation.learning.evidence import Evidence, choose_lists, gather_evidence, measure_typical
 from evaluation.learning.expect import Records, count_records, earth_rings, sum_lifts
 from evaluation.learning.fit import NEIGHBOURS
-from evaluation.learning.learn import deepest_nodes, final_scores, learn, none_of, uniform_log_lifts
-from evaluation.learning.scoring import Method, score_all
+from evaluation.learning.learn import learn, uniform_log_lifts
+from evaluation.learning.scoring import Method
+from retrieval.domain import RANKS
 from retrieval.models.embedder import Embeddings
 from retrieval.progress import Progress, silent
-from retrieval.ranking.priors import apply_prior
+from retrieval.ranking.posterior import settle, weigh_evidence
+from retrieval.ranking.priors import CIRCUMSTANCES
+from retrieval.ranking.specificity import judge_depths
+from retrieval.ranking.unknown import unknown_probability
+
+TARGET = "0.90"
+UNKNOWN_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class JudgedWay:
+    """What came out of one way of asking; arrays are (observations,), in the order of the gallery's rows."""
+
+    hide: str
+    place: int | None  # the list's place; None: the world
+    alone: bool
+    observations: NDArray[np.int64]
+    on_list: NDArray[np.bool_]  # the true species is on the list
+    photos: NDArray[np.float64]  # effective numbers
+    score: NDArray[np.float64]  # of the first species of the list
+    right: NDArray[np.bool_]  # that is the true one
+    none: NDArray[np.float64]  # probability of no species of the snapshot
+    rejected: NDArray[np.bool_]
+    depth: NDArray[np.int64]  # where the answer stops at TARGET, 0 to 7
+    right_there: NDArray[np.bool_]  # the taxon where it stops; the root is right
+    nodes: NDArray[np.float64]  # (observations, 7)
+    nodes_right: NDArray[np.bool_]  # (observations, 7)
 
 
 @dataclass(frozen=True)
@@ -31,18 +63,14 @@ class NestedResult:
     first: NDArray[np.int64]  # columns
     rank: NDArray[np.int64]
     genus_right: NDArray[np.bool_]
-    score: NDArray[np.float64]  # of the first species, "none of these" taken off
+    score: NDArray[np.float64]  # of the first species, "something else" taken off
     similarity: NDArray[np.float64]  # of the closest reference, mean over photos
-    none: NDArray[np.float64]  # probability of none of these
-    hidden_none: NDArray[np.float64]  # the same, all references of its species hidden
-    hidden_similarity: NDArray[np.float64]
-    hidden_score: NDArray[np.float64]  # of the first species then, which cannot be right
+    none: NDArray[np.float64]  # probability of no species of the snapshot
     strangers_none: NDArray[np.float64]  # (folds, strangers)
     strangers_similarity: NDArray[np.float64]  # (strangers,)
-    nodes: NDArray[np.float64]
-    nodes_right: NDArray[np.bool_]
     methods: tuple[Method, ...]
     fold: NDArray[np.int64]
+    ways: tuple[JudgedWay, ...] = ()  # of the world and of each list, with all photos and with the first
 
 
 def cross_validate(
@@ -60,6 +88,7 @@ def cross_validate(
     priors: Sequence[str] = (),
     aspects: str = "labelled",
     brief: bool = False,
+    lists: Lists = (),
     settled: Sequence[Method] = (),
     searched: dict[int, NearestRows] | None = None,
     progress: Progress = silent,
@@ -78,22 +107,27 @@ def cross_validate(
     kept = {} if searched is None else searched
     rings = earth_rings() if priors or not (brief or given or bare) else None
     records = count_records(gallery, rings) if priors else None
-    listed = np.unique(gallery.observations)
-    dealt = np.random.default_rng(seed).permutation(len(listed)) % folds
-    judgeable = set(ask_itself(gallery).own.tolist())
+    dealt = deal_folds(gallery.groups, gallery.columns, folds, seed)
+    chosen = choose_lists(gallery, lists)
     parts: list[dict[str, NDArray[np.generic]]] = []
+    ways: list[list[JudgedWay]] = []
     methods, stranger_none = [], []
     stranger_near = np.zeros(0)
     for fold in range(folds):
-        held = listed[dealt == fold]
-        asked_for = np.array([one for one in held.tolist() if one in judgeable], dtype=np.int64)
+        held = np.unique(gallery.observations[dealt == fold])
+        asked_for = np.intersect1d(held, gallery.askable)
         asked_for = np.sort(np.random.default_rng([seed, fold]).permutation(asked_for)[:most])
         if given:
             method = given[fold]
         else:
-            others = gallery.only(~np.isin(gallery.observations, held))
             method = bare or learn(
-                others, seed=seed, only=only, rings_of=rings, brief=brief, settled=settled[fold] if settled else None
+                gallery.only(dealt != fold),
+                lists=lists,
+                seed=seed,
+                only=only,
+                rings_of=rings,
+                brief=brief,
+                settled=settled[fold] if settled else None,
             )
         method = method if fusion is None else method.fused_by(fusion)
         methods.append(method)
@@ -103,16 +137,26 @@ def cross_validate(
             if photos is not None:
                 asked = asked.only(np.ones(asked.count, dtype=bool), photos)
             if fold not in kept:
-                kept[fold] = search(gallery, asked, NEIGHBOURS)
+                kept[fold] = search(gallery, asked, NEIGHBOURS, lists=() if brief else chosen)
             lifts = lift_all(gallery, asked, method, priors, records)
-            parts.append(
-                judge(gallery, asked, method, fold, found=kept[fold], hidden=not brief, priors=priors, log_lift=lifts)
+            here = () if brief else chosen
+            told = gather_evidence(
+                gallery,
+                asked,
+                method,
+                lists=here,
+                typical=measure_typical(gallery),
+                found=kept[fold] if here else kept[fold].within(),
+                alone=not brief,
             )
+            parts.append(judge(gallery, asked, told[0], method, fold, priors=priors, log_lift=lifts))
+            if not brief:
+                ways.append([judge_way(one, gallery, asked) for one in answer(told, gallery, chosen, method)])
         if strangers is not None and len(strangers):
             alone = ask_strangers(strangers)
-            found = search(gallery, alone, NEIGHBOURS)
-            scores, stranger_near = score_all(gallery, alone, found, method)
-            stranger_none.append(none_of(scores, stranger_near, method))
+            (said,) = gather_evidence(gallery, alone, method, typical=measure_typical(gallery), alone=False)
+            stranger_near = said.near
+            stranger_none.append(unknown_probability(said.features, method.calibration.unknown))
         progress("cross-validation", 1, 2 * folds)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(joined["observations"], kind="stable")
@@ -121,7 +165,91 @@ def cross_validate(
         strangers_none=np.stack(stranger_none) if stranger_none else np.zeros((0, 0)),
         strangers_similarity=stranger_near,
         methods=tuple(methods),
+        ways=join_ways(ways),
     )
+
+
+def judge_unknown(
+    gallery: Gallery,
+    *,
+    lists: Lists = (),
+    folds: int = UNKNOWN_FOLDS,
+    seed: int = 1,
+    most: int | None = None,
+    progress: Progress = silent,
+) -> tuple[JudgedWay, ...]:
+    """Judge finds as they are, and with their species or genus taken away, by what has not seen the genus.
+
+    Whole genera are dealt into folds; a species whose genus is not known is its own.
+    """
+    genera = gallery.genera[gallery.columns]
+    together = np.where(genera >= 0, genera, -1 - gallery.columns)
+    dealt = (
+        np.random.default_rng(seed).permutation(len(np.unique(together)))[np.unique(together, return_inverse=True)[1]]
+        % folds
+    )
+    chosen, typical, rings = choose_lists(gallery, lists), measure_typical(gallery), earth_rings()
+    ways: list[list[JudgedWay]] = []
+    for fold in range(folds):
+        held = np.intersect1d(np.unique(gallery.observations[dealt == fold]), gallery.askable)
+        held = np.sort(np.random.default_rng([seed, fold]).permutation(held)[:most])
+        others = gallery.only(dealt != fold)
+        if not len(held) or not len(others.askable):
+            continue
+        method = learn(others, lists=lists, seed=seed, rings_of=rings)
+        progress("species without references", 1, folds)
+        asked = weigh_as(ask_itself(gallery, held), method, "labelled")
+        told = [
+            way
+            for hide in HIDDEN
+            for way in gather_evidence(gallery, asked, method, hide=hide, lists=chosen, typical=typical)
+        ]
+        ways.append([judge_way(one, gallery, asked) for one in answer(told, gallery, chosen, method)])
+    return join_ways(ways)
+
+
+def judge_way(one: Asked, gallery: Gallery, asked: HeldOutQueries) -> JudgedWay:
+    """What an answer shows, and whether it is right."""
+    evidence = one.evidence
+    known = evidence.known
+    nodes, right = judge_nodes(one, gallery.lineages)
+    limits = np.stack([thresholds_at(one, photos) for photos in evidence.photos.tolist()])
+    right_there, depth = judge_depths(nodes, right, limits)
+    return JudgedWay(
+        evidence.hide,
+        evidence.place,
+        evidence.alone,
+        asked.own[asked.first],
+        one.on_list,
+        evidence.photos,
+        one.shown.max(axis=1),
+        (rank_truth(one.shown, evidence.truth) == 1) & known,
+        one.none,
+        one.rejected,
+        depth,
+        right_there,
+        nodes,
+        right,
+    )
+
+
+def thresholds_at(one: Asked, photos: float) -> NDArray[np.float64]:
+    """The thresholds for so many photos; those that nothing reaches where none were learned."""
+    return one.calibration.thresholds_of(photos).get(float(TARGET), np.full(len(RANKS), np.inf))
+
+
+def join_ways(folds: Sequence[Sequence[JudgedWay]]) -> tuple[JudgedWay, ...]:
+    """The same ways of all folds together, in the order of the observations."""
+    joined = []
+    for parts in zip(*folds, strict=True):
+        order = np.argsort(np.concatenate([part.observations for part in parts]), kind="stable")
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts])[order]
+            for name in JudgedWay.__dataclass_fields__
+            if isinstance(getattr(parts[0], name), np.ndarray)
+        }
+        joined.append(replace(parts[0], **arrays))
+    return tuple(joined)
 
 
 def lift_all(
@@ -130,7 +258,7 @@ def lift_all(
     """The logarithm of the priors' lifts, (observations, species), at the strengths that the method learned."""
     learned = method.calibration
     total = None
-    if local := [prior for prior in priors if prior in {"season", "place"}]:
+    if local := [prior for prior in priors if prior in CIRCUMSTANCES]:
         assert records is not None
         total = sum_lifts(records, asked, local, learned.priors, learned.smoothing)
     if "uniform" in priors:
@@ -155,44 +283,28 @@ def ask_strangers(embeddings: Embeddings) -> HeldOutQueries:
 def judge(
     gallery: Gallery,
     asked: HeldOutQueries,
+    evidence: Evidence,
     method: Method,
     fold: int = 0,
     *,
-    found: NearestRows | None = None,
-    hidden: bool = True,
     priors: Sequence[str] = (),
     log_lift: NDArray[np.float64] | None = None,
 ) -> dict[str, NDArray[np.generic]]:
-    """Ask, and see where the truth stands; ties go to the lower column, as the answer line's go by name.
-
-    With `hidden`, all is asked again with the references of the true species hidden. `log_lift` are priors.
-    """
-    scores, near = score_all(gallery, asked, found or search(gallery, asked, NEIGHBOURS), method)
-    if log_lift is not None:
-        scores = apply_prior(scores, log_lift, temper=method.calibration.temper_of(priors))
-    known, none = final_scores(scores, near, asked.photos, method, priors)
-    strange, far = scores, near
-    if hidden:
-        hidden_found = search(gallery, asked, NEIGHBOURS, hide="species")
-        strange, far = score_all(gallery, asked, hidden_found, method, hide="species")
-    of_truth = scores[np.arange(asked.count), asked.truth]
-    first = scores.argmax(axis=1)
-    rank = 1 + (scores > of_truth[:, None]).sum(axis=1)
-    nodes, right = deepest_nodes(known, asked.truth, gallery)
+    """See where the truth stands in the world; it stands behind all that have the same score. `log_lift` are priors."""
+    learned = method.calibration
+    scores = weigh_evidence(evidence.fused, log_lift=log_lift, temper=learned.temper_of(priors))
+    none = unknown_probability(evidence.features, learned.unknown)
+    final = settle(scores, evidence.photos, none, learned.recalibration_of(priors))
+    first = first_of(scores, asked.truth)
     genera = gallery.genera
     return {
         "observations": asked.own[asked.first],
         "truth": asked.truth,
         "first": first,
-        "rank": np.where(of_truth > 0, rank, 0),
+        "rank": rank_truth(scores, asked.truth),
         "genus_right": (genera[first] == genera[asked.truth]) & (genera[first] >= 0),
-        "score": known.max(axis=1),
-        "similarity": near,
+        "score": final.max(axis=1),
+        "similarity": evidence.near,
         "none": none,
-        "hidden_none": none_of(strange, far, method),
-        "hidden_similarity": far,
-        "hidden_score": final_scores(strange, far, asked.photos, method, priors)[0].max(axis=1),
-        "nodes": nodes,
-        "nodes_right": right,
         "fold": np.full(asked.count, fold),
     }

@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 SIDE, LEFT, BOTTOM = 260, 46, 40
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A measured share: where it stands, its interval, and how many it was counted from."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    count: int
+
+
+def dot_chart(title: str, dots: Sequence[Dot], *, x: str, y: str, diagonal: bool = False) -> str:
+    """Shares in the unit square, each with its interval as a bar and its count on pointing at it."""
+    marks = []
+    for dot in dots:
+        across = LEFT + SIDE * min(1.0, max(0.0, dot.x))
+        at, low, high = (20 + SIDE * (1 - min(1.0, max(0.0, value))) for value in (dot.y, dot.low, dot.high))
+        told = f"{dot.y:.3f} of {dot.count} ({dot.low:.3f} to {dot.high:.3f})"
+        marks.append(
+            f'<g><title>{escape(told)}</title><line class="bar" x1="{across:.1f}" y1="{low:.1f}" x2="{across:.1f}" '
+            f'y2="{high:.1f}"/><circle cx="{across:.1f}" cy="{at:.1f}" r="3"/>'
+            f'<text class="tick" x="{across:.1f}" y="{20 + SIDE - 4}" text-anchor="middle">{dot.count}</text></g>'
+        )
+    return frame(title, "".join(marks), x=x, y=y, diagonal=diagonal)
 
 
 def line_chart(
@@ -28,13 +55,28 @@ def line_chart(
 
     path = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(at, points))
     marks = "".join(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in map(at, points)) if dots else ""
+    drawn = f'<polyline points="{path}"/>{marks}'
+    return frame(title, drawn, x=x, y=y, x_range=x_range, y_range=y_range, diagonal=diagonal)
+
+
+def frame(
+    title: str,
+    drawn: str,
+    *,
+    x: str,
+    y: str,
+    x_range: tuple[float, float] = (0.0, 1.0),
+    y_range: tuple[float, float] = (0.0, 1.0),
+    diagonal: bool = False,
+) -> str:
+    """A titled figure with axes round what was drawn."""
     ticks = "".join(tick(share, x_range, y_range) for share in (0, 0.25, 0.5, 0.75, 1))
     (x0, y0), (x1, y1) = (LEFT, 20 + SIDE), (LEFT + SIDE, 20)
     perfect = f'<line class="aid" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>' if diagonal else ""
     return (
         f'<figure><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {LEFT + SIDE + 14} {20 + SIDE + BOTTOM}" '
         f'role="img" aria-label="{escape(title)}"><rect x="{LEFT}" y="20" width="{SIDE}" height="{SIDE}"/>{ticks}'
-        f'{perfect}<polyline points="{path}"/>{marks}'
+        f"{perfect}{drawn}"
         f'<text x="{LEFT + SIDE / 2}" y="{20 + SIDE + 34}" text-anchor="middle">{escape(x)}</text>'
         f'<text transform="translate(12 {20 + SIDE / 2}) rotate(-90)" text-anchor="middle">{escape(y)}</text>'
         "</svg></figure>"

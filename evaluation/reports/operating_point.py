@@ -19,26 +19,25 @@ from numpy.typing import NDArray
 import evaluation.galleries.simulate as simulate_module
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, of_simulation, search
 from evaluation.galleries.simulate import GRID, Assumptions, simulate
+from evaluation.learning.asks import Asked, calibration_error, fit_right, is_right, judge_nodes, with_learned
+from evaluation.learning.estimators import auroc
+from evaluation.learning.evidence import Evidence, gather_evidence, measure_typical
 from evaluation.learning.expect import count_records, log_lifts
 from evaluation.learning.fit import NEIGHBOURS
-from evaluation.learning.learn import (
-    auroc,
-    calibration_error,
-    deepest_nodes,
-    final_scores,
-    fit_recalibration,
-    learn,
-    learned_more,
-    uniform_log_lifts,
-)
+from evaluation.learning.learn import learn, uniform_log_lifts
 from evaluation.learning.scoring import Method, Scores, score_all
+from evaluation.learning.thresholds import fit_thresholds
 from evaluation.measuring.ablate import paired_gain
+from evaluation.reports.promises import reliability
 from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.fusion import FUSIONS
+from retrieval.ranking.posterior import settle, weigh_evidence
 from retrieval.ranking.priors import apply_prior
-from retrieval.ranking.rejection import UNKNOWN_RATE
-from retrieval.ranking.specificity import depth_curve, fit_threshold, judge_depths
+from retrieval.ranking.recalibration import top_features
+from retrieval.ranking.rejection import REJECT, UNKNOWN_RATE
+from retrieval.ranking.specificity import depth_curve, judge_depths
+from retrieval.ranking.unknown import unknown_probability
 
 TARGET = 0.90
 EVEN = ("uniform",)
@@ -92,10 +91,11 @@ def measure_operating_point(
     everyone = np.ones(asked.count, dtype=bool)
     one, near = asked.only(everyone, 1), found.of(asked.views_of(everyone, 1))
     recall = nearest_recall(gallery, near, one.truth)
+    found, near = found.first(NEIGHBOURS), near.first(NEIGHBOURS)
     progress(f"plain 1-NN: species recall@1 {recall[0]:.3f}, recall@5 {recall[1]:.3f}")
-    method = learn(gallery, seed=seed, rings_of=grid_rings, progress=progress)
+    method = learn(gallery, lists=[drawn.region], seed=seed, rings_of=grid_rings, progress=progress)
     progress("asking")
-    base, closest = score_all(gallery, one, near, method)
+    base, _ = score_all(gallery, one, near, method)
     hits = right(base, one.truth)
     nearest = (gallery.columns[near.rows[:, 0]] == one.truth).astype(np.float64)
     strengths = method.calibration.priors
@@ -146,7 +146,7 @@ def measure_operating_point(
         "recall1": recall[0],
         "recall5": recall[1],
         "rows": rows,
-        **measure_recalibration(gallery, one, near, even, closest, uniform, method, seed),
+        **measure_recalibration(gallery, one, near, uniform, method, seed),
         "ablation": ablation,
         "calibration": method.calibration.as_json(),
         "voting": asdict(method.voting),
@@ -164,11 +164,10 @@ def region_gain(
 ) -> dict[str, float]:
     """The species of the region asked in its flora instead of the world."""
     local = region[one.truth]
-    flora = gallery.flora(region)
     there = one.only(local)
-    there = replace(there, columns=(np.cumsum(region) - 1)[there.columns])
-    scores, _ = score_all(flora, there, search(flora, there, NEIGHBOURS), method)
-    return paired_gain(hits[local], right(scores, there.truth), seed)
+    known = search(gallery, there, NEIGHBOURS, lists=[region]).within(0)
+    scores, _ = score_all(gallery, there, known, method)
+    return paired_gain(hits[local], right(scores * region, there.truth), seed)
 
 
 def measure_parts(gallery: Gallery, one: HeldOutQueries, near: NearestRows, method: Method) -> dict[str, float]:
@@ -193,49 +192,68 @@ def measure_recalibration(
     gallery: Gallery,
     one: HeldOutQueries,
     near: NearestRows,
-    scores: Scores,
-    closest: NDArray[np.float64],
     uniform: NDArray[np.float64],
     method: Method,
     seed: int,
 ) -> dict[str, Any]:
     """Specificity and calibration on the half of the queries that thresholds were not fitted on, and rejection."""
     half = split_evenly(one.truth, seed)
-    gallery_alone, _ = final_scores(scores, closest, one.photos, method, EVEN)
-    confidence = fit_recalibration([(scores[half], one.only(half))])  # from held-out observations, like the threshold
-    method = learned_more(method, confidence_even=confidence)
-    known, none = final_scores(scores, closest, one.photos, method, EVEN)
-    sums, correct = deepest_nodes(known, one.truth, gallery)
-    threshold = fit_threshold(sums[half], correct[half], TARGET)
-    judged, depths = judge_depths(sums[~half], correct[~half], threshold)
-    turned, _ = judge_depths(sums[half], correct[half], fit_threshold(sums[~half], correct[~half], TARGET))
-    hidden, far = score_all(gallery, one, search(gallery, one, NEIGHBOURS, hide="species"), method, hide="species")
-    hidden = apply_prior(hidden, uniform, temper=method.calibration.temper_of(EVEN))
-    trusted, none_hidden = final_scores(hidden, far, one.photos, method, EVEN)
+    typical = measure_typical(gallery)
+    (known,) = gather_evidence(gallery, one, method, typical=typical, found=near, alone=False)
+    (hidden,) = gather_evidence(gallery, one, method, hide="species", typical=typical, alone=False)
+    alone = answer_even(known, uniform, method)
+    features = top_features(weigh_even(known, uniform, method), known.photos)
+    hit = is_right(weigh_even(known, uniform, method), one.truth)
+    confidence = fit_right(features[half], hit[half])  # from held-out observations, like the thresholds
+    method = with_learned(method, confidence_even=confidence)
+    known_even, hidden_even = answer_even(known, uniform, method), answer_even(hidden, uniform, method)
+    sums, correct = judge_nodes(known_even, gallery.lineages)
+    count = np.ones(one.count)
+
+    def judge_half(fitted: NDArray[np.bool_], judged: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        limits = fit_thresholds(sums[fitted], correct[fitted], count[fitted], TARGET, float(fitted.sum()))
+        return judge_depths(sums[judged], correct[judged], limits)
+
+    judged, depths = judge_half(half, ~half)
+    turned, _ = judge_half(~half, half)
+    same, _ = judge_half(half, half)
+    species = depths == sums.shape[1]
     strange = np.random.default_rng(seed + 1).random(one.count) < UNKNOWN_RATE
-    top = np.where(strange, trusted.max(axis=1), known.max(axis=1))
-    hit = (known.argmax(axis=1) == one.truth) & ~strange
+    top = np.where(strange, hidden_even.scores.max(axis=1), known_even.scores.max(axis=1))
+    by_gallery = np.where(strange, hidden_even.scores.max(axis=1), alone.scores.max(axis=1))
+    told = (hit & ~strange)[~half]
     return {
         "specificity": {
             "target": TARGET,
-            "threshold": threshold,
             "accuracy": float(judged.mean()),
+            "accuracyAtSpecies": float(judged[species].mean()) if species.any() else None,
             "accuracyWithHalvesExchanged": float(turned.mean()),
-            "accuracyOnFittedHalf": float(judge_depths(sums[half], correct[half], threshold)[0].mean()),
+            "accuracyOnFittedHalf": float(same.mean()),
             "depth": float(depths.mean()),
             "observations": len(judged),
             "curve": depth_curve(sums[~half], correct[~half], np.linspace(0.02, 0.99, 40).tolist()),
         },
-        "calibrationError": calibration_error(top[~half], hit[~half]),
-        "calibrationErrorFromGalleryAlone": calibration_error(
-            np.where(strange, trusted.max(axis=1), gallery_alone.max(axis=1))[~half], hit[~half]
-        ),
-        "calibrationErrorWithoutUnknown": calibration_error(
-            known.max(axis=1)[~half], (known.argmax(axis=1) == one.truth)[~half]
-        ),
-        "reliability": reliability(top[~half], hit[~half]),
-        "rejection": rejection_measures(none, none_hidden),
+        "calibrationError": calibration_error(top[~half], told),
+        "calibrationErrorFromGalleryAlone": calibration_error(by_gallery[~half], told),
+        "calibrationErrorWithoutUnknown": calibration_error(known_even.scores.max(axis=1)[~half], hit[~half]),
+        "reliability": reliability(top[~half], told),
+        "rejection": rejection_measures(known_even.none, hidden_even.none),
     }
+
+
+def weigh_even(evidence: Evidence, uniform: NDArray[np.float64], method: Method) -> Scores:
+    """Scores of evenly likely species."""
+    return weigh_evidence(evidence.fused, log_lift=uniform, temper=method.calibration.temper_of(EVEN))
+
+
+def answer_even(evidence: Evidence, uniform: NDArray[np.float64], method: Method) -> Asked:
+    """What the answer line gives where all species are evenly likely."""
+    learned = method.calibration
+    none = unknown_probability(evidence.features, learned.unknown)
+    scores = settle(weigh_even(evidence, uniform, method), evidence.photos, none, learned.recalibration_of(EVEN))
+    everything = np.ones(len(none), dtype=bool)
+    listed = np.ones(scores.shape[1], dtype=bool)
+    return Asked(evidence, everything, listed, scores, none, none >= REJECT, np.ones(len(none)), learned)
 
 
 def split_evenly(truth: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
@@ -245,20 +263,6 @@ def split_evenly(truth: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     half = np.zeros(len(truth), dtype=bool)
     half[order[::2]] = True
     return half
-
-
-def reliability(confidence: NDArray[np.float64], hit: NDArray[np.bool_], bins: int = 10) -> list[dict[str, float]]:
-    """Mean score and share right in bins of equal width; empty bins are left out."""
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
-    return [
-        {
-            "score": float(confidence[places == place].mean()),
-            "right": float(hit[places == place].mean()),
-            "observations": int((places == place).sum()),
-        }
-        for place in range(bins)
-        if (places == place).any()
-    ]
 
 
 def rejection_measures(known: NDArray[np.float64], strange: NDArray[np.float64]) -> Mapping[str, Any]:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, NearestRows, ask_itself, read_gallery
-from evaluation.learning.fit import PLENTY
-from evaluation.learning.learn import calibration_error
+from evaluation.galleries.gallery import Gallery, NearestRows, read_gallery, read_lists
+from evaluation.learning.asks import calibration_error
+from evaluation.learning.evidence import choose_lists
 from evaluation.measuring.ablate import ablate, aspects_learned, judge_priors
+from evaluation.measuring.leave_one_out import count_folds
 from evaluation.measuring.metrics import Outcome, measure
-from evaluation.measuring.nested import NestedResult, cross_validate, judge
-from evaluation.reports.operating_point import rejection_measures, reliability
+from evaluation.measuring.nested import JudgedWay, NestedResult, cross_validate, judge_unknown
+from evaluation.reports.operating_point import rejection_measures
+from evaluation.reports.promises import coverage_curve, judge_promises, judge_strangeness, reliability, share_of
 from retrieval.domain import RANKS, WORLD
 from retrieval.errors import BuildError
 from retrieval.models.embedder import Embeddings
 from retrieval.progress import Progress, silent
 from retrieval.ranking.rejection import UNKNOWN_RATE
-from retrieval.ranking.specificity import depth_curve, fit_threshold, judge_depths
 from retrieval.snapshots.snapshot import Snapshot
 
 SIZES = ((1, 1, "1"), (2, 5, "2-5"), (6, 20, "6-20"), (21, 10**9, ">20"))
 SHOWN = 25  # rows of the longer tables
-FLORAS = 12
 MOST = 2_500  # observations of a fold that are judged, where a collection is large
 
 
@@ -43,8 +43,11 @@ def make_report(
     """Judge the snapshot by nested cross-validation and measure everything of it."""
     progress("reading")
     gallery = read_gallery(snapshot, snapshot.flora(flora))
-    if not ask_itself(gallery).count:
-        raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
+    refuse_too_few(gallery, flora)
+    floras = read_lists(snapshot, gallery)
+    names, lists = list(floras), list(floras.values())
+    chosen = choose_lists(gallery, lists)
+    asked_of = [next(name for name in names if floras[name] is one) for one in chosen]
     folds = count_folds(gallery)
     searched: dict[int, NearestRows] = {}
     progress("learning and judging")
@@ -54,9 +57,11 @@ def make_report(
         seed=seed,
         strangers=strangers,
         most=MOST,
+        lists=lists,
         searched=searched,
         progress=progress,
     )
+    strange = judge_unknown(gallery, lists=lists, seed=seed, most=MOST, progress=progress)
     again: dict[str, Any] = {"folds": folds, "seed": seed, "most": MOST, "progress": progress}
     outcomes = as_outcomes(judged, gallery)
     return {
@@ -73,13 +78,15 @@ def make_report(
         "byPhotos": by_group(judged, np.array([outcome.photos for outcome in outcomes]), str),
         "byGenus": by_taxon(judged, gallery, snapshot, "genus"),
         "byFamily": by_taxon(judged, gallery, snapshot, "family"),
-        "byFlora": by_flora(judged, gallery, snapshot),
+        "promises": judge_promises(judged.ways, asked_of, class_sizes(judged, gallery), [one[2] for one in SIZES]),
+        "withoutReferences": judge_strangeness(strange, asked_of),
+        "leftOut": left_out(gallery),
         "calibrationError": calibration_error(judged.score, judged.rank == 1),
         "calibrationErrorByChance": chance_error(judged.score, seed),
-        "calibrationErrorWithUnknown": error_with_unknown(judged, seed),
+        "calibrationErrorWithUnknown": error_with_unknown(strange),
         "reliability": reliability(judged.score, judged.rank == 1),
-        "specificity": specificity(judged, seed),
-        "rejection": rejection(judged),
+        "coverage": coverage_curve(world_way(judged.ways)),
+        "rejection": rejection(judged, strange),
         **confused(judged, gallery, snapshot),
         "ablation": ablate(gallery, judged, searched, **again) if ablations else {},
         "priors": judge_priors(gallery, judged, searched, **again) if ablations else {},
@@ -98,15 +105,42 @@ def chance_error(score: NDArray[np.float64], seed: int, draws: int = 200) -> flo
     return float(np.mean([calibration_error(score, rng.random(len(score)) < score) for _ in range(draws)]))
 
 
-def error_with_unknown(judged: NestedResult, seed: int) -> float:
+def error_with_unknown(ways: Sequence[JudgedWay]) -> float | None:
     """The calibration error where as many are of no referenced species as scores take for granted (UNKNOWN_RATE)."""
-    strange = np.random.default_rng(seed + 1).random(len(judged.truth)) < UNKNOWN_RATE
-    return calibration_error(np.where(strange, judged.hidden_score, judged.score), (judged.rank == 1) & ~strange)
+    known = [way for way in ways if way.hide == "own" and way.place is None and not way.alone]
+    hidden = [way for way in ways if way.hide == "species" and way.place is None and not way.alone]
+    if not known or not hidden:
+        return None
+    score, right = (np.concatenate([getattr(way, name) for way in (*known, *hidden)]) for name in ("score", "right"))
+    weights = np.repeat([1 - UNKNOWN_RATE, UNKNOWN_RATE], [len(known[0].score), len(hidden[0].score)])
+    return calibration_error(score, right, weights=weights)
 
 
-def count_folds(gallery: Gallery) -> int:
-    """Ten folds; two where the collection is large, since each learns everything anew."""
-    return 2 if len(gallery.spans[0]) >= PLENTY else 10
+def world_way(ways: Sequence[JudgedWay]) -> JudgedWay:
+    """The world, asked with all photos."""
+    return next(way for way in ways if way.hide == "own" and way.place is None and not way.alone)
+
+
+def refuse_too_few(gallery: Gallery, flora: str) -> None:
+    """Raise BuildError, with a sentence, where nothing can be left out and asked for."""
+    if len(gallery.askable):
+        return
+    if gallery.taught is not None and gallery.taught.any():
+        raise BuildError(
+            "the model was fitted on all the observations that could be asked for, so that they cannot judge it: "
+            "fit it with a part of them held out (--held-out), or import photos that it has not seen"
+        )
+    raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
+
+
+def left_out(gallery: Gallery) -> dict[str, Any]:
+    """What was joined, and what may not judge: counts and a sentence for people."""
+    observations, groups = len(gallery.spans[0]), len(np.unique(gallery.groups))
+    taught = 0 if gallery.taught is None else len(np.unique(gallery.observations[gallery.taught]))
+    words = f"{observations} observations in {groups} groups that were left out together"
+    if taught:
+        words += f"; {taught} that the model was fitted on answered, but were not asked for"
+    return {"observations": observations, "groups": groups, "taughtTheModel": taught, "words": words + "."}
 
 
 def as_outcomes(judged: NestedResult, gallery: Gallery) -> list[Outcome]:
@@ -128,73 +162,48 @@ def as_outcomes(judged: NestedResult, gallery: Gallery) -> list[Outcome]:
 def by_group(
     judged: NestedResult, groups: NDArray[np.int64], name: Callable[[int], str], *, most: int | None = None
 ) -> list[dict[str, Any]]:
-    """Top-1 and top-5 of each group, the largest groups first where only `most` are shown."""
+    """Top-1 and top-5 of each group, with counts and intervals, in the order of the groups; of `most`, the largest."""
+    counted = sorted(Counter(groups.tolist()).items(), key=lambda item: (-item[1], item[0]))[:most]
     found = []
-    for group, count in sorted(Counter(groups.tolist()).items(), key=lambda item: (-item[1], item[0]))[:most]:
+    for group, count in sorted(counted):
         rank = judged.rank[groups == group]
+        first = share_of(rank == 1)
         top5 = float(((rank > 0) & (rank <= 5)).mean())
-        found.append({"group": name(group), "observations": count, "top1": float((rank == 1).mean()), "top5": top5})
+        row = {"group": name(group), "observations": count, "top1": first["right"], "top5": top5}
+        found.append({**row, "low": first["low"], "high": first["high"]})
     return found
+
+
+def class_sizes(judged: NestedResult, gallery: Gallery) -> list[str]:
+    """For each observation the size of its species: references without the observation's own photos."""
+    own = Counter(gallery.observations.tolist())
+    left = gallery.photos[judged.truth] - np.array([own[one] for one in judged.observations.tolist()])
+    return [next(label for low, high, label in SIZES if low <= max(one, 1) <= high) for one in left.tolist()]
 
 
 def by_class_size(judged: NestedResult, gallery: Gallery) -> list[dict[str, Any]]:
     """By the references that the species had when it was asked for: without the observation's own photos."""
-    own = Counter(gallery.observations.tolist())
-    left = gallery.photos[judged.truth] - np.array([own[one] for one in judged.observations.tolist()])
-    sizes = np.array([next(n for n, (low, high, _) in enumerate(SIZES) if low <= one <= high) for one in left.tolist()])
-    order = {label: place for place, (_, _, label) in enumerate(SIZES)}
-    return sorted(by_group(judged, sizes, lambda n: SIZES[n][2]), key=lambda row: order[row["group"]])
+    order = [label for _, _, label in SIZES]
+    sizes = np.array([order.index(label) for label in class_sizes(judged, gallery)])
+    return by_group(judged, sizes, lambda place: order[place])
 
 
 def by_taxon(judged: NestedResult, gallery: Gallery, snapshot: Snapshot, rank: str) -> list[dict[str, Any]]:
-    """By the true genus or family."""
+    """By the true genus or family, in the order of their names."""
     nodes = gallery.lineages[judged.truth, RANKS.index(rank)]
-    return by_group(
+    rows = by_group(
         judged, nodes, lambda node: snapshot.taxonomy.taxon(node).name if node >= 0 else "not known", most=SHOWN
     )
+    return sorted(rows, key=lambda row: str(row["group"]))
 
 
-def by_flora(judged: NestedResult, gallery: Gallery, snapshot: Snapshot) -> list[dict[str, Any]]:
-    """The observations of each flora's species, asked in the world and in the flora, by what their fold learned."""
-    found = []
-    for card in snapshot.floras[:FLORAS]:
-        listed = np.isin(gallery.species, snapshot.flora(card.id).species)
-        inside = listed[judged.truth]
-        if card.id == WORLD or not inside.any():
-            continue
-        local = gallery.flora(listed)
-        hits, count = 0, 0
-        for fold, method in enumerate(judged.methods):
-            asked = judged.observations[inside & (judged.fold == fold)]
-            if len(asked):
-                part = judge(local, ask_itself(local, asked), method, fold, hidden=False)
-                hits, count = hits + int((part["rank"] == 1).sum()), count + len(asked)
-        world = float((judged.rank[inside] == 1).mean())
-        found.append({"flora": card.id, "observations": count, "world": world, "inFlora": hits / count})
-    return found
-
-
-def specificity(judged: NestedResult, seed: int) -> dict[str, Any]:
-    """Threshold fitted on one half of the observations; accuracy and depth on the other, and the curve."""
-    half = np.random.default_rng(seed).permutation(len(judged.truth)) % 2 == 0
-    threshold = fit_threshold(judged.nodes[half], judged.nodes_right[half], 0.90)
-    right, depths = judge_depths(judged.nodes[~half], judged.nodes_right[~half], threshold)
-    curve = depth_curve(judged.nodes, judged.nodes_right, np.linspace(0.02, 0.99, 40).tolist())
-    return {
-        "target": 0.90,
-        "threshold": threshold,
-        "accuracy": float(right.mean()),
-        "depth": float(depths.mean()),
-        "curve": curve,
-    }
-
-
-def rejection(judged: NestedResult) -> dict[str, Any]:
-    """Telling strangers and unreferenced species apart, by similarity and by the probability of none of these."""
-    found: dict[str, Any] = {
-        "unreferencedByProbability": rejection_measures(judged.none, judged.hidden_none),
-        "unreferencedBySimilarity": rejection_measures(-judged.similarity, -judged.hidden_similarity),
-    }
+def rejection(judged: NestedResult, strange: Sequence[JudgedWay]) -> dict[str, Any]:
+    """Telling photos of no fungus and unreferenced taxa apart, by similarity and by the probability of none."""
+    none = {way.hide: way.none for way in strange if way.place is None and not way.alone}
+    found: dict[str, Any] = {}
+    if {"own", "species", "genus"} <= set(none):
+        found["unreferencedByProbability"] = rejection_measures(none["own"], none["species"])
+        found["unreferencedGenus"] = rejection_measures(none["own"], none["genus"])
     if len(judged.strangers_similarity):
         found["notFungi"] = rejection_measures(-judged.similarity, -judged.strangers_similarity)
         found["notFungiByProbability"] = rejection_measures(judged.none, judged.strangers_none.mean(axis=0))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from evaluation.reports.charts import line_chart, table
+from evaluation.reports.charts import Dot, dot_chart, line_chart, table
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
@@ -14,7 +14,7 @@ table{border-collapse:collapse;margin:1rem 0}
 td,th{padding:.2rem .8rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}
 figure{display:inline-block;margin:0 1rem 1rem 0;width:20rem;max-width:100%}svg{width:100%;font-size:12px}
 svg rect{fill:none;stroke:#bbb}polyline{fill:none;stroke:#1b6b3a;stroke-width:2}circle{fill:#1b6b3a}
-.aid{stroke:#bbb;stroke-dasharray:4}.tick{font-size:10px;fill:#666}
+.aid{stroke:#bbb;stroke-dasharray:4}.bar{stroke:#1b6b3a}.tick{font-size:10px;fill:#666}
 @media (prefers-color-scheme:dark){body{color:#ddd;background:#181a18}polyline{stroke:#7fd6a0}circle{fill:#7fd6a0}
 svg text{fill:#ddd}}
 """
@@ -50,19 +50,20 @@ def write_page(report: Mapping[str, Any]) -> str:
         "<h2>How far the score can be trusted</h2>",
         f"<p>Expected calibration error of the top score: {report['calibrationError']:.3f}; perfectly calibrated "
         f"scores would show {report['calibrationErrorByChance']:.3f} on so many observations. Where one in twenty "
-        f"is of no referenced species, as scores take for granted: {report['calibrationErrorWithUnknown']:.3f}.</p>",
+        f"is of no referenced species, as scores take for granted: {shown(report['calibrationErrorWithUnknown'])}.</p>",
+        f"<p>{escape(report['leftOut']['words'])}</p>",
         charts(report),
-        specificity_words(report["specificity"]),
+        "<h2>Whether the promise holds as finds are asked for</h2>",
+        *promise_tables(report["promises"]),
         "<h2>Each rule on and off</h2>",
         ablation_table(report["ablation"]),
         *priors_and_aspects(report),
     ]
     for key, title in GROUPS:
-        rows = [(row["group"], row["observations"], row["top1"], row["top5"]) for row in report[key]]
-        parts += [f"<h2>{title}</h2>", table(("", "observations", "top-1", "top-5"), rows)]
-    floras = [(row["flora"], row["observations"], row["world"], row["inFlora"]) for row in report["byFlora"]]
-    parts += ["<h2>By flora</h2>", table(("flora", "observations", "top-1, world", "top-1, in the flora"), floras)]
+        rows = [(row["group"], row["observations"], row["top1"], interval(row), row["top5"]) for row in report[key]]
+        parts += [f"<h2>{title}</h2>", table(("", "observations", "top-1", "95 % interval", "top-5"), rows)]
     parts += ["<h2>Rejection</h2>", rejection_table(report["rejection"])]
+    parts += ["<h2>Species without references</h2>", strangeness_table(report["withoutReferences"])]
     parts += ["<h2>Most often confused</h2>", pairs(report["confusions"])]
     poison = report["poisonous"]
     parts += [
@@ -80,12 +81,16 @@ def write_page(report: Mapping[str, Any]) -> str:
 
 
 def charts(report: Mapping[str, Any]) -> str:
-    """Reliability, accuracy against depth, and the curves of rejection."""
-    bins = [(one["score"], one["right"]) for one in report["reliability"]]
-    depth = [(depth, accuracy) for _, accuracy, depth in report["specificity"]["curve"]]
+    """Reliability, accuracy against the share answered, and the curves of rejection; dots with counts and intervals."""
+    bins = [
+        Dot(one["score"], one["right"], one["low"], one["high"], one["observations"]) for one in report["reliability"]
+    ]
+    answered = [
+        Dot(one["share"], one["right"], one["low"], one["high"], one["observations"]) for one in report["coverage"]
+    ]
     drawn = [
-        line_chart("Reliability", bins, x="score", y="share right", diagonal=True, dots=True),
-        line_chart("Accuracy and depth", depth, x="mean depth", y="accuracy", x_range=(0.0, 7.0)),
+        dot_chart("Reliability of the first score", bins, x="score", y="share right", diagonal=True),
+        dot_chart("Accuracy of the surest answers", answered, x="share of finds answered at species", y="share right"),
     ]
     titles = {"notFungi": "Photos of no fungus", "unreferencedByProbability": "Species without references"}
     for key, title in titles.items():
@@ -94,6 +99,86 @@ def charts(report: Mapping[str, Any]) -> str:
             label = f"{title}: AUROC {report['rejection'][key]['auroc']:.3f}"
             drawn.append(line_chart(label, roc, x="known rejected", y="strangers rejected", diagonal=True))
     return "".join(drawn)
+
+
+def shown(value: float | None) -> str:
+    """A number with three digits, or that there is none."""
+    return "too few to tell" if value is None else f"{value:.3f}"
+
+
+def interval(found: Mapping[str, Any]) -> str:
+    """The 95 % interval of a share."""
+    return f"{found['low']:.3f} to {found['high']:.3f}"
+
+
+def counted(found: Mapping[str, Any]) -> str:
+    """A share with its count and interval."""
+    if found["right"] is None:
+        return "none"
+    return f"{found['right']:.3f} of {found['observations']} ({interval(found)})"
+
+
+def promise_tables(promises: Mapping[str, Any]) -> list[str]:
+    """Scores and stops of each list and of the world, by number of photos and by class size."""
+    rows, sizes = [], []
+    titles = {"allPhotos": "all", "onePhoto": "one", "severalPhotos": "several", "firstPhoto": "only the first of each"}
+    for name, found in promises.items():
+        for key, photos in titles.items():
+            one = found[key]
+            rows.append(
+                (
+                    name,
+                    photos,
+                    one["observations"],
+                    counted(one["top1OnList"]),
+                    shown(one["errorAllAsked"]),
+                    counted(one["offListScoredHigh"]),
+                    counted(one["byRank"]["species"]),
+                    counted(one["byRank"]["genus"]),
+                    counted(one["rightWhereAnswered"]),
+                    shown(one["onListAtSpecies"]),
+                    shown(one["onListAtSpeciesAtBest"]),
+                )
+            )
+        sizes += [
+            (name, size, counted(one["byRank"]["species"]), counted(one["rightWhereAnswered"]))
+            for size, one in found["byClassSize"].items()
+        ]
+    head = (
+        "list", "photos", "finds", "top-1, on the list", "calibration error", "off the list, scored 0.8 or more",
+        "right at species", "right at genus", "right at any rank", "on the list, answered at species", "at best",
+    )  # fmt: skip
+    words = (
+        "<p>All finds of the collection are asked of each list, whether their species is on it or not. Answers stop at "
+        "the narrowest rank that is to be right in 90 % of answers; &quot;at best&quot; is the share that thresholds "
+        "fitted on these very finds would answer at species.</p>"
+    )
+    return [
+        words,
+        table(head, rows),
+        "<h3>By number of reference photos of the species</h3>",
+        table(("list", "reference photos", "right at species", "right at any rank"), sizes),
+    ]
+
+
+def strangeness_table(found: Mapping[str, Any]) -> str:
+    """Finds of species and genera without references: told apart, rejected, and what they were answered."""
+    rows = [
+        (
+            name,
+            hidden,
+            shown(one[hidden]["auroc"]),
+            counted(one[hidden]["rejected"]),
+            counted(one["known"]["rejected"]),
+            counted(one[hidden]["answeredAtSpecies"]),
+            counted(one[hidden]["genusRight"]),
+        )
+        for name, one in found.items()
+        for hidden in ("species", "genus")
+        if hidden in one and "known" in one
+    ]
+    head = ("list", "taken away", "AUROC", "rejected", "known ones rejected", "named at species", "right at genus")
+    return table(head, rows)
 
 
 def points(found: Mapping[str, Any], name: str) -> str:
@@ -126,15 +211,6 @@ def priors_and_aspects(report: Mapping[str, Any]) -> list[str]:
             table(("aspect", "weight"), list(learned["weights"].items())),
         ]
     return parts
-
-
-def specificity_words(found: Mapping[str, Any]) -> str:
-    """The specificity decision on the unseen half."""
-    return (
-        f"<p>Aiming at {found['target']:.0%} right answers, the answer stops at a mean depth of {found['depth']:.2f} "
-        f"of 7 and is right in {found['accuracy']:.1%} of the half that the threshold ({found['threshold']:.2f}) was "
-        "not fitted on.</p>"
-    )
 
 
 def rejection_table(found: Mapping[str, Any]) -> str:

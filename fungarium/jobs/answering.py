@@ -103,6 +103,8 @@ def read_options(options: Options, snapshot: Snapshot) -> IdentifyOptions:
     return IdentifyOptions(
         coordinates=coordinates,
         day=options["day"],
+        habitat=options["habitat"] or "",
+        substrate=options["substrate"] or "",
         priors=() if options["no_priors"] else options["priors"] or None,
         within=tuple(within),
         aspects=options["aspects"],

@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluation.measuring.leave_one_out import count_queries, judge_snapshot
 from evaluation.measuring.metrics import Outcome, measure
-from evaluation.reports.accuracy import PHOTOS, SIMULATED, write_measurement, write_table
+from evaluation.reports.accuracy import DRAWINGS, PHOTOS, SIMULATED, write_measurement, write_table
 from evaluation.reports.operating_point import measure_operating_point
 from evaluation.reports.report import make_report
 from evaluation.reports.report_page import write_page
@@ -25,6 +25,10 @@ from retrieval.ranking.votes import Voting
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 
 Options = Mapping[str, Any]
+PIPELINES = {
+    "served": "the pipeline that is served, learned anew in folds without it",
+    "votes alone": "the votes of similar photos alone",
+}
 TITLES = {
     "top1": "species right, first place",
     "top3": "species among the first 3",
@@ -38,31 +42,37 @@ TITLES = {
 def measure_snapshot(root: Path, name: str | None, options: Options, progress: Progress) -> None:
     """Leave one observation out at a time and print what came out; raises BuildError where none can be."""
     snapshot = open_snapshot(root, name)
-    voting, flora = snapshot.voting, options["flora"]
+    voting, flora = None, options["flora"]
     if options["temperature"] is not None:
-        if options["temperature"] <= 0:
+        if not 0 < options["temperature"] < float("inf"):
             raise BuildError("--temperature must be above 0")
-        voting = Voting(voting.neighbours, options["temperature"])
+        voting = Voting(snapshot.voting.neighbours, options["temperature"])
     if not count_queries(snapshot, flora):
         raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
-    outcomes = judge_snapshot(snapshot, flora=flora, voting=voting, photos=options["photos"], progress=progress)
+    outcomes = judge_snapshot(
+        snapshot, flora=flora, voting=voting, photos=options["photos"], seed=options["seed"], progress=progress
+    )
     result = describe(snapshot, outcomes, flora, voting, options["seed"])
-    file = options["file"]
+    file, text = options["file"], json.dumps(result, indent=2, allow_nan=False)
     if file and file != "-":
-        Path(file).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2) if file == "-" else "\n".join(lines(result)))
+        Path(file).write_text(text + "\n", encoding="utf-8")
+    print(text if file == "-" else "\n".join(lines(result)))
 
 
-def describe(snapshot: Snapshot, outcomes: list[Outcome], flora: str, voting: Voting, seed: int) -> dict[str, Any]:
-    """The result as JSON values."""
+def describe(
+    snapshot: Snapshot, outcomes: list[Outcome], flora: str, voting: Voting | None, seed: int
+) -> dict[str, Any]:
+    """The result as JSON values; with `voting`, the votes answered alone."""
+    served = voting is None and snapshot.calibration.calibrated
     return {
         "snapshot": snapshot.name,
         "model": snapshot.model,
         "flora": flora,
-        "voting": asdict(voting),
+        "pipeline": "served" if served else "votes alone",
+        "voting": asdict(voting or snapshot.voting),
         "observations": len(outcomes),
         "photos": sum(outcome.photos for outcome in outcomes),
-        "references": snapshot.manifest.references,
+        "references": snapshot.references,
         "seed": seed,
         "measures": {name: asdict(found) for name, found in measure(outcomes, seed=seed).items()},
     }
@@ -72,7 +82,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     """The result as text."""
     head = (
         f"{result['observations']} observations ({result['photos']} photos) asked of flora {result['flora']}, each "
-        f"with its own photos left out\nsnapshot {result['snapshot']}, model {result['model']}, seed {result['seed']}"
+        f"with its own group left out,\nand answered by {PIPELINES[result['pipeline']]}\n"
+        f"snapshot {result['snapshot']}, model {result['model']}, seed {result['seed']}"
     )
     rows = [
         f"  {TITLES[name]:32} {found['value']:.3f}   95 % interval {found['low']:.3f} to {found['high']:.3f}"
@@ -93,9 +104,13 @@ def write_report(root: Path, name: str | None, options: Options, progress: Progr
         progress=progress,
     )
     out: Path = options["out"]
+    if out.is_dir() or not out.suffix:
+        out = out / "report.html"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found, indent=1, allow_nan=False)
     out.write_text(write_page(found), encoding="utf-8")
     beside = out.with_suffix(".json")
-    beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    beside.write_text(text + "\n", encoding="utf-8")
     print(out)
     print(beside)
 
@@ -104,8 +119,13 @@ def write_accuracy(options: Options, progress: Progress) -> None:
     """Measure what is given and write the table of docs/accuracy.md."""
     docs: Path = options["docs"]
     if not options["table_only"]:
-        simulated = measure_operating_point(names=options["names"], seed=options["seed"], progress=progress)
-        write_measurement(docs, SIMULATED, simulated)
+        if not options["no_simulation"]:
+            simulated = measure_operating_point(names=options["names"], seed=options["seed"], progress=progress)
+            write_measurement(docs, SIMULATED, simulated)
+        if options["drawings"]:
+            drawn = open_snapshot(options["drawings"])
+            found = make_report(drawn, seed=options["seed"], ablations=False, progress=progress)
+            write_measurement(docs, DRAWINGS, found)
         if options["photos"]:
             snapshot = open_snapshot(options["photos"])
             strangers = embed_strangers(options, snapshot.model, progress)

@@ -27,8 +27,8 @@ from retrieval.models.handles import absolute_handle, open_model
 from retrieval.photos.views import CURATED, PhotoLimits
 from retrieval.progress import Progress, silent
 from retrieval.snapshots.card import describe_calibration
-from retrieval.snapshots.manifest import read_manifest
-from retrieval.snapshots.publishing import current_or_none, publish_snapshot
+from retrieval.snapshots.manifest import current_or_none, read_manifest
+from retrieval.snapshots.publishing import publish_snapshot
 from settings import Settings
 
 
@@ -67,6 +67,7 @@ def build_from_catalogue(
     """Build a snapshot of what has been embedded, and print its name and what it holds."""
     embedder = open_model(model or settings.model, card or model_card(settings))
     described = {**embedder.card, "views": views}
+    since = current_or_none(settings.flora_indexes)
     with (
         ExitStack() as stack,
         open_database(settings.database_url) as database,
@@ -83,7 +84,7 @@ def build_from_catalogue(
             print(f"{left_out} photos could not be embedded and are left out: {hint}", file=sys.stderr)
         if waiting:
             print(f"{len(waiting)} photos have not been embedded and are left out: run embed first", file=sys.stderr)
-        name = build_snapshot(settings.flora_indexes, catalogue, store, described, progress=progress)
+        name = build_snapshot(settings.flora_indexes, catalogue, store, described, since=since, progress=progress)
         manifest = read_manifest(settings.flora_indexes, name)
         with database.writing() as writing:
             log_built(writing, name, manifest.model["model"], manifest.references, manifest.species)

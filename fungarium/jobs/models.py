@@ -35,8 +35,10 @@ from retrieval.models.handles import open_backbone, open_model
 from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, NetworkEmbedder, crop_square
 from retrieval.models.openvino import OpenVinoNetwork
+from retrieval.models.provenance import find_taught, read_taught
 from retrieval.photos.views import PhotoLimits, decode_view
 from retrieval.progress import Progress
+from retrieval.ranking.groups import group_observations
 from settings import Settings
 
 LIMITS = PhotoLimits(bytes=50_000_000, pixels=170_000_000)
@@ -72,11 +74,23 @@ def check_model(settings: Settings, handle: str, card: Path | None, photo: Path)
 
 
 def fit_head(
-    settings: Settings, handle: str, card: Path | None, out: Path, *, kind: str, seed: int, progress: Progress
+    settings: Settings,
+    handle: str,
+    card: Path | None,
+    out: Path,
+    *,
+    kind: str,
+    held_out: float,
+    seed: int,
+    progress: Progress,
 ) -> None:
-    """Embed the catalogue with the bare network, judge both heads, and write the chosen one with its card."""
+    """Embed the catalogue with the bare network, judge both heads, and write the chosen one with its card.
+
+    A share `held_out` of the observations teaches it nothing, so that they can judge it.
+    """
     backbone, _ = open_network(settings, handle, card)
-    features, labels = read_features(settings, backbone, handle, card, progress)
+    features, labels, photos = read_features(settings, backbone, handle, card, progress)
+    labels = replace(labels, observations=group_observations(labels.observations, features))  # copies are one find
     progress(f"{len(features)} photos, {features.shape[1]} numbers each")
     verdict = heads.judge_heads(features, labels, seed=seed, progress=progress)
     print_verdict(verdict)
@@ -86,10 +100,19 @@ def fit_head(
             "is, or say --kind learned or --kind pca"
         )
     chosen = kind if kind != "best" else "pca" if verdict.worse else "learned"
-    head = heads.fit_head(features, labels, chosen, verdict, seed=seed, progress=progress)
+    rows = np.flatnonzero(~heads.hold_out(labels, held_out, seed))
+    shown = [photos[row] for row in rows.tolist()]
+    head = heads.fit_head(
+        features[rows], labels.pick(rows), chosen, verdict, photos=shown, seed=seed, progress=progress
+    )
     written = heads.write_model(out, head, replace(backbone.preprocessing, head=""))
     print(f"wrote {written}: model {NetworkEmbedder(backbone, head).model}, a head of kind {chosen}")
     print(f"use it with --model {handle} --card {written}")
+    if chosen == "learned":
+        print(
+            f"{len(rows)} photos taught it, and are asked by neither calibrate nor report; "
+            f"{len(features) - len(rows)} held-out ones can judge it"
+        )
 
 
 def print_verdict(verdict: heads.HeadComparison) -> None:
@@ -124,7 +147,8 @@ def lower_precision(
         network = OpenVinoNetwork(drafted, replace(preprocessing, precision=precision, gate=trusted))
         lowered = NetworkEmbedder(Backbone(network, backbone.identity, preprocessing), head)
         rows, kept = embed_both(photos, exact, lowered, progress)
-        gate = judge_precision(rows[0], rows[1], labels.pick(kept), backbone.name)
+        taught = find_taught([photos[place].photo for place in kept.tolist()], read_taught(exact.card))
+        gate = judge_precision(rows[0], rows[1], labels.pick(kept), backbone.name, taught=taught)
         written = out.with_name(f"{out.name}.card.json")
         if precision == "int8":
             for suffix in (".bin", ".xml"):
@@ -193,8 +217,11 @@ def read_photos(settings: Settings) -> tuple[list[PhotoToEmbed], Labels]:
 
 def read_features(
     settings: Settings, backbone: Backbone, handle: str, card: Path | None, progress: Progress
-) -> tuple[Embeddings, Labels]:
-    """The frozen features of the catalogue, (photos, width) of length 1; made once, kept, and gone on with."""
+) -> tuple[Embeddings, Labels, list[str]]:
+    """The frozen features of the catalogue, (photos, width) of length 1, their labels, and the SHA-256 of the photos.
+
+    Made once, kept, and gone on with.
+    """
     photos, labels = read_photos(settings)
     with EmbeddingStore(settings.data / "embeddings", f"{backbone.name}.features", backbone.width) as store:
         embed_where_set(
@@ -213,7 +240,7 @@ def read_features(
             raise BuildError("no photo of the catalogue could be embedded: `fungarium index embed` says why")
         rows = store.read([photos[place].photo for place in there.tolist()])
     features, kept = heads.unit_features(rows)
-    return features, labels.pick(there[kept])
+    return features, labels.pick(there[kept]), [photos[place].photo for place in there[kept].tolist()]
 
 
 def open_network(settings: Settings, handle: str, card: Path | None) -> tuple[Backbone, Path | None]:

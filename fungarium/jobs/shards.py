@@ -63,7 +63,8 @@ def start(settings: Settings) -> int:
             f"{len(names)} processes open snapshot {snapshot.name}; they may take {timeout:.0f} seconds",
             file=sys.stderr,
         )
-        failed = open_on([replica for own in running_shards for replica in own], snapshot.name, placement.id, timeout)
+        replicas = [replica for own in running_shards for replica in own]
+        failed = open_on(replicas, snapshot.edition, placement.id, timeout)
         moved = 0
         for _turn in range(
             SPREAD_ATTEMPTS * plan.replicas
@@ -73,7 +74,7 @@ def start(settings: Settings) -> int:
             if not moving:
                 break
             moved += len(moving)
-            failed |= open_on(moving, snapshot.name, placement.id, timeout)
+            failed |= open_on(moving, snapshot.edition, placement.id, timeout)
         print(f"{len(set(names) - before)} processes started, {len(before & set(names))} ran already, {moved} moved")
         print(f"{len(names) - len(failed)} of {len(names)} have opened snapshot {snapshot.name}")
         for name, error in failed.items():

@@ -16,17 +16,20 @@ from indexer.building.shelving import lay_out
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
 from retrieval.progress import Progress, silent
+from retrieval.ranking.prototypes import SpeciesSums
+from retrieval.search.arrays import load_array
 from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
 from retrieval.search.faiss_codes import FaissCodes, read_codebook
 from retrieval.search.recipes import Recipe, read_recipe
-from retrieval.segments.segment import FILES, Segment
+from retrieval.segments.segment import FILES, Segment, count_observations
 from retrieval.snapshots.card import write_card
 from retrieval.snapshots.flora import Flora, ReferenceShelf
-from retrieval.snapshots.history import log_event
 from retrieval.snapshots.learned_arrays import read_sums
 from retrieval.snapshots.manifest import FileSeal, FloraCard, Manifest, seal_file, verify_files
 from retrieval.snapshots.snapshot import open_snapshot
+from retrieval.snapshots.species_arrays import make_species_arrays, write_learned_prototypes, write_species_arrays
 from retrieval.snapshots.staging import settle
+from retrieval.snapshots.taxonomy import Taxonomy
 from retrieval.snapshots.verified_files import read_verified_files, write_verified_files
 
 WORLD_TITLE = "World: every species with references"
@@ -59,15 +62,13 @@ def assemble(
     folder, draft, withdrawn = staging / "snapshot", contents.manifest, contents.withdrawn
     titles, licences = contents.titles, contents.licences
     write_withdrawn(folder, withdrawn)
+    write_arrays(folder, draft)
     rows = count_rows(root, draft.segments) - sum(len(gone) for gone in withdrawn.values())
     sealed = tuple(contents.verified)
     whole = {seal.path for seal in sealed}
     codebook, codes = draft.codebook, dict[str, str]()
     if codebook or rows >= codes_from:
-        sums = read_sums(folder)
-        if sums is None:
-            raise BuildError(f"{folder} has no sums of species to make a guide from")
-        species = lay_out(folder, sums)
+        species = lay_out(folder, sums_of(folder))
         codebook, codes = ensure_codes(root, staging, draft.segments, codebook, draft.codes, whole, species, progress)
     shelf = open_shelf(root, folder, replace(draft, codebook=codebook, codes=codes), withdrawn)
     try:
@@ -85,7 +86,7 @@ def assemble(
         manifest = replace(
             draft,
             references=rows,
-            observations=count_observations(shelf),
+            observations=count_observations(shelf.segments),
             species=floras[0].card.covered,
             floras=tuple(flora.card for flora in floras),
             files=seal_files(root, folder, draft.segments, codebook, codes, sealed),
@@ -99,6 +100,25 @@ def assemble(
         for segment in shelf.segments:
             segment.close()
     return finish(root, folder, manifest)
+
+
+def sums_of(folder: Path) -> SpeciesSums:
+    """The sums that lie in the folder."""
+    sums = read_sums(folder)
+    if sums is None:
+        raise BuildError(f"{folder} has no sums of species")
+    return sums
+
+
+def write_arrays(folder: Path, draft: Manifest) -> None:
+    """Write what an answer reads of every species: places in the tree, observations and prototypes."""
+    sums, taxonomy = sums_of(folder), Taxonomy(folder / "taxonomy.sqlite")
+    try:
+        arrays = make_species_arrays(load_array(folder / "species.npy"), taxonomy, sums)
+    finally:
+        taxonomy.close()
+    write_species_arrays(folder, arrays)
+    write_learned_prototypes(folder, arrays.tree, sums, draft.calibration)
 
 
 def write_withdrawn(folder: Path, withdrawn: Mapping[str, NDArray[np.int64]]) -> None:
@@ -139,19 +159,6 @@ def cut_flora(shelf: ReferenceShelf, folder: Path, flora: str, title: str) -> Fl
     return shelf.cut(bits, card, Recipe(references=card.references))
 
 
-def count_observations(shelf: ReferenceShelf) -> int:
-    """How many observations the references belong to."""
-    seen = np.empty(sum(segment.rows for segment in shelf.segments), dtype=np.int64)
-    end = 0
-    for segment in shelf.segments:
-        kept = segment.observations if segment.withdrawn is None else segment.observations[~segment.withdrawn]
-        seen[end : end + len(kept)] = kept
-        end += len(kept)
-    seen = seen[:end]
-    seen.sort()  # in place: of tens of millions there need not be two
-    return int(np.count_nonzero(seen[1:] != seen[:-1])) + (end > 0)
-
-
 def seal_files(
     root: Path,
     folder: Path,
@@ -171,12 +178,11 @@ def seal_files(
 
 
 def finish(root: Path, folder: Path, manifest: Manifest) -> str:
-    """Write manifest and card, move the snapshot to its place, check the whole by opening it, and log it."""
+    """Write manifest and card, move the snapshot to its place, and check the whole by opening it."""
     (folder / "manifest.json").write_text(manifest.text(), encoding="utf-8")
     (folder / "card.md").write_text(write_card(manifest), encoding="utf-8")
     settle(folder, root / "snapshots" / manifest.name)
     verified = read_verified_files(root)
     write_verified_files(root, {**verified, **verify_files(root, manifest, verified=verified)})
     open_snapshot(root, manifest.name).close()
-    log_event(root, "built", manifest.name)
     return manifest.name

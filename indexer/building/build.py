@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.building.assemble import Draft, assemble
-from indexer.building.carry import carry_calibration
 from indexer.building.codes import CODES_FROM
 from indexer.curation.placed import PlacedReferences
 from indexer.embedding.embeddings import EmbeddingStore, StoredRows
@@ -24,8 +23,10 @@ from retrieval.ranking.prototypes import SpeciesSums
 from retrieval.ranking.votes import Voting
 from retrieval.search.arrays import load_array
 from retrieval.segments.segment import Naming, ReferenceEntry, Segment, write_segment
+from retrieval.snapshots.history import BUILT, log_built
 from retrieval.snapshots.learned_arrays import sum_segments, write_sums
-from retrieval.snapshots.manifest import Manifest, read_current, read_manifest, verify_files
+from retrieval.snapshots.lineage import carry_calibration
+from retrieval.snapshots.manifest import Manifest, current_or_none, read_current, read_manifest, verify_files
 from retrieval.snapshots.observation_context import (
     ObservationContext,
     ObservationContexts,
@@ -82,6 +83,7 @@ def build_snapshot(
     *,
     voting: Voting | None = None,
     codes_from: int = CODES_FROM,
+    since: str | None = None,
     progress: Progress = silent,
 ) -> str:
     """Build a snapshot under `root` and give its name; it is complete and verified, but not yet published.
@@ -91,12 +93,13 @@ def build_snapshot(
     withdrawn from its segment, which is written anew only when a quarter of it has gone. The same
     catalogue over the same published snapshot gives the same name and bytes. From `codes_from`
     references on, floras are large enough for a first stage of short codes. What the published snapshot
-    had learned is carried over, unless other votes are asked for. `progress` is told how far the build is.
+    had learned is carried over, unless other votes are asked for. `since` names the snapshot that was
+    published when the catalogue was read, where that is not the present one. `progress` is told how far the build is.
     """
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
     with building(root) as staging:
-        model = describe_tools(card)
+        model, parent = describe_tools(card), since or current_or_none(root)
         before = published_manifest(root, model)
         segments, withdrawn, held = write_segments(root, staging, catalogue.placed(), store, model, before, progress)
         folder = staging / "snapshot"
@@ -115,7 +118,8 @@ def build_snapshot(
         write_contexts(folder, gather_contexts(catalogue.contexts).only(held.observations))
         write_sums(folder, sum_written(root, segments, withdrawn))
         kept = before if voting is None else None  # votes that were asked for are not those that were learned from
-        calibration = carry_calibration(root, folder, kept, [taxon for taxon, _ in catalogue.taxa]) if kept else {}
+        names = {taxon.id: taxon.name for taxon, _ in catalogue.taxa}
+        calibration = carry_calibration(root, folder, kept, names.get) if kept else {}
         draft = Manifest(
             model=dict(card),
             segments=tuple(segments),
@@ -133,7 +137,9 @@ def build_snapshot(
         titles = {flora.id: flora.title for flora in catalogue.floras}
         sealed = before.files if before else ()
         contents = Draft(manifest=draft, titles=titles, withdrawn=withdrawn, verified=sealed)
-        return assemble(root, staging, contents, codes_from=codes_from, progress=progress)
+        name = assemble(root, staging, contents, codes_from=codes_from, progress=progress)
+        log_built(root, name, parent, BUILT)
+        return name
 
 
 def describe_tools(card: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +18,22 @@ from database.taxonomy import floras as flora_tables
 from database.taxonomy import taxa as taxon_tables
 from indexer.building.build import Catalogue, FloraPlan
 from indexer.building.floras import resolve_flora
+from indexer.curation.habitats import classify_habitat, classify_substrate
 from indexer.curation.placed import PlacedReferences, Spool
 from indexer.embedding.embed import PhotoToEmbed
 from indexer.embedding.embeddings import EmbeddingStore
 from indexer.photos.finding import PhotoStore
-from retrieval.domain import WORLD
+from retrieval.domain import HABITATS, SUBSTRATES, WORLD
 from retrieval.errors import UnknownPhoto
 from retrieval.progress import Progress, counted, silent
 from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.cells import cell_of
-from retrieval.snapshots.observation_context import ObservationContext, ObservationContexts, settle_contexts
+from retrieval.snapshots.observation_context import (
+    ObservationContext,
+    ObservationContexts,
+    from_columns,
+    settle_contexts,
+)
 from retrieval.snapshots.occurrences import Records
 
 
@@ -75,7 +81,14 @@ def context_of(photo: CataloguePhoto) -> ObservationContext:
         photo.observation_id,
         photo.event_date.month if photo.event_date else 0,
         0 if latitude is None or longitude is None else cell_of(latitude, longitude),
+        number_of(classify_habitat(photo.habitat), HABITATS),
+        number_of(classify_substrate(photo.substrate, photo.habitat), SUBSTRATES),
     )
+
+
+def number_of(name: str, classes: Sequence[str]) -> int:
+    """The place of a class, counted from 1; 0 for none."""
+    return classes.index(name) + 1 if name else 0
 
 
 def reference_entry(photo: CataloguePhoto) -> ReferenceEntry:
@@ -133,11 +146,11 @@ def read_catalogue(
 
 
 class SeenObservations:
-    """Species, month and cell of observations whose photos go by, those of one observation one after the other."""
+    """Species and context of observations whose photos go by, those of one observation one after the other."""
 
     def __init__(self) -> None:
         self._observations, self._species = array("q"), array("q")
-        self._months, self._cells = array("B"), array("Q")
+        self._columns = array("B"), array("Q"), array("B"), array("B")
 
     def note(self, photo: CataloguePhoto) -> None:
         """Note the observation of a photo, if the photo before was not of it too."""
@@ -146,13 +159,13 @@ class SeenObservations:
         found = context_of(photo)
         self._observations.append(photo.observation_id)
         self._species.append(photo.species)
-        self._months.append(found.month)
-        self._cells.append(found.cell)
+        for column, value in zip(self._columns, (found.month, found.cell, found.habitat, found.substrate), strict=True):
+            column.append(value)
 
     def records(self) -> Records:
         """For the counts of species."""
-        return Records(np.array(self._species), np.array(self._months), np.array(self._cells))
+        return Records(np.array(self._species), *(np.array(column) for column in self._columns))
 
     def contexts(self) -> ObservationContexts:
         """To learn from."""
-        return settle_contexts(np.array(self._observations), np.array(self._months), np.array(self._cells))
+        return settle_contexts(from_columns([np.array(column) for column in (self._observations, *self._columns)]))

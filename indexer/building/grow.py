@@ -1,4 +1,4 @@
-"""Appends references to the published snapshot, withdraws some, and compacts its segments; nothing old is rewritten.
+"""Appends references to the published snapshot, and compacts its segments; nothing old is rewritten.
 
 Each makes a new snapshot, complete and verified, that is then published like any other.
 """
@@ -19,23 +19,31 @@ from numpy.typing import NDArray
 
 from indexer.building.assemble import Draft, assemble
 from indexer.building.build import describe_tools, read_entries
-from retrieval.errors import BuildError, UnknownPhoto
+from retrieval.errors import BuildError
 from retrieval.models.embedder import DIM, Embeddings
 from retrieval.progress import Progress, counted, silent
 from retrieval.ranking.prototypes import SpeciesSums
 from retrieval.search.arrays import load_array
 from retrieval.search.faiss_coarse import SPECIES as GUIDE_SPECIES
 from retrieval.segments.segment import Naming, ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.snapshots.history import GROWN, log_built
 from retrieval.snapshots.learned_arrays import ASPECTS_FILE as ASPECTS
-from retrieval.snapshots.learned_arrays import METRIC, add_sums, replace_sums, sum_segments, write_sums
+from retrieval.snapshots.learned_arrays import METRIC, TYPICAL, add_sums, sum_segments, write_sums
 from retrieval.snapshots.manifest import Manifest
 from retrieval.snapshots.observation_context import ObservationContext, gather_contexts, renew_contexts, write_contexts
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from retrieval.snapshots.staging import building, settle
+from retrieval.snapshots.withdrawals import read_withdrawals
 
 OWN_FILES = ("taxonomy.sqlite", "species.npy")
-LEARNED_FILES = (OCCURRENCES, METRIC, ASPECTS, GUIDE_SPECIES)  # where there are such; sums of prototypes are given
+LEARNED_FILES = (
+    OCCURRENCES,
+    METRIC,
+    TYPICAL,
+    ASPECTS,
+    GUIDE_SPECIES,
+)  # where there are such; sums of prototypes are given
 
 
 def append_references(
@@ -47,8 +55,12 @@ def append_references(
     those of the last build.
 
     Their species must be known to the published snapshot: for new species or floras, build from the catalogue.
-    A photo that was withdrawn may come again.
+    A photo on the list of withdrawals cannot come again before it is taken off.
     """
+    if listed := sorted({entry.photo for entry in entries} & read_withdrawals(root)):
+        raise BuildError(
+            f"photo {listed[0]} has been withdrawn: let it in again with `fungarium index withdraw --undo`"
+        )
     with building(root) as staging, published_snapshot(root) as published:
         if strangers := sorted({e.species for e in entries} - set(published.shelf.species.tolist())):
             raise BuildError(f"snapshot {published.name} knows no species {strangers[:3]}: build it anew")
@@ -71,39 +83,18 @@ def append_references(
         return continue_snapshot(root, staging, published, changes)
 
 
-def withdraw_references(root: Path, photos: Collection[str]) -> str:
-    """Let the references of these photos answer nothing any more; gives the snapshot. Their bytes go at compaction."""
-    with building(root) as staging, published_snapshot(root) as published:
-        rows = {name: gone.tolist() for name, gone in gone_rows(published).items()}
-        taken = set()
-        for photo in sorted(photos):
-            found = [(n, segment.reference_of_photo(photo)) for n, segment in enumerate(published.segments)]
-            places = [(number, reference) for number, reference in found if reference is not None]
-            if not places:
-                raise UnknownPhoto(f"snapshot {published.name} has no reference photo {photo[:64]!r}")
-            for number, reference in places:
-                gone = rows.setdefault(published.manifest.segments[number], [])
-                gone.append(reference.row - published.segments[number].base)
-                taken.add(reference.species)
-        withdrawn = {name: np.unique(np.array(gone, dtype=np.int64)) for name, gone in rows.items()}
-        if sum(len(rows) for rows in withdrawn.values()) == sum(segment.rows for segment in published.segments):
-            raise BuildError("this would withdraw every reference; a snapshot needs at least one")
-        species = np.array(sorted(taken), dtype=np.int64)
-        sums = replace_sums(published.sums, sum_active(root, published.manifest.segments, withdrawn, species))
-        changes = Changes(segments=published.manifest.segments, withdrawn=withdrawn, sums=sums)
-        return continue_snapshot(root, staging, published, changes)
-
-
 def compact_snapshot(root: Path, *, progress: Progress = silent) -> str:
     """Put all references that may answer into one segment, without the withdrawn ones; gives the snapshot.
 
     Codebook and recipes stay, so that every search answers as before, to the last bit; only row numbers change.
     `progress` is told how far it is.
     """
-    with building(root) as staging, published_snapshot(root) as published:
-        if len(published.segments) == 1 and not published.manifest.withdrawn:
+    with building(root) as staging, published_snapshot(root, with_withdrawn=False) as published:
+        if len(published.segments) == 1 and published.segments[0].withdrawn is None:
             return published.name
-        standing = published.manifest.references
+        standing = published.references
+        if not standing:
+            raise BuildError("every reference has been withdrawn, and a snapshot needs at least one")
         naming = Naming(describe_tools(published.manifest.model))
         gathered = GatheredRows(published)
         folders = [root / "segments" / name for name in published.manifest.segments]
@@ -175,9 +166,9 @@ def sum_active(
 
 
 @contextmanager
-def published_snapshot(root: Path) -> Iterator[Snapshot]:
-    """The published snapshot for the time of a block."""
-    snapshot = open_snapshot(root)
+def published_snapshot(root: Path, *, with_withdrawn: bool = True) -> Iterator[Snapshot]:
+    """The published snapshot for the time of a block, with what the list of withdrawals hides: the next has it too."""
+    snapshot = open_snapshot(root, with_withdrawn=with_withdrawn)
     try:
         yield snapshot
     finally:
@@ -251,4 +242,6 @@ def continue_snapshot(
         verified=manifest.files,
         licences=changes.licences,
     )
-    return assemble(root, staging, draft, keep_recipes=keep_recipes, progress=progress)
+    name = assemble(root, staging, draft, keep_recipes=keep_recipes, progress=progress)
+    log_built(root, name, published.name, GROWN)
+    return name

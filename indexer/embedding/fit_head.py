@@ -8,6 +8,7 @@ Then each observation of the fold is asked of all references but its own.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from retrieval.errors import BuildError, ModelError
 from retrieval.models.card import Preprocessing
 from retrieval.models.embedder import DIM, unit_rows
 from retrieval.models.head import Head, read_head, write_head
+from retrieval.models.provenance import note_taught
 from retrieval.progress import Progress, silent
 
 KINDS = ("learned", "pca")
 FOLDS = 5
 INNER = 0.2  # of a fold's training observations: they stop the learning and are learned from no more than the fold is
+HELD_OUT = 0.25  # share of the observations that a head is not fitted on, so that somebody can judge it
 LEAST = 20  # observations that can be asked for; fewer say nothing
 
 
@@ -107,12 +110,17 @@ def fit_head(
     kind: str,
     verdict: HeadComparison,
     *,
+    photos: Sequence[str] = (),
     seed: int = 1,
     progress: Progress = silent,
 ) -> Head:
-    """The head of a kind, fitted on everything; raises BuildError for a learned one that is worse than components."""
+    """The head of a kind, fitted on all rows; raises BuildError for a learned one that is worse than components.
+
+    `photos` (SHA-256 of each row) are noted as what taught the head, so that they are never asked to judge it.
+    """
     facts = {
         "kind": kind,
+        **({"taught": note_taught(photos)} if len(photos) else {}),
         "fitted": {"photos": len(features), "species": len(np.unique(labels.species)), "seed": seed},
         "heldOut": {
             "folds": FOLDS,
@@ -147,6 +155,13 @@ def write_model(out: Path, head: Head, preprocessing: Preprocessing) -> Path:
     draft.write_text(json.dumps({**card, "head": head_path.name}, indent=2) + "\n", encoding="utf-8")
     draft.replace(card_path)
     return card_path
+
+
+def hold_out(labels: Labels, share: float, seed: int) -> NDArray[np.bool_]:
+    """Rows of the observations that a head is not fitted on, a share of all observations: they may judge it later."""
+    observations, of_row = np.unique(labels.observations, return_inverse=True)
+    count = round(share * len(observations))
+    return np.asarray((np.random.default_rng([seed, 2]).permutation(len(observations)) < count)[of_row])
 
 
 def unit_features(rows: NDArray[np.float32]) -> tuple[Rows, NDArray[np.bool_]]:

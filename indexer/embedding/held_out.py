@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from indexer.embedding.projection import Labels, Rows
 from retrieval.progress import Progress, silent
+from retrieval.ranking.votes import vote_shares
 
 NEIGHBOURS = 50
 MOST_ASKED = 2000  # observations; more would make an interval of two points no narrower that matters
@@ -44,9 +45,8 @@ def measure_recall(
 ) -> MeasuredRecall:
     """Ask all references for each of the `asked` observations, its own photos left out, as the engine would.
 
-    The same rules as retrieval.ranking.votes, on arrays: 50 neighbours a photo, one vote an observation through its
-    closest photo, weight exp(similarity / temperature), shares averaged over photos. `queries` are other rows of the
-    same photos to ask with, where they were made by another recipe than the references.
+    50 neighbours a photo vote as `retrieval.ranking.votes` says; shares are averaged over photos. `queries` are other
+    rows of the same photos to ask with, where they were made by another recipe than the references.
     """
     species, columns = np.unique(labels.species, return_inverse=True)
     first = five = 0
@@ -73,13 +73,11 @@ def vote_species(
     temperature: float,
     species: int,
 ) -> NDArray[np.float64]:
-    """Shares of the species from one photo's similarities, -inf for what may not answer."""
+    """Shares of the species from one photo's similarities to all references, -inf for what may not answer."""
     k = min(NEIGHBOURS, int(np.count_nonzero(np.isfinite(similarity))))
     if k == 0:
         return np.zeros(species)
     near = np.argpartition(-similarity, k - 1)[:k]
-    near = near[np.lexsort((near, -similarity[near]))]
-    _, firsts = np.unique(observations[near], return_index=True)  # an observation's closest photo comes first
-    near = near[firsts]
-    weights = np.exp((similarity[near].astype(np.float64) - similarity[near].max()) / temperature)
-    return np.asarray(np.bincount(columns[near], weights / weights.sum(), species), dtype=np.float64)
+    near = near[np.lexsort((near, -similarity[near]))][None]
+    shares = vote_shares(similarity[near], observations[near], columns[near], species, temperature)
+    return np.asarray(shares[0])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.embedding.held_out import MeasuredRecall, askable, measure_recall
 from indexer.embedding.projection import TEMPERATURE, Labels
@@ -62,16 +63,25 @@ def judge_precision(
     labels: Labels,
     model: str,
     *,
+    taught: NDArray[np.bool_] | None = None,
     seed: int = 1,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """What the recall gate measured, for the card; raises BuildError where the lower precision costs too much.
 
-    Rows of `exact` and `lower` are of the same photos; `model` names the one at f32.
+    Rows of `exact` and `lower` are of the same photos; `model` names the one at f32. Observations with photos that
+    `taught` the model (photos,) answer, but are not asked for: of them it knows more than it will of any new one.
     """
     asked = askable(labels, seed=seed)
     if not len(asked):
         raise BuildError("no species has two observations, so the recall gate has nothing to ask: import more photos")
+    if taught is not None:
+        asked = np.setdiff1d(asked, labels.observations[taught])
+    if not len(asked):
+        raise BuildError(
+            "all observations that the recall gate could ask for taught the model, so that they cannot judge it: fit "
+            "its head with a part of them held out (--held-out), or import photos that it has not seen"
+        )
     before: MeasuredRecall = measure_recall(exact, labels, asked, temperature=TEMPERATURE, progress=progress)
     after: MeasuredRecall = measure_recall(lower, labels, asked, temperature=TEMPERATURE, progress=progress)
     if after.first < before.first - MOST_LOST:

@@ -1,80 +1,92 @@
-"""From scores to what is shown: candidates with their evidence, wider taxa, each photo's own ranking, where to stop."""
+"""From scores to what is shown: candidates with their evidence, wider taxa, each photo's own ranking, where to stop.
+
+Arrays are of all species with references; names, evidence and lineages are looked up for the few that are shown.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.answers.query_priors import QueryPriors
-from retrieval.domain import RANKS, Candidate, Evidence, Lookalike, Taxon, TaxonomicSpecificity, Vote
+from retrieval.answers.scoring import ScoredAnswer
+from retrieval.domain import RANKS, Candidate, Evidence, ListVerdict, Lookalike, Taxon, TaxonomicSpecificity
 from retrieval.ranking.lookalikes import lookalikes_of
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.specificity import choose_node
-from retrieval.ranking.votes import rank_taxa, sum_shares
+from retrieval.segments.store import NearestReferences
 from retrieval.snapshots.snapshot import Snapshot
 
 EVIDENCE = 4  # reference photos shown for a candidate
 OWN_RANKING = 5  # species listed for each photo alone
 LEAST = 1e-6  # a species with less than this and without a vote is not a candidate
-
-
-@dataclass(frozen=True, slots=True)
-class FusedAnswer:
-    """Scores of a flora's species as arrays."""
-
-    species: NDArray[np.int64]  # (species,) taxon ids
-    lineages: NDArray[np.int64]  # (species, 7)
-    votes: Sequence[Sequence[Vote]]  # of each photo
-    per_photo: NDArray[np.float64]  # (photos, species)
-    fused: NDArray[np.float64]  # (species,): what the photos alone say
-    scores: NDArray[np.float64]  # (species,): with priors, and "none of these" taken off
-    decided_by: int
-    expected: QueryPriors | None = None
-    aspects: tuple[str, ...] = ()  # of the photos, given or told; empty: not known
-    compared: bool = True  # whether any reference could vote
-
-    @property
-    def shares(self) -> dict[int, float]:
-        """What the photos say, by taxon id; species that nothing speaks for are left out."""
-        return {taxon: share for taxon, share in zip(self.species.tolist(), self.fused.tolist(), strict=True) if share}
-
-    def listed(self) -> dict[int, int]:
-        """Columns of the species that are candidates, by taxon id."""
-        voted = {vote.species for ballot in self.votes for vote in ballot}
-        return {
-            taxon: column
-            for column, (taxon, score) in enumerate(zip(self.species.tolist(), self.scores.tolist(), strict=True))
-            if score > LEAST or (score > 0 and taxon in voted)
-        }
+DIGITS = 15  # scores that are the same to so many are equal: the order of sums may not settle a ranking
+TAIL = 1e-3  # of the best: where enough are above that, the others need not be looked at
 
 
 def make_candidates(
-    answer: FusedAnswer, snapshot: Snapshot, count: int, *, only: Collection[int] | None = None
+    answer: ScoredAnswer, snapshot: Snapshot, count: int, *, among: NDArray[np.bool_] | None = None
 ) -> tuple[Candidate, ...]:
     """The first `count` species of the ranking, each with the reference photos that spoke for it."""
-    columns = {taxon: column for taxon, column in answer.listed().items() if only is None or taxon in only}
-    taxa = {species: snapshot.taxonomy.taxon(species) for species in columns}
-    scores = {species: round(float(answer.scores[column]), 15) for species, column in columns.items()}
-    ranking = rank_taxa(scores, {species: taxon.name for species, taxon in taxa.items()})[:count]
-    return tuple(make_candidate(answer, taxa[species], columns[species], snapshot) for species in ranking)
+    scores, voted = answer.scores, answer.neighbours.voted
+    chosen = scores > LEAST
+    chosen[voted[scores[voted] > 0]] = True
+    columns = np.flatnonzero(chosen if among is None else chosen & among)
+    ranked = rank_best(scores[columns], snapshot.tree.species[columns], count, snapshot)
+    return tuple(make_candidate(answer, taxon, int(columns[place]), snapshot) for place, taxon in ranked)
 
 
-def make_candidate(answer: FusedAnswer, taxon: Taxon, column: int, snapshot: Snapshot) -> Candidate:
+def looks_better(answer: ScoredAnswer, on_list: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Species off the list that the photos look more like than any on it, or that are more probable, (species,)."""
+    better: NDArray[np.bool_] = ~on_list & (
+        (answer.fused > answer.fused[on_list].max(initial=0.0))
+        | (answer.scores > answer.scores[on_list].max(initial=0.0))
+    )
+    return better
+
+
+def judge_list(answer: ScoredAnswer, outside: Sequence[Candidate]) -> ListVerdict | None:
+    """How probable it is that it is of no species on the list; None where no list weighed."""
+    if answer.on_list is None or not answer.soft:
+        return None
+    off_list = float(answer.scores[~answer.on_list].sum())
+    return ListVerdict(off_list, off_list + answer.rejection.probability, outside[0].taxon if outside else None)
+
+
+def rank_best(
+    scores: NDArray[np.float64], taxa: NDArray[np.int64], count: int, snapshot: Snapshot
+) -> list[tuple[int, Taxon]]:
+    """The `count` best, best first, as places among the scores with their taxa; ties by name, then by id.
+
+    Names mean the same in every snapshot. They are looked up only for those that may be among the best.
+    """
+    rounded = np.round(scores, DIGITS)
+    if 0 < count < len(rounded):
+        places = np.flatnonzero(rounded >= np.partition(rounded, -count)[-count])
+    else:
+        places = np.arange(len(rounded) if count else 0)
+    named = {place: snapshot.taxonomy.taxon(int(taxa[place])) for place in places.tolist()}
+    order = sorted(named, key=lambda place: (-rounded[place], named[place].name, named[place].id))
+    return [(place, named[place]) for place in order[:count]]
+
+
+def make_candidate(answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Snapshot) -> Candidate:
     """One species with all that is said of it."""
     expected = answer.expected
     return Candidate(
         taxon,
         float(answer.fused[column]),
-        tuple(find_evidence(taxon.id, answer.votes, snapshot)),
-        tuple(float(photo[column]) for photo in answer.per_photo),
+        tuple(find_evidence(taxon.id, answer.neighbours.found, snapshot)),
+        tuple(answer.per_photo[:, column].tolist()),
         score=float(answer.scores[column]),
-        prior=1.0 if expected is None else math.exp(float(expected.log_lift[column])),
-        expected_here=None if expected is None or expected.here is None else bool(expected.here[column]),
-        expected_now=None if expected is None or expected.now is None else bool(expected.now[column]),
+        prior=1.0 if expected.log_lift is None else math.exp(float(expected.log_lift[column])),
+        expected_here=expected.expects("place", column),
+        expected_now=expected.expects("season", column),
+        expected_habitat=expected.expects("habitat", column),
+        expected_substrate=expected.expects("substrate", column),
+        priors=expected.factors(column),
         lookalikes=tuple(
             Lookalike(snapshot.taxonomy.taxon(other), share, snapshot.taxonomy.toxicity(other))
             for other, share in lookalikes_of(taxon.id, snapshot.calibration.lookalikes)
@@ -82,63 +94,84 @@ def make_candidate(answer: FusedAnswer, taxon: Taxon, column: int, snapshot: Sna
     )
 
 
-def find_evidence(species: int, votes: Sequence[Sequence[Vote]], snapshot: Snapshot) -> list[Evidence]:
-    """The reference photos that voted for the species, best first, each with the photo it resembles most."""
+def find_evidence(species: int, neighbours: NearestReferences, snapshot: Snapshot) -> list[Evidence]:
+    """The reference photos that voted for the species, best first, each with the photo it resembles most.
+
+    Of one observation and photo of the query, the closest voted.
+    """
     closest: dict[int, tuple[float, int]] = {}
-    for photo, ballot in enumerate(votes):
-        for vote in ballot:
-            if vote.species == species:
-                closest[vote.row] = max(closest.get(vote.row, (-1.0, 0)), (vote.similarity, -photo))
+    for photo in range(len(neighbours.rows)):
+        seen: set[int] = set()
+        for place in np.flatnonzero(neighbours.species[photo] == species).tolist():  # best first
+            observation, row = int(neighbours.observations[photo, place]), int(neighbours.rows[photo, place])
+            if row >= 0 and observation not in seen:
+                seen.add(observation)
+                found = float(neighbours.similarities[photo, place]), -photo
+                closest[row] = max(closest.get(row, (-1.0, 0)), found)
     best = sorted(closest.items(), key=lambda item: (-item[1][0], item[0]))[:EVIDENCE]
     return [Evidence(snapshot.reference(row), similarity, -photo) for row, (similarity, photo) in best]
 
 
-def make_higher(answer: FusedAnswer, snapshot: Snapshot, rank: str, count: int) -> tuple[Candidate, ...]:
-    """The taxa of a wider rank, each with the sums of its species."""
-    nodes = answer.lineages[:, RANKS.index(rank)].tolist()
-    parents = {column: node for column, node in enumerate(nodes) if node >= 0}
+def sum_units(answer: ScoredAnswer, snapshot: Snapshot) -> NDArray[np.float64]:
+    """Scores, what the photos say, and what each of them says, added up by line of taxa, (2 + photos, units)."""
+    return np.stack([snapshot.tree.sum_units(line) for line in (answer.scores, answer.fused, *answer.per_photo)])
 
-    def summed(row: NDArray[np.float64]) -> dict[int, float]:
-        return sum_shares({column: value for column, value in enumerate(row.tolist()) if value}, parents)
 
-    scores, shares = summed(answer.scores), summed(answer.fused)
-    per_photo = [summed(photo) for photo in answer.per_photo]
-    names = {node: snapshot.taxonomy.taxon(node) for node in scores}
-    rounded = {node: round(score, 15) for node, score in scores.items()}
-    ranking = rank_taxa(rounded, {node: taxon.name for node, taxon in names.items()})[:count]
+def make_higher(units: NDArray[np.float64], snapshot: Snapshot, rank: str, count: int) -> tuple[Candidate, ...]:
+    """The taxa of a wider rank, each with the sums of its species, on the list or not; from `sum_units`."""
+    taxa, sums = snapshot.tree.sum_rank(units, RANKS.index(rank))
+    held = np.flatnonzero(sums[0] > 0)
+    ranked = rank_best(sums[0, held], taxa[held], count, snapshot)
     return tuple(
         Candidate(
-            names[node],
-            shares.get(node, 0.0),
+            taxon,
+            float(sums[1, held[node]]),
             (),
-            tuple(photo.get(node, 0.0) for photo in per_photo),
-            score=scores[node],
+            tuple(sums[2:, held[node]].tolist()),
+            score=float(sums[0, held[node]]),
         )
-        for node in ranking
+        for node, taxon in ranked
     )
 
 
-def make_rankings(answer: FusedAnswer, snapshot: Snapshot) -> tuple[tuple[tuple[Taxon, float], ...], ...]:
+def make_rankings(answer: ScoredAnswer, snapshot: Snapshot) -> tuple[tuple[tuple[Taxon, float], ...], ...]:
     """What each photo alone would have said: its first species with their shares."""
     rankings = []
     for photo in answer.per_photo:
-        shares = {t: s for t, s in zip(answer.species.tolist(), photo.tolist(), strict=True) if s > LEAST}
-        first = sorted(shares, key=lambda taxon: -shares[taxon])[: 4 * OWN_RANKING]
-        taxa = {taxon: snapshot.taxonomy.taxon(taxon) for taxon in first}
-        ranking = rank_taxa({t: shares[t] for t in first}, {t: taxon.name for t, taxon in taxa.items()})
-        rankings.append(tuple((taxa[taxon], shares[taxon]) for taxon in ranking[:OWN_RANKING]))
+        columns = np.flatnonzero(photo > max(LEAST, TAIL * float(photo.max(initial=0.0))))
+        if len(columns) < OWN_RANKING:
+            columns = np.flatnonzero(photo > LEAST)
+        ranked = rank_best(photo[columns], snapshot.tree.species[columns], OWN_RANKING, snapshot)
+        rankings.append(tuple((taxon, float(photo[columns[place]])) for place, taxon in ranked))
     return tuple(rankings)
 
 
-def decide_specificity(answer: FusedAnswer, snapshot: Snapshot, options: IdentifyOptions) -> TaxonomicSpecificity:
-    """How narrow the answer may be to be right as often as was asked for."""
-    thresholds = snapshot.calibration.thresholds
-    fitted = sorted((float(target), threshold) for target, threshold in thresholds.items())
-    if fitted:
-        fitted.append((1.0, 1.0))  # who asks for more than was fitted gets a stricter threshold, not the last one
-        threshold = float(np.interp(options.target, [t for t, _ in fitted], [limit for _, limit in fitted]))
-    else:
-        threshold = options.target  # a share is no probability, but the larger, the surer
-    found = choose_node(answer.scores, answer.lineages, threshold, within=options.within)
+def decide_specificity(
+    answer: ScoredAnswer, snapshot: Snapshot, options: IdentifyOptions, photos: float
+) -> TaxonomicSpecificity:
+    """How narrow the answer may be to be right as often as was asked for; a rejected one names nothing.
+
+    `photos` is their effective number.
+    """
+    fitted = snapshot.calibration.thresholds_of(photos)
+    thresholds = thresholds_for(options.target, fitted)
+    if answer.rejection.rejected:
+        return TaxonomicSpecificity(None, 0.0, 0, float(thresholds[0]), options.target, bool(fitted))
+    on_list = answer.on_list if answer.soft else None
+    found = choose_node(answer.scores, snapshot.tree, thresholds, within=options.within, on_list=on_list)
     taxon = None if found.taxon is None else snapshot.taxonomy.taxon(found.taxon)
-    return TaxonomicSpecificity(taxon, found.probability, found.depth, threshold, options.target, bool(fitted))
+    return TaxonomicSpecificity(taxon, found.probability, found.depth, found.threshold, options.target, bool(fitted))
+
+
+def thresholds_for(target: float, fitted: Mapping[float, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The threshold of each rank, (7,), for a target accuracy that may lie between those that were fitted.
+
+    Where nothing was fitted it is the target itself: a share is no probability, but the larger, the surer. Who asks for
+    more than was fitted gets a stricter threshold, not the last one.
+    """
+    if not fitted:
+        return np.full(len(RANKS), target)
+    targets = [*sorted(fitted), 1.0]
+    limits = np.stack([fitted[one] for one in sorted(fitted)])
+    limits = np.vstack([limits, np.maximum(limits[-1], 1.0)])
+    return np.array([np.interp(target, targets, limits[:, rank]) for rank in range(len(RANKS))])

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from retrieval.answers.candidates import FusedAnswer, decide_specificity, make_candidates, make_higher, make_rankings
-from retrieval.answers.query_priors import compute_query_priors
-from retrieval.domain import WORLD, Candidate, Identification, Neighbour, Rejection, Vote
+from retrieval.answers.candidates import (
+    decide_specificity,
+    judge_list,
+    looks_better,
+    make_candidates,
+    make_higher,
+    make_rankings,
+    sum_units,
+)
+from retrieval.answers.query import Query, search
+from retrieval.answers.scoring import score_observation, share_votes
+from retrieval.domain import WORLD, Candidate, Identification, Rejection
 from retrieval.models.embedder import Embedder, Embeddings
 from retrieval.photos.crops import WHOLE, ViewOptions, decode_crops, pool_crops
 from retrieval.photos.views import PhotoLimits, check_count, decode_views
-from retrieval.ranking.calibration import Calibration
-from retrieval.ranking.fusion import LEARNED, deciding_photo, fuse_scores, weigh_photos
+from retrieval.ranking.fusion import deciding_photo, same_photos
 from retrieval.ranking.options import IdentifyOptions
-from retrieval.ranking.priors import apply_prior
-from retrieval.ranking.recalibration import recalibrate_top_score
-from retrieval.ranking.rejection import decide_rejection, none_probability, nothing_compared, observe
-from retrieval.ranking.specificity import under
-from retrieval.ranking.votes import Shares, Voting, cast_votes, share_rows
+from retrieval.ranking.votes import Voting
 from retrieval.search.partial_results import PartialSearch
-from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
 
 OUTSIDE = 5  # candidates shown that are not on the flora's list
@@ -81,90 +82,41 @@ def identify_embeddings(
     for taxon in options.within:
         snapshot.taxonomy.taxon(taxon)  # refuses what is no taxon: nothing lies within it
     partial = PartialSearch() if options.partial else None
-    chosen = snapshot.flora(flora).with_partial(partial)
-    answer = answer_flora(embeddings, snapshot, chosen, voting, options)
-    expected = compute_query_priors(snapshot, chosen, options)
-    learned = snapshot.calibration
-    boosted = apply_prior(answer.fused, expected.log_lift, temper=learned.temper_of(expected.applied))
-    closest = np.array([ballot[0].similarity for ballot in answer.votes if ballot])
-    weights = learned.rejection_of(expected.applied)
-    if answer.compared:
-        similarity, entropy = observe(closest, boosted)
-        none = none_probability(similarity, entropy, weights)
-        rejection = decide_rejection(similarity, none, weights, no_reject=options.no_reject)
+    aspects = tuple(options.aspects) or snapshot.predict_aspects(embeddings)
+    query = Query(embeddings, snapshot, voting, options, aspects)
+    chosen = None if flora == WORLD else snapshot.flora(flora).with_partial(partial)
+    everything = snapshot.flora(WORLD).under(() if chosen is None else chosen.licences).with_partial(partial)
+    everywhere = search(query, everything)
+    if snapshot.calibration.calibrated:
+        answer = score_observation(query, everywhere, chosen)
+        beside = answer if answer.scores.any() else replace(answer, scores=answer.fused)
     else:
-        rejection = nothing_compared(no_reject=options.no_reject)
-    photos = np.array([float(len(embeddings))])
-    trusted = recalibrate_top_score(boosted[None], photos, learned.recalibration_of(expected.applied))[0]
-    scored = replace(answer, scores=trusted * (1 - rejection.probability), expected=expected)
+        beside = share_votes(query, everywhere, None)
+        answer = beside if chosen is None else share_votes(query, search(query, chosen), chosen)
     outside: tuple[Candidate, ...] = ()
-    if flora != WORLD:
-        everywhere = snapshot.flora(WORLD).with_partial(partial)
-        world = answer_flora(embeddings, snapshot, everywhere, voting, replace(options, within=()))
-        excluded = better_outside(world.shares, chosen.species.tolist())
-        outside = make_candidates(replace(world, scores=world.fused), snapshot, OUTSIDE, only=excluded)
+    if answer.on_list is not None:
+        outside = make_candidates(beside, snapshot, OUTSIDE, among=looks_better(beside, answer.on_list))
+    rejection, units = answer.rejection, sum_units(answer, snapshot)
     return Identification(
-        species=make_candidates(scored, snapshot, candidates),
-        genera=make_higher(scored, snapshot, "genus", candidates),
-        families=make_higher(scored, snapshot, "family", candidates),
+        species=make_candidates(answer, snapshot, candidates, among=answer.on_list),
+        genera=make_higher(units, snapshot, "genus", candidates),
+        families=make_higher(units, snapshot, "family", candidates),
         outside=outside,
         flora=flora,
         photos=len(embeddings),
         snapshot=snapshot.name,
         model=snapshot.model,
-        calibrated=learned.calibrated,
-        fusion=fusion_of(learned, options),
-        priors=expected.applied,
-        specificity=decide_specificity(scored, snapshot, options),
+        calibrated=snapshot.calibration.calibrated,
+        fusion=query.fusion,
+        priors=answer.expected.applied,
+        specificity=decide_specificity(answer, snapshot, options, query.effective_photos),
         rejection=Rejection(rejection.rejected, rejection.probability, rejection.similarity, rejection.reason),
-        rankings=make_rankings(scored, snapshot),
-        decided_by=answer.decided_by,
-        aspects=answer.aspects,
-        aspects_predicted=not options.aspects and bool(answer.aspects),
+        of_list=judge_list(answer, outside),
+        rankings=make_rankings(answer, snapshot),
+        decided_by=deciding_photo(answer.per_photo, query.weights, rule=query.fusion, sharpening=query.sharpening),
+        effective_photos=query.effective_photos,
+        same_photos=tuple(tuple(group) for group in same_photos(embeddings)),
+        aspects=aspects,
+        aspects_predicted=not options.aspects and bool(aspects),
         skipped=None if partial is None else partial.skipped,
     )
-
-
-def answer_flora(
-    embeddings: Embeddings, snapshot: Snapshot, flora: Flora, voting: Voting, options: IdentifyOptions
-) -> FusedAnswer:
-    """What the photos alone say of a flora: each photo's scores, and the fused ones."""
-    learned = snapshot.calibration
-    votes = vote_views(flora.neighbours(embeddings, voting.neighbours), voting)
-    columns = {species: column for column, species in enumerate(flora.species.tolist())}
-    shares = share_rows(votes, columns, len(columns))
-    per_photo = snapshot.score_views(flora, embeddings, shares)
-    skipped = flora.partial is not None and flora.partial.skipped is not None
-    compared = any(votes) or skipped
-    if not compared:
-        per_photo = np.zeros_like(per_photo)  # what was learned of the species is no evidence of itself
-    lineages = snapshot.flora_lineages(flora.card.id)
-    if options.within:
-        per_photo = per_photo * under(lineages, options.within)
-        per_photo = per_photo / np.maximum(per_photo.sum(axis=1, keepdims=True), 1e-300)
-    aspects = tuple(options.aspects) or snapshot.predict_aspects(embeddings)
-    weights = weigh_photos(embeddings, aspects, learned.aspects)
-    rule = fusion_of(learned, options)
-    sharpening = learned.sharpening.get(rule, 0.0)
-    fused = fuse_scores(per_photo, weights, rule=rule, sharpening=sharpening)
-    decided = deciding_photo(per_photo, weights, rule=rule, sharpening=sharpening)
-    return FusedAnswer(
-        flora.species, lineages, votes, per_photo, fused, fused, decided, aspects=aspects, compared=compared
-    )
-
-
-def fusion_of(learned: Calibration, options: IdentifyOptions) -> str:
-    """The rule by which photos are fused: the one asked for, or else the one that the calibration chose."""
-    return learned.fusion if options.fusion == LEARNED else options.fusion
-
-
-def vote_views(neighbours: Sequence[Sequence[Neighbour]], voting: Voting) -> list[list[Vote]]:
-    """The votes of each view."""
-    return [cast_votes(near, temperature=voting.temperature) for near in neighbours]
-
-
-def better_outside(world: Shares, listed: Sequence[int]) -> dict[int, float]:
-    """Species that got a larger share of the world than any species of the list, and are not on it."""
-    inside = set(listed)
-    best = max((share for species, share in world.items() if species in inside), default=0.0)
-    return {species: share for species, share in world.items() if species not in inside and share > best}

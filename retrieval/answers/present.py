@@ -12,6 +12,7 @@ from retrieval.domain import (
     Candidate,
     Evidence,
     Identification,
+    ListVerdict,
     Reference,
     Rejection,
     SkippedReferences,
@@ -22,8 +23,8 @@ from retrieval.ranking.calibration import CALIBRATED_MEANING, SHARE_MEANING
 from retrieval.snapshots.snapshot import Snapshot
 
 CALIBRATED_SHARE = (
-    "The visual score: what the photos alone say, calibrated, from 0 to 1; without priors, and before "
-    '"none of these" is considered.'
+    "The visual score: what the photos alone say of all species with reference photos, from 0 to 1; before the flora's "
+    'list, priors and "none of these" are considered.'
 )
 
 
@@ -80,10 +81,16 @@ def candidate_json(candidate: Candidate, snapshot: Snapshot) -> dict[str, Any]:
         "prior": round(candidate.prior, 6),
         "evidence": [evidence_json(evidence) for evidence in candidate.evidence],
     }
+    if candidate.priors:
+        described["priors"] = {prior: round(factor, 6) for prior, factor in candidate.priors.items()}
     if candidate.expected_here is not None:
         described["expectedHere"] = candidate.expected_here
     if candidate.expected_now is not None:
         described["expectedNow"] = candidate.expected_now
+    if candidate.expected_habitat is not None:
+        described["expectedInHabitat"] = candidate.expected_habitat
+    if candidate.expected_substrate is not None:
+        described["expectedOnSubstrate"] = candidate.expected_substrate
     if candidate.lookalikes:
         described["lookalikes"] = [
             {
@@ -96,8 +103,10 @@ def candidate_json(candidate: Candidate, snapshot: Snapshot) -> dict[str, Any]:
     return described
 
 
-def specificity_json(specificity: TaxonomicSpecificity, snapshot: Snapshot) -> dict[str, Any]:
-    """The specificity decision, in numbers and in words."""
+def specificity_json(
+    specificity: TaxonomicSpecificity, snapshot: Snapshot, *, rejected: bool = False
+) -> dict[str, Any]:
+    """The specificity decision, in numbers and in words; a `rejected` answer names nothing."""
     return {
         "taxon": None if specificity.taxon is None else taxon_json(specificity.taxon, snapshot),
         "probability": round(specificity.probability, 6),
@@ -105,12 +114,14 @@ def specificity_json(specificity: TaxonomicSpecificity, snapshot: Snapshot) -> d
         "threshold": round(specificity.threshold, 6),
         "target": specificity.target,
         "calibrated": specificity.calibrated,
-        "words": specificity_words(specificity),
+        "words": specificity_words(specificity, rejected=rejected),
     }
 
 
-def specificity_words(specificity: TaxonomicSpecificity) -> str:
+def specificity_words(specificity: TaxonomicSpecificity, *, rejected: bool = False) -> str:
     """The decision as a sentence."""
+    if rejected:
+        return "No name is given, because this is probably none of the species with reference photos."
     if specificity.taxon is None:
         return "Not even the widest taxon is probable enough to be named."
     aim = (
@@ -131,12 +142,41 @@ def rejection_json(rejection: Rejection) -> dict[str, Any]:
     }
 
 
+def list_json(verdict: ListVerdict, snapshot: Snapshot) -> dict[str, Any]:
+    """How probable it is that it is of no species on the list, in numbers and in words."""
+    return {
+        "offList": round(verdict.off_list, 6),
+        "noneOfThisList": round(verdict.none_of_list, 6),
+        "probable": verdict.probable,
+        "mostLike": None if verdict.most_like is None else taxon_json(verdict.most_like, snapshot),
+        "words": list_words(verdict),
+    }
+
+
+def list_words(verdict: ListVerdict) -> str:
+    """The same as a sentence; nothing where it is probably on the list."""
+    if not verdict.probable:
+        return ""
+    if verdict.most_like is None:
+        return "Probably none of this list."
+    return f"Probably none of this list: most like {verdict.most_like.name}, which is not on it."
+
+
+def same_words(groups: Sequence[Sequence[int]]) -> str:
+    """Which photos show the same, as a sentence."""
+    named = [
+        f"{', '.join(str(photo + 1) for photo in group[:-1])} and {group[-1] + 1}" for group in groups if len(group) > 1
+    ]
+    return " ".join(f"Photos {one} show the same and count as one." for one in named)
+
+
 def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str, Any]:
     """The whole answer as JSON values."""
 
     def listed(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         return [candidate_json(candidate, snapshot) for candidate in candidates]
 
+    rejected = answer.rejection is not None and answer.rejection.rejected
     missing = {} if answer.skipped is None else {"notSearched": skipped_json(answer.skipped, snapshot)}
     return missing | {
         "species": listed(answer.species),
@@ -150,8 +190,13 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
         "calibrated": answer.calibrated,
         "fusion": answer.fusion,
         "priorsApplied": list(answer.priors),
-        "specificity": None if answer.specificity is None else specificity_json(answer.specificity, snapshot),
+        "specificity": None
+        if answer.specificity is None
+        else specificity_json(answer.specificity, snapshot, rejected=rejected),
         "rejection": None if answer.rejection is None else rejection_json(answer.rejection),
+        "floraList": None if answer.of_list is None else list_json(answer.of_list, snapshot),
+        "effectivePhotos": round(answer.effective_photos, 4),
+        "samePhotos": [list(group) for group in answer.same_photos],
         "photoRankings": [
             [{"taxonID": t.id, "scientificName": t.name, "share": round(share, 6)} for t, share in ranking]
             for ranking in answer.rankings
@@ -208,12 +253,17 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
         for candidate in answer.outside:
             yield f"     {candidate_line(candidate, snapshot)}"
     yield ""
+    if answer.of_list is not None and answer.of_list.probable:
+        yield list_words(answer.of_list)
     if answer.specificity is not None:
-        yield specificity_words(answer.specificity)
+        rejected = answer.rejection is not None and answer.rejection.rejected
+        yield specificity_words(answer.specificity, rejected=rejected)
     if answer.rejection is not None and answer.rejection.reason:
         yield answer.rejection.reason
     if answer.photos > 1 and answer.species:
         yield f"Photo {answer.decided_by + 1} decided."
+    if answer.same_photos:
+        yield same_words(answer.same_photos)
     if answer.aspects_predicted:
         yield f"The photos seem to show: {', '.join(answer.aspects)}."
     if answer.priors:
@@ -252,7 +302,12 @@ def expected_words(candidate: Candidate) -> str:
     """Whether the species is to be expected here and now, where a place or a day was given and anything is known."""
     words = [
         f"{'' if expected else 'not '}expected {where}"
-        for where, expected in (("here", candidate.expected_here), ("now", candidate.expected_now))
+        for where, expected in (
+            ("here", candidate.expected_here),
+            ("now", candidate.expected_now),
+            ("in this habitat", candidate.expected_habitat),
+            ("on this substrate", candidate.expected_substrate),
+        )
         if expected is not None
     ]
     return f"  ({', '.join(words)})" if words else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,56 +11,82 @@ from numpy.typing import NDArray
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.priors import combine_lifts, expected_there, lift_to, nearby_lift, uniform_lift
 from retrieval.snapshots.cells import cells_around
-from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.occurrences import Occurrences
 from retrieval.snapshots.snapshot import Snapshot
 
-SMOOTHING = 10.0  # records that the flora counts for, where nothing was learned
+SMOOTHING = 10.0  # records that all species together count for, where nothing was learned
 
 
 @dataclass(frozen=True, slots=True)
 class QueryPriors:
-    """For each species of a flora: the logarithm of the priors' lift, and whether it is expected here and now."""
+    """For each species with references: the logarithm of the priors' lift, and what each of them says."""
 
-    log_lift: NDArray[np.float64]  # (species,)
-    here: NDArray[np.bool_] | None
-    now: NDArray[np.bool_] | None
-    applied: tuple[str, ...]
+    log_lift: NDArray[np.float64] | None = None  # (species,); None: no prior is applied
+    lifts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # of all that was said, and asked for
+    applied: tuple[str, ...] = ()
+    strengths: Mapping[str, float] = field(default_factory=dict)  # exponents that were learned; 1 where none was
+
+    def expects(self, prior: str, column: int) -> bool | None:
+        """Whether a species is to be expected by season, place, habitat or substrate; None where that is not known."""
+        lift = self.lifts.get(prior)
+        return None if lift is None else bool(expected_there(lift[column]))
+
+    def factors(self, column: int) -> dict[str, float]:
+        """What each prior that is applied multiplies a species by."""
+        return {prior: float(self.lifts[prior][column] ** self.strengths.get(prior, 1.0)) for prior in self.applied}
 
 
-def compute_query_priors(snapshot: Snapshot, flora: Flora, options: IdentifyOptions) -> QueryPriors:
+def compute_query_priors(
+    snapshot: Snapshot, options: IdentifyOptions, among: NDArray[np.bool_] | None = None
+) -> QueryPriors:
     """Work out the priors of a request; those that the snapshot has no records for are not applied.
 
-    The flags come with every day and place that is given, whether or not they were to weigh on the ranking.
+    Rates are those of all species with references, or of the species `among` which the answer is, one bit for each of
+    `all_species`. What a day, a place, a habitat or a substrate says comes with the answer, whether or not it was to
+    weigh on the ranking.
     """
-    learned = snapshot.calibration
-    species = flora.species
+    held = snapshot.referenced
+    places = held if among is None else np.flatnonzero(among)
     records = snapshot.occurrences
-    local = None if records is None else records.of(np.searchsorted(snapshot.all_species, species))
+    local = None if records is None else (records if len(places) == len(records.months) else records.of(places))
     lifts: dict[str, NDArray[np.float64]] = {}
     if local is not None and options.day is not None and local.dated.any():
-        lifts["season"] = nearby_lift(local.about(options.day.month), local.dated, smoothing=smooth(snapshot, "season"))
+        southern = None if options.coordinates is None else options.coordinates[0] < 0
+        near = local.about(options.day.month, southern=southern)
+        lifts["season"] = nearby_lift(near, local.dated, smoothing=smooth(snapshot, "season"))
     if local is not None and options.coordinates is not None and local.placed.any():
         near = local.around(cells_around(*options.coordinates))
         lifts["place"] = nearby_lift(near, local.placed, smoothing=smooth(snapshot, "place"))
-    now = expected_there(lifts["season"]) if "season" in lifts else None
-    here = expected_there(lifts["place"]) if "place" in lifts else None
+    for prior, said in (("habitat", options.habitat), ("substrate", options.substrate)):
+        if local is not None and said and (counted := local.classes(prior).sum(axis=1)).any():
+            near = local.of_class(prior, said)
+            lifts[prior] = nearby_lift(near, counted, smoothing=smooth(snapshot, prior))
     if {"uniform", "regional"} & set(options.requested_priors):
-        gallery = snapshot.count_observations(species).astype(np.float64)
+        gallery = snapshot.arrays.observations[places].astype(np.float64)
         lifts["uniform"] = uniform_lift(gallery)
         lifts["regional"] = lift_to(all_records(local, gallery), gallery)
+    spread = {prior: spread_lift(lift, places, snapshot) for prior, lift in lifts.items()}
     asked = tuple(prior for prior in options.requested_priors if prior in lifts)
-    log_lift = combine_lifts({prior: lifts[prior] for prior in asked}, learned.priors, len(species))
-    return QueryPriors(log_lift, here, now, asked)
+    log_lift = combine_lifts({prior: spread[prior] for prior in asked}, snapshot.calibration.priors, len(held))
+    return QueryPriors(log_lift if asked else None, spread, asked, snapshot.calibration.priors)
+
+
+def spread_lift(lift: NDArray[np.float64], places: NDArray[np.int64], snapshot: Snapshot) -> NDArray[np.float64]:
+    """The lift of species at some places in `all_species` as that of those with references; 1 for the others."""
+    if places is snapshot.referenced:
+        return lift
+    everywhere = np.ones(len(snapshot.all_species))
+    everywhere[places] = lift
+    return everywhere[snapshot.referenced]
 
 
 def all_records(local: Occurrences | None, gallery: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Records of each species in the flora, with or without photos; where none were counted, its observations."""
+    """Records of each species, with or without photos; where none were counted, its observations."""
     if local is None:
         return gallery
     return np.maximum(np.maximum(local.dated, local.placed), gallery)
 
 
 def smooth(snapshot: Snapshot, prior: str) -> float:
-    """How many records the flora counts for."""
+    """How many records all species together count for."""
     return snapshot.calibration.smoothing.get(prior, SMOOTHING)

@@ -16,7 +16,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 PRECISIONS = ("f32", "bf16", "int8")
 MOST_LOST = 0.005  # of recall@1 that a lower precision may cost
-FOR_PEOPLE = {"licence", "suitable", "unsuitable", "gate", "seconds"}  # entries of a card that no pixel sees
+FOR_PEOPLE = {"licence", "suitable", "unsuitable", "gate", "seconds", "taught"}  # entries of a card that no pixel sees
 SETTLED_APART = {"precision", "head"}  # they are in the name too, but not as they are written
 
 
@@ -35,6 +35,7 @@ class Preprocessing:
     unsuitable: str = ""
     precision: str = "f32"  # one of PRECISIONS; what is not f32 has passed the recall gate
     gate: Mapping[str, Any] | None = None  # what the recall gate measured
+    taught: Mapping[str, Any] | None = None  # which photos the network learned species from; see provenance.py
     head: str = ""  # file beside the card that brings the network's width to 256
     seconds: float = 10.0  # that a server may take for one answer
 

@@ -10,15 +10,23 @@ that a collection of a few hundred observations can afford it. `evaluation/learn
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.domain import RANKS
 from retrieval.errors import SnapshotMismatch
 
+Thresholds: TypeAlias = Mapping[str, Mapping[str, Sequence[float]]]
+
+OFF_LIST_RATE = 0.2
+"""Where nothing teaches it: on the demo's floras scores are off by as much with half of the finds off the list as with
+one in ten (docs/accuracy.md)."""
+ALONE = 1.5  # effective number of photos from which they are several
+NEVER = 2.0  # a threshold that no probability reaches
 FEW = 0.3  # observations that a species without any counts for, so that its logarithm is finite
 
 CALIBRATED_MEANING = (
@@ -47,8 +55,12 @@ class Calibration:
     priors: Mapping[str, float] = field(default_factory=dict)  # prior -> strength, an exponent
     tempers: Mapping[str, float] = field(default_factory=dict)  # prior -> exponent of the scores when it is applied
     smoothing: Mapping[str, float] = field(default_factory=dict)  # prior -> records that the flora counts for
-    thresholds: Mapping[str, float] = field(default_factory=dict)  # target accuracy, as "0.90" -> node probability
-    rejection: Mapping[str, float] = field(default_factory=dict)  # feature -> weight; see rejection.py
+    off_list_rate: float = OFF_LIST_RATE  # share of a region's observations that are of no species on its list
+    thresholds: Thresholds = field(default_factory=dict)  # "one", "several" photos -> target -> probability by rank
+    unknown: Mapping[str, float] = field(default_factory=dict)  # feature -> weight; see unknown.py
+    typical: float = 0.0  # similarity of an observation to the closest other one of its species, over all species
+    strange: float = -1.0  # closest references less similar than this: perhaps no fungus
+    rejection: Mapping[str, float] = field(default_factory=dict)  # of snapshots from before `unknown`; see rejection.py
     rejection_even: Mapping[str, float] = field(default_factory=dict)  # the same, when all species are equally likely
     confidence: Mapping[str, float] = field(default_factory=dict)  # see recalibration.py
     confidence_even: Mapping[str, float] = field(default_factory=dict)
@@ -71,6 +83,11 @@ class Calibration:
         return (
             self.confidence_even if self.confidence_even and {"uniform", "regional"} & set(priors) else self.confidence
         )
+
+    def thresholds_of(self, photos: float) -> dict[float, NDArray[np.float64]]:
+        """For each fitted target the least probability of a node of each rank, kingdom first: (7,)."""
+        fitted = self.thresholds.get("one" if photos < ALONE else "several", {})
+        return {float(target): np.asarray(limits, dtype=np.float64) for target, limits in sorted(fitted.items())}
 
     def temper_of(self, priors: Collection[str]) -> float:
         """The exponent of the scores under the priors that are applied."""
@@ -100,6 +117,10 @@ def read_calibration(values: Mapping[str, Any]) -> Calibration:
     given = dict(values)
     if "lookalikes" in given:
         given["lookalikes"] = tuple((int(a), int(b), float(share)) for a, b, share in given["lookalikes"])
+    thresholds = given.get("thresholds", {})
+    if thresholds and not set(thresholds) <= {"one", "several"}:  # from before there was one for each rank
+        flat = {target: [float(limit)] * len(RANKS) for target, limit in thresholds.items()}
+        given["thresholds"] = {"one": flat, "several": flat}
     return Calibration(**given)
 
 
@@ -114,7 +135,7 @@ def features(
 
 def score_views(
     shares: NDArray[np.float64],
-    similarities: NDArray[np.float64] | None,
+    similarities: NDArray[np.floating] | None,
     counts: NDArray[np.floating],
     calibration: Calibration,
 ) -> NDArray[np.float64]:
@@ -123,22 +144,24 @@ def score_views(
     `shares` from the votes, `similarities` to prototypes (None: not used). A species of the list without a
     single reference gets no more than the least of the others: there is no photo that could speak for it.
     """
-    if similarities is None or not calibration.prototypes:
-        similarities = np.zeros_like(shares)
-    terms = features(shares, similarities, counts, calibration.floor)
-    logits = calibration.votes * terms[..., 0] if calibration.votes else np.zeros_like(shares)  # 0 x -inf is no number
-    logits = logits + calibration.prototypes * terms[..., 1] + calibration.counts * terms[..., 2]
-    if calibration.floor:
-        unseen = np.broadcast_to(counts <= 0, logits.shape)
-        if unseen.any() and not unseen.all():
-            least = np.where(unseen, np.inf, logits).min(axis=1, keepdims=True)
-            logits = np.where(unseen, np.minimum(logits, least), logits)
+    with np.errstate(divide="ignore"):
+        logits = calibration.votes * np.log(shares + calibration.floor) if calibration.votes else np.zeros_like(shares)
+    if similarities is not None and calibration.prototypes:
+        logits += calibration.prototypes * similarities
+    if calibration.counts:
+        logits += calibration.counts * np.log(np.maximum(counts, FEW))
+    unseen = counts <= 0
+    if calibration.floor and unseen.any() and not unseen.all():
+        unseen = np.broadcast_to(unseen, logits.shape)
+        least = np.where(unseen, np.inf, logits).min(axis=1, keepdims=True)
+        logits = np.where(unseen, np.minimum(logits, least), logits)
     return normalise(logits)
 
 
 def normalise(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Softmax along the last axis; a row of minus infinities stays a row of zeros."""
     top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
-    raised = np.exp(logits - np.where(np.isfinite(top), top, 0.0))
+    raised = logits - np.where(np.isfinite(top), top, 0.0)
+    np.exp(raised, out=raised)
     total = raised.sum(axis=-1, keepdims=True)
-    return np.asarray(np.divide(raised, total, out=np.zeros_like(raised), where=total > 0))
+    return np.asarray(np.divide(raised, total, out=raised, where=total > 0))

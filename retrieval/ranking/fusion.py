@@ -14,56 +14,123 @@ from numpy.typing import NDArray
 
 FUSIONS = ("mean", "product", "max")
 LEARNED = "learned"  # the one of them that calibration found to suit the collection
-TWINS = 0.98  # cosine from which two photos are near-identical: a second press of the shutter, or a copy
+APART, ALIKE = 0.70, 0.90
+"""Cosines up to which two photos of a find are two witnesses, and from which they are one: a second press of the
+shutter, a copy, a crop. Different photos of one drawn find have .61 in the middle, re-encoded copies .96 and more,
+crops of nine tenths .89 to .98; networks trained on photographs spread wider."""
+
+
+def photo_voices(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How much of a witness of its own each photo is, (photos,): 1 where no other is like it, 1 / n for n copies.
+
+    Their sum is the effective number of photos: the magnitude of the space that they make (Leinster 2013), whose
+    weights give 1 for each photo when added up by likeness. Between APART and ALIKE a photo is counted in part. What is
+    like a copy is a copy too, so that a row of crops is one photo; and likeness by the best way is ultrametric, so that
+    no weight is negative. A copy takes its voice from its original alone.
+    """
+    alike = likeness(embeddings)
+    weights = np.linalg.pinv(alike, rcond=1e-10, hermitian=True).sum(axis=1)
+    return np.asarray(np.round(np.clip(weights, 0.0, 1.0), 12), dtype=np.float64)  # rounded: no order shows
+
+
+def same_photos(embeddings: NDArray[np.floating]) -> list[list[int]]:
+    """Groups of photos that show the same, by their places, ascending; photos that are like no other are in none."""
+    alike = likeness(embeddings) >= 1
+    groups = sorted({tuple(np.flatnonzero(line).tolist()) for line in alike})
+    return [list(group) for group in groups if len(group) > 1]
+
+
+def likeness(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How much each two photos are one, (photos, photos), from 0 to 1; by the best way over others between them."""
+    rows = np.asarray(embeddings, dtype=np.float64)
+    alike = np.clip((rows @ rows.T - APART) / (ALIKE - APART), 0.0, 1.0)
+    alike = np.maximum(alike, alike.T)  # whatever rounding does
+    np.fill_diagonal(alike, 1.0)
+    for between in range(len(alike)):  # the widest path (Floyd and Warshall), so that no order of photos shows
+        alike = np.maximum(alike, np.minimum(alike[:, between, None], alike[None, between]))
+    return np.asarray(alike, dtype=np.float64)
 
 
 def weigh_photos(
-    embeddings: NDArray[np.floating], aspects: Sequence[str] = (), weights: Mapping[str, float] | None = None
+    voices: NDArray[np.float64], aspects: Sequence[str] = (), weights: Mapping[str, float] | None = None
 ) -> NDArray[np.float64]:
-    """How much each photo counts, (photos,): its aspect's weight, divided among those that are near-identical."""
-    alike = embeddings @ embeddings.T >= TWINS
-    np.fill_diagonal(alike, True)
-    for _ in range(len(alike)):  # twins of twins are one: the closure, so that no order of photos shows
-        wider = alike | ((alike.astype(np.int64) @ alike.astype(np.int64)) > 0)
-        if np.array_equal(wider, alike):
-            break
-        alike = wider
+    """How much each photo counts, (photos,): the weight of its aspect, as far as it is a witness of its own (`voices`).
+
+    All together they count for the effective number of photos, whatever they show: an aspect weighs against others.
+    """
     given = weights or {}
-    shown = [given.get(aspect, 1.0) for aspect in aspects] or [1.0] * len(embeddings)
-    return np.asarray(np.array(shown) / alike.sum(axis=1), dtype=np.float64)
+    shown = np.array([given.get(aspect, 1.0) for aspect in aspects] or [1.0] * len(voices)) * voices
+    total = float(np.sort(shown).sum())
+    return np.asarray(shown * (float(np.sort(voices).sum()) / total) if total > 0 else voices, dtype=np.float64)
 
 
 def fuse_scores(
-    per_photo: NDArray[np.float64], weights: NDArray[np.float64], *, rule: str = "mean", sharpening: float = 0.0
+    per_photo: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    *,
+    rule: str = "mean",
+    sharpening: float = 0.0,
+    voices: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Fuse (photos, species) to (species,), adding up to 1. A photo without any vote does not speak.
 
     mean: what the photos say on average. product: the geometric mean (a log-linear pool), which a single
-    photo can veto. max: the most convinced photo of each species. Summands are sorted before they are
-    added, so that no order of photos shows in the last digit.
+    photo can veto. max: the most convinced photo of each species, copies as loud as originals, by `voices` (photos,)
+    which the weights hold. Photos are added in an order of their own, so that
+    the order in which they came shows in no digit.
     """
+    if rule == "max" and voices is not None:
+        loud = fuse_scores(per_photo, weights / np.maximum(voices, 1e-12), rule=rule)
+        total = float(np.sort(weights[per_photo.sum(axis=1) > 0]).sum())
+        return sharpen(loud, total**sharpening) if sharpening and total > 1 and loud.any() else loud
     speaking = per_photo.sum(axis=1) > 0
-    scores, weights = per_photo[speaking], weights[speaking]
+    if not speaking.all():
+        per_photo, weights = per_photo[speaking], weights[speaking]
+    scores, weights = settle_order(per_photo, weights)
     if not len(scores):
         return np.zeros(per_photo.shape[1])
     if len(scores) == 1:
         return np.asarray(scores[0] / scores[0].sum())
     total = float(np.sort(weights).sum())
     if rule == "mean":
-        fused = np.sort(weights[:, None] * scores, axis=0).sum(axis=0) / total
+        fused = add_weighed(scores, weights) / total
     elif rule == "product":
         with np.errstate(divide="ignore"):
-            logs = np.sort(weights[:, None] * np.log(scores), axis=0).sum(axis=0) / total
+            logs = add_weighed(np.log(scores), weights) / total
         fused = np.exp(logs - logs.max()) if np.isfinite(logs.max()) else np.zeros(scores.shape[1])
     elif rule == "max":
         fused = (scores * (weights / weights.max())[:, None]).max(axis=0)
     else:
         raise ValueError(f"photos are fused by {', '.join(FUSIONS)}, not by {rule!r}")
     if not fused.any():  # a product in which each species met a zero: the photos contradict each other
-        return fuse_scores(per_photo, np.ones(len(per_photo)), rule="mean")
+        return fuse_scores(per_photo, weights, rule="mean")
     if sharpening and total > 1:
-        fused = (fused / fused.max()) ** (total**sharpening)
+        return sharpen(fused, total**sharpening)
     return np.asarray(fused / fused.sum())
+
+
+def sharpen(fused: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    """Scores raised to a power, adding up to 1."""
+    raised = (fused / fused.max()) ** exponent
+    return np.asarray(raised / raised.sum())
+
+
+def settle_order(
+    per_photo: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Photos and their weights in an order that depends on nothing but themselves; of two, any will do."""
+    if len(per_photo) <= 2:  # adding two numbers is the same either way
+        return per_photo, weights
+    order = sorted(range(len(per_photo)), key=lambda photo: (float(weights[photo]), per_photo[photo].tobytes()))
+    return per_photo[order], weights[order]
+
+
+def add_weighed(lines: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum of lines times their weights, one after the other, without an array of all products."""
+    total = weights[0] * lines[0]
+    for weight, line in zip(weights[1:].tolist(), lines[1:], strict=True):
+        total += weight * line
+    return np.asarray(total)
 
 
 def deciding_photo(

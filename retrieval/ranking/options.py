@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from retrieval.domain import HABITATS, SUBSTRATES
 from retrieval.errors import InvalidOption
 from retrieval.ranking.fusion import FUSIONS, LEARNED
-from retrieval.ranking.priors import PRIORS
+from retrieval.ranking.priors import CIRCUMSTANCES, PRIORS
 from retrieval.ranking.specificity import TARGET
 
 
@@ -18,7 +19,9 @@ class IdentifyOptions:
 
     coordinates: tuple[float, float] | None = None  # latitude and longitude in degrees
     day: date | None = None  # of the find
-    priors: Sequence[str] | None = None  # of PRIORS; None: season and place, where a day and a place are given
+    habitat: str = ""  # one of HABITATS, where that is known
+    substrate: str = ""  # one of SUBSTRATES
+    priors: Sequence[str] | None = None  # of PRIORS; None: season, place, habitat and substrate, as far as given
     within: Sequence[int] = ()  # taxon ids that a person is sure of: the answer is under one of them
     aspects: Sequence[str] = ()  # what each photo shows, in their order; empty: not known
     target: float = TARGET  # of answers right
@@ -32,6 +35,9 @@ class IdentifyOptions:
             raise InvalidOption(f"photos are fused by {', '.join(FUSIONS)} or as {LEARNED}, not by {self.fusion!r}")
         if strangers := sorted(set(self.priors or ()) - set(PRIORS)):
             raise InvalidOption(f"there is no prior {strangers[0]!r}; there are: {', '.join(PRIORS)}")
+        for what, said, classes in (("habitat", self.habitat, HABITATS), ("substrate", self.substrate, SUBSTRATES)):
+            if said and said not in classes:
+                raise InvalidOption(f"there is no {what} {said!r}; there are: {', '.join(classes)}")
         if {"uniform", "regional"} <= set(self.priors or ()):
             raise InvalidOption("the priors uniform and regional contradict each other: choose one")
         if not 0.5 <= self.target < 1:
@@ -41,7 +47,12 @@ class IdentifyOptions:
 
     @property
     def requested_priors(self) -> tuple[str, ...]:
-        """The priors to apply, those that want a day or a place only where one is given."""
-        wanted = ("season", "place") if self.priors is None else tuple(self.priors)
-        given = {"season": self.day is not None, "place": self.coordinates is not None}
+        """The priors to apply, those that want something said of the find only where it is."""
+        wanted = CIRCUMSTANCES if self.priors is None else tuple(self.priors)
+        given = {
+            "season": self.day is not None,
+            "place": self.coordinates is not None,
+            "habitat": bool(self.habitat),
+            "substrate": bool(self.substrate),
+        }
         return tuple(prior for prior in PRIORS if prior in wanted and given.get(prior, True))

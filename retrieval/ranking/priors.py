@@ -9,14 +9,22 @@ that was learned. A lift is never zero: a prior boosts, only the flora's list ex
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-PRIORS = ("uniform", "regional", "season", "place")
+PRIORS = ("uniform", "regional", "season", "place", "habitat", "substrate")
+CIRCUMSTANCES = PRIORS[2:]  # what a person may say of a find; each is applied where it is said
 EXPECTED = 0.5  # a species is expected here (now) from half the frequency that it has in the whole collection
 MONTH_WEIGHTS = (1.0, 0.5)  # records of the month itself, and of the ones before and after
+RELATED = (
+    ("mixed-forest", "deciduous-forest"),
+    ("mixed-forest", "coniferous-forest"),
+    ("wood", "deciduous-wood"),
+    ("wood", "coniferous-wood"),
+)
+RELATED_WEIGHT = 0.5  # of a record in a class that may be the same
 RING_WEIGHTS = (1.0, 0.5, 0.25)  # records in the cell itself, and in the rings around it
 Counts = NDArray[np.float64]  # (species,)
 
@@ -59,6 +67,29 @@ def month_records(months: NDArray[np.floating], month: int) -> Counts:
         raise ValueError(f"months are 1 to 12, not {month}")
     near = np.asarray(months[:, month - 1] * MONTH_WEIGHTS[0], dtype=np.float64)
     return near + MONTH_WEIGHTS[1] * (months[:, (month - 2) % 12] + months[:, month % 12])
+
+
+def class_records(counts: NDArray[np.floating], place: int, related: Sequence[int]) -> Counts:
+    """Records of each species in a class out of (species, classes), and half of those in related classes."""
+    near = np.asarray(counts[:, place], dtype=np.float64)
+    return np.asarray(near + RELATED_WEIGHT * counts[:, list(related)].sum(axis=1))
+
+
+def related_classes(names: Sequence[str], place: int) -> list[int]:
+    """The places of the classes of which each may be the other, such as wood of any kind and wood of a conifer."""
+    own = names[place]
+    return [names.index(other) for pair in RELATED if own in pair for other in pair if other != own]
+
+
+def turn_month(month: int, *, southern: bool) -> int:
+    """The month, 1 to 12, whose season in the north a month has: its own, or half a year later south of the equator."""
+    return (month + 5) % 12 + 1 if southern else month
+
+
+def turn_months(months: NDArray[np.integer], southern: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The same for many; 0, where a month is not known, stays."""
+    given = np.asarray(months, dtype=np.int64)
+    return np.where(southern & (given > 0), (given + 5) % 12 + 1, given)
 
 
 def combine_lifts(lifts: Mapping[str, Counts], strengths: Mapping[str, float], width: int) -> NDArray[np.float64]:

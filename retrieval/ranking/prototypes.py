@@ -7,13 +7,15 @@ neighbour of anything, but its mean, drawn towards the mean of its genus, is a f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rows: TypeAlias = NDArray[np.float64]  # (rows, dim)
 Metric: TypeAlias = NDArray[np.float32]  # (dim, dim): rows times the metric are whitened within species
+
+BLOCK = 8_192  # species that prototypes are made of together: 16 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +61,43 @@ def make_prototypes(
     shrinkage: float,
     centre: NDArray[np.float64],
     metric: Metric | None,
-) -> Rows:
+    out: NDArray[np.floating] | None = None,
+) -> NDArray[Any]:
     """Prototypes of length 1, (species, dim), in the metric.
 
     (sum of the species' observations + shrinkage x mean of its genus' species) / (their number): the
     posterior mean of a normal species mean under a normal genus (James and Stein 1961; empirical Bayes).
     `genera` numbers each species' genus from 0, -1 where unknown. A species without observations is its genus.
+    They are made BLOCK at a time, so that of very many no second array is needed, and written to `out` if it is given.
     """
-    known = counts > 0
-    means = np.zeros_like(sums)
-    means[known] = sums[known] / counts[known, None] - centre
-    grouped = known & (genera >= 0)
-    total = np.zeros((int(genera.max(initial=-1)) + 1, sums.shape[1]))
-    np.add.at(total, genera[grouped], means[grouped])
-    members = np.bincount(genera[grouped], minlength=len(total))
-    genus = np.zeros_like(sums)
-    inside = genera >= 0
-    genus[inside] = (total / np.maximum(1, members)[:, None])[genera[inside]]
-    return unit_or_zero((counts[:, None] * means + shrinkage * genus) @ square(metric, sums.shape[1]))
+    made = np.zeros_like(sums) if out is None else out
+    genus = mean_genera(sums, counts, genera, centre)
+    turn = square(metric, sums.shape[1])
+    for start in range(0, len(sums), BLOCK):
+        block = slice(start, start + BLOCK)
+        leaning = shrinkage * np.where(genera[block, None] >= 0, genus[genera[block]], 0.0)
+        own = np.where(counts[block, None] > 0, sums[block] - counts[block, None] * centre, 0.0)
+        made[block] = unit_or_zero((own + leaning) @ turn)
+    return made
+
+
+def mean_genera(
+    sums: Rows, counts: NDArray[np.int64], genera: NDArray[np.int64], centre: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The mean over the species of each genus that have observations, without the centre, (genera + 1, dim).
+
+    The last row, for no genus, is 0, and so is that of a genus of which no species has any.
+    """
+    means = np.zeros((int(genera.max(initial=-1)) + 2, sums.shape[1]))
+    grouped = np.flatnonzero((counts > 0) & (genera >= 0))
+    grouped = grouped[np.argsort(genera[grouped], kind="stable")]
+    for start in range(0, len(grouped), BLOCK):
+        some = grouped[start : start + BLOCK]
+        listed, firsts = np.unique(genera[some], return_index=True)
+        means[listed] += np.add.reduceat(sums[some] / counts[some, None] - centre, firsts, axis=0)
+    members = np.bincount(genera[grouped], minlength=len(means))
+    means /= np.maximum(1, members)[:, None]
+    return means
 
 
 def project(embeddings: NDArray[np.floating], centre: NDArray[np.float64], metric: Metric | None) -> Rows:

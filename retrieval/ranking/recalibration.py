@@ -13,8 +13,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+FEATURES = ("logit", "photos", "listed", "logit_photos")
 EDGE = 1e-6
-STEPS = 40  # of bisection; the power is found to 12 digits
+STEPS = 60  # at most; a handful is enough
+WIDEST = np.exp(4.0)  # powers are from 1 / WIDEST to WIDEST
 
 
 def top_logit(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -23,27 +25,72 @@ def top_logit(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.log(top / (1 - top)))
 
 
-def recalibrate_top_score(
-    scores: NDArray[np.float64], photos: NDArray[np.floating], weights: Mapping[str, float]
+def top_features(
+    scores: NDArray[np.float64], photos: NDArray[np.floating], *, listed: bool = False
 ) -> NDArray[np.float64]:
-    """Scores (observations, species) with the top one as sure as experience says; `photos` (observations,)."""
+    """What the certainty of the top score is told from, (observations, 4), in the order of FEATURES.
+
+    `photos` (observations,) are effective numbers: near-identical ones count once. `listed`: whether the species off
+    a flora's list were weighed down.
+    """
+    logit, several = top_logit(scores), np.log(photos)
+    return np.column_stack([logit, several, np.full(len(logit), float(listed)), logit * several])
+
+
+def recalibrate_top_score(
+    scores: NDArray[np.float64],
+    photos: NDArray[np.floating],
+    weights: Mapping[str, float],
+    *,
+    listed: bool = False,
+) -> NDArray[np.float64]:
+    """Scores (observations, species) with the top one as sure as experience says; see `top_features`."""
     if not weights:
         return scores
-    logit = weights["constant"] + weights["logit"] * top_logit(scores) + weights["photos"] * np.log(photos)
+    features = top_features(scores, photos, listed=listed)
+    logit = weights["constant"] + features @ np.array([weights.get(name, 0.0) for name in FEATURES])
     return raise_to_top(scores, 1 / (1 + np.exp(-logit)))
 
 
 def raise_to_top(scores: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raise each row to the power at which its top score is as wanted, as near as its ties allow; zeros stay zeros."""
-    peak = scores.max(axis=-1, keepdims=True, initial=0.0)
-    ratios = np.divide(scores, peak, out=np.zeros_like(scores), where=peak > 0)
-    logs = np.log(np.maximum(ratios, 1e-300))
-    low, high = np.full(len(scores), -4.0), np.full(len(scores), 4.0)  # of the logarithm of the power
+    """Raise each row to the power at which its top score is as wanted, as near as its ties allow; zeros stay zeros.
+
+    The logarithm of the sum of all powers is convex and falls with the power, so that Newton's steps reach it from the
+    left without ever passing it.
+    """
+    raised = np.zeros_like(scores)
+    for row, target, line in zip(raised, wanted.tolist(), scores, strict=True):
+        peak = float(line.max(initial=0.0))
+        if peak <= 0:
+            continue
+        held = line > 0
+        logs = np.log(line / peak) if held.all() else np.log(line[held] / peak)
+        power = find_power(logs, -float(np.log(max(target, 1e-300))))
+        tops = np.exp(power * logs)
+        tops /= tops.sum()
+        if held.all():
+            row[:] = tops
+        else:
+            row[held] = tops
+    return raised
+
+
+def find_power(logs: NDArray[np.float64], wanted: float) -> float:
+    """The power p at which log(sum(exp(p logs))) is `wanted`, within the bounds; of `logs`, the greatest is 0."""
+    low, high = 1 / WIDEST, WIDEST
+    power = 1.0
     for _ in range(STEPS):
-        middle = (low + high) / 2
-        top = 1 / np.maximum(1.0, np.exp(logs * np.exp(middle)[:, None]).sum(axis=1))  # the top one alone is 1
-        too_low = top < wanted
-        low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
-    raised = np.where(ratios > 0, np.exp(logs * np.exp((low + high) / 2)[:, None]), 0.0)
-    total = raised.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(raised, total, out=np.zeros_like(raised), where=total > 0))
+        powers = np.exp(power * logs)
+        total = float(powers.sum())
+        apart = np.log(total) - wanted
+        if apart > 0:
+            low = power  # too flat
+        else:
+            high = power
+        slope = float(powers @ logs) / total
+        step = power - apart / slope if slope < 0 else (high if apart > 0 else low)
+        following = min(max(step, low), high)
+        if abs(following - power) <= 1e-14 * power:
+            break
+        power = following
+    return power

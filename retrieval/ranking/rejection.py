@@ -37,7 +37,7 @@ def observe(similarities: NDArray[np.floating], scores: NDArray[np.float64]) -> 
     `similarities` (photos,) of each photo's closest reference; entropy in nats.
     """
     positive = scores[scores > 0]
-    entropy = float(-(np.sort(positive * np.log(positive))).sum()) if len(positive) else 0.0
+    entropy = float(-(positive @ np.log(positive))) if len(positive) else 0.0
     closest = float(np.sort(similarities).mean()) if len(similarities) else -1.0
     return closest, entropy
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.ranking.nodes import UPPER, Classification
+
 TARGET = 0.90  # of answers right, where nothing else is asked for
 ROOT = 0
-Lineages = NDArray[np.int64]  # (species, 7): taxon ids from kingdom to species, -1 where a rank is not known
+LEAST = 1e-12  # a probability that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,81 +43,67 @@ def sum_nodes(scores: NDArray[np.float64], nodes: NDArray[np.int64]) -> tuple[ND
 
 
 def choose_node(
-    scores: NDArray[np.float64], lineages: Lineages, threshold: float, *, within: Collection[int] = ()
+    scores: NDArray[np.float64],
+    tree: Classification,
+    thresholds: NDArray[np.float64],
+    *,
+    within: Collection[int] = (),
+    on_list: NDArray[np.bool_] | None = None,
 ) -> SpecificityDecision:
-    """The deepest node at or above the threshold; among equally deep ones the more probable, then the lower id.
+    """The deepest node at or above the threshold of its rank; of equally deep ones the more probable, then the lower.
 
-    `within` names nodes that a person is sure of already: the search starts at them, so that the answer
-    is never wider than the one of them that is most probable.
+    `thresholds` (7,) from kingdom to species. Never a node that nothing speaks for. Of species, only those on the list
+    may be named, `on_list` (species,); wider taxa are sums over all. `within` names nodes that a person is sure of
+    already: the search starts at them, so that the answer is never wider than the one of them that is most probable.
     """
-    start = SpecificityDecision(None, float(scores.sum()), ROOT, threshold)
+    start = SpecificityDecision(None, float(scores.sum()), ROOT, float(thresholds[0]))
     if within:
-        inside = under(lineages, within)
-        scores = np.where(inside, scores, 0.0)
-        start = best_start(scores, lineages, within, threshold)
-    for rank in reversed(range(lineages.shape[1])):
-        taxa, sums = sum_nodes(scores, lineages[:, rank])
-        if len(taxa) and rank + 1 > start.depth:
-            best = int(np.lexsort((taxa, -sums))[0])
-            if sums[best] >= threshold:
-                return SpecificityDecision(int(taxa[best]), float(sums[best]), rank + 1, threshold)
+        scores = np.where(tree.under(within), scores, 0.0)
+        start = best_start(scores, tree, within, thresholds)
+    if start.depth <= UPPER and len(scores):
+        best = int((scores if on_list is None else np.where(on_list, scores, 0.0)).argmax())
+        if scores[best] >= max(thresholds[UPPER], LEAST) and (on_list is None or on_list[best]):
+            return SpecificityDecision(
+                int(tree.species[best]), float(scores[best]), UPPER + 1, float(thresholds[UPPER])
+            )
+    units = tree.sum_units(scores)
+    for rank in reversed(range(start.depth, UPPER)):
+        taxa, sums = tree.sum_rank(units, rank)
+        if len(taxa):
+            best = int(np.lexsort((taxa, -np.round(sums, 15)))[0])
+            if sums[best] >= max(thresholds[rank], LEAST):
+                return SpecificityDecision(int(taxa[best]), float(sums[best]), rank + 1, float(thresholds[rank]))
     return start
 
 
-def under(lineages: Lineages, within: Collection[int]) -> NDArray[np.bool_]:
-    """Which species stand under any of the nodes, (species,)."""
-    return np.asarray(np.isin(lineages, list(within)).any(axis=1))
-
-
 def best_start(
-    scores: NDArray[np.float64], lineages: Lineages, within: Collection[int], threshold: float
+    scores: NDArray[np.float64], tree: Classification, within: Collection[int], thresholds: NDArray[np.float64]
 ) -> SpecificityDecision:
-    """The most probable of the nodes that a person gave; of equals the lower id."""
+    """The most probable of the nodes that a person gave; of equals the lower id. None that nothing speaks for."""
     found = []
     for node in sorted(within):
-        at = np.argwhere(lineages == node)
-        if len(at):
-            probability = float(scores[(lineages == node).any(axis=1)].sum())
-            found.append(SpecificityDecision(node, probability, int(at[0, 1]) + 1, threshold))
+        depth = tree.depth(node)
+        probability = float(scores[tree.under([node])].sum())
+        if depth and probability > 0:
+            found.append(SpecificityDecision(node, probability, depth, float(thresholds[depth - 1])))
     if not found:
-        return SpecificityDecision(None, 0.0, ROOT, threshold)
+        return SpecificityDecision(None, 0.0, ROOT, float(thresholds[0]))
     return max(found, key=lambda decision: (decision.probability, -(decision.taxon or 0)))
 
 
 def judge_depths(
-    sums: NDArray[np.float64], right: NDArray[np.bool_], threshold: float
+    sums: NDArray[np.float64], right: NDArray[np.bool_], thresholds: NDArray[np.float64] | float
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """For very many observations at once: whether the answer at a threshold is right, and how deep it goes.
+    """For very many observations at once: whether the answer at the thresholds is right, and how deep it goes.
 
     `sums` (observations, 7) holds the most probable node of each rank, `right` whether it is the true one.
+    `thresholds` are (7,), (observations, 7), or one for all.
     """
-    enough = sums >= threshold
+    enough = (sums >= thresholds) & (sums > 0)
     ranks = sums.shape[1]
     depths = np.where(enough.any(axis=1), ranks - np.argmax(enough[:, ::-1], axis=1), ROOT)
     correct = np.where(depths > 0, right[np.arange(len(right)), np.maximum(depths - 1, 0)], True)
     return correct, depths
-
-
-def fit_threshold(
-    sums: NDArray[np.float64], right: NDArray[np.bool_], target: float, *, start: float = 0.5, steps: int = 60
-) -> float:
-    """Climb to the lowest threshold that reaches the target accuracy, with a step that shrinks at each turn.
-
-    Higher thresholds are right more often and less deep, so that the way up is the way to accuracy.
-    """
-    threshold, step, way = start, 0.2, 0
-    best = 1.0
-    for _ in range(steps):
-        correct, _ = judge_depths(sums, right, threshold)
-        reached = float(correct.mean()) >= target
-        if reached:
-            best = min(best, threshold)
-        turn = -1 if reached else 1
-        if way and turn != way:
-            step /= 2
-        way = turn
-        threshold = min(1.0, max(0.0, threshold + turn * step))
-    return best
 
 
 def depth_curve(

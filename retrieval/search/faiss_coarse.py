@@ -59,6 +59,18 @@ class CoarseQuantiser:
         """The mean direction of each line, (lines, 256)."""
         return self._means
 
+    def renew(self, species: NDArray[np.int64], means: NDArray[np.floating]) -> None:
+        """Lead to some species (ascending) by other means (species, 256), and not at all where a mean is nought.
+
+        What is written stays as it is; call this before the first search.
+        """
+        lines = np.flatnonzero(np.isin(self.species, species))
+        changed = means[np.searchsorted(species, self.species[lines])]
+        written, kept = self._means.copy(), np.ones(len(self.species), dtype=np.bool_)
+        written[lines] = directions(changed)
+        kept[lines] = changed.any(axis=1)
+        self._means, self.species = written[kept], self.species[kept]
+
     def lines_of(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """The lines of the given species, ascending; those it does not know have none."""
         return np.flatnonzero(np.isin(self.species, species)).astype(np.int64)
@@ -98,6 +110,11 @@ class CoarseQuantiser:
 
 def write_coarse_quantiser(folder: Path, species: NDArray[np.int64], means: NDArray[np.floating]) -> None:
     """Write mean directions (species, 256), made to length 1, in the order given."""
-    lengths = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    np.save(folder / MEANS, (means / lengths).astype(np.float16))
+    np.save(folder / MEANS, directions(means))
     np.save(folder / SPECIES, species.astype(np.int64))
+
+
+def directions(means: NDArray[np.floating]) -> NDArray[np.float16]:
+    """Rows made to length 1, at the precision that they are compared at."""
+    lengths = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return np.asarray(means / lengths, dtype=np.float16)

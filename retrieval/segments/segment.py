@@ -16,7 +16,7 @@ import shutil
 import sqlite3
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,11 +173,17 @@ class Naming:
 class Segment:
     """An open segment. `base` is added to its row numbers, so that they are unique in the snapshot.
 
-    `withdrawn` rows (ascending) stay in the files and answer nothing. `store` knows all rows, `index` those that
-    may answer; `codes` is the first stage, where the snapshot has one.
+    `withdrawn` rows (ascending) and those of the photos `withheld` stay in the files and answer nothing. `store` knows
+    all rows, `index` those that may answer; `codes` is the first stage, where the snapshot has one.
     """
 
-    def __init__(self, folder: Path, base: int, withdrawn: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        base: int,
+        withdrawn: NDArray[np.int64] | None = None,
+        withheld: Collection[str] = (),
+    ) -> None:
         self.base = base
         self.name = folder.name
         try:
@@ -193,13 +199,16 @@ class Segment:
         self.codes: FaissCodes | None = None
         self.withdrawn: NDArray[np.bool_] | None = None  # (rows,)
         self.index: FaissIndex | FilteredIndex = self.store
-        if withdrawn is not None and len(withdrawn):
-            if withdrawn[-1] >= self.rows or withdrawn[0] < 0:
-                raise DamagedSnapshot(f"rows are withdrawn from segment {folder.name} that it does not have")
-            self.withdrawn = np.zeros(self.rows, dtype=np.bool_)
-            self.withdrawn[withdrawn] = True
-            self.index = FilteredIndex(self.store, self.withdrawn)
         self._references = open_readonly(folder / "references.sqlite")
+        gone = np.zeros(0, np.int64) if withdrawn is None else withdrawn
+        if len(gone) and (gone[-1] >= self.rows or gone[0] < 0):
+            raise DamagedSnapshot(f"rows are withdrawn from segment {folder.name} that it does not have")
+        self.withheld = np.setdiff1d(self.rows_of_photos(withheld), gone)  # rows hidden by their photos alone
+        if len(gone) or len(self.withheld):
+            self.withdrawn = np.zeros(self.rows, dtype=np.bool_)
+            self.withdrawn[gone] = True
+            self.withdrawn[self.withheld] = True
+            self.index = FilteredIndex(self.store, self.withdrawn)
 
     def lists_of(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers of the lists that hold the given species (ascending taxon ids)."""
@@ -250,10 +259,30 @@ class Segment:
         for first in range(0, self.rows, PORTION):
             yield from self._read("photo_row BETWEEN ? AND ?", first, first + PORTION - 1)
 
+    def rows_of_photos(self, photos: Collection[str]) -> NDArray[np.int64]:
+        """The rows of these photos, withdrawn ones among them, ascending; others are passed over."""
+        found: list[int] = []
+        wanted = sorted(photos)
+        for start in range(0, len(wanted), PORTION):
+            some = wanted[start : start + PORTION]
+            query = f"SELECT photo_row FROM photo_references WHERE photo IN ({question_marks(some)})"  # noqa: S608
+            found += [row for (row,) in self._references.execute(query, some)]
+        return np.array(sorted(found), dtype=np.int64)
+
     def references_of_dataset(self, dataset: str) -> list[Reference]:
         """The references whose observation a dataset named, by row, withdrawn ones among them."""
         first, last = f"{dataset}:", f"{dataset};"  # the semicolon comes right after the colon
         return self._read("observation >= ? AND observation < ?", first, last)
+
+    def photos(self) -> list[str]:
+        """The photo of each row, by its SHA-256."""
+        query = "SELECT photo FROM photo_references ORDER BY photo_row"
+        return [photo for (photo,) in self._references.execute(query)]
+
+    def authors(self) -> list[str]:
+        """Who took each row's photo, empty where that is not stated."""
+        query = "SELECT author FROM photo_references ORDER BY photo_row"
+        return [author for (author,) in self._references.execute(query)]
 
     def aspects(self) -> list[str]:
         """What each row's photo shows, empty where nobody said; (rows,)."""
@@ -264,18 +293,22 @@ class Segment:
         """How many references stand under each licence."""
         query = "SELECT licence, count(*) FROM photo_references GROUP BY 1 ORDER BY 1"
         counted = Counter(dict(self._references.execute(query)))
-        gone = np.zeros(0, np.int64) if self.withdrawn is None else np.flatnonzero(self.withdrawn)
-        for start in range(0, len(gone), PORTION):
-            rows = gone[start : start + PORTION].tolist()
-            marks = ", ".join("?" * len(rows))
-            query = f"SELECT licence FROM photo_references WHERE photo_row IN ({marks})"  # noqa: S608 - question marks
-            counted.subtract(licence for (licence,) in self._references.execute(query, rows))
+        if self.withdrawn is not None:
+            counted.subtract(self.licences_of(np.flatnonzero(self.withdrawn)))
         return {licence: count for licence, count in sorted(counted.items()) if count}
+
+    def licences_of(self, rows: NDArray[np.int64]) -> Counter[str]:
+        """How many of some rows stand under each licence."""
+        counted: Counter[str] = Counter()
+        for start in range(0, len(rows), PORTION):
+            some = rows[start : start + PORTION].tolist()
+            query = f"SELECT licence FROM photo_references WHERE photo_row IN ({question_marks(some)})"  # noqa: S608
+            counted.update(licence for (licence,) in self._references.execute(query, some))
+        return counted
 
     def under_other_licences(self, licences: Collection[str]) -> NDArray[np.bool_]:
         """Which rows stand under none of the licences; (rows,)."""
-        marks = ", ".join("?" * len(licences))
-        within = f"photo_row BETWEEN ? AND ? AND licence IN ({marks})"
+        within = f"photo_row BETWEEN ? AND ? AND licence IN ({question_marks(licences)})"
         query = f"SELECT photo_row FROM photo_references WHERE {within}"  # noqa: S608 - question marks
         hidden = np.ones(self.rows, dtype=np.bool_)
         for first in range(0, self.rows, 16 * PORTION):
@@ -299,3 +332,21 @@ class Segment:
             Reference(row + self.base, *rest)  # the columns stand in the order of Reference's fields
             for row, *rest in self._references.execute(query, values)
         ]
+
+
+def question_marks(values: Collection[object]) -> str:
+    """A place in a query for each of the values."""
+    return ", ".join("?" * len(values))
+
+
+def count_observations(segments: Sequence[Segment]) -> int:
+    """How many observations the references of some segments that may answer belong to."""
+    seen = np.empty(sum(segment.rows for segment in segments), dtype=np.int64)
+    end = 0
+    for segment in segments:
+        kept = segment.observations if segment.withdrawn is None else segment.observations[~segment.withdrawn]
+        seen[end : end + len(kept)] = kept
+        end += len(kept)
+    seen = seen[:end]
+    seen.sort()  # in place: of tens of millions there need not be two
+    return int(np.count_nonzero(seen[1:] != seen[:-1])) + (end > 0)

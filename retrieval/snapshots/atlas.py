@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,17 @@ class Atlas:
     places: NDArray[np.float32]  # (references, 2), from -1 to 1
     strangers: NDArray[np.int64]  # taxon id of the species whose cloud a doubtful record lies in; 0 where none
     doubts: NDArray[np.float32]  # by how much it is more similar to that cloud's centre than to its own; 0 where none
+
+    def only(self, kept: NDArray[np.bool_]) -> Atlas:
+        """The same without some references, (references,)."""
+        return replace(
+            self,
+            rows=self.rows[kept],
+            species=self.species[kept],
+            places=self.places[kept],
+            strangers=self.strangers[kept],
+            doubts=self.doubts[kept],
+        )
 
 
 def name_references(manifest: Manifest) -> str:

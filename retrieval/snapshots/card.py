@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from retrieval.domain import NOTICE
+from retrieval.models.provenance import hide_digests
 from retrieval.snapshots.manifest import Manifest
 
 
@@ -40,7 +43,7 @@ def write_card(manifest: Manifest) -> str:
         "## Model card",
         "",
         "```json",
-        json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False),
+        json.dumps(hide_digests(model), indent=1, sort_keys=True, ensure_ascii=False),
         "```",
         "",
     ]
@@ -51,13 +54,28 @@ def describe_calibration(manifest: Manifest) -> str:
     """Whether scores are calibrated, and on what: a build carries over what the published snapshot had learned."""
     if not manifest.calibration:
         return "Shares are not calibrated: `fungarium evaluate calibrate` learns what they mean."
-    source = manifest.calibration.get("fitted", {}).get("learnedFrom", {})
+    fitted = manifest.calibration.get("fitted", {})
+    source = fitted.get("learnedFrom", {})
     counts = {"references": manifest.references, "observations": manifest.observations, "species": manifest.species}
     if not source or all(source.get(name) == count for name, count in counts.items()):
-        return "Scores were calibrated on held-out observations of this snapshot."
+        return f"Scores were calibrated on held-out observations of this snapshot.{describe_photos(fitted)}"
     return (
         f"Scores were calibrated on snapshot {source['snapshot']} ({source['references']:,} references of "
         f"{source['species']:,} species) and carried over: `fungarium evaluate calibrate` learns them anew."
+        f"{describe_photos(fitted)}"
+    )
+
+
+def describe_photos(fitted: Mapping[str, Any]) -> str:
+    """For which kind of photos scores and thresholds were learned; empty where that was not noted."""
+    if "unknownShare" not in fitted:
+        return ""
+    low, middle, high = fitted["closest"]
+    asked, alone, unknown = fitted["observations"], fitted["onePhoto"], fitted["unknownShare"]
+    return (
+        f" They hold for finds like the {asked:,} that were asked for: {alone:.0%} of them with one photo, {unknown:.0%} "
+        f"taken to be of species without references, asked of the world and of {fitted['lists']} floras; the closest "
+        f"reference of most has a similarity of {low:.2f} to {high:.2f} ({middle:.2f} in the middle)."
     )
 
 

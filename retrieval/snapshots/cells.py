@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval.errors import PlaceUnavailable
 
 RESOLUTION = 4  # an edge of about 23 km, the resolution of iNaturalist's ranges
@@ -43,6 +46,26 @@ def rings_around(cell: int) -> list[list[int]]:
     h3 = h3_library()
     centre = h3.int_to_str(cell)
     return [sorted(int(h3.str_to_int(cell)) for cell in h3.grid_ring(centre, ring)) for ring in range(RINGS)]
+
+
+def find_southern(cells: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether each cell's centre lies south of the equator, (cells,).
+
+    What is no cell (0 where a place is not known) is where most of the others are; in the north where none is known,
+    or the package is missing.
+    """
+    different, inverse = np.unique(np.asarray(cells, dtype=np.uint64), return_inverse=True)
+    found = np.zeros(len(different), dtype=np.int8)  # -1 south, 1 north, 0 not known
+    try:
+        h3 = h3_library()
+    except PlaceUnavailable:
+        return np.zeros(len(cells), dtype=np.bool_)
+    for place, cell in enumerate(different.tolist()):
+        name = h3.int_to_str(cell)
+        if h3.is_valid_cell(name):
+            found[place] = 1 if h3.cell_to_latlng(name)[0] >= 0 else -1
+    each = found[inverse.reshape(-1)]
+    return np.asarray((each < 0) | ((each == 0) & (int(each.sum(dtype=np.int64)) < 0)))
 
 
 def describe_cell(cell: int) -> tuple[str, float, float]:

@@ -8,17 +8,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HISTORY = "HISTORY.jsonl"
+BUILT, GROWN, CALIBRATED = "built", "grown", "calibrated"  # how a snapshot was made from the one published then
 
 
-def log_event(root: Path, event: str, snapshot: str) -> None:
+def log_event(root: Path, event: str, snapshot: str, **more: str) -> None:
     """Add a line to the history; one write, so that it is there whole or not at all."""
-    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, "snapshot": snapshot})
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    line = json.dumps({"time": time, "event": event, "snapshot": snapshot, **more})
     path = root / HISTORY
     cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
     with path.open("a", encoding="utf-8") as history:
         history.write("\n" * cut_off + line + "\n")  # not behind half a line, with which it would be passed over
         history.flush()
         os.fsync(history.fileno())
+
+
+def log_built(root: Path, snapshot: str, parent: str | None, change: str) -> None:
+    """Note that a snapshot was built, and how it was made from another one, if there was one."""
+    log_event(root, "built", snapshot, **({"parent": parent, "change": change} if parent else {}))
 
 
 def read_history(root: Path) -> list[dict[str, str]]:

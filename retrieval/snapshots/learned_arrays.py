@@ -2,6 +2,7 @@
 
 prototypes.npz   species, sums and observations of `SpeciesSums`; written by every build, and kept up as it grows
 metric.npy       (256, 256) float32; written when the snapshot is calibrated
+typical.npz      species and, for each, how similar its observations are to their closest other one; written likewise
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from retrieval.segments.segment import Segment
 ASPECTS_FILE = "aspects.npz"
 SUMS = "prototypes.npz"
 METRIC = "metric.npy"
+TYPICAL = "typical.npz"
+LEARNED = (METRIC, ASPECTS_FILE, TYPICAL)  # that calibration writes; a snapshot made from a calibrated one has them too
 BLOCK = 65_536  # rows read together, but for a species that has more: 32 MB
 AT_ONCE = 1 << 22  # numbers that are added up together: 32 MB
 
@@ -100,6 +103,28 @@ def read_metric(path: Path) -> Metric:
     if metric.shape != (DIM, DIM):
         raise DamagedSnapshot(f"{path.name} has shape {metric.shape}, not {(DIM, DIM)}")
     return np.asarray(metric, dtype=np.float32)
+
+
+def write_typical(folder: Path, species: NDArray[np.int64], similarities: NDArray[np.floating]) -> None:
+    """Write how similar observations of each species (ascending taxon ids) are; those without a value are left out."""
+    known = np.isfinite(similarities)
+    np.savez(folder / TYPICAL, species=species[known], similarities=similarities[known].astype(np.float32))
+
+
+def read_typical(folder: Path, species: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The same for the species given (ascending taxon ids), NaN where there is no value or no such file."""
+    similarities = np.full(len(species), np.nan, dtype=np.float32)
+    path = folder / TYPICAL
+    if not path.exists():
+        return similarities
+    try:
+        held = load_arrays(path)
+        there = np.isin(held["species"], species)
+        places = np.searchsorted(species, held["species"][there])
+        similarities[places] = held["similarities"][there]
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise DamagedSnapshot(f"{TYPICAL} cannot be read") from error
+    return similarities
 
 
 def write_aspect_classifier(folder: Path, model: AspectClassifier) -> None:

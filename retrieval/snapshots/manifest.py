@@ -2,7 +2,8 @@
 
     flora_indexes/
         CURRENT                      the name of the published snapshot
-        HISTORY.jsonl                what was built, published and rolled back, and when
+        HISTORY.jsonl                what was built, published and rolled back, when, and what it was made from
+        WITHDRAWN                    photos that no snapshot answers with (retrieval/snapshots/withdrawals.py)
         STAMPS.json                  size, time and place of files whose checksums were compared on this machine
         segments/<id>/               immutable; shared by the snapshots that name them
         codebooks/<id>/              what short codes mean, and <segment>-<order>.codes for each segment that has them
@@ -14,9 +15,10 @@
             floras/<id>.bits         one bit a species
             guide.npy                mean direction of each species; guide_species.npy says of which
             prototypes.npz           sums of the species' embeddings
+            species_arrays.npz, species_prototypes.npy  what an answer reads of every species
             occurrences.npz          records of each species by month and by H3 cell
             occasions.npz            month and H3 cell of each observation, to learn from; nothing finer
-            metric.npy, aspects.npz  what calibration learned beside the numbers in the manifest
+            metric.npy, typical.npz, aspects.npz  what calibration learned beside the numbers in the manifest
             withdrawn/<segment>.npy  rows of the segment that answer nothing any more
 
 A snapshot is written beside the others, checked, and then pointed at; nothing is ever changed in place.
@@ -101,7 +103,7 @@ class Manifest:
             del body["calibration"]  # so that snapshots from before there was any keep their names
         if not self.codes:
             del body["codes"]  # for the same reason; codes of before are not read, and their floras searched exactly
-        return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_manifest(root: Path, name: str) -> Manifest:
@@ -199,6 +201,14 @@ def read_current(root: Path) -> str:
         raise NoSnapshot(f"nothing has been published under {root}: run `fungarium index publish`") from error
     except (OSError, ValueError) as error:
         raise DamagedSnapshot(f"{root / CURRENT} cannot be read: run `fungarium index publish`") from error
+
+
+def current_or_none(root: Path) -> str | None:
+    """The name of the published snapshot, if there is one."""
+    try:
+        return read_current(root)
+    except NoSnapshot:
+        return None
 
 
 def switch_current(root: Path, name: str) -> None:

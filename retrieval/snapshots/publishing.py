@@ -14,7 +14,15 @@ from retrieval.search.recipes import RECALL_BAR, TWO_STAGE, Recipe
 from retrieval.segments.segment import Segment
 from retrieval.segments.store import SegmentPart, choose_rows, rank_chosen
 from retrieval.snapshots.history import log_event, read_history
-from retrieval.snapshots.manifest import Manifest, read_current, read_manifest, switch_current, verify_files
+from retrieval.snapshots.lineage import carry_over
+from retrieval.snapshots.manifest import (
+    Manifest,
+    current_or_none,
+    read_current,
+    read_manifest,
+    switch_current,
+    verify_files,
+)
 from retrieval.snapshots.snapshot import Snapshot
 from retrieval.snapshots.staging import writing
 from retrieval.snapshots.verified_files import read_verified_files, write_verified_files
@@ -41,15 +49,23 @@ class SnapshotRow:
 
 
 def publish_snapshot(
-    root: Path, name: str | None = None, *, recall_bar: float = RECALL_BAR, progress: Progress = silent
+    root: Path,
+    name: str | None = None,
+    *,
+    recall_bar: float = RECALL_BAR,
+    as_it_is: bool = False,
+    progress: Progress = silent,
 ) -> str:
-    """Verify a snapshot, the newest built where none is named, and point readers at it in one step.
+    """Verify a snapshot, the newest built where none is named, and point readers at it in one step; gives its name.
 
-    Refuses one of whose floras two-stage search finds less than the bar of what exact search finds. `progress` is told
-    the bytes as they are read, by two threads.
+    What was published since it was made is carried over, which makes another snapshot, or is the reason to refuse it
+    (see `lineage.carry_over`), unless it is wanted `as_it_is`. Refuses one of whose floras two-stage search finds less
+    than the bar of what exact search finds. `progress` is told the bytes as they are read, by two threads.
     """
     with writing(root):
         chosen = name or newest_built(root)
+        if not as_it_is:
+            chosen = carry_over(root, chosen)
         verify_snapshot(root, chosen, progress)
         require_recall(read_manifest(root, chosen), recall_bar)
         current, line = current_or_none(root), published_line(root)
@@ -105,14 +121,6 @@ def newest_built(root: Path) -> str:
     if not built:
         raise NoSnapshot(f"nothing has been built under {root}: run `fungarium index build`")
     return built[-1]
-
-
-def current_or_none(root: Path) -> str | None:
-    """The published snapshot, if there is one."""
-    try:
-        return read_current(root)
-    except NoSnapshot:
-        return None
 
 
 def require_recall(manifest: Manifest, bar: float) -> None:

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.domain import RANKS, WORLD, Reference
+from retrieval.domain import WORLD, Reference
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
-from retrieval.models.embedder import Embeddings, unit_rows
+from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.ranking.aspects import AspectClassifier, name_aspects
-from retrieval.ranking.calibration import Calibration, read_calibration, score_views
+from retrieval.ranking.calibration import Calibration, read_calibration
+from retrieval.ranking.nodes import Classification
 from retrieval.ranking.prototypes import Metric, SpeciesSums, make_prototypes, project
 from retrieval.ranking.votes import Voting
 from retrieval.search.arrays import load_array
 from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
 from retrieval.search.faiss_codes import FaissCodes, read_codebook
 from retrieval.search.recipes import Recipe, read_recipe
-from retrieval.segments.segment import Segment
+from retrieval.segments.segment import Segment, count_observations
 from retrieval.snapshots.flora import Flora, ReferenceShelf
 from retrieval.snapshots.flora_expressions import in_words, read_flora
-from retrieval.snapshots.learned_arrays import METRIC, read_aspect_classifier, read_metric, read_sums, sum_segments
+from retrieval.snapshots.learned_arrays import (
+    METRIC,
+    read_aspect_classifier,
+    read_metric,
+    read_sums,
+    read_typical,
+    replace_sums,
+    sum_segments,
+)
 from retrieval.snapshots.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
 from retrieval.snapshots.observation_context import ObservationContexts, read_contexts
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
 from retrieval.snapshots.occurrences import Occurrences, read_occurrences
+from retrieval.snapshots.species_arrays import (
+    EXACT,
+    SpeciesArrays,
+    make_species_arrays,
+    number_genera,
+    read_prototypes,
+    read_species_arrays,
+)
 from retrieval.snapshots.taxonomy import Taxonomy
 from retrieval.snapshots.verified_files import read_verified_files
+from retrieval.snapshots.withdrawals import read_withdrawals
 
 
 class Snapshot:
     """One published state, opened and checked; all its parts belong together. Safe to read from several threads."""
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
+    def __init__(self, root: Path, manifest: Manifest, withheld: Collection[str] = ()) -> None:
+        """`withheld` are photos that may not answer, whatever the manifest says; it keeps counting them."""
         folder = root / "snapshots" / manifest.name
         self.name = manifest.name
         self.manifest = manifest
@@ -44,7 +65,7 @@ class Snapshot:
         codebook = read_codebook(root / "codebooks" / manifest.codebook) if manifest.codebook else None
         segments, base = [], 0
         for name in manifest.segments:
-            segment = Segment(root / "segments" / name, base, read_withdrawn(folder, manifest, name))
+            segment = Segment(root / "segments" / name, base, read_withdrawn(folder, manifest, name), withheld)
             if codebook is not None and name in manifest.codes:
                 path = root / "codebooks" / manifest.codebook / manifest.codes[name]
                 segment.codes = FaissCodes(path, segment.offsets, codebook)
@@ -58,17 +79,44 @@ class Snapshot:
         if any(not np.isin(segment.species, species, assume_unique=True).all() for segment in segments):
             raise DamagedSnapshot(f"snapshot {self.name} has references of species that it does not list")
         recipes = {flora: read_recipe(recipe) for flora, recipe in manifest.recipes.items()}
-        quantiser = CoarseQuantiser(folder) if (folder / MEANS).exists() else None
-        self.shelf = ReferenceShelf(species, self.segments, recipes, self.name, quantiser)
-        self._cards = {card.id: card for card in manifest.floras}
         self._folder = folder
+        quantiser = CoarseQuantiser(folder) if (folder / MEANS).exists() else None
+        if quantiser is not None and self.withheld:
+            fewer, sums = self._fewer, self.sums
+            quantiser.renew(fewer, sums.sums[np.searchsorted(sums.species, fewer)])
+        self.shelf = ReferenceShelf(species, self.segments, recipes, self.edition, quantiser)
         self._bits = {  # read now: later the folder may have been cleared away, which hurts no file that is open
             flora: np.fromfile(folder / "floras" / f"{flora}.bits", dtype=np.uint8)
-            for flora in self._cards
+            for flora in (card.id for card in manifest.floras)
             if flora != WORLD
         }
+        self._cards = {card.id: self._count_again(card) for card in manifest.floras}
         self.flora = lru_cache(maxsize=512)(self._flora)
-        self.flora_lineages = lru_cache(maxsize=64)(self._flora_lineages)
+
+    @cached_property
+    def edition(self) -> str:
+        """The name, and where photos are withheld, which: what two readers must agree on to give the same answers."""
+        if not self.withheld:
+            return self.name
+        digest = sha256()
+        for segment in self.segments:
+            digest.update(f"{segment.name} {segment.withheld.tolist()}".encode())
+        return f"{self.name}-{digest.hexdigest()[:16]}"
+
+    @property
+    def withheld(self) -> int:
+        """How many of the manifest's references are withheld."""
+        return sum(len(segment.withheld) for segment in self.segments)
+
+    @property
+    def references(self) -> int:
+        """How many references may answer."""
+        return self.manifest.references - self.withheld
+
+    @cached_property
+    def observation_count(self) -> int:
+        """How many observations they belong to."""
+        return count_observations(self.segments) if self.withheld else self.manifest.observations
 
     @property
     def model(self) -> str:
@@ -78,7 +126,7 @@ class Snapshot:
     @property
     def floras(self) -> tuple[FloraCard, ...]:
         """All floras, world first, then by id."""
-        return self.manifest.floras
+        return tuple(self._cards.values())
 
     @property
     def voting(self) -> Voting:
@@ -93,12 +141,26 @@ class Snapshot:
     @cached_property
     def sums(self) -> SpeciesSums:
         """What prototypes are made of, read from the snapshot, or from its embeddings where it has no such file."""
-        return read_sums(self._folder) or sum_segments(self.segments)
+        kept = read_sums(self._folder)
+        if kept is None:
+            return sum_segments(self.segments)
+        return replace_sums(kept, sum_segments(self.segments, self._fewer)) if self.withheld else kept
+
+    @property
+    def _fewer(self) -> NDArray[np.int64]:
+        """The species of which something is withheld, ascending."""
+        found = [segment.species_of(segment.withheld) for segment in self.segments]
+        return np.unique(np.concatenate(found))
 
     @cached_property
     def metric(self) -> Metric | None:
         """The metric of the prototypes, if one was learned."""
         return read_metric(self._folder / METRIC) if self.calibration.metric else None
+
+    @cached_property
+    def typical(self) -> NDArray[np.float32]:
+        """How similar observations of each of `all_species` usually are, (species,); NaN where that is not known."""
+        return read_typical(self._folder, self.all_species)
 
     @cached_property
     def aspect_model(self) -> AspectClassifier | None:
@@ -110,18 +172,43 @@ class Snapshot:
         return () if self.aspect_model is None else tuple(name_aspects(self.aspect_model.predict(embeddings)))
 
     @cached_property
-    def prototypes(self) -> NDArray[np.float64]:
-        """The prototype of each species of `sums`, in the metric."""
-        lineages = self.lineages(self.sums.species)
-        genera = np.unique(lineages[:, RANKS.index("genus")], return_inverse=True)
-        known = genera[0][genera[1]] >= 0
+    def arrays(self) -> SpeciesArrays:
+        """What is known of every species, as arrays; worked out where the snapshot has no such file."""
+        known = read_species_arrays(self._folder, self.all_species)
+        if known is None:
+            return make_species_arrays(self.all_species, self.taxonomy, self.sums)
+        return known.with_sums(self.sums) if self.withheld else known
+
+    @cached_property
+    def referenced(self) -> NDArray[np.int64]:
+        """Places in `all_species` of those with references, (species,): the columns of every answer's arrays."""
+        return np.flatnonzero(self.shelf.counts(self.all_species) > 0)
+
+    @cached_property
+    def tree(self) -> Classification:
+        """Where the species with references stand in the tree."""
+        return self.arrays.tree.of(self.referenced)
+
+    @cached_property
+    def observations(self) -> NDArray[np.float64]:
+        """Observations of each species with references, (species,)."""
+        return self.arrays.observations[self.referenced].astype(np.float64)
+
+    @cached_property
+    def prototypes(self) -> NDArray[np.floating]:
+        """The prototype of each species with references, (species, 256), in the metric; float32 of very many."""
+        made = None if self.withheld else read_prototypes(self._folder, len(self.referenced))
+        if made is not None:
+            return made
+        own = np.searchsorted(self.sums.species, self.tree.species)
         return make_prototypes(
-            self.sums.sums,
-            self.sums.observations,
-            np.where(known, genera[1], -1),
+            self.sums.sums[own],
+            self.sums.observations[own],
+            number_genera(self.tree),
             shrinkage=self.calibration.shrinkage,
-            centre=self.sums.centre,
+            centre=self.arrays.centre,
             metric=self.metric,
+            out=np.empty((len(own), DIM), dtype=np.float64 if len(own) <= EXACT else np.float32),
         )
 
     @cached_property
@@ -134,26 +221,10 @@ class Snapshot:
         """Month and cell of each observation, to learn from; None where the snapshot does not hold them."""
         return read_contexts(self._folder)
 
-    def count_observations(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Observations of each of the given species in the gallery, (species,)."""
-        places = np.minimum(np.searchsorted(self.sums.species, species), len(self.sums.species) - 1)
-        return np.where(self.sums.species[places] == species, self.sums.observations[places], 0)
-
-    def score_views(self, flora: Flora, embeddings: Embeddings, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores of a flora's species for each view from the shares of the votes, as the calibration says."""
-        learned = self.calibration
-        if not learned.calibrated:
-            return score_views(shares, None, np.ones(shares.shape[1]), learned)
-        counts = self.count_observations(flora.species)
-        similarities = np.zeros_like(shares)
-        held = counts > 0
-        places = np.searchsorted(self.sums.species, flora.species[held])
-        similarities[:, held] = project(embeddings, self.sums.centre, self.metric) @ self.prototypes[places].T
-        return score_views(shares, similarities, counts.astype(np.float64), learned)
-
-    def _flora_lineages(self, flora: str) -> NDArray[np.int64]:
-        """The lineages of a flora's species."""
-        return self.lineages(self.flora(flora).species)
+    def compare_prototypes(self, embeddings: Embeddings) -> NDArray[np.floating]:
+        """Similarity of each view to the prototype of each species with references, (views, species)."""
+        views = project(embeddings, self.arrays.centre, self.metric).astype(self.prototypes.dtype)
+        return np.asarray((self.prototypes @ np.ascontiguousarray(views.T)).T)
 
     @property
     def all_species(self) -> NDArray[np.int64]:
@@ -162,12 +233,12 @@ class Snapshot:
 
     def lineages(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
         """Taxon ids of the given species and of all above them, (species, 7) by rank; -1 where a rank is not known."""
-        table = np.full((len(species), len(RANKS)), -1, dtype=np.int64)
-        for row, taxon in zip(table, species.tolist(), strict=True):
-            for node in self.taxonomy.lineage(taxon):
-                if node.rank in RANKS:
-                    row[RANKS.index(node.rank)] = node.id
-        return table
+        return self.arrays.tree.of(np.searchsorted(self.all_species, species)).lineages
+
+    def by_name(self, flora: Flora | None = None) -> NDArray[np.int64]:
+        """Taxon ids of all species, or of a flora's, in the order of their names, then of their ids."""
+        places = self.arrays.by_name
+        return self.all_species[places if flora is None else places[flora.bits[places]]]
 
     def require_model(self, model: str) -> None:
         """Refuse a query made with another model, precision or preprocessing than the references."""
@@ -190,11 +261,24 @@ class Snapshot:
         if card is None:
             known = ", ".join(sorted(self._cards)[:20])
             raise UnknownFlora(f"there is no flora {flora!r} in snapshot {self.name}; there are: {known}")
+        return self.shelf.cut(
+            self._held(flora), card, self.shelf.recipes.get(flora, Recipe(references=card.references))
+        )
+
+    def _held(self, flora: str) -> NDArray[np.bool_]:
+        """The bits of a published flora."""
         if flora == WORLD:
-            held = self.shelf.counts(self.shelf.species) > 0
-        else:
-            held = np.unpackbits(self._bits[flora], count=len(self.shelf.species)).astype(np.bool_)
-        return self.shelf.cut(held, card, self.shelf.recipes.get(flora, Recipe(references=card.references)))
+            return np.asarray(self.shelf.counts(self.shelf.species) > 0)
+        return np.unpackbits(self._bits[flora], count=len(self.shelf.species)).astype(np.bool_)
+
+    def _count_again(self, card: FloraCard) -> FloraCard:
+        """The card of a flora without what is withheld."""
+        if not self.withheld:
+            return card
+        held = self._held(card.id)
+        counts = self.shelf.counts(self.shelf.species[held])
+        listed = int(np.count_nonzero(held)) if card.id == WORLD else card.species
+        return replace(card, species=listed, covered=int(np.count_nonzero(counts)), references=int(counts.sum()))
 
     def flora_of(self, taxa: Iterable[int], title: str = "a list of taxa") -> Flora:
         """The flora of any list of taxa, with nothing built: a genus or family stands for all its species.
@@ -205,10 +289,7 @@ class Snapshot:
         strangers = [taxon for taxon in wanted if self.taxonomy.taxon(taxon).rank != "species"]
         species = self.shelf.bits_of(wanted)
         if strangers:
-            higher = set(strangers)
-            for place in np.flatnonzero(~species).tolist():
-                line = self.taxonomy.lineage(int(self.shelf.species[place]))
-                species[place] = any(taxon.id in higher for taxon in line)
+            species |= self.arrays.tree.under(strangers)
         return self.shelf.cut_ad_hoc(species, title)
 
     def flora_of_bits(self, bits: NDArray[np.bool_], title: str) -> Flora:
@@ -220,10 +301,13 @@ class Snapshot:
         """Who knows the names of taxa."""
         return self.taxonomy
 
-    @property
+    @cached_property
     def licences(self) -> tuple[str, ...]:
         """The licences that references stand under."""
-        return tuple(sorted(self.manifest.licences))
+        counted = Counter(self.manifest.licences)
+        for segment in self.segments:
+            counted.subtract(segment.licences_of(segment.withheld))
+        return tuple(sorted(licence for licence, count in counted.items() if count))
 
     def reference(self, row: int) -> Reference:
         """The reference at a row of the snapshot; a withdrawn one too, for those who hold its row."""
@@ -256,7 +340,7 @@ class Snapshot:
         if self.shelf.searcher is not None:
             self.shelf.searcher.forget()
         if self.shelf.accelerator is not None:
-            self.shelf.accelerator.forget(self.name)
+            self.shelf.accelerator.forget(self.edition)
         self.taxonomy.close()
         for segment in self.segments:
             segment.close()
@@ -272,12 +356,16 @@ def read_withdrawn(folder: Path, manifest: Manifest, segment: str) -> NDArray[np
     return rows
 
 
-def open_snapshot(root: Path, name: str | None = None, *, thorough: bool = False) -> Snapshot:
+def open_snapshot(
+    root: Path, name: str | None = None, *, thorough: bool = False, with_withdrawn: bool = False
+) -> Snapshot:
     """Open the published snapshot under `root`, or the one named; every checksum is compared first.
 
-    A file that nothing has touched since the indexer compared it here is not read again, unless `thorough`.
+    A file that nothing has touched since the indexer compared it here is not read again, unless `thorough`. Photos on
+    the list of withdrawals answer nothing, except `with_withdrawn`: for whoever makes the next snapshot from this one,
+    in which the list will be obeyed again.
     Raises NoSnapshot, DamagedSnapshot or SnapshotMismatch, each saying what to do.
     """
     manifest = read_manifest(root, name or read_current(root))
     verify_files(root, manifest, verified=None if thorough else read_verified_files(root))
-    return Snapshot(root, manifest)
+    return Snapshot(root, manifest, () if with_withdrawn else read_withdrawals(root))

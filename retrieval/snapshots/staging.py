@@ -18,14 +18,20 @@ STAGING = ".building"
 @contextmanager
 def building(root: Path) -> Iterator[Path]:
     """A staging folder on the same disk; one builder or publisher at a time, and what a killed one left is removed."""
-    with writing(root):
-        staging = root / STAGING
+    with writing(root), staged(root) as staging:
+        yield staging
+
+
+@contextmanager
+def staged(root: Path) -> Iterator[Path]:
+    """The staging folder, empty, for whoever holds the lock."""
+    staging = root / STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        yield staging
+    finally:
         shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager

@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval.domain import RANKS, Taxon
 from retrieval.errors import UnknownTaxon
 from retrieval.segments.readonly import open_readonly
 
 LARGEST = 2**63  # what SQLite takes for a number
+LAST = "\U0010ffff"  # after every sign that a name may go on with
+BEGINS = "name >= ?1 COLLATE NOCASE AND name < ?2 COLLATE NOCASE"
+ENDS = "ending >= ?1 COLLATE NOCASE AND ending < ?2 COLLATE NOCASE"
+FEW = 500  # taxa that are asked for one by one rather than by reading all
 
 TABLES = (
     "CREATE TABLE taxa (id INTEGER PRIMARY KEY, name TEXT NOT NULL, rank TEXT NOT NULL, parent INTEGER, "
@@ -22,7 +29,16 @@ TABLES = (
     "CREATE INDEX synonyms_by_taxon ON synonyms (taxon)",
     "CREATE TABLE vernacular_names (taxon INTEGER, language TEXT, name TEXT, PRIMARY KEY (taxon, language, name)) "
     "WITHOUT ROWID",
+    "CREATE INDEX taxa_by_beginning ON taxa (name COLLATE NOCASE)",
+    "CREATE INDEX synonyms_by_beginning ON synonyms (name COLLATE NOCASE)",
+    "CREATE INDEX vernacular_names_by_beginning ON vernacular_names (name COLLATE NOCASE)",
+    "CREATE TABLE vernacular_endings (ending TEXT COLLATE NOCASE, taxon INTEGER, PRIMARY KEY (ending, taxon)) "
+    "WITHOUT ROWID",
 )
+"""`vernacular_endings` holds what follows each blank of a common name: a word within it is found by its beginning.
+
+Snapshots from before there were such indexes are searched without them, row by row.
+"""
 
 
 def write_taxonomy(
@@ -43,7 +59,12 @@ def write_taxonomy(
             ((t.id, t.name, t.rank, t.parent, t.authorship, t.gbif_key, toxicity) for t, toxicity in taxa),
         )
         table.executemany("INSERT INTO synonyms VALUES (?, ?)", synonyms)
-        table.executemany("INSERT INTO vernacular_names VALUES (?, ?, ?)", vernacular_names)
+        common = list(vernacular_names)
+        table.executemany("INSERT INTO vernacular_names VALUES (?, ?, ?)", common)
+        table.executemany(
+            "INSERT OR IGNORE INTO vernacular_endings VALUES (?, ?)",
+            ((name[place + 1 :], taxon) for taxon, _, name in common for place, sign in enumerate(name) if sign == " "),
+        )
         table.execute("COMMIT")
     finally:
         table.close()
@@ -67,6 +88,8 @@ class Taxonomy:
         self.taxon = lru_cache(maxsize=65_536)(self._taxon)
         self.lineage = lru_cache(maxsize=65_536)(self._lineage)
         self.languages = lru_cache(maxsize=1)(self._languages)
+        tables = "SELECT count(*) FROM sqlite_master WHERE name = 'vernacular_endings'"
+        self._has_endings = bool(self._table.execute(tables)[0][0])
 
     def _taxon(self, taxon: int) -> Taxon:
         """The taxon of an id; raises UnknownTaxon."""
@@ -85,6 +108,13 @@ class Taxonomy:
         while line[0].parent is not None and len(line) <= len(RANKS):
             line.insert(0, self.taxon(line[0].parent))
         return tuple(line)
+
+    def nodes(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """All taxa as columns: ids, ascending; places of their ranks in RANKS, -1 for others; parents, -1 for roots."""
+        places = " ".join(f"WHEN '{rank}' THEN {place}" for place, rank in enumerate(RANKS))
+        query = f"SELECT id, CASE rank {places} ELSE -1 END, ifnull(parent, -1) FROM taxa ORDER BY id"  # noqa: S608 - ours
+        rows = np.array(self._table.execute(query), dtype=np.int64).reshape(-1, 3)
+        return rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy()
 
     def ancestor(self, taxon: int, rank: str) -> Taxon | None:
         """The taxon's ancestor (or itself) at a rank, where it has one."""
@@ -121,30 +151,32 @@ class Taxonomy:
 
     def starting_with(self, prefix: str) -> set[int]:
         """Taxa one of whose names, accepted, synonym or common, begins so; upper and lower case are the same."""
-        pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        query = (
-            "SELECT id FROM taxa WHERE name LIKE ?1 ESCAPE '\\' "
-            "UNION SELECT taxon FROM synonyms WHERE name LIKE ?1 ESCAPE '\\' "
-            "UNION SELECT taxon FROM vernacular_names WHERE name LIKE ?1 ESCAPE '\\'"
-        )
-        return {taxon for (taxon,) in self._table.execute(query, (pattern,))}
+        query = f"""
+            SELECT id FROM taxa WHERE {BEGINS}
+            UNION SELECT taxon FROM synonyms WHERE {BEGINS}
+            UNION SELECT taxon FROM vernacular_names WHERE {BEGINS}
+        """  # noqa: S608 - ours
+        return {taxon for (taxon,) in self._table.execute(query, (prefix, prefix + LAST))}
 
     def describe_many(self, taxa: Collection[int]) -> dict[int, TaxonFacts]:
-        """Many taxa in short, in three queries rather than several for each."""
-        rows = self._table.execute("SELECT id, name, rank, parent, toxicity FROM taxa")
-        nodes = {taxon: (name, rank, parent, toxicity) for taxon, name, rank, parent, toxicity in rows}
+        """Many taxa in short, in a few queries rather than several for each."""
+        every = len(taxa) > FEW
+        wanted = "" if every else f"WHERE taxon IN ({', '.join(str(int(taxon)) for taxon in taxa)})"
         names: dict[int, list[str]] = {}
-        query = "SELECT taxon, name FROM vernacular_names ORDER BY taxon, language, name"
+        query = f"SELECT taxon, name FROM vernacular_names {wanted} ORDER BY taxon, language, name"  # noqa: S608 - numbers
         for taxon, name in self._table.execute(query):
             names.setdefault(taxon, []).append(name)
+        query = f"SELECT id, name, rank, parent, toxicity FROM taxa {wanted.replace('taxon IN', 'id IN')}"  # noqa: S608 - numbers
+        nodes = {row[0]: row[1:] for row in self._table.execute(query)}
 
-        def family(taxon: int | None) -> str:
+        def family(taxon: int) -> str:
+            if not every:
+                found = self.ancestor(taxon, "family")
+                return "" if found is None else found.name
             for _ in RANKS:
-                if taxon is None or taxon not in nodes:
-                    return ""
-                name, rank, parent, _toxicity = nodes[taxon]
-                if rank == "family":
-                    return str(name)
+                name, rank, parent, _toxicity = nodes.get(taxon, ("", "", None, ""))
+                if rank == "family" or parent is None:
+                    return str(name) if rank == "family" else ""
                 taxon = parent
             return ""
 
@@ -158,19 +190,31 @@ class Taxonomy:
 
         A genus comes before its species; a word within a common name counts as a beginning too.
         """
-        escaped = "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in " ".join(beginning.split()))
-        if not escaped:
+        plain = " ".join(beginning.split())
+        if not plain:
             return []
-        query = """
-            SELECT id, min(kind) FROM (
-                SELECT id, 0 AS kind FROM taxa WHERE name LIKE ?1 ESCAPE '\\'
-                UNION ALL SELECT taxon, 1 FROM synonyms WHERE name LIKE ?1 ESCAPE '\\'
-                UNION ALL SELECT taxon, 2 FROM vernacular_names
-                    WHERE name LIKE ?1 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\'
-            ) JOIN taxa USING (id) GROUP BY id ORDER BY 2, length(name), name, id LIMIT ?3
-        """
-        found = self._table.execute(query, (f"{escaped}%", f"% {escaped}%", most))
-        return [self.taxon(taxon) for taxon, _ in found]
+        words = f"SELECT taxon FROM vernacular_endings WHERE {ENDS}"  # noqa: S608 - ours
+        if not self._has_endings:
+            words = "SELECT taxon FROM vernacular_names WHERE instr(lower(name), ' ' || lower(?1))"
+        kinds = (
+            f"SELECT id FROM taxa WHERE {BEGINS}",  # noqa: S608 - ours
+            f"SELECT taxon AS id FROM synonyms WHERE {BEGINS}",  # noqa: S608 - ours
+            f"SELECT taxon AS id FROM vernacular_names WHERE {BEGINS} UNION {words}",  # noqa: S608 - ours
+        )
+        found: dict[int, None] = {}
+        for kind in kinds:  # the next only where those before are too few
+            wanted = f"{most} + {len(found)}"
+            query = (
+                f"SELECT DISTINCT id FROM ({kind}) JOIN taxa USING (id) ORDER BY length(name), name, id LIMIT {wanted}"  # noqa: S608
+            )
+            found |= dict.fromkeys(taxon for (taxon,) in self._table.execute(query, (plain, plain + LAST)))
+            if len(found) >= most:
+                break
+        return [self.taxon(taxon) for taxon in list(found)[:most]]
+
+    def by_name(self) -> NDArray[np.int64]:
+        """Ids of all taxa in the order of their names, then of their ids."""
+        return np.array([taxon for (taxon,) in self._table.execute("SELECT id FROM taxa ORDER BY name, id")], np.int64)
 
     def close(self) -> None:
         """Let go of the file."""

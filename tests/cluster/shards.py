@@ -90,7 +90,7 @@ def routed(
     ]
     for own in held:
         for replica in own:
-            replica.shard.open(snapshot.name, placement.id)
+            replica.shard.open(snapshot.edition, placement.id)
     asked: list[tuple[int, int]] = []
     clients = [ReplicaClient(number, own) for number, own in enumerate(held)]
     router = Router(

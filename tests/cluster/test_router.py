@@ -20,6 +20,7 @@ from retrieval.search.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
 from retrieval.segments.store import sort_distinct
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import open_snapshot
+from retrieval.snapshots.withdrawals import withdraw_photos
 from tests.cluster.shards import Routed, routed
 from tests.floras import LICENCES, SPECIES, embed, make_entries, publish
 
@@ -240,3 +241,20 @@ def test_rows_that_look_alike_are_settled_by_what_is_known_of_them_and_others_by
     assert sort_distinct(np.array([[0.9, 0.7, 0.7, 0.1]], np.float32), at, 2) is None  # a tie at the border
     assert sort_distinct(np.array([[0.9, 0.9, 0.7, 0.1]], np.float32), at, 3) is None  # and one before it
     assert sort_distinct(np.array([[0.9, -np.inf, -np.inf, 0.1]], np.float32), at, 3) is None  # too few again
+
+
+@pytest.mark.parametrize("recipe", list(RECIPES))
+def test_shards_obey_the_list_of_withdrawals_and_give_way_to_another(tmp_path: Path, recipe: str) -> None:
+    publish(tmp_path, ENTRIES, segments=2)
+    before = open_snapshot(tmp_path)
+    with routed(tmp_path, before, open_snapshot(tmp_path), shards=3) as old:
+        withdraw_photos(tmp_path, [entry.photo for entry in ENTRIES[::3]])
+        with routed(tmp_path, open_snapshot(tmp_path), open_snapshot(tmp_path), shards=3) as new:
+            for made in (old, new):  # who asks for the snapshot as it was before gets it for as long as it is open
+                single, shared = made.single.flora(WORLD), made.snapshot.flora(WORLD)
+                assert_same(replace(single, recipe=RECIPES[recipe]), replace(shared, recipe=RECIPES[recipe]))
+            found = new.snapshot.flora(WORLD).search(QUERIES, 20).rows
+            shown = {new.snapshot.reference(row).photo for row in found.ravel().tolist() if row >= 0}
+            assert not shown & {entry.photo for entry in ENTRIES[::3]}
+            with pytest.raises(ShardUnavailable, match="list of withdrawn photos"):
+                new.replicas[0][0].shard.open(before.edition, new.placement.id)

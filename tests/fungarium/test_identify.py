@@ -54,7 +54,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def check_candidate(candidate: dict[str, Any]) -> None:
     """Every field that the answer promises, and reference photos never without author and licence."""
     always = {"taxon", "score", "share", "sharePerPhoto", "prior", "evidence"}
-    assert always <= set(candidate) <= always | {"expectedHere", "expectedNow", "lookalikes"}
+    flags = {"expectedHere", "expectedNow", "expectedInHabitat", "expectedOnSubstrate"}
+    assert always <= set(candidate) <= always | flags | {"lookalikes", "priors"}
     assert 0 <= candidate["share"] <= 1
     assert 0 <= candidate["score"] <= 1
     assert all(0 <= share <= 1 for share in candidate["sharePerPhoto"])

@@ -25,7 +25,7 @@ def show_health() -> tuple[dict[str, Any], int]:
         "detail": health.detail,
         "snapshot": manifest.name if manifest else None,
         "model": manifest.model["model"] if manifest else None,
-        "references": manifest.references if manifest else 0,
+        "references": health.snapshot.references if health.snapshot else 0,
         "floras": len(manifest.floras) if manifest else 0,
         "index": services().backend.description,
     }

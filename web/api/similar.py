@@ -181,7 +181,7 @@ def page_of(
 ) -> dict[str, Any]:
     """A page of the most similar references; raises InvalidOption for the cursor of another question."""
     question = make_key(
-        snapshot.name,
+        snapshot.edition,
         embeddings.tobytes(),
         without,
         [sorted(filters[name]) for name in ("licences", "months")],

@@ -164,9 +164,9 @@ def identify_addresses(query: dict[str, Any]) -> dict[str, Any]:
 def list_taxa(query: dict[str, Any]) -> list[dict[str, Any]]:
     """List the species that have reference photos."""
     with services().published.lease() as snapshot:
-        species = snapshot.flora(query["flora"]).species
+        species = snapshot.by_name(snapshot.flora(query["flora"]))
         held = species[snapshot.count_references(species) > 0].tolist()
-        taxa = sorted((snapshot.taxonomy.taxon(each) for each in held), key=lambda taxon: (taxon.name, taxon.id))
+        taxa = [snapshot.taxonomy.taxon(each) for each in held]
         return [
             {
                 "name": taxon.name,

@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 from flask import Response
+from numpy.typing import NDArray
 
 from retrieval.domain import WORLD, Evidence, Taxon
 from retrieval.errors import InvalidOption, UnknownTaxon
@@ -54,7 +56,7 @@ def list_project_species(query: dict[str, Any], project: str) -> list[dict[str, 
     """List the species of a project by name, those without reference photos among them."""
     with services().published.lease() as snapshot:
         flora = WORLD if project == BEST else projects(snapshot).flora_of(project)
-        return list_species(snapshot.flora(flora).species.tolist(), query, snapshot)
+        return list_species(snapshot.by_name(snapshot.flora(flora)), query, snapshot)
 
 
 @blueprint.route("/species")
@@ -63,7 +65,7 @@ def list_project_species(query: dict[str, Any], project: str) -> list[dict[str, 
 def list_all_species(query: dict[str, Any]) -> list[dict[str, Any]]:
     """List all species that this server knows, by name."""
     with services().published.lease() as snapshot:
-        return list_species(snapshot.all_species.tolist(), query, snapshot)
+        return list_species(snapshot.by_name(), query, snapshot)
 
 
 @blueprint.route("/projects/<string:project>/species/align")
@@ -86,19 +88,23 @@ def list_languages() -> Response:
         return json_response(sorted({"en", *snapshot.taxonomy.languages()}), 200)
 
 
-def list_species(species: Sequence[int], query: Mapping[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Species by name, those that a prefix fits, a page of them; raises InvalidOption for half a page."""
+def list_species(species: NDArray[np.int64], query: Mapping[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Species, which come by name, those that a prefix fits, a page of them; raises InvalidOption for half a page."""
     size, page = query["page_size"], query["page"]
     if (size is None) != (page is None):
         raise InvalidOption("send pageSize and page together, or neither")
     if query["images"] and (size is None or size > MOST_PICTURED):
         raise InvalidOption(f"species are listed with images on pages of at most {MOST_PICTURED}")
-    taxa = sorted((snapshot.taxonomy.taxon(each) for each in species), key=lambda taxon: (taxon.name, taxon.id))
     prefix = " ".join(query["prefix"].casefold().split())
+    if prefix.isascii():  # letters of other alphabets have cases that the index does not know
+        species = species[np.isin(species, list(snapshot.taxonomy.starting_with(prefix)))] if prefix else species
     if prefix:
+        taxa = [snapshot.taxonomy.taxon(each) for each in species.tolist()]
         taxa = [taxon for taxon in taxa if begins(taxon, prefix, query["lang"], snapshot)]
-    if size is not None:
-        taxa = taxa[(page - 1) * size : page * size]
+        taxa = taxa if size is None else taxa[(page - 1) * size : page * size]
+    else:
+        listed = species if size is None else species[(page - 1) * size : page * size]
+        taxa = [snapshot.taxonomy.taxon(each) for each in listed.tolist()]
     lines = [describe_listed(taxon, query["lang"], snapshot) for taxon in taxa]
     if query["images"]:
         for line, taxon in zip(lines, taxa, strict=True):

@@ -188,9 +188,9 @@ class KnownProjects:
     def of(self, snapshot: Snapshot) -> Projects:
         """The projects of a snapshot; without places where the database cannot be read."""
         with self._lock:
-            if self._known is None or self._known[0] != snapshot.name:
+            if self._known is None or self._known[0] != snapshot.edition:
                 try:
-                    self._known = snapshot.name, Projects(snapshot, services().catalogue.flora_places())
+                    self._known = snapshot.edition, Projects(snapshot, services().catalogue.flora_places())
                 except DatabaseError as error:
                     log.warning("where floras lie is not known: %s", error)
                     return Projects(snapshot, ())

@@ -13,7 +13,7 @@ FORM = 1  # raised when answers are told in another way: it is part of their ETa
 
 def follows(snapshot: Snapshot, more: str = "") -> None:
     """The answer to this request is the same as long as this snapshot is published, and `more` says the same."""
-    g.followed = f"{snapshot.name} {more}"
+    g.followed = f"{snapshot.edition} {more}"
 
 
 def set_etag(response: Response) -> Response:

@@ -61,7 +61,7 @@ def identify_photos(
     snapshot.flora(flora)
     options.check(len(photos))
     queries = make_queries(photos, view_options)
-    key = make_key(snapshot.name, flora, candidates, options, [query.view_options for query in queries])
+    key = make_key(snapshot.edition, flora, candidates, options, [query.view_options for query in queries])
     known = shared.answers.get(key)
     shared.metrics.looked_up("answers", hit=known is not None)
     if known is not None:

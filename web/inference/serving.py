@@ -110,7 +110,7 @@ class Serving:
 
     def saw(self, snapshot: Snapshot) -> None:
         """Note which snapshot answers."""
-        self.metrics.saw_snapshot(snapshot.name, snapshot.model, snapshot.manifest.references)
+        self.metrics.saw_snapshot(snapshot.name, snapshot.model, snapshot.references)
 
     def close(self) -> None:
         """End the threads."""

@@ -29,7 +29,7 @@ def show_atlas() -> str:
     flora = request.args.get("flora", WORLD)
     with services().published.lease() as snapshot:
         card = snapshot.flora(flora).card
-        atlas = services().atlas(snapshot.manifest)
+        atlas = atlas_of(snapshot)
         shown: dict[str, Any] = {"atlas": None}
         if atlas is not None:
             chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
@@ -49,6 +49,15 @@ def show_atlas() -> str:
             snapshot=snapshot,
             said=atlas_words(flora),
         )
+
+
+def atlas_of(snapshot: Snapshot) -> Atlas | None:
+    """The atlas of a snapshot, if one has been made, without the photos that were withdrawn since."""
+    atlas = services().atlas(snapshot.manifest)
+    if atlas is None or not snapshot.withheld:
+        return atlas
+    gone = np.concatenate([segment.withheld + segment.base for segment in snapshot.segments])
+    return atlas.only(~np.isin(atlas.rows, gone))
 
 
 def doubt_of(atlas: Atlas, place: int, snapshot: Snapshot) -> dict[str, Any]:
@@ -111,7 +120,7 @@ def made(atlas: Atlas) -> str:
 
 def points_of(snapshot: Snapshot, flora: str) -> tuple[Atlas, np.ndarray, np.ndarray]:
     """The atlas, the places in it that belong to a flora, and the ids of all species named there, ascending."""
-    atlas = services().atlas(snapshot.manifest)
+    atlas = atlas_of(snapshot)
     if atlas is None:
         raise UnknownFlora("the atlas of this snapshot has not been created yet: fungarium index atlas")
     chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
@@ -124,7 +133,7 @@ def list_point_photos() -> Response:
     """Some records by their rows, to show them when they are near."""
     rows = [int(text) for text in request.args.get("rows", "").split(",")[:AT_ONCE] if text.isdecimal()]
     with services().published.lease() as snapshot:
-        atlas = services().atlas(snapshot.manifest)
+        atlas = atlas_of(snapshot)
         if atlas is None or any(row not in atlas.rows for row in rows):
             abort(404)
         follows(snapshot, made(atlas))

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 from flask import Response, jsonify, render_template, request, url_for
+from numpy.typing import NDArray
 
 from retrieval.domain import WORLD
+from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
 from web.pages.blueprint import blueprint
 from web.pages.catalogue import known_countries
@@ -56,14 +58,19 @@ def show_flora(flora: str) -> str:
     first = max(0, request.args.get("from", 0, type=int))
     with services().published.lease() as snapshot:
         chosen = snapshot.flora(flora)
-        rows = [row for row in species_rows(snapshot, flora) if fits(row, wanted.lower(), coverage)]
+        species = covered_species(snapshot, chosen, coverage)
+        if wanted:
+            fitting = [row for row in species_rows(snapshot, species) if fits(row, wanted.lower())]
+            total, rows = len(fitting), fitting[first : first + AT_ONCE]
+        else:
+            total, rows = len(species), species_rows(snapshot, species[first : first + AT_ONCE])
         return render_template(
             "flora.html",
             card=chosen.card,
-            rows=rows[first : first + AT_ONCE],
-            total=len(rows),
+            rows=rows,
+            total=total,
             first=first,
-            following=first + AT_ONCE if first + AT_ONCE < len(rows) else None,
+            following=first + AT_ONCE if first + AT_ONCE < total else None,
             before=max(0, first - AT_ONCE) if first else None,
             wanted=wanted,
             coverage=coverage if coverage in COVERAGES else "all",
@@ -77,16 +84,21 @@ def show_flora(flora: str) -> str:
 def list_flora_species(flora: str) -> Response:
     """All species of a flora in short, for the list that a script shows."""
     with services().published.lease() as snapshot:
-        return jsonify(species_rows(snapshot, flora))
+        return jsonify(species_rows(snapshot, snapshot.by_name(snapshot.flora(flora))))
 
 
-def species_rows(snapshot: Snapshot, flora: str) -> list[list[Any]]:
-    """[taxon id, name, family, common names, references, whether a source calls it toxic] of each, by name."""
-    species = snapshot.flora(flora).species
-    counts = snapshot.count_references(species)
-    facts = snapshot.taxonomy.describe_many(species.tolist())
-    order = np.argsort(np.array([facts[taxon].name for taxon in species.tolist()]))
-    listed = species[order].tolist()
+def covered_species(snapshot: Snapshot, flora: Flora, coverage: str) -> NDArray[np.int64]:
+    """The species of a flora by name: all, or those with (covered) or without (missing) reference photos."""
+    species = snapshot.by_name(flora)
+    if coverage not in ("covered", "missing"):
+        return species
+    fitting: NDArray[np.bool_] = (snapshot.count_references(species) > 0) == (coverage == "covered")
+    return np.asarray(species[fitting])
+
+
+def species_rows(snapshot: Snapshot, species: NDArray[np.int64]) -> list[list[Any]]:
+    """[taxon id, name, family, common names, references, whether a source calls it toxic] of each."""
+    counts, facts = snapshot.count_references(species), snapshot.taxonomy.describe_many(species.tolist())
     return [
         [
             taxon,
@@ -96,14 +108,10 @@ def species_rows(snapshot: Snapshot, flora: str) -> list[list[Any]]:
             number,
             facts[taxon].toxic,
         ]
-        for taxon, number in zip(listed, counts[order].tolist(), strict=True)
+        for taxon, number in zip(species.tolist(), counts.tolist(), strict=True)
     ]
 
 
-def fits(row: list[Any], wanted: str, coverage: str) -> bool:
-    """Whether a species has the words in a name, and photos or none as asked."""
-    if coverage == "covered" and not row[4]:
-        return False
-    if coverage == "missing" and row[4]:
-        return False
-    return not wanted or any(wanted in str(row[place]).lower() for place in (1, 2, 3))
+def fits(row: list[Any], wanted: str) -> bool:
+    """Whether a species has the words in a name."""
+    return any(wanted in str(row[place]).lower() for place in (1, 2, 3))

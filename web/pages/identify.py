@@ -32,7 +32,7 @@ PREVIEW: Final = 320  # pixels of the longer side of a person's own photo, shown
 KEPT: Final = 640  # the same in a kept answer
 OPEN: Final = 5  # candidates shown at once; the others unfold
 FRAGMENT: Final = "X-Fragment"  # header of our own scripts, which want the answer without the page around it
-TYPED: Final = ("flora", "date", "latitude", "longitude", "known", "keep")
+TYPED: Final = ("flora", "date", "habitat", "substrate", "latitude", "longitude", "known", "keep")
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def render_similar(query: dict[str, Any]) -> str:
         return render_template(
             "similar_fragment.html" if FRAGMENT in request.headers else "similar.html",
             floras=snapshot.floras,
-            licences=sorted(snapshot.manifest.licences),
+            licences=list(snapshot.licences),
             snapshot=snapshot,
             notice=NOTICE,
             limits=given.limits,

@@ -17,7 +17,7 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import CombinedMultiDict, FileStorage
 from werkzeug.exceptions import UnsupportedMediaType
 
-from retrieval.domain import ASPECTS, WORLD
+from retrieval.domain import ASPECTS, HABITATS, SUBSTRATES, WORLD
 from retrieval.errors import IdentificationError, InvalidOption, PhotoTooLarge, UnreadablePhoto
 from retrieval.photos.crops import AUGMENTATIONS, Box, ViewOptions
 from retrieval.photos.views import PhotoLimits, check_count, sniff
@@ -138,12 +138,22 @@ class IdentifyOptionsSchema(ViewOptionsSchema):
         load_default=None, validate=validate.Range(-180, 180), metadata={"description": "Goes with latitude."}
     )
     date = fields.Date(load_default=None, metadata={"description": "Day of the find, YYYY-MM-DD."})
+    habitat = fields.String(
+        load_default="",
+        validate=validate.OneOf(("", *HABITATS)),
+        metadata={"description": "What grows around the find; empty where that is not known."},
+    )
+    substrate = fields.String(
+        load_default="",
+        validate=validate.OneOf(("", *SUBSTRATES)),
+        metadata={"description": "What the find grows on; empty where that is not known."},
+    )
     priors = fields.List(
         fields.String(validate=validate.OneOf([*PRIORS, "none"])),
         load_default=None,
         metadata={
             "description": "Priors to apply; repeat the part for each, or `none`. "
-            "Left out: season and place, where a date and a place are given."
+            "Left out: season, place, habitat and substrate, as far as they are given."
         },
     )
     within = fields.List(
@@ -207,6 +217,8 @@ def read_options(form: Mapping[str, Any]) -> IdentifyOptions:
     return IdentifyOptions(
         coordinates=None if place[0] is None else place,
         day=form["date"],
+        habitat=form.get("habitat", ""),
+        substrate=form.get("substrate", ""),
         priors=None if priors is None else tuple(prior for prior in priors if prior != "none"),
         within=tuple(form["within"]),
         aspects=tuple(form["aspects"]),

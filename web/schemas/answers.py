@@ -100,8 +100,13 @@ class Candidate(Answer):
     taxon = fields.Nested(Taxon)
     score = fields.Float(metadata=about("What photos and priors say together; scoreMeaning says what it means."))
     prior = fields.Float(metadata=about("By what the priors multiply the visual share, before all adds up to 1 again."))
+    priors = fields.Dict(
+        keys=fields.String(), values=fields.Float(), metadata=about("The same apart, for each prior that was applied.")
+    )
     expected_here = fields.Boolean(metadata=about("Recorded around the place; left out where that is not known."))
     expected_now = fields.Boolean(metadata=about("Recorded around the day; left out where that is not known."))
+    expected_in_habitat = fields.Boolean(metadata=about("Recorded in the habitat; left out where that is not known."))
+    expected_on_substrate = fields.Boolean(metadata=about("Recorded on the substrate; left out where not known."))
     lookalikes = fields.List(fields.Nested(Lookalike))
     share = fields.Float(metadata=about(SHARE_MEANING))
     share_per_photo = fields.List(fields.Float(), metadata=about("The share that each photo alone would have given."))
@@ -127,6 +132,16 @@ class Rejection(Answer):
     none_of_these = fields.Float()
     similarity = fields.Float(metadata=about("Of the closest reference photo."))
     reason = fields.String()
+
+
+class ListVerdict(Answer):
+    """How probable it is that it is of no species on the flora's list."""
+
+    off_list = fields.Float(metadata=about("Probability of all species that are not on the list, together."))
+    none_of_this_list = fields.Float(metadata=about("The same and `noneOfThese`."))
+    probable = fields.Boolean(metadata=about("Whether it is more probably none of the list than one of it."))
+    most_like = fields.Nested(Taxon, allow_none=True, metadata=about("The most probable species that is not on it."))
+    words = fields.String(metadata=about("A sentence, where that is probable."))
 
 
 class PhotoRank(Answer):
@@ -167,6 +182,13 @@ class Identification(Answer):
     priors_applied = fields.List(fields.String())
     specificity = fields.Nested(Specificity, allow_none=True)
     rejection = fields.Nested(Rejection, allow_none=True)
+    flora_list = fields.Nested(
+        ListVerdict, allow_none=True, metadata=about("Null for the world, and where scores are not calibrated.")
+    )
+    effective_photos = fields.Float(metadata=about("How many photos these are, near-identical ones counted once."))
+    same_photos = fields.List(
+        fields.List(fields.Integer()), metadata=about("Groups of photos that show the same, counted from 0.")
+    )
     photo_rankings = fields.List(fields.List(fields.Nested(PhotoRank)), metadata=about("What each photo alone says."))
     deciding_photo = fields.Integer(allow_none=True, metadata=about("The photo that decided, counted from 0."))
     photo_aspects = fields.List(fields.String(), metadata=about("What each photo shows; nothing where not known."))

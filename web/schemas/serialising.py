@@ -17,7 +17,8 @@ from retrieval.snapshots.snapshot import Snapshot
 
 RANKED = ("species", "genera", "families", "notOnTheList")
 LONG = ("genera", "families", "photoRankings", "shareMeaning")  # left out of a brief answer
-SHORT = ("taxon", "score", "expectedHere", "expectedNow", "lookalikes")  # of a candidate, kept in a brief answer
+FLAGS = ("expectedHere", "expectedNow", "expectedInHabitat", "expectedOnSubstrate")
+SHORT = ("taxon", "score", *FLAGS, "lookalikes")  # of a candidate, kept in a brief answer
 
 
 def photo_url(sha256: str, size: int | None = None) -> str:

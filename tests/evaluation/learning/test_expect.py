@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from evaluation.learning.fit import log_loss
 from evaluation.learning.scoring import Method
 from evaluation.measuring.ablate import nearest_ranks
 from indexer.building.build import Catalogue, build_snapshot
-from retrieval.domain import ASPECTS, WORLD
+from retrieval.domain import ASPECTS, HABITATS, SUBSTRATES, WORLD
 from retrieval.models.embedder import unit_rows
 from retrieval.ranking.calibration import Calibration
-from retrieval.ranking.priors import month_records, nearby_lift
+from retrieval.ranking.priors import class_records, month_records, nearby_lift, related_classes
 from retrieval.ranking.votes import Voting
 from retrieval.snapshots.cells import cell_of
 from retrieval.snapshots.observation_context import ObservationContext
@@ -51,6 +52,48 @@ def test_an_observation_does_not_vouch_for_its_own_month() -> None:
     records = count_records(others, None)
     expected = nearby_lift(month_records(records.months, month), records.months.sum(axis=1), smoothing=3.0)
     assert lifts[0] == pytest.approx(np.log(expected))
+
+
+def test_seasons_are_learned_alike_on_both_sides_of_the_equator() -> None:
+    """Half of the observations are in the south, half a year later: what is learned is what all in the north teach."""
+    north = make_gallery()
+    there = np.arange(len(north.columns)) % 2 == 0
+    months = np.asarray(north.months)
+    cells = np.where(there, cell_of(-42.88, 147.33), THERE)
+    spread = replace(north, months=np.where(there, (months + 5) % 12 + 1, months), cells=cells)
+
+    lifts = [
+        log_lifts(count_records(gallery, lambda cell: [[cell]]), ask_itself(gallery), "season", 3.0)
+        for gallery in (north, spread)
+    ]
+
+    assert lifts[1] == pytest.approx(lifts[0])
+
+
+@pytest.mark.parametrize(("prior", "column"), [("habitat", "habitats"), ("substrate", "substrates")])
+def test_a_habitat_that_tells_species_apart_is_learned_to_be_strong_and_vouches_for_no_observation(
+    prior: str, column: str
+) -> None:
+    made = make_gallery()
+    rng = np.random.default_rng(3)
+    classes: dict[str, Any] = {column: 4 + made.columns + rng.integers(0, 2, len(made.columns))}
+    told = replace(made, months=None, cells=None, **classes)
+    classes = {column: 4 + rng.integers(0, 4, len(made.columns))}
+    idle = replace(told, **classes)
+    scores = np.full((len(made.columns), 4), 0.25)
+
+    strengths = {}
+    for name, gallery in (("told", told), ("idle", idle)):
+        found, smoothing = learn_season_place(gallery, ask_itself(gallery), scores, None)
+        assert set(found) == set(smoothing) == {prior}
+        strengths[name] = found[prior]
+    assert strengths["told"] > 0.8 > strengths["idle"]
+    asked, others = ask_itself(told, np.array([5])), told.only(told.observations != 5)
+    place = int(getattr(told, column)[5]) - 1
+    counts = count_records(others, None).classes[prior]
+    near = class_records(counts, place, related_classes(HABITATS if prior == "habitat" else SUBSTRATES, place))
+    expected = nearby_lift(near, counts.sum(axis=1), smoothing=3.0)
+    assert log_lifts(count_records(told, None), asked, prior, 3.0)[0] == pytest.approx(np.log(expected))
 
 
 def test_an_observation_without_month_or_cell_is_lifted_by_nothing() -> None:

@@ -11,18 +11,13 @@ import pytest
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, ask_itself, of_simulation, read_gallery, search
 from evaluation.galleries.simulate import Assumptions, simulate
+from evaluation.learning.asks import answer as answer_asked
+from evaluation.learning.asks import calibration_error
 from evaluation.learning.aspects import fit_classifier
+from evaluation.learning.estimators import auroc
+from evaluation.learning.evidence import gather_evidence, measure_typical
 from evaluation.learning.fit import fit_logit, fit_strength
-from evaluation.learning.learn import (
-    auroc,
-    calibration_error,
-    deepest_nodes,
-    final_scores,
-    fit_rejection,
-    learn,
-    numbers_of,
-    uniform_log_lifts,
-)
+from evaluation.learning.learn import learn, numbers_of, uniform_log_lifts
 from evaluation.learning.scoring import Method, neutral_counts, prototype_similarities, score_all
 from evaluation.measuring.nested import cross_validate
 from evaluation.reports.operating_point import nearest_recall
@@ -37,7 +32,6 @@ from retrieval.models.embedder import unit_rows
 from retrieval.ranking.calibration import normalise
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.prototypes import make_prototypes, project
-from retrieval.ranking.rejection import UNKNOWN_RATE, none_probability, observe
 from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from tests.catalogues import SPECIES, build, make_references
@@ -68,8 +62,9 @@ def test_the_evaluation_scores_as_the_answer_line_does(calibrated: Snapshot) -> 
     asked = HeldOutQueries(rows, nobody, np.array([0, 0, 1, 2, 2, 2]), nobody)
     method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
 
-    scores, near = score_all(gallery, asked, search(gallery, asked), method)
-    final, _ = final_scores(scores, near, asked.photos, method)
+    scores, _ = score_all(gallery, asked, search(gallery, asked), method)
+    (told,) = gather_evidence(gallery, asked, method, typical=measure_typical(gallery), alone=False)
+    (final,) = (one.scores for one in answer_asked([told], gallery, (), method))
 
     for number, views in enumerate(([0, 1], [2], [3, 4, 5])):
         answer = identify_embeddings(rows[views], calibrated, flora=WORLD, voting=calibrated.voting, candidates=100)
@@ -170,17 +165,6 @@ def test_what_an_observation_shows_is_told_by_a_model_that_has_not_seen_it(calib
     assert (told >= 0).all()
 
 
-@pytest.mark.parametrize("shift", [-1e-6, 1e-6], ids=["less similar", "more similar"])
-def test_none_of_these_is_as_probable_as_expected_where_nothing_tells_it(shift: float) -> None:
-    rng = np.random.default_rng(6)
-    scores, near = rng.dirichlet(np.ones(8), 200), rng.uniform(0.5, 0.9, 200)
-
-    weights = fit_rejection(scores, near, scores, near + shift)
-
-    for row, similarity in zip(scores, near, strict=True):
-        assert none_probability(*observe(np.array([similarity]), row), weights) == pytest.approx(UNKNOWN_RATE, rel=0.01)
-
-
 def test_too_small_a_collection_to_learn_from_is_refused_with_a_sentence(calibrated: Snapshot) -> None:
     gallery = read_gallery(calibrated, calibrated.flora(WORLD))
     single = np.isin(gallery.observations, gallery.observations[np.unique(gallery.columns, return_index=True)[1]])
@@ -205,11 +189,9 @@ def test_measures_by_hand() -> None:
     assert auroc(np.array([3.0, 1.0]), np.array([0.0, 1.0])) == pytest.approx((2 + 1.5) / 4)
     right = np.array([True, True, False, False])
     assert calibration_error(np.array([0.9, 0.9, 0.1, 0.1]), right, bins=2) == pytest.approx(0.1)
-    lineages = np.array([[1, 2, 3, 4, 5, 6, 10], [1, 2, 3, 4, 5, 6, 11], [1, 2, 3, 4, 5, 7, 12]])
-    gallery = Gallery(np.zeros((3, 4), np.float32), np.arange(3), np.arange(3), lineages[:, -1], lineages)
-    sums, correct = deepest_nodes(np.array([[0.3, 0.25, 0.45]]), np.array([0]), gallery)
-    assert sums[0, -2:] == pytest.approx([0.55, 0.45])
-    assert correct[0, -2:].tolist() == [True, False]
+    assert calibration_error(
+        np.array([0.9, 0.1]), np.array([True, True]), bins=2, weights=np.array([3.0, 1.0])
+    ) == pytest.approx((3 * 0.1 + 0.9) / 4)
 
 
 def test_cross_validation_judges_each_observation_once(calibrated: Snapshot) -> None:

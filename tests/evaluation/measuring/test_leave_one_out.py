@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.measuring.leave_one_out import count_queries, judge_snapshot, read_queries
+from evaluation.measuring.leave_one_out import count_queries, judge_snapshot
 from fungarium.cli import main
 from indexer.building.build import FloraPlan
 from retrieval.domain import WORLD
@@ -93,7 +93,7 @@ def test_only_observations_whose_species_has_another_are_asked(tmp_path: Path) -
     ]
     snapshot = published(tmp_path, references)
 
-    asked = {query.observation for query in read_queries(snapshot, snapshot.flora(WORLD))}
+    asked = {outcome.observation for outcome in judge_snapshot(snapshot, flora=WORLD)}
 
     assert asked == {entry.observation_id for entry in references} - {20_000}
     assert count_queries(snapshot, WORLD) == 6
@@ -116,9 +116,9 @@ def test_photos_of_an_observation_in_two_segments_are_still_one_question(tmp_pat
     snapshot = published(tmp_path, references)
     assert len(snapshot.segments) == 2
 
-    queries = list(read_queries(snapshot, snapshot.flora(WORLD)))
+    outcomes = judge_snapshot(snapshot, flora=WORLD)
 
-    assert {len(query.embeddings) for query in queries} == {2}
+    assert {outcome.photos for outcome in outcomes} == {2}
     assert judge_snapshot(snapshot, flora=WORLD) == judge_snapshot(
         published(tmp_path / "whole", references), flora=WORLD
     )

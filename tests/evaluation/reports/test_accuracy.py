@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from evaluation.reports.accuracy import (
+    DRAWING_LINES,
+    DRAWINGS,
     PHOTO_LINES,
     PHOTOS,
     SIMULATED,
@@ -24,6 +26,13 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 @pytest.mark.parametrize("line", SIMULATED_LINES, ids=lambda line: line.title)
 def test_the_line_of_the_simulated_operating_point_holds(line: AccuracyLine) -> None:
     found = read_measurement(DOCS, SIMULATED)
+
+    assert line.holds(found), f"{line.title}: {line.shown(found)}, and {line.demand} is demanded"
+
+
+@pytest.mark.parametrize("line", DRAWING_LINES, ids=lambda line: line.title)
+def test_the_line_of_the_drawings_holds(line: AccuracyLine) -> None:
+    found = read_measurement(DOCS, DRAWINGS)
 
     assert line.holds(found), f"{line.title}: {line.shown(found)}, and {line.demand} is demanded"
 

@@ -13,14 +13,13 @@ import pytest
 
 from fungarium.jobs import publishing
 from indexer.building.atlas import build_atlas, find_strangers, has_tsne, lay_out_pca, lay_out_tsne, make_atlas
-from indexer.building.grow import withdraw_references
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.snapshots.atlas import atlas_path, forget_atlases, name_references, read_atlas
 from retrieval.snapshots.manifest import read_manifest
 from retrieval.snapshots.publishing import publish_snapshot
 from settings import Settings
-from tests.catalogues import build, make_reference, make_references
+from tests.catalogues import build, make_references
 from tests.snapshots import CITRINA, EMETICA, MUSCARIA, Made, make_entry, make_snapshot
 
 CLOUDS = {MUSCARIA: 0, CITRINA: 1, EMETICA: 2}  # the direction that each species lies in
@@ -183,7 +182,7 @@ def test_snapshots_of_the_same_references_share_an_atlas_and_others_do_not(tmp_p
     manifest = read_manifest(root, name)
 
     calibrated = replace(manifest, calibration={"temperature": 0.05}, floras=())
-    withdrawn = read_manifest(root, withdraw_references(root, {make_reference(10, 10_000).photo}))
+    withdrawn = read_manifest(root, build(root, tmp_path / "e", make_references(observations=2)[1:]))
     grown = read_manifest(root, build(root, tmp_path / "e", make_references(observations=3)))
 
     assert name_references(calibrated) == name_references(manifest)

@@ -18,7 +18,7 @@ from database.field.photo_files import PhotoFiles
 from database.session import open_database
 from indexer.building.build import build_snapshot, compare_published
 from indexer.building.catalogue import PhotosToEmbed
-from indexer.building.grow import append_references, withdraw_references
+from indexer.building.grow import append_references
 from indexer.building.recall import draw_queries
 from indexer.curation.placed import PlacedReferences
 from indexer.embedding.embeddings import EmbeddingStore, StoredRows
@@ -119,7 +119,7 @@ def test_published_rows_are_compared_with_what_is_wanted_as_by_photo(tmp_path: P
 def test_a_reference_that_stands_in_two_published_segments_answers_from_one(tmp_path: Path) -> None:
     root, again = tmp_path / "a", PLACED[7]
     publish_snapshot(root, build(root, tmp_path / "e", PLACED))
-    publish_snapshot(root, withdraw_references(root, [again.photo]))
+    publish_snapshot(root, build(root, tmp_path / "e", [entry for entry in PLACED if entry != again]))
     with fill_store(tmp_path / "e", PLACED) as store:
         publish_snapshot(root, append_references(root, [again], store.read([again.photo])))
     assert len(read_manifest(root, read_current(root)).segments) == 2

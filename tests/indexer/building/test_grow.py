@@ -16,7 +16,7 @@ import pytest
 from evaluation.learning.calibrate import write_calibrated
 from evaluation.learning.scoring import Method
 from indexer.building.build import Catalogue, build_snapshot
-from indexer.building.grow import append_references, compact_snapshot, withdraw_references
+from indexer.building.grow import append_references, compact_snapshot
 from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError, DamagedSnapshot, UnknownPhoto
@@ -30,8 +30,9 @@ from retrieval.snapshots.card import describe_calibration
 from retrieval.snapshots.learned_arrays import METRIC, read_sums, sum_segments
 from retrieval.snapshots.manifest import Manifest, checksum, read_current, read_manifest
 from retrieval.snapshots.observation_context import ObservationContext
-from retrieval.snapshots.publishing import publish_snapshot, roll_back, verify_snapshot
+from retrieval.snapshots.publishing import publish_snapshot, verify_snapshot
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
+from retrieval.snapshots.withdrawals import withdraw_photos
 from tests.catalogues import CARD, make_reference
 from tests.floras import FLORAS, SPECIES, TAXA, embed, make_entries, publish
 from tests.killed import mortals
@@ -103,8 +104,7 @@ def test_a_photo_is_not_appended_twice(root: Path) -> None:
 def test_withdrawn_references_answer_nothing_and_all_others_as_if_they_had_never_been(
     root: Path, recipe: Recipe | None
 ) -> None:
-    withdraw_references(root, [entry.photo for entry in GONE])
-    publish_snapshot(root)
+    withdraw_photos(root, [entry.photo for entry in GONE])
 
     snapshot = open_snapshot(root)
     gone = {entry.photo for entry in GONE}
@@ -117,43 +117,19 @@ def test_withdrawn_references_answer_nothing_and_all_others_as_if_they_had_never
         assert [[snapshot.reference(n.row).photo for n in view] for view in found] == [
             [ENTRIES[left[row]].photo for row in view] for view in expected.tolist()
         ]
-    assert snapshot.manifest.references == len(left)
+    assert snapshot.references == len(left)
+    assert snapshot.observation_count == len({ENTRIES[n].observation_id for n in left})
     assert sum(len(snapshot.references_of(taxon)) for taxon in SPECIES) == len(left)
     assert snapshot.count_references(np.array(SPECIES)).sum() == len(left)
-    assert sum(snapshot.manifest.licences.values()) == len(left)
+    cards = {card.id: card for card in snapshot.floras}
+    assert (cards[WORLD].species, cards[WORLD].references) == (len(set(species.tolist())), len(left))
+    for plan in FLORAS:
+        inside = species[np.isin(species, list(plan.species))]
+        assert cards[plan.id].references == snapshot.flora(plan.id).card.references == len(inside)
+        assert cards[plan.id].covered == len(set(inside.tolist()))
+        assert cards[plan.id].species == len(plan.species)
     with pytest.raises(UnknownPhoto):
         snapshot.reference_of_photo(GONE[0].photo)
-
-
-def test_withdrawing_twice_adds_up_and_rewrites_no_segment(root: Path) -> None:
-    first = read_manifest(root, read_current(root)).segments
-    for entry in GONE[:2]:
-        withdraw_references(root, [entry.photo])
-        publish_snapshot(root)
-
-    manifest = read_manifest(root, read_current(root))
-
-    assert manifest.segments == first
-    assert manifest.withdrawn == {first[0]: 2}
-
-
-def test_what_is_not_there_cannot_be_withdrawn(root: Path) -> None:
-    withdraw_references(root, [GONE[0].photo])
-    publish_snapshot(root)
-
-    with pytest.raises(UnknownPhoto):
-        withdraw_references(root, [GONE[0].photo])
-    with pytest.raises(UnknownPhoto):
-        withdraw_references(root, ["f" * 64])
-
-
-def test_rolling_back_brings_withdrawn_references_back(root: Path) -> None:
-    withdraw_references(root, [GONE[0].photo])
-    publish_snapshot(root)
-
-    roll_back(root)
-
-    assert open_snapshot(root).reference_of_photo(GONE[0].photo).photo == GONE[0].photo
 
 
 @pytest.mark.parametrize(
@@ -169,8 +145,7 @@ def test_rolling_back_brings_withdrawn_references_back(root: Path) -> None:
 )
 def test_compaction_changes_no_answer_by_a_bit(tmp_path: Path, recipe: Recipe | None) -> None:
     publish(tmp_path, ENTRIES, segments=4)
-    withdraw_references(tmp_path, [entry.photo for entry in GONE])
-    publish_snapshot(tmp_path)
+    withdraw_photos(tmp_path, [entry.photo for entry in GONE])
     before = open_snapshot(tmp_path)
     expected = answers(before, recipe)
 
@@ -181,17 +156,15 @@ def test_compaction_changes_no_answer_by_a_bit(tmp_path: Path, recipe: Recipe | 
     assert len(after.segments) == 1
     assert after.segments[0].rows == len(ENTRIES) - len(GONE)
     assert after.manifest.recipes == before.manifest.recipes
-    assert after.manifest.licences == before.manifest.licences
+    assert sum(after.manifest.licences.values()) == len(ENTRIES) - len(GONE)
+    assert (after.manifest.references, after.manifest.observations) == (before.references, before.observation_count)
     assert answers(after, recipe) == expected
 
 
 def test_prototypes_are_kept_up_as_references_come_and_go(tmp_path: Path) -> None:
     """Compared with the sums of a snapshot that was built at once from what is left."""
     publish(tmp_path / "grown", ENTRIES, segments=3)
-    withdraw_references(tmp_path / "grown", [entry.photo for entry in GONE])
-    publish_snapshot(
-        tmp_path / "grown",
-    )
+    withdraw_photos(tmp_path / "grown", [entry.photo for entry in GONE])
     gone = {entry.photo for entry in GONE}
     publish(tmp_path / "built", [entry for entry in ENTRIES if entry.photo not in gone])
 
@@ -314,9 +287,12 @@ def test_codes_of_other_rows_are_found_although_their_checksums_agree(root: Path
 def test_a_flipped_byte_in_any_file_is_found(tmp_path: Path, moment: str) -> None:
     """At opening, where a program flipped it; by verify, where the disk did so and left the times as they were."""
     publish(tmp_path, ENTRIES[:200], segments=2)
-    withdraw_references(tmp_path, [ENTRIES[0].photo])
+    with EmbeddingStore(tmp_path / "store", CARD["model"]) as store:  # the catalogue has lost one
+        store.add([entry.photo for entry in ENTRIES[:200]], ROWS[:200])
+        build_snapshot(tmp_path, Catalogue(ENTRIES[1:200], TAXA, [], [], FLORAS), store, CARD, codes_from=0)
     name = publish_snapshot(tmp_path)
     manifest = read_manifest(tmp_path, name)
+    assert manifest.withdrawn
     own = tmp_path / "snapshots" / name
     files = [path for seal in manifest.files for path in (own / seal.path, tmp_path / seal.path) if path.exists()]
     files.append(own / "manifest.json")
@@ -354,8 +330,9 @@ def forget_the_flip(root: Path, path: Path) -> None:
 
 GROWER = """
 from pathlib import Path
-from indexer.building.grow import append_references, compact_snapshot, withdraw_references
+from indexer.building.grow import append_references, compact_snapshot
 from retrieval.snapshots.publishing import publish_snapshot
+from retrieval.snapshots.withdrawals import withdraw_photos
 from tests.floras import SPECIES, embed
 from tests.catalogues import make_reference
 def work(root, turn):
@@ -368,8 +345,7 @@ def work(root, turn):
         append_references(root, new, embed(new))
         publish()
         if step % 3 == 1:
-            withdraw_references(root, [new[0].photo])
-            publish()
+            withdraw_photos(root, [new[0].photo])
         if step % 3 == 2:
             publish(compact_snapshot(root))
 """
@@ -388,7 +364,7 @@ def test_fifty_growers_killed_at_random_moments_leave_a_whole_snapshot_each_time
 
             snapshot = open_snapshot(root)
             seen.add((snapshot.name, len(snapshot.segments)))
-            assert sum(len(snapshot.references_of(species)) for species in SPECIES) == snapshot.manifest.references
+            assert sum(len(snapshot.references_of(species)) for species in SPECIES) == snapshot.references
             assert snapshot.flora(WORLD).neighbours(QUERIES[:1], 3)[0]
             snapshot.close()
             if turn % 5 == 4:
@@ -438,12 +414,9 @@ def test_months_of_observations_follow_what_is_appended_withdrawn_and_compacted(
     assert months_of(root) == expected
 
     gone = ENTRIES[0].observation_id
-    withdraw_references(root, [entry.photo for entry in old if entry.observation_id == gone])
-    publish_snapshot(root)
-    del expected[gone]
-    assert months_of(root) == expected
-
+    withdraw_photos(root, [entry.photo for entry in old if entry.observation_id == gone])
     publish_snapshot(root, compact_snapshot(root))
+    del expected[gone]
     assert months_of(root) == expected
     verify_snapshot(root, read_current(root))
 

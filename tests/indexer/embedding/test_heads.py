@@ -15,7 +15,7 @@ from retrieval.errors import BuildError, ModelError
 from retrieval.models.card import Preprocessing
 from retrieval.models.embedder import Embeddings, unit_rows
 from retrieval.models.head import Head, read_head, write_head
-from retrieval.ranking.votes import cast_votes, fuse_shares, rank_taxa, share_votes
+from tests.retrieval.ranking.plain_votes import cast_votes, fuse_shares, rank_taxa, share_votes
 
 
 def made_up(

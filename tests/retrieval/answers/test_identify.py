@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval.answers.identify import better_outside, identify, identify_embeddings
+from retrieval.answers.identify import identify, identify_embeddings
 from retrieval.answers.similar import find_similar, find_similar_embeddings
 from retrieval.domain import NOTICE, WORLD, Identification, Taxon
 from retrieval.errors import NoPhoto, SnapshotMismatch, UnknownFlora, UnreadablePhoto
@@ -173,15 +173,6 @@ def test_what_the_list_excluded_although_it_looked_better_is_named(
     assert not set(outside) & set(FLORAS[flora])
 
 
-def test_outside_by_a_table() -> None:
-    world = {1: 0.4, 2: 0.3, 3: 0.2, 4: 0.1}
-
-    assert better_outside(world, [2, 4, 9]) == {1: 0.4}
-    assert better_outside(world, [1]) == {}
-    assert better_outside(world, []) == world
-    assert better_outside({1: 0.5, 2: 0.5}, [2]) == {}
-
-
 def test_in_the_world_nothing_is_outside(snapshot: Snapshot) -> None:
     assert ask(snapshot, make_queries(1, 2)).outside == ()
 
@@ -307,7 +298,7 @@ LEARNED = Calibration(
     counts=0.1,
     floor=1e-3,
     sharpening={"mean": 0.2},
-    thresholds={"0.80": 0.6, "0.90": 0.7, "0.95": 0.8},
+    thresholds={photos: {"0.80": [0.6] * 7, "0.90": [0.7] * 7, "0.95": [0.8] * 7} for photos in ("one", "several")},
     rejection={"constant": -2.0, "similarity": -1.0, "entropy": 1.0, "strange": 0.1},
     rejection_even={"constant": -2.0, "similarity": -1.0, "entropy": 1.0, "strange": 0.1},
     confidence={"constant": 0.1, "logit": 1.0, "photos": 0.2},

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.building.grow import withdraw_references
 from retrieval.domain import WORLD
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.search.recipes import PROTOTYPE_FIRST, Recipe
 from retrieval.segments.store import MANY
 from retrieval.snapshots.flora import Flora
-from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
+from retrieval.snapshots.withdrawals import withdraw_photos
 from tests.floras import SPECIES, embed, make_entries, publish
 
 ENTRIES = make_entries()
@@ -28,8 +27,7 @@ VIEWS = unit_rows(ROWS[::13] + 0.05 * NOISE.normal(size=ROWS[::13].shape))
 def snapshot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     root = tmp_path_factory.mktemp("together")
     publish(root, ENTRIES, segments=request.param)
-    withdraw_references(root, [entry.photo for entry in ENTRIES[::9]])
-    publish_snapshot(root)
+    withdraw_photos(root, [entry.photo for entry in ENTRIES[::9]])
     return open_snapshot(root)
 
 

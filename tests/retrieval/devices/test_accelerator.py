@@ -15,14 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.building.grow import withdraw_references
 from retrieval.devices.accelerator import ROW_BYTES, HotFloras
 from retrieval.devices.device_lists import NUMBER_BYTES, HotLists, deal_lists
 from retrieval.devices.faiss_gpu import count_gpus, open_accelerator
 from retrieval.domain import WORLD
 from retrieval.models.embedder import unit_rows
-from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
+from retrieval.snapshots.withdrawals import withdraw_photos
 from tests.floras import embed, make_entries, publish
 from tests.retrieval.devices.devices import Devices, NumpyDevice, gpu_devices, numpy_devices
 
@@ -41,8 +40,7 @@ def devices(request: pytest.FixtureRequest) -> Devices:
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     root = tmp_path_factory.mktemp("accelerator")
     publish(root, ENTRIES, segments=2)
-    withdraw_references(root, [entry.photo for entry in ENTRIES[::7]])
-    publish_snapshot(root)
+    withdraw_photos(root, [entry.photo for entry in ENTRIES[::7]])
     return open_snapshot(root)
 
 

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.ranking.calibration import normalise
-from retrieval.ranking.fusion import FUSIONS, TWINS, deciding_photo, fuse_scores, weigh_photos
+from retrieval.ranking.fusion import (
+    ALIKE,
+    APART,
+    FUSIONS,
+    deciding_photo,
+    fuse_scores,
+    photo_voices,
+    same_photos,
+    weigh_photos,
+)
 
 TWO = np.array([[0.8, 0.2, 0.0], [0.4, 0.5, 0.1]])
 EVEN = np.ones(2)
@@ -45,11 +54,61 @@ def test_the_order_of_photos_shows_in_no_digit(rule: str, seed: int, rng: object
     assert one.sum() == pytest.approx(1)
 
 
-def test_near_identical_photos_count_once() -> None:
-    rows = np.array([[1.0, 0], [0.9999, 0.0141], [0, 1]])
+def turned(*degrees: float) -> np.ndarray:
+    """Rows of length 1 in a plane."""
+    return np.array([[np.cos(np.radians(one)), np.sin(np.radians(one))] for one in degrees])
 
-    assert weigh_photos(rows) == pytest.approx([0.5, 0.5, 1.0])
-    assert weigh_photos(rows, ("cap", "cap", "hymenium"), {"hymenium": 3.0}) == pytest.approx([0.5, 0.5, 3.0])
+
+def test_near_identical_photos_share_one_voice() -> None:
+    rows = turned(0, 1, 90)
+
+    assert photo_voices(rows) == pytest.approx([0.5, 0.5, 1.0])
+    assert weigh_photos(photo_voices(rows), ("cap", "cap", "hymenium"), {"hymenium": 3.0}) == pytest.approx(
+        [0.25, 0.25, 1.5]
+    )
+    assert same_photos(rows) == [[0, 1]]
+
+
+def test_what_photos_show_weighs_against_other_photos_and_makes_them_no_more() -> None:
+    weights = {"stipe": 1.7, "cap": 0.4, "section": 0.0}
+
+    for shown in (("stipe",) * 3, ("cap",) * 3, ("section",) * 3, ("stipe", "stipe", "cap")):
+        assert weigh_photos(photo_voices(turned(0, 1, 90)), shown, weights).sum() == pytest.approx(2)
+
+
+@pytest.mark.parametrize("copies", [1, 2, 4, 8])
+def test_copies_of_a_photo_are_one_photo(copies: int) -> None:
+    assert photo_voices(np.repeat(turned(30), copies, axis=0)).sum() == pytest.approx(1)
+    assert photo_voices(np.vstack([np.repeat(turned(30), copies, axis=0), turned(120)])).sum() == pytest.approx(2)
+
+
+def test_a_copy_takes_its_voice_from_its_original_alone() -> None:
+    halfway = np.degrees(np.arccos((ALIKE + APART) / 2))
+    alone = photo_voices(turned(0, halfway))
+
+    for copies in (2, 5):
+        voices = photo_voices(np.vstack([np.repeat(turned(0), copies, axis=0), turned(halfway)]))
+
+        assert voices[-1] == pytest.approx(alone[1])
+        assert voices[:-1] == pytest.approx([alone[0] / copies] * copies)
+
+
+def test_what_is_neither_alike_nor_apart_counts_in_part() -> None:
+    halfway = np.degrees(np.arccos((ALIKE + APART) / 2))
+    apart = np.degrees(np.arccos(APART - 0.01))
+
+    assert photo_voices(turned(0, halfway)) == pytest.approx([1 / 1.5] * 2)
+    assert photo_voices(turned(0, apart)) == pytest.approx([1, 1])
+    assert same_photos(turned(0, halfway)) == []
+
+
+@given(seed=st.integers(0, 10_000), rng=st.randoms(use_true_random=False))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_photos_changes_no_voice(seed: int, rng: object) -> None:
+    rows = turned(*np.random.default_rng(seed).uniform(0, 120, 5))
+    order = rng.sample(range(5), 5)  # type: ignore[attr-defined]
+
+    assert photo_voices(rows[order]).tolist() == pytest.approx(photo_voices(rows)[order].tolist(), abs=1e-15)
 
 
 def test_the_deciding_photo_is_the_one_without_which_the_first_species_loses_most() -> None:
@@ -65,10 +124,8 @@ def test_an_unknown_rule_is_refused() -> None:
 
 
 def test_a_photo_like_two_that_are_less_alike_makes_one_of_all_three() -> None:
-    turn = np.arccos(0.985)
-    row = [[np.cos(number * turn), np.sin(number * turn)] for number in range(4)] + [[0.0, -1.0]]
+    rows = turned(0, 25, 50, 75, 180)
 
-    weights = weigh_photos(np.array(row))
-
-    assert np.cos(2 * turn) < TWINS < np.cos(turn)
-    assert weights == pytest.approx([1 / 4] * 4 + [1])
+    assert np.cos(np.radians(50)) < ALIKE < np.cos(np.radians(25))
+    assert photo_voices(rows) == pytest.approx([1 / 4] * 4 + [1])
+    assert same_photos(rows) == [[0, 1, 2, 3]]

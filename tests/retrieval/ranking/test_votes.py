@@ -1,16 +1,19 @@
-"""The voting rules by hand-made tables, and what must hold for every set of neighbours."""
+"""The voting rule by hand-made tables, what must hold for every set of neighbours, and its plain twin."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.domain import Neighbour, Vote
-from retrieval.ranking.votes import cast_votes, fuse_shares, rank_taxa, share_votes, sum_shares
+from retrieval.domain import Neighbour
+from retrieval.ranking.votes import vote, vote_shares
+from tests.retrieval.ranking.plain_votes import cast_votes, share_votes
 
 T = 0.05
 LN2 = math.log(2)
@@ -18,6 +21,20 @@ LN2 = math.log(2)
 
 def neighbour(row: int, species: int, observation: int, similarity: float) -> Neighbour:
     return Neighbour(row, species, observation, similarity)
+
+
+def shares_of(found: Sequence[Neighbour], temperature: float) -> dict[int, float]:
+    """The shares of one view, by species; neighbours are put in their order first."""
+    near = sorted(found, key=lambda each: (-each.similarity, each.row))
+    species = sorted({each.species for each in near})
+    shares = vote_shares(
+        np.array([[each.similarity for each in near]]).reshape(1, -1),
+        np.array([[each.observation for each in near]], dtype=np.int64).reshape(1, -1),
+        np.array([[species.index(each.species) for each in near]], dtype=np.int64).reshape(1, -1),
+        len(species),
+        temperature,
+    )
+    return dict(zip(species, shares[0].tolist(), strict=True))
 
 
 @st.composite
@@ -33,34 +50,42 @@ def neighbourhoods(draw: st.DrawFn) -> list[Neighbour]:
 
 
 def test_a_table_of_votes() -> None:
-    near = [
-        neighbour(0, species=7, observation=1, similarity=0.9),
-        neighbour(1, species=7, observation=1, similarity=0.8),  # the same find: silent
-        neighbour(2, species=8, observation=2, similarity=0.9 - T * LN2),
-        neighbour(3, species=8, observation=3, similarity=0.9 - T * math.log(4)),
-    ]
+    similarities = np.array([[0.9, 0.9 - T * LN2, 0.8, 0.9 - T * math.log(4), -np.inf]])
+    observations = np.array([[1, 2, 1, 3, -1]])  # the third is of the same find as the first: silent
 
-    votes = cast_votes(near, temperature=T)
+    votes = vote(similarities, observations, T)
 
-    assert [(vote.species, vote.observation, vote.row) for vote in votes] == [(7, 1, 0), (8, 2, 2), (8, 3, 3)]
-    assert [vote.weight for vote in votes] == pytest.approx([1, 1 / 2, 1 / 4])
-    assert share_votes(votes) == pytest.approx({7: 4 / 7, 8: 3 / 7})
+    assert votes[0] == pytest.approx([4 / 7, 2 / 7, 0, 1 / 7, 0])
+    shares = vote_shares(similarities, observations, np.array([[0, 1, 0, 1, -1]]), 3, T)
+    assert shares[0] == pytest.approx([4 / 7, 3 / 7, 0])
+
+
+def test_an_observation_that_stands_in_a_line_twice_votes_through_the_closer() -> None:
+    votes = vote(np.array([[0.9, 0.8, 0.8, 0.7]]), np.array([[5, 4, 5, 4]]), T)
+
+    assert (votes > 0).tolist() == [[True, True, False, False]]
 
 
 def test_a_lower_temperature_lets_the_closest_decide_more() -> None:
     near = [neighbour(0, 1, 1, 0.9), neighbour(1, 2, 2, 0.8), neighbour(2, 2, 3, 0.8)]
 
-    cold, warm = (share_votes(cast_votes(near, temperature=temperature)) for temperature in (0.02, 1.0))
-
-    assert cold[1] > 0.98
-    assert warm[2] > 0.6
+    assert shares_of(near, 0.02)[1] > 0.98
+    assert shares_of(near, 1.0)[2] > 0.6
 
 
 def test_no_neighbours_give_no_votes_and_no_shares() -> None:
-    assert cast_votes([], temperature=T) == []
-    assert share_votes([]) == {}
-    assert fuse_shares([]) == {}
-    assert fuse_shares([{}, {}]) == {}
+    nothing = np.full((2, 3), -1)
+
+    assert not vote(np.full((2, 3), -np.inf), nothing, T).any()
+    assert vote_shares(np.full((2, 3), -np.inf), nothing, nothing, 4, T).tolist() == [[0.0] * 4] * 2
+    assert vote_shares(np.zeros((2, 0)), nothing[:, :0], nothing[:, :0], 4, T).shape == (2, 4)
+
+
+@given(neighbourhoods())
+def test_the_arrays_say_what_the_plain_rule_says(found: list[Neighbour]) -> None:
+    plain = share_votes(cast_votes(found, temperature=T))
+
+    assert shares_of(found, T) == pytest.approx(plain, abs=1e-12)
 
 
 @given(neighbourhoods(), st.data())
@@ -70,35 +95,12 @@ def test_a_worse_photo_of_a_known_observation_changes_nothing(found: list[Neighb
         1000, known.species, known.observation, known.similarity - data.draw(st.floats(0, 0.5, allow_subnormal=False))
     )
 
-    assert cast_votes([worse, *found], temperature=T) == cast_votes(found, temperature=T)
+    assert shares_of([worse, *found], T) == pytest.approx(shares_of(found, T), abs=1e-15)
 
 
 @given(neighbourhoods(), st.randoms(use_true_random=False))
-def test_the_order_of_neighbours_never_matters(found: list[Neighbour], rng: Random) -> None:
-    shuffled = rng.sample(found, len(found))
-
-    votes, others = cast_votes(found, temperature=T), cast_votes(shuffled, temperature=T)
-
-    assert votes == others
-    assert share_votes(votes) == share_votes(others)
-
-
-@given(neighbourhoods(), st.randoms(use_true_random=False))
-def test_the_order_of_votes_never_shows_in_the_last_digit(found: list[Neighbour], rng: Random) -> None:
-    votes = cast_votes(found, temperature=0.3)
-
-    assert share_votes(rng.sample(votes, len(votes))) == share_votes(votes)
-
-
-@given(neighbourhoods())
-def test_each_observation_votes_once_through_its_closest_photo(found: list[Neighbour]) -> None:
-    votes = cast_votes(found, temperature=T)
-
-    assert sorted(vote.observation for vote in votes) == sorted({near.observation for near in found})
-    for vote in votes:
-        own = [near for near in found if near.observation == vote.observation]
-        assert vote.similarity == max(near.similarity for near in own)
-        assert vote.row == min(near.row for near in own if near.similarity == vote.similarity)
+def test_the_order_of_neighbours_shows_in_no_digit(found: list[Neighbour], rng: Random) -> None:
+    assert shares_of(rng.sample(found, len(found)), T) == shares_of(found, T)
 
 
 @given(neighbourhoods())
@@ -113,72 +115,33 @@ def test_shares_are_what_the_formula_says_and_add_up_to_1(found: list[Neighbour]
         for species in {near.species for near in found}
     }
 
-    shares = share_votes(cast_votes(found, temperature=0.2))
+    shares = shares_of(found, 0.2)
 
     assert shares == pytest.approx(expected)
     assert math.fsum(shares.values()) == pytest.approx(1)
-    assert all(0 <= share <= 1 for share in shares.values())
+    assert all(0 <= share <= 1 + 1e-15 for share in shares.values())
 
 
 def test_huge_similarities_and_tiny_temperatures_do_not_overflow() -> None:
     near = [neighbour(0, 1, 1, 1e6), neighbour(1, 2, 2, -1e6), neighbour(2, 3, 3, 1e6)]
 
-    shares = share_votes(cast_votes(near, temperature=1e-6))
-
-    assert shares == {1: 0.5, 2: 0.0, 3: 0.5}
+    assert shares_of(near, 1e-6) == {1: 0.5, 2: 0.0, 3: 0.5}
 
 
-def test_fusion_is_the_mean_over_the_views() -> None:
-    fused = fuse_shares([{1: 0.8, 2: 0.2}, {2: 0.5, 3: 0.5}])
+@given(neighbourhoods(), neighbourhoods())
+def test_views_are_counted_apart(one: list[Neighbour], other: list[Neighbour]) -> None:
+    width = max(len(one), len(other))
+    near = [sorted(view, key=lambda each: (-each.similarity, each.row)) for view in (one, other)]
+    lines = [[*view, *[Neighbour(-1, -1, -1, -np.inf)] * (width - len(view))] for view in near]
 
-    assert fused == pytest.approx({1: 0.4, 2: 0.35, 3: 0.25})
+    both = vote_shares(
+        np.array([[each.similarity for each in line] for line in lines]),
+        np.array([[each.observation for each in line] for line in lines]),
+        np.array([[each.species for each in line] for line in lines]),
+        5,
+        T,
+    )
 
-
-def test_a_view_without_neighbours_does_not_speak() -> None:
-    assert fuse_shares([{1: 0.75, 2: 0.25}, {}]) == {1: 0.75, 2: 0.25}
-
-
-@given(st.lists(neighbourhoods(), min_size=1, max_size=5), st.randoms(use_true_random=False))
-def test_the_order_of_photos_never_matters(views: list[list[Neighbour]], rng: Random) -> None:
-    shares = [share_votes(cast_votes(view, temperature=T)) for view in views]
-
-    fused = fuse_shares(shares)
-
-    assert fused == fuse_shares(rng.sample(shares, len(shares)))
-    assert math.fsum(fused.values()) == pytest.approx(1)
-
-
-def test_the_same_photo_twice_says_no_more_than_once() -> None:
-    shares = {1: 0.7, 2: 0.3}
-
-    assert fuse_shares([shares, shares]) == pytest.approx(shares)
-
-
-@given(st.dictionaries(st.integers(0, 30), st.floats(0, 1), max_size=20))
-def test_a_genus_is_the_sum_of_its_species_and_who_has_none_is_left_out(shares: dict[int, float]) -> None:
-    parent = {species: species % 3 for species in shares if species % 7}
-
-    sums = sum_shares(shares, parent)
-
-    assert set(sums) == set(parent.values())
-    for genus, total in sums.items():
-        assert total == pytest.approx(sum(shares[species] for species in parent if parent[species] == genus))
-
-
-def test_taxa_are_ranked_by_share_then_by_name_then_by_id() -> None:
-    shares = {5: 0.2, 9: 0.4, 3: 0.2, 7: 0.2, 1: 0.0}
-    names = {5: "Russula emetica", 3: "Russula emetica", 7: "Amanita citrina", 9: "Boletus edulis"}
-
-    assert rank_taxa(shares, names) == [9, 7, 3, 5, 1]
-
-
-@given(st.dictionaries(st.integers(0, 50), st.sampled_from([0.1, 0.2, 0.3]), min_size=1), st.randoms())
-def test_a_ranking_does_not_depend_on_how_the_shares_were_gathered(shares: dict[int, float], rng: Random) -> None:
-    gathered = dict(rng.sample(sorted(shares.items()), len(shares)))
-    names = {taxon: "abc"[taxon % 3] for taxon in shares}
-
-    assert rank_taxa(gathered, names) == rank_taxa(shares, names)
-
-
-def test_votes_are_values() -> None:
-    assert cast_votes([neighbour(4, 7, 1, 0.5)], temperature=T) == [Vote(7, 1, 4, 0.5, 1.0)]
+    for line, view in zip(both, near, strict=True):
+        alone = shares_of(view, T)
+        assert line == pytest.approx([alone.get(species, 0.0) for species in range(5)])

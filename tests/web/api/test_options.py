@@ -13,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from evaluation.learning.calibrate import calibrate_snapshot
+from retrieval.domain import HABITATS, SUBSTRATES
 from retrieval.errors import BuildError
 from retrieval.snapshots.manifest import switch_current
 from tests.snapshots import CITRINA, draw_photo, drawn_references, make_snapshot
@@ -53,6 +54,8 @@ def test_the_target_is_that_of_the_request(client: FlaskClient) -> None:
         ({"latitude": "55.6"}, 400, "both latitude and longitude"),
         ({"latitude": "95", "longitude": "12"}, 422, "latitude"),
         ({"date": "yesterday"}, 422, "date"),
+        ({"habitat": "sea"}, 422, "habitat"),
+        ({"substrate": "garden"}, 422, "substrate"),
         ({"fusion": "sum"}, 422, "fusion"),
         ({"priors": "moon"}, 422, "priors"),
         ({"aspects": ["cap", "stipe"]}, 400, "2 aspects were given for 1 photos"),
@@ -100,3 +103,13 @@ def test_a_calibrated_snapshot_answers_with_scores_and_words(tmp_path: Path) -> 
     assert said in html.unescape(decision[1])
     sure = "over 99" if 0.99 < specificity["probability"] < 1 else f"{specificity['probability']:.0%}".rstrip("%")
     assert rejected or sure in decision[1]
+
+
+def test_the_page_asks_for_habitat_and_substrate_by_chips_and_keeps_what_was_chosen(client: FlaskClient) -> None:
+    page = client.get("/?habitat=bog", headers={"Accept-Language": "de"}).get_data(as_text=True)
+
+    for name, classes in (("habitat", HABITATS), ("substrate", SUBSTRATES)):
+        chips = re.findall(rf'<input type="radio" name="{name}" value="([^"]*)"( checked)?>', page)
+        assert [value for value, _ in chips] == ["", *classes]
+        assert [value for value, checked in chips if checked] == (["bog"] if name == "habitat" else [""])
+    assert "Moor oder Sumpf" in page

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from database.collection.snapshots import log_published
 from retrieval.errors import BuildError, FungariumError, SnapshotError
 from retrieval.snapshots.atlas import atlas_path, name_references
-from retrieval.snapshots.publishing import current_or_none
+from retrieval.snapshots.manifest import current_or_none
 from web.http.access import require
 from web.http.errors import Problem, sentence
 from web.inference.publications import DONE, UnknownPublication, begin_publication, read_publication

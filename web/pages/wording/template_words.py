@@ -32,6 +32,11 @@ def percent(share: float) -> str:
     return f"{share:.0%}".replace("%", f"{THIN}%")
 
 
+def numbers_of(places: Sequence[int]) -> str:
+    """Places counted from 0 as people count, one after the other."""
+    return ", ".join(str(place + 1) for place in places)
+
+
 def count(number: int) -> str:
     """A whole number as the visitor's language writes it."""
     return str(format_decimal(number))
@@ -82,6 +87,45 @@ def aspect_words() -> dict[str, str]:
     }
 
 
+def habitat_words() -> dict[str, str]:
+    """Every class of habitat, in the visitor's language."""
+    return {
+        "deciduous-forest": gettext("deciduous forest"),
+        "coniferous-forest": gettext("coniferous forest"),
+        "mixed-forest": gettext("mixed forest"),
+        "wet-forest": gettext("wet forest"),
+        "scrub": gettext("scrub or hedge"),
+        "grassland": gettext("meadow or pasture"),
+        "heath": gettext("heath"),
+        "bog": gettext("bog or fen"),
+        "coast": gettext("dune or shore"),
+        "arable": gettext("field"),
+        "garden": gettext("garden, park or roadside"),
+        "bare-ground": gettext("bare or rocky ground"),
+    }
+
+
+def substrate_words() -> dict[str, str]:
+    """Every class of substrate, in the visitor's language."""
+    return {
+        "soil": gettext("soil"),
+        "litter": gettext("leaf or needle litter"),
+        "deciduous-wood": gettext("wood of a broadleaf tree"),
+        "coniferous-wood": gettext("wood of a conifer"),
+        "wood": gettext("wood, kind not known"),
+        "living-tree": gettext("living tree"),
+        "mulch": gettext("wood chips or compost"),
+        "dung": gettext("dung"),
+        "moss": gettext("moss"),
+        "herbs": gettext("herbs or grasses"),
+        "fungi": gettext("another fungus"),
+        "burnt-ground": gettext("burnt ground"),
+        "cones": gettext("cones, fruits or nuts"),
+        "animal": gettext("insect or other animal"),
+        "stone": gettext("stone or wall"),
+    }
+
+
 def month_name(month: int) -> str:
     """A month, 1 to 12, in the visitor's language."""
     return str(get_locale().months["stand-alone"]["abbreviated"][month])
@@ -118,12 +162,15 @@ def template_words() -> dict[str, Any]:
     """What the templates may call."""
     return {
         "percent": percent,
+        "numbers_of": numbers_of,
         "count": count,
         "rank_word": rank_word,
         "mark_commands": mark_commands,
         "flora_title": flora_title,
         "aspect_word": aspect_word,
         "aspect_words": aspect_words,
+        "habitat_words": habitat_words,
+        "substrate_words": substrate_words,
         "month_name": month_name,
         "photo_url": photo_url,
         "photo_set": photo_set,

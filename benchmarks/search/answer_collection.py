@@ -1,0 +1,168 @@
+"""The collection of the answer's cost: very many species with a long tail of references, built by the indexer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.learning.calibrate import write_calibrated
+from evaluation.learning.scoring import Method
+from indexer.building.build import Catalogue, FloraPlan, build_snapshot
+from retrieval.domain import Taxon
+from retrieval.models.embedder import DIM, Embeddings, unit_rows
+from retrieval.ranking.calibration import Calibration
+from retrieval.ranking.votes import Voting
+from retrieval.segments.segment import ReferenceEntry
+from retrieval.snapshots.publishing import publish_snapshot
+from retrieval.snapshots.snapshot import open_snapshot
+
+FIRST, GENERA, FAMILIES = 1_000_000, 10_000, 100  # taxon ids begin here
+PER_GENUS, PER_FAMILY = 8, 12
+AD_HOC = "taxon:Genus1 or taxon:Genus2"
+CARD = {"model": "synthetic@1", "runtime": "numpy", "precision": "f32"}
+BLOCK = 20_000
+GIVEN = Calibration(
+    votes=0.5,
+    prototypes=9.0,
+    counts=0.3,
+    floor=1e-3,
+    sharpening={"mean": 0.3},
+    thresholds={photos: {"0.80": [0.5] * 7, "0.90": [0.6] * 7} for photos in ("one", "several")},
+    rejection={"constant": -1.0, "similarity": -4.0, "entropy": 0.3, "strange": 0.05},
+    confidence={"constant": 0.1, "logit": 1.0, "photos": 0.2},
+    metric=True,
+    fitted={"observations": 1},
+)
+"""Numbers like those that collections teach; what an answer costs does not depend on them."""
+
+
+def draw_sizes(species: int, references: float, seed: int) -> NDArray[np.int64]:
+    """References of each species: one or two of most, hundreds of a few (Zipf's law)."""
+    draw = np.random.default_rng(seed)
+    weights = 1 / (draw.permutation(species) + 5.0)
+    more = draw.multinomial(round(species * (references - 1)), weights / weights.sum())
+    return 1 + np.minimum(more, 500)
+
+
+def place_species(numbers: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+    """Where species lie: about their genus, each from a seed of its own, so that nothing has to be kept."""
+    genus = hashed(numbers // PER_GENUS, seed)
+    return genus + np.float32(0.8) * hashed(numbers, seed + 1)
+
+
+def hashed(numbers: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+    """A standard normal row for each number, the same whenever it is asked for."""
+    table = np.random.default_rng(seed).standard_normal((4_096, DIM), dtype=np.float32)
+    first, second = numbers % 4_093, (numbers * 2_654_435_761 % 2**31) % 4_091
+    return np.asarray((table[first] + np.roll(table[second], 1, axis=1)) * np.float32(0.5**0.5), dtype=np.float32)
+
+
+def draw_photos(numbers: NDArray[np.int64], seed: int, draw: np.random.Generator) -> Embeddings:
+    """A photo of each species."""
+    rows = place_species(numbers, seed)
+    rows += 0.9 * draw.standard_normal(rows.shape, dtype=np.float32)
+    return unit_rows(rows)
+
+
+def draw_queries(species: int, seed: int, count: int, views: int) -> NDArray[np.float32]:
+    """Observations of any species, (observations, views, 256)."""
+    draw = np.random.default_rng([seed, views])
+    asked = draw.integers(0, species, count)
+    return np.stack([draw_photos(np.repeat(number, views), seed, draw) for number in asked])
+
+
+class Rows:
+    """Embeddings by photo, drawn when they are asked for: what the build line reads in place of the store on disk."""
+
+    def __init__(self, species: NDArray[np.int64], seed: int) -> None:
+        self._species, self._seed = species, seed
+
+    def read(self, photos: list[str]) -> NDArray[np.float16]:
+        """The embeddings of photos whose names begin with their row."""
+        rows = np.array([int(photo[:8], 16) for photo in photos], dtype=np.int64)
+        draw = np.random.default_rng([self._seed, int(rows[0])])
+        return draw_photos(self._species[rows], self._seed, draw).astype(np.float16)
+
+
+class Entries:
+    """The references in their places, made when they are gone through."""
+
+    def __init__(self, species: NDArray[np.int64]) -> None:
+        self._species = species
+
+    def __len__(self) -> int:
+        return len(self._species)
+
+    def __iter__(self) -> Iterator[ReferenceEntry]:
+        for row, number in enumerate(self._species.tolist()):
+            photo = f"{row:08x}" + hashlib.sha256(str(row).encode()).hexdigest()[:56]
+            yield ReferenceEntry(
+                photo, row, f"synthetic:{row}", FIRST + number, "Nobody", "CC0-1.0", "synthetic", "cap"
+            )
+
+
+class Placed(Catalogue):
+    """A catalogue whose references come in their places already."""
+
+    def placed(self) -> Any:
+        """The references."""
+        return self.references
+
+
+def make_taxa(species: int) -> list[tuple[Taxon, str]]:
+    """Species in genera, genera in families, and a kingdom."""
+    genera = -(-species // PER_GENUS)
+    taxa = [(Taxon(1, "Fungi", "kingdom"), "")]
+    taxa += [
+        (Taxon(FAMILIES + family, f"Family{family}", "family", 1), "") for family in range(-(-genera // PER_FAMILY))
+    ]
+    taxa += [
+        (Taxon(GENERA + genus, f"Genus{genus}", "genus", FAMILIES + genus // PER_FAMILY), "") for genus in range(genera)
+    ]
+    taxa += [
+        (Taxon(FIRST + n, f"Genus{n // PER_GENUS} species{n}", "species", GENERA + n // PER_GENUS), "")
+        for n in range(species)
+    ]
+    return taxa
+
+
+def build_collection(work: Path, species: int, references: float, seed: int) -> dict[str, float]:
+    """Build, calibrate and publish, unless it has been; seconds and megabytes of building and publishing alone."""
+    kept = work / "built.json"
+    if kept.exists():
+        known: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))
+        return known
+    held = np.repeat(np.arange(species), draw_sizes(species, references, seed))
+    draw = np.random.default_rng(seed)
+    floras = [
+        FloraPlan(flora, flora, frozenset((FIRST + draw.permutation(species)[: species * share // 100]).tolist()))
+        for flora, share in (("part-30", 30), ("part-02", 2))
+    ]
+    common = [(FIRST + n, "en", f"common name {n}") for n in range(0, species, 3)]
+    catalogue = Placed(Entries(held), make_taxa(species), [], common, floras)  # type: ignore[arg-type]
+    started = time.perf_counter()
+    build_snapshot(work, catalogue, Rows(held, seed), CARD)  # type: ignore[arg-type]
+    built = time.perf_counter()
+    publish_snapshot(work)
+    published, peak = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    snapshot = open_snapshot(work)
+    turn = np.eye(DIM, dtype=np.float32) + np.float32(0.02) * draw.standard_normal((DIM, DIM), dtype=np.float32)
+    write_calibrated(work, snapshot, Method(Voting(50, 0.05), GIVEN, turn))
+    snapshot.close()
+    publish_snapshot(work)
+    found = {
+        "references": float(len(held)),
+        "build_s": built - started,
+        "publish_s": published - built,
+        "peak_mb": peak / 1024,
+    }
+    kept.write_text(json.dumps(found), encoding="utf-8")
+    return found

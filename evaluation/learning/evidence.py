@@ -1,0 +1,219 @@
+"""What photos say of very many observations, before anything learned of lists, certainty or strangeness is applied.
+
+Every observation is asked of all references but its own group's: of the world and of each list, with all its photos and
+with its first alone, as it is and with its species or genus taken away. What is learned later is learned from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, search
+from evaluation.learning.apart import Views
+from evaluation.learning.scoring import (
+    Method,
+    Scores,
+    closest_similarities,
+    fuse_all,
+    neutral_counts,
+    score_each_view,
+)
+from retrieval.ranking.fusion import photo_voices
+from retrieval.ranking.unknown import FEATURES, observe_unknown
+
+NEIGHBOURS = 50
+BELIEVED = 3.0  # species' observations that the mean over all species counts for in what is typical of one
+LISTS = 6  # that are learned from: the largest and the smallest tell most
+
+
+@dataclass(frozen=True)
+class Typical:
+    """How similar observations are to the closest observation of their species in another group."""
+
+    observations: NDArray[np.int64]  # (n,) ascending: those that have one
+    columns: NDArray[np.int64]  # (n,)
+    values: NDArray[np.float64]  # (n,): the mean over the photos
+    width: int
+
+    @property
+    def usual(self) -> float:
+        """The mean over all observations; 0 where none has another."""
+        return float(self.values.mean()) if len(self.values) else 0.0
+
+    @property
+    def of_species(self) -> NDArray[np.float64]:
+        """The mean of each species, drawn towards the usual one where observations are few: (species,)."""
+        counts = np.bincount(self.columns, minlength=self.width)
+        sums = np.bincount(self.columns, self.values, minlength=self.width)
+        return np.asarray((sums + BELIEVED * self.usual) / (counts + BELIEVED))
+
+    def without(self, observation: int, typical: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`of_species` as it would be without one observation: it may not say how typical it is itself."""
+        place = int(np.searchsorted(self.observations, observation))
+        if place >= len(self.observations) or self.observations[place] != observation:
+            return typical
+        column = int(self.columns[place])
+        count = int((self.columns == column).sum())
+        adapted = typical.copy()
+        whole = typical[column] * (count + BELIEVED)
+        adapted[column] = (whole - self.values[place]) / (count - 1 + BELIEVED)
+        return adapted
+
+
+def measure_typical(gallery: Gallery) -> Typical:
+    """Compare the photos of each species with one another, those of one group left out."""
+    observations, columns, values = [], [], []
+    ends = np.searchsorted(gallery.columns, np.arange(gallery.width + 1))
+    for column in range(gallery.width):
+        rows = slice(int(ends[column]), int(ends[column + 1]))
+        groups = gallery.groups[rows]
+        if len(np.unique(groups)) < 2:
+            continue
+        near = gallery.embeddings[rows] @ gallery.embeddings[rows].T
+        near[groups[:, None] == groups[None, :]] = -np.inf
+        best = near.max(axis=1).astype(np.float64)
+        named, of = np.unique(gallery.observations[rows], return_inverse=True)
+        mean = np.bincount(of, best) / np.bincount(of)
+        observations += named.tolist()
+        columns += [column] * len(named)
+        values += mean.tolist()
+    order = np.argsort(np.array(observations, dtype=np.int64), kind="stable")
+    return Typical(
+        np.array(observations, dtype=np.int64)[order],
+        np.array(columns, dtype=np.int64)[order],
+        np.array(values, dtype=np.float64)[order],
+        gallery.width,
+    )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One way of asking for the same observations, in their order."""
+
+    hide: str  # what was taken away, of HIDDEN
+    place: int | None  # the list's place; None: the world
+    alone: bool  # whether only the first photo was shown
+    fused: Scores  # (observations, species)
+    photos: NDArray[np.float64]  # (observations,) effective numbers
+    near: NDArray[np.float64]  # (observations,) similarity of the closest reference, mean over photos
+    features: NDArray[np.float64]  # (observations, 12) of `retrieval.ranking.unknown`; of the world's evidence
+    truth: NDArray[np.int64]  # (observations,) columns
+
+    @property
+    def known(self) -> bool:
+        """Whether references of the true species could answer."""
+        return self.hide == "own"
+
+
+def gather_evidence(
+    gallery: Gallery,
+    asked: HeldOutQueries,
+    method: Method,
+    *,
+    hide: str = "own",
+    lists: Sequence[NDArray[np.bool_]] = (),
+    typical: Typical,
+    views: Views | None = None,
+    found: NearestRows | None = None,
+    alone: bool = True,
+) -> list[Evidence]:
+    """Ask of the world and of each list, with all photos and (with `alone`) with the first.
+
+    `views` scores each photo where that is not simply by the method: with metrics made apart. `found` is what `search`
+    with these lists gave.
+    """
+    nearest = search(gallery, asked, NEIGHBOURS, hide=hide, lists=lists) if found is None else found
+    everyone = np.ones(asked.count, dtype=bool)
+    first, firsts = asked.only(everyone, 1), asked.views_of(everyone, 1)
+    gathered: list[Evidence] = []
+    strange: dict[bool, NDArray[np.float64]] = {}
+    places = [None, *range(len(lists))]
+    searches = [nearest.within(place) for place in places]
+    if views is None:
+        scored = score_each_view(gallery, asked, searches, method, hide=hide)
+    else:
+        scored = views(asked, searches, hide)
+    for place, near, scores in zip(places, searches, scored, strict=True):
+        for single in (False, True) if alone else (False,):
+            some, rows = (first, firsts) if single else (asked, np.arange(len(asked.columns)))
+            fused = fuse_all(scores[rows], some, method)
+            if place is None:
+                strange[single] = features_of(gallery, some, near.of(rows), scores[rows], fused, typical, hide)
+            gathered.append(
+                Evidence(
+                    hide,
+                    place,
+                    single,
+                    fused,
+                    effective_photos(some),
+                    closest_similarities(some, near.of(rows)),
+                    strange[single],
+                    some.truth,
+                )
+            )
+    return gathered
+
+
+def effective_photos(asked: HeldOutQueries) -> NDArray[np.float64]:
+    """The effective number of photos of each observation."""
+    parts = np.split(asked.embeddings, asked.first[1:])
+    return np.array([float(photo_voices(part).sum()) for part in parts])
+
+
+def features_of(
+    gallery: Gallery,
+    asked: HeldOutQueries,
+    near: NearestRows,
+    per_view: Scores,
+    fused: Scores,
+    typical: Typical,
+    hide: str,
+) -> NDArray[np.float64]:
+    """The evidence of strangeness of each observation, (observations, 12); 0 where nothing was compared."""
+    features = np.zeros((asked.count, len(FEATURES)))
+    bounds = np.append(asked.first, len(per_view))
+    columns = np.where(near.rows >= 0, gallery.columns[near.rows], -1)
+    similarities = np.where(near.rows >= 0, near.similarities, -np.inf)
+    usual, neutral = typical.of_species, neutral_counts(gallery.sums[1])
+    counts = gallery.sums[1].astype(np.float64)
+    for number, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        if not np.isfinite(similarities[start:stop, 0]).any():
+            continue
+        own = int(asked.own[start])
+        features[number] = observe_unknown(
+            similarities[start:stop],
+            columns[start:stop],
+            per_view[start:stop],
+            fused[number],
+            photo_voices(asked.embeddings[start:stop]),
+            typical.without(own, usual) if hide == "own" else usual,
+            counts if own < 0 else neutral,
+            typical.usual,
+        )
+    return features
+
+
+def choose_lists(gallery: Gallery, lists: Sequence[NDArray[np.bool_]], most: int = LISTS) -> list[NDArray[np.bool_]]:
+    """Lists that leave something out and hold something, spread over their sizes."""
+    counts = gallery.sums[1]
+    usable = [listed for listed in lists if 0 < counts[listed].sum() < counts.sum()]
+    usable.sort(key=lambda listed: int(counts[listed].sum()))
+    if len(usable) <= most:
+        return usable
+    return [usable[round(place)] for place in np.linspace(0, len(usable) - 1, most)]
+
+
+def pick(evidence: Evidence, chosen: NDArray[np.bool_]) -> Evidence:
+    """The evidence of some of the observations."""
+    return replace(
+        evidence,
+        fused=evidence.fused[chosen],
+        photos=evidence.photos[chosen],
+        near=evidence.near[chosen],
+        features=evidence.features[chosen],
+        truth=evidence.truth[chosen],
+    )

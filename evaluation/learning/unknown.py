@@ -1,0 +1,52 @@
+"""Learns what a find of no referenced species looks like, by taking whole species and whole genera away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluation.galleries.gallery import Gallery
+from evaluation.learning.estimators import fit_logistic
+from evaluation.learning.evidence import Evidence
+from retrieval.ranking.rejection import UNKNOWN_RATE
+from retrieval.ranking.unknown import FEATURES
+
+MOST_UNKNOWN = 0.15
+
+
+def fit_unknown(ways: Sequence[Evidence]) -> dict[str, float]:
+    """The weights of the evidence that no referenced species is shown, as if UNKNOWN_RATE of all finds were such.
+
+    `ways` are the world's: as it is, and with species and genera taken away. Empty where one of both is missing, or
+    where nothing tells them apart.
+    """
+    world = [way for way in ways if way.place is None]
+    known = [way.features for way in world if way.known]
+    hidden = [way.features for way in world if not way.known]
+    if not known or not hidden:
+        return {}
+    values = np.concatenate([*known, *hidden])
+    unknown = np.repeat([False, True], [sum(map(len, known)), sum(map(len, hidden))])
+    if not len(values) or unknown.all() or not unknown.any():
+        return {}
+    sides = np.where(unknown, UNKNOWN_RATE / unknown.sum(), (1 - UNKNOWN_RATE) / (~unknown).sum())
+    constant, slopes = fit_logistic(values, unknown, sides)
+    return {"constant": constant, **dict(zip(FEATURES, slopes.tolist(), strict=True))}
+
+
+def unknown_share(gallery: Gallery) -> float:
+    """How many finds to reckon with that are of no referenced species, from UNKNOWN_RATE to MOST_UNKNOWN.
+
+    The share of the collection's own groups whose species has no other: what the next find is of, had the collection
+    been drawn as finds are (Good 1953). Collections are drawn more evenly than that, so that it is bounded.
+    """
+    groups = len(np.unique(gallery.groups))
+    answered = len(np.unique(gallery.groups[np.isin(gallery.observations, several_of(gallery))]))
+    return float(np.clip(1 - answered / groups, UNKNOWN_RATE, MOST_UNKNOWN))
+
+
+def several_of(gallery: Gallery) -> np.ndarray:
+    """Observations whose species has another group, whatever the model was fitted on."""
+    pairs = np.unique(np.stack([gallery.columns, gallery.groups], axis=1), axis=0)
+    return gallery.observations[np.bincount(pairs[:, 0], minlength=gallery.width)[gallery.columns] > 1]

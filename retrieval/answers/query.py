@@ -1,0 +1,139 @@
+"""The photos of one observation, what is asked of them, and the references that they resemble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.models.embedder import Embeddings
+from retrieval.ranking.calibration import score_views
+from retrieval.ranking.fusion import LEARNED, fuse_scores, photo_voices, weigh_photos
+from retrieval.ranking.options import IdentifyOptions
+from retrieval.ranking.votes import Voting, vote_shares
+from retrieval.segments.store import NearestReferences
+from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.snapshot import Snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """The photos of one observation, and what is asked of them."""
+
+    embeddings: Embeddings  # (photos, 256)
+    snapshot: Snapshot
+    voting: Voting
+    options: IdentifyOptions
+    aspects: tuple[str, ...]  # of the photos; empty: not known
+
+    @cached_property
+    def voices(self) -> NDArray[np.float64]:
+        """How much of a witness of its own each photo is."""
+        return photo_voices(self.embeddings)
+
+    @property
+    def effective_photos(self) -> float:
+        """How many photos these are, near-identical ones counted once."""
+        return float(np.sort(self.voices).sum())
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """How much each photo counts."""
+        return weigh_photos(self.voices, self.aspects, self.snapshot.calibration.aspects)
+
+    @property
+    def fusion(self) -> str:
+        """The rule by which photos are fused: the one asked for, or else the one that the calibration chose."""
+        return self.snapshot.calibration.fusion if self.options.fusion == LEARNED else self.options.fusion
+
+    @property
+    def sharpening(self) -> float:
+        """The exponent that was learned for that rule."""
+        return self.snapshot.calibration.sharpening.get(self.fusion, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """References that the photos resemble, best first, and the columns of their species."""
+
+    found: NearestReferences
+    columns: NDArray[np.int64]  # (photos, k): the column of each one's species; -1 where there is none
+    skipped: bool  # whether a part of the references could not be searched
+
+    @property
+    def compared(self) -> bool:
+        """Whether any reference could vote."""
+        return self.skipped or bool((self.columns >= 0).any())
+
+    def closest(self, voices: NDArray[np.float64]) -> float:
+        """Similarity of each photo's closest reference, averaged by the photos' voices; -1 where there is none."""
+        nearest = self.found.similarities[:, :1].astype(np.float64).ravel()
+        heard = np.flatnonzero(np.isfinite(nearest))
+        heard = heard[np.argsort(nearest[heard], kind="stable")]  # so that no order of photos shows
+        return float(np.average(nearest[heard], weights=voices[heard])) if len(heard) else -1.0
+
+    @property
+    def voted(self) -> NDArray[np.int64]:
+        """Columns of the species that have a vote."""
+        return np.unique(self.columns[self.columns >= 0])
+
+    def joined(self, other: Neighbours) -> Neighbours:
+        """Both, best first. A reference that is in both stays twice: it votes once all the same."""
+        parts = zip(columns_of(self.found), columns_of(other.found), strict=True)
+        similarities, rows, species, observations = (np.concatenate(part, axis=1) for part in parts)
+        columns = np.concatenate([self.columns, other.columns], axis=1)
+        order = np.lexsort((rows, observations, species, -similarities), axis=-1)
+        ordered = (np.take_along_axis(part, order, axis=1) for part in (similarities, rows, species, observations))
+        found = NearestReferences(*ordered)
+        return Neighbours(found, np.take_along_axis(columns, order, axis=1), self.skipped or other.skipped)
+
+
+def columns_of(found: NearestReferences) -> tuple[NDArray[np.generic], ...]:
+    """Its columns, in the order of its fields."""
+    return found.similarities, found.rows, found.species, found.observations
+
+
+def search(query: Query, flora: Flora) -> Neighbours:
+    """The references of a flora that each photo resembles most."""
+    found = flora.search(query.embeddings, query.voting.neighbours)
+    places = np.searchsorted(query.snapshot.tree.species, found.species)
+    skipped = flora.partial is not None and flora.partial.skipped is not None
+    return Neighbours(found, np.where(found.rows >= 0, places, -1), skipped)
+
+
+def score_photos(
+    query: Query,
+    neighbours: Neighbours,
+    prototypes: NDArray[np.floating] | None,
+    *,
+    among: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """The scores of all species for each photo, (photos, species), each row adding up to 1, or 0 where nothing voted.
+
+    `prototypes` are similarities to the species' prototypes; None: they do not count. Only the species under the taxa
+    that a person is sure of are possible, and only those `among` which the answer is.
+    """
+    snapshot, found = query.snapshot, neighbours.found
+    width = len(snapshot.referenced)
+    shares = vote_shares(found.similarities, found.observations, neighbours.columns, width, query.voting.temperature)
+    if not snapshot.calibration.calibrated:
+        scores = shares
+    elif neighbours.compared:
+        scores = score_views(shares, prototypes, snapshot.observations, snapshot.calibration)
+    else:  # what was learned of the species is no evidence of itself
+        return np.zeros((len(query.embeddings), width))
+    possible = among
+    if query.options.within:
+        under = snapshot.tree.under(query.options.within)
+        possible = under if among is None else among & under
+    if possible is not None:
+        scores *= possible
+        scores /= np.maximum(scores.sum(axis=1, keepdims=True), 1e-300)
+    return scores
+
+
+def fuse(query: Query, per_photo: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What all photos say together, (species,)."""
+    return fuse_scores(per_photo, query.weights, rule=query.fusion, sharpening=query.sharpening, voices=query.voices)
