@@ -1,1 +1,1 @@
-"""What is known and curated, in SQL: the only home of SQLAlchemy."""
+"""Tables, queries and transactions. The only package that imports SQLAlchemy."""

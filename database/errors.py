@@ -1,4 +1,4 @@
-"""What can go wrong with the database, worded for the person who can act."""
+"""Exceptions of the database package, with messages for the person who can act."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ class DatabaseError(FungariumError):
 
 
 class DatabaseBusy(DatabaseError):
-    """Somebody else is writing, and has been for too long to wait."""
+    """Another process has held the write lock for too long."""
 
 
 class UnknownRun(FungariumError):
-    """There is no such import."""
+    """There is no import run of that id."""
 
 
 class SchemaMismatch(DatabaseError):
-    """The tables are not those of this version: none, older, newer, or of something else."""
+    """The tables are missing, of an older or newer version, or of another program."""
 
 
 class PersonError(FungariumError):
-    """Something that was asked of people or keys cannot be done."""
+    """Base class of errors about people and API keys."""
 
 
 class UnknownPerson(PersonError):
@@ -30,23 +30,23 @@ class UnknownPerson(PersonError):
 
 
 class UnknownKey(PersonError):
-    """There is no such API key, or it is somebody else's."""
+    """There is no such API key, or it belongs to another person."""
 
 
 class InvalidPerson(PersonError):
-    """A person cannot be made or changed so."""
+    """The data of a person are invalid."""
 
 
 class InvalidKey(PersonError):
-    """A key cannot be issued so."""
+    """A key cannot be issued with these scopes, or the person has too many."""
 
 
 class WeakPassword(PersonError):
-    """A password is too short to keep anybody out."""
+    """The password is too short."""
 
 
 class FieldError(FungariumError):
-    """Something that was asked of observations cannot be done."""
+    """Base class of errors about observations."""
 
 
 class UnknownObservation(FieldError):
@@ -58,27 +58,27 @@ class UnknownFieldPhoto(FieldError):
 
 
 class NotOwner(FieldError):
-    """The observation is somebody else's."""
+    """The observation belongs to another person."""
 
 
 class UnknownName(FieldError):
-    """A taxon is not in the catalogue."""
+    """The taxon is not in the taxonomy, or its name is ambiguous."""
 
 
 class InvalidVerdict(FieldError):
-    """A verdict cannot be given so."""
+    """The identification or approval is not allowed."""
 
 
 class InvalidObservation(FieldError):
-    """An observation cannot be recorded or changed so."""
+    """The data of an observation are invalid."""
 
 
 class StoreUnavailable(FungariumError):
-    """Photos cannot be kept or read."""
+    """The photo store cannot be written or read."""
 
 
 class StoreFull(StoreUnavailable):
-    """There is no room left for photos."""
+    """The disk of the photo store is full."""
 
 
 class BackupError(FungariumError):

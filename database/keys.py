@@ -1,4 +1,4 @@
-"""Identifiers as other people write them, brought to what a column can hold."""
+"""Validation and shortening of external identifiers for columns of limited length."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def short_key(text: str, length: int) -> str:
-    """Return `text` if it has at most `length` characters, else its beginning and its sha256: still one of a kind."""
+    """Return `text` if it has at most `length` characters, otherwise its beginning and its SHA-256, still unique."""
     if len(text) <= length:
         return text
     return text[: length - 65] + "#" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_id(kind: str, given: str) -> str:
-    """Return `given` where it may name a dataset, checklist, region or flora: it stands in addresses and file names.
+    """Return `given` if it is a valid id of a dataset, checklist, region or flora, safe in URLs and file names.
 
     Raises DatabaseError.
     """

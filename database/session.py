@@ -1,4 +1,4 @@
-"""Opens the database, SQLite or PostgreSQL by address: sessions to read and to write, and tables brought up to date."""
+"""Database connections (SQLite or PostgreSQL, by URL), read and write sessions, and schema migrations."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Database", "Session", "open_database", "upgrade"]
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 PATIENCE = 60.0  # seconds to wait for another writer before giving up
-WAITED = ("lock timeout", "is locked")  # how PostgreSQL and SQLite say that another writer took too long
-_WRITER = 0x46756E67  # advisory lock of PostgreSQL: whoever holds it may write
+WAITED = ("lock timeout", "is locked")  # in messages of PostgreSQL and SQLite about lock timeouts
+_WRITER = 0x46756E67  # key of the PostgreSQL advisory lock held by the writer
 
 
 class Database:
-    """An open database. Many may read; one writes at a time, on SQLite and on PostgreSQL alike.
+    """An open database with many readers and one writer at a time, on SQLite and PostgreSQL alike.
 
-    A single writer needs no merging of taxa that two imports create at once, and cannot deadlock.
+    With a single writer, concurrent imports cannot create the same taxon twice, and deadlocks are impossible.
     """
 
     def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
@@ -41,16 +41,16 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Give a session that sees one state of the database and changes nothing. Raises DatabaseError."""
+        """Yield a read-only session with a consistent view of the database. Raises DatabaseError."""
         with Session(self.engine, autoflush=False) as session:
             try:
                 yield session
-            except sql_errors.OperationalError as error:  # a server that went away; the next session finds it back
+            except sql_errors.OperationalError as error:  # the server went away; the next session reconnects
                 raise DatabaseError(f"{_spoken(self.engine.url)} cannot be read: {_first_line(error)}") from error
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Give the one writing session; everything is committed at the end, or nothing.
+        """Yield the only write session; it is committed at the end, or rolled back on an exception.
 
         Raises DatabaseBusy, and DatabaseError where nothing can be written.
         """
@@ -69,7 +69,7 @@ class Database:
             try:
                 yield session
                 session.commit()
-            except sql_errors.OperationalError as error:  # a full disk, a file that may only be read, a lost connection
+            except sql_errors.OperationalError as error:  # a full disk, a read-only file, a lost connection
                 raise DatabaseError(f"{_spoken(self.engine.url)} cannot be written: {_first_line(error)}") from error
 
     def close(self) -> None:
@@ -84,9 +84,9 @@ class Database:
 
 
 def open_database(url: str, *, patience: float = PATIENCE) -> Database:
-    """Open a database whose tables are those of this version. Raises DatabaseError, SchemaMismatch.
+    """Open a database whose schema is that of this version. Raises DatabaseError, SchemaMismatch.
 
-    `patience` is how many seconds to wait for another writer.
+    `patience` is the time to wait for another writer, in seconds.
     """
     database = Database(_connect(url, create=False, patience=patience), patience)
     try:
@@ -99,9 +99,9 @@ def open_database(url: str, *, patience: float = PATIENCE) -> Database:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the tables up to date; an empty or absent database gets them all. Safe to run twice.
+    """Migrate the schema to `revision`, creating the database and its tables if needed. Idempotent.
 
-    Raises SchemaMismatch where the tables are of a newer version or of something else.
+    Raises SchemaMismatch where the tables are of a newer version or another program.
     """
     engine = _connect(url, create=True)
     try:
@@ -113,17 +113,17 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def latest_revision() -> str:
-    """The revision that the tables of this version have."""
+    """Return the schema revision of this version."""
     return str(ScriptDirectory.from_config(_migrations()).get_current_head())
 
 
 def describe_address(url: str) -> str:
-    """A database address without its password. Raises DatabaseError."""
+    """Return a database URL without its password. Raises DatabaseError."""
     return _spoken(parse_url(url))
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    """Take the tables back to `revision`; `base` removes them with everything in them."""
+    """Downgrade the schema to `revision`; `base` drops all tables with their rows."""
     engine = _connect(url, create=False)
     try:
         with _connected(engine.execution_options(writing=True)) as connection, connection.begin():
@@ -134,7 +134,7 @@ def downgrade(url: str, revision: str = "base") -> None:
 
 
 def parse_url(url: str) -> URL:
-    """Read a database address; PostgreSQL is spoken to through psycopg 3. Raises DatabaseError."""
+    """Parse a database URL; the driver of PostgreSQL is psycopg 3. Raises DatabaseError."""
     try:
         parsed = make_url(url)
     except sql_errors.ArgumentError as error:
@@ -177,14 +177,14 @@ def _connect_sqlite(url: URL, *, create: bool, patience: float) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN comes too late: reads and tables would escape it
+    connection.isolation_level = None  # the driver's BEGIN comes too late: it excludes reads and DDL
     for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A reader that starts to write after somebody else wrote is refused at once, however long it would wait:
-    # writers say so when they begin.
+    # SQLite rejects a read transaction that starts to write after another writer, without waiting: so write
+    # transactions take the lock when they begin.
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
@@ -225,7 +225,7 @@ def _check_revision(connection: Connection, url: URL) -> None:
 
 
 def _refuse_strangers(connection: Connection, url: URL) -> str | None:
-    """Return the revision of the tables, None where there are none yet. Raises SchemaMismatch."""
+    """Return the revision of the schema, None where there are no tables yet. Raises SchemaMismatch, DatabaseError."""
     try:
         current = MigrationContext.configure(connection).get_current_revision()
         tables = set(inspect(connection).get_table_names())

@@ -1,4 +1,4 @@
-"""All tables together: whoever compares, makes or copies the whole database imports `Base` from here."""
+"""All ORM models: code that creates, compares or copies the whole schema imports `Base` from here."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def evaluate() -> None:
 @snapshot_argument
 @indexes_choice
 @flora_choice
-@click.option("--photos", type=click.IntRange(1), help="Use the first so many photos of each observation only.")
+@click.option("--photos", type=int, help="Use the first so many photos of each observation only.")
 @click.option("--temperature", type=float, help="Of the votes' kernel.  [default: the snapshot's]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the bootstrap.")
 @click.option("--json", "file", metavar="FILE", help="Write the result as JSON too; - for stdout instead of text.")

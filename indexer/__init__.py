@@ -1,1 +1,1 @@
-"""From archives to published snapshots. Knows the database and the engine, not the web."""
+"""The build pipeline: from archives to published snapshots. Imports database and retrieval, never web."""

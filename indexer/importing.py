@@ -29,7 +29,7 @@ from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
 from indexer.curation.names import KnownNames, NameResolver
 from indexer.curation.reasons import ADVICE, DROPPED
-from indexer.records import CuratedRecord, Doubt, Record, RejectedRecord
+from indexer.records import CuratedRecord, DroppedValue, Record, RejectedRecord
 from retrieval.progress import Progress, silent
 
 BATCH = 256  # records to a transaction
@@ -146,7 +146,7 @@ class _Run:
 
 def _import_batch(
     database: Database, run: _Run, batch: Sequence[Record | RejectedRecord]
-) -> tuple[list[Outcome], list[tuple[CuratedRecord, Doubt]]]:
+) -> tuple[list[Outcome], list[tuple[CuratedRecord, DroppedValue]]]:
     """Bring one batch into the catalogue; one outcome per record, in their order, and the doubts about the accepted."""
     curated = [_check(record, run.policy, run.names) for record in batch]
     located = [locate_photo(record, run.desk.source) for record in curated]
@@ -170,7 +170,7 @@ def _import_batch(
 
 def _find_doubts(
     outcomes: Sequence[Outcome], curated: Sequence[CuratedRecord | RejectedRecord]
-) -> list[tuple[CuratedRecord, Doubt]]:
+) -> list[tuple[CuratedRecord, DroppedValue]]:
     return [
         (record, doubt)
         for outcome, record in zip(outcomes, curated, strict=True)
@@ -271,7 +271,7 @@ def _photo_entry(record: CuratedRecord, inspection: Inspection, species: int) ->
 
 
 def _count(
-    session: Session, run: int, outcomes: Sequence[Outcome], doubted: Sequence[tuple[CuratedRecord, Doubt]]
+    session: Session, run: int, outcomes: Sequence[Outcome], doubted: Sequence[tuple[CuratedRecord, DroppedValue]]
 ) -> None:
     filed = [outcome for outcome in outcomes if isinstance(outcome, FiledPhoto)]
     rejections = [

@@ -91,7 +91,7 @@ class RecordFault:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class DroppedValue:
     """What was dropped or assumed though the record was kept. `reason` is one of indexer.curation.reasons."""
 
     reason: str
@@ -131,7 +131,7 @@ class CuratedRecord:
     vernacular_language: str = ""
     file: str = ""
     line: int = 0
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[DroppedValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

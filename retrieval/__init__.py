@@ -1,1 +1,1 @@
-"""The engine: from photographs to ranked species. Knows neither the web, nor the database, nor the indexer."""
+"""The identification engine: from photos to ranked species. Does not import web, database or indexer."""

@@ -1,4 +1,4 @@
-"""How every command of the project ends: well, with one sentence for a person, or quietly when nobody listens."""
+"""Exit codes and error messages of commands: expected errors are printed as one sentence, without a traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from retrieval.errors import FungariumError
 
 
 def run_guarded(command: Callable[[], int]) -> int:
-    """Run a command and give its exit code; errors meant for people go to stderr as one sentence."""
+    """Run a command and return its exit code; print expected errors to stderr as one sentence."""
     try:
         code = command()
         sys.stdout.flush()
@@ -20,10 +20,10 @@ def run_guarded(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing is lost: run the same command again to go on", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # a full disk, a folder that may not be written, a name that is taken
+    except OSError as error:  # a full disk, a folder without write permission, a port in use
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}", file=sys.stderr)
         return 1

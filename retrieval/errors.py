@@ -1,91 +1,91 @@
-"""What can go wrong, worded for the person who can act.
+"""Exceptions raised on purpose, with messages for the person who can act.
 
-The core knows no HTTP; `web/http/errors.py` maps these to statuses.
+They are independent of HTTP; `web/http/errors.py` maps them to status codes.
 """
 
 
 class FungariumError(Exception):
-    """Base of every error this project raises on purpose; its text is a sentence for a person."""
+    """Base class of every error this project raises on purpose; its message is a sentence for the user."""
 
 
 class IdentificationError(FungariumError):
-    """An answer could not be given."""
+    """An identification or a similar-image search failed."""
 
 
 class UnreadablePhoto(IdentificationError):
-    """The bytes are no photograph that can be decoded."""
+    """The bytes cannot be decoded as a photo."""
 
 
 class UnsupportedPhoto(UnreadablePhoto):
-    """The bytes are a file of a kind that is not accepted."""
+    """The file format is not accepted."""
 
 
 class PhotoTooLarge(IdentificationError):
-    """More bytes or pixels than the limits allow; found before decoding."""
+    """The photo has more bytes or pixels than the limits allow; checked before decoding."""
 
 
 class TooManyPhotos(IdentificationError):
-    """More photos than one observation may have."""
+    """There are more photos than one observation may have."""
 
 
 class NoPhoto(IdentificationError):
-    """An identification was asked for without a photo."""
+    """The request has no photo."""
 
 
 class PhotoNotFetched(IdentificationError):
-    """A photo could not be fetched from the address that was given for it."""
+    """A photo could not be fetched from its URL."""
 
 
 class ForbiddenAddress(PhotoNotFetched):
-    """An address that is not asked: no web address, or not one of the public internet."""
+    """The URL is not an HTTP address, or not on the public internet; it is not requested."""
 
 
 class UnknownFlora(IdentificationError):
-    """No flora of that name in the snapshot."""
+    """The snapshot has no flora of that name."""
 
 
 class UnknownTaxon(IdentificationError):
-    """No taxon of that id in the snapshot."""
+    """The snapshot has no taxon of that id."""
 
 
 class UnknownPhoto(IdentificationError):
-    """No reference photo of that id."""
+    """There is no reference photo of that id."""
 
 
 class PlaceUnavailable(IdentificationError):
-    """A place was given that is none on Earth, or that cannot be used here."""
+    """The coordinates are invalid, or the snapshot cannot use a place."""
 
 
 class InvalidOption(IdentificationError):
-    """An option of an identification has a value that there is not."""
+    """An option of an identification has an invalid value."""
 
 
 class SnapshotError(FungariumError):
-    """A snapshot cannot be opened, or there is none."""
+    """There is no snapshot, or it cannot be opened."""
 
 
 class NoSnapshot(SnapshotError):
-    """Nothing has been published yet."""
+    """No snapshot has been published yet."""
 
 
 class DamagedSnapshot(SnapshotError):
-    """A file is missing, has another length, or another checksum than the manifest says."""
+    """A file is missing, or its length or checksum differs from the manifest."""
 
 
 class SnapshotMismatch(SnapshotError):
-    """The snapshot is of another format or was made with another model."""
+    """The snapshot has another format version or was built with another model."""
 
 
 class ModelError(FungariumError):
-    """A model cannot be opened or does not keep the embedder's promise."""
+    """A model cannot be opened or does not fulfil the `Embedder` protocol."""
 
 
 class UnknownModel(ModelError):
-    """The model handle names nothing that can be opened."""
+    """The model handle is invalid, or its file does not exist."""
 
 
 class ModelUnavailable(ModelError):
-    """What runs the model, a server or a process, gives no answer. It may be back; no photo is at fault."""
+    """The server or process that runs the model does not answer. Temporary, and not the photo's fault."""
 
 
 class ClusterError(FungariumError):
@@ -93,16 +93,16 @@ class ClusterError(FungariumError):
 
 
 class ShardUnavailable(ClusterError):
-    """A part of the references gives no answer, and nothing that holds the same does."""
+    """A shard does not answer, and none of its replicas does."""
 
 
 class BuildError(FungariumError):
-    """The indexer cannot go on with what it was given."""
+    """The indexer cannot continue with its input."""
 
 
 class ArchiveError(BuildError):
-    """An archive cannot be read; names the file and, where there is one, the line."""
+    """An archive cannot be read; the message gives the file and, where known, the line."""
 
 
 class SettingsError(FungariumError):
-    """A setting is unknown or has an impossible value."""
+    """A setting is unknown or has an invalid value."""

@@ -1,4 +1,4 @@
-"""How far a piece of work is: one protocol for whoever does it and whoever shows it."""
+"""The protocol for reporting the progress of long jobs."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol, TypeVar
 
 Item = TypeVar("Item")
-OFTEN: Final = 1_000  # items after which `counted` reports
+OFTEN: Final = 1_000  # items between two reports of `counted`
 
 
 class Progress(Protocol):
-    """Called with a stage, how many more of its steps are done, and how many there are; 0: that is not known.
+    """Called with a stage, the number of steps done since the last call, and their total (0 where unknown).
 
-    A stage without steps is a sentence on what begins or what was found. Calls may come from several threads.
+    A call without steps reports the stage as a sentence on its own. Calls may come from several threads.
     """
 
     def __call__(self, stage: str, /, done: int = 0, total: int = 0) -> object: ...
 
 
 def silent(stage: str, done: int = 0, total: int = 0) -> None:
-    """Show nothing."""
+    """Report nothing."""
 
 
 def counted(items: Iterable[Item], stage: str, total: int, progress: Progress) -> Iterator[Item]:
-    """The same items, reported as they go by."""
+    """Yield the items unchanged, reporting progress every OFTEN items and at the end."""
     waiting = 0
     for item in items:
         yield item

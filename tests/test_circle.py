@@ -216,7 +216,7 @@ def test_habitat_and_substrate_go_with_the_observation_as_classes(installation: 
     finally:
         snapshot.close()
     for command in ("build", "publish"):
-        assert main([command]) == 0
+        assert main(["index", command]) == 0
     body = installation.identify(FRESH, habitat="deciduous-forest", substrate="coniferous-wood")
     assert body["priorsApplied"] == ["habitat", "substrate"]
     first = body["species"][0]

@@ -1,4 +1,4 @@
-"""API keys: issued once, kept as digests, revoked for good."""
+"""API keys: shown once when issued, stored as SHA-256 digests, revoked permanently."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from database.accounts.models import ApiKey, Person
 from database.accounts.people import SCOPES, SCOPES_OF, PersonEntry, count_keys, entry_of, utc_now
 from database.errors import InvalidKey, UnknownKey, UnknownPerson
 
-MARK = "fungarium_"  # so that a key that was left somewhere is recognised as one
+MARK = "fungarium_"  # lets secret scanners recognise leaked keys
 PREFIX = len(MARK) + 6
-MOST = 50  # keys of one person that are not revoked
+MOST = 50  # largest number of active keys of one person
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class KeyEntry:
     revoked: datetime | None
 
     def is_valid(self, now: datetime) -> bool:
-        """Whether the key still opens anything."""
+        """Whether the key is neither revoked nor expired."""
         return self.revoked is None and (self.expires is None or self.expires > now)
 
 
@@ -48,10 +48,10 @@ def issue_key(
     daily_quota: int | None = None,
     expires: datetime | None = None,
 ) -> tuple[str, KeyEntry]:
-    """Make a key; it is given here and nowhere again. Raises UnknownPerson, InvalidKey.
+    """Issue a key; returns the key, which cannot be retrieved later, and its entry. Raises UnknownPerson, InvalidKey.
 
-    Kept is its SHA-256: 256 random bits cannot be guessed from a digest, however fast it is, and a fast digest is
-    found by an index. A password, which can be guessed, is another matter.
+    Only its SHA-256 is stored. Unlike a password, a key of 256 random bits cannot be guessed, so a fast digest is safe
+    and can be looked up by an index.
     """
     person = session.get(Person, person_id)
     if person is None:
@@ -80,7 +80,7 @@ def issue_key(
 
 
 def find_key(session: Session, key: str) -> tuple[KeyEntry, PersonEntry] | None:
-    """The key and its person, or None where it was never issued, is revoked, has expired or its person left."""
+    """Return a key and its person; None for an unknown, revoked or expired key, or an inactive person."""
     query = select(ApiKey).where(ApiKey.digest == digest_of(key)).options(joinedload(ApiKey.person))
     row = session.scalar(query)
     if row is None or not row.person.active or not _entry(row).is_valid(utc_now()):
@@ -89,13 +89,13 @@ def find_key(session: Session, key: str) -> tuple[KeyEntry, PersonEntry] | None:
 
 
 def list_keys(session: Session, person_id: int) -> list[KeyEntry]:
-    """A person's keys, the newest first, the revoked ones too."""
+    """Return a person's keys, revoked ones included, newest first."""
     query = select(ApiKey).where(ApiKey.person_id == person_id).order_by(ApiKey.id.desc())
     return [_entry(row) for row in session.scalars(query)]
 
 
 def revoke_key(session: Session, key_id: int, *, person_id: int | None = None) -> KeyEntry:
-    """Let a key open nothing any more; `person_id` says whose it must be. Raises UnknownKey. Safe to do twice."""
+    """Revoke a key, of the person `person_id` if given. Idempotent. Raises UnknownKey."""
     row = session.get(ApiKey, key_id)
     if row is None or person_id not in (None, row.person_id):
         raise UnknownKey(f"there is no key {key_id}")
@@ -104,7 +104,7 @@ def revoke_key(session: Session, key_id: int, *, person_id: int | None = None) -
 
 
 def digest_of(key: str) -> str:
-    """What is kept of a key."""
+    """Return the SHA-256 of a key in hexadecimal, as stored."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The tables of people, their API keys, and how much was asked for each day."""
+"""ORM models of people, their API keys, and daily usage counts."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from database.models import Base
 
 
 class Person(Base):
-    """Somebody who may sign in. People are deactivated, not deleted: what they said of observations stands."""
+    """A user account. People are deactivated, not deleted, since their identifications remain."""
 
     __tablename__ = "people"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    login: Mapped[str] = mapped_column(String(64), unique=True)  # folded to lower case: one person, one spelling
+    login: Mapped[str] = mapped_column(String(64), unique=True)  # in lower case: unique regardless of case
     name: Mapped[str] = mapped_column(String(255))  # shown to others
     password_hash: Mapped[str] = mapped_column(Text, default="")  # argon2id; empty: cannot sign in with a password
     role: Mapped[str] = mapped_column(String(16))  # one of database.accounts.people.ROLES
     active: Mapped[bool] = mapped_column(default=True)
-    obscures: Mapped[bool] = mapped_column(default=False)  # asks that all their places be shown as a grid cell only
-    daily_quota: Mapped[int | None]  # identifications a day; None: as the setting says
-    epoch: Mapped[int] = mapped_column(default=0)  # raised to end every session of this person at once
+    obscures: Mapped[bool] = mapped_column(default=False)  # whether all their places are obscured to a grid cell
+    daily_quota: Mapped[int | None]  # identifications per day; None: the setting's default
+    epoch: Mapped[int] = mapped_column(default=0)  # incremented to end all sessions of this person
     created: Mapped[datetime]  # UTC, without zone
 
     keys: Mapped[list[ApiKey]] = relationship(back_populates="person")
 
 
 class ApiKey(Base):
-    """A key of a person's programs. The key itself is shown once and not kept."""
+    """An API key of a person. The key itself is shown once and not stored."""
 
     __tablename__ = "api_keys"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), index=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of the key
-    prefix: Mapped[str] = mapped_column(String(16))  # its first letters, to tell keys apart
+    prefix: Mapped[str] = mapped_column(String(16))  # its first characters, for display
     label: Mapped[str] = mapped_column(String(255), default="")
     scopes: Mapped[list[str]] = mapped_column(JSON)
-    daily_quota: Mapped[int | None]  # of this key alone, beside its person's
+    daily_quota: Mapped[int | None]  # of this key, in addition to its person's
     created: Mapped[datetime]  # UTC, without zone
     expires: Mapped[datetime | None]
     revoked: Mapped[datetime | None]
@@ -49,7 +49,7 @@ class ApiKey(Base):
 
 
 class Use(Base):
-    """How often somebody did something on one day, UTC."""
+    """The number of times an action was used on one day (UTC), by person or key."""
 
     __tablename__ = "uses"
     __table_args__ = (UniqueConstraint("holder", "day", "action"),)

@@ -1,1 +1,1 @@
-"""Backups of database, photos, embeddings and snapshots, by content: the next one copies what is new."""
+"""Incremental, content-addressed backups of database, photos, embeddings and snapshots."""

@@ -1,4 +1,4 @@
-"""The database as one file, of one moment, while others write; and back. With it what photos it speaks of."""
+"""Consistent database dumps taken while others write, with the photos they refer to, and their restoration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REFERENCES = "SELECT location FROM photos"
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A dump and the photos that it speaks of, all of the same moment."""
+    """A dump and the photos that it refers to, from one transaction snapshot."""
 
     system: str
     observed: frozenset[str]  # sha256 of photos of observations
@@ -32,13 +32,13 @@ class Dump:
 
 
 def dump_database(url: str, path: Path) -> Dump:
-    """Write the database to a file. Raises BackupError."""
+    """Dump the database at a URL to a file. Raises BackupError."""
     address = parse_url(url)
     return dump_sqlite(address, path) if address.get_backend_name() == "sqlite" else dump_postgresql(address, path)
 
 
 def dump_sqlite(address: URL, path: Path) -> Dump:
-    """SQLite's own copy, which is of one moment however many write."""
+    """Dump with SQLite's online backup, which is consistent while others write."""
     source = Path(address.database or "")
     if not source.is_file():
         raise BackupError(f"there is no database at {source}")
@@ -50,14 +50,14 @@ def dump_sqlite(address: URL, path: Path) -> Dump:
 
 
 def copy_sqlite(source: Path, path: Path) -> None:
-    """Copy an SQLite file that others may be writing."""
+    """Copy an SQLite file with the online backup API."""
     with closing(sqlite3.connect(source, timeout=60)) as opened, closing(sqlite3.connect(path)) as copied:
         opened.backup(copied)
-        copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+        copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a write-ahead log
 
 
 def dump_postgresql(address: URL, path: Path) -> Dump:
-    """pg_dump over the very moment in which the photos are listed."""
+    """Dump with pg_dump, in the transaction snapshot in which the photos are listed."""
     program = find_program("pg_dump")
     engine = create_engine(address, isolation_level="REPEATABLE READ")
     try:
@@ -75,7 +75,7 @@ def dump_postgresql(address: URL, path: Path) -> Dump:
 
 
 def is_free(url: str) -> bool:
-    """Whether a database may be restored here: there is none, or one without any table. Raises BackupError."""
+    """Whether a database may be restored to the URL: it does not exist or has no tables. Raises BackupError."""
     address = parse_url(url)
     if address.get_backend_name() == "sqlite":
         return not Path(address.database or "").exists()
@@ -89,7 +89,7 @@ def is_free(url: str) -> bool:
 
 
 def restore_database(url: str, dump: Path, system: str) -> None:
-    """Make the database of a dump, whole or not at all. Raises BackupError where it is of another system."""
+    """Restore a database from a dump, atomically. Raises BackupError where it is damaged or of another system."""
     address = parse_url(url)
     if address.get_backend_name() != system:
         raise BackupError(f"the backup is of {system}; set FUNGARIUM_DATABASE to an address of that system")
@@ -110,7 +110,7 @@ def restore_database(url: str, dump: Path, system: str) -> None:
 
 
 def find_program(name: str) -> str:
-    """A program of PostgreSQL. Raises BackupError where it is missing."""
+    """Find a PostgreSQL client program. Raises BackupError where it is not installed."""
     found = shutil.which(name)
     if found is None:
         raise BackupError(f"{name} is needed for a PostgreSQL database (Debian: apt-get install postgresql-client)")
@@ -118,7 +118,7 @@ def find_program(name: str) -> str:
 
 
 def run(program: str, *arguments: str, address: URL, named: bool = False) -> None:
-    """Run a program of PostgreSQL; the password goes by the environment, which other people cannot list."""
+    """Run a PostgreSQL client program; the password is passed in the environment, which other users cannot read."""
     name = address.set(drivername="postgresql", password=None).render_as_string()
     given: Mapping[str, str] = {"PGPASSWORD": str(address.password)} if address.password else {}
     command = [program, *arguments, *([] if named else [f"--dbname={name}"])]

@@ -1,9 +1,9 @@
-"""A folder of backups.
+"""A content-addressed repository of backups, in one folder.
 
-    objects/ab/SHA256       every file that any backup holds, once, named by its content
-    backups/NAME.json       what one backup holds: a place and a checksum for each file; NAME ends in its own checksum
+    objects/ab/SHA256       every file of any backup, stored once under its SHA-256
+    backups/NAME.json       the manifest of one backup: path and checksum of each file; NAME ends in its own checksum
 
-A backup is there when its JSON is, which comes last: whatever dies before leaves objects that the next one finds.
+The manifest is written last. A backup that was interrupted leaves objects that the next one reuses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WITHOUT_MARKS = str.maketrans("", "", "-:")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file of a backup: `place` begins with what it belongs to, such as `photos/`, and never leads out of that."""
+    """A file of a backup. `place` is its relative path, beginning with a part such as `photos/`, without `..`."""
 
     place: str
     sha256: str
@@ -39,31 +39,31 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What one backup holds."""
+    """The manifest of one backup."""
 
-    time: str  # UTC, ISO 8601; to the microsecond, earlier backups to the second
-    system: str  # sqlite or postgresql: a dump can be restored into the same system
-    current: str  # the published snapshot; empty where none is
+    time: str  # UTC, ISO 8601, to the microsecond (to the second in older backups)
+    system: str  # sqlite or postgresql: a dump can be restored to the same system only
+    current: str  # the published snapshot; empty without one
     items: tuple[Item, ...]
 
     def text(self) -> str:
-        """Its file, byte for byte."""
+        """Return the manifest's JSON, byte for byte."""
         body = {"format": FORMAT, "version": VERSION, **asdict(self)}
         return json.dumps(body, indent=0, sort_keys=True, ensure_ascii=False) + "\n"
 
     @property
     def name(self) -> str:
-        """When it was made, which puts names in order, and part of its checksum: a changed file betrays itself."""
+        """Its time, so that names sort by age, and part of its checksum, so that a changed manifest is detected."""
         stamp = self.time.translate(WITHOUT_MARKS).replace("+0000", "Z")
         return f"{stamp}-{hashlib.sha256(self.text().encode()).hexdigest()[:16]}"
 
     def under(self, part: str) -> list[Item]:
-        """The files of one part."""
+        """Return the files of one part."""
         return [item for item in self.items if item.place.startswith(f"{part}/")]
 
 
 class Repository:
-    """The folder of backups. One writes at a time."""
+    """The folder of backups, with one writer at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,7 +72,7 @@ class Repository:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the lock; the system lets go of it if the process dies. Raises BackupError."""
+        """Hold the file lock, which the system releases if the process dies. Raises BackupError if it is taken."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as lock:
             try:
@@ -82,11 +82,11 @@ class Repository:
             yield
 
     def path(self, sha256: str) -> Path:
-        """Where a file lies, whether or not it is there."""
+        """Return the path of an object, whether or not it exists."""
         return self.folder / "objects" / sha256[:2] / sha256
 
     def has(self, sha256: str, size: int | None = None) -> bool:
-        """Whether a file is there, of this length where it is known."""
+        """Whether an object exists, with this size if given."""
         try:
             found = self.path(sha256).stat().st_size
         except FileNotFoundError:
@@ -94,7 +94,7 @@ class Repository:
         return size is None or found == size
 
     def keep(self, stream: BinaryIO, place: str, expected: str = "") -> Item:
-        """Keep a file; raises BackupError where it has another checksum than `expected`."""
+        """Store a stream as an object; raises BackupError where its checksum is not `expected`."""
         objects = self.folder / "objects"
         objects.mkdir(exist_ok=True)
         handle, unfinished = tempfile.mkstemp(prefix=".unfinished-", dir=objects)
@@ -120,23 +120,23 @@ class Repository:
         return Item(place, sha256, size)
 
     def keep_file(self, path: Path, place: str, expected: str = "", size: int | None = None) -> Item:
-        """Keep a file of a folder; one that is here already by its checksum is not read. Raises BackupError."""
+        """Store a file; one whose `expected` checksum and size are stored already is not read. Raises BackupError."""
         if expected and size is not None and self.has(expected, size):
             return Item(place, expected, size)
         with path.open("rb") as stream:
             return self.keep(stream, place, expected)
 
     def finish(self, backup: Backup) -> str:
-        """Write down what the backup holds; gives its name."""
+        """Write the manifest, which completes the backup; returns its name."""
         write_whole(self.folder / "backups" / f"{backup.name}.json", backup.text().encode(), durable=True)
         return backup.name
 
     def names(self) -> list[str]:
-        """All backups, the oldest first."""
+        """Return the names of all backups, oldest first."""
         return sorted(path.stem for path in (self.folder / "backups").glob("*.json"))
 
     def read(self, name: str = "") -> Backup:
-        """A backup, the latest where none is named. Raises BackupError for one that is not there, or is damaged."""
+        """Read the manifest of a backup, by default the latest. Raises BackupError for a missing or damaged one."""
         names = self.names()
         chosen = name or (names[-1] if names else "")
         if chosen not in names:
@@ -157,7 +157,7 @@ class Repository:
         return backup
 
     def read_item(self, item: Item) -> bytes:
-        """The bytes of a file; raises BackupError where they are not what they were."""
+        """Read a file's bytes; raises BackupError where the object is missing or its checksum differs."""
         try:
             content = self.path(item.sha256).read_bytes()
         except FileNotFoundError as error:
@@ -167,7 +167,7 @@ class Repository:
         return content
 
     def check(self, backup: Backup) -> list[str]:
-        """What of a backup is lost or damaged: every byte is read."""
+        """Verify every byte of a backup; returns a sentence for each missing or damaged file."""
         faults = []
         for item in backup.items:
             try:
@@ -179,7 +179,7 @@ class Repository:
         return faults
 
     def prune(self, keep: int) -> tuple[int, int]:
-        """Remove all but the latest backups, and what only those held; gives backups and files removed."""
+        """Delete all but the latest `keep` backups, and unreferenced objects; returns the numbers of both."""
         names = self.names()
         going = names[: max(0, len(names) - keep)]
         held = {item.sha256 for name in names[len(going) :] for item in self.read(name).items}

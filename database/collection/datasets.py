@@ -1,4 +1,4 @@
-"""How datasets are to be cited."""
+"""Citations and licences of datasets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from database.models import Dataset
 
 @dataclass(frozen=True, slots=True)
 class DatasetCredit:
-    """What to say of a dataset wherever its photos are shown."""
+    """The attribution to show with a dataset's photos."""
 
     title: str
     citation: str
@@ -21,6 +21,6 @@ class DatasetCredit:
 
 
 def dataset_credits(session: Session, datasets: Sequence[str]) -> dict[str, DatasetCredit]:
-    """The credits of some datasets, by their ids; those that are not known are left out."""
+    """Return the credits of datasets by id; unknown ids are omitted."""
     found = session.scalars(select(Dataset).where(Dataset.id.in_(datasets)))
     return {dataset.id: DatasetCredit(dataset.title, dataset.citation, dataset.licence) for dataset in found}

@@ -1,4 +1,4 @@
-"""The log of imports as administrators read it: runs, the latest first, and what each left out by reason."""
+"""The log of import runs for administrators, with their rejected records by reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from database.models import Dataset, ImportRun, RejectedRecord
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
-    """One import; `finished` is None while it runs, or where it was broken off and can be taken up again."""
+    """One import run; `finished` is None while it runs, or after an interruption, when it can be resumed."""
 
     id: int
     dataset: str
@@ -31,7 +31,7 @@ class RunEntry:
 
 
 def list_runs(session: Session, *, before: int | None = None, limit: int = 50) -> list[RunEntry]:
-    """Imports, the latest first; `before` is the id where the page before ended."""
+    """Return a page of import runs, latest first; `before` is the last id of the previous page."""
     query = select(ImportRun, Dataset.title).join(Dataset, Dataset.id == ImportRun.dataset_id)
     if before is not None:
         query = query.where(ImportRun.id < before)
@@ -39,7 +39,7 @@ def list_runs(session: Session, *, before: int | None = None, limit: int = 50) -
 
 
 def import_run(session: Session, run: int) -> RunEntry:
-    """One import. Raises UnknownRun."""
+    """Return one import run. Raises UnknownRun."""
     row = session.get(ImportRun, run)
     if row is None:
         raise UnknownRun(f"there is no import {run}")
@@ -47,7 +47,7 @@ def import_run(session: Session, run: int) -> RunEntry:
 
 
 def rejection_reasons(session: Session, run: int) -> list[tuple[str, int]]:
-    """Why records were left out of an import, and how many, the commonest reason first."""
+    """Count an import's rejected records by reason, most frequent first."""
     number = func.count(RejectedRecord.id)
     query = select(RejectedRecord.reason, number).where(RejectedRecord.import_run_id == run)
     query = query.group_by(RejectedRecord.reason).order_by(number.desc(), RejectedRecord.reason)
@@ -57,7 +57,7 @@ def rejection_reasons(session: Session, run: int) -> list[tuple[str, int]]:
 def rejection_page(
     session: Session, run: int, *, reason: str = "", after: int = 0, limit: int = 100
 ) -> Sequence[tuple[int, RejectionEntry]]:
-    """Some of what an import left out, in the order of the archive, each with its id."""
+    """Return a page of an import's rejected records with their ids, in the archive's order, after the id `after`."""
     query = select(RejectedRecord).where(RejectedRecord.import_run_id == run, RejectedRecord.id > after)
     if reason:
         query = query.where(RejectedRecord.reason == reason)

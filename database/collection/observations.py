@@ -1,4 +1,4 @@
-"""Files curated photos under their observations, and settles who was first when two say the same or not the same."""
+"""Stores curated photos under their observations, and resolves duplicates and conflicting identifications."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from database.models import Observation, Photo, Taxon
 
 @dataclass(frozen=True, slots=True)
 class ObservationEntry:
-    """One fungus, one person, one place and time, as a dataset gives it; its taxon is known already."""
+    """An observation of a dataset: one fungus, one person, one place and time, with its taxon resolved."""
 
-    key: str  # as the dataset calls it
+    key: str  # the dataset's id of the observation
     species: int  # taxon id
     event_date: date | None = None
     decimal_latitude: float | None = None
@@ -31,9 +31,9 @@ class ObservationEntry:
 
 @dataclass(frozen=True, slots=True)
 class PhotoEntry:
-    """A photo that has been looked at, with what the dataset says of it."""
+    """An inspected photo with the dataset's metadata."""
 
-    record_key: str  # path or address as the archive gives it
+    record_key: str  # path or URL as given in the archive
     observation: ObservationEntry
     sha256: str
     location: str  # absolute path, or `store:SHA256`
@@ -51,14 +51,14 @@ class PhotoEntry:
 
 @dataclass(frozen=True, slots=True)
 class FiledPhoto:
-    """The photo is in the catalogue; `added` says that it was not there before."""
+    """The photo is in the collection; `added` says whether it is new."""
 
     added: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedPhoto:
-    """The photo is left out. `reason` is a short stable code, `detail` a sentence."""
+    """The photo was rejected. `reason` is a short stable code, `detail` a sentence."""
 
     reason: str
     detail: str
@@ -67,10 +67,10 @@ class RefusedPhoto:
 def file_photos(
     session: Session, dataset: str, run: int, entries: Sequence[PhotoEntry]
 ) -> list[FiledPhoto | RefusedPhoto]:
-    """File the photos of one batch in the order given; one answer per entry.
+    """Store the photos of one batch in the order given; returns one result per entry.
 
-    Within one run the first to speak is believed: a photo met again is a duplicate, an observation called by another
-    name is a conflict. What an earlier run said gives way, since identifications and licences are corrected.
+    Within a run the first record wins: a repeated photo is a duplicate, and another name for an observation is a
+    conflict. Records of earlier runs are overwritten, since identifications and licences get corrected.
     """
     shelf = _Shelf(session, dataset, run, entries)
     outcomes = [shelf.file(entry) for entry in entries]
@@ -79,7 +79,7 @@ def file_photos(
 
 
 def drop_photos(session: Session, dataset: str, run: int, record_keys: Sequence[str]) -> None:
-    """Remove photos that earlier runs accepted and this run refuses, such as those whose licence was withdrawn."""
+    """Delete photos that earlier runs accepted and this run rejects, such as after a change of licence."""
     keys = [short_key(key, 512) for key in record_keys]
     session.execute(
         delete(Photo)
@@ -90,7 +90,7 @@ def drop_photos(session: Session, dataset: str, run: int, record_keys: Sequence[
 
 
 def drop_empty_observations(session: Session, dataset: str) -> None:
-    """Remove the observations of `dataset` that no photo belongs to any more."""
+    """Delete the observations of `dataset` without photos."""
     has_photo = exists().where(Photo.observation_id == Observation.id)
     session.execute(
         delete(Observation).where(Observation.dataset_id == dataset, ~has_photo),
@@ -99,7 +99,7 @@ def drop_empty_observations(session: Session, dataset: str) -> None:
 
 
 class _Shelf:
-    """What the catalogue holds of the photos and observations of one batch."""
+    """The existing rows of one batch's photos and observations, loaded in bulk."""
 
     def __init__(self, session: Session, dataset: str, run: int, entries: Sequence[PhotoEntry]) -> None:
         self.session = session
@@ -130,7 +130,7 @@ class _Shelf:
         if isinstance(observation, RefusedPhoto):
             return observation
         if twin is not None:
-            # Left by an earlier run under another path, which this run has not met: the file was renamed.
+            # Stored by an earlier run under a path not seen in this run: the file was renamed.
             if photo is not None:
                 self._remove(photo)
             photo = twin
@@ -143,7 +143,7 @@ class _Shelf:
             self.by_digest.pop(photo.sha256, None)
         renewed = not added and (photo.sha256, photo.record_key) != (entry.sha256, key)
         _describe(photo, key, entry, observation, self.run)
-        if renewed:  # at once: the next photo may take over the digest or path that this one gives up
+        if renewed:  # now: the next photo may have this one's former digest or path
             self.session.flush()
         self.by_key[key] = self.by_digest[entry.sha256] = photo
         return FiledPhoto(added)
@@ -155,7 +155,7 @@ class _Shelf:
         self.session.flush()
 
     def _refuse(self, entry: PhotoEntry, photo: Photo) -> RefusedPhoto:
-        """Say why `entry` cannot come beside `photo`, which has the same bytes or the same path."""
+        """Return why `entry` is rejected in favour of `photo`, which has the same bytes or the same path."""
         where = f"{photo.record_key} in dataset {photo.dataset_id}"
         if photo.withdrawn:
             return RefusedPhoto("withdrawn", f"this photo was withdrawn: {where}")

@@ -1,4 +1,4 @@
-"""The log of snapshots that this installation has built and published; the folders themselves are the truth."""
+"""The log of snapshots built and published by this installation. The snapshot folders are authoritative."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from database.models import PublishedSnapshot
 
 
 def log_built(session: Session, name: str, model: str, references: int, species: int) -> None:
-    """Note that a snapshot has been built; built again, it keeps its first time."""
+    """Log that a snapshot was built; a repeated build keeps the first time."""
     if session.get(PublishedSnapshot, name) is None:
         session.add(
             PublishedSnapshot(
@@ -20,11 +20,11 @@ def log_built(session: Session, name: str, model: str, references: int, species:
 
 
 def log_published(session: Session, name: str) -> None:
-    """Note that a snapshot is published now; one that was built elsewhere is not in the log and stays out of it."""
+    """Log that a snapshot was published; snapshots built elsewhere are not logged."""
     snapshot = session.get(PublishedSnapshot, name)
     if snapshot is not None:
         snapshot.published = _now()
 
 
 def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)  # without zone: SQLite keeps none
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)  # naive UTC: SQLite stores no time zone

@@ -1,4 +1,4 @@
-"""How often somebody did something, day by day in UTC."""
+"""Daily usage counts by person or API key, in UTC days."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Counted: TypeAlias = tuple[str, date, str]
 
 
 def add_uses(session: Session, counts: Mapping[Counted, int]) -> None:
-    """Add to the counts. Several processes may: each adds what it saw, and only one writes at a time."""
+    """Add to the counts. Safe for several processes: each adds its own counts, and there is one writer at a time."""
     for (holder, day, action), count in sorted(counts.items()):
         row = session.scalar(select(Use).where(Use.holder == holder, Use.day == day, Use.action == action))
         if row is None:
@@ -27,12 +27,12 @@ def add_uses(session: Session, counts: Mapping[Counted, int]) -> None:
 
 
 def used_on(session: Session, holder: str, day: date, action: str) -> int:
-    """How often on one day."""
+    """Return the count of an action by a holder on one day."""
     query = select(Use.count).where(Use.holder == holder, Use.day == day, Use.action == action)
     return session.scalar(query) or 0
 
 
 def history(session: Session, holder: str, first: date, last: date) -> list[tuple[date, str, int]]:
-    """Day, action and count from the first day to the last, both included; days without any are left out."""
+    """Return (day, action, count) from `first` to `last`, both inclusive; days without use are omitted."""
     query = select(Use.day, Use.action, Use.count).where(Use.holder == holder, Use.day >= first, Use.day <= last)
     return [(day, action, count) for day, action, count in session.execute(query.order_by(Use.day, Use.action))]

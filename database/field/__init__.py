@@ -1,1 +1,1 @@
-"""Observations, identifications by people, validation, and what became of suggestions."""
+"""Observations, identifications by people, validation, and the outcomes of suggestions."""

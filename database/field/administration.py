@@ -1,4 +1,4 @@
-"""What administrators decide for all observations: taxa whose places are hidden, groups of taxa, scores anew."""
+"""Administrators' actions on all observations: obscured taxa, morphological groups, and rescoring."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from retrieval.progress import Progress, silent
 
 
 def obscure_taxon(session: Session, name: str) -> int:
-    """Hide the places of a taxon and all below it, those recorded long ago too; how many observations were looked at.
+    """Obscure the places of a taxon and its descendants, for existing observations too.
 
-    Raises UnknownName.
+    Returns the number of observations updated. Raises UnknownName.
     """
     taxon = find_taxon(session, name=name)
     session.merge(ObscuredTaxon(taxon_id=taxon.id))
@@ -26,20 +26,23 @@ def obscure_taxon(session: Session, name: str) -> int:
 
 
 def reveal_taxon(session: Session, name: str) -> int:
-    """Show the places of a taxon again, where nothing else hides them. Raises UnknownName."""
+    """Stop obscuring a taxon; its places are shown unless obscured for another reason. Raises UnknownName.
+
+    Returns the number of observations updated.
+    """
     taxon = find_taxon(session, name=name)
     session.execute(delete(ObscuredTaxon).where(ObscuredTaxon.taxon_id == taxon.id))
     return show_places_anew(session, observations_named(session, taxon.id))
 
 
 def obscured_taxa(session: Session) -> Iterator[str]:
-    """The names of the taxa whose places are hidden, in their order."""
+    """Yield the names of the obscured taxa, in alphabetical order."""
     query = select(Taxon.scientific_name).join(ObscuredTaxon, ObscuredTaxon.taxon_id == Taxon.id)
     yield from session.scalars(query.order_by(Taxon.scientific_name))
 
 
 def replace_groups(session: Session, rows: Iterable[Mapping[str, str]]) -> None:
-    """Replace all morphological groups by those of rows with `scientificName` and `group`. Raises UnknownName."""
+    """Replace all morphological groups by rows with `scientificName` and `group`. Raises UnknownName."""
     session.execute(delete(MorphologicalGroup))
     for row in rows:
         taxon = find_taxon(session, name=row.get("scientificName") or "")
@@ -47,7 +50,7 @@ def replace_groups(session: Session, rows: Iterable[Mapping[str, str]]) -> None:
 
 
 def rescore_observations(database: Database, progress: Progress = silent) -> int:
-    """Work out every score anew, the oldest observation first, each in a transaction of its own; how many there are."""
+    """Recompute all scores, oldest observation first, in one transaction each; returns their number."""
     with database.reading() as session:
         ids = session.scalars(select(FieldObservation.id).order_by(FieldObservation.id)).all()
     for one in ids:

@@ -1,6 +1,6 @@
-"""Approved observations as they may be published: what others may know of them, and nothing else.
+"""Approved observations with their public data only, for references and exports.
 
-The exact place of an obscured observation is never in here, so that no reference and no export can hold it.
+The exact place of an obscured observation is never included, so that no reference and no export can contain it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from database.field.models import FieldObservation, Proposal, Verdict
 from database.models import Taxon
 from database.taxonomy.lineages import ancestors
 
-PORTION = 250  # observations read at a time, with all that belongs to them
+PORTION = 250  # observations loaded at once, with their related rows
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A taxon of the catalogue with its lineage, the widest first; the last is the taxon itself."""
+    """A taxon with its lineage, from the widest rank to the taxon itself."""
 
     id: int
     scientific_name: str
@@ -45,7 +45,7 @@ class ShownPhoto:
 
 @dataclass(frozen=True, slots=True)
 class StatedIdentification:
-    """What somebody said of the observation, and until when it stood."""
+    """A person's identification or approval of an observation, and when it was superseded."""
 
     id: int
     person: str
@@ -63,8 +63,8 @@ class ApprovedObservation:
 
     key: str
     name: Name
-    observer: str  # the name that the person shows
-    expert: str  # who approved it; empty where the community did
+    observer: str  # the person's display name
+    expert: str  # display name of the approving expert; empty where the community approved it
     score: int | None
     licence: str
     event_date: date | None
@@ -83,13 +83,13 @@ class ApprovedObservation:
 
 
 def approved_ids(session: Session) -> list[int]:
-    """The numbers of all approved observations, the first recorded first."""
+    """Return the row ids of all approved observations, in the order they were recorded."""
     query = select(FieldObservation.id).where(FieldObservation.status == "approved")
     return list(session.scalars(query.order_by(FieldObservation.id)))
 
 
 def approved_observations(session: Session, ids: Sequence[int] | None = None) -> Iterator[ApprovedObservation]:
-    """Approved observations in the order they were recorded: of `ids` those that still are, or all."""
+    """Yield approved observations in the order they were recorded: those of `ids` that are still approved, or all."""
     numbers = approved_ids(session) if ids is None else ids
     for start in range(0, len(numbers), PORTION):
         query = select(FieldObservation).where(
@@ -108,7 +108,7 @@ def approved_observations(session: Session, ids: Sequence[int] | None = None) ->
         for one in found:
             if one.taxon_id is not None:
                 yield _approved(one, names)
-        session.expunge_all()  # a long export must not gather all that it has passed
+        session.expunge_all()  # keeps memory constant in a long export
 
 
 def _approved(one: FieldObservation, names: dict[int, Name]) -> ApprovedObservation:
@@ -153,7 +153,7 @@ def _approved(one: FieldObservation, names: dict[int, Name]) -> ApprovedObservat
 
 
 def _name(lineage: Sequence[Taxon]) -> Name:
-    """The first of a lineage, which goes from narrow to wide."""
+    """Make the name of a lineage's first taxon; `lineage` is ordered from narrow to wide."""
     taxon = lineage[0]
     path = tuple((one.taxon_rank, one.scientific_name) for one in reversed(lineage))
     return Name(

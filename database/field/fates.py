@@ -1,8 +1,8 @@
-"""What became of the engine's suggestions: how many observations were approved, and as which of the suggested names.
+"""The outcomes of the engine's suggestions: how many observations were approved, and at which rank of the suggestions.
 
-The tables of Sulc et al., "Fungi Recognition: A Practical Use Case", section 5.3: records that the engine was asked
-for, the share that was not approved, the share of the approved that bears the first, the second, the third to fifth
-suggested name, and the same by person and by morphological group.
+The tables follow Sulc et al., "Fungi Recognition: A Practical Use Case", section 5.3: records with suggestions, the
+share not approved, the shares of approved records with the first, second, and third to fifth suggested name, and the
+same by person and by morphological group.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from database.field.models import FieldObservation, MorphologicalGroup
 from database.models import Taxon
 from database.taxonomy.lineages import ancestors
 
-PORTION = 500  # observations looked at together
-LEAST = 10  # records that a person or group has in the paper's tables
+PORTION = 500  # observations loaded at once
+LEAST = 10  # fewest records of a person or group in the paper's tables
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one observation that came with suggestions."""
+    """The outcome of one observation with suggestions."""
 
     person_id: int
     person: str
@@ -34,13 +34,13 @@ class Fate:
     snapshot: str
     approved: bool
     by_expert: bool
-    rank: int | None  # of the approved name among the suggestions, from 1; None: not among them, or not approved
-    wider: bool  # approved to a genus or wider, which no suggestion names
+    rank: int | None  # 1-based rank of the approved name in the suggestions; None: not among them, or not approved
+    wider: bool  # approved as a genus or higher taxon, which is never suggested
 
 
 @dataclass(frozen=True, slots=True)
 class FateCount:
-    """Observations counted by what became of their suggestions. All shares can be worked out from these."""
+    """Counts of observations by the outcome of their suggestions. All shares follow from these."""
 
     of: str
     records: int
@@ -49,12 +49,12 @@ class FateCount:
     first: int  # approved as the name suggested first
     second: int
     third_to_fifth: int
-    later: int  # sixth and after
-    wider: int  # approved to a genus or wider
+    later: int  # sixth or later
+    wider: int  # approved as a genus or higher taxon
     other: int  # approved as a species that was not suggested
 
     def described(self) -> dict[str, Any]:
-        """Counts and shares, as JSON has them; a share of nothing is null."""
+        """Return counts and shares as JSON values; shares of no records are None."""
         counts = {_camel(name): value for name, value in asdict(self).items()}
         suggested = self.first + self.second + self.third_to_fifth + self.later
         return counts | {
@@ -65,7 +65,7 @@ class FateCount:
 
 
 def fates(session: Session, since: date | None = None) -> Iterator[Fate]:
-    """What became of every observation that came with suggestions, recorded since a day or ever."""
+    """Yield the outcome of every observation with suggestions, recorded since a day or ever."""
     query = select(FieldObservation.id).join(FieldObservation.suggestion).order_by(FieldObservation.id)
     if since is not None:
         query = query.where(FieldObservation.created >= datetime.combine(since, time()))
@@ -99,13 +99,13 @@ def _fate(one: FieldObservation, lineages: dict[int, list[Taxon]], groups: dict[
 
 
 def _first_suggested(one: FieldObservation) -> int | None:
-    """An observation that nobody has named yet is counted where the engine put it."""
+    """Return the first suggested taxon, which determines the group of an unidentified observation."""
     candidates = one.suggestion.candidates if one.suggestion is not None else []
     return int(candidates[0]["taxonID"]) if candidates else None
 
 
 def _rank(one: FieldObservation, taxon: Taxon) -> int | None:
-    """Where the approved name stands among the suggestions: by id, or by name, should the catalogue be another."""
+    """Return the rank of the approved taxon in the suggestions, by id, or by name if the taxonomy was replaced."""
     candidates = one.suggestion.candidates if one.suggestion is not None else []
     for rank, candidate in enumerate(candidates, start=1):
         if candidate["taxonID"] == taxon.id or candidate["scientificName"] == taxon.scientific_name:
@@ -114,7 +114,7 @@ def _rank(one: FieldObservation, taxon: Taxon) -> int | None:
 
 
 def _spoken_group(lineage: Sequence[Taxon], groups: dict[int, str]) -> str:
-    """The morphological group in words; where nobody made any it is the genus."""
+    """Return the name of the morphological group, or of the genus where no group is defined."""
     key = nearest_group(lineage, groups)
     if not key.startswith("genus "):
         return key or "(no name)"
@@ -122,7 +122,7 @@ def _spoken_group(lineage: Sequence[Taxon], groups: dict[int, str]) -> str:
 
 
 def tally(of: str, some: Iterable[Fate]) -> FateCount:
-    """Count some fates."""
+    """Count outcomes; `of` names the person, group or snapshot."""
     listed = list(some)
     ranks = [one.rank for one in listed if one.rank is not None]
     approved = sum(one.approved for one in listed)
@@ -143,16 +143,16 @@ def tally(of: str, some: Iterable[Fate]) -> FateCount:
 
 @dataclass(frozen=True, slots=True)
 class FateReport:
-    """All of it, by person, by group and by snapshot, those with most records first."""
+    """Outcomes in total, by person, by group and by snapshot, those with most records first."""
 
     whole: FateCount
     people: tuple[FateCount, ...]
     groups: tuple[FateCount, ...]
     snapshots: tuple[FateCount, ...]
-    least: int  # records below which persons and groups are left out: shares of a few say nothing
+    least: int  # fewest records of a listed person or group: shares of fewer are not informative
 
     def described(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the report as JSON values."""
         parts = {"people": self.people, "groups": self.groups, "snapshots": self.snapshots}
         return {"whole": self.whole.described(), "least": self.least} | {
             name: [one.described() for one in part] for name, part in parts.items()
@@ -160,7 +160,7 @@ class FateReport:
 
 
 def report_fates(session: Session, *, since: date | None = None, least: int = LEAST) -> FateReport:
-    """Report on every observation that came with suggestions, recorded since a day or ever."""
+    """Report the outcomes of all observations with suggestions, recorded since a day or ever."""
     listed = list(fates(session, since))
 
     def by(key: Callable[[Fate], tuple[object, str]], bound: int) -> tuple[FateCount, ...]:
@@ -172,7 +172,7 @@ def report_fates(session: Session, *, since: date | None = None, least: int = LE
 
     return FateReport(
         whole=tally("all", listed),
-        people=by(lambda one: (one.person_id, one.person), least),  # two people may show the same name
+        people=by(lambda one: (one.person_id, one.person), least),  # display names are not unique
         groups=by(lambda one: ("", one.group), least),
         snapshots=by(lambda one: ("", one.snapshot), 1),
         least=least,

@@ -1,4 +1,4 @@
-"""The tables of what people observe, show and say of it: `field`, to tell them from the observations of archives."""
+"""ORM models of people's observations, photos and identifications; `Field...`, as opposed to those of archives."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from database.models import Base, Taxon
 
 
 class FieldObservation(Base):
-    """One fungus, one person, one place and time, recorded by a person of this server.
+    """An observation recorded on this server: one fungus, one person, one place and time.
 
-    What others may know of the place stands in the `public_` columns, and every search uses those: a search by the
-    exact place would tell it to whoever asks often enough.
+    The `public_` columns have the place as shown to others. Every search uses these, since repeated searches by the
+    exact place would reveal it.
     """
 
     __tablename__ = "field_observations"
     __table_args__ = (Index("ix_field_observations_public_place", "public_latitude", "public_longitude"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID: its id in addresses and exports, for good
+    key: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID: its permanent id in URLs and exports
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), index=True)
     event_date: Mapped[date | None] = mapped_column(index=True)
     decimal_latitude: Mapped[float | None]
     decimal_longitude: Mapped[float | None]
     coordinate_uncertainty: Mapped[float | None]  # metres
-    obscured: Mapped[bool] = mapped_column(default=False)  # asked for by the person for this observation
+    obscured: Mapped[bool] = mapped_column(default=False)  # requested by the person for this observation
     public_latitude: Mapped[float | None]
     public_longitude: Mapped[float | None]
     public_uncertainty: Mapped[float | None]
     is_obscured: Mapped[bool] = mapped_column(default=False)  # whether the public place is a grid cell, for any reason
-    locality: Mapped[str] = mapped_column(Text, default="")  # in words; not shown where the place is obscured
+    locality: Mapped[str] = mapped_column(Text, default="")  # verbal; not shown where the place is obscured
     habitat: Mapped[str] = mapped_column(Text, default="")
     substrate: Mapped[str] = mapped_column(Text, default="")
     remarks: Mapped[str] = mapped_column(Text, default="")
@@ -58,7 +58,7 @@ class FieldObservation(Base):
 
 
 class FieldPhoto(Base):
-    """A photo of an observation. Its bytes, drawn anew without metadata, lie in the store under their sha256."""
+    """A photo of an observation. Its bytes, re-encoded without metadata, are in the photo store by their SHA-256."""
 
     __tablename__ = "field_photos"
     __table_args__ = (UniqueConstraint("observation_id", "sha256"),)
@@ -66,7 +66,7 @@ class FieldPhoto(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     observation_id: Mapped[int] = mapped_column(ForeignKey("field_observations.id"), index=True)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
-    original_sha256: Mapped[str] = mapped_column(String(64), default="", index=True)  # at full size, where it is kept
+    original_sha256: Mapped[str] = mapped_column(String(64), default="", index=True)  # of the full size, where kept
     byte_count: Mapped[int]
     width: Mapped[int]
     height: Mapped[int]
@@ -77,7 +77,7 @@ class FieldPhoto(Base):
 
 
 class Suggestion(Base):
-    """What the engine said of an observation when it was recorded, with the snapshot and model that said it."""
+    """The engine's candidates for an observation when it was recorded, with the snapshot and model used."""
 
     __tablename__ = "suggestions"
 
@@ -92,7 +92,7 @@ class Suggestion(Base):
 
 
 class Proposal(Base):
-    """A taxon that somebody holds an observation for, with its score. Worked out anew at every verdict."""
+    """A taxon proposed for an observation, with its score. Recomputed after every verdict."""
 
     __tablename__ = "proposals"
     __table_args__ = (UniqueConstraint("observation_id", "taxon_id"),)
@@ -100,16 +100,16 @@ class Proposal(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     observation_id: Mapped[int] = mapped_column(ForeignKey("field_observations.id"), index=True)
     taxon_id: Mapped[int] = mapped_column(ForeignKey("taxa.id"), index=True)
-    score: Mapped[int | None]  # None: nobody stands for it but the expert who approved it
+    score: Mapped[int | None]  # None: supported only by the approving expert
     expert_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))  # who approved it
-    ingredients: Mapped[dict[str, Any]] = mapped_column(JSON)  # what the score was worked out from
+    ingredients: Mapped[dict[str, Any]] = mapped_column(JSON)  # the inputs of the score
 
     taxon: Mapped[Taxon] = relationship()
     expert: Mapped[Person | None] = relationship()
 
 
 class Verdict(Base):
-    """What a person said of an observation. Nothing is ever taken out: a later word supersedes an earlier one."""
+    """A person's identification or approval of an observation. Append-only: later rows supersede earlier ones."""
 
     __tablename__ = "verdicts"
     __table_args__ = (Index("ix_verdicts_standing", "observation_id", "superseded"),)
@@ -122,14 +122,14 @@ class Verdict(Base):
     certainty: Mapped[str] = mapped_column(String(16), default="")  # one of database.field.validation.CERTAINTIES
     remarks: Mapped[str] = mapped_column(Text, default="")
     created: Mapped[datetime]
-    superseded: Mapped[datetime | None]  # when a later word took its place
+    superseded: Mapped[datetime | None]  # when a later verdict superseded it
 
     person: Mapped[Person] = relationship()
     taxon: Mapped[Taxon] = relationship()
 
 
 class ObscuredTaxon(Base):
-    """A taxon, with all below it, whose places are shown to others as a grid cell only."""
+    """A taxon whose places, and those of its descendants, are shown to others as a grid cell only."""
 
     __tablename__ = "obscured_taxa"
 
@@ -138,7 +138,7 @@ class ObscuredTaxon(Base):
 
 
 class MorphologicalGroup(Base):
-    """A taxon, with all below it, belongs to a group of species that look and are told apart in the same way."""
+    """Assigns a taxon and its descendants to a group of species that look alike and are identified alike."""
 
     __tablename__ = "morphological_groups"
 

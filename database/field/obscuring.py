@@ -1,17 +1,17 @@
-"""Places as others see them: the middle of a grid cell in place of the spot. A rule over plain numbers."""
+"""Obscuring of places to the centre of a grid cell, and distances. Pure functions of coordinates in degrees."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-CELL = 0.2  # degrees: some 22 km from south to north
+CELL = 0.2  # degrees: about 22 km from south to north
 KM_PER_DEGREE = 111.195  # of a great circle on a sphere of 6,371 km
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A point on Earth with the metres by which it may be wrong; None where that was not said."""
+    """A point in degrees (WGS 84), with its uncertainty in metres; None where unknown."""
 
     latitude: float
     longitude: float
@@ -19,10 +19,10 @@ class Place:
 
 
 def obscure(place: Place) -> Place:
-    """The middle of the place's cell, with an uncertainty that holds the whole cell.
+    """Return the centre of the place's grid cell, with an uncertainty that covers the whole cell.
 
-    The same for every place of the cell, so that many observations of one spot do not betray it as a shifted point
-    would.
+    The result is the same for every place in the cell, so that repeated observations of one spot do not reveal it, as
+    random offsets would.
     """
     rows, columns = round(180 / CELL), round(360 / CELL)
     row = min(rows - 1, math.floor((place.latitude + 90) / CELL))
@@ -36,7 +36,7 @@ def obscure(place: Place) -> Place:
 
 
 def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """The great circle between two points, by haversines: exact enough next door and half the way round."""
+    """Return the great-circle distance in km by the haversine formula, accurate for small and large distances."""
     one, other = math.radians(latitude), math.radians(other_latitude)
     across = math.radians(other_longitude - longitude)
     half = math.sin((other - one) / 2) ** 2 + math.cos(one) * math.cos(other) * math.sin(across / 2) ** 2
@@ -45,7 +45,7 @@ def distance_km(latitude: float, longitude: float, other_latitude: float, other_
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An area between two latitudes and two longitudes; `west` beyond `east` means across the date line."""
+    """A bounding box in degrees; `west` > `east` means that it crosses the antimeridian."""
 
     west: float
     south: float
@@ -54,7 +54,7 @@ class Box:
 
 
 def box_around(latitude: float, longitude: float, km: float) -> Box:
-    """A box that holds everything within `km` of a point, poles and date line included."""
+    """Return a box that contains everything within `km` of a point, also near the poles and the antimeridian."""
     high = km / KM_PER_DEGREE * 1.001
     south, north = max(-90.0, latitude - high), min(90.0, latitude + high)
     if south == -90.0 or north == 90.0:

@@ -1,4 +1,4 @@
-"""What waits for somebody's word: the observations that are not approved yet, the most doubtful first."""
+"""The validation queue: observations that are not approved yet, least certain first."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from database.field.models import FieldObservation, Proposal, Verdict
 from database.field.verdicts import OPINIONS
 from database.taxonomy.lineages import below
 
-MOST = 500  # observations of a queue: nobody goes through more at a sitting
+MOST = 500  # largest number of observations in a queue, more than a session of work
 
 
 @dataclass(frozen=True, slots=True)
 class QueuePage:
-    """Some of what waits, by keys, and how much there is in all."""
+    """Keys of queued observations, and the total number."""
 
     keys: list[str]
     total: int
 
 
 def doubtful(session: Session, person_id: int, *, taxon_id: int | None = None, most: int = MOST) -> QueuePage:
-    """What waits for a person's word, most doubtful first.
+    """Return the observations that a person could identify, least certain first.
 
-    Least score first, and what has no name at all before everything; of equal scores those that people disagree on,
-    then the oldest. Left out are the person's own observations, and those of which they have said something already.
+    Sorted by score, unidentified first; equal scores by number of proposed taxa, most first, then by age, oldest
+    first. The person's own observations, and those they have identified already, are excluded.
     """
     said = select(Verdict.observation_id).where(
         Verdict.person_id == person_id, Verdict.superseded.is_(None), Verdict.kind.in_((*OPINIONS, "approve"))

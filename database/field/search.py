@@ -1,6 +1,6 @@
-"""Finding observations: by taxon, flora, area, day, status, person, or near a point; a page at a time.
+"""Search of observations by taxon, flora, area, date, status, person or distance, with keyset pagination.
 
-By what others may know of the place, whoever asks: an obscured observation is found by its cell.
+Only public places are searched, for every user: an obscured observation is found by its grid cell.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from database.field.models import FieldObservation, Proposal, Verdict
 from database.field.obscuring import Box, box_around, distance_km
 from database.taxonomy.lineages import below
 
-MOST_NEAR = 20_000  # observations that a search near a point looks at
+MOST_NEAR = 20_000  # observations considered by a search near a point
 
 
 @dataclass(frozen=True, slots=True)
 class ObservationFilter:
-    """What to look for; None and empty for what does not matter."""
+    """Criteria of a search; None or empty means no restriction."""
 
-    taxon_id: int | None = None  # with everything below it
+    taxon_id: int | None = None  # with its descendants
     species: Collection[int] | None = None  # of a flora
     box: Box | None = None
     first_day: date | None = None
@@ -35,14 +35,14 @@ class ObservationFilter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some observations; `after` is the cursor of the next page, None on the last."""
+    """A page of observations; `after` is the cursor of the next page, None on the last page."""
 
     observations: list[FieldObservation]
     after: tuple[float, ...] | None
 
 
 def search(session: Session, wanted: ObservationFilter, *, after: tuple[float, ...] | None, limit: int) -> Page:
-    """Observations, the last recorded first. Each page goes on where the last ended, whatever was recorded since."""
+    """Return a page of observations, latest first; `after` is the cursor, stable when observations are added."""
     query = select(FieldObservation.id).where(*_conditions(wanted))
     if after is not None:
         query = query.where(FieldObservation.id < int(after[0]))
@@ -61,7 +61,7 @@ def search_near(
     after: tuple[float, ...] | None,
     limit: int,
 ) -> Page:
-    """Observations within `km` of a point, the nearest first."""
+    """Return a page of observations within `km` of a point, nearest first."""
     inside = within(
         box_around(latitude, longitude, km), FieldObservation.public_latitude, FieldObservation.public_longitude
     )
@@ -85,7 +85,7 @@ def _conditions(wanted: ObservationFilter) -> list[ColumnElement[bool]]:
     if wanted.taxon_id is not None:
         asked.append(FieldObservation.taxon_id.in_(below(wanted.taxon_id)))
     if wanted.species is not None:
-        # Written out: a flora may have more species than a statement may have parameters.
+        # As literals: a flora may have more species than a statement may have parameters.
         listed: BindParameter[list[int]] = bindparam(
             "species", sorted(wanted.species), expanding=True, literal_execute=True
         )
@@ -104,7 +104,7 @@ def _conditions(wanted: ObservationFilter) -> list[ColumnElement[bool]]:
 
 
 def _whole(session: Session, ids: list[int]) -> list[FieldObservation]:
-    """The observations of these ids with everything that is shown of them, in the order of the ids."""
+    """Load observations with their related rows, in the order of the ids."""
     query = select(FieldObservation).where(FieldObservation.id.in_(ids))
     query = query.options(
         joinedload(FieldObservation.person),

@@ -1,4 +1,4 @@
-"""How often a person was right, group by group, as far as observations have been approved since."""
+"""A person's track record: how many of their identifications agree with approved ones, by group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from database.taxonomy.lineages import ancestors
 
 @dataclass(frozen=True, slots=True)
 class GroupRecord:
-    """A person's words on one group: how many, how many of them can be judged, and how many of those were right."""
+    """Counts of a person's identifications in one group: all, those on approved observations, and correct ones."""
 
     group: str
     said: int
@@ -24,10 +24,10 @@ class GroupRecord:
 
 
 def track_record(session: Session, person_id: int) -> list[GroupRecord]:
-    """A person's standing words by morphological group, else genus; the group with most words first.
+    """Count a person's active identifications by morphological group or genus; most identifications first.
 
-    A word is judged where its observation is approved, and not by the person's own mark as an expert: nobody confirms
-    themselves. Right is who named what was approved, or a taxon above it.
+    An identification counts as settled where its observation is approved, but not by the same person as an expert. It
+    is right if it gives the approved taxon or one of its ancestors.
     """
     own_mark = (
         select(Proposal.observation_id)
@@ -54,7 +54,7 @@ def track_record(session: Session, person_id: int) -> list[GroupRecord]:
 
 
 def group_names(session: Session, lineages: dict[int, list[Taxon]]) -> dict[int, str]:
-    """For each taxon the group of the nearest taxon that was put into one, else its genus, else its own name."""
+    """Return for each taxon the group of its nearest ancestor with one, else its genus, else its own name."""
     nodes = sorted({node.id for path in lineages.values() for node in path})
     groups = session.scalars(select(MorphologicalGroup).where(MorphologicalGroup.taxon_id.in_(nodes)))
     known = {group.taxon_id: group.name for group in groups}

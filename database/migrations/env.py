@@ -1,6 +1,6 @@
-"""Run by Alembic: `database.session` hands over an open connection; the command line is given an address.
+"""Alembic's environment: uses the connection passed by `database.session`, or the URL from the command line.
 
-A new revision: `alembic -x url=sqlite:///PATH revision --autogenerate -m "what changes"`.
+To create a revision: `alembic -x url=sqlite:///PATH revision --autogenerate -m "what changes"`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from database.tables import Base
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations that were asked for on `connection`."""
+    """Run the requested migrations on `connection`."""
     context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True, compare_type=True)
     with context.begin_transaction():
         context.run_migrations()

@@ -1,4 +1,4 @@
-"""Where floras are, as far as their regions and checklists name countries."""
+"""The countries of floras, from their regions and checklists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from database.models import Checklist, ChecklistTaxon, Flora, Region
 
 
 def flora_countries(session: Session) -> Mapping[str, tuple[str, ...]]:
-    """ISO 3166-1 alpha-2 codes of each flora's countries, sorted; none for a flora that is not tied to a country."""
+    """Return the sorted ISO 3166-1 alpha-2 codes of each flora's countries, by flora; empty where unknown."""
     regions = {row.id: set(row.country_codes) for row in session.scalars(select(Region))}
     of_checklist = {
         checklist: set(regions.get(region or "", ()))

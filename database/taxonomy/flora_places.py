@@ -1,4 +1,4 @@
-"""Where floras lie: the regions that they, or the checklists they are made of, speak of."""
+"""The regions of floras: those in their definitions, and those of their checklists."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from database.taxonomy.regions import WGSRPD, RegionEntry, region
 
 @dataclass(frozen=True, slots=True)
 class FloraPlace:
-    """A flora and its regions, in the order of their ids; none for a flora of which no place is known."""
+    """A flora and its regions, ordered by id; empty where they are unknown."""
 
     flora: str
     regions: tuple[RegionEntry, ...]
 
     @property
     def unit(self) -> RegionEntry | None:
-        """The unit of WGSRPD that the flora is, where it is exactly one."""
+        """The flora's WGSRPD unit, where it consists of exactly one."""
         return self.regions[0] if len(self.regions) == 1 and self.regions[0].kind == WGSRPD else None
 
     @property
     def country_codes(self) -> frozenset[str]:
-        """The countries whose records count for the flora."""
+        """ISO codes of the countries whose records count for the flora."""
         return frozenset(code for each in self.regions for code in each.country_codes)
 
 
 def flora_places(session: Session) -> list[FloraPlace]:
-    """Every flora that is defined, with where it lies."""
+    """Return every defined flora with its regions, those of its checklists included."""
     of_checklist = {row.id: row.region_id for row in session.scalars(select(Checklist)) if row.region_id}
     known: dict[str, RegionEntry] = {}
     places = []

@@ -1,4 +1,4 @@
-"""What floras are made of. Their species are worked out by the indexer when a snapshot is built."""
+"""Definitions of floras. The indexer resolves them to species when it builds a snapshot."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from retrieval.domain import WORLD
 
 @dataclass(frozen=True, slots=True)
 class FloraEntry:
-    """A flora is the union of checklists, regions and a person's own names."""
+    """A flora: the union of checklists, regions and custom names."""
 
     id: str
     title: str
     checklists: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
-    names: tuple[tuple[str, int | None], ...] = ()  # (scientific name of a species or wider, GBIF key)
+    names: tuple[tuple[str, int | None], ...] = ()  # (scientific name of a species or higher taxon, GBIF key)
 
     @property
     def kind(self) -> str:
-        """What it is made of, in one word."""
+        """The kind of its definition: checklist, country, wgsrpd, region, list or union."""
         parts = {"checklist": self.checklists, "region": self.regions, "list": self.names}
         used = [kind for kind, part in parts.items() if part]
         if used == ["region"] and len({region.partition("-")[0] for region in self.regions}) == 1:
@@ -38,7 +38,7 @@ WHOLE_WORLD = FloraEntry(WORLD, "All species with reference photos")
 
 
 def add_flora(session: Session, entry: FloraEntry) -> bool:
-    """Keep a new flora; False where the very same is there already. Raises DatabaseError where another is."""
+    """Store a flora; returns False if an identical one exists. Raises DatabaseError if a different one does."""
     if entry.id == WORLD:
         raise DatabaseError(f"the flora {WORLD!r} is always there and cannot be defined anew")
     there = session.get(Flora, check_id("flora", entry.id))
@@ -60,7 +60,7 @@ def add_flora(session: Session, entry: FloraEntry) -> bool:
 
 
 def remove_flora(session: Session, flora: str) -> None:
-    """Forget a flora; published snapshots keep it. Raises DatabaseError."""
+    """Delete a flora; published snapshots keep it. Raises DatabaseError."""
     if flora == WORLD:
         raise DatabaseError(f"the flora {WORLD!r} is always there and cannot be removed")
     session.delete(_find(session, flora))
@@ -68,12 +68,12 @@ def remove_flora(session: Session, flora: str) -> None:
 
 
 def flora(session: Session, flora_id: str) -> FloraEntry:
-    """Return one flora. Raises DatabaseError where there is none of that id."""
+    """Return one flora. Raises DatabaseError for an unknown id."""
     return WHOLE_WORLD if flora_id == WORLD else _entry(_find(session, flora_id))
 
 
 def floras(session: Session) -> Iterator[FloraEntry]:
-    """Every flora: `world` first, then the others by id."""
+    """Yield every flora: `world` first, then the others by id."""
     yield WHOLE_WORLD
     for row in session.scalars(select(Flora).order_by(Flora.id)):
         yield _entry(row)

@@ -1,4 +1,4 @@
-"""Walking the taxonomy of the catalogue: up to the ancestors of a taxon, down to everything below it."""
+"""Traversal of the taxonomy: ancestors and descendants of a taxon, and look-up by name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from database.errors import UnknownName
 from database.models import Synonym, Taxon
 
-DEPTH = 32  # more steps than any taxonomy has ranks: a circle in the data ends the walk
+DEPTH = 32  # more than the ranks of any taxonomy: bounds the traversal of cyclic data
 
 
 def ancestors(session: Session, taxon_ids: Iterable[int]) -> dict[int, list[Taxon]]:
-    """Each taxon's lineage, itself first and the widest last."""
+    """Return each taxon's lineage, from the taxon itself to the highest rank."""
     known: dict[int, Taxon] = {}
     wanted = {taxon for taxon in taxon_ids if taxon}
     ahead = set(wanted)
@@ -36,13 +36,16 @@ def ancestors(session: Session, taxon_ids: Iterable[int]) -> dict[int, list[Taxo
 
 
 def below(taxon_id: int) -> Select[int]:
-    """Asks for the ids of a taxon and of everything below it."""
+    """Return a select of the ids of a taxon and its descendants (a recursive CTE)."""
     tree = select(Taxon.id).where(Taxon.id == taxon_id).cte("below", recursive=True)
     return select(tree.union(select(Taxon.id).where(Taxon.parent_id == tree.c.id)).c.id)
 
 
 def find_taxon(session: Session, *, taxon_id: int | None = None, name: str = "") -> Taxon:
-    """The taxon of an id, or of a name or synonym in any spelling of spaces. Raises UnknownName."""
+    """Return the taxon of an id, or of a name or synonym, with spaces normalised.
+
+    Raises UnknownName for an unknown id or name, or a name of several taxa.
+    """
     if taxon_id is not None:
         found = session.get(Taxon, taxon_id)
         if found is None:

@@ -1,4 +1,4 @@
-"""Regions: named areas with country codes, a geometry, or both; and what has been observed where."""
+"""Regions: named areas with country codes, a geometry, or both; and the places of observations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ObservedPlace:
 
 
 def put_region(session: Session, entry: RegionEntry) -> bool:
-    """Keep a region, in place of one of the same id and kind; True where it is new. Raises DatabaseError."""
+    """Insert or replace a region; returns whether it is new. Raises DatabaseError if its id has another kind."""
     row = session.get(Region, check_id("region", entry.id))
     if row is not None and row.kind != entry.kind:
         raise DatabaseError(f"there is a region {entry.id!r} already, of another kind ({row.kind}): {row.title}")
@@ -58,7 +58,7 @@ def put_region(session: Session, entry: RegionEntry) -> bool:
 
 
 def region(session: Session, region_id: str) -> RegionEntry:
-    """Return one region. Raises DatabaseError where there is none of that id."""
+    """Return one region. Raises DatabaseError for an unknown id."""
     row = session.get(Region, region_id)
     if row is None:
         raise DatabaseError(f"there is no region {region_id!r}; `fungarium collection region list` names them")
@@ -66,14 +66,14 @@ def region(session: Session, region_id: str) -> RegionEntry:
 
 
 def regions(session: Session, kind: str = "") -> Iterator[RegionEntry]:
-    """Every region, or those of one kind, by id."""
+    """Yield every region, or those of one kind, ordered by id."""
     found = select(Region).order_by(Region.id)
     for row in session.scalars(found.where(Region.kind == kind) if kind else found):
         yield _entry(row)
 
 
 def observed_places(session: Session) -> Iterator[ObservedPlace]:
-    """Every place where a species was photographed, each once; read in portions."""
+    """Yield the distinct places where species were photographed; read in batches."""
     columns = (
         Observation.taxon_id,
         Observation.country_code,

@@ -47,6 +47,8 @@ def measure_snapshot(root: Path, name: str | None, options: Options, progress: P
         if not 0 < options["temperature"] < float("inf"):
             raise BuildError("--temperature must be above 0")
         voting = Voting(snapshot.voting.neighbours, options["temperature"])
+    if options["photos"] is not None and options["photos"] < 1:
+        raise BuildError("--photos must be at least 1")
     if not count_queries(snapshot, flora):
         raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
     outcomes = judge_snapshot(

@@ -1,4 +1,4 @@
-"""Archives: from a source as a person names it to records and rejections, one by one."""
+"""Archive readers: from a source (file, folder or URL) to a stream of records and rejected records."""
 
 from indexer.archives.reading import KINDS, detect_kind, read_archive
 

@@ -1,7 +1,8 @@
-"""COCO JSON as FGVCx Fungi 2018 and the iNaturalist competitions use it: images, annotations, categories, licences.
+"""A reader of COCO JSON as used by FGVCx Fungi 2018 and the iNaturalist competitions.
 
-The members may stand in any order and the file may be larger than memory, so it is read twice: first what images
-refer to, then the images. Names are not unique among categories (FGVCx has 1394 categories and 1392 names); ids are.
+The file has images, annotations, categories and licences in any order and may be larger than memory, so it is read
+twice: first everything that images refer to, then the images. Categories are identified by id, since names are not
+unique (FGVCx has 1394 categories and 1392 names).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ IMAGE_FIELDS = {
 
 
 def read_coco(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read every image, and every annotation that belongs to none."""
+    """Yield a record or rejection for every image, and a rejection for every annotation without an image."""
     file = source.path.name
     with RowShelf() as annotations:
         categories, licences = read_references(source, annotations)
@@ -47,7 +48,7 @@ def read_coco(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 
 
 def read_references(source: ArchiveSource, annotations: RowShelf) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """Put the annotations on the shelf by image; return categories and licences by id. Raises ArchiveError."""
+    """Shelve annotations by image; return categories and licences by id. Raises ArchiveError without images."""
     categories: dict[str, dict[str, str]] = {}
     licences: dict[str, str] = {}
     seen_images = False
@@ -65,7 +66,7 @@ def read_references(source: ArchiveSource, annotations: RowShelf) -> tuple[dict[
                 image, category = text_of(item.get("image_id")), text_of(item.get("category_id"))
                 if not annotations.put(image, {"category": category}, file, line):
                     first = annotations.find(image)
-                    if first and first.fields["category"] != category:  # boxes of one species may be many
+                    if first and first.fields["category"] != category:  # several boxes of one species are allowed
                         annotations.put(f"{image} again", {"category": category}, file, line)
                         annotations.use(f"{image} again")
     if not seen_images:
@@ -104,9 +105,9 @@ def read_image(
 
 
 def read_category(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields of a record that a category gives.
+    """Return the taxonomic fields of a record from its category.
 
-    FGVCx calls the genus supercategory; iNaturalist means wide groups by it.
+    `supercategory` is the genus in FGVCx, but an iconic group in iNaturalist.
     """
     fields = {field: text_of(item[key]) for key, field in CATEGORY_FIELDS.items() if text_of(item.get(key))}
     name, group = text_of(item.get("name")), text_of(item.get("supercategory"))
@@ -116,5 +117,5 @@ def read_category(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def text_of(value: object) -> str:
-    """Return a JSON value as trimmed text; null is nothing."""
+    """Return a JSON value as trimmed text; null as empty text."""
     return "" if value is None else str(value).strip()

@@ -1,4 +1,4 @@
-"""FungiTastic and Danish Fungi metadata: a CSV per subset, photos in folders by subset and size."""
+"""A reader of FungiTastic and Danish Fungi: one CSV for each subset, photos in folders by subset and size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNKNOWN = frozenset({"-1", "-1.0"})
 
 
 def read_fungitastic(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read every line of the metadata; lines of unknown species (category_id -1) are rejections."""
+    """Yield a record or rejection for every line of the metadata; unknown species (category_id -1) are rejected."""
     photos = source.photos or (source.path if source.path.is_dir() else source.path.parent)
     folders = find_size_folders(photos)
     for path in find_metadata(source.path):
@@ -29,7 +29,7 @@ def read_fungitastic(source: ArchiveSource) -> Iterator[Record | RejectedRecord]
 
 
 def find_metadata(path: Path) -> list[Path]:
-    """Return the metadata tables that are meant, in the order of names."""
+    """Return the metadata tables at a path, ordered by name; raises ArchiveError where a folder has none."""
     if not path.is_dir():
         return [path]
     found = [file for file in sorted(path.rglob("*.csv")) if is_metadata(file)]
@@ -39,7 +39,7 @@ def find_metadata(path: Path) -> list[Path]:
 
 
 def is_metadata(path: Path) -> bool:
-    """Tell the metadata from other tables by its header."""
+    """Whether the header of a table is that of metadata."""
     try:
         with open_file(path) as stream:
             terms = [plain_term(cell) for cell in open_table(stream, path.name)[0].cells]
@@ -51,7 +51,7 @@ def is_metadata(path: Path) -> bool:
 def read_metadata(
     path: Path, source: ArchiveSource, folders: list[str], name: str
 ) -> Iterator[Record | RejectedRecord]:
-    """Read one table."""
+    """Read one table; raises ArchiveError where it has no column of file names."""
     photos = source.photos or path.parent
     with open_file(path) as stream:
         header, rows = open_table(stream, name)
@@ -80,7 +80,7 @@ def read_metadata(
 
 
 def find_size_folders(photos: Path) -> list[str]:
-    """Return the folders that hold photos by size, the largest size first, relative to `photos`."""
+    """Return the folders of photos by size, largest size first, relative to `photos`."""
     found = (
         [folder for size in SIZES for folder in sorted(photos.rglob(size)) if folder.is_dir()]
         if photos.is_dir()
@@ -90,5 +90,5 @@ def find_size_folders(photos: Path) -> list[str]:
 
 
 def find_below(photo: str, photos: Path, folders: list[str]) -> str:
-    """Return where the photo lies, or its bare name where it lies nowhere: it is then rejected by name."""
+    """Return the photo's relative path; its bare name where it is not found, so that the rejection names it."""
     return next((f"{folder}/{photo}" for folder in folders if is_there(photos / folder / photo)), photo)

@@ -1,4 +1,4 @@
-"""The iNaturalist open-data tables: observations, photos, taxa, observers; called .csv, but tab separated."""
+"""A reader of iNaturalist open data: the tables observations, photos, taxa and observers (.csv, tab-separated)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ RANKS = {
 SIZES = ("original", "large", "medium", "small", "")
 PHOTO_PAGE = "https://www.inaturalist.org/photos/"
 BASE = "https://inaturalist-open-data.s3.amazonaws.com/photos"
-"""Where the photos lie that are not on this disk."""
+"""Base URL of photos that are not on the local disk."""
 
 
 def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read every photo, then every observation without one. Identifications below research grade are rejections."""
+    """Yield a record or rejection for every photo, then a rejection for every observation without a photo.
+
+    Identifications below research grade are rejected. Raises ArchiveError where a table or a column is missing.
+    """
     paths = find_tables(source.path)
     with RowShelf() as observations, RowShelf() as taxa, RowShelf() as observers:
         yield from fill(taxa, paths["taxa"], "taxon_id")
@@ -88,7 +91,7 @@ def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | RejectedReco
 
 
 def find_tables(folder: Path) -> dict[str, Path]:
-    """Find the four tables. Raises ArchiveError that names the missing one."""
+    """Find the four tables; raises ArchiveError naming the missing one."""
     found = {
         table: next((folder / (table + end) for end in ENDINGS if (folder / (table + end)).is_file()), None)
         for table in TABLES
@@ -108,7 +111,7 @@ WANTED = {
 
 
 def table_rows(path: Path) -> Iterator[tuple[str, int, dict[str, str]] | RejectedRecord]:
-    """Read (file, line, cells by header) of a table. Raises ArchiveError where a column is missing."""
+    """Yield (file, line, cells by header) of a table; raises ArchiveError where a column is missing."""
     with open_file(path) as stream:
         header, rows = open_table(stream, path.name)
         names = [cell.strip() for cell in header.cells]
@@ -123,7 +126,7 @@ def table_rows(path: Path) -> Iterator[tuple[str, int, dict[str, str]] | Rejecte
 
 
 def fill(shelf: RowShelf, path: Path, key: str) -> Iterator[RejectedRecord]:
-    """Put a table on its shelf; lines that cannot be read, or repeat a key, come back as rejections."""
+    """Shelve a table by its key; yield a rejection for every malformed line and every repeated key."""
     for row in table_rows(path):
         if isinstance(row, RejectedRecord):
             yield row
@@ -136,7 +139,7 @@ def fill(shelf: RowShelf, path: Path, key: str) -> Iterator[RejectedRecord]:
 
 
 def read_taxon(taxon_id: str, taxa: RowShelf) -> tuple[tuple[str, str], ...]:
-    """Return the fields of a record that a taxon and its ancestry (`48460/1/2`) give; nothing for an unknown taxon."""
+    """Return the taxonomic fields from a taxon and its ancestry (`48460/1/2`); empty for an unknown taxon."""
     row = taxa.find(taxon_id)
     if row is None:
         return ()
@@ -151,7 +154,7 @@ def read_taxon(taxon_id: str, taxa: RowShelf) -> tuple[tuple[str, str], ...]:
 
 
 def find_photo(photo: dict[str, str], source: ArchiveSource) -> str:
-    """Return the photo's path below the photos folder, of the largest size that is there, else its address."""
+    """Return the relative path of the photo's largest local size, otherwise its URL."""
     folder, name, extension = source.photos or source.path, photo["photo_id"], photo["extension"]
     for size in SIZES:
         for path in (

@@ -1,4 +1,4 @@
-"""The metadata of Pl@ntNet-300K: an object by photo hash, names of species beside it, photos by split and species."""
+"""A reader of Pl@ntNet-300K: metadata by photo hash, a file of species names, photos by split and species."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = "plantnet300K_species_id_2_name.json"
 
 
 def read_plantnet300k(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read every photo. All of them are plants, and say so: the policy decides."""
+    """Yield a record or rejection for every photo. Kingdom is Plantae; the import's policy decides on it."""
     path = source.path / METADATA if source.path.is_dir() else source.path
     names = read_names(path.parent / NAMES)
     file = path.name
@@ -46,7 +46,7 @@ def read_plantnet300k(source: ArchiveSource) -> Iterator[Record | RejectedRecord
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Return species names by id, blanks for the underscores."""
+    """Return species names by id, with underscores replaced by spaces; raises ArchiveError without the file."""
     if not path.is_file():
         raise ArchiveError(f"{path.name}: this table of names is needed beside {METADATA}")
     with open_file(path) as stream:

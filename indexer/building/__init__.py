@@ -1,1 +1,1 @@
-"""Building, growing, checking and publishing snapshots."""
+"""Building, appending to, verifying and publishing snapshots."""

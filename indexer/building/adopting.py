@@ -1,7 +1,8 @@
-"""Approved observations become references: filed in the catalogue as a dataset of their own, step by step with people.
+"""Synchronises approved observations with the collection, as the dataset `observations` of reference photos.
 
-Photos stay in the store of observations, and the catalogue points there: a photo that its observer removes is gone at
-once. What is no longer approved, no longer there, or no longer under an accepted licence, is taken out again.
+Photos remain in the store of observations and the collection points to them, so a photo that its observer removes is
+gone at once. Observations that are no longer approved, no longer exist, or no longer have an accepted licence are
+removed from the dataset.
 """
 
 from __future__ import annotations
@@ -20,30 +21,30 @@ from database.taxonomy.taxa import SPECIES
 from indexer.curation.licences import POLICIES, canonical_licence, is_reserved, licence_family
 from retrieval.errors import BuildError
 
-BATCH = 200  # observations to a transaction
+BATCH = 200  # observations per transaction
 TITLE = "Approved observations"
 RESERVED = "all-rights-reserved"
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptionReport:
-    """What became of the photos of approved observations: accepted + refused = all of them."""
+    """Counts of photos of approved observations: accepted + refused = all of them."""
 
     accepted: int = 0
-    added: int = 0  # of the accepted, those that were not in the catalogue before
-    removed: int = 0  # that were in the catalogue and may not be references any more
+    added: int = 0  # of the accepted, those new in the collection
+    removed: int = 0  # from the collection, since they may no longer be references
     refused: tuple[tuple[str, int], ...] = ()  # (reason, photos), most frequent first
 
 
 def adopt_observations(database: Database, licences: str, page: str = "") -> AdoptionReport:
-    """Bring the dataset of approved observations in step with the observations; run twice, it changes nothing.
+    """Synchronise the dataset of approved observations; idempotent.
 
-    `licences` names a policy of `indexer.curation.licences.POLICIES`, or `none`. `page` is the server's public address;
-    with it references point to their observation. Raises BuildError where the dataset's id is taken.
+    `licences` is a policy of `indexer.curation.licences.POLICIES`, or `none`. `page` is the server's public URL, for
+    links from references to observations. Raises BuildError where an archive already has the dataset's id.
     """
     with database.reading() as session:
         ids, kind = approved_ids(session), dataset_kind(session, OWN)
-    # Where nobody observes nothing is written, and nobody waits for a turn to write.
+    # Without observations there is nothing to write, so no write lock is taken.
     if kind != OWN and (not ids or licences == "none"):
         return AdoptionReport()
     if kind not in (None, OWN):
@@ -56,7 +57,7 @@ def adopt_observations(database: Database, licences: str, page: str = "") -> Ado
     accepted = added = 0
     reasons: Counter[str] = Counter()
     for start in range(0, len(ids), BATCH):
-        with database.writing() as session:  # read and filed in one turn: nobody takes a word back in between
+        with database.writing() as session:  # one transaction: no identification can be withdrawn in between
             found = list(approved_observations(session, ids[start : start + BATCH]))
             entries, refused = judge(found, licences, page)
             answers = file_photos(session, OWN, run, entries)
@@ -79,7 +80,7 @@ def adopt_observations(database: Database, licences: str, page: str = "") -> Ado
 def judge(
     observations: Sequence[ApprovedObservation], licences: str, page: str
 ) -> tuple[list[PhotoEntry], list[RejectionEntry]]:
-    """The photos that may become references, and why the others may not."""
+    """Split photos into entries that may become references, and rejections."""
     entries: list[PhotoEntry] = []
     refused: list[RejectionEntry] = []
     for one in observations:
@@ -92,7 +93,7 @@ def judge(
 
 
 def find_fault(one: ApprovedObservation, code: str, licences: str) -> tuple[str, str] | None:
-    """Why an observation may not become a reference: (reason, detail), or nothing."""
+    """Return why an observation may not become a reference, as (reason, detail), or None."""
     if one.name.rank != SPECIES:
         return "not-to-species", f"{one.name.scientific_name} is of rank {one.name.rank}"
     if licences == "none":
@@ -108,7 +109,7 @@ def find_fault(one: ApprovedObservation, code: str, licences: str) -> tuple[str,
 
 
 def photo_entries(one: ApprovedObservation, code: str, page: str) -> list[PhotoEntry]:
-    """The photos of an observation as the catalogue files them."""
+    """Make the collection's entries for an observation's photos."""
     seen = ObservationEntry(
         key=one.key,
         species=one.name.id,
@@ -141,5 +142,5 @@ def photo_entries(one: ApprovedObservation, code: str, page: str) -> list[PhotoE
 
 
 def observation_page(page: str, key: str) -> str:
-    """The public address of an observation; empty where the server has none."""
+    """Return the public URL of an observation; empty where the server has none."""
     return f"{page.rstrip('/')}/api/v1/observations/{key}" if page else ""

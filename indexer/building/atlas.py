@@ -1,8 +1,8 @@
-"""Lays the references of a snapshot out in two dimensions, and finds those that lie among another species.
+"""The atlas: a two-dimensional layout of a snapshot's references, with those that may be mislabelled.
 
-Written beside the snapshots, as `atlases/<references>.npz`: a snapshot is sealed, and the layout is for people to look
-at and decides nothing. PCA is always there; with the extra `requirements-atlas.txt`, openTSNE goes on from it, which
-separates what PCA lays one over another.
+Written beside the snapshots, as `atlases/<references>.npz`, since a snapshot is immutable and the layout affects no
+answer. PCA is always available; with `requirements-atlas.txt` installed, openTSNE refines it and separates species
+that overlap in PCA.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from retrieval.progress import Progress, silent
 from retrieval.snapshots.atlas import Atlas, forget_atlases, name_references, write_atlas
 from retrieval.snapshots.snapshot import Snapshot
 
-CLOUD = 2  # observations that make a cloud, at least
-OUTLYING = 3.5  # of the modified z-score, as its authors have it
-PERPLEXITY = 30  # neighbours that openTSNE keeps together, about
-AT_ONCE = 256  # records compared with all centres together
+CLOUD = 2  # fewest observations of a species with a centre
+OUTLYING = 3.5  # threshold of the modified z-score that its authors recommend
+PERPLEXITY = 30  # openTSNE's effective number of neighbours
+AT_ONCE = 256  # references compared with all centres at once
 SEED = 20
 
 
 def make_atlas(snapshot: Snapshot, *, method: str = "", progress: Progress = silent) -> Atlas:
-    """Lay out every reference; `method` is `pca`, `tsne` or empty: the best that is installed."""
+    """Lay out every reference; `method` is `pca`, `tsne`, or empty for the best one installed."""
     rows, species, observations, embeddings = gather(snapshot)
     chosen = method or best_method()
     start = lay_out_pca(embeddings)
@@ -35,7 +35,7 @@ def make_atlas(snapshot: Snapshot, *, method: str = "", progress: Progress = sil
 
 
 def gather(snapshot: Snapshot) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Embeddings]:
-    """Row, species, observation and embedding of every reference that answers, by row."""
+    """Return row, species, observation and embedding of every active reference, in order of rows."""
     parts = []
     for segment in snapshot.segments:
         here = np.arange(segment.rows, dtype=np.int64)
@@ -48,7 +48,7 @@ def gather(snapshot: Snapshot) -> tuple[NDArray[np.int64], NDArray[np.int64], ND
 
 
 def lay_out_pca(embeddings: Embeddings) -> NDArray[np.float64]:
-    """The two directions in which the references differ most; signs settled, so that the same gives the same."""
+    """Project onto the first two principal components, (references, 2); signs are fixed for reproducibility."""
     centred = embeddings - embeddings.mean(axis=0)
     _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     axes = directions[:, -1:-3:-1]
@@ -57,7 +57,7 @@ def lay_out_pca(embeddings: Embeddings) -> NDArray[np.float64]:
 
 
 def best_method() -> str:
-    """The better of the methods that are installed."""
+    """Return `tsne` if openTSNE is installed, otherwise `pca`."""
     return "tsne" if has_tsne() else "pca"
 
 
@@ -69,7 +69,7 @@ def has_tsne() -> bool:
 
 
 def lay_out_tsne(embeddings: Embeddings, start: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Neighbours kept together, from the layout of PCA (openTSNE: Policar et al., 2024)."""
+    """Lay out with t-SNE, initialised by PCA (openTSNE: Policar et al., 2024); (references, 2)."""
     from openTSNE import TSNE
 
     small = start / max(float(start[:, 0].std()), 1e-12) * 1e-4
@@ -80,7 +80,7 @@ def lay_out_tsne(embeddings: Embeddings, start: NDArray[np.float64]) -> NDArray[
 
 
 def fit(places: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Into the square from -1 to 1, at one scale for both directions."""
+    """Scale to the square from -1 to 1, with one scale for both axes."""
     centre = (places.max(axis=0) + places.min(axis=0)) / 2
     reach = float(np.abs(places - centre).max()) or 1.0
     return np.asarray((places - centre) / reach, dtype=np.float32)
@@ -92,12 +92,12 @@ def find_strangers(
     embeddings: Embeddings,
     progress: Progress = silent,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The species in whose cloud a record lies, where that is not its own, and by how much it is nearer to it.
+    """Find references that are much more similar to another species' centre than to their own.
 
-    Two arrays over the references: taxon ids, 0 where the record lies where it should, and differences of similarity.
-    A cloud is the mean direction of a species' observations, each counting once, and that of a record is looked at
-    without its own. Nearer to another's centre are many, photos of unusual parts above all; told are those whose
-    difference is an outlier among all records by the modified z-score (Iglewicz and Hoaglin, 1993).
+    Returns two arrays over the references: the other species' taxon id (0 for none), and the difference of the two
+    similarities (margin). A centre is the mean direction of a species' observations, each counted once; a reference is
+    compared with its own centre without its observation. Positive margins are common, above all for photos of unusual
+    parts, so only outliers of the modified z-score are reported (Iglewicz and Hoaglin, 1993).
     """
     finds, of_record = np.unique(observations, return_inverse=True)
     kinds, of_species = np.unique(species, return_inverse=True)
@@ -115,20 +115,20 @@ def find_strangers(
     for first in range(0, len(species), AT_ONCE):
         block = slice(first, first + AT_ONCE)
         rows, own = embeddings[block], of_species[block]
-        others = is_cloud[own][:, None]  # a find that is alone would leave nothing
+        others = is_cloud[own][:, None]  # a single observation would leave no mean
         rest = unit_rows(np.where(others, sums[own] - find_means[of_record[block]], sums[own]))
         similar = np.where(is_cloud, rows @ centres.T, -np.inf)
         similar[np.arange(len(rows)), own] = -np.inf
         nearest[block] = similar.argmax(axis=1)
         margin = similar.max(axis=1) - np.einsum("rd,rd->r", rows, rest)
-        margins[block] = np.where(is_cloud[own], margin, -np.inf)  # without others of its own nobody knows
+        margins[block] = np.where(is_cloud[own], margin, -np.inf)  # undefined without other observations
         progress("atlas", len(rows), len(species))
     strange = find_outliers(margins)
     return np.where(strange, kinds[nearest], 0), np.where(strange, margins, 0).astype(np.float32)
 
 
 def find_outliers(margins: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which differences are above zero and far above most others; those that are not known are none."""
+    """Return a mask of positive margins that are outliers; unknown margins (-inf) are not."""
     known = margins[np.isfinite(margins)]
     if not len(known):
         return np.zeros(len(margins), dtype=bool)
@@ -138,7 +138,7 @@ def find_outliers(margins: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def build_atlas(root: Path, snapshot: Snapshot, *, method: str, progress: Progress = silent) -> Atlas:
-    """Make the atlas of a snapshot and keep it."""
+    """Make the atlas of a snapshot, write it, and delete those of older snapshots."""
     made = make_atlas(snapshot, method=method, progress=progress)
     write_atlas(root, made)
     forget_atlases(root)

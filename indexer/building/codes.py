@@ -1,4 +1,4 @@
-"""Gives segments the short codes of the first stage, once a collection is large enough to want one."""
+"""Writes the PQ codes of segments, for collections large enough for two-stage search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrieval.progress import Progress, silent
 from retrieval.search.faiss_codes import read_codebook, train_codebook, write_codes
 from retrieval.snapshots.staging import settle_file
 
-CODES_FROM = 50_000  # references from which floras may be large enough for two stages
+CODES_FROM = 50_000  # references of a collection from which PQ codes are written
 
 
 def ensure_codes(
@@ -26,11 +26,11 @@ def ensure_codes(
     species: NDArray[np.int64],
     progress: Progress = silent,
 ) -> tuple[str, dict[str, str]]:
-    """See that every segment has codes of one codebook; gives its name, and the name of each segment's file.
+    """Ensure that every segment has codes of one codebook; returns its name and the code file of each segment.
 
-    The codebook of the snapshot before is kept, so that old codes stay and old and new rows compare. A first one
-    is fitted to a sample of the largest segment. Files `written` before are kept if they are known to be `whole`;
-    in new ones lists lie in the order of `species`. A file is named after its order, since snapshots share it.
+    The previous snapshot's codebook is reused, so that existing codes remain valid and comparable; the first one is
+    fitted to a sample of the largest segment. Files `written` before are kept if they are among the `whole` (verified)
+    ones; new files store lists in the order of `species`. A file is named after its order, since snapshots share it.
     """
     if not codebook:
         largest = max(segments, key=lambda name: (root / "segments" / name / "embeddings.npy").stat().st_size)
@@ -59,7 +59,7 @@ def ensure_codes(
 
 
 def order_lists(lists: NDArray[np.int64], species: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The lists of a segment (ascending taxon ids) in the order of `species`, those that are not there at the end."""
+    """Return the order of a segment's lists (ascending taxon ids) by `species`, with unlisted species at the end."""
     rank = np.full(len(lists), len(species), dtype=np.int64)
     places = np.searchsorted(lists, species)
     here = (places < len(lists)) & (lists[np.minimum(places, len(lists) - 1)] == species)

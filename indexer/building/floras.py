@@ -1,4 +1,4 @@
-"""Floras: made of checklists, regions and names; worked out to the species they hold; compared with the photos."""
+"""Floras: defined by checklists, regions and lists of names, resolved to species, and their coverage by photos."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from indexer.records import RejectedRecord
 from retrieval.domain import WORLD, Taxon
 from retrieval.errors import BuildError
 
-PLACES = 50_000  # that are looked at together
-CLOSE = 0.8  # how alike two names are, from 0 to 1, before one is suggested for the other
+PLACES = 50_000  # places tested at once
+CLOSE = 0.8  # smallest similarity of a suggested name (difflib ratio, 0 to 1)
 
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedName:
-    """A name of a person's list that no taxon has, and the name that may have been meant."""
+    """A name of a list that matches no taxon, with a suggestion where one is similar."""
 
     name: str
     file: str
@@ -42,20 +42,20 @@ class UnmatchedName:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a flora the photos cover."""
+    """How many species of a flora have reference photos."""
 
     flora: str
-    species: int  # on the flora's list
+    species: int  # of the flora
     pictured: int  # of these, with at least one photo
-    missing: tuple[Taxon, ...]  # of these, without; by name
+    missing: tuple[Taxon, ...]  # of these, without a photo; by name
 
 
 @dataclass(frozen=True, slots=True)
 class AddedFlora:
-    """What `define_flora` did."""
+    """The result of `define_flora`."""
 
     entry: FloraEntry
-    added: bool  # False: the very same was there
+    added: bool  # False: an identical flora existed
     species: int
     unmatched: tuple[UnmatchedName, ...]
 
@@ -71,9 +71,9 @@ def define_flora(
     regions: Sequence[str] = (),
     lists: Sequence[Path] = (),
 ) -> AddedFlora:
-    """Keep a flora that is the union of all parts. Names that match nothing come back, each with its line.
+    """Store a flora that is the union of all parts; names that match no taxon are returned with their lines.
 
-    Raises BuildError where a part is unknown, or where the flora would hold no species.
+    Raises BuildError where a part is unknown, or where the flora would have no species.
     """
     if not (checklists or countries or units or regions or lists):
         raise BuildError(
@@ -107,9 +107,9 @@ def define_flora(
 
 
 def resolve_flora(session: Session, flora: FloraEntry) -> set[int]:
-    """Return the ids of the species that `flora` holds, with photos or without.
+    """Return the ids of the species of `flora`, with photos or without.
 
-    The flora `world` holds every species that has photos.
+    The flora `world` has every species that has photos.
     """
     return species_with_photos(session) if flora.id == WORLD else _species_of(session, flora)
 
@@ -135,7 +135,7 @@ def _species_of(session: Session, flora: FloraEntry) -> set[int]:
 
 
 def _species_in_regions(session: Session, region_ids: Sequence[str]) -> set[int]:
-    """Species that checklists list for the regions' countries, or that were observed there."""
+    """Return species that checklists list for the regions or their countries, or that were observed there."""
     wanted = [areas.region(session, region_id) for region_id in region_ids]
     kinds = {region.kind for region in wanted if region.geometry is not None}
     others = [region for kind in sorted(kinds) for region in areas.regions(session, kind)]
@@ -168,7 +168,7 @@ def _species_named(session: Session, given: Sequence[tuple[str, int | None]]) ->
 
 
 def _species_below(taxon: Taxon, taxa: dict[int, Taxon], children: dict[int | None, list[int]]) -> Iterator[int]:
-    """The taxon itself where it is a species; all its species where it is a genus or wider."""
+    """Yield the taxon itself if it is a species, otherwise all species below it."""
     waiting = [taxon.id]
     while waiting:
         at = waiting.pop()
@@ -178,7 +178,7 @@ def _species_below(taxon: Taxon, taxa: dict[int, Taxon], children: dict[int | No
 
 
 def _read_names(session: Session, lists: Sequence[Path]) -> tuple[list[tuple[str, int | None]], list[UnmatchedName]]:
-    """Return the names of the lists that mean a taxon, in their order, and those that mean none."""
+    """Return the names that match a taxon, in order, and those that match none."""
     if not lists:
         return [], []
     by_name = names.named_taxa(session)
@@ -201,14 +201,14 @@ def _read_names(session: Session, lists: Sequence[Path]) -> tuple[list[tuple[str
 
 
 def as_written(name: str) -> str:
-    """Bring a typed name to the usual form: one capital, single blanks."""
+    """Normalise a typed name: one capital, single spaces."""
     return " ".join(name.split()).capitalize()
 
 
 def suggest(name: str, known: Sequence[str] | dict[str, int]) -> str:
-    """Return the known name most like `name`, or nothing where none is near."""
+    """Return the known name most similar to `name`, or empty text where none is similar."""
     epithet = name.rpartition(" ")[2]
-    # Only names that share the first letter or the last word: comparing with all would take a second for each line.
+    # Only names with the same first letter or last word: comparing with all takes a second for each line.
     near = [other for other in known if other[:1] == name[:1] or other.rpartition(" ")[2] == epithet]
     found = difflib.get_close_matches(name, sorted(near), n=1, cutoff=CLOSE)
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""Measures what faster searches find of what exact search finds in each flora, and takes the cheapest that suffices."""
+"""Measures the recall of approximate search in each flora, and chooses the cheapest recipe that reaches the targets."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from retrieval.search.recipes import (
 from retrieval.segments.store import CoarseSearch, SegmentPart, choose_rows, search_parts
 from retrieval.snapshots.flora import Flora
 
-QUERIES = 192  # references of the flora that are asked for, each without its own observation
-DRIFT = 0.05  # how far a flora may grow or shrink before it is measured anew
-WORTH_KEEPING, ALL_BUT = 0.9, 0.9995  # recalls at 50 between which the manifest says what probing finds
-OWN = 14  # rows looked for beyond 50, since those of the query's own observation do not count
+QUERIES = 192  # references of the flora used as queries, each without its own observation
+DRIFT = 0.05  # relative change of a flora's size after which it is measured again
+WORTH_KEEPING, ALL_BUT = 0.9, 0.9995  # range of recall@50 for which measurements are stored in the manifest
+OWN = 14  # rows retrieved beyond 50, since those of the query's own observation do not count
 
 
 def measure_recipes(
     floras: Sequence[Flora], before: Mapping[str, Recipe], progress: Progress = silent
 ) -> dict[str, Recipe]:
-    """The recipes of floras that are not searched exactly; one measured before is kept while its flora is as large."""
+    """Return the recipes of floras not searched exactly, by id; earlier ones are kept while the size is similar."""
     recipes = {}
     for flora in floras:
         kept = before.get(flora.card.id)
-        told = kept is not None and (kept.kind != PROTOTYPE_FIRST or bool(kept.tried))  # builds of before told less
+        told = kept is not None and (kept.kind != PROTOTYPE_FIRST or bool(kept.tried))  # older ones lack `tried`
         if kept is not None and told and abs(flora.card.references - kept.references) <= DRIFT * kept.references:
             recipes[flora.card.id] = kept
         else:
@@ -52,7 +52,7 @@ def measure_recipes(
 
 
 def measure_recipe(flora: Flora) -> Recipe:
-    """The cheapest recipe that finds enough; exact search where that is cheaper or nothing else suffices."""
+    """Return the cheapest recipe that reaches the target recalls; exact search where that is cheaper or none does."""
     references, species = flora.card.references, flora.card.covered
     exact = Recipe(references=references)
     parts, coarse = flora.prepared.parts, flora.prepared.coarse
@@ -67,7 +67,7 @@ def measure_recipe(flora: Flora) -> Recipe:
     targets = [rows[here] for rows, here in zip(truth.rows, counted, strict=True)]
 
     def measured(recipe: Recipe) -> Recipe:
-        """The recipe with its recalls."""
+        """Return the recipe with its measured recalls."""
         chosen = choose_rows(parts, queries, 50 + OWN, recipe, coarse)
         at_10, at_50 = (
             float(np.mean([np.isin(target[:k], rows).mean() for target, rows in zip(targets, chosen, strict=True)]))
@@ -76,7 +76,7 @@ def measure_recipe(flora: Flora) -> Recipe:
         return replace(recipe, recall_at_10=round(at_10, 5), recall_at_50=round(at_50, 5), queries=len(queries))
 
     def dearer(recipe: Recipe, *than: Recipe) -> bool:
-        """Whether a recipe costs more than another even if it is as cheap as its kind can be."""
+        """Whether a recipe, in its kind's cheapest form, costs at least as much as one of the others."""
         return any(cost(recipe, references, species) >= cost(other, references, species) for other in than)
 
     found = [exact]
@@ -92,7 +92,7 @@ def measure_recipe(flora: Flora) -> Recipe:
         deep = first_good(measured(Recipe(TWO_STAGE, depth, references=references)) for depth in DEPTHS)
         found += [deep] if deep is not None else []
     wider: list[Probed] = []
-    if len(found) > 1 and found[1].probes:  # twice as many species, or as many as were tried: codes make rows cheap
+    if len(found) > 1 and found[1].probes:  # twice the species, or the most tried: PQ codes are cheap
         wider = [one for one in tried if one.probes >= 2 * found[1].probes] or list(tried[-1:])
     if wider:
         coded = replace(hopeful, probes=wider[0].probes, looked_at=wider[0].looked_at)
@@ -103,7 +103,7 @@ def measure_recipe(flora: Flora) -> Recipe:
 
 
 def first_good(recipes: Iterable[Recipe]) -> Recipe | None:
-    """The first that finds as much as is aimed at."""
+    """Return the first recipe that reaches the target recalls, or None."""
     return next((recipe for recipe in recipes if reaches(recipe.recall_at_10, recipe.recall_at_50)), None)
 
 
@@ -114,11 +114,11 @@ def try_probes(
     species: NDArray[np.int64],
     targets: Sequence[NDArray[np.bool_]],
 ) -> tuple[Probed, ...]:
-    """What looking at the species that a view resembles most would find, for numbers of them from too few to enough.
+    """Compute the recall of prototype-first search for each number of species searched (nprobe).
 
-    Nothing is searched for it: a neighbour is found if its species is looked at, so that the place of its species in
-    the guide's order says from which number on. `species` are those of each query's true neighbours, (queries, n);
-    `targets` says which of these count.
+    No search is needed: a neighbour is found if its species is searched, so the rank of its species by the coarse
+    quantiser decides. `species` are those of each query's true neighbours, (queries, n); `targets` masks the
+    neighbours that count.
     """
     lines = coarse.quantiser.nearest(queries, PROBES[-1], coarse.cut)
     place_of = np.empty(len(coarse.quantiser.species), dtype=np.int64)
@@ -150,7 +150,7 @@ def try_probes(
 
 
 def draw_queries(parts: Sequence[SegmentPart]) -> tuple[Embeddings, NDArray[np.int64]]:
-    """A seeded sample of the references that may answer: their embeddings and observations."""
+    """Draw a seeded sample of active references: embeddings (queries, 256) and observations (queries,)."""
     standing = [active_lists(part) for part in parts]
     ends = np.cumsum([counts.sum() for counts in standing])
     every = int(ends[-1])
@@ -165,7 +165,7 @@ def draw_queries(parts: Sequence[SegmentPart]) -> tuple[Embeddings, NDArray[np.i
 
 
 def active_lists(part: SegmentPart) -> NDArray[np.int64]:
-    """How many rows of each of the part's lists may answer."""
+    """Return the number of unmasked rows in each of the part's lists."""
     offsets = part.segment.offsets
     if part.hidden is None:
         return np.asarray(offsets[part.lists + 1] - offsets[part.lists])
@@ -173,7 +173,7 @@ def active_lists(part: SegmentPart) -> NDArray[np.int64]:
 
 
 def row_of(part: SegmentPart, standing: NDArray[np.int64], number: int) -> int:
-    """The row that is the `number`-th of those that may answer, of which each list has `standing`."""
+    """Return the `number`-th unmasked row; `standing` are the unmasked rows of each list."""
     ends = np.cumsum(standing)
     place = int(np.searchsorted(ends, number, side="right"))
     within = number - int(ends[place] - standing[place])

@@ -1,7 +1,7 @@
-"""Brings the references of one dataset in the published snapshot up to date, as one new snapshot; nothing is rewritten.
+"""Updates the references of one dataset in the published snapshot, as one new snapshot, without rewriting segments.
 
-What is new goes to a segment of its own; what has changed or gone is withdrawn; what was withdrawn and is wanted again
-as it was answers again where it lies.
+New references get a segment of their own; changed and removed ones are withdrawn; withdrawn ones that return unchanged
+become active again in place.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ def renew_references(
     read: Callable[[Sequence[str]], Embeddings],
     contexts: Iterable[ObservationContext] = (),
 ) -> str:
-    """Let exactly `entries` be the references of `dataset`; gives the snapshot, the published one if nothing changes.
+    """Make `entries` the references of `dataset`; returns the snapshot's name, the published one if nothing changes.
 
-    `read` gives the embeddings of photos, of the snapshot's model. `contexts` are those of the entries'
-    observations. Their species must be known to the published snapshot (see `known_species`); raises BuildError.
+    `read` returns embeddings by photo digest, of the snapshot's model. `contexts` are those of the entries'
+    observations. Raises BuildError for a species that is not in the published snapshot (see `known_species`), or where
+    no reference would remain.
     """
     with building(root) as staging, published_snapshot(root) as published:
         if strangers := sorted({e.species for e in entries} - known_species(published)):
@@ -61,12 +62,12 @@ def renew_references(
 
 
 def known_species(snapshot: Snapshot) -> set[int]:
-    """The species that references may be added to without building anew: with references, or on a list."""
+    """Return the species to which references can be added without a rebuild: with references, or on a checklist."""
     return set(snapshot.shelf.species.tolist())
 
 
 def touched(published: Snapshot, gone: dict[str, set[int]], fresh: Sequence[ReferenceEntry]) -> NDArray[np.int64]:
-    """The species that have other references than before, ascending."""
+    """Return the species whose references change, ascending."""
     species = {entry.species for entry in fresh}
     for name, segment in zip(published.manifest.segments, published.segments, strict=True):
         before = set() if segment.withdrawn is None else set(np.flatnonzero(segment.withdrawn).tolist())
@@ -78,7 +79,7 @@ def touched(published: Snapshot, gone: dict[str, set[int]], fresh: Sequence[Refe
 def settle_active(
     published: Snapshot, dataset: str, entries: Sequence[ReferenceEntry], gone: dict[str, set[int]]
 ) -> list[ReferenceEntry]:
-    """Say in `gone` which rows answer nothing any more; gives the entries that no row holds, by their place."""
+    """Update the withdrawn rows in `gone`, in place; returns the entries that no row has, in order of `place`."""
     wanted = {entry.photo: entry for entry in entries}
     held: list[tuple[bool, str, int, ReferenceEntry]] = []
     for name, segment in zip(published.manifest.segments, published.segments, strict=True):
@@ -86,14 +87,14 @@ def settle_active(
             row = reference.row - segment.base
             held.append((row in gone[name], name, row, entry_of(segment, reference)))
     met = set()
-    for _, name, row, entry in sorted(held, key=lambda one: one[:3]):  # those that answer before those withdrawn
+    for _, name, row, entry in sorted(held, key=lambda one: one[:3]):  # active rows first
         if wanted.get(entry.photo) == entry and entry.photo not in met:
             met.add(entry.photo)
             gone[name].discard(row)
         else:
             gone[name].add(row)
     fresh = sorted((entry for entry in entries if entry.photo not in met), key=lambda entry: entry.place)
-    for entry in fresh:  # what the snapshot still shows as another dataset's: the catalogue knows better
+    for entry in fresh:  # withdraw rows of the same photo in other datasets
         for name, segment in zip(published.manifest.segments, published.segments, strict=True):
             if (other := segment.reference_of_photo(entry.photo)) is not None:
                 gone[name].add(other.row - segment.base)
@@ -101,7 +102,7 @@ def settle_active(
 
 
 def own_observations(published: Snapshot, dataset: str) -> set[int]:
-    """The observations of a dataset that references which may answer belong to."""
+    """Return the observations of a dataset's active references."""
     return {
         int(segment.observations[row])
         for segment in published.segments
@@ -111,7 +112,7 @@ def own_observations(published: Snapshot, dataset: str) -> set[int]:
 
 
 def entry_of(segment: Segment, reference: Reference) -> ReferenceEntry:
-    """A reference as it was given."""
+    """Return the entry that a reference was written from."""
     return ReferenceEntry(
         reference.photo,
         int(segment.observations[reference.row - segment.base]),

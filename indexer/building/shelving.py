@@ -1,8 +1,8 @@
-"""The order in which species lie in files of codes and in the guide: such that each flora is a few long stretches.
+"""The order of species in code files and in the coarse quantiser, such that each flora is a few long ranges.
 
-A scan that begins anew at every species of a flora spends more on beginning than on scanning. Species that belong to
-the same floras are put side by side, and sets of floras that differ little one after the other (a seriation; the
-greedy way through all sets by the nearest neighbour, Rosenkrantz, Stearns and Lewis 1977).
+Starting a scan at every species of a flora costs more than the scan. Species of the same floras are adjacent, and
+similar sets of floras follow each other (seriation by the greedy nearest-neighbour tour; Rosenkrantz, Stearns and
+Lewis 1977).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from retrieval.search.faiss_coarse import SPECIES, write_coarse_quantiser
 
 
 def order_species(floras: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """An order of species, (species,), from the floras that each belongs to, (species, floras)."""
+    """Return an order of species, (species,), from their membership in floras, (species, floras)."""
     if not len(floras):
         return np.zeros(0, dtype=np.int64)
     packed = np.packbits(floras, axis=1) if floras.shape[1] else np.zeros((len(floras), 1), np.uint8)
@@ -36,9 +36,9 @@ def order_species(floras: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def lay_out(folder: Path, sums: SpeciesSums) -> NDArray[np.int64]:
-    """Write the guide of a snapshot under construction; gives its species in their order.
+    """Write the coarse quantiser of a snapshot under construction; returns its species in order.
 
-    An order that lies in the folder already, of the snapshot that this one continues, is kept, new species after it.
+    An order already in the folder, from the previous snapshot, is kept, with new species after it.
     """
     held = sums.species[sums.observations > 0]
     if (folder / SPECIES).exists():

@@ -31,7 +31,7 @@ from indexer.curation.places import (
 )
 from indexer.curation.species import KINGDOMS, find_lineage, find_species
 from indexer.curation.texts import read_text
-from indexer.records import CuratedRecord, Doubt, Record, RecordFault, RejectedRecord
+from indexer.records import CuratedRecord, DroppedValue, Record, RecordFault, RejectedRecord
 
 TOXIC = {
     "1": "poisonous",
@@ -146,7 +146,7 @@ def reject(record: Record, fault: RecordFault) -> RejectedRecord:
     return RejectedRecord(fault.reason, fault.detail, record.file, record.line, record.photo, fault.field, fault.text)
 
 
-def find_coordinates(record: Record) -> tuple[float | None, float | None, Doubt | None]:
+def find_coordinates(record: Record) -> tuple[float | None, float | None, DroppedValue | None]:
     """Read the coordinates from their two columns, or from one cell that holds both."""
     latitude, longitude = read_text(record.decimal_latitude), read_text(record.decimal_longitude)
     if latitude and longitude:
@@ -156,26 +156,30 @@ def find_coordinates(record: Record) -> tuple[float | None, float | None, Doubt 
     return parse_coordinates(*split) if all(split) else parse_coordinates(cell, "")
 
 
-def find_uncertainty(record: Record, *, placed: bool) -> tuple[float | None, Doubt | None]:
+def find_uncertainty(record: Record, *, placed: bool) -> tuple[float | None, DroppedValue | None]:
     """Read the uncertainty of a place; without a place it has nothing to belong to."""
     metres, doubt = parse_uncertainty(text := read_text(record.coordinate_uncertainty))
     if metres is None or placed:
         return metres, doubt
     detail = "there are no coordinates that it belongs to"
-    return None, Doubt("uncertainty-without-place", "coordinateUncertaintyInMeters", text, detail)
+    return None, DroppedValue("uncertainty-without-place", "coordinateUncertaintyInMeters", text, detail)
 
 
-def find_lesser_doubts(record: Record, licence: str, language: str) -> Iterator[Doubt]:
+def find_lesser_doubts(record: Record, licence: str, language: str) -> Iterator[DroppedValue]:
     """What else was dropped of a record that is kept."""
     if not licence:  # the policy lets it pass
         detail = "the licence is not known" if read_text(record.licence) else "no licence is given"
-        yield Doubt("licence-not-known", "license", record.licence, detail)
+        yield DroppedValue("licence-not-known", "license", record.licence, detail)
     if read_text(record.vernacular_name) and read_text(record.vernacular_language) and not language:
-        yield Doubt("language-not-known", "language", record.vernacular_language, "no language is known by this name")
+        yield DroppedValue(
+            "language-not-known", "language", record.vernacular_language, "no language is known by this name"
+        )
     if read_text(record.aspect) and not find_aspect(record.aspect):
-        yield Doubt("aspect-not-known", "subjectPart", record.aspect[:80], "no single aspect of a fungus is named")
+        yield DroppedValue(
+            "aspect-not-known", "subjectPart", record.aspect[:80], "no single aspect of a fungus is named"
+        )
     if read_text(record.position) and not is_position(record.position):
-        yield Doubt("position-not-read", "position", record.position[:80], "this is no small number")
+        yield DroppedValue("position-not-read", "position", record.position[:80], "this is no small number")
 
 
 def is_position(text: str) -> bool:
@@ -239,12 +243,14 @@ def _licence_fault(reason: str, detail: str, text: str) -> RecordFault:
     return RecordFault(reason, detail, "license", text)
 
 
-def find_creator(record: Record) -> tuple[str, Doubt | None]:
+def find_creator(record: Record) -> tuple[str, DroppedValue | None]:
     """Return (author of the photo, doubt). Where nobody is named, whoever recorded the find is taken to be it."""
     creator, recorder = read_text(record.creator), read_text(record.recorded_by)
     if creator or read_text(record.rights_holder) or not recorder:
         return creator, None
-    return recorder, Doubt("author-is-recorder", "recordedBy", recorder, "no author is named; the recorder is taken")
+    return recorder, DroppedValue(
+        "author-is-recorder", "recordedBy", recorder, "no author is named; the recorder is taken"
+    )
 
 
 def find_aspect(text: str) -> str:

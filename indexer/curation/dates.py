@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from functools import cache, lru_cache
 
 from indexer.curation.cldr import fold_name, read_names
-from indexer.records import Doubt
+from indexer.records import DroppedValue
 
 TIME = (
     r"(?:T\d{4}(?:\d{2})?Z?|[T\s,]+\d{1,2}(?:[:.h]\d{2})?(?::?\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp]\.?[Mm]\.?)?\s*"
@@ -67,7 +67,7 @@ MIDNIGHT_OF_NEW_YEAR = re.compile(r"\d{4}-?01-?01(?:[T\s]00:?00(?::?00(?:\.0+)?)
 
 def find_date(
     text: str, parts: tuple[str, str, str], *, earliest: date, today: date
-) -> tuple[date | None, Doubt | None]:
+) -> tuple[date | None, DroppedValue | None]:
     """Return (day or None, doubt): the day of a find from its text and from its columns of year, month and day.
 
     The columns help where the text cannot be read, and show where a text was padded: `2019-01-01T00:00:00` beside a
@@ -77,10 +77,12 @@ def find_date(
     month, day = ("" if part.strip("0") == "" else part for part in (month, day))
     apart = "-".join(part for part in (year, month, day) if part) if month else year
     if text and year and not month and MIDNIGHT_OF_NEW_YEAR.fullmatch(text) and text.startswith(year):
-        return None, Doubt("date-without-month", "eventDate", text, f"a year without a month is written as {text}")
+        return None, DroppedValue(
+            "date-without-month", "eventDate", text, f"a year without a month is written as {text}"
+        )
     found, doubt = parse_date(text or apart, earliest=earliest, today=today)
     if not text and day and not month and year:
-        return None, Doubt("date-without-month", "day", f"{year}, day {day}", "there is a day and no month")
+        return None, DroppedValue("date-without-month", "day", f"{year}, day {day}", "there is a day and no month")
     if (
         found is None
         and text
@@ -96,7 +98,7 @@ def find_date(
 
 
 @lru_cache(maxsize=16_384)
-def parse_date(text: str, *, earliest: date, today: date) -> tuple[date | None, Doubt | None]:
+def parse_date(text: str, *, earliest: date, today: date) -> tuple[date | None, DroppedValue | None]:
     """Return (day or None, doubt): the day that a text names, and what was wrong or missing.
 
     A month without a day becomes its first day, with a doubt, because the season is worth keeping; an interval within
@@ -127,8 +129,8 @@ EXPLAINED = {
 }
 
 
-def _doubt(reason: str, text: str, detail: str) -> Doubt:
-    return Doubt(reason, "eventDate", text, detail)
+def _doubt(reason: str, text: str, detail: str) -> DroppedValue:
+    return DroppedValue(reason, "eventDate", text, detail)
 
 
 def _read(text: str) -> tuple[date | None, str]:

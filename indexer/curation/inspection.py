@@ -1,4 +1,4 @@
-"""Looks at the photos that records speak of, each file once: what has not changed is remembered."""
+"""Inspection of the photos of records: hash, size and format. Results are cached while a file is unchanged."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Inspected = tuple[CuratedRecord, Inspection]
 
 @dataclass(frozen=True, slots=True)
 class PhotoDesk:
-    """Where the photos of one import come from and where they are kept."""
+    """Source and store of the photos of one import."""
 
     source: ArchiveSource
     store: PhotoStore
-    fetcher: Fetcher | None = None  # None: photos behind addresses are rejected
-    copy: bool = False  # keep a copy of local files in the store
-    base_url: str = ""  # address that photo paths are relative to, where the photos are not on this disk
+    fetcher: Fetcher | None = None  # None: photos given by URL are rejected
+    copy: bool = False  # whether to copy local files to the store
+    base_url: str = ""  # base URL of photo paths, for photos not on the local disk
 
 
 def locate_photo(record: CuratedRecord | RejectedRecord, source: ArchiveSource) -> Located | RejectedRecord:
-    """Say where the photo of a record is; a rejection stays one."""
+    """Locate the photo of a record; rejections are passed through."""
     if isinstance(record, RejectedRecord):
         return record
     location = locate(record, source)
@@ -48,7 +48,7 @@ def locate_photo(record: CuratedRecord | RejectedRecord, source: ArchiveSource) 
 def inspect_photos(
     desk: PhotoDesk, located: Sequence[Located | RejectedRecord], remembered: dict[str, Inspection]
 ) -> Iterator[Inspected | RejectedRecord]:
-    """Look at every photo whose address is not among `remembered`, or whose file has changed since; in order."""
+    """Inspect photos in order, reusing the `remembered` inspections (by address) of unchanged files."""
 
     def look(item: Located | RejectedRecord) -> Inspected | RejectedRecord:
         if isinstance(item, RejectedRecord):
@@ -58,14 +58,14 @@ def inspect_photos(
         return inspection if isinstance(inspection, RejectedRecord) else (record, inspection)
 
     if all(isinstance(item, RejectedRecord) or isinstance(item[1], LocalPhoto) for item in located):
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashing gives up the interpreter lock
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashing releases the GIL
             yield from pool.map(look, located)
     else:
         yield from map(look, located)
 
 
 def address_of(location: Location) -> str:
-    """Return the one name under which a photo's inspection is remembered."""
+    """Return the key under which a photo's inspection is stored."""
     if isinstance(location, LocalPhoto):
         return str(location.path.absolute())
     if isinstance(location, MemberPhoto):
@@ -76,13 +76,13 @@ def address_of(location: Location) -> str:
 def _look(
     desk: PhotoDesk, record: CuratedRecord, location: Location, known: Inspection | None
 ) -> Inspection | RejectedRecord:
-    """Return what is known of the photo, from memory while its file is unchanged; a rejection where nothing can be."""
+    """Return the photo's inspection, stored or new; a rejection where its URL cannot be fetched."""
     size, modified = _file_state(location)
     if known is not None and (known.size, known.modified) == (size, modified) and _still_there(desk, known):
         return known
     found = open_photo(record, desk.source, desk.store, desk.fetcher)
     if isinstance(found, RejectedRecord):
-        # A file is judged until it changes; a web address gets another chance in the next run.
+        # A file's rejection is stored until the file changes; a URL is tried again in the next run.
         if size is None:
             return found
         return Inspection(address_of(location), size, modified, reason=found.reason, detail=found.detail)
@@ -100,7 +100,7 @@ def _look(
 
 
 def _file_state(location: Location) -> tuple[int | None, float | None]:
-    """Return size and time of the file that holds the photo; nothing for an address or where there is no file."""
+    """Return size and mtime of the photo's file or archive; None for a URL or a missing file."""
     path = {LocalPhoto: "path", MemberPhoto: "archive"}.get(type(location))
     if path is None:
         return None, None
@@ -114,7 +114,7 @@ def _file_state(location: Location) -> tuple[int | None, float | None]:
 def _still_there(desk: PhotoDesk, known: Inspection) -> bool:
     if known.location.startswith(STORED):
         return desk.store.path(known.sha256).is_file()
-    return not (desk.copy and known.sha256)  # a file that is now to be copied is looked at again
+    return not (desk.copy and known.sha256)  # a file that must now be copied is inspected again
 
 
 def _keep(desk: PhotoDesk, found: FoundPhoto) -> str:

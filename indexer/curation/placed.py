@@ -1,4 +1,4 @@
-"""Rows that are gone through several times in the memory of a few: references in their places, photos to embed."""
+"""Rows spooled to disk, for several passes in constant memory: ordered references, photos to embed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from retrieval.segments.segment import ReferenceEntry
 
 Fields: TypeAlias = list[str | int]
 
-PORTION = 500  # rows in a line
+PORTION = 500  # rows per line of the file
 
 
 class Spool:
-    """Rows in a file without a name, which is gone as soon as nobody holds it open.
-
-    A line of the file is a list of rows in JSON. Close it when it is no longer needed.
-    """
+    """Rows in an anonymous temporary file, each line of which is a JSON list of rows. The caller closes it."""
 
     def __init__(self, folder: Path, rows: Iterable[Fields]) -> None:
-        """Keep the rows in `folder`, since the system's own may be memory."""
+        """Write the rows to a file in `folder`, since the system's temporary folder may be in memory."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - held open
         self._count = 0
@@ -40,10 +37,10 @@ class Spool:
         return self._count
 
     def rows(self) -> Iterator[Fields]:
-        """The rows in their order; several may go through them in turns."""
+        """Yield the rows in order; several iterators may be interleaved."""
         place = 0
         while True:
-            self._file.seek(place)  # others may have read in between
+            self._file.seek(place)  # other iterators may have read in between
             line = self._file.readline()
             if not line:
                 return
@@ -51,15 +48,15 @@ class Spool:
             yield from json.loads(line)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close and delete the file."""
         self._file.close()
 
 
 class PlacedReferences(Spool):
-    """References by their `place`, in the order that segments hold them."""
+    """References ordered by their `place`, as in segments."""
 
     def __init__(self, folder: Path, entries: Iterable[ReferenceEntry]) -> None:
-        """Keep entries that come in order."""
+        """Spool entries, which must be in order."""
         super().__init__(folder, map(list_entry, entries))
 
     def __iter__(self) -> Iterator[ReferenceEntry]:
@@ -68,7 +65,7 @@ class PlacedReferences(Spool):
 
 
 def list_entry(entry: ReferenceEntry) -> Fields:
-    """An entry's fields in their order."""
+    """Return an entry's fields, in order."""
     return [
         entry.photo,
         entry.observation_id,

@@ -11,7 +11,7 @@ from typing import Any
 import pycountry
 
 from indexer.curation.cldr import fold_name, read_names
-from indexer.records import Doubt
+from indexer.records import DroppedValue
 
 EARTH = 20_037_500.0  # metres: half the way round; no uncertainty can be larger
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)"
@@ -55,7 +55,7 @@ COUNTRIES = {
 """What people write and neither ISO 3166-1 nor CLDR has; nothing for what is several countries today."""
 
 
-def parse_coordinates(latitude: str, longitude: str) -> tuple[float | None, float | None, Doubt | None]:
+def parse_coordinates(latitude: str, longitude: str) -> tuple[float | None, float | None, DroppedValue | None]:
     """Return (latitude, longitude, doubt): decimal degrees, both or neither.
 
     Read are decimal degrees, degrees with minutes and seconds, and the letters N, S, E and W, which say which of the
@@ -69,17 +69,25 @@ def parse_coordinates(latitude: str, longitude: str) -> tuple[float | None, floa
         return (
             None,
             None,
-            Doubt("coordinates-not-read", "decimalLatitude", texts, "these are not two numbers of degrees"),
+            DroppedValue("coordinates-not-read", "decimalLatitude", texts, "these are not two numbers of degrees"),
         )
     if north[1] == "E" and east[1] == "N":
         north, east = east, north
     if north[1] == "E" or east[1] == "N":
-        return None, None, Doubt("coordinates-not-read", "decimalLatitude", texts, "the letters contradict the columns")
+        return (
+            None,
+            None,
+            DroppedValue("coordinates-not-read", "decimalLatitude", texts, "the letters contradict the columns"),
+        )
     y, x = north[0], east[0]
     if abs(y) > 90 or abs(x) > 180:
-        return None, None, Doubt("coordinates-not-on-earth", "decimalLatitude", texts, f"{y:g}, {x:g} is not on Earth")
+        return (
+            None,
+            None,
+            DroppedValue("coordinates-not-on-earth", "decimalLatitude", texts, f"{y:g}, {x:g} is not on Earth"),
+        )
     if y == 0 and x == 0:
-        return None, None, Doubt("coordinates-zero", "decimalLatitude", texts, "0, 0 stands for none")
+        return None, None, DroppedValue("coordinates-zero", "decimalLatitude", texts, "0, 0 stands for none")
     return y, x, None
 
 
@@ -115,7 +123,7 @@ def _degrees(text: str) -> tuple[float, str] | None:
     return (-size if negative or letter in ("S", "W") else size), {"S": "N", "W": "E"}.get(letter, letter)
 
 
-def parse_uncertainty(text: str) -> tuple[float | None, Doubt | None]:
+def parse_uncertainty(text: str) -> tuple[float | None, DroppedValue | None]:
     """Return (metres or None, doubt). Kilometres, feet and miles are turned into metres."""
     text = text.strip()
     if not text:
@@ -131,13 +139,13 @@ def parse_uncertainty(text: str) -> tuple[float | None, Doubt | None]:
     else:
         metres = -1.0
     if not 0 < metres <= EARTH:
-        return None, Doubt(
+        return None, DroppedValue(
             "uncertainty-not-read", "coordinateUncertaintyInMeters", text, "this is no distance in metres"
         )
     return metres, None
 
 
-def parse_country(text: str) -> tuple[str, Doubt | None]:
+def parse_country(text: str) -> tuple[str, DroppedValue | None]:
     """Return (ISO 3166-1 alpha-2 code or "", doubt) of a code of two or three letters, or a name in many languages."""
     text = " ".join(text.split())
     if not text or text.upper() in NOT_COUNTRIES:
@@ -146,7 +154,7 @@ def parse_country(text: str) -> tuple[str, Doubt | None]:
     return (
         (code, None)
         if code
-        else ("", Doubt("country-not-known", "countryCode", text, "no country is known by this name"))
+        else ("", DroppedValue("country-not-known", "countryCode", text, "no country is known by this name"))
     )
 
 

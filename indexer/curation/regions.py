@@ -1,4 +1,4 @@
-"""Regions: countries, the botanical units of WGSRPD, and areas that a person draws."""
+"""Regions: countries (ISO 3166-1), level-2 units of WGSRPD, and custom areas from GeoJSON."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from indexer.curation.places import parse_country
 from retrieval.errors import ArchiveError, BuildError
 
 _AREAS = frozenset({"Polygon", "MultiPolygon"})
-_FORMER_CODES = {"UK": "GB", "TP": "TL", "BU": "MM", "ZR": "CD"}  # WGSRPD is of 2001
+_FORMER_CODES = {"UK": "GB", "TP": "TL", "BU": "MM", "ZR": "CD"}  # WGSRPD dates from 2001
 _FORMER_NAMES = {"turkey": "TR", "czech republic": "CZ", "macedonia": "MK", "bosnia-herzegovina": "BA"}
 
 
 def country_region(text: str) -> RegionEntry:
-    """Return the region of a country given by ISO code or name. Raises BuildError."""
+    """Return the region of a country by ISO code or English name. Raises BuildError for an unknown one."""
     code, _ = parse_country(text)
     if not code:
         raise BuildError(f"{text!r} is no country; write a code of ISO 3166-1, such as BE or BEL, or its name")
@@ -35,7 +35,10 @@ def country_region(text: str) -> RegionEntry:
 
 
 def own_region(region_id: str, title: str, geojson: Path, countries: Sequence[str] = ()) -> RegionEntry:
-    """Make a region of the areas in a GeoJSON file: a geometry, a feature or a collection. Raises ArchiveError."""
+    """Make a region of the polygons in a GeoJSON file: a geometry, a feature or a collection.
+
+    Raises ArchiveError for an invalid file or one without polygons, BuildError for a reserved id.
+    """
     parsed = _read_json(geojson)
     drawn = [_shape(geometry, geojson) for geometry in _geometries(parsed)]
     if not drawn:
@@ -48,7 +51,7 @@ def own_region(region_id: str, title: str, geojson: Path, countries: Sequence[st
 
 
 def find_unit(units: Sequence[RegionEntry], text: str) -> RegionEntry:
-    """Return the WGSRPD unit of this code, id or name. Raises BuildError."""
+    """Return the WGSRPD unit of a code, id or name. Raises BuildError."""
     wanted = _slug(text)
     for unit in units:
         if wanted in (unit.id, unit.id.removeprefix(f"{WGSRPD}-"), _slug(unit.title)):
@@ -63,10 +66,10 @@ def find_unit(units: Sequence[RegionEntry], text: str) -> RegionEntry:
 def read_wgsrpd(folder: Path) -> list[RegionEntry]:
     """Read the level-2 units of a copy of tdwg/wgsrpd: tblLevel2-4.txt and level2.geojson.
 
-    A country counts for the unit in which it lies. Of a country that lies in several, records without coordinates
-    count for the unit of its namesake area (Spain for Southwestern Europe, not for Macaronesia), else for the unit
-    that has more than half of its areas; where there is neither, as in the United States, only coordinates count.
-    Raises ArchiveError, naming file and line.
+    Records without coordinates are assigned by country to the unit that has it. A country in several units belongs to
+    the unit of the area of the same name (Spain to Southwestern Europe, not Macaronesia), otherwise to the unit with
+    more than half of its areas; where there is neither, as for the United States, only coordinates count.
+    Raises ArchiveError, with file and line.
     """
     titles = {
         _code(row, "L2 code"): row["L2 region"] for row in _rows(folder / "tblLevel2.txt", "L2 code", "L2 region")
@@ -89,7 +92,7 @@ def read_wgsrpd(folder: Path) -> list[RegionEntry]:
 
 
 class RegionMap:
-    """Says which of several regions a place lies in."""
+    """A spatial index of regions."""
 
     def __init__(self, regions: Sequence[RegionEntry]) -> None:
         self._regions = list(regions)
@@ -100,10 +103,10 @@ class RegionMap:
         self._tree = shapely.STRtree(geometries)
 
     def species_in(self, wanted: RegionEntry, places: Sequence[ObservedPlace]) -> set[int]:
-        """Return the species of `places` that lie in `wanted`, one of the map's regions.
+        """Return the species of the `places` in `wanted`, one of the map's regions.
 
-        Coordinates speak first. Where they fall into no region of the kind, as just off a coarsely drawn coast, or
-        are missing, the country speaks. A region without geometry has only its countries.
+        Coordinates take precedence. Where they are missing, or in no region of the same kind (such as just off a
+        coarsely drawn coast), the country decides. A region without geometry is defined by its countries only.
         """
         codes = frozenset(wanted.country_codes)
         if wanted.geometry is None:
@@ -127,7 +130,7 @@ class RegionMap:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of a WGSRPD table; knows its place for the sentence that refuses it."""
+    """A line of a WGSRPD table, with its file and line number for error messages."""
 
     place: str
     cells: Mapping[str, str]
@@ -137,7 +140,7 @@ class _Row:
 
 
 def _rows(table: Path, *needed: str) -> Iterator[_Row]:
-    """Read a table whose fields are parted by '*', in ISO 8859-1, with a header line."""
+    """Read a table with fields separated by '*', in ISO 8859-1, with a header line."""
     try:
         lines = table.read_text(encoding="iso-8859-1").splitlines()
     except OSError as error:
@@ -162,7 +165,7 @@ def _code(row: _Row, column: str) -> str:
 
 
 def _country_of(area: str, code: str) -> str:
-    """Return the ISO code of an area. The name is asked first: the table has Slovenia as SL and Latvia as RU."""
+    """Return the ISO code of an area. The name takes precedence: the table has Slovenia as SL and Latvia as RU."""
     named = _country_names().get(area.casefold())
     if named:
         return named
@@ -228,7 +231,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _geometries(parsed: Mapping[str, Any]) -> Iterator[Any]:
-    """Go through the geometries of any GeoJSON object."""
+    """Yield the polygons of any GeoJSON object."""
     kind = parsed.get("type")
     if kind == "FeatureCollection":
         for feature in parsed.get("features") or []:
@@ -243,7 +246,7 @@ def _geometries(parsed: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _shape(geometry: Any, path: Path) -> Any:
-    """Return an area in order: rings that cross themselves, of which real maps have some, are untangled."""
+    """Return a valid geometry; self-intersecting rings, as in real maps, are repaired. Raises ArchiveError."""
     try:
         drawn = shape(geometry)
     except (shapely.errors.ShapelyError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from indexer.curation.certainty import find_doubt, is_wide
 from indexer.curation.names import ABOVE_SPECIES, NameResolver, ParsedName, compose_name, parse_name, same_authorship
 from indexer.curation.texts import read_text
-from indexer.records import Doubt, Record, RecordFault
+from indexer.records import DroppedValue, Record, RecordFault
 
 KINGDOMS = {
     "eumycota": "Fungi",
@@ -32,7 +32,7 @@ class CuratedSpecies:
     key: int | None
     synonym: str = ""
     synonym_key: int | None = None
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[DroppedValue, ...] = ()
 
 
 def find_species(record: Record, names: NameResolver, *, uncertain: bool = False) -> CuratedSpecies | RecordFault:
@@ -77,16 +77,18 @@ def find_species(record: Record, names: NameResolver, *, uncertain: bool = False
     )
 
 
-def find_name_doubts(record: Record, given: ParsedName, guess: RecordFault | None) -> tuple[Doubt, ...]:
+def find_name_doubts(record: Record, given: ParsedName, guess: RecordFault | None) -> tuple[DroppedValue, ...]:
     """What was assumed of the name: that an aggregate, a hybrid or a guess stands for its species."""
     text = record.scientific_name
     doubts = []
     if given.loose == "aggregate" or is_wide(record.identification_qualifier):
-        doubts.append(Doubt("name-in-wide-sense", "scientificName", text, "the name is used for more than its species"))
+        doubts.append(
+            DroppedValue("name-in-wide-sense", "scientificName", text, "the name is used for more than its species")
+        )
     if given.loose == "hybrid":
-        doubts.append(Doubt("name-of-hybrid", "scientificName", text, "the name is of a hybrid"))
+        doubts.append(DroppedValue("name-of-hybrid", "scientificName", text, "the name is of a hybrid"))
     if guess:
-        doubts.append(Doubt("name-uncertain", guess.field, guess.text, guess.detail))
+        doubts.append(DroppedValue("name-uncertain", guess.field, guess.text, guess.detail))
     return tuple(doubts)
 
 

@@ -1,4 +1,4 @@
-"""Embeds photos: decoding in threads beside inference, in bounded memory, resumable after any interruption."""
+"""Embedding of photos: decoding in threads in parallel with inference, in bounded memory, resumable."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from retrieval.progress import Progress, silent
 
 Crops: TypeAlias = list[View]  # of one photo
 
-BATCH = 32  # photos in one call of the model, and in one transaction
-IN_FLIGHT = 1  # batches given to the model beside the one that is collected, so that it never waits for the store
-AHEAD = 3  # batches decoded in advance: enough to keep the model busy, and all the memory it takes
+BATCH = 32  # photos per call of the model and per transaction
+IN_FLIGHT = 1  # batches queued for the model while one is stored, so that it never waits for the store
+AHEAD = 3  # batches decoded in advance: enough to keep the model busy; bounds memory
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoToEmbed:
-    """A photo by its digest, with the way to its bytes."""
+    """A photo's digest and a function that reads its bytes."""
 
     photo: str
     read: Callable[[], bytes]
@@ -36,19 +36,19 @@ class PhotoToEmbed:
 
 @dataclass(frozen=True, slots=True)
 class UnreadablePhoto:
-    """Why the bytes of a photo could not be had. The file may come back, so this is not remembered."""
+    """Why a photo's file could not be read. Not stored, since the file may return."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedReport:
-    """What became of the photos: embedded + already + failed = all of them."""
+    """Counts of photos: embedded + already + failed = all of them."""
 
     embedded: int
     already: int
     failed: int
-    unread: tuple[tuple[str, str], ...] = ()  # of the failed, those whose file could not be read, and why
+    unread: tuple[tuple[str, str], ...] = ()  # (photo, reason) of failed photos whose file could not be read
 
 
 def embed_photos(
@@ -61,10 +61,11 @@ def embed_photos(
     augmentation: str = "none",
     progress: Progress = silent,
 ) -> EmbedReport:
-    """Embed every photo the store does not know yet; `progress` is told how many photos have been dealt with.
+    """Embed every photo that is not in the store yet.
 
-    A photo that cannot be decoded or embedded is remembered with its reason, and the others go on. One whose file
-    cannot be read is tried again next time. `augmentation` says which crops of a photo its row is averaged of.
+    A photo that cannot be decoded or embedded is stored with its reason, and the job continues; one whose file cannot
+    be read is tried again next time. `augmentation` selects the crops whose embeddings are averaged. Raises ModelError
+    where the model fails for the whole first batch, ModelUnavailable where it does not answer.
     """
     embedded = already = failed = 0
     total = count_photos(photos)
@@ -120,25 +121,25 @@ def embed_photos(
                 views = [view for _, view in batch if isinstance(view, list)]
                 trusted = embedded + already > 0
                 running.append((batch, model.submit(embed_views, views, embedder, trusted=trusted)))
-                if not trusted or len(running) > IN_FLIGHT:  # the first batch says whether the model can be trusted
+                if not trusted or len(running) > IN_FLIGHT:  # the first batch shows whether the model works
                     before, found = running.popleft()
                     keep(before, iter(found.result()))
         finally:
-            while running:  # what the model has been given is kept, whatever went wrong with what came after
+            while running:  # store the batches already submitted, even after an error
                 before, found = running.popleft()
                 keep(before, iter(found.result()))
     return EmbedReport(embedded, already, failed, tuple(unread))
 
 
 def count_photos(photos: Iterable[PhotoToEmbed]) -> int:
-    """How many photos there are, 0 where only going through them would tell."""
+    """Return the number of photos, 0 where it is unknown without iterating."""
     return len(photos) if isinstance(photos, Sized) else 0
 
 
 def unknown_photos(
     photos: Iterable[PhotoToEmbed], store: EmbeddingStore, know: Callable[[int], object]
 ) -> Iterator[PhotoToEmbed]:
-    """Those of the photos that the store does not know, in their order; `know` is told how many it does."""
+    """Yield the photos that are not in the store, in order; `know` is called with the numbers of those that are."""
     remaining = iter(photos)
     while block := list(islice(remaining, 1000)):
         known = store.known([photo.photo for photo in block])
@@ -149,7 +150,7 @@ def unknown_photos(
 def read_crops(
     photo: PhotoToEmbed, short_side: int, limits: PhotoLimits, *, augmentation: str = "none"
 ) -> Crops | str | UnreadablePhoto:
-    """The crops of a photo, or why there are none: what is wrong with it, or that it could not be read now."""
+    """Return the crops of a photo, or the reason why it cannot be decoded (text) or read (UnreadablePhoto)."""
     try:
         return decode_crops(photo.read(), short_side, limits, augmentation=augmentation)
     except IdentificationError as error:
@@ -159,15 +160,15 @@ def read_crops(
 
 
 def embed_views(views: Sequence[Crops], embedder: Embedder, *, trusted: bool) -> list[Embeddings | str]:
-    """The row of each photo from its crops, or why the model has none for it: a picture in which it finds nothing.
+    """Return for each photo the mean embedding of its crops, or the reason why the model gives none.
 
-    Where it has none for any view, and is not `trusted` for what it did before, the model is at fault and its
-    ModelError is raised.
+    A failed batch is repeated photo by photo. Raises ModelError where every photo fails and the model is not `trusted`
+    from earlier batches, since the model is then at fault; raises ModelUnavailable.
     """
     try:
         found = embedder.embed([crop for crops in views for crop in crops])
         return list(pool_crops(found, [len(crops) for crops in views])) if views else []
-    except ModelUnavailable:  # no photo is at fault, and it may be back: what was embedded is kept
+    except ModelUnavailable:  # temporary, and no photo's fault
         raise
     except ModelError as error:
         if len(views) == 1:

@@ -1,4 +1,4 @@
-"""Embeddings between the stages: made once per photo and model, kept by the photo's digest."""
+"""The store of embeddings, computed once for each photo and model, by the photo's digest."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from retrieval.errors import BuildError
 from retrieval.models.embedder import DIM, Embeddings
 from retrieval.progress import Progress, silent
 
-STORED = np.dtype("<f2")  # what segments hold: a row is the same whether it was embedded now or a year ago
+STORED = np.dtype("<f2")  # float16 as in segments, so that new and stored rows are identical
 
-TOGETHER = 500  # photos that one statement asks for
+TOGETHER = 500  # photos per SQL statement
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS embeddings (photo TEXT PRIMARY KEY, embedding BLOB NOT NULL) WITHOUT ROWID",
@@ -28,9 +28,9 @@ TABLES = (
 
 
 class EmbeddingStore:
-    """All embeddings of one model, in one SQLite file: each batch is there whole or not at all.
+    """All embeddings of one model, in one SQLite file; batches are written atomically.
 
-    `width` is 256, but for what a network gives before its head: `fit-head` keeps that in a store of its own.
+    `width` is 256, except for the features that `fit-head` stores, which have the network's own width.
     Raises BuildError where the file cannot be opened or written.
     """
 
@@ -62,7 +62,7 @@ class EmbeddingStore:
         return int(self._table.execute("SELECT count(*) FROM embeddings").fetchone()[0])
 
     def known(self, photos: Sequence[str]) -> set[str]:
-        """Those of the photos that have been embedded, or were tried and cannot be."""
+        """Return the photos that have an embedding or a stored failure."""
         found: set[str] = set()
         for table in ("embeddings", "failures"):
             for start in range(0, len(photos), TOGETHER):
@@ -71,12 +71,12 @@ class EmbeddingStore:
         return found
 
     def _find(self, columns: str, table: str, photos: Sequence[str]) -> sqlite3.Cursor:
-        """What a table has of some photos, TOGETHER at most, in any order."""
+        """Select the rows of at most TOGETHER photos, in any order."""
         marks = ",".join("?" * len(photos))
         return self._table.execute(f"SELECT {columns} FROM {table} WHERE photo IN ({marks})", photos)  # noqa: S608 - ours
 
     def add(self, photos: Sequence[str], embeddings: Embeddings) -> None:
-        """Keep the embeddings (photos, width) of a batch, all or none; the next can be kept whatever befell this."""
+        """Store the embeddings (photos, width) of a batch, in one transaction."""
         rows = np.ascontiguousarray(embeddings, dtype=STORED)
         with self._written():
             self._table.execute("BEGIN")
@@ -86,29 +86,29 @@ class EmbeddingStore:
             )
 
     def add_failure(self, photo: str, reason: str) -> None:
-        """Remember that a photo cannot be embedded, and why, so that it is not tried again each time."""
+        """Store why a photo cannot be embedded, so that it is not tried again each time."""
         with self._written():
             self._table.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (photo, reason))
 
     @contextmanager
     def _written(self) -> Iterator[None]:
-        """What is written in the block stays, or none of it: a transaction left open would refuse all that follows."""
+        """Commit the block or roll it back: an open transaction would block all later writes. Raises BuildError."""
         try:
-            with self._table:  # commits what was begun, or takes it back
+            with self._table:  # commits or rolls back
                 yield
-        except sqlite3.Error as error:  # a full disk, a file that another process holds
+        except sqlite3.Error as error:  # a full disk, a locked file
             raise BuildError(f"{self.path} cannot be written: {error}") from error
 
     def forget_failures(self) -> int:
-        """Let all failed photos be tried again; how many there were."""
+        """Delete all stored failures, so that they are tried again; returns their number."""
         return self._table.execute("DELETE FROM failures").rowcount
 
     def failures(self) -> dict[str, str]:
-        """Photo and reason of everything that could not be embedded."""
+        """Return the reasons of all stored failures, by photo."""
         return dict(self._table.execute("SELECT photo, reason FROM failures ORDER BY photo"))
 
     def missing(self, photos: Iterable[str]) -> list[str]:
-        """Those of the photos that have no embedding."""
+        """Return the photos without an embedding, in order."""
         missing: list[str] = []
         asked = iter(photos)
         while part := list(islice(asked, TOGETHER)):
@@ -117,9 +117,9 @@ class EmbeddingStore:
         return missing
 
     def read(self, photos: Sequence[str]) -> Embeddings:
-        """The embeddings of the photos, in their order; raises KeyError for one that has none.
+        """Return the embeddings (photos, width), in order; raises KeyError for a photo without one.
 
-        They are looked up in the order of the file, so that what one look-up has brought from the disk serves the next.
+        Look-ups are in the order of the file, so that they share pages read from disk.
         """
         rows = np.empty((len(photos), self.width), dtype=STORED)
         order = sorted(range(len(photos)), key=photos.__getitem__)
@@ -133,7 +133,7 @@ class EmbeddingStore:
 
 
 class StoredRows:
-    """The embeddings of a segment's photos, as the segment's own table names them, read as they are asked for."""
+    """A lazy `RowSource` of the embeddings of a segment's photos, in the order of the segment's table."""
 
     def __init__(self, store: EmbeddingStore, table: Path, progress: Progress = silent) -> None:
         self._store = store

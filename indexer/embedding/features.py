@@ -1,4 +1,4 @@
-"""A bare network in the place of an embedder, so that the line that embeds photos can make frozen features too."""
+"""A network without its head as an embedder, so that `embed_photos` can compute features for fitting heads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrieval.models.network import Backbone
 
 
 class FeatureEmbedder:
-    """Gives a network's own rows, scaled so that half precision keeps their direction; width and length are its own."""
+    """Returns a network's features (views, width), each divided by its largest absolute value, to fit in float16."""
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
@@ -32,5 +32,5 @@ class FeatureEmbedder:
 
 
 def open_features(handle: str, card: Path | None = None, *, threads: int = 0) -> FeatureEmbedder:
-    """Open the network that a handle names, without its head; as `open_model` does."""
+    """Open the network that a handle names, without its head; parameters and errors as for `open_model`."""
     return FeatureEmbedder(open_backbone(handle, card, threads=threads)[0])

@@ -1,9 +1,9 @@
-"""Fits heads over frozen features: principal components with whitening, and a projection learned from species.
+"""Fits projection heads on frozen features: PCA with whitening, and a supervised projection.
 
-The learned one starts at the principal components and follows the gradient of what the engine will do with it: the
-neighbours of a photo, those of its own observation left out, vote with weight exp(similarity / T) (decision 4), and the
-share of its own species is to grow. That is neighbourhood components analysis (Goldberger et al. 2005) on unit rows.
-It is held near its start by weight decay towards it, and stopped when held-out observations gain nothing any more.
+The supervised projection is initialised by PCA and optimises the engine's own vote: the neighbours of a photo, without
+its own observation, vote with weight exp(similarity / T) (decision 4), and the share of the true species is maximised.
+This is neighbourhood components analysis (Goldberger et al. 2005) on normalised rows, regularised by weight decay
+towards the initial matrix, with early stopping on held-out observations.
 """
 
 from __future__ import annotations
@@ -21,37 +21,38 @@ from retrieval.progress import Progress, silent
 Rows: TypeAlias = NDArray[np.float32]  # (photos, width), every row of length 1
 Ids: TypeAlias = NDArray[np.int64]  # (photos,)
 
-WHITENING = 0.5  # components are divided by variance to this power of a standard deviation: half of the way to white
+WHITENING = 0.5  # components are divided by their standard deviation to this power; 1 is full whitening
 TEMPERATURE = 0.08
-RATE = 0.01  # of Adam, relative to the size of the matrix's entries
-DECAY = 0.005  # towards the start, a step
+RATE = 0.01  # learning rate of Adam, relative to the root mean square of the matrix
+DECAY = 0.005  # weight decay per step, towards the initial matrix
 STEPS = 300
-LOOK = 10  # steps between two looks at the held-out observations
-PATIENCE = 5  # looks without a gain
-GALLERY = 6000  # references that a step compares with; more than that are drawn anew each step
-QUERIES = 1500  # photos that a step asks with
+LOOK = 10  # steps between two evaluations on held-out observations
+PATIENCE = 5  # evaluations without improvement before stopping
+GALLERY = 6000  # most references of a step; larger sets are sampled at each step
+QUERIES = 1500  # most queries of a step
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of each row."""
+    """Species and observation of each row."""
 
     species: Ids
     observations: Ids
 
     def pick(self, rows: NDArray[np.int64]) -> Labels:
-        """Those of some rows."""
+        """Return the labels of some rows."""
         return Labels(self.species[rows], self.observations[rows])
 
 
 def fit_pca(features: Rows, *, whitening: float = WHITENING) -> Head:
-    """The 256 directions of largest variance, each divided by its standard deviation to the power of `whitening`.
+    """Fit 256 principal components, each divided by its standard deviation to the power of `whitening`.
 
-    Fewer directions than 256 (few photos, or a narrow network) leave zeros at the end, which change no similarity.
+    Where there are fewer components (few photos, or a narrow network), the remaining columns are zero, which changes
+    no similarity.
     """
     mean = features.mean(axis=0, dtype=np.float64)
     centred = features.astype(np.float64) - mean
-    if len(features) < features.shape[1]:  # fewer photos than numbers: the same directions, from the smaller matrix
+    if len(features) < features.shape[1]:  # fewer photos than features: use the smaller Gram matrix
         variance, mixtures = np.linalg.eigh(centred @ centred.T / len(features))
         directions = centred.T @ mixtures / np.sqrt(np.maximum(variance * len(features), 1e-30))
     else:
@@ -60,7 +61,7 @@ def fit_pca(features: Rows, *, whitening: float = WHITENING) -> Head:
     kept = order[variance[order] > 1e-9 * variance.max()]
     matrix = np.zeros((features.shape[1], DIM), dtype=np.float64)
     columns = directions[:, kept]
-    columns = columns * np.sign(columns[np.abs(columns).argmax(axis=0), np.arange(len(kept))])  # an axis has no sign
+    columns = columns * np.sign(columns[np.abs(columns).argmax(axis=0), np.arange(len(kept))])  # fix the sign
     matrix[:, : len(kept)] = columns * variance[kept] ** (-whitening / 2)
     return Head(mean.astype(np.float32), (matrix / np.abs(matrix).max()).astype(np.float32), {"kind": "pca"})
 
@@ -75,10 +76,10 @@ def learn_projection(
     seed: int = 1,
     progress: Progress = silent,
 ) -> tuple[Head, int]:
-    """Improve `start` by the species; gives the head and the number of steps it took.
+    """Fit a supervised projection, initialised by `start`; returns the head and its number of steps.
 
-    With `held_out` rows (whole observations), nothing is learned from them, and the head is the one that was best for
-    them; without, all `steps` are taken.
+    `held_out` masks rows (of whole observations) that are not trained on; the head is the one with the lowest loss on
+    them. Without it, all `steps` are taken.
     """
     noise = np.random.default_rng(seed)
     seen = np.flatnonzero(~held_out) if held_out is not None else np.arange(len(features))
@@ -115,14 +116,14 @@ def learn_projection(
 
 
 def noise_of(seed: int) -> np.random.Generator:
-    """The same draw at every look, so that looks can be compared."""
+    """Make the generator of evaluations: the same sample each time, so that losses are comparable."""
     return np.random.default_rng([seed, 1])
 
 
 def compare_batch(
     centred: Rows, matrix: Rows, labels: Labels, asking: NDArray[np.int64], noise: np.random.Generator
 ) -> float:
-    """Mean loss of the held-out rows when they ask all others; of many, a fixed draw."""
+    """Return the mean loss of held-out queries against all other rows; large sets are sampled."""
     others = np.setdiff1d(np.arange(len(centred)), asking)
     if len(asking) > QUERIES:
         asking = noise.choice(asking, QUERIES, replace=False)
@@ -136,9 +137,10 @@ def compare_batch(
 def vote_loss(
     centred: Rows, matrix: Rows, labels: Labels, queries: NDArray[np.int64], *, slope: bool = True
 ) -> tuple[float, Rows]:
-    """Mean of -log(share of the own species) over the queries that have one to find, and its slope by the matrix.
+    """Return the mean of -log(share of the true species), and its gradient with respect to the matrix.
 
-    Every row is a reference; each of the `queries` (row numbers) asks all rows but those of its own observation.
+    Every row is a reference; each of the `queries` (row numbers) is compared with all rows except those of its own
+    observation. Queries without another observation of their species do not count.
     """
     projected = centred @ matrix
     lengths = np.linalg.norm(projected, axis=1, keepdims=True) + 1e-12

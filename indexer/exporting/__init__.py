@@ -1,1 +1,1 @@
-"""Approved observations as a Darwin Core Archive, for GBIF and for other installations."""
+"""Export of approved observations as a Darwin Core Archive, for GBIF and other installations."""

@@ -1,7 +1,7 @@
-"""Writes the archive: the same observations give the same bytes, and what changed since the last time is told.
+"""Writes a reproducible Darwin Core Archive, and reports the changes since the previous export.
 
-Beside the archive lies PATH.json: a digest of every record that was exported, and when which ones went. With it the
-next run knows what is new, changed and gone; without it everything is new.
+PATH.json beside the archive has a digest of every exported record, and the dates on which records were removed. The
+next run compares with it to find added, changed and removed records; without it every record is new.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from indexer.exporting.rows import LICENCES, OF_GBIF, TABLES, freest_for_all, oc
 from retrieval.errors import BuildError
 from retrieval.snapshots.manifest import checksum
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: a zip without times would not be one
+EPOCH = (1980, 1, 1, 0, 0, 0)  # modification time of every member: the zip format requires one
 FORMAT = "fungarium-export"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export holds, and how it differs from the one before."""
+    """Contents of an export, and differences from the previous one."""
 
     records: int
     photos: int
     added: int
     changed: int
-    removed: tuple[str, ...]  # ids of occurrences that the last export had
+    removed: tuple[str, ...]  # occurrence ids that only the previous export had
     left_out: tuple[tuple[str, int], ...]  # (reason, observations)
-    rewritten: bool  # whether the archive's bytes are others than before
+    rewritten: bool  # whether the archive's bytes changed
 
 
 @dataclass(slots=True)
 class Gathered:
-    """What the archive is known to hold once all observations have passed."""
+    """Facts about the archive, accumulated while its tables are written."""
 
     digests: dict[str, str] = field(default_factory=dict)
     photos: dict[str, str] = field(default_factory=dict)  # path in the archive -> sha256
@@ -66,10 +66,10 @@ def export_archive(
     accepted: tuple[str, ...] = OF_GBIF,
     photo: Callable[[str], bytes] | None = None,
 ) -> ExportReport:
-    """Write approved observations under `accepted` licences as a Darwin Core Archive, whole or not at all.
+    """Write approved observations under `accepted` licences as a Darwin Core Archive, atomically.
 
-    Photos stand in it by address, under `card.page`, or themselves where `photo` gives their bytes. Raises BuildError
-    where there is nothing to export, or nowhere to point to.
+    Photos are given by URL, under `card.page`, or packed into the archive where `photo` returns their bytes. Raises
+    BuildError where there is nothing to export, or neither a page nor `photo` is given.
     """
     if photo is None and not card.page:
         raise BuildError(
@@ -119,7 +119,7 @@ def export_archive(
 def write_tables(
     session: Session, folder: Path, card: DatasetCard, accepted: tuple[str, ...], *, packed: bool
 ) -> Gathered:
-    """Write the tables one observation after the other: memory stays small however many there are."""
+    """Write the tables observation by observation, in constant memory except for digests."""
     gathered = Gathered()
     with ExitStack() as stack:
         files = [stack.enter_context(open_table(folder / table.file)) for table in TABLES]
@@ -143,7 +143,7 @@ def write_tables(
 
 
 def exportable(session: Session, accepted: tuple[str, ...], gathered: Gathered) -> Iterator[ApprovedObservation]:
-    """The approved observations that may go out; the others are counted with their reason."""
+    """Yield the approved observations under accepted licences; count the others by reason."""
     for one in approved_observations(session):
         if one.licence in accepted:
             yield one
@@ -156,7 +156,7 @@ def exportable(session: Session, accepted: tuple[str, ...], gathered: Gathered) 
 
 
 def open_table(path: Path) -> TextIOWrapper:
-    """A table to write."""
+    """Open a table for writing."""
     return path.open("w", encoding="utf-8", newline="")
 
 
@@ -167,7 +167,7 @@ def pack(
     photos: dict[str, str],
     photo: Callable[[str], bytes] | None,
 ) -> None:
-    """Put everything into a zip whose bytes follow from its content."""
+    """Write everything to a reproducible zip file."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in texts.items():
             archive.writestr(member(name, zipfile.ZIP_DEFLATED), content)
@@ -179,11 +179,11 @@ def pack(
                         target.write(block)
         for name, sha256 in sorted(photos.items()):
             if photo is not None:
-                archive.writestr(member(name, zipfile.ZIP_STORED), photo(sha256))  # a JPEG gets no smaller
+                archive.writestr(member(name, zipfile.ZIP_STORED), photo(sha256))  # JPEG does not compress further
 
 
 def member(name: str, compression: int) -> zipfile.ZipInfo:
-    """A member of the zip that says nothing of when and where it was written."""
+    """Make a zip member with fixed time, system and permissions."""
     entry = zipfile.ZipInfo(name, EPOCH)
     entry.compress_type = compression
     entry.create_system = 3
@@ -192,7 +192,7 @@ def member(name: str, compression: int) -> zipfile.ZipInfo:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What the last export was; nothing where there was none, or its notes were lost."""
+    """Read the state of the previous export; empty where there is none or it is invalid."""
     try:
         state = json.loads(state_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -201,10 +201,10 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def state_path(path: Path) -> Path:
-    """Where the notes of an archive lie."""
+    """Return the path of an archive's state file."""
     return path.with_name(f"{path.name}.json")
 
 
 def report_progress(gathered: Gathered) -> str:
-    """Why observations were left out, in one line."""
+    """Format the counts of excluded observations by reason, in one line."""
     return ", ".join(f"{count} {reason}" for reason, count in sorted(gathered.left_out.items()))

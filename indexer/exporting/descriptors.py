@@ -1,4 +1,4 @@
-"""meta.xml and eml.xml: what the tables are, and what the dataset is."""
+"""The descriptors of a Darwin Core Archive: meta.xml (tables and terms) and eml.xml (dataset metadata)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class DatasetCard:
-    """What is said of the dataset as a whole."""
+    """Metadata of the whole dataset."""
 
     title: str
     organisation: str
@@ -32,7 +32,7 @@ class DatasetCard:
 
 
 def write_meta() -> bytes:
-    """The archive's descriptor."""
+    """Make meta.xml, the archive's descriptor."""
     root = ET.Element("archive", {"xmlns": TEXT, "metadata": "eml.xml"})
     for place, table in enumerate(TABLES):
         describe_table(root, table, is_core=place == 0)
@@ -40,7 +40,7 @@ def write_meta() -> bytes:
 
 
 def describe_table(root: ET.Element, table: TableForm, *, is_core: bool) -> None:
-    """A core or extension."""
+    """Add the element of a core or extension table."""
     form = {
         "encoding": "UTF-8",
         "fieldsTerminatedBy": "\\t",
@@ -57,7 +57,7 @@ def describe_table(root: ET.Element, table: TableForm, *, is_core: bool) -> None
 
 
 def write_eml(card: DatasetCard, licence: str, published: date, days: Sequence[date]) -> bytes:
-    """The dataset's description. `published` is the day of its latest change, so that the same content has the same."""
+    """Make eml.xml, the dataset's metadata. `published` is the day of its latest change, so that bytes are stable."""
     identity = uuid.uuid5(uuid.NAMESPACE_URL, card.page or f"fungarium:{card.organisation}:{card.title}")
     root = ET.Element(
         "eml:eml",
@@ -96,7 +96,7 @@ def write_eml(card: DatasetCard, licence: str, published: date, days: Sequence[d
 
 
 def add_party(dataset: ET.Element, role: str, card: DatasetCard) -> None:
-    """An organisation and how to reach it."""
+    """Add an organisation with its contact details, in a role."""
     party = ET.SubElement(dataset, role)
     ET.SubElement(party, "organizationName").text = card.organisation
     if card.email:
@@ -106,12 +106,12 @@ def add_party(dataset: ET.Element, role: str, card: DatasetCard) -> None:
 
 
 def add_para(parent: ET.Element, name: str, text: str) -> None:
-    """A paragraph."""
+    """Add an element with one paragraph."""
     ET.SubElement(ET.SubElement(parent, name), "para").text = text
 
 
 def finish(root: ET.Element) -> bytes:
-    """The document as bytes, the same each time."""
+    """Serialise the document, reproducibly."""
     ET.indent(root)
     text: str = ET.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()

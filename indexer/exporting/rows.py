@@ -1,6 +1,6 @@
-"""The tables of the export: which terms they have, and an observation's lines in each. Pure.
+"""The tables of the Darwin Core export: their terms, and the rows of an observation. Pure functions.
 
-Tables are tab-separated without quotes, as GBIF's own are; white space within a text becomes one blank.
+Tables are tab-separated without quotes, as GBIF's own are; white space within a text becomes one space.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ LICENCES = {
     "CC-BY-NC-4.0": "http://creativecommons.org/licenses/by-nc/4.0/legalcode",
     "CC-BY-SA-4.0": "http://creativecommons.org/licenses/by-sa/4.0/legalcode",
 }
-"""The licences that people choose from, by code, as GBIF writes their addresses."""
+"""The licences that observers can choose, with their URLs as written by GBIF."""
 
 OF_GBIF = ("CC0-1.0", "CC-BY-4.0", "CC-BY-NC-4.0")
-"""Those that GBIF publishes records under, the freest first."""
+"""The licences accepted by GBIF, least restrictive first."""
 
 GENERALISED = f"coordinates are the middle of a cell of {CELL:g} degrees that holds the place"
 WITHHELD = "the exact place is withheld; ask the publisher"
@@ -38,7 +38,7 @@ WITHHELD = "the exact place is withheld; ask the publisher"
 
 @dataclass(frozen=True, slots=True)
 class TableForm:
-    """A table of the archive; the first column of each is the id of the occurrence."""
+    """A table of the archive; its first column is the occurrence id."""
 
     file: str
     row_type: str
@@ -93,12 +93,12 @@ SAID = {
 
 
 def occurrence_id(key: str) -> str:
-    """The id that an observation has everywhere and for good, whatever the server is called."""
+    """Return the persistent, globally unique id of an observation, independent of the server's URL."""
     return f"urn:uuid:{key}"
 
 
 def render(one: ApprovedObservation, *, dataset: str, page: str, packed: bool) -> tuple[list[str], ...]:
-    """The lines of an observation in each of TABLES."""
+    """Return the rows of an observation in each of TABLES, as tab-separated text."""
     key = occurrence_id(one.key)
     tables = (
         [occurrence_cells(one, dataset, page)],
@@ -109,7 +109,7 @@ def render(one: ApprovedObservation, *, dataset: str, page: str, packed: bool) -
 
 
 def occurrence_cells(one: ApprovedObservation, dataset: str, page: str) -> list[str]:
-    """The core's line."""
+    """Return the cells of the core table."""
     ranks = dict(one.name.lineage)
     licence = LICENCES.get(one.licence, "")
     placed = one.decimal_latitude is not None and one.decimal_longitude is not None
@@ -152,14 +152,14 @@ def occurrence_cells(one: ApprovedObservation, dataset: str, page: str) -> list[
 
 
 def decisive_words(one: ApprovedObservation) -> list[StatedIdentification]:
-    """What stands for the approved name: the expert's approval, else the opinions."""
+    """Return the active identifications of the approved name: experts' approvals, otherwise opinions."""
     standing = [said for said in one.history if said.superseded is None and said.name.id == one.name.id]
     approvals = [said for said in standing if said.kind == "approve"]
     return approvals or standing
 
 
 def photo_cells(one: ApprovedObservation, photo: ShownPhoto, page: str, *, packed: bool) -> list[str]:
-    """A line of the multimedia extension."""
+    """Return a row's cells of the multimedia extension."""
     address = f"{observation_page(page, one.key)}/photos/{photo.sha256}?size=1280"
     return [
         "StillImage",
@@ -174,12 +174,12 @@ def photo_cells(one: ApprovedObservation, photo: ShownPhoto, page: str, *, packe
 
 
 def packed_path(photo: ShownPhoto) -> str:
-    """Where a photo lies in an archive that has photos."""
+    """Return a photo's path within an archive with packed photos."""
     return f"photos/{photo.sha256}.jpg"
 
 
 def verdict_cells(one: ApprovedObservation, said: StatedIdentification) -> list[str]:
-    """A line of the identification history."""
+    """Return a row's cells of the identification history."""
     status = SAID[said.kind]
     if said.superseded is not None and said.kind not in ("withdraw", "unapprove"):
         status += f", superseded {moment(said.superseded)}"
@@ -197,31 +197,31 @@ def verdict_cells(one: ApprovedObservation, said: StatedIdentification) -> list[
 
 
 def taxon_id(name: Name) -> str:
-    """The taxon in GBIF's backbone, where that is known; numbers of a catalogue mean nothing elsewhere."""
+    """Return the taxon's URL in GBIF's backbone, or empty text; ids of one catalogue mean nothing elsewhere."""
     return f"https://www.gbif.org/species/{name.gbif_key}" if name.gbif_key else ""
 
 
 def full_name(name: Name) -> str:
-    """The scientific name with its authorship, as Darwin Core wants it."""
+    """Return the scientific name with its authorship, as Darwin Core requires."""
     return f"{name.scientific_name} {name.authorship}".strip()
 
 
 def number(value: float | None) -> str:
-    """A number to its last digit, so that it comes back as it went out."""
+    """Format a number without loss, for a round trip."""
     return "" if value is None else f"{value:.0f}" if value == int(value) else repr(value)
 
 
 def moment(when: datetime | None) -> str:
-    """A time of the tables, which keep UTC."""
+    """Format a UTC time as ISO 8601."""
     return "" if when is None else f"{when.isoformat(timespec='seconds')}Z"
 
 
 def plain(text: str) -> str:
-    """A cell: one line, without what no table holds."""
+    """Make a text fit for a cell: one line, without control characters."""
     kept = "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
     return " ".join(kept.split())
 
 
 def freest_for_all(licences: Sequence[str]) -> str:
-    """The licence of a dataset whose records have these: the freest that takes nothing from any of them."""
+    """Return the licence of a dataset: the most restrictive one of its records."""
     return max(licences, key=[*LICENCES].index, default="CC0-1.0")

@@ -1,1 +1,1 @@
-"""Finding, fetching and storing the photos that records name."""
+"""Finding, fetching and storing the photos that records refer to."""

@@ -1,4 +1,4 @@
-"""Photos kept under their content's sha256, with the addresses they were fetched from."""
+"""A content-addressed store of photos (by SHA-256), with the URLs they were fetched from."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["PhotoStore", "write_whole"]
 
 
 class PhotoStore:
-    """A folder of photos named by their sha256. Writing is atomic; the same bytes are kept once.
+    """A folder of photos named by their SHA-256. Writes are atomic; equal bytes are stored once.
 
-    It also holds open the archive that photos were last taken from, for opening a large one takes seconds.
+    It also keeps the archive open that photos were last read from, since opening a large one takes seconds.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,28 +32,28 @@ class PhotoStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the archive that is held open."""
+        """Close the open archive."""
         if self._archive is not None:
             self._archive.close()
             self._archive = None
 
     def path(self, sha256: str) -> Path:
-        """Return where the photo lies, whether or not it is there."""
+        """Return the photo's path, whether or not it exists."""
         return stored_path(self.folder, sha256)
 
     def put(self, photo: bytes) -> str:
-        """Keep `photo`; return its sha256."""
+        """Store `photo`; return its SHA-256."""
         sha256 = hashlib.sha256(photo).hexdigest()
         if not self.path(sha256).is_file():
             write_whole(self.path(sha256), photo)
         return sha256
 
     def remember(self, address: str, sha256: str) -> None:
-        """Note that the photo was fetched from `address`."""
+        """Record that the photo was fetched from `address`."""
         write_whole(self._note(address), f"{sha256} {address}\n".encode())
 
     def recall(self, address: str) -> str | None:
-        """Return the sha256 of the photo that was fetched from `address`, if it is still here."""
+        """Return the SHA-256 of the photo fetched from `address`, or None if it is not stored."""
         try:
             sha256 = self._note(address).read_text(encoding="utf-8").partition(" ")[0]
         except FileNotFoundError:
@@ -61,7 +61,7 @@ class PhotoStore:
         return sha256 if self.path(sha256).is_file() else None
 
     def archive(self, path: Path) -> Container:
-        """Return an archive to take photos from; it stays open until another is asked for or the store is closed."""
+        """Open an archive of photos; it stays open until another is opened or the store is closed."""
         if self._archive is None or self._archive.path != path:
             self.close()
             self._archive = open_container(path)

@@ -1,1 +1,1 @@
-"""The answer line: identify, find similar photos, and present the result."""
+"""The answer pipeline: identify, find similar photos, and present the result."""

@@ -1,4 +1,4 @@
-"""Similar-image search: the references that look most like the photos, without a word about taxonomy."""
+"""Similar-image search: the references most similar to the photos, without ranking species."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from retrieval.photos.views import PhotoLimits, decode_views
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
 
-MOST_EXAMINED = 2000  # neighbours looked at, where what is asked for is not in the index
+MOST_EXAMINED = 2000  # neighbours per view examined when a filter cannot be applied by the index
 
 
 def find_similar(
@@ -22,7 +22,10 @@ def find_similar(
     count: int = 20,
     limits: PhotoLimits | None = None,
 ) -> list[Evidence]:
-    """The `count` references most similar to any of the photos, each once, best first."""
+    """Return the `count` references most similar to any of the photos, without duplicates, best first.
+
+    Raises SnapshotMismatch where the snapshot was built with another model, and UnknownFlora.
+    """
     snapshot.require_model(embedder.model)
     snapshot.flora(flora)
     views = decode_views(photos, embedder.short_side, limits)
@@ -30,7 +33,7 @@ def find_similar(
 
 
 def find_similar_embeddings(embeddings: Embeddings, snapshot: Snapshot, *, flora: str, count: int) -> list[Evidence]:
-    """The same for photos that are embedded already."""
+    """Like `find_similar`, for photos already embedded; `embeddings` is (photos, 256)."""
     return find_similar_in(embeddings, snapshot, snapshot.flora(flora), count)
 
 
@@ -42,10 +45,11 @@ def find_similar_in(
     *,
     keep: Callable[[Sequence[Reference]], Sequence[bool]] | None = None,
 ) -> list[Evidence]:
-    """The `count` references of a flora, cut to any taxa and licences, that are most similar to any of the views.
+    """Return the `count` references of a flora most similar to any of the views, best first.
 
-    `keep` says which of some references may be shown, for what an index knows nothing of, such as their month; then
-    more and more neighbours are looked at until there are enough, MOST_EXAMINED for each view at most.
+    The flora may be restricted to taxa and licences. `keep` filters by attributes that the index does not hold, such
+    as the month: it returns one boolean for each reference. The number of neighbours examined then grows until
+    `count` references pass, up to MOST_EXAMINED for each view.
     """
     if flora.card.references == 0:
         return []

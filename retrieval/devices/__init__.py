@@ -1,1 +1,1 @@
-"""References on GPUs: a copy of each hot flora, or every reference once."""
+"""Search on GPUs: a copy of each frequently searched flora, or one copy of all references."""

@@ -1,8 +1,8 @@
-"""Keeps the floras that are asked for most on GPUs, under a memory budget; what does not fit is searched on the CPU.
+"""An LRU cache of floras on GPUs, within a memory budget; floras that do not fit are searched on the CPU.
 
-FAISS on GPU ignores selectors without a word (issue 3924), so a flora there is an index of its own, gathered from the
-shared store when it is first asked for and dropped when others are hotter. A GPU only chooses: its candidates are
-compared anew at float16 like those of the codes, so that answers are the CPU's to the neighbour.
+FAISS on GPU silently ignores selectors (issue 3924), so each flora is an index of its own there. It is gathered from
+the shared store on first use and evicted when least recently used. A GPU only selects candidates: they are compared
+again at float16, like the candidates from PQ codes, so that the neighbours are exactly those found on the CPU.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ from retrieval.segments.store import SegmentPart
 log = logging.getLogger(__name__)
 
 ROW_BYTES = 2 * DIM
-SPARE = 32  # candidates beyond k: a GPU sums in another order, which may exchange rows that are nearly equal
-CLOSE = 1e-5  # similarities that a GPU may have in another order
-MOST = 2048  # neighbours that FAISS gives on a GPU
+SPARE = 32  # candidates beyond k: a GPU sums in another order, which may swap rows that are nearly equal
+CLOSE = 1e-5  # difference in similarity below which a GPU may order rows differently
+MOST = 2048  # largest k that FAISS supports on a GPU
 
 
 class Loaded(Protocol):
-    """Rows that lie on a device."""
+    """An index over rows in a device's memory."""
 
     def search(self, embeddings: Embeddings, k: int) -> tuple[Similarities, Rows]:
-        """The `k` best places for each view, -1 where there are none. Called by one thread at a time."""
+        """Return similarities and positions (views, k) of the best rows, padded with -1. Not thread-safe."""
         ...
 
 
 class Accelerator(Protocol):
-    """Chooses rows in place of the CPU's first stage, where it can."""
+    """Selects candidates in place of the CPU's first stage, where it can."""
 
     @property
     def standing(self) -> str:
-        """For people and `/healthz`: what floras are searched on, and why if not on a GPU."""
+        """A status line for logs and `/healthz`: the devices in use, or why none is used."""
         ...
 
     def choose(self, flora: str, parts: Sequence[SegmentPart], embeddings: Embeddings, k: int) -> list[Rows] | None:
-        """For each view the rows to compare at float16, ascending; None where the CPU must search this flora."""
+        """Return for each view the rows to compare at float16, ascending; None where the CPU must do the search."""
         ...
 
     def forget(self, snapshot: str) -> None:
-        """A snapshot was closed."""
+        """Release what is held for a snapshot that was closed."""
         ...
 
 
 class Device(Protocol):
-    """What floras can be put on. Any RuntimeError or MemoryError of it means that it cannot be used."""
+    """A device that can hold floras. A RuntimeError or MemoryError from it means that it is unusable."""
 
     name: str
-    budget: int  # bytes that floras may take
+    budget: int  # bytes available to floras
 
     def load(self, rows: NDArray[np.float16]) -> Loaded:
-        """Put rows (n, 256) on the device."""
+        """Copy rows (n, 256) to the device."""
         ...
 
 
@@ -70,28 +70,28 @@ class Shard:
     """A part of a flora on one device."""
 
     device: int
-    numbers: Rows  # of the snapshot, of each place
+    numbers: Rows  # row of the snapshot at each position of the index
     loaded: Loaded
 
 
 class HotFloras:
-    """Floras on devices, the coldest making room for new ones. Safe for threads: a search holds the lock."""
+    """Floras on devices, evicted least recently used first. Thread-safe: a search holds the lock."""
 
     def __init__(self, devices: Sequence[Device]) -> None:
         self._devices = list(devices)
         self._free = [device.budget for device in devices]
-        self._held: OrderedDict[str, list[Shard]] = OrderedDict()  # the coldest first
+        self._held: OrderedDict[str, list[Shard]] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
         self.trouble = "" if devices else "no GPU is at hand"
 
     @property
     def standing(self) -> str:
-        """For people and `/healthz`: what floras are searched on, and why if not on a GPU."""
+        """A status line for logs and `/healthz`: the devices in use, or why none is used."""
         names = [device.name for device in self._devices]
         return describe_devices(names, self.trouble, f"{len(self._held)} floras", sum(self._free))
 
     def choose(self, flora: str, parts: Sequence[SegmentPart], embeddings: Embeddings, k: int) -> list[Rows] | None:
-        """For each view the rows to compare at float16, ascending; None where the CPU must search this flora."""
+        """Return for each view the rows to compare at float16, ascending; None where the CPU must do the search."""
         wide = k + SPARE
         if not self._devices or wide > MOST or not len(embeddings):
             return None
@@ -112,13 +112,13 @@ class HotFloras:
                 return None
 
     def forget(self, snapshot: str) -> None:
-        """Take the floras of a closed snapshot off the devices; `Flora.key` begins with its name."""
+        """Evict the floras of a closed snapshot; `Flora.key` begins with the snapshot's name."""
         with self._lock:
             for flora in [key for key in self._held if key.startswith(f"{snapshot}/")]:
                 self._drop(flora)
 
     def _hold(self, flora: str, parts: Sequence[SegmentPart]) -> list[Shard] | None:
-        """The flora's shards, put on the devices if they are not there; None if all of them are too small for it."""
+        """Return the flora's shards, loading them if needed; None if the devices are too small for it."""
         if flora in self._held:
             self._held.move_to_end(flora)
             return self._held[flora]
@@ -141,19 +141,19 @@ class HotFloras:
         return shards
 
     def _make_room(self, device: int, wanted: int) -> None:
-        """Drop the coldest floras of a device until there is room."""
+        """Evict the least recently used floras of a device until `wanted` bytes are free."""
         for flora in [name for name, shards in self._held.items() if any(s.device == device for s in shards)]:
             if self._free[device] >= wanted:
                 return
             self._drop(flora)
 
     def _drop(self, flora: str) -> None:
-        """Take a flora off its devices."""
+        """Evict a flora from its devices."""
         for shard in self._held.pop(flora):
             self._free[shard.device] += len(shard.numbers) * ROW_BYTES
 
     def _give_up(self, error: BaseException) -> None:
-        """Search on the CPU from now on, and say so."""
+        """Log the error and search on the CPU from now on."""
         self.trouble = f"the GPU failed and is not used any more: {error}"
         log.error("floras are searched on the CPU: %s", self.trouble)
         self._held.clear()
@@ -161,19 +161,19 @@ class HotFloras:
 
 
 def undecided(near: Similarities, places: Rows, k: int) -> bool:
-    """Whether what a device left out may be as similar as some view's `k`-th: then the CPU must settle the tie."""
+    """Whether a row the device left out may tie with some view's `k`-th neighbour; then the CPU must search."""
     if near.shape[1] < k + SPARE:
-        return False  # the device gave all that it has
+        return False  # the device returned all its rows
     return bool(np.any((places[:, -1] >= 0) & (near[:, -1] > near[:, k - 1] - CLOSE)))
 
 
 def describe_devices(names: Sequence[str], trouble: str, held: str, free: int) -> str:
-    """A line about the devices in use, or about why there are none."""
+    """Format a status line: the devices in use with `free` bytes, or why there are none."""
     return f"{', '.join(names)}: {held}, {free >> 20} MiB free" if names else f"cpu: {trouble}"
 
 
 def gather_numbers(parts: Sequence[SegmentPart]) -> Rows:
-    """The snapshot's numbers of all rows that may answer, ascending."""
+    """Return the snapshot's row numbers of all active rows of the parts, ascending."""
     numbers = [np.zeros(0, dtype=np.int64)]
     for part in parts:
         offsets = part.segment.offsets
@@ -185,7 +185,7 @@ def gather_numbers(parts: Sequence[SegmentPart]) -> Rows:
 
 
 def gather_stored(parts: Sequence[SegmentPart], numbers: Rows) -> NDArray[np.float16]:
-    """The stored embeddings of rows of the snapshot, in their order."""
+    """Return the stored embeddings (len(numbers), 256) of rows of the snapshot, in the order given."""
     stored = np.empty((len(numbers), DIM), dtype=np.float16)
     for part in parts:
         here = (numbers >= part.segment.base) & (numbers < part.segment.base + part.segment.rows)

@@ -1,7 +1,7 @@
-"""All references on GPUs once, dealt out by lists; a flora is chosen by its lists, as on the CPU.
+"""One copy of all references on GPUs, sharded by inverted lists; a flora is a set of lists, as on the CPU.
 
-The other way (`retrieval.devices.accelerator.HotFloras`) keeps a copy for each hot flora. This one holds every
-reference once and serves every flora, ad-hoc ones too, but needs room for the whole collection on all GPUs together.
+The alternative, `retrieval.devices.accelerator.HotFloras`, keeps a copy of each frequently searched flora. This one
+serves every flora, ad-hoc ones included, but all GPUs together need room for the whole collection.
 """
 
 from __future__ import annotations
@@ -24,59 +24,59 @@ from retrieval.segments.store import SegmentPart
 
 log = logging.getLogger(__name__)
 
-NUMBER_BYTES = 8  # of each row's number, which a GPU keeps beside it
+NUMBER_BYTES = 8  # per row: the 64-bit id that a GPU stores with it
 
 
 class LoadedLists(Protocol):
-    """Lists of rows that lie on a device."""
+    """An inverted file in a device's memory."""
 
     def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
-        """The `k` best rows of the lists for each view, -1 where there are none. Called by one thread at a time."""
+        """Return similarities and rows (views, k) of the best in `lists`, padded with -1. Not thread-safe."""
         ...
 
 
 class ListDevice(Protocol):
-    """What lists can be put on. Any RuntimeError or MemoryError of it means that it cannot be used."""
+    """A device that can hold lists. A RuntimeError or MemoryError from it means that it is unusable."""
 
     name: str
-    budget: int  # bytes that lists may take
+    budget: int  # bytes available to lists
 
     def load_lists(self, rows: NDArray[np.float16], offsets: NDArray[np.int64]) -> LoadedLists:
-        """Put rows (n, 256) on the device, list i being offsets[i] .. offsets[i + 1]."""
+        """Copy rows (n, 256) to the device; list i is rows[offsets[i] : offsets[i + 1]]."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ListShard:
-    """Neighbouring lists of a segment on one device."""
+    """Consecutive lists of a segment on one device."""
 
     device: int
-    first: int  # list
-    last: int  # one behind
-    row: int  # the first, in the segment
+    first: int  # first list
+    last: int  # one past the last list
+    row: int  # first row, in the segment
     rows: int
     loaded: LoadedLists
 
 
 class HotLists:
-    """Segments on devices, the coldest making room for new ones. Safe for threads: a search holds the lock."""
+    """Segments on devices, evicted least recently used first. Thread-safe: a search holds the lock."""
 
     def __init__(self, devices: Sequence[ListDevice]) -> None:
         self._devices = list(devices)
-        self._held: dict[str, list[ListShard]] = {}  # by segment, the coldest first
+        self._held: dict[str, list[ListShard]] = {}  # by segment, least recently used first
         self._lock = threading.Lock()
         self.trouble = "" if devices else "no GPU is at hand"
 
     @property
     def standing(self) -> str:
-        """For people and `/healthz`: what floras are searched on, and why if not on a GPU."""
+        """A status line for logs and `/healthz`: the devices in use, or why none is used."""
         free = sum(device.budget for device in self._devices) - sum(map(self._taken, range(len(self._devices))))
         return describe_devices([d.name for d in self._devices], self.trouble, f"{len(self._held)} segments", free)
 
     def choose(self, flora: str, parts: Sequence[SegmentPart], embeddings: Embeddings, k: int) -> list[Rows] | None:
-        """For each view the rows to compare at float16, ascending; None where the CPU must search this flora.
+        """Return for each view the rows to compare at float16, ascending; None where the CPU must do the search.
 
-        GPUs know no selector (faiss issue 3924), so more is asked for than is wanted, and hidden rows are dropped.
+        FAISS on GPU ignores selectors (issue 3924), so more than `k` rows are retrieved and masked rows dropped.
         """
         shown = min((float(np.mean(~part.hidden)) for part in parts if part.hidden is not None), default=1.0)
         wide = widened(k, shown) + SPARE
@@ -104,12 +104,12 @@ class HotLists:
         return [np.unique(line[line >= 0]) for line in np.concatenate(found, axis=1)] if enough.all() else None
 
     def forget(self, snapshot: str) -> None:
-        """A snapshot was closed: its segments stay, since the next one has most of them, until room is needed."""
+        """Do nothing: the next snapshot shares most segments of a closed one, so they stay until evicted."""
 
     def _search(
         self, shard: ListShard, part: SegmentPart, embeddings: Embeddings, wide: int
     ) -> tuple[Similarities, Rows]:
-        """Rows of the segment that lie in the shard's lists of the flora."""
+        """Search those lists of the flora that are in the shard; returns similarities and rows of the segment."""
         lists = part.lists[(part.lists >= shard.first) & (part.lists < shard.last)] - shard.first
         if not len(lists):
             return np.full((len(embeddings), 1), -np.inf, np.float32), np.full((len(embeddings), 1), -1, np.int64)
@@ -117,7 +117,7 @@ class HotLists:
         return near, np.where(found < 0, -1, found + shard.row)
 
     def _hold(self, segment: Segment) -> list[ListShard] | None:
-        """The segment's shards, put on the devices if they are not there; None if these are too small for it."""
+        """Return the segment's shards, loading them if needed; None if the devices are too small for it."""
         if segment.name in self._held:
             self._held[segment.name] = self._held.pop(segment.name)
             return self._held[segment.name]
@@ -140,12 +140,12 @@ class HotLists:
         return shards
 
     def _taken(self, device: int) -> int:
-        """Bytes that a device's shards take."""
+        """Bytes used by a device's shards."""
         shards = [shard for held in self._held.values() for shard in held if shard.device == device]
         return sum(shard.rows * (ROW_BYTES + NUMBER_BYTES) for shard in shards)
 
     def _give_up(self, error: BaseException) -> None:
-        """Search on the CPU from now on, and say so."""
+        """Log the error and search on the CPU from now on."""
         self.trouble = f"the GPU failed and is not used any more: {error}"
         log.error("floras are searched on the CPU: %s", self.trouble)
         self._held.clear()
@@ -153,16 +153,17 @@ class HotLists:
 
 
 def deal_lists(offsets: NDArray[np.int64], room: Sequence[int]) -> list[tuple[int, int, int]] | None:
-    """Deal lists out to devices with so much room in bytes, as (device, first, one behind the last); None: too little.
+    """Assign consecutive lists to devices, in proportion to their free bytes, so that the load is balanced.
 
-    Each device gets the part of the rows that its room is of all room, so that all are asked about as much.
+    `offsets` are the lists' row offsets and `room` the free bytes of each device. Returns tuples (device, first list,
+    one past the last list), or None if there is too little room.
     """
     capacity = [max(0, free) // (ROW_BYTES + NUMBER_BYTES) for free in room]
     rows, total = int(offsets[-1]), sum(capacity)
     dealt, first = [], 0
     for device, most in enumerate(capacity):
         start = int(offsets[first])
-        must = rows - start - sum(capacity[device + 1 :])  # what those behind have no room for
+        must = rows - start - sum(capacity[device + 1 :])  # rows for which later devices have no room
         wanted = min(most, max(must, -(-rows * most // max(1, total))))
         fitting = int(np.searchsorted(offsets, start + most, side="right")) - 1
         last = min(fitting, max(first, int(np.searchsorted(offsets, start + wanted)))) if wanted > 0 else first

@@ -1,6 +1,6 @@
-"""Finds GPUs that FAISS can use, and puts floras on them. Asking is safe on every machine; see `find_devices`.
+"""FAISS indexes on GPUs: device discovery, flat indexes and inverted files. `find_devices` is safe on any machine.
 
-Not run on a GPU by this project yet: what is known of FAISS there is from its source and its issues.
+This project has not run it on a GPU yet: the limits of FAISS given here are from its source and its issues.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from retrieval.search.index import Lists, Rows, Similarities, best_rows
 
 log = logging.getLogger(__name__)
 
-CHUNK = 65_536  # rows sent at once
-MOST_PROBES = 2048  # lists that a GPU searches for a query in one call
-SCRATCH = 256 << 20  # bytes that FAISS may take for its own on each GPU, beside the budget
+CHUNK = 65_536  # rows copied in one call
+MOST_PROBES = 2048  # largest nprobe that FAISS supports on a GPU
+SCRATCH = 256 << 20  # bytes of temporary memory for FAISS on each GPU, in addition to the budget
 
 
 def count_gpus() -> int:
-    """How many GPUs FAISS sees. Nothing else of its GPU part may be touched where there are none.
+    """Return the number of GPUs visible to FAISS. Where it is 0, no other GPU function of FAISS may be called.
 
-    faiss-cpu has no GPU part at all; faiss-gpu without a GPU makes resources without complaint, copies indexes to an
-    empty set of replicas, and aborts the process when asked about cuVS.
+    faiss-cpu has no GPU functions; faiss-gpu without a GPU creates resources without an error, copies indexes to an
+    empty set of replicas, and aborts the process when cuVS is queried.
     """
     try:
         found = int(getattr(faiss, "get_num_gpus", lambda: 0)())
@@ -39,7 +39,7 @@ def count_gpus() -> int:
 
 
 def find_devices(budget: int) -> list[GpuDevice]:
-    """All GPUs, each to be used up to `budget` bytes; none, said in the log, where there are none that work."""
+    """Return all usable GPUs, each with `budget` bytes; an empty list, with a log line, where there are none."""
     devices = []
     for number in range(count_gpus()):
         try:
@@ -52,10 +52,10 @@ def find_devices(budget: int) -> list[GpuDevice]:
 
 
 def open_accelerator(keeps: str, budget: int) -> Accelerator | None:
-    """What searches in place of the CPU, with so many bytes of each GPU; None where no GPU was asked for.
+    """Open an accelerator with `budget` bytes on each GPU; None where the budget is 0.
 
-    `keeps` is "floras", a copy of each hot one, or "lists", every reference once. Where GPUs were asked for and there
-    are none, the accelerator says so, and leaves all to the CPU.
+    `keeps` is "floras" (a copy of each frequently searched flora) or "lists" (one copy of all references). Where no
+    GPU is found, the accelerator reports that in `standing` and leaves every search to the CPU.
     """
     if budget <= 0:
         return None
@@ -74,7 +74,7 @@ class GpuDevice:
         self._resources.setTempMemory(SCRATCH)
 
     def load(self, rows: NDArray[np.float16]) -> GpuRows:
-        """Put rows on the GPU at float16."""
+        """Copy rows (n, 256) to a flat index on the GPU, at float16."""
         options = faiss.GpuIndexFlatConfig()
         options.device = self._number
         options.useFloat16 = True
@@ -84,9 +84,9 @@ class GpuDevice:
         return GpuRows(index)
 
     def load_lists(self, rows: NDArray[np.float16], offsets: NDArray[np.int64]) -> GpuLists:
-        """Put lists of rows on the GPU at float16, each row with its number."""
+        """Copy lists of rows to an inverted file on the GPU, at float16, with 64-bit ids."""
         quantiser = faiss.IndexFlatIP(DIM)
-        quantiser.add(np.zeros((len(offsets) - 1, DIM), dtype=np.float32))  # asked nothing: the lists are always given
+        quantiser.add(np.zeros((len(offsets) - 1, DIM), dtype=np.float32))  # unused: lists are preassigned
         index = faiss.IndexIVFScalarQuantizer(
             quantiser, DIM, len(offsets) - 1, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
         )
@@ -103,7 +103,7 @@ class GpuDevice:
 
 
 class GpuRows:
-    """A flat index on a GPU. One thread at a time."""
+    """A flat index on a GPU. Not thread-safe."""
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index
@@ -116,7 +116,7 @@ class GpuRows:
 
 
 class GpuLists:
-    """An inverted file on a GPU, searched in lists given beforehand. One thread at a time."""
+    """An inverted file on a GPU, searched in preassigned lists. Not thread-safe."""
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index

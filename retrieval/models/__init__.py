@@ -1,1 +1,1 @@
-"""Models that keep the embedder's promise, each runtime in a module of its own."""
+"""Embedding models behind the `Embedder` protocol, with one module for each runtime."""

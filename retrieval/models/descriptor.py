@@ -1,12 +1,11 @@
-"""The model that needs no download: colour, texture and shape, counted by hand in 256 numbers.
+"""A hand-crafted descriptor of colour, texture and shape in 256 numbers, which needs no model file.
 
-It looks at the view twice, with a soft window over the middle, where the fungus mostly is, and
-with what is left around it. Each block of counts is scaled to length 1 and square-rooted
-(Hellinger), so that similarity compares distributions; the blocks are then weighted.
-Colour follows the classic joint histogram in an opponent space with soft bins (Swain and Ballard 1991,
-softened), texture the histogram of oriented gradients (Dalal and Triggs 2005) and local binary
-patterns (Ojala et al. 2002), shape the coarse layout of light and colour over a grid.
-It demonstrates and bootstraps; it is no field model.
+Colour is measured twice: under a soft window over the middle of the view, where the fungus mostly is, and in the
+remainder around it. Each block of counts is scaled to sum 1 and square-rooted (Hellinger kernel), so that cosine
+similarity compares distributions; the blocks are then weighted. Colour is a joint histogram in an opponent space with
+soft bins (after Swain and Ballard 1991), texture the histogram of oriented gradients (Dalal and Triggs 2005) and local
+binary patterns (Ojala et al. 2002), shape the coarse layout of light and colour over a grid.
+It serves for demonstrations and first tests, not for identification in the field.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from PIL import Image
 
 from retrieval.models.embedder import DIM, Embeddings, View, unit_rows
 
-SIDE: Final = 96  # pixels of the square that is measured
+SIDE: Final = 96  # side in pixels of the square that is described
 VERSION: Final = 1
 LIGHT, OPPONENT = 3, 6  # bins of lightness and of each opponent colour axis
 DIRECTIONS, CELLS, GRID = 8, 2, 4
@@ -31,7 +30,7 @@ Plane = NDArray[np.float32]
 
 
 class Descriptor:
-    """A deterministic embedder in NumPy. The same photo gives the same 256 numbers everywhere."""
+    """A deterministic embedder in NumPy: the same photo gives the same 256 numbers on every machine."""
 
     short_side = SIDE
 
@@ -60,7 +59,7 @@ class Descriptor:
 
 
 def describe(view: View) -> NDArray[np.float64]:
-    """The 256 numbers of one view, blocks side by side."""
+    """Return the descriptor (256,) of one view: the weighted blocks, concatenated. Not scaled to length 1."""
     image = Image.fromarray(view.pixels)
     left, top = (image.width - min(image.size)) // 2, (image.height - min(image.size)) // 2
     square = image.crop((left, top, left + min(image.size), top + min(image.size)))
@@ -82,30 +81,30 @@ def describe(view: View) -> NDArray[np.float64]:
 
 @cache
 def window() -> Plane:
-    """A soft round window: near 1 in the middle of the square, near 0 at its rim."""
+    """Return a Gaussian window (SIDE, SIDE): near 1 in the middle of the square, near 0 at its rim."""
     place = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE * 2 - 1
     distance = place[:, None] ** 2 + place[None, :] ** 2
     return np.exp(-distance / (2 * 0.45**2)).astype(np.float32)
 
 
 def hellinger(block: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Square roots of shares: their dot product compares two distributions and no count drowns the others."""
+    """Return signed square roots of shares: their dot product compares distributions, and no count dominates."""
     total = float(np.abs(block).sum())
     shares = np.asarray(block, dtype=np.float64) / total if total > 0 else np.full(block.shape, 1.0 / block.size)
     return np.sign(shares) * np.sqrt(np.abs(shares))
 
 
 def soft_bins(plane: Plane, low: float, high: float, count: int) -> tuple[NDArray[np.int64], Plane]:
-    """For each pixel its lower bin and how far it lies towards the next."""
+    """Return for each pixel its lower bin and the weight of the next bin, for linear interpolation."""
     place = np.clip((plane - low) / (high - low), 0.0, 1.0) * (count - 1)
     lower = np.minimum(place.astype(np.int64), count - 2)
     return lower, (place - lower).astype(np.float32)
 
 
 def count_colours(rgb: NDArray[np.float32], light: Plane, weight: Plane) -> NDArray[np.float64]:
-    """A joint histogram of (lightness, red-green, blue-yellow) with soft edges; 72 numbers.
+    """Return a joint histogram (72,) of lightness, red-green and blue-yellow with soft bins.
 
-    Colour axes are stretched near grey, where most fungi lie. Red-green takes 4 bins of the middle range.
+    Cube roots stretch the colour axes near grey, where most fungi are. Red-green has 4 bins over the middle range.
     """
     red_green = np.cbrt(rgb[..., 0] - rgb[..., 1])
     blue_yellow = np.cbrt(0.5 * (rgb[..., 0] + rgb[..., 1]) - rgb[..., 2])
@@ -127,13 +126,13 @@ def count_colours(rgb: NDArray[np.float32], light: Plane, weight: Plane) -> NDAr
 
 
 def count_gradients(light: Plane, weight: Plane) -> NDArray[np.float64]:
-    """Oriented gradients over the middle, fine and coarse, and in 2 x 2 cells: (1 + 1 + 4) x 8 = 48 numbers."""
+    """Return histograms of oriented gradients (48,): fine and coarse in the middle, and 2 x 2 cells, 8 bins each."""
     blocks = []
     for step in (1, 3):
         down = light[2 * step :, step:-step] - light[: -2 * step, step:-step]
         across = light[step:-step, 2 * step :] - light[step:-step, : -2 * step]
         strength = np.hypot(down, across)
-        turn = (np.arctan2(down, across) / np.pi * DIRECTIONS).astype(np.int64) % DIRECTIONS  # a line has no sign
+        turn = (np.arctan2(down, across) / np.pi * DIRECTIONS).astype(np.int64) % DIRECTIONS  # modulo 180 degrees
         seen = weight[step:-step, step:-step]
         blocks.append(np.bincount(turn.ravel(), (strength * seen).ravel(), DIRECTIONS))
         if step == 1:
@@ -146,9 +145,9 @@ def count_gradients(light: Plane, weight: Plane) -> NDArray[np.float64]:
 
 
 def count_patterns(light: Plane, weight: Plane) -> NDArray[np.float64]:
-    """Rotation-invariant uniform binary patterns at radius 1 and 3; 2 x 8 = 16 numbers.
+    """Return histograms (16,) of rotation-invariant uniform local binary patterns at radius 1 and 3, 8 bins each.
 
-    A pixel's pattern is how many of its 8 neighbours are lighter, if they lie together.
+    A uniform pattern is the number of a pixel's 8 neighbours that are lighter, where they are contiguous.
     """
     blocks = []
     for radius in (1, 3):
@@ -174,7 +173,7 @@ def count_patterns(light: Plane, weight: Plane) -> NDArray[np.float64]:
 
 
 def lay_out(rgb: NDArray[np.float32], light: Plane) -> NDArray[np.float64]:
-    """Where light, red against green and yellow against blue lie over a 4 x 4 grid, about their means; 48 numbers."""
+    """Return the layout (48,): means of lightness, red-green and yellow-blue over a 4 x 4 grid, each centred."""
     planes = np.stack([light, rgb[..., 0] - rgb[..., 1], 0.5 * (rgb[..., 0] + rgb[..., 1]) - rgb[..., 2]])
     cell = SIDE // GRID
     means = planes.reshape(3, GRID, cell, GRID, cell).mean(axis=(2, 4), dtype=np.float64)

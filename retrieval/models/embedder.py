@@ -1,4 +1,4 @@
-"""The promise every model keeps: views in, unit rows of 256 out."""
+"""The `Embedder` protocol: views in, float32 rows of 256 numbers and length 1 out."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Embeddings: TypeAlias = NDArray[np.float32]  # (views, 256), every row of length
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A photo, or a crop of one, ready to embed: upright, RGB, its shorter side what the model asked for."""
+    """A photo, or a crop of one, ready to embed: upright, RGB, with the shorter side that the model requires."""
 
     pixels: Pixels
     aspect: str = ""
 
 
 class Embedder(Protocol):
-    """A model that is open.
+    """An open embedding model.
 
-    `model` names weights, preprocessing and precision together: a change of any is a new name.
+    `model` identifies weights, preprocessing and precision together: changing any of them changes the name.
     """
 
     @property
@@ -34,22 +34,22 @@ class Embedder(Protocol):
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """What a reader of the snapshot must know to make the same embeddings; JSON values only."""
+        """What is needed to reproduce the embeddings, as JSON values; stored in the snapshot."""
         ...
 
     @property
     def short_side(self) -> int:
-        """Pixels of a view's shorter side that the model wants."""
+        """Pixels of a view's shorter side that the model requires."""
         ...
 
     def embed(self, views: Sequence[View]) -> Embeddings: ...
 
 
 def unit_rows(rows: NDArray[Any]) -> Embeddings:
-    """Scale each row to length 1, as float32, without touching the caller's array.
+    """Return the rows L2-normalised, as float32, without changing the caller's array.
 
-    The one place where embeddings are normalised. A row of zeros or of numbers
-    that are not finite has no direction; it raises ValueError.
+    The only place where embeddings are normalised. Raises ValueError for a row of zeros or of numbers that are not
+    finite, which has no direction.
     """
     wide = np.asarray(rows, dtype=np.float64)
     lengths = np.linalg.norm(wide, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""From a handle such as `onnx:PATH` to an open model."""
+"""Model handles, such as `onnx:PATH`, and opening the models they name."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ HANDLES = {
 }
 
 SHIPPED = Path(__file__).with_name("fungarium_small.onnx")
-"""What `default` names; `make model` makes it from nothing (docs/training.md)."""
+"""The model file of `default`; `make model` trains it from scratch (docs/training.md)."""
 
 
 def model_cache() -> Path:
-    """Where models that were fetched or exported are kept."""
+    """Return the cache folder of downloaded and exported models."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "fungarium" / "models"
 
 
 def open_model(handle: str, card: Path | None = None, *, threads: int = 0) -> Embedder:
-    """Open the model that a handle names; `card` says where its preprocessing is written, if not beside it.
+    """Open the model that a handle names.
 
-    On a CPU it computes with so many `threads`; 0: with one for each core.
-
-    Runtimes are imported here and not before, so that nobody pays for one that is not used.
+    `card` is the file with its preprocessing, where that is not beside the model. `threads` is the number of CPU
+    threads; 0 means one for each core. Runtimes are imported lazily, so that unused ones cost nothing. Raises
+    UnknownModel for an invalid handle or a missing file, ModelError for a model that cannot be used.
     """
     if handle == "descriptor":
         from retrieval.models.descriptor import Descriptor
@@ -58,7 +58,7 @@ def open_model(handle: str, card: Path | None = None, *, threads: int = 0) -> Em
 
 
 def absolute_handle(handle: str) -> str:
-    """The same model, named so that a process that works in another folder finds it."""
+    """Return the handle with an absolute path, for processes with another working directory."""
     kind, _, where = handle.partition(":")
     if kind not in {"onnx", "openvino", "hub"} or urlsplit(where).scheme in {"http", "https"}:
         return handle
@@ -66,7 +66,7 @@ def absolute_handle(handle: str) -> str:
 
 
 def open_backbone(handle: str, card: Path | None = None, *, threads: int = 0) -> tuple[Backbone, Path | None]:
-    """Open the network that a handle names, whatever its width, and the card that speaks for it, if there is one."""
+    """Open the network that a handle names, of any output width; returns it with its card file, if there is one."""
     if handle == "default":
         return open_file("onnx", SHIPPED, card, Identity(SHIPPED.stem, handle, digest_model(SHIPPED)), threads)
     kind, _, where = handle.partition(":")
@@ -98,7 +98,7 @@ def open_backbone(handle: str, card: Path | None = None, *, threads: int = 0) ->
 def open_file(
     kind: str, path: Path, card: Path | None, identity: Identity, threads: int
 ) -> tuple[Backbone, Path | None]:
-    """Open a file or folder in the runtime that fits it."""
+    """Open a model file or folder in a suitable runtime; returns it with its card file, if there is one."""
     beside = card_path(path)
     card_file = card or (beside if beside.is_file() else None)
     preprocessing = read_card(card_file) if card_file else assume_preprocessing(kind, path)
@@ -107,7 +107,7 @@ def open_file(
 
 
 def open_runtime(kind: str, path: Path, preprocessing: Preprocessing, threads: int = 0) -> Network:
-    """An ONNX file on a GPU where there is one; else OpenVINO; TensorFlow for a SavedModel that OpenVINO refuses."""
+    """Choose the runtime: a GPU for ONNX files where there is one, else OpenVINO, else TensorFlow for SavedModels."""
     if kind == "onnx":
         from retrieval.models.onnxruntime import open_on_gpu
 
@@ -124,7 +124,7 @@ def open_runtime(kind: str, path: Path, preprocessing: Preprocessing, threads: i
 
 
 def open_in_tensorflow(path: Path, preprocessing: Preprocessing, refused: ModelError) -> Network:
-    """The second way to read a SavedModel; both reasons are told where it fails too."""
+    """Open a SavedModel that OpenVINO cannot read; raises ModelError with both reasons where TensorFlow fails too."""
     from retrieval.models.tfhub import TensorFlowNetwork
 
     try:
@@ -134,7 +134,7 @@ def open_in_tensorflow(path: Path, preprocessing: Preprocessing, refused: ModelE
 
 
 def open_served(address: str, card: Path | None) -> tuple[Backbone, Path | None]:
-    """A served model; nothing says how it wants its images but a card."""
+    """Open a model behind TensorFlow Serving, whose preprocessing only a card can give."""
     from retrieval.models.serving import ServedNetwork
 
     if card is None:
@@ -148,7 +148,7 @@ def open_served(address: str, card: Path | None) -> tuple[Backbone, Path | None]
 
 
 def check_precision(kind: str, identity: Identity, preprocessing: Preprocessing) -> None:
-    """Refuse a gate that was passed by another network, and a precision that the kind of network cannot have."""
+    """Raise ModelError for a precision that this kind of model cannot have, or whose gate another network passed."""
     wanted = preprocessing.precision
     if wanted == "f32":
         return
@@ -163,10 +163,10 @@ def check_precision(kind: str, identity: Identity, preprocessing: Preprocessing)
 
 
 def assume_preprocessing(kind: str, path: Path) -> Preprocessing:
-    """What to assume of a model without a card: the conventions of its kind, and its own input size.
+    """Return the default preprocessing of a model without a card: its kind's conventions, and its own input size.
 
-    A network that takes any size does not say which it was made for; guessing would give
-    embeddings that look right and are not, so it is refused.
+    Raises ModelError for a network with a dynamic input size: a guessed size would give embeddings that look right
+    and are wrong.
     """
     shape, layout = read_input(kind, path)
     side = shape[1] if layout == "NHWC" else shape[2]
@@ -182,7 +182,7 @@ def assume_preprocessing(kind: str, path: Path) -> Preprocessing:
 
 
 def read_input(kind: str, path: Path) -> tuple[list[int | None], str]:
-    """Shape and layout of a network's input, from whichever runtime can read it."""
+    """Return shape and layout of a network's input, from OpenVINO or, for SavedModels, TensorFlow."""
     from retrieval.models.openvino import network_input, open_network
 
     try:

@@ -1,4 +1,4 @@
-"""A head: what brings a network's own width to 256, kept in one file beside the model's card."""
+"""Projection heads: a linear map from a network's output width to 256, in one file beside the model's card."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Head:
-    """Features are scaled to length 1, centred, multiplied. The embedder scales what comes out to length 1 again."""
+    """A linear projection: features are L2-normalised, centred and multiplied. The embedder normalises the result."""
 
     mean: NDArray[np.float32]  # (width,)
     matrix: NDArray[np.float32]  # (width, 256)
-    facts: Mapping[str, Any] = field(default_factory=dict)  # how it was fitted and what it was measured to be worth
+    facts: Mapping[str, Any] = field(default_factory=dict)  # how it was fitted, and its measured quality
 
     @property
     def width(self) -> int:
-        """Numbers a view that it takes."""
+        """Number of input features per view."""
         return len(self.mean)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what it computes; what is said of it does not count."""
+        """SHA-256 of format and arrays; `facts` are not included."""
         digest = hashlib.sha256(f"head {FORMAT} {self.width}".encode())
         for array in (self.mean, self.matrix):
             digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
         return digest.hexdigest()
 
     def project(self, features: NDArray[Any]) -> NDArray[np.float32]:
-        """(views, width) to (views, 256); raises ValueError for a row without a direction."""
+        """Project features (views, width) to (views, 256); raises ValueError for a row of zeros or not finite."""
         projected = (unit_rows(features) - self.mean) @ self.matrix
         return np.asarray(projected, dtype=np.float32)
 
 
 def write_head(path: Path, head: Head) -> None:
-    """Write a head beside and put it in place in one step."""
+    """Write a head to a temporary file and rename it, so that readers never see half a file."""
     draft = path.with_name(f".{path.name}.new.npz")
     facts = json.dumps({"format": FORMAT, "digest": head.digest, **head.facts}, sort_keys=True)
     np.savez(
@@ -60,7 +60,7 @@ def write_head(path: Path, head: Head) -> None:
 
 
 def read_head(path: Path) -> Head:
-    """Read a head; raises ModelError where it is missing, damaged, of another format or width."""
+    """Read a head; raises ModelError where it is missing, damaged, or of another format or output width."""
     if not path.is_file():
         raise ModelError(f"there is no head at {path}: its card names it; `fungarium model fit-head` writes one")
     try:

@@ -1,4 +1,4 @@
-"""What all networks share, whichever runtime runs them: pixels cut for them, a head behind them, one name for all."""
+"""Neural networks as embedders, independent of the runtime: cropping, batching, projection head and model name."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from retrieval.models.card import Preprocessing, name_model
 from retrieval.models.embedder import DIM, Embeddings, Pixels, View, unit_rows
 from retrieval.models.head import Head
 
-BATCH = 16  # views in one call: more gains nothing on a CPU and only takes memory
+BATCH = 16  # views in one call: larger batches are no faster on a CPU and need more memory
 
-Features: TypeAlias = NDArray[np.float32]  # (views, width), as the network gives them
+Features: TypeAlias = NDArray[np.float32]  # (views, width), the network's output
 
 
 class Network(Protocol):
-    """A network that is open in some runtime."""
+    """A network opened in a runtime."""
 
     @property
     def runtime(self) -> str:
-        """What runs it, for the card."""
+        """The runtime's name, for the card."""
         ...
 
     def infer(self, squares: Pixels) -> Features:
-        """(views, crop, crop, 3) uint8 to (views, width); safe for threads."""
+        """Run on uint8 pixels (views, crop, crop, 3); returns (views, width). Thread-safe."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a network is, apart from its preprocessing."""
+    """Identifies a network, without its preprocessing."""
 
-    name: str  # for people: the stem of its file, or what the handle calls it
-    handle: str  # without the folder it lies in
-    digest: str  # of its weights
+    name: str  # for display: the stem of the file, or the name in the handle
+    handle: str  # without the path of the folder
+    digest: str  # SHA-256 of the weights
 
 
 class Backbone:
-    """An open network with its preprocessing: views in, rows of its own width out."""
+    """An open network with its preprocessing: views in, features of the network's own width out."""
 
     def __init__(self, network: Network, identity: Identity, preprocessing: Preprocessing) -> None:
         self.network = network
@@ -55,11 +55,11 @@ class Backbone:
 
     @property
     def name(self) -> str:
-        """Weights and preprocessing under one name, without a head."""
+        """Name of weights and preprocessing, without a head."""
         return name_model(self.identity.name, self.identity.digest, self.preprocessing, self.preprocessing.precision)
 
     def features(self, views: Sequence[View]) -> Features:
-        """(views, width), in their order."""
+        """Return the features (views, width), in the order of the views."""
         blocks = [np.zeros((0, self.width), dtype=np.float32)]
         for start in range(0, len(views), BATCH):
             squares = np.stack([crop_square(view, self.preprocessing) for view in views[start : start + BATCH]])
@@ -68,7 +68,10 @@ class Backbone:
 
 
 class NetworkEmbedder:
-    """A network behind the embedder's promise, with a head where its width is not 256 or it learned one."""
+    """An embedder made of a network and, where its width is not 256 or one was fitted, a projection head.
+
+    Raises ModelError where the head does not fit the network, or the width is not 256 and there is no head.
+    """
 
     def __init__(self, backbone: Backbone, head: Head | None = None) -> None:
         self.backbone = backbone
@@ -124,7 +127,7 @@ class NetworkEmbedder:
 
 
 def crop_square(view: View, preprocessing: Preprocessing) -> Pixels:
-    """Cut the centre square of a view, scaled first if its shorter side is another; (crop, crop, 3) uint8."""
+    """Centre-crop a view to (crop, crop, 3) uint8; a view whose shorter side is not `resize` is scaled first."""
     pixels, side = view.pixels, preprocessing.crop
     height, width = pixels.shape[:2]
     if min(height, width) != preprocessing.resize:
@@ -137,7 +140,7 @@ def crop_square(view: View, preprocessing: Preprocessing) -> Pixels:
 
 
 def normalise(squares: Pixels, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Bring pixels to the network's range and layout, for runtimes that cannot do it themselves."""
+    """Normalise pixels by mean and std and convert them to the layout, for runtimes that do not do it themselves."""
     mean = np.asarray(preprocessing.mean, dtype=np.float32)
     std = np.asarray(preprocessing.std, dtype=np.float32)
     wanted = (squares.astype(np.float32) / 255.0 - mean) / std

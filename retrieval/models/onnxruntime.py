@@ -1,4 +1,4 @@
-"""ONNX files on an NVIDIA GPU, by ONNX Runtime's CUDA provider, at the same f32 as on the CPU."""
+"""ONNX files on an NVIDIA GPU, with ONNX Runtime's CUDA provider, at f32 as on the CPU."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from retrieval.models.network import Features, normalise
 
 log = logging.getLogger(__name__)
 
-CUDA = ("CUDAExecutionProvider", {"use_tf32": "0"})  # TF32 rounds to 10 bits: another precision under the same name
+CUDA = ("CUDAExecutionProvider", {"use_tf32": "0"})  # TF32 rounds mantissas to 10 bits: not f32
 CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 
 
 class OnnxRuntimeNetwork:
-    """A network in ONNX Runtime. A session may be run by several threads."""
+    """A network in ONNX Runtime. Thread-safe: sessions may run concurrently."""
 
     def __init__(self, path: Path, preprocessing: Preprocessing, provider: tuple[str, dict[str, str]] = CUDA) -> None:
         import onnxruntime
 
         self._preprocessing = preprocessing
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # a device that cannot be used is an answer and no alarm
+        options.log_severity_level = 4  # an unusable device is expected, and reported by the exception
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
         except Exception as error:  # ONNX Runtime raises classes of its own
@@ -49,7 +49,10 @@ class OnnxRuntimeNetwork:
 
 
 def choose_output(outputs: list[Any], wanted: str, name: str) -> str:
-    """The output of the wanted name; else the only one of width 256; else the only one."""
+    """Return the output named `wanted`; without one, the only output of width 256, or the only output.
+
+    Raises ModelError where there is no such output or the choice is ambiguous; `name` is the model's, for the message.
+    """
     names = [str(output.name) for output in outputs]
     if wanted in names:
         return wanted
@@ -60,7 +63,7 @@ def choose_output(outputs: list[Any], wanted: str, name: str) -> str:
 
 
 def open_on_gpu(path: Path, preprocessing: Preprocessing) -> OnnxRuntimeNetwork | None:
-    """The network on a GPU; None where there is none, or it cannot be used for this network, which is logged."""
+    """Open the network on a GPU; None where there is none, or (with a warning) where it cannot run the network."""
     if preprocessing.precision != "f32" or path.suffix != ".onnx" or find_spec("onnxruntime") is None:
         return None
     try:
@@ -70,7 +73,7 @@ def open_on_gpu(path: Path, preprocessing: Preprocessing) -> OnnxRuntimeNetwork 
             return None
         network = OnnxRuntimeNetwork(path, preprocessing)
         side = preprocessing.crop
-        network.infer(np.zeros((1, side, side, 3), dtype=np.uint8))  # what cannot run is found out now
+        network.infer(np.zeros((1, side, side, 3), dtype=np.uint8))  # fail now rather than on the first photo
     except Exception as error:
         log.warning("%s is run on the CPU: %s", path.name, error)
         return None

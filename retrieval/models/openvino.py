@@ -1,4 +1,4 @@
-"""Networks read by OpenVINO: ONNX files, its own format, TF1-Hub modules and TF2 SavedModels, without TensorFlow."""
+"""Networks in OpenVINO on the CPU: ONNX, OpenVINO IR, TF1-Hub modules and TF2 SavedModels, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from retrieval.models.embedder import DIM, Pixels
 from retrieval.models.network import Features
 
 HINTS = {"f32": "f32", "bf16": "bf16", "int8": "f32"}
-"""Said to OpenVINO explicitly: its own choice is bf16 on some processors and f32 on others.
-A network of int8 carries its integers in its own operations; what is left of it stays f32."""
+"""Inference precision by card precision. Set explicitly: OpenVINO's default is bf16 on some processors, f32 on others.
+An int8 network has its own quantised operations; the remaining ones run at f32."""
 
 
 class OpenVinoNetwork:
-    """A network in OpenVINO on the CPU. One request serves all threads in turn: each uses all its cores anyway."""
+    """A network in OpenVINO on the CPU. Threads share one request in turn, since each inference uses all cores."""
 
     runtime = "openvino"
 
     def __init__(self, path: Path, preprocessing: Preprocessing, threads: int = 0) -> None:
-        """It computes with so many `threads`; 0: with one for each core."""
+        """Compile the network; `threads` is the number of CPU threads, 0 means one for each core."""
         self._path, self._preprocessing = path, preprocessing
         compiled, self._output = compile_network(path, preprocessing, threads)
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
@@ -37,18 +37,18 @@ class OpenVinoNetwork:
             with self._lock:
                 found = self._request.infer({0: np.ascontiguousarray(squares)})
                 return np.array(found[self._output], dtype=np.float32).reshape(len(squares), -1)
-        except RuntimeError as error:  # some shapes are only found out to be wrong when they are computed
+        except RuntimeError as error:  # some wrong shapes are detected only at inference
             raise wrong_size(self._path, self._preprocessing) from error
 
 
 def open_network(path: Path) -> Any:
-    """Read a network file or folder; raises ModelError, which names the package where OpenVINO is missing."""
+    """Read a network file or folder; raises ModelError where it is unreadable or OpenVINO is not installed."""
     try:
         import openvino
     except ImportError as error:
         raise ModelError("networks are run by OpenVINO, which is missing: pip install openvino") from error
     damaged = f"{path} is damaged or no network that OpenVINO reads: copy or export it anew, and compare its length"
-    if path.suffix == ".onnx" and not is_onnx(path):  # else OpenVINO tries other formats, which complain on stderr
+    if path.suffix == ".onnx" and not is_onnx(path):  # else OpenVINO tries other formats, which print to stderr
         raise ModelError(damaged)
     try:
         return openvino.Core().read_model(path)
@@ -57,14 +57,17 @@ def open_network(path: Path) -> Any:
 
 
 def is_onnx(path: Path) -> bool:
-    """Whether OpenVINO's reader of ONNX knows the file by its beginning and its end."""
+    """Whether OpenVINO's ONNX frontend recognises the file by its beginning and its end."""
     from openvino.frontend import FrontEndManager
 
     return bool(FrontEndManager().load_by_framework("onnx").supported(str(path)))
 
 
 def network_input(network: Any) -> tuple[list[int | None], str]:
-    """Shape of the network's only input, None where it is free, and the layout it suggests."""
+    """Return the shape of the network's only input (None for a dynamic dimension) and its probable layout.
+
+    Raises ModelError where there is not exactly one input, of four dimensions.
+    """
     if len(network.inputs) != 1:
         raise ModelError(f"the network has {len(network.inputs)} inputs; an embedder has one")
     shape = [None if dim.is_dynamic else dim.get_length() for dim in network.input(0).partial_shape]
@@ -74,11 +77,11 @@ def network_input(network: Any) -> tuple[list[int | None], str]:
 
 
 def compile_network(path: Path, preprocessing: Preprocessing, threads: int = 0) -> tuple[Any, Any]:
-    """Compile for the CPU at the card's precision and input size; gives the network and its chosen output.
+    """Compile for the CPU at the card's precision and input size; returns the compiled network and its output.
 
-    A share of the cores is not pinned: OpenVINO of every process would choose the same ones.
+    With fewer threads than cores, pinning is disabled: OpenVINO in every process would pin the same cores.
     """
-    network = open_network(path)  # first, since it says so where OpenVINO is missing
+    network = open_network(path)  # first: raises ModelError where OpenVINO is not installed
     import openvino
 
     show_output(network, preprocessing.output)
@@ -97,7 +100,7 @@ def compile_network(path: Path, preprocessing: Preprocessing, threads: int = 0) 
 
 
 def prepare_network(network: Any, preprocessing: Preprocessing) -> Any:
-    """Give a network the card's input size, and let it take pixels as they are and normalise them itself."""
+    """Set the card's input size, and add the normalisation to the network so that it takes uint8 NHWC pixels."""
     import openvino
     from openvino.preprocess import PrePostProcessor
 
@@ -114,14 +117,14 @@ def prepare_network(network: Any, preprocessing: Preprocessing) -> Any:
 
 
 def show_output(network: Any, wanted: str) -> None:
-    """Make an inner tensor an output, so that a backbone can be taken out of a network with another head."""
+    """Make an inner tensor an output, so that the backbone of a classifier can be used."""
     if wanted and wanted not in {name for output in network.outputs for name in output.get_names()}:
-        with suppress(Exception):  # there is none of that name: `choose_output` says which there are
+        with suppress(Exception):  # no tensor of that name: `choose_output` raises the error
             network.add_outputs([wanted])
 
 
 def wrong_size(path: Path, preprocessing: Preprocessing) -> ModelError:
-    """The network and its card do not belong together."""
+    """Make the error for a network whose input does not fit its card."""
     side = preprocessing.crop
     return ModelError(
         f"{path.name} does not take {side} x {side} pixels in {preprocessing.layout} layout: correct its card"
@@ -129,9 +132,10 @@ def wrong_size(path: Path, preprocessing: Preprocessing) -> ModelError:
 
 
 def choose_output(compiled: Any, wanted: str, name: str) -> Any:
-    """The output of the wanted name; else `default` (TF1-Hub's word), else the only one of the right width.
+    """Return the output named `wanted`; without one, `default` (as in TF1-Hub), the only one of width 256, or the only.
 
-    Never by position: TF1-Hub modules list their inner endpoints first.
+    Never by position: TF1-Hub modules list their inner endpoints first. Raises ModelError where there is no such
+    output or the choice is ambiguous.
     """
     named = {alias: output for output in compiled.outputs for alias in output.get_names()}
     if wanted:

@@ -1,4 +1,4 @@
-"""Messages between this process and one that a heavy runtime lives in: a line of JSON, then the bytes it announces."""
+"""Child processes for heavy runtimes, and their messages: a header as one line of JSON, then a binary body."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_message(stream: IO[bytes], header: dict[str, Any], body: bytes = b"") -> None:
-    """Send a message whole."""
+    """Write a whole message and flush."""
     stream.write(json.dumps({**header, "bytes": len(body)}).encode() + b"\n" + body)
     stream.flush()
 
 
 def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Wait for a message; raises EOFError where the other side has gone."""
+    """Read a message, blocking; raises EOFError where the other side has closed the pipe."""
     line = stream.readline()
     if not line:
         raise EOFError
@@ -36,9 +36,9 @@ def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
 
 
 class Child:
-    """A process of our own that answers messages. Started fresh, not forked: TensorFlow hangs in forked processes.
+    """A child process that answers messages. Spawned, not forked: TensorFlow hangs in forked processes.
 
-    It ends with us, for it reads until its input closes. Safe for threads: one message at a time.
+    It ends with its parent, since it exits when its input closes. Thread-safe: one message at a time.
     """
 
     def __init__(self, module: str, name: str) -> None:
@@ -47,9 +47,10 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, header: dict[str, Any], body: bytes = b"", *, seconds: float) -> tuple[dict[str, Any], bytes]:
-        """Send a message and wait for its answer.
+        """Send a message and return the header and body of the answer.
 
-        Raises ModelError with what the child says went wrong, ModelUnavailable where it says nothing in time or dies.
+        Raises ModelError with the child's error message, ModelUnavailable where it dies or does not answer within
+        `seconds`.
         """
         with self._lock:
             process = self._started()
@@ -79,7 +80,7 @@ class Child:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if not self.running:
-            self._end()  # of one that died, the pipes are still open
+            self._end()  # the pipes of a dead process are still open
             paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", self._module],
@@ -93,11 +94,11 @@ class Child:
         return self._process
 
     def _read(self, stream: IO[bytes], seconds: float) -> tuple[dict[str, Any], bytes]:
-        """A whole message within the time limit, however slowly its bytes come."""
+        """Read a whole message; the time limit covers all of it, however slowly its bytes arrive."""
         deadline = time.monotonic() + seconds
         line = bytearray()
         while not line.endswith(b"\n"):
-            line += self._some(stream, 1, deadline, seconds)  # no more: its end is not known
+            line += self._some(stream, 1, deadline, seconds)  # one byte at a time: the line's length is unknown
         header: dict[str, Any] = json.loads(line)
         body = bytearray()
         while len(body) < header["bytes"]:

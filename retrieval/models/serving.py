@@ -1,4 +1,4 @@
-"""A model behind TensorFlow Serving's REST interface: views go out as PNG in base64, rows come back."""
+"""A client of TensorFlow Serving's REST API: sends views as base64-encoded PNG and receives features."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from retrieval.models.embedder import Pixels
 from retrieval.models.network import Features, Identity
 
 TRIES = 3
-PAUSE = 0.2  # seconds before the second try; each further one waits four times as long
-AGAIN = {429, 500, 502, 503, 504}  # statuses that may be others in a moment
-MOST_BYTES = 64_000_000  # of one answer
+PAUSE = 0.2  # seconds before the first retry; each further pause is four times as long
+AGAIN = {429, 500, 502, 503, 504}  # status codes that are retried
+MOST_BYTES = 64_000_000  # limit of one response
 PART = 65_536
 
 
 class ServedNetwork:
-    """A served model of one version: when it is opened it finds out which is served, and asks for that one."""
+    """One version of a served model. The version is looked up when the client is opened, and then kept."""
 
     runtime = "tensorflow-serving"
 
     def __init__(self, address: str, preprocessing: Preprocessing, *, pause: float = PAUSE) -> None:
         self._preprocessing, self._pause = preprocessing, pause
-        self._local = threading.local()  # a session is not for several threads
+        self._local = threading.local()  # sessions are not thread-safe
         parts = urlsplit(address)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ModelError(
@@ -64,7 +64,7 @@ class ServedNetwork:
         return rows
 
     def _read_rows(self, found: Any) -> Features:
-        """The rows of an answer; with several outputs, those that the card names."""
+        """Return the rows of a response; of several outputs, those of the output that the card names."""
         wanted = self._preprocessing.output
         try:
             rows = found["predictions"]
@@ -83,7 +83,7 @@ class ServedNetwork:
             ) from error
 
     def _served_version(self, model: str) -> str:
-        """The version that a server says is available, the newest of several."""
+        """Return the newest available version of the model."""
         found = self._ask("GET", model)
         try:
             versions = [int(row["version"]) for row in found["model_version_status"] if row.get("state") == "AVAILABLE"]
@@ -97,7 +97,7 @@ class ServedNetwork:
         return str(max(versions))
 
     def _ask(self, method: str, address: str, body: str | None = None) -> Any:
-        """The JSON of an answer, asked for again with a longer pause each time the server fails."""
+        """Return the JSON of a response, with retries and exponential backoff where the server fails."""
         trouble: ModelUnavailable | None = None
         for attempt in range(TRIES):
             if attempt:
@@ -110,7 +110,7 @@ class ServedNetwork:
         raise ModelUnavailable(f"{trouble} (asked {TRIES} times)") from trouble
 
     def _ask_once(self, method: str, address: str, body: str | None) -> Any:
-        """One request. The time limit holds for the whole answer, however slowly its bytes come."""
+        """Send one request. The time limit covers the whole response, however slowly its bytes arrive."""
         limit = self._preprocessing.seconds
         deadline = time.monotonic() + limit
         late = f"the server at {self._shown} gave no whole answer within {limit:g} seconds: is it overloaded?"
@@ -122,7 +122,7 @@ class ServedNetwork:
                 method, address, data=body, headers=headers, timeout=limit, stream=True, allow_redirects=False
             ) as response:
                 found = bytearray()
-                while part := response.raw.read1(PART, decode_content=True):  # what is there: a whole part may never be
+                while part := response.raw.read1(PART, decode_content=True):  # what has arrived, without waiting
                     found += part
                     if time.monotonic() > deadline:
                         raise ModelUnavailable(late)
@@ -150,7 +150,7 @@ class ServedNetwork:
 
 
 def said(body: bytes | bytearray) -> str:
-    """What a server's error says, short enough for a sentence."""
+    """Return the message of a server's error, cut to 200 characters."""
     try:
         return str(json.loads(body)["error"])[:200]
     except (ValueError, KeyError, TypeError):
@@ -158,7 +158,7 @@ def said(body: bytes | bytearray) -> str:
 
 
 def encode_png(square: Pixels) -> str:
-    """Pixels as PNG in base64: nothing is lost, as JPEG would."""
+    """Encode pixels as PNG in base64; lossless, unlike JPEG."""
     drawn = io.BytesIO()
     Image.fromarray(square).save(drawn, "PNG", compress_level=1)
     return b64encode(drawn.getvalue()).decode()

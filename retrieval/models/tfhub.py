@@ -1,4 +1,4 @@
-"""TF-Hub modules by address, and SavedModels that OpenVINO refuses: run by TensorFlow in a process of its own."""
+"""TF-Hub modules by URL, and SavedModels that OpenVINO cannot read: run by TensorFlow in a child process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from retrieval.models.network import Features
 from retrieval.models.pipe import Child
 
 CHILD = "retrieval.models.tfhub_child"
-TO_LOAD = 600.0  # seconds: a module of hundreds of megabytes may be on its way
+TO_LOAD = 600.0  # seconds: a module may be a download of hundreds of megabytes
 TO_INFER = 120.0
 
 
 def require_tensorflow() -> None:
-    """Raise ModelError, with what to install, where TensorFlow or TensorFlow-Hub is missing. Loads neither."""
+    """Raise ModelError, with what to install, where TensorFlow or TensorFlow Hub is missing. Imports neither."""
     missing = [package for package in ("tensorflow", "tensorflow_hub") if find_spec(package) is None]
     if missing:
         raise ModelError(
@@ -30,7 +30,7 @@ def require_tensorflow() -> None:
 
 
 def fetch_module(address: str, cache: Path) -> Path:
-    """Let TensorFlow-Hub fetch a module into the cache, unless it lies there; gives its folder."""
+    """Download a module with TensorFlow Hub, unless it is cached; returns its folder."""
     require_tensorflow()
     cache.mkdir(parents=True, exist_ok=True)
     child = Child(CHILD, "TensorFlow-Hub")
@@ -42,7 +42,7 @@ def fetch_module(address: str, cache: Path) -> Path:
 
 
 class TensorFlowNetwork:
-    """A SavedModel in TensorFlow, in a process of its own. It starts again by itself should it die."""
+    """A SavedModel in TensorFlow, in a child process, which is restarted if it dies."""
 
     runtime = "tensorflow"
 
@@ -67,7 +67,7 @@ class TensorFlowNetwork:
         return np.frombuffer(rows, dtype="<f4").reshape(found["shape"])
 
     def close(self) -> None:
-        """End the process."""
+        """End the child process."""
         self._child.close()
 
     def _open(self) -> None:
@@ -75,7 +75,7 @@ class TensorFlowNetwork:
 
 
 def saved_model_input(path: Path) -> list[int | None]:
-    """Shape of a SavedModel's input (views, height, width, 3), None where it is free, as TensorFlow reads it."""
+    """Return the shape of a SavedModel's input (views, height, width, 3), None for a dynamic dimension."""
     require_tensorflow()
     child = Child(CHILD, f"{path.name} in TensorFlow")
     try:

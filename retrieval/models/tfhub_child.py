@@ -1,6 +1,6 @@
-"""The process that TensorFlow lives in: `python -m retrieval.models.tfhub_child`, messages on stdin and stdout.
+"""The child process that runs TensorFlow: `python -m retrieval.models.tfhub_child`, messages on stdin and stdout.
 
-It is the only one that imports TensorFlow, and nobody imports it.
+The only module that imports TensorFlow; no other module imports it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from retrieval.models.pipe import read_message, write_message
 
 
 class Loaded:
-    """A SavedModel with the function, the input and the output that were chosen."""
+    """A SavedModel with the chosen function, input and output."""
 
     def __init__(self, path: str, wanted: str) -> None:
         import tensorflow as tf
@@ -30,7 +30,7 @@ class Loaded:
         self._wanted, self._path = wanted, path
 
     def infer(self, pixels: Any) -> np.ndarray:
-        """(views, height, width, 3) normalised pixels to (views, width)."""
+        """Run on normalised pixels (views, height, width, 3); returns (views, width)."""
         given = self._tf.constant(pixels)
         found = self.function(**{self.key: given}) if self.key else self.function(given)
         rows = choose_rows(found, self._wanted)
@@ -38,7 +38,11 @@ class Loaded:
 
 
 def choose_function(module: Any) -> tuple[Any, str, list[int | None]]:
-    """The signature `default` (TF1-Hub's word) or `serving_default`, its input's name and shape; else the module."""
+    """Choose the signature `default` (TF1-Hub), `serving_default` or the first; without one, the module itself.
+
+    Returns the function, its input's name ("" for the module) and its input's shape. Raises ValueError where the
+    signature has several inputs, or the module cannot be called.
+    """
     signatures = dict(getattr(module, "signatures", {}))
     for name in ("default", "serving_default", *sorted(signatures)):
         if name in signatures:
@@ -53,7 +57,10 @@ def choose_function(module: Any) -> tuple[Any, str, list[int | None]]:
 
 
 def choose_rows(found: Any, wanted: str) -> Any:
-    """The output of the wanted name; else `default`; else the only one of width 256; else the only one."""
+    """Return the output named `wanted`; without one, `default`, the only one of width 256, or the only output.
+
+    Raises ValueError where there is no such output or the choice is ambiguous.
+    """
     if not isinstance(found, dict):
         return found
     if wanted:
@@ -69,7 +76,7 @@ def choose_rows(found: Any, wanted: str) -> Any:
 
 
 def answer(header: dict[str, Any], body: bytes, held: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Do what a message asks."""
+    """Handle one message: fetch, describe, load or infer. Returns the header and body of the answer."""
     if header["do"] == "fetch":
         os.environ["TFHUB_CACHE_DIR"] = header["cache"]
         import tensorflow_hub as hub
@@ -89,9 +96,9 @@ def answer(header: dict[str, Any], body: bytes, held: dict[str, Any]) -> tuple[d
 
 
 def main() -> None:
-    """Answer until nobody asks any more."""
+    """Answer messages until stdin closes."""
     messages = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever TensorFlow prints must not stand between messages
+    os.dup2(2, 1)  # TensorFlow's own output must not mix with the messages
     held: dict[str, Any] = {}
     while True:
         try:

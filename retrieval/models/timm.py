@@ -1,4 +1,4 @@
-"""Networks of timm, brought to ONNX once and kept: OpenVINO runs them, and PyTorch is needed only that one time."""
+"""Networks of timm, exported to ONNX once and cached. OpenVINO runs them; PyTorch is needed for the export only."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from retrieval.errors import ModelError
 from retrieval.models.card import card_path
 from retrieval.models.pipe import ROOT
 
-TO_EXPORT = 1800.0  # seconds: weights of gigabytes may be on their way
+TO_EXPORT = 1800.0  # seconds: the weights may be a download of gigabytes
 
 
 def export_timm(name: str, cache: Path, *, trained: bool = True) -> Path:
-    """The ONNX file of a timm network, from the cache or brought there; its card lies beside it.
+    """Return the ONNX file of a timm network, exporting it if it is not cached; its card is beside it.
 
-    File and card are put in place together and last, so that an interrupted export leaves nothing that is half.
+    Both files are moved into place together at the end, so that an interrupted export leaves nothing incomplete.
+    Raises ModelError where a package is missing or the export fails.
     """
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", name.removeprefix("hf-hub:"))
     folder = cache / "timm" / (stem if trained else f"{stem}-untrained")
@@ -46,7 +47,7 @@ def export_timm(name: str, cache: Path, *, trained: bool = True) -> Path:
 
 
 def run_export(name: str, out: Path, *, trained: bool) -> str:
-    """Export in a process of its own; gives the card's text."""
+    """Export in a child process; returns the card as JSON text."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     command = [
         sys.executable,

@@ -1,7 +1,7 @@
-"""Brings a network of timm to ONNX: `python -m retrieval.models.timm_child NAME OUT.onnx`, in a process of its own.
+"""The child process that exports a timm network to ONNX: `python -m retrieval.models.timm_child NAME OUT.onnx`.
 
-PyTorch stays out of the processes that answer: under load its threads spin and it becomes fifty times slower.
-Nobody imports this module.
+PyTorch is kept out of the serving processes: under load its threads spin, and it becomes fifty times slower.
+No other module imports this one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 
 
 def import_timm() -> Any:
-    """Import timm. It imports torchvision, which does not import beside PyTorch's CPU build: its operators were
-    compiled for CUDA. timm needs none of them; where they are missing, their names are declared so that it can load.
+    """Import timm, where needed with declarations for missing operators of torchvision.
+
+    timm imports torchvision, whose import fails with PyTorch's CPU build if its operators were compiled for CUDA.
+    timm needs none of them, so declaring their names is enough.
     """
     import torch
 
@@ -29,12 +31,15 @@ def import_timm() -> Any:
             missing.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         import timm
 
-        timm.declared = missing  # kept as long as timm is: with it the names would go
+        timm.declared = missing  # keeps the declarations alive
     return timm
 
 
 def export(name: str, out: Path, *, pretrained: bool = True) -> dict[str, Any]:
-    """Write the network without its classifier as ONNX, and give its card's entries."""
+    """Export the network without its classifier to ONNX; returns the entries of its card.
+
+    Raises ValueError where its input is not square.
+    """
     timm = import_timm()
     import torch
 
@@ -69,7 +74,7 @@ def export(name: str, out: Path, *, pretrained: bool = True) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the network and print its card; what goes wrong is the last line on stderr."""
+    """Export the network and print its card; an error is the last line on stderr. Returns the exit code."""
     pretrained = "--untrained" not in arguments
     name, out = [argument for argument in arguments if not argument.startswith("--")]
     try:

@@ -1,9 +1,9 @@
-"""Which addresses of the internet may be asked for a photo that somebody else chose the address of.
+"""Protection against server-side request forgery: which addresses a photo given by URL may be fetched from.
 
-A server that fetches what strangers point at can be turned against its own network: its loopback, the router,
-the metadata service of the cloud that it runs in. So a name is resolved once, only public addresses of the answer
-are kept, the connection goes to that very address, and its other end is compared: between the check and the
-connection nothing is looked up that could have changed (DNS rebinding). Needs no library.
+A server that fetches URLs from strangers can be turned against its own network: the loopback interface, the router,
+the metadata service of its cloud. So a host name is resolved once, only public addresses are kept, the connection
+goes to such an address, and its peer is compared. Nothing is resolved again between check and connection, which
+prevents DNS rebinding. Standard library only.
 """
 
 from __future__ import annotations
@@ -21,46 +21,46 @@ from retrieval.errors import ForbiddenAddress, SettingsError
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
-"""From a host and a port to its addresses, as text; raises OSError where there is none."""
+"""Resolves a host and a port to addresses, as text; raises OSError where there are none."""
 
 SCHEMES: Final = ("http", "https")
 PORTS: Final = frozenset({80, 443, 8080, 8443})
-TRIED: Final = 3  # addresses of one host, at most: each costs a timeout
+TRIED: Final = 3  # addresses tried for one host: each may cost a timeout
 NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
     for network in (
-        # The special-purpose registry of IANA for IPv4, whole: what is reachable there is no photo server either.
+        # IANA's whole special-purpose registry for IPv4: its reachable addresses are no photo servers either.
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
         *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16"),
         *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-        "168.63.129.16/32",  # looks public: where Azure tells its machines about themselves
-        # Within 2000::/3, which is all of IPv6 that is global unicast:
+        "168.63.129.16/32",  # looks public, but serves Azure's machines their metadata
+        # Within 2000::/3, the global unicast addresses of IPv6:
         *("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
     )
 )
 GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-"""Outside lie loopback, unique local, link-local and multicast addresses, and IPv4 in IPv6's clothes: mapped
+"""Excludes loopback, unique local, link-local and multicast addresses, and IPv4 addresses embedded in IPv6: mapped
 (::ffff:0:0/96), compatible (::/96) and translated (64:ff9b::/96, 64:ff9b:1::/48)."""
 ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})  # bits 64 to 95 of an address that tunnels to an IPv4 address
 NUMERIC: Final = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?", re.IGNORECASE)
-"""Hosts that a resolver takes for an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1."""
+"""Hosts that resolvers parse as IPv4 addresses: 2130706433, 0x7f.1, 0177.0.0.1."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet, where it stands for itself."""
+    """Whether an address is on the public internet, and no tunnel to another address."""
     if address.version == 6 and (address not in GLOBAL_UNICAST or (int(address) >> 32) & 0xFFFFFFFF in ISATAP):
         return False
     return not any(address.version == network.version and address in network for network in NOT_PUBLIC)
 
 
 def resolve_host(host: str, port: int) -> list[str]:
-    """The addresses of a host, as this machine's resolver gives them; raises OSError."""
+    """Resolve a host with this machine's resolver; returns distinct addresses, raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Networks out of a list such as `127.0.0.1/32, 10.1.0.0/16`; raises SettingsError."""
+    """Parse a list of networks such as `127.0.0.1/32, 10.1.0.0/16`; raises SettingsError."""
     try:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
@@ -71,9 +71,9 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Decides where a photo may be fetched from, and connects there.
+    """Decides which addresses a photo may be fetched from, and connects to them.
 
-    `allowed` are networks that may be asked though they are not public: a society's own photo server, or a test's.
+    `allowed` are private networks that are allowed all the same, such as that of a society's own photo server.
     """
 
     allowed: tuple[Network, ...] = ()
@@ -81,7 +81,7 @@ class Guard:
     resolve: Resolver = resolve_host
 
     def check(self, url: str) -> None:
-        """Raise ForbiddenAddress for a URL that is none to ask, before any name is looked up."""
+        """Raise ForbiddenAddress for a URL that must not be fetched; resolves no name."""
         try:
             parts = urlsplit(url)
             port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
@@ -100,20 +100,20 @@ class Guard:
             raise ForbiddenAddress(f"port {port} is not fetched from, only {', '.join(map(str, sorted(self.ports)))}")
 
     def allows_literal(self, host: str) -> bool:
-        """Whether the host is an address, not a name, and in a network that was allowed by hand: on any port."""
+        """Whether the host is a literal address in an allowed network; such hosts may use any port."""
         try:
             return self.allows(ipaddress.ip_address(host))
         except ValueError:
             return False
 
     def allows(self, address: Address) -> bool:
-        """Whether the address is in a network that was allowed by hand."""
+        """Whether the address is in an allowed network."""
         return any(address.version == network.version and address in network for network in self.allowed)
 
     def addresses(self, host: str, port: int) -> list[str]:
-        """Look a host up once, and keep the addresses that may be asked; raises ForbiddenAddress where none may.
+        """Resolve a host once and return its permitted addresses; raises ForbiddenAddress where there are none.
 
-        The sentence does not tell whether the name exists: that would make the server a spy in its own network.
+        The message does not reveal whether the name exists, or clients could scan the server's own network.
         """
         try:
             found = [ipaddress.ip_address(text) for text in self.resolve(host, port)]
@@ -125,9 +125,9 @@ class Guard:
         return kept[:TRIED]
 
     def connect(self, host: str, port: int, timeout: float | None) -> socket.socket:
-        """Connect to one of the host's addresses that may be asked, and to nothing else.
+        """Connect to one of the host's permitted addresses.
 
-        Raises ForbiddenAddress, or OSError where none of them answers.
+        Raises ForbiddenAddress where there are none, OSError where none of them answers.
         """
         fault = OSError("no address")
         for address in self.addresses(host, port):
@@ -139,7 +139,7 @@ class Guard:
 
 
 def is_plain_ipv4(host: str) -> bool:
-    """Whether the host is an IPv4 address in its one usual spelling."""
+    """Whether the host is an IPv4 address in canonical notation."""
     try:
         return str(ipaddress.IPv4Address(host)) == host
     except ValueError:
@@ -147,7 +147,7 @@ def is_plain_ipv4(host: str) -> bool:
 
 
 def connect_to(address: str, port: int, timeout: float | None) -> socket.socket:
-    """Connect to an address, never to a name, and make sure that it is the one at the other end."""
+    """Connect to a literal address and verify the peer's address; raises ForbiddenAddress where it differs."""
     wanted = ipaddress.ip_address(address)
     family = socket.AF_INET6 if wanted.version == 6 else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)

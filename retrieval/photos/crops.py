@@ -1,7 +1,7 @@
-"""A photo as several views: the part that a person pointed at, and crops of it whose embeddings are averaged.
+"""Regions of interest, and test-time augmentation: crops of a photo whose embeddings are averaged.
 
-The crops are those of the project's methods: the whole, central crops of 80 % and 60 % and four corner crops of 60 %,
-each also mirrored (`full`, 14 views), or the whole and its centre (`two-scale`) or its mirror image (`mirrored`).
+`full` has 14 crops: the whole, central crops of 80 % and 60 % and four corner crops of 60 %, each also mirrored.
+`two-scale` has the whole and its centre, `mirrored` the whole and its mirror image.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from retrieval.models.embedder import Embeddings, Pixels, View, unit_rows
 from retrieval.photos.views import PhotoLimits, cut_strip, decode_view, open_photo, scale_upright
 
 AUGMENTATIONS: Final = ("none", "mirrored", "two-scale", "full")
-SMALLEST_SHARE: Final = 0.02  # of a side: less than that is a slip of the finger
+SMALLEST_SHARE: Final = 0.02  # of a side; a smaller box is an accidental touch
 CORNER: Final = 0.6
-MOST_ENLARGED: Final = 4.0  # a small box asks for a larger photo, but never for more than so many times the view
+MOST_ENLARGED: Final = 4.0  # a small box needs a larger photo; limit, as a multiple of the view's side
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The region of interest: a part of the upright photo, in shares of its width and height."""
+    """A region of interest of the upright photo, in fractions of its width and height (0 to 1).
+
+    Raises InvalidOption for a box that is too small or not within the photo.
+    """
 
     left: float
     top: float
@@ -44,13 +47,13 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class ViewOptions:
-    """How the photos of an observation are to be looked at; the default is whole, once."""
+    """Regions of interest and augmentation of an observation's photos; the default is each whole photo, once."""
 
-    boxes: Sequence[Box | None] = ()  # of each photo, None for the whole; empty: all whole
+    boxes: Sequence[Box | None] = ()  # one for each photo, None for the whole photo; empty: all whole
     augmentation: str = "none"
 
     def check(self, photos: int) -> None:
-        """Raise InvalidOption, with a sentence, for what there is not."""
+        """Raise InvalidOption for an unknown augmentation, or a wrong number of boxes for so many photos."""
         if self.augmentation not in AUGMENTATIONS:
             raise InvalidOption(f"augmentations are {', '.join(AUGMENTATIONS)}, not {self.augmentation!r}")
         if self.boxes and len(self.boxes) != photos:
@@ -63,7 +66,7 @@ WHOLE: Final = ViewOptions()
 def decode_crops(
     photo: bytes, short_side: int, limits: PhotoLimits, *, box: Box | None = None, augmentation: str = "none"
 ) -> list[View]:
-    """The views of a photo; one without an augmentation. Raises the errors of `decode_view`."""
+    """Decode a photo to the views of an augmentation; "none" gives one. Raises the errors of `decode_view`."""
     if box is None and augmentation == "none":
         return [decode_view(photo, short_side, limits)]
     enlarged = 1.0 if augmentation in {"none", "mirrored"} else 1 / CORNER
@@ -75,7 +78,7 @@ def decode_crops(
 
 
 def decode_box(photo: bytes, side: float, limits: PhotoLimits, box: Box) -> Pixels:
-    """The part of the photo inside the box, its shorter side near `side` where the photo has as much."""
+    """Decode the part of the photo inside the box, scaled so that its shorter side has about `side` pixels."""
     longest = MOST_ENLARGED * side
 
     def scale(width: int, height: int) -> float:
@@ -101,7 +104,7 @@ def decode_box(photo: bytes, side: float, limits: PhotoLimits, box: Box) -> Pixe
 
 
 def cut_crops(whole: Pixels, augmentation: str) -> list[Pixels]:
-    """The crops of an augmentation, the whole first."""
+    """Return the crops of an augmentation, the whole first."""
     if augmentation == "none":
         return [whole]
     if augmentation == "mirrored":
@@ -114,14 +117,14 @@ def cut_crops(whole: Pixels, augmentation: str) -> list[Pixels]:
 
 
 def crop_pixels(whole: Pixels, share: float, across: float, down: float) -> Pixels:
-    """A crop of a share of each side; `across` and `down` say where, 0 at the left or top and 1 at the other end."""
+    """Crop a share of each side, positioned by `across` (0 left, 1 right) and `down` (0 top, 1 bottom)."""
     height, width = max(1, round(whole.shape[0] * share)), max(1, round(whole.shape[1] * share))
     top, left = round((whole.shape[0] - height) * down), round((whole.shape[1] - width) * across)
     return np.ascontiguousarray(whole[top : top + height, left : left + width])
 
 
 def pool_crops(embeddings: Embeddings, counts: Sequence[int]) -> Embeddings:
-    """One embedding for each photo: the direction of the mean of its crops'; `counts` says how many each has."""
+    """Average and normalise the embeddings of each photo's crops; `counts` are crops per photo. Gives (photos, 256)."""
     ends = np.cumsum(counts).tolist()
     means: list[NDArray[np.float64]] = [
         embeddings[end - count : end].mean(axis=0, dtype=np.float64) for end, count in zip(ends, counts, strict=True)

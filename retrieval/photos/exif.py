@@ -1,4 +1,4 @@
-"""When and where a photo says that it was taken. Read only where the person asked for it, and never kept in a photo."""
+"""Date and place from a photo's EXIF metadata. Read only on request; stored and served photos never have them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ERROR = 1, 2, 3, 4, 31
 
 @dataclass(frozen=True, slots=True)
 class PhotoMetadata:
-    """What a photo's metadata say; None for what they do not, or not believably."""
+    """Date and place of a photo; None where missing or implausible. Latitude and longitude in degrees."""
 
     event_date: date | None = None
     latitude: float | None = None
@@ -27,16 +27,16 @@ class PhotoMetadata:
 
 
 def read_metadata(photo: bytes, limits: PhotoLimits | None = None) -> PhotoMetadata:
-    """Read day and place out of a photo's EXIF; raises the errors of `open_photo`."""
+    """Read date and place from a photo's EXIF; raises the errors of `open_photo`, UnreadablePhoto for damaged EXIF."""
     with open_photo(photo, limits or PhotoLimits()) as image:
         try:
             exif = image.getexif()
             taken, place = exif.get_ifd(EXIF_IFD), exif.get_ifd(GPS_IFD)
-        except Exception as error:  # decoders raise whatever they like on damaged files
+        except Exception as error:  # decoders raise arbitrary exceptions on damaged files
             raise UnreadablePhoto("the photo's metadata are damaged") from error
     latitude = _degrees(place, LATITUDE, LATITUDE_REF, "S", 90)
     longitude = _degrees(place, LONGITUDE, LONGITUDE_REF, "W", 180)
-    if latitude is None or longitude is None or (latitude, longitude) == (0.0, 0.0):  # what cameras without a fix write
+    if latitude is None or longitude is None or (latitude, longitude) == (0.0, 0.0):  # written by cameras without a fix
         return PhotoMetadata(_day(taken))
     uncertainty = _number(place.get(ERROR))
     return PhotoMetadata(_day(taken), latitude, longitude, uncertainty if uncertainty and uncertainty > 0 else None)

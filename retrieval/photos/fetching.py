@@ -1,8 +1,8 @@
-"""Asking other people's servers through the guard: every connection, those after redirects too.
+"""Fetching photos by URL with the protections of `addresses.Guard`, redirects included.
 
-The guard sits where the socket is opened, so that the address that was checked is the one that is connected to,
-while names, certificates and the Host header stay as they were written. Proxies of the environment are not used:
-they would resolve the name again, beyond the guard. The only home of urllib3.
+The guard opens the sockets, so that the checked address is the one connected to, while names, certificates and the
+Host header remain those of the URL. Proxies of the environment are ignored: they would resolve the name again,
+unchecked. The only module that uses urllib3's connection classes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from retrieval.photos.addresses import Guard
 REDIRECTS: Final = 5
 CHUNK: Final = 1 << 16
 WORST: Final = (requests.RequestException, OSError, ValueError)
-"""What a request may raise: servers send headers that break the libraries in more ways than these name."""
+"""What a request may raise. ValueError and OSError too: malformed headers raise more than requests documents."""
 
 
 class ConnectionCutter:
-    """Ends connections from another thread: a server that sends a byte now and then runs into no timeout."""
+    """Closes connections from another thread: a server that sends a byte now and then never hits a read timeout."""
 
     def __init__(self) -> None:
         self.is_cut = False
@@ -38,32 +38,32 @@ class ConnectionCutter:
         self._guard = threading.Lock()
 
     def hold(self, connection: socket.socket) -> None:
-        """Take a connection; one that comes too late is ended at once."""
-        copy = connection.dup()  # the original is handed over to TLS, and closed, in another thread
+        """Register a connection; it is shut down at once if `cut` was already called."""
+        copy = connection.dup()  # another thread passes the original to TLS, and closes it
         with self._guard:
             self._held.append(copy)
         if self.is_cut:
             self.cut()
 
     def cut(self) -> None:
-        """End all connections."""
+        """Shut down all registered connections."""
         self.is_cut = True
         with self._guard:
             for connection in self._held:
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    continue  # the other end was faster
+                    continue  # already closed by the peer
 
     def let_go(self) -> None:
-        """Forget the connections."""
+        """Release the connections."""
         with self._guard:
             while self._held:
                 self._held.pop().close()
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Lets the guard look at every URL and open every connection."""
+    """A requests adapter whose URLs are checked, and connections opened, by a guard."""
 
     def __init__(self, guard: Guard, leash: ConnectionCutter | None = None) -> None:
         self._guard = guard
@@ -80,15 +80,15 @@ class GuardedAdapter(HTTPAdapter):
 
 
 class GuardedSession(requests.Session):
-    """A session that follows no redirect: `open_address` does."""
+    """A session that follows no redirects; `open_address` does."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None: requests reads the whole body of an answer that redirects, however long, even when told not to."""
+        """Return None: requests reads the whole body of a redirect, however long, even with `stream=True`."""
         return None
 
 
 def guarded_pools(guard: Guard, leash: ConnectionCutter | None) -> dict[str, type[HTTPConnectionPool]]:
-    """urllib3's pools for each scheme, whose connections are opened by the guard."""
+    """Make urllib3 pool classes, by scheme, whose connections are opened by the guard."""
 
     def open_connection(connection: HTTPConnection) -> socket.socket:
         try:
@@ -119,14 +119,14 @@ def guarded_pools(guard: Guard, leash: ConnectionCutter | None) -> dict[str, typ
 
 
 def read_timeout(connection: HTTPConnection) -> float | None:
-    """Seconds that a connection may take to be opened."""
+    """Return the connect timeout in seconds, or None."""
     return float(connection.timeout) if isinstance(connection.timeout, int | float) else None
 
 
 def guarded_session(guard: Guard, *, agent: str, leash: ConnectionCutter | None = None) -> requests.Session:
-    """A session that reaches only what the guard lets it; close it after use."""
+    """Make a session that reaches only addresses permitted by the guard; the caller closes it."""
     session = GuardedSession()
-    session.trust_env = False  # no proxy, and no password out of a .netrc
+    session.trust_env = False  # no proxy, and no password from a .netrc
     session.headers.update({"User-Agent": agent, "Accept": "image/*", "Accept-Encoding": "identity"})
     for scheme in ("http://", "https://"):
         session.mount(scheme, GuardedAdapter(guard, leash))
@@ -135,9 +135,9 @@ def guarded_session(guard: Guard, *, agent: str, leash: ConnectionCutter | None 
 
 @contextmanager
 def open_address(session: requests.Session, url: str, *, timeout: float) -> Iterator[requests.Response]:
-    """The answer at the end of at most REDIRECTS redirects, its body not read yet.
+    """Follow at most REDIRECTS redirects and yield the final response, with its body unread.
 
-    Raises ForbiddenAddress, or what requests raises.
+    Raises ForbiddenAddress and the exceptions of requests.
     """
     for _ in range(REDIRECTS + 1):
         with session.get(url, stream=True, timeout=timeout) as answer:
@@ -151,11 +151,11 @@ def open_address(session: requests.Session, url: str, *, timeout: float) -> Iter
 
 
 def fetch_photo(url: str, guard: Guard, *, agent: str, largest: int, seconds: float) -> bytes:
-    """The bytes at a URL: at most `largest`, within `seconds` after its name was resolved.
+    """Fetch the bytes at a URL: at most `largest`, within `seconds` after its host was resolved.
 
-    Raises ForbiddenAddress, PhotoNotFetched or PhotoTooLarge; no sentence repeats what a server said.
+    Raises ForbiddenAddress, PhotoNotFetched or PhotoTooLarge; no message quotes the server.
     """
-    guard.check(url)  # as it was written: requests makes sense of what makes none
+    guard.check(url)  # before requests normalises malformed URLs
     leash = ConnectionCutter()
     watch = threading.Timer(seconds, leash.cut)
     watch.daemon = True
@@ -166,7 +166,7 @@ def fetch_photo(url: str, guard: Guard, *, agent: str, largest: int, seconds: fl
             open_address(session, url, timeout=seconds) as answer,
         ):
             photo = read_bounded(answer, largest)
-            if leash.is_cut:  # the end of the connection may have been taken for the end of the photo
+            if leash.is_cut:  # a closed connection may have looked like the end of the photo
                 raise TimeoutError
             return photo
     except WORST as error:
@@ -179,7 +179,10 @@ def fetch_photo(url: str, guard: Guard, *, agent: str, largest: int, seconds: fl
 
 
 def read_bounded(answer: requests.Response, largest: int) -> bytes:
-    """The body of an answer; never more than `largest` bytes of it are held."""
+    """Read a response's body, never holding much more than `largest` bytes.
+
+    Raises PhotoNotFetched for a status other than 200 or a compressed body, PhotoTooLarge for more bytes.
+    """
     if answer.status_code != requests.codes.ok:
         raise PhotoNotFetched(f"its server answers {answer.status_code}")
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":

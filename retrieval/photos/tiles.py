@@ -1,4 +1,4 @@
-"""Looking through a photo of many things: overlapping squares of it, each asked for by itself."""
+"""Tiling of photos: overlapping squares of a photo that shows several species, each identified separately."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 from retrieval.errors import InvalidOption
 
 Box: TypeAlias = tuple[int, int, int, int]
-"""left, top, right, bottom in pixels; right and bottom are beyond."""
+"""left, top, right, bottom in pixels; right and bottom are exclusive."""
 
-MOST: Final = 400  # tiles of a photo
+MOST: Final = 400  # largest number of tiles of a photo
 
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How a photo is cut."""
+    """Sizes and strides of a photo's tiles."""
 
     size: int = 600  # pixels of a tile's side
     stride: int = 300  # pixels from one tile to the next
-    factor: float = 2**0.5  # by what tiles and strides grow from one scale to the next
-    multi_scale: bool = False  # larger tiles, too, up to the whole of the shorter side
+    factor: float = 2**0.5  # growth of size and stride from one scale to the next
+    multi_scale: bool = False  # whether to add larger tiles, up to the shorter side of the photo
 
 
 def cut_boxes(width: int, height: int, tiling: Tiling) -> list[Box]:
-    """The tiles of a photo, the smallest first, each scale row by row; the last of a row ends at the edge.
+    """Return the tiles of a photo, smallest scale first, row by row; the last of each row ends at the edge.
 
-    A photo that is smaller than a tile is one tile. Raises InvalidOption for more than MOST.
+    The side of a tile is at most the shorter side of the photo. Raises InvalidOption for more than MOST tiles.
     """
     boxes: list[Box] = []
     scale = 1.0
@@ -46,13 +46,13 @@ def cut_boxes(width: int, height: int, tiling: Tiling) -> list[Box]:
 
 
 def starts(length: int, side: int, stride: int) -> Iterator[int]:
-    """Where tiles begin along one side of a photo."""
+    """Yield the first pixel of each tile along one side of a photo."""
     yield from range(0, length - side, stride)
     yield length - side
 
 
 def covered(boxes: list[Box], width: int, height: int) -> float:
-    """The share of a photo that lies in any of the boxes."""
+    """Return the share of a photo's area that is covered by the union of the boxes."""
     xs = sorted({edge for box in boxes for edge in (box[0], box[2])})
     ys = sorted({edge for box in boxes for edge in (box[1], box[3])})
     inside = np.zeros((max(len(ys) - 1, 0), max(len(xs) - 1, 0)), dtype=np.bool_)

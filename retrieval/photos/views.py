@@ -1,7 +1,7 @@
-"""From the bytes of a photo to a view: sniffed, bounded, upright, RGB, at the size a model wants.
+"""Decoding: from a photo's bytes to an upright RGB view at the size a model requires, within limits.
 
-The only home of Pillow's decoder in the engine. Metadata is read for the orientation and
-goes no further: a view, and whatever is drawn from it, carries no place and no date.
+The only module of the engine that decodes with Pillow. Of the metadata only the orientation is used: a view, and a
+photo rendered from it, has neither place nor date.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ TRANSPOSES: Final = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # whatever is not here, 0 (invalid, but written by some cameras) among it, means: as it lies
-SMALLEST: Final = 16  # pixels; a side below this shows nothing
-WEBP_EFFORT: Final = 2  # of 0 to 6: half the time of the usual 4, for 3 % more bytes
-LONGEST_RATIO: Final = 4  # a longer strip is cut at its centre, or scaling its short side up would fill the memory
+}  # other values, such as 0 (invalid, but written by some cameras), mean no rotation
+SMALLEST: Final = 16  # pixels of the shorter side
+WEBP_EFFORT: Final = 2  # of 0 to 6: half the time of the default 4, for 3 % more bytes
+LONGEST_RATIO: Final = 4  # longer strips are centre-cropped: scaling up their short side would exhaust memory
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoLimits:
-    """What is refused before anything is decoded."""
+    """Upper limits for photos, checked before decoding."""
 
     bytes: int = 20_000_000
     pixels: int = 64_000_000
     photos: int = 8
 
 
-CURATED: Final = PhotoLimits(bytes=50_000_000, pixels=170_000_000)  # of archives; strangers' are bounded tighter
+CURATED: Final = PhotoLimits(bytes=50_000_000, pixels=170_000_000)  # for archives; uploads have lower limits
 
 
 def sniff(photo: bytes) -> str:
-    """Name the format by the first bytes, whatever the file is called: JPEG, PNG, WEBP or HEIF.
+    """Detect the format by the first bytes, not the file name: JPEG, PNG, WEBP or HEIF.
 
     Raises UnsupportedPhoto for anything else.
     """
@@ -65,7 +65,7 @@ def sniff(photo: bytes) -> str:
 
 
 def check_count(count: int, limits: PhotoLimits) -> None:
-    """Refuse an observation without photos or with more than the limit."""
+    """Raise NoPhoto for an observation without photos, TooManyPhotos for more than the limit."""
     if count == 0:
         raise NoPhoto("an identification needs at least one photo")
     if count > limits.photos:
@@ -73,7 +73,11 @@ def check_count(count: int, limits: PhotoLimits) -> None:
 
 
 def open_photo(photo: bytes, limits: PhotoLimits) -> Image.Image:
-    """Open a photo without decoding it; raise if it is of no accepted kind or larger than the limits."""
+    """Open a photo without decoding it.
+
+    Raises UnsupportedPhoto for other formats, PhotoTooLarge beyond the limits, UnreadablePhoto for a damaged header or
+    a tiny photo.
+    """
     if len(photo) > limits.bytes:
         raise PhotoTooLarge(f"the photo has {len(photo):,} bytes; at most {limits.bytes:,} are accepted")
     kind = sniff(photo)
@@ -96,9 +100,8 @@ def open_photo(photo: bytes, limits: PhotoLimits) -> Image.Image:
 def decode_view(photo: bytes, short_side: int, limits: PhotoLimits | None = None, aspect: str = "") -> View:
     """Decode a photo to a view whose shorter side has `short_side` pixels.
 
-    JPEG is decoded at a reduced scale (draft mode), at least twice the wanted size:
-    five times faster than whole, and the difference is below one grey level.
-    Raises the IdentificationErrors of this module's checks.
+    JPEG is decoded at a reduced scale (draft mode) of at least twice the target size: five times faster than in full,
+    with a difference below one grey level. Raises the errors of `open_photo`.
     """
     with open_photo(photo, limits or PhotoLimits()) as image:
         upright = scale_upright(image, lambda width, height: short_side / min(width, height))
@@ -106,9 +109,9 @@ def decode_view(photo: bytes, short_side: int, limits: PhotoLimits | None = None
 
 
 def decode_views(photos: Sequence[bytes], short_side: int, limits: PhotoLimits | None = None) -> list[View]:
-    """Decode the photos of one observation side by side; Pillow lets go of the interpreter while it works.
+    """Decode the photos of one observation in parallel threads; Pillow releases the GIL while it decodes.
 
-    An error is raised for the first photo that has one, and says which it was.
+    Raises the errors of `check_count`, and of `decode_view` for the first photo that fails, with its number.
     """
     bounds = limits or PhotoLimits()
     check_count(len(photos), bounds)
@@ -130,14 +133,14 @@ def decode_views(photos: Sequence[bytes], short_side: int, limits: PhotoLimits |
 def render_photo(
     photo: bytes, side: int, limits: PhotoLimits | None = None, *, quality: int = 85, form: str = "JPEG"
 ) -> bytes:
-    """Draw the photo anew, its longer side at most `side` pixels, upright and without metadata.
+    """Re-encode a photo upright and without metadata, its longer side at most `side` pixels.
 
-    `form` is JPEG or WEBP, which is as good in two thirds of the bytes.
+    `form` is JPEG or WEBP, which has the same quality in two thirds of the bytes.
     """
     with open_photo(photo, limits or PhotoLimits()) as image:
         upright = scale_upright(image, lambda width, height: min(1.0, side / max(width, height)), cut=False)
         drawn = io.BytesIO()
-        bare = Image.fromarray(np.asarray(upright))  # from the pixels alone: Pillow hands a JPEG's comment on
+        bare = Image.fromarray(np.asarray(upright))  # a new image from the pixels: Pillow would copy a JPEG's comment
         if form == "WEBP":
             bare.save(drawn, "WEBP", quality=quality, method=WEBP_EFFORT)
         else:
@@ -146,19 +149,19 @@ def render_photo(
 
 
 def photo_size(photo: bytes, limits: PhotoLimits | None = None) -> tuple[int, int]:
-    """Width and height as the file says them, without decoding."""
+    """Return width and height from the header, without decoding or rotation."""
     with open_photo(photo, limits or PhotoLimits()) as image:
         return image.size
 
 
 def decode_pixels(photo: bytes, limits: PhotoLimits | None = None) -> Pixels:
-    """Decode the whole photo at its own size, upright; raises the IdentificationErrors of this module's checks."""
+    """Decode a photo upright at its full size, (height, width, 3); raises the errors of `open_photo`."""
     with open_photo(photo, limits or PhotoLimits()) as image:
         return np.asarray(scale_upright(image, lambda width, height: 1.0, cut=False))
 
 
 def cut_view(pixels: Pixels, box: tuple[int, int, int, int], short_side: int) -> View:
-    """A view of a part of a photo: left, top, right and bottom in pixels."""
+    """Make a view of a box (left, top, right, bottom in pixels), its shorter side scaled to `short_side`."""
     left, top, right, bottom = box
     part = Image.fromarray(pixels[top:bottom, left:right])
     scale = short_side / min(part.size)
@@ -167,9 +170,10 @@ def cut_view(pixels: Pixels, box: tuple[int, int, int, int], short_side: int) ->
 
 
 def scale_upright(image: Image.Image, scale: Callable[[int, int], float], *, cut: bool = True) -> Image.Image:
-    """Scale an open image by `scale(width, height)`, then turn it upright and make it RGB.
+    """Scale an open image by `scale(width, height)`, convert it to RGB and rotate it upright; `cut` crops long strips.
 
-    Scaled before it is turned: turning first would decode the whole photo.
+    Scaling comes before rotation, which would decode the photo in full. Raises PhotoTooLarge where memory does not
+    suffice, UnreadablePhoto for damaged files.
     """
     try:
         turn = TRANSPOSES.get(image.getexif().get(ORIENTATION, 1))
@@ -186,16 +190,16 @@ def scale_upright(image: Image.Image, scale: Callable[[int, int], float], *, cut
         return rgb.transpose(turn) if turn is not None else rgb
     except (Image.DecompressionBombError, MemoryError) as error:
         raise PhotoTooLarge("the photo needs more memory than is allowed") from error
-    except Exception as error:  # decoders raise whatever they like on damaged files
+    except Exception as error:  # decoders raise arbitrary exceptions on damaged files
         raise UnreadablePhoto("the photo is damaged or cut short and cannot be decoded") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Bring any mode to RGB: 16-bit grey is scaled rather than clipped, transparency is laid on white."""
+    """Convert any mode to RGB: 16-bit grey is scaled rather than clipped, transparency composited on white."""
     if image.mode.startswith(("I", "F")):
         grey = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
         top = 65535 if grey.max(initial=0) > 255 else 255
-        levels = (np.clip(np.arange(65536) / top, 0, 1) * 255).astype(np.uint8)  # a table: floats would take eightfold
+        levels = (np.clip(np.arange(65536) / top, 0, 1) * 255).astype(np.uint8)  # a table: floats take 8 times as much
         return Image.fromarray(levels[grey]).convert("RGB")
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
@@ -206,7 +210,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def cut_strip(image: Image.Image) -> Image.Image:
-    """Keep the centre of an image that is more than LONGEST_RATIO times as long as it is wide."""
+    """Centre-crop an image whose longer side is more than LONGEST_RATIO times the shorter one."""
     longest = LONGEST_RATIO * min(image.size)
     if max(image.size) <= longest:
         return image

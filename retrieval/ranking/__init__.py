@@ -1,1 +1,1 @@
-"""Pure rules from neighbours to scores: votes, prototypes, fusion, priors, calibration. NumPy only."""
+"""Pure functions from neighbours to scores: votes, prototypes, fusion, priors, calibration. NumPy only."""

@@ -1,8 +1,8 @@
-"""What a photo shows (cap, hymenium, stipe, ...), told from its embedding where the person did not say it.
+"""The aspect classifier: predicts what a photo shows (cap, hymenium, stipe, ...) from its embedding.
 
-A linear discriminant (Fisher 1936): each aspect's mean embedding, compared in the metric in which photos of one aspect
-are round. The species' own metric would not do: what sets photos of one species apart, which is what an
-aspect is, counts as noise in it. Learned where a collection labels its photos; it weighs photos, never species.
+Linear discriminant analysis (Fisher 1936): embeddings are compared with each aspect's mean in a metric whitened within
+aspects. The metric whitened within species is unsuitable, since it treats differences between aspects as noise.
+Fitted where a collection labels its photos; it weights photos, never species.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from numpy.typing import NDArray
 from retrieval.domain import ASPECTS
 from retrieval.ranking.prototypes import whiten_within
 
-SHRINKAGE = 0.5  # of the metric
+SHRINKAGE = 0.5  # of the within-aspect covariance
 
 
 @dataclass(frozen=True, slots=True)
 class AspectClassifier:
-    """The best of codes . embeddings + constants is the aspect that is told."""
+    """A linear classifier: the aspect with the largest weights . embedding + constant is predicted."""
 
-    codes: NDArray[np.int64]  # (aspects,) places in ASPECTS
+    codes: NDArray[np.int64]  # (aspects,) indexes into ASPECTS
     weights: NDArray[np.float64]  # (aspects, dim)
     constants: NDArray[np.float64]  # (aspects,)
 
     def predict(self, embeddings: NDArray[np.floating]) -> NDArray[np.int64]:
-        """The place in ASPECTS of what each photo shows, (photos,)."""
+        """Predict the aspect of each photo, as an index into ASPECTS; (photos, dim) to (photos,)."""
         return np.asarray(self.codes[(embeddings @ self.weights.T + self.constants).argmax(axis=1)], dtype=np.int64)
 
 
 def fit_aspect_classifier(
     embeddings: NDArray[np.floating], aspects: NDArray[np.int64], fewest: int
 ) -> AspectClassifier | None:
-    """Learn from photos with their aspects (places in ASPECTS; -1: not known).
+    """Fit to embeddings (photos, dim) with their aspects (photos,), indexes into ASPECTS or -1 for unknown.
 
-    None where there are not two aspects with `fewest` photos.
+    Returns None where fewer than two aspects have at least `fewest` photos.
     """
     codes = np.array([c for c in range(len(ASPECTS)) if (aspects == c).sum() >= fewest], dtype=np.int64)
     if len(codes) < 2:
@@ -52,11 +52,11 @@ def fit_aspect_classifier(
 
 
 def name_aspects(codes: NDArray[np.int64]) -> list[str]:
-    """Names of aspects by their places in ASPECTS; empty for -1."""
+    """Map indexes into ASPECTS to names; -1 to the empty string."""
     return [ASPECTS[code] if code >= 0 else "" for code in codes.tolist()]
 
 
 def code_aspects(names: Sequence[str]) -> NDArray[np.int64]:
-    """Places in ASPECTS of names; -1 for what is none of them."""
+    """Map names to indexes into ASPECTS; unknown names to -1."""
     place = {name: code for code, name in enumerate(ASPECTS)}
     return np.array([place.get(name, -1) for name in names], dtype=np.int64)

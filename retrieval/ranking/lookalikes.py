@@ -1,18 +1,19 @@
-"""Species that are often taken for one another, as the evaluation found; poisonous ones are to be flagged."""
+"""Look-alikes: pairs of species that the evaluation found to be confused often, so that poisonous ones are flagged."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-OFTEN = 0.02  # share of a species' observations, from which being taken for another is worth a word
-MOST = 5  # look-alikes named for a species
+OFTEN = 0.02  # smallest share of a species' observations that counts as a confusion
+MOST = 5  # look-alikes listed for a species
 
 
 def confusions(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int, float], ...]:
-    """(species, taken for, share of the species' observations) from (truth, answer) pairs, the most frequent first.
+    """Return (species, confused with, share of the species' observations), most frequent first.
 
-    A confusion counts from two observations: one may be a slip of whoever named the photo.
+    `pairs` are (true species, predicted species), 0 for none predicted. A confusion needs two observations, since a
+    single one may be a mislabelled photo.
     """
     listed = list(pairs)
     occurs = Counter(truth for truth, _ in listed)
@@ -26,9 +27,9 @@ def confusions(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int, float]
 
 
 def lookalikes_of(species: int, known: Sequence[tuple[int, int, float]]) -> list[tuple[int, float]]:
-    """What a species is taken for, and what is taken for it: (taxon, share), the most often confused first.
+    """Return the species most often confused with one, in either direction, as (taxon, share), at most MOST.
 
-    Both ways count: whoever is told "A" wants to know that B is often called A.
+    Both directions matter: an answer "A" should mention that B is often identified as A.
     """
     shares: dict[int, float] = {}
     for truth, answer, share in known:

@@ -1,1 +1,1 @@
-"""The index promise, and FAISS on CPU and GPU behind it."""
+"""The `Index` protocol and its implementations with FAISS on the CPU."""

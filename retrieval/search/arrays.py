@@ -1,4 +1,4 @@
-"""Reads arrays from `.npy` files, from any thread."""
+"""Thread-safe loading of NumPy arrays from `.npy` and `.npz` files."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 _READING = threading.Lock()
-"""NumPy reads a file's header with `ast.literal_eval`, and CPython 3.11 may raise SystemError ("AST constructor
-recursion depth mismatch") when two threads do that at once, as two requests do that meet a new snapshot."""
+"""NumPy parses a file's header with `ast.literal_eval`, and CPython 3.11 may raise SystemError ("AST constructor
+recursion depth mismatch") when two threads do so at once, such as two requests opening a new snapshot."""
 
 
 def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
-    """The array of a file, read or `mapped` into memory read-only, as a plain array.
+    """Load the array of an `.npy` file, or map it read-only with `mapped`; always a plain ndarray.
 
-    A `memmap` costs a microsecond at every touch; the plain array over the same pages does not. Raises OSError,
-    ValueError or EOFError for what is no such file.
+    Indexing a `memmap` costs a microsecond more than a plain array over the same pages. Raises OSError, ValueError or
+    EOFError for a missing or invalid file.
     """
     with _READING:
         return np.asarray(np.load(path, mmap_mode="r" if mapped else None))
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an `.npz` file by name; raises as `load_array` does."""
+    """Load all arrays of an `.npz` file by name; raises OSError or ValueError for a missing or invalid file."""
     try:
-        # opened here: NumPy leaves a file open that turns out to be no archive
+        # opened here: NumPy does not close a file that is no archive
         with _READING, path.open("rb") as file, np.load(file) as held:
             return {name: held[name] for name in held.files}
-    except (BadZipFile, TypeError, EOFError, NotImplementedError) as error:  # cut short; a single array, without names
+    except (BadZipFile, TypeError, EOFError, NotImplementedError) as error:  # truncated, or a single array
         raise ValueError(f"{path.name} is no archive of arrays") from error

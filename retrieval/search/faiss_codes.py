@@ -1,10 +1,10 @@
-"""The first stage of search in large floras: a reference in 32 bytes, compared sixteen at a time in registers.
+"""PQ codes for the first stage of search in large floras: 32 bytes a reference, scanned with FAISS's fast-scan.
 
-A row is turned to the principal axes of the collection, the axes are dealt out so that each of 64 subspaces of
-four gets its part of the spread, and each subspace keeps the nearest of 16 centroids: four bits. (Product
-quantisation: Jegou, Douze, Schmid 2011; the dealing: Ge et al., Optimized Product Quantization, 2013; the
-scan in registers: Andre et al. 2017, FAISS's fast-scan.) What the first stage finds is compared anew at float16,
-so that its errors cost recall and never a wrong similarity.
+Rows are rotated to the principal axes of the collection, the axes are allocated to 64 subspaces of four so that each
+has a similar share of the variance, and each subspace is encoded by the nearest of 16 centroids (four bits). Product
+quantisation: Jegou, Douze, Schmid 2011; allocation: Ge et al., Optimized Product Quantization, 2013; SIMD scan in
+registers: Andre et al. 2017. Candidates are ranked again at float16, so quantisation errors reduce recall but never
+give a wrong similarity.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from retrieval.search.index import Lists, Rows, Similarities
 
 PARTS, BITS = 64, 4
 CODE_BYTES = PARTS * BITS // 8
-BLOCK = 32  # rows that fast-scan compares at once; each list is filled up to a multiple
+BLOCK = 32  # rows that fast-scan compares at once; each list is padded to a multiple
 TRAINING_ROWS = 65_536
 CHUNK = 32_768  # rows encoded at once: 64 MB at float64
 ROW_NUMBER = 8  # bytes
-TOGETHER = 13  # FAISS's number for: list by list, several views at once, candidates in a reservoir
-GROUP = 16  # views that go through the lists together
-STRETCH = 8_192  # rows of a stretch: 256 KB of codes, which stay in the cache while view after view looks at them
+TOGETHER = 13  # FAISS's `implem`: list by list, several queries at once, candidates in a reservoir
+GROUP = 16  # views searched in one call
+STRETCH = 8_192  # rows of a block: 256 KB of codes, which stay in the cache for all views of a group
 
 
 @dataclass(frozen=True)
 class Codebook:
-    """What codes mean. `rotation` (256, 256) and `centroids` (64, 16, 4), float32."""
+    """The product quantiser's parameters: `rotation` (256, 256) and `centroids` (64, 16, 4), float32."""
 
     rotation: NDArray[np.float32]
     centroids: NDArray[np.float32]
 
     @property
     def id(self) -> str:
-        """Named after its content."""
+        """The first 16 hex digits of the SHA-256 of its content."""
         return sha256(self.rotation.tobytes() + self.centroids.tobytes()).hexdigest()[:16]
 
     def rotate(self, rows: NDArray[np.floating[Any]]) -> Embeddings:
-        """Turn rows; in float64, so that a row's code does not depend on the rows beside it."""
+        """Rotate rows (n, 256); in float64, so that a row's code does not depend on the other rows."""
         return np.ascontiguousarray(rows.astype(np.float64) @ self.axes, dtype=np.float32)
 
     def rotate_views(self, views: Embeddings) -> Embeddings:
-        """The same a row at a time: for a few views, waking up the threads of a matrix product costs more than it."""
+        """Rotate views row by row: for few views, starting BLAS threads costs more than the product."""
         turned = np.empty((len(views), DIM), dtype=np.float32)
         for line, view in zip(turned, views.astype(np.float64), strict=True):
             line[:] = view @ self.axes
@@ -63,7 +63,7 @@ class Codebook:
 
     @cached_property
     def axes(self) -> NDArray[np.float64]:
-        """`rotation` as it is multiplied with."""
+        """`rotation` as float64."""
         return self.rotation.astype(np.float64)
 
     def write(self, folder: Path) -> None:
@@ -73,10 +73,10 @@ class Codebook:
 
 
 def train_codebook(rows: NDArray[np.float16], seed: int = 7) -> Codebook:
-    """Fit a codebook to the store's rows (n, 256), or to a seeded sample of them. One thread: the same bytes anywhere.
+    """Fit a codebook to stored rows (n, 256), or to a seeded sample of them. Single-threaded, for reproducible bytes.
 
-    Axes in the order of their spread are dealt out to the subspaces like cards. On clustered rows this halves the
-    candidates that are needed, and costs nothing at search (benchmarks/search/flora_search.py).
+    Axes in order of variance are allocated to the subspaces in turn. On clustered rows this halves the number of
+    candidates needed, at no cost in search (benchmarks/search/flora_search.py).
     """
     if len(rows) > TRAINING_ROWS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(rows), TRAINING_ROWS, replace=False))
@@ -95,7 +95,7 @@ def train_codebook(rows: NDArray[np.float16], seed: int = 7) -> Codebook:
 
 
 def read_codebook(folder: Path) -> Codebook:
-    """Read what `Codebook.write` wrote."""
+    """Read a codebook written by `Codebook.write`; raises DamagedSnapshot."""
     try:
         rotation, centroids = load_array(folder / "rotation.npy"), load_array(folder / "centroids.npy")
     except (OSError, ValueError, EOFError) as error:
@@ -106,17 +106,17 @@ def read_codebook(folder: Path) -> Codebook:
 
 
 def empty_index(codebook: Codebook, lists: int) -> tuple[faiss.IndexFlatIP, faiss.IndexIVFPQ]:
-    """An index for codes with the codebook in it, and its quantiser, which must live as long."""
+    """Make an empty index with the codebook, and its coarse quantiser, which the caller must keep alive."""
     quantiser = faiss.IndexFlatIP(DIM)
     index = faiss.IndexIVFPQ(quantiser, DIM, lists, PARTS, BITS, faiss.METRIC_INNER_PRODUCT)
-    index.by_residual = False  # one table a query for all lists, and codes that do not depend on their list
+    index.by_residual = False  # one lookup table per query, and codes independent of their list
     faiss.copy_array_to_vector(codebook.centroids.reshape(-1), index.pq.centroids)
     index.is_trained = True
     return quantiser, index
 
 
 def place_lists(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """The place of each list's first code when lists lie in this order, each filled up to whole blocks; and the end."""
+    """Return the position of each list's first code when lists are stored in this order, each padded; and the end."""
     capacities = -(-np.diff(offsets) // BLOCK) * BLOCK
     ends = np.cumsum(capacities[order])
     places = np.empty(len(order), dtype=np.int64)
@@ -132,9 +132,9 @@ def write_codes(
     order: NDArray[np.int64],
     progress: Progress = silent,
 ) -> None:
-    """Write the codes of stored rows, the lists in the given order: blocks of codes, row numbers, the order.
+    """Write the PQ codes of stored rows with lists in the given order: packed codes, row numbers, the order.
 
-    Row numbers are filled up with -1 where codes are filled up. `progress` is told how many rows have got their codes.
+    Row numbers are padded with -1 where codes are padded. `progress` reports the number of encoded rows.
     """
     faiss.omp_set_num_threads(1)
     with path.open("wb") as file:
@@ -150,9 +150,9 @@ def write_codes(
 
 
 def gather_pieces(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> Iterator[list[tuple[int, int]]]:
-    """First row and end of lists in the given order, so many together as are encoded at once; large lists in pieces.
+    """Yield batches of (first row, end) of lists in the given order, at most CHUNK rows; large lists are split.
 
-    A piece that is not its list's last is whole blocks long, so that it is written as if its list had not been cut.
+    A piece that is not its list's last is a whole number of blocks, so that splitting does not change the file.
     """
     pieces: list[tuple[int, int]] = []
     room = CHUNK
@@ -173,21 +173,21 @@ def gather_pieces(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> Itera
 def write_pieces(
     file: BinaryIO, rows: NDArray[np.float16], pieces: Sequence[tuple[int, int]], codebook: Codebook
 ) -> None:
-    """Write the codes of pieces of lists, one after the other, each filled up to whole blocks."""
+    """Write the codes of pieces of lists in order, each padded to whole blocks."""
     turned = codebook.rotate(np.concatenate([rows[first:last] for first, last in pieces]))
     sizes = [last - first for first, last in pieces]
     numbers = np.arange(len(turned), dtype=np.int64)
     lists = np.repeat(np.arange(len(pieces), dtype=np.int64), sizes)
     _quantiser, index = empty_index(codebook, len(pieces))
     index.add_core(len(turned), faiss.swig_ptr(turned), faiss.swig_ptr(numbers), faiss.swig_ptr(lists))
-    converted = faiss.IndexIVFPQFastScan(index)  # named, so that it outlives what is read from it
+    converted = faiss.IndexIVFPQFastScan(index)  # a name keeps it alive while it is read
     packed = faiss.downcast_InvertedLists(converted.invlists)
     for place, size in enumerate(sizes):
         file.write(faiss.rev_swig_ptr(packed.get_codes(place), -(-size // BLOCK) * BLOCK * CODE_BYTES).data)
 
 
 class FaissCodes:
-    """A memory-mapped file of `write_codes`. Safe to search from several threads."""
+    """Memory-mapped PQ codes, written by `write_codes`. Thread-safe. Raises DamagedSnapshot."""
 
     def __init__(self, path: Path, offsets: NDArray[np.int64], codebook: Codebook) -> None:
         self.codebook = codebook
@@ -197,27 +197,27 @@ class FaissCodes:
             self._bytes: NDArray[np.uint8] = np.asarray(np.memmap(path, np.uint8, "r"))
         except (OSError, ValueError) as error:
             raise DamagedSnapshot(f"{path.name} cannot be read") from error
-        self._places, self._end = place_lists(offsets, np.arange(lists))  # the end is the same in every order
+        self._places, self._end = place_lists(offsets, np.arange(lists))  # the end is independent of the order
         if len(self._bytes) != self._end * (CODE_BYTES + ROW_NUMBER) + lists * ROW_NUMBER:
             raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
         order = self._bytes[len(self._bytes) - lists * ROW_NUMBER :].view(np.int64)
         if not np.array_equal(np.sort(order), np.arange(lists)):
             raise DamagedSnapshot(f"{path.name} does not name each list of its segment once")
         self._places, _ = place_lists(offsets, order)
-        self._rank = np.empty(lists, dtype=np.int64)  # of each list in the file
+        self._rank = np.empty(lists, dtype=np.int64)  # position of each list in the file
         self._rank[order] = np.arange(lists)
         self._single = self._index(self._places, np.diff(offsets))
 
     @property
     def lists(self) -> int:
-        """How many lists there are."""
+        """Number of lists."""
         return len(self._rank)
 
     def cut(self, lists: Lists, hidden: NDArray[np.bool_] | None) -> PreparedLists:
-        """Prepare the search of some lists: those that lie side by side become stretches, scanned in one piece.
+        """Prepare the search of some lists: adjacent ones are merged into blocks, each scanned as one list.
 
-        FAISS spends as much on beginning a list as on a hundred rows. Rows that only fill up blocks, and those that
-        are `hidden`, are passed over by a bitmap, which is asked only about rows that are good enough to be kept.
+        The overhead of a list equals that of a hundred rows in FAISS. Padding and masked (`hidden`) rows are excluded
+        by a bitmap selector, which FAISS evaluates only for rows similar enough to be kept.
         """
         ranked = lists[np.argsort(self._rank[lists])]
         sizes = self._offsets[ranked + 1] - self._offsets[ranked]
@@ -238,17 +238,17 @@ class FaissCodes:
         return PreparedLists(self._index(table[:, 0], table[:, 1]), len(table), make_selector(allowed))
 
     def search(self, turned: Embeddings, depth: int, cut: PreparedLists) -> tuple[Similarities, Rows]:
-        """The `depth` rows of the cut that look most similar by their codes; (views, depth), -1 where there are none.
+        """Return the `depth` rows with the most similar codes, (views, depth), padded with -1.
 
-        `turned` are views as `Codebook.rotate_views` gives them. The similarities are rough: good for choosing, not
-        for answering.
+        `turned` are views rotated by `Codebook.rotate_views`. The similarities are approximate: they serve to select
+        candidates only.
         """
         return self._scan(cut.index, turned, depth, np.tile(np.arange(cut.blocks), (len(turned), 1)), cut.selector)
 
     def probe(
         self, turned: Embeddings, depth: int, lists: Lists, selector: faiss.IDSelector | None = None
     ) -> tuple[Similarities, Rows]:
-        """The same among each view's own lists, (views, lists), -1 for none."""
+        """Like `search`, in each view's own lists (views, lists), padded with -1."""
         return self._scan(self._single, turned, depth, lists, selector)
 
     def _scan(
@@ -266,9 +266,9 @@ class FaissCodes:
         return found
 
     def _index(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> ScannedCodes:
-        """An index whose lists are stretches of the file: their first place and how many rows they have."""
+        """Make an index whose lists are ranges of the file, given by first position and number of rows."""
         first_number = self._end * CODE_BYTES + starts * ROW_NUMBER
-        capacities = (first_number - starts * CODE_BYTES) // CODE_BYTES  # puts row numbers where they are
+        capacities = (first_number - starts * CODE_BYTES) // CODE_BYTES  # FAISS finds row numbers behind these
         lots = np.stack([sizes, capacities, starts * CODE_BYTES], axis=1)
         lists = BorrowedLists(self._bytes, CODE_BYTES, lots)
         quantiser, empty = empty_index(self.codebook, len(lots))
@@ -280,7 +280,7 @@ class FaissCodes:
 
 @dataclass(frozen=True, slots=True)
 class ScannedCodes:
-    """An index, and what must live as long."""
+    """An index, and the objects that must live as long."""
 
     faiss: faiss.IndexIVFPQFastScan
     lists: BorrowedLists
@@ -289,7 +289,7 @@ class ScannedCodes:
 
 @dataclass(frozen=True, slots=True)
 class PreparedLists:
-    """A set of lists prepared for searching: see `FaissCodes.cut`."""
+    """A set of lists prepared for search by `FaissCodes.cut`."""
 
     index: ScannedCodes
     blocks: int
@@ -297,5 +297,5 @@ class PreparedLists:
 
 
 def make_selector(allowed: NDArray[np.bool_]) -> faiss.IDSelector:
-    """What lets FAISS keep the allowed rows only; one bit a row."""
+    """Make a FAISS selector of the allowed rows, a bitmap with one bit per row."""
     return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))

@@ -1,10 +1,11 @@
-"""FAISS lives here and in the modules named `faiss_*` beside it, nowhere else.
+"""Exact search with a FAISS inverted file (IVF) over memory-mapped float16 embeddings, one list for each species.
 
-A segment's embeddings are a plain NumPy file at float16, species by species. FAISS reads it through an IVF
-index whose inverted lists are the species, mapped over that same file: a flora is a set of lists, so searching
-it scans its references and nothing else, without a selector (ignored without a word by FAISS on GPU, a scan of
-everything on CPU) and without a second copy. Every row of the lists is compared: the search is exact over what
-is stored. Opening maps the file; its pages are shared by all workers.
+A segment's embeddings are a plain NumPy file at float16, ordered by species, and FAISS's inverted lists are mapped
+over it. A flora is a set of lists, so a search scans the flora's references only, without a selector (silently ignored
+by FAISS on GPU; on the CPU all lists would still be scanned) and without a copy. Every row of the lists is compared:
+the search is exact over the stored values. The file's pages are shared by all workers.
+
+FAISS is imported only here, in the other `faiss_*` modules and in `retrieval/devices/faiss_gpu.py`.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from retrieval.models.embedder import DIM, Embeddings
 from retrieval.search.arrays import load_array
 from retrieval.search.index import Lists, Rows, Similarities, best_rows
 
-SPARE = 8  # rows asked for beyond the k-th place, where FAISS settles ties as it likes; we settle them by row
+SPARE = 8  # rows beyond the k-th: FAISS breaks ties arbitrarily, we break them by row
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
 ROW_BYTES = 2 * DIM
-WRITTEN = 32_768  # rows written together: 16 MB
+WRITTEN = 32_768  # rows written at once: 16 MB
 
 
 class RowSource(Protocol):
-    """Rows (n, 256) that are read a slice at a time: an array, or what need not be in memory at once."""
+    """Rows (n, 256) read a slice at a time: an array, or a source larger than memory."""
 
     def __len__(self) -> int: ...
 
@@ -37,26 +38,26 @@ class RowSource(Protocol):
 
 
 def write_index(path: Path, rows: RowSource) -> None:
-    """Write embeddings (n, 256), species by species, as a NumPy file at float16."""
+    """Write embeddings (n, 256), ordered by species, to an `.npy` file at float16."""
     form = np.lib.format.header_data_from_array_1_0(np.empty((0, DIM), dtype=np.float16))
-    with path.open("wb") as file:  # not mapped: pages that are written count as the writer's memory
+    with path.open("wb") as file:  # not mapped: dirty pages would count as memory of the process
         np.lib.format.write_array_header_1_0(file, {**form, "shape": (len(rows), DIM)})
         for start in range(0, len(rows), WRITTEN):
             file.write(np.ascontiguousarray(rows[start : start + WRITTEN], dtype=np.float16).data)
 
 
 class BorrowedLists:
-    """Inverted lists over memory that is there already: nothing is copied, and nothing mapped a second time.
+    """FAISS inverted lists over existing memory, without a copy or a second mapping.
 
-    `lots` is (lists, 3): each list's size, the place of its row numbers, and its first byte. FAISS looks for the
-    numbers `code_size` times a list's "capacity" behind its codes; where they are not asked for, any will do.
+    `lots` is (lists, 3): each list's size, its capacity, and the offset of its first byte. FAISS reads row numbers at
+    `code_size` times the capacity after that byte; where they are not read, any capacity is valid.
     """
 
     def __init__(self, memory: NDArray[Any], code_size: int, lots: NDArray[np.int64]) -> None:
-        self._memory = memory  # lives as long as FAISS may read it
+        self._memory = memory  # kept alive while FAISS may read it
         self.faiss = faiss.OnDiskInvertedLists()
         self.faiss.nlist, self.faiss.code_size, self.faiss.read_only = len(lots), code_size, True
-        self.faiss.prefetch_nthread = 0  # a thread for each search would cost more than the search
+        self.faiss.prefetch_nthread = 0  # starting threads would cost more than the search
         self.faiss.lists.resize(len(lots))
         table = np.ascontiguousarray(lots, dtype=np.uint64)
         if table.nbytes:
@@ -65,11 +66,14 @@ class BorrowedLists:
             self.faiss.ptr = faiss.swig_ptr(memory.view(np.uint8).reshape(-1))
 
     def __del__(self) -> None:
-        self.faiss.ptr = None  # else FAISS would unmap what is not its own
+        self.faiss.ptr = None  # else FAISS would unmap memory it does not own
 
 
 class FaissIndex:
-    """A memory-mapped file of `write_index` whose list i holds rows offsets[i] .. offsets[i + 1]. Safe for threads."""
+    """An exact index over a file of `write_index`; list i has rows [offsets[i], offsets[i + 1]). Thread-safe.
+
+    Raises DamagedSnapshot where the file is no such array, or does not match the offsets.
+    """
 
     def __init__(self, path: Path, offsets: NDArray[np.int64]) -> None:
         faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
@@ -84,7 +88,7 @@ class FaissIndex:
             raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
         sizes = np.diff(self._offsets)
         lots = np.stack([sizes, sizes, ROW_BYTES * self._offsets[:-1]], axis=1)
-        self._quantiser = faiss.IndexFlatIP(DIM)  # asked nothing: the lists are always given
+        self._quantiser = faiss.IndexFlatIP(DIM)  # unused: lists are preassigned
         self._index = faiss.IndexIVFScalarQuantizer(
             self._quantiser, DIM, len(sizes), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
         )
@@ -95,7 +99,7 @@ class FaissIndex:
 
     @property
     def rows(self) -> int:
-        """How many rows are stored."""
+        """Number of stored rows."""
         return len(self._rows)
 
     def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
@@ -122,13 +126,13 @@ class FaissIndex:
         return self._rows[rows].astype(np.float32), rows
 
     def part(self, rows: Rows, first: int, last: int) -> NDArray[np.float16]:
-        """Some axes of the stored rows of the given numbers (ascending), (rows, last - first)."""
+        """Return dimensions [first, last) of the given rows (ascending): (rows, last - first)."""
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
             return self._rows[rows[0] : rows[-1] + 1, first:last]
         return self._rows[rows, first:last]
 
     def take(self, rows: Rows, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
-        """The stored rows of the given numbers, (rows, 256), in their order, in a new array or in `out`."""
+        """Return the given rows (rows, 256), in the order given, in a new array or in `out`."""
         return self._rows.take(rows, axis=0, out=out, mode="raise" if out is None else "clip")
 
 
@@ -141,14 +145,15 @@ def scan_lists(
     pairs: bool,
     parameters: faiss.IVFSearchParameters | None = None,
 ) -> tuple[Similarities, Rows]:
-    """The `k` best rows of the lists for each query, best first, ties as FAISS likes; -inf and -1 where there are none.
+    """Return the `k` best rows of the lists for each query, (queries, k), best first, padded with -inf and -1.
 
-    `lists` are the same for all queries, (lists,), or each query's own, (queries, lists), -1 for none. With `pairs` a
-    row is its list << 32 + its place in it, and no numbers need to be stored. `parameters` must ask for as many lists
-    as are given. One thread, the caller's: requests and batches bring their own, and FAISS's cost more than a search.
+    Ties are in arbitrary order. `lists` are shared by all queries, (lists,), or one row for each, (queries, lists),
+    padded with -1. With `pairs`, a row is encoded as list << 32 | position in the list, and no row numbers need be
+    stored. `parameters.nprobe` must equal the number of lists. Runs in the caller's thread: requests are parallel
+    already, and FAISS's threads would cost more than a search.
     """
-    faiss.omp_set_num_threads(1)  # of this thread only
-    # each array has a name that outlives the call: FAISS is given bare pointers
+    faiss.omp_set_num_threads(1)  # for this thread only
+    # each array has a name that outlives the call: FAISS receives raw pointers
     assigned = np.empty((len(queries), lists.shape[-1]), dtype=np.int64)
     assigned[:] = lists
     coarse = np.zeros(assigned.shape, dtype=np.float32)
@@ -165,24 +170,25 @@ def scan_lists(
         pairs,
         parameters or probing(lists.shape[-1]),  # not the index's field: threads share it
     )
-    if k and len(rows) and rows[:, -1].min() < 0:  # what there is stands before what is missing
+    if k and len(rows) and rows[:, -1].min() < 0:  # padding comes last
         similarities[rows < 0] = -np.inf
     return similarities, rows
 
 
 @lru_cache(maxsize=512)
 def probing(lists: int) -> faiss.IVFSearchParameters:
-    """What asks for so many lists. Made once: making it costs as much as comparing five hundred rows."""
+    """Return search parameters with `nprobe=lists`. Cached: creating them costs as much as comparing 500 rows."""
     return faiss.IVFSearchParameters(nprobe=lists)
 
 
 def rank_candidates(
     queries: Embeddings, stored: NDArray[np.float16], counts: NDArray[np.int64], k: int
 ) -> tuple[Similarities, NDArray[np.int64]]:
-    """The `k` best of each query's own rows, by the arithmetic of the exact search; ties by place.
+    """Return the `k` best of each query's own candidates, with the arithmetic of the exact search; ties by position.
 
-    The first counts[0] of the gathered rows `stored` are the first query's, and so on. Gives places among a query's
-    own rows, -1 where there are none. All queries go through one call: each has a list of its own.
+    `stored` are the candidates' rows: the first counts[0] belong to the first query, and so on. Returns similarities
+    and positions within the query's candidates, (queries, k), padded with -inf and -1. One FAISS call for all queries,
+    with one list for each.
     """
     most = int(counts.max(initial=0))
     if not most:
@@ -206,14 +212,14 @@ def rank_candidates(
 
 
 def settle_ties(similarities: Similarities, rows: Rows, k: int) -> tuple[Similarities, Rows]:
-    """What `best_rows` gives, of lines that are sorted already but for their ties."""
+    """Like `best_rows`, for rows that are sorted already except within ties."""
     if similarities.shape[1] < k or (similarities[:, 1:] == similarities[:, :-1]).any():
         return best_rows(similarities, rows, k)
     return similarities[:, :k], rows[:, :k]
 
 
 def tied(similarities: Similarities, k: int) -> NDArray[np.bool_]:
-    """Of which lines the k-th place and the last are equal, so that ties may reach beyond what was found."""
+    """Return for each query whether the k-th and the last similarity are equal, so that ties may be missing."""
     last = similarities[:, -1]
     answer: NDArray[np.bool_] = np.isfinite(last) & (last == similarities[:, min(k, similarities.shape[1]) - 1])
     return answer

@@ -1,4 +1,4 @@
-"""An index some of whose rows must not answer: withdrawn references, or those under other licences than asked for."""
+"""An index with masked rows: withdrawn references, or references under licences that were not requested."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SPARE = 8
 
 
 class CountedIndex(VectorIndex, Protocol):
-    """An index that knows how many rows it has."""
+    """An index with a known number of rows."""
 
     @property
     def rows(self) -> int:
-        """How many rows are stored."""
+        """Number of stored rows."""
         ...
 
 
 class FilteredIndex:
-    """Answers as if the hidden rows had never been stored, whatever the index below; row numbers stay as they are.
+    """Wraps an index so that masked rows are never found; row numbers do not change.
 
-    More neighbours are asked for until enough of them may be shown. That needs no selector, which FAISS would
-    ignore on GPU and refuse for its fast-scan, and costs nothing where little is hidden.
+    Retrieves more neighbours until enough of them are unmasked. Unlike a selector, which FAISS ignores on GPU and
+    rejects for some fast-scan variants, this works with every index; it costs nothing where few rows are masked.
     """
 
     def __init__(self, index: CountedIndex, hidden: NDArray[np.bool_]) -> None:
@@ -36,7 +36,7 @@ class FilteredIndex:
 
     @property
     def rows(self) -> int:
-        """How many rows are stored, the hidden ones among them."""
+        """Number of stored rows, masked ones included."""
         return self._index.rows
 
     def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
@@ -57,12 +57,12 @@ class FilteredIndex:
 
 
 def widened(k: int, shown: float) -> int:
-    """How many to ask for to be likely to get `k` that may be shown."""
+    """Return how many neighbours to retrieve to probably get `k` unmasked ones; `shown` is the unmasked share."""
     return k if shown >= 1 else int(k / max(shown, 0.01)) + SPARE
 
 
 def mask_rows(similarities: Similarities, rows: Rows, hidden: NDArray[np.bool_]) -> None:
-    """Blank out the hidden rows, in place."""
+    """Replace masked rows by -inf and -1, in place."""
     gone = hidden[np.maximum(rows, 0)] | (rows < 0)
     similarities[gone] = -np.inf
     rows[gone] = -1

@@ -1,4 +1,4 @@
-"""The promise every index keeps, and the plain twin that defines what right is."""
+"""The `VectorIndex` protocol, and its reference implementation by brute force."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from numpy.typing import NDArray
 
 from retrieval.models.embedder import Embeddings
 
-Lists: TypeAlias = NDArray[np.int64]  # numbers of the lists (species) to search, without repeats
-Similarities: TypeAlias = NDArray[np.float32]  # (views, k), best first; -inf where there is nothing
-Rows: TypeAlias = NDArray[np.int64]  # (views, k); -1 where there is nothing
+Lists: TypeAlias = NDArray[np.int64]  # numbers of the lists (species) to search, distinct
+Similarities: TypeAlias = NDArray[np.float32]  # (views, k), best first; padded with -inf
+Rows: TypeAlias = NDArray[np.int64]  # (views, k); padded with -1
 
 
 class VectorIndex(Protocol):
-    """Rows of length 1 in lists, one list a species. Higher similarity is better; 1.0 is the same row."""
+    """An inverted file of rows of length 1, one list for each species. Similarity is cosine: higher is better."""
 
     def search(self, embeddings: Embeddings, k: int, lists: Lists) -> tuple[Similarities, Rows]:
-        """Find the `k` most similar rows of the given lists for each embedding; ties by row, lowest first."""
+        """Return similarities and rows (views, k) of the most similar rows of the lists; ties by row, lowest first."""
         ...
 
     def embeddings(self, lists: Lists) -> tuple[Embeddings, Rows]:
-        """Give the stored rows of the lists, in the order of their row numbers."""
+        """Return the stored embeddings of the lists and their row numbers, ascending."""
         ...
 
 
 class ExactIndex:
-    """Brute force in NumPy: slow, obvious, and what every other index is compared with."""
+    """Brute-force search in NumPy, the reference that every other index is tested against."""
 
     def __init__(self, rows: Embeddings, lists: NDArray[np.int64]) -> None:
         self._rows = rows
@@ -43,7 +43,7 @@ class ExactIndex:
 
 
 def best_rows(similarities: Similarities, rows: Rows, k: int) -> tuple[Similarities, Rows]:
-    """Keep the `k` best of each line, best first, ties by row; lines that are too short are filled up with nothing."""
+    """Return the `k` best of each query, best first, ties by row; padded with -inf and -1 to (queries, k)."""
     views, width = similarities.shape
     best = np.full((views, k), -np.inf, dtype=np.float32)
     found = np.full((views, k), -1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a search left out because a part of the references gave no answer, for those who want answers all the same."""
+"""Partial results: the references that a search skipped because their shard did not answer."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from retrieval.domain import SkippedReferences
 
 
 class PartialSearch:
-    """Gathers what the searches of one question left out. Safe for threads."""
+    """Collects what the searches of one request skipped. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._parts: dict[int, dict[int, int]] = {}
 
     def note(self, part: int, species: NDArray[np.int64], references: int) -> None:
-        """A part was not searched: these species of the flora, and so many references of them."""
+        """Record that a shard was skipped, with its species of the flora and their number of references."""
         with self._lock:
             known = self._parts.setdefault(part, {})
             known.update(dict.fromkeys(species.tolist(), 0))
-            known[-1] = max(known.get(-1, 0), references)  # of the widest flora asked
+            known[-1] = max(known.get(-1, 0), references)  # of the largest flora searched
 
     @property
     def skipped(self) -> SkippedReferences | None:
-        """All that was left out; None where nothing was."""
+        """Everything that was skipped; None if nothing was."""
         with self._lock:
             if not self._parts:
                 return None

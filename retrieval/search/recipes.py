@@ -1,4 +1,4 @@
-"""How a flora is searched, chosen by what it costs, and kept only if it is measured to find what exact search finds."""
+"""Search recipes: how a flora is searched, chosen by estimated cost among those whose measured recall suffices."""
 
 from __future__ import annotations
 
@@ -9,59 +9,59 @@ from typing import Any
 
 EXACT, TWO_STAGE, PROTOTYPE_FIRST = "exact", "two-stage", "prototype-first"
 
-RECALL_BAR = 0.99  # recall@10 below which nothing is published
+RECALL_BAR = 0.99  # lowest recall@10 of a published recipe
 DEPTHS = (200, 300, 400, 600, 800, 1200, 1600, 2400, 3200)
-"""How many rows the first stage may hand to the second; a flora gets the least that reaches both aims."""
+"""Numbers of candidates passed to the second stage; a flora gets the smallest that reaches both target recalls."""
 PROBES = (2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256, 384, 512)
-"""How many species may be looked at, those whose mean a view resembles most."""
-AIM_AT_10, AIM_AT_50 = 0.997, 0.993  # on a sample of references, kinder than new photos: above 0.99 and 0.98
-PROBING_AT_50 = 0.9955  # where species are left out, misses come many at once, so that a sample says less
+"""Numbers of species searched, those with the most similar mean embeddings (nprobe)."""
+AIM_AT_10, AIM_AT_50 = 0.997, 0.993  # target recalls on references, easier than new photos, hence above 0.99 and 0.98
+PROBING_AT_50 = 0.9955  # higher for prototype-first: a skipped species costs many neighbours, so estimates vary more
 
-# Nanoseconds for a view on one thread, from benchmarks/results/; only their ratios matter for the choice.
+# Nanoseconds per view on one thread, from benchmarks/results/; only their ratios matter for the choice.
 EXACT_ROW, CODES_ROW, CODES_LIST, RANKED_ROW, GUIDE_LINE = 14.0, 1.1, 250.0, 150.0, 10.0
 TWO_STAGE_ONCE, GUIDE_ONCE = 60_000.0, 10_000.0
 
 
-ALIKE = 8  # measured floras of about its size that say how a flora of the moment is searched
+ALIKE = 8  # measured floras of similar size that determine the recipe of an ad-hoc flora
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What was found of a flora where so many species were looked at."""
+    """Measured recall of a flora for one number of species searched."""
 
     probes: int
     recall_at_10: float
     recall_at_50: float
-    looked_at: int  # references of those species, on average
+    looked_at: int  # references of the species searched, on average
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a flora is searched. Recalls compare with exact search, on `queries` references of the flora itself."""
+    """How a flora is searched. Recalls are relative to exact search, on `queries` references of the flora itself."""
 
     kind: str = EXACT
-    depth: int = 0  # rows that the first stage hands to the second; 0: there is no first stage
+    depth: int = 0  # candidates passed to the second stage; 0: no first stage
     recall_at_10: float = 1.0
     recall_at_50: float = 1.0
-    queries: int = 0  # 0: nothing was measured, because the search is exact
+    queries: int = 0  # 0: not measured, since the search is exact
     references: int = 0  # of the flora when it was measured
-    probes: int = 0  # species that each view is looked for in; 0: all
-    looked_at: int = 0  # references of those species, on average; 0: all
-    tried: tuple[Probed, ...] = ()  # what looking at fewer or more species finds, for floras that nobody has measured
+    probes: int = 0  # species searched for each view; 0: all
+    looked_at: int = 0  # references of the species searched, on average; 0: all
+    tried: tuple[Probed, ...] = ()  # recall for other numbers of species, used for ad-hoc floras
 
     def described(self) -> dict[str, Any]:
-        """As the manifest keeps it."""
+        """Return the recipe as JSON values, for the manifest."""
         tried = [list(asdict(one).values()) for one in self.tried]
         return {**asdict(self), "tried": tried}
 
 
 def read_recipe(described: Mapping[str, Any]) -> Recipe:
-    """The recipe that the manifest describes; those of before say nothing of what was tried."""
+    """Read a recipe from the manifest; older manifests lack `tried`."""
     return Recipe(**{**described, "tried": tuple(Probed(*one) for one in described.get("tried", ()))})
 
 
 def cost(recipe: Recipe, rows: int, species: int) -> float:
-    """Nanoseconds that a view is expected to take in a flora of so many references and species."""
+    """Estimate the nanoseconds per view in a flora of so many references (`rows`) and species."""
     if recipe.kind == EXACT:
         return EXACT_ROW * rows
     ranked = TWO_STAGE_ONCE + RANKED_ROW * min(recipe.depth, rows)
@@ -73,17 +73,16 @@ def cost(recipe: Recipe, rows: int, species: int) -> float:
 
 
 def cheapest(recipes: Iterable[Recipe], rows: int, species: int) -> Recipe:
-    """The recipe that is expected to cost least; the first of those that cost the same."""
+    """Return the recipe with the lowest estimated cost; the first of equal ones."""
     return min(recipes, key=lambda recipe: cost(recipe, rows, species))
 
 
 def recipe_for(rows: int, species: int, measured: Iterable[Recipe]) -> Recipe:
-    """The recipe of a flora put together on the spot, which nobody has measured.
+    """Choose the recipe of an ad-hoc flora, which was not measured, from measured floras of the nearest sizes.
 
-    The measured floras whose size is nearest speak for it. Species are probed as many as it takes for the queries of
-    all these floras together to find what is aimed at: what suffices for one flora alone varies threefold between
-    floras of one size, by the luck of its sample. Of each kind with codes it takes what would have done for three
-    quarters of them, and of all kinds the cheapest.
+    For prototype-first search, the number of species searched is the smallest whose recall, pooled over these floras,
+    reaches the target: estimates from single floras of one size vary threefold. For each kind with PQ codes, the third
+    quartile of the measured parameters is used. The cheapest kind is returned.
     """
     known = [recipe for recipe in measured if recipe.kind != EXACT]
     alike = sorted(known, key=lambda recipe: abs(math.log(max(1, recipe.references) / max(1, rows))))[:ALIKE]
@@ -95,7 +94,7 @@ def recipe_for(rows: int, species: int, measured: Iterable[Recipe]) -> Recipe:
             break
     kinds: dict[tuple[str, bool], list[Recipe]] = {}
     for recipe in alike:
-        if recipe.depth or not recipe.tried:  # snapshots of before do not say what was tried
+        if recipe.depth or not recipe.tried:  # older snapshots lack `tried`
             kinds.setdefault((recipe.kind, recipe.depth > 0), []).append(recipe)
     for (kind, _), ones in sorted(kinds.items()):
         most = -1 - len(ones) // 4
@@ -107,14 +106,14 @@ def recipe_for(rows: int, species: int, measured: Iterable[Recipe]) -> Recipe:
 
 
 def reaches(at_10: float, at_50: float, aim_at_50: float = AIM_AT_50) -> bool:
-    """Whether measured recalls are as high as is aimed at."""
+    """Whether measured recalls reach the targets."""
     return at_10 >= AIM_AT_10 and at_50 >= aim_at_50
 
 
 def pool_tried(tried: Sequence[Sequence[Probed]]) -> list[Probed]:
-    """What several floras found together, for each number of species from that which all have tried.
+    """Average the recalls of several floras, for each number of species from the first that all have tried.
 
-    A flora that found all with fewer is taken at its last.
+    A flora whose measurement stopped earlier, since it found everything, counts with its last value.
     """
     pooled = []
     for probes in PROBES if tried else ():

@@ -1,1 +1,1 @@
-"""Segments: immutable blocks of embeddings with their references, and searching several of them."""
+"""Segments: immutable blocks of embeddings with their references, and search over several segments."""

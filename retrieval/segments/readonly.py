@@ -1,4 +1,4 @@
-"""Published tables are SQLite files that nobody writes any more."""
+"""Read-only access to the immutable SQLite files of published snapshots."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from retrieval.errors import DamagedSnapshot
 
 
 class ReadOnlyTable:
-    """An immutable SQLite file, shared by the threads of a process.
+    """An immutable SQLite file, shared by the threads of a process. Raises DamagedSnapshot where it is unreadable.
 
-    `immutable` tells SQLite that no lock and no journal is needed; one connection
-    under a lock serves all threads, since a look-up takes microseconds.
+    With `immutable`, SQLite needs neither file locks nor a journal. One connection under a lock serves all threads,
+    since a look-up takes microseconds.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,22 +26,22 @@ class ReadOnlyTable:
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True, check_same_thread=False
             )
-            weakref.finalize(self, self._connection.close)  # nobody closes what a replaced snapshot leaves behind
+            weakref.finalize(self, self._connection.close)  # replaced snapshots are not closed explicitly
             self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
             raise DamagedSnapshot(f"{path.name} cannot be read as a table") from error
 
     def execute(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
+        """Execute a query and return all rows."""
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._connection.close()
 
 
 def open_readonly(path: Path) -> ReadOnlyTable:
-    """Open a published SQLite file; raises DamagedSnapshot if it is none."""
+    """Open a published SQLite file; raises DamagedSnapshot if it is not one."""
     return ReadOnlyTable(path)

@@ -1,4 +1,4 @@
-"""The references of a snapshot, read as one: segments side by side, searched by lists, with what must not answer."""
+"""Search over several segments: exact, with PQ codes first (two-stage), or in the nearest species only."""
 
 from __future__ import annotations
 
@@ -23,68 +23,68 @@ from retrieval.search.index import Lists, Rows, Similarities, best_rows
 from retrieval.search.recipes import PROTOTYPE_FIRST, Recipe
 from retrieval.segments.segment import Segment
 
-VIEWS_AT_ONCE = 32  # of a batch, in one thread: enough to share passes, few enough to share the work among threads
-MANY = 12  # views from which looking where prototypes point is done for all together
-TOGETHER = 128  # of them in one call at most
-RANKED_AT_ONCE = 4  # views whose candidates are gathered together: more of them leave the cache
+VIEWS_AT_ONCE = 32  # views of a block: enough to share passes over the lists, few enough to occupy all threads
+MANY = 12  # fewest views for which prototype-first search is batched
+TOGETHER = 128  # most views in one call of it
+RANKED_AT_ONCE = 4  # views whose candidates are gathered together: more would not fit in the cache
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentPart:
-    """What a flora searches in one segment."""
+    """The lists of a flora in one segment."""
 
     segment: Segment
     lists: Lists
-    hidden: NDArray[np.bool_] | None = None  # (rows of the segment,); None: all rows may answer
-    lists_of_lines: Lists | None = None  # the segment's list for each line of the guide, and a last one: -1 for none
+    hidden: NDArray[np.bool_] | None = None  # mask (rows of the segment,); None: no row is masked
+    lists_of_lines: Lists | None = None  # segment's list (or -1) of each coarse-quantiser line, and a final -1
 
     @cached_property
     def cut(self) -> PreparedLists:
-        """The part's codes, prepared for searching."""
+        """The part's PQ codes, prepared for search."""
         if self.segment.codes is None:
             raise ValueError(f"segment {self.segment.base} has no codes")
         return self.segment.codes.cut(self.lists, self.hidden)
 
     def lists_at(self, lines: Lists) -> Lists:
-        """The segment's lists of lines of the guide, -1 for none."""
+        """Map lines of the coarse quantiser to the segment's lists, -1 for none."""
         if self.lists_of_lines is None:
             raise ValueError(f"segment {self.segment.base} does not know the guide")
-        return self.lists_of_lines[lines]  # whose last entry stands for the line -1
+        return self.lists_of_lines[lines]  # the line -1 selects the final entry
 
     @cached_property
     def index(self) -> FaissIndex | FilteredIndex:
-        """What may answer of the segment, its rows compared exactly."""
+        """The exact index of the segment's unmasked rows."""
         return self.segment.store if self.hidden is None else FilteredIndex(self.segment.store, self.hidden)
 
     @cached_property
     def selector(self) -> object:
-        """What keeps hidden rows away, in whatever lists; None where nothing is hidden."""
+        """A FAISS selector of the unmasked rows; None where no row is masked."""
         return None if self.hidden is None else make_selector(~self.hidden)
 
 
 @dataclass(frozen=True, eq=False)
 class CoarseSearch:
-    """The species of a flora in the snapshot's guide."""
+    """The species of a flora in the snapshot's coarse quantiser."""
 
     quantiser: CoarseQuantiser
     lines: Lists
 
     @cached_property
     def cut(self) -> PreparedQuantiser:
-        """The lines, prepared for searching."""
+        """The lines, prepared for search."""
         return self.quantiser.cut(self.lines)
 
 
 Run: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""Does something to each of several things, one after the other (`map`) or in several threads."""
+"""`map`, sequential or in several threads."""
 
 Chooser: TypeAlias = Callable[[Sequence[SegmentPart], Embeddings, int], list[Rows] | None]
-"""Gives, for each view, rows among which its `k` nearest are, ascending; or None if it cannot."""
+"""Returns for each view candidate rows, ascending, that include its `k` nearest; or None if it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearestReferences:
-    """The nearest references of each view, best first; (views, k) each, -1 and -inf where there are none."""
+    """The nearest references of each view, best first; arrays (views, k), padded with -1 and -inf."""
 
     similarities: Similarities
     rows: Rows  # of the snapshot
@@ -92,7 +92,7 @@ class NearestReferences:
     observations: NDArray[np.int64]
 
     def neighbours(self) -> list[list[Neighbour]]:
-        """The same as the answer line reads it."""
+        """Return a list of neighbours for each view, without padding."""
         views = zip(
             self.rows.tolist(),
             self.species.tolist(),
@@ -115,10 +115,10 @@ def search_parts(
     choose: Chooser | None = None,
     coarse: CoarseSearch | None = None,
 ) -> NearestReferences:
-    """The `k` nearest references of each view; ties by species, observation and photo, whatever segments they lie in.
+    """Return the `k` nearest references of each view; ties by species, observation and row, across segments.
 
-    With several threads each takes its share of the views. `choose` may choose the rows to compare in place of the
-    recipe, or decline.
+    The views are divided among `threads`. `choose`, if given, selects the candidate rows in place of the recipe, or
+    returns None to decline.
     """
     queries = np.asarray(embeddings, dtype=np.float32)
     two_stage = bool(parts) and recipe.depth > 0 and all(part.segment.codes is not None for part in parts)
@@ -139,7 +139,7 @@ def search_parts(
             similarities, rows = search_together(parts, queries, k, recipe.probes, near, threads, run)
     else:
         pieces = max(threads, -(-len(queries) // VIEWS_AT_ONCE))
-        pieces = min(len(queries), -(-pieces // threads) * threads)  # as many for each thread
+        pieces = min(len(queries), -(-pieces // threads) * threads)  # a multiple of the threads
         if pieces <= 1:
             similarities, rows = one(queries)
         else:
@@ -150,7 +150,7 @@ def search_parts(
 
 @contextmanager
 def in_threads(threads: int) -> Iterator[Run]:
-    """Lets several things be done at once, or one after the other in the caller's thread where there is but one."""
+    """Yield a `map` over a pool of threads, or the built-in `map` for a single thread."""
     if threads <= 1:
         yield map
         return
@@ -159,7 +159,7 @@ def in_threads(threads: int) -> Iterator[Run]:
 
 
 def join(answers: Iterable[tuple[Similarities, Rows]]) -> tuple[Similarities, Rows]:
-    """Answers for blocks of views as one."""
+    """Concatenate the results of blocks of views."""
     near, found = zip(*answers, strict=True)
     return np.concatenate(near), np.concatenate(found)
 
@@ -172,9 +172,9 @@ def search_near(
     coarse: CoarseSearch,
     lines: Lists | None = None,
 ) -> tuple[Similarities, Rows]:
-    """Compare every row of the species whose mean each view resembles most; where they have too few, of more.
+    """Search all rows of the `probes` species with the most similar means; of more species where they have too few.
 
-    `lines` are the guide's of these species, where somebody has them already.
+    `lines` are these species' lines of the coarse quantiser, where the caller has computed them.
     """
     if lines is None:
         lines = coarse.quantiser.nearest(embeddings, probes, coarse.cut)
@@ -195,9 +195,9 @@ def search_together(
     threads: int,
     run: Run,
 ) -> tuple[Similarities, Rows]:
-    """What `search_near` finds, for many views: those that resemble the same species one after the other.
+    """Like `search_near`, for many views, ordered so that views nearest to the same species are adjacent.
 
-    What one has read is then in the cache for the next, and a call to FAISS is for many of them.
+    The rows of a species are then in the cache for the next view, and one call to FAISS serves many views.
     """
     wanted = min(len(embeddings), max(threads, -(-len(embeddings) // TOGETHER)))
     blocks = np.array_split(embeddings, wanted)
@@ -215,7 +215,7 @@ def search_together(
 def search_exact(
     parts: Sequence[SegmentPart], embeddings: Embeddings, k: int, lines: Lists | None = None
 ) -> tuple[Similarities, Rows]:
-    """Compare every row of every part, or of the species of each view's own lines."""
+    """Search all rows of every part, or those of each view's own lines of the coarse quantiser."""
     near, at = [], []
     for part in parts:
         similarities, rows = part.index.search(embeddings, k, part.lists if lines is None else part.lists_at(lines))
@@ -229,8 +229,8 @@ def search_exact(
 def merge_parts(
     parts: Sequence[SegmentPart], near: Sequence[Similarities], at: Sequence[Rows], views: int, k: int
 ) -> tuple[Similarities, Rows]:
-    """The `k` best of what several parts found; ties by species, observation and row."""
-    if len(parts) == 1:  # whose rows lie in that order
+    """Merge the results of several parts to the `k` best; ties by species, observation and row."""
+    if len(parts) == 1:  # a segment's rows are in that order
         return best_rows(np.concatenate(near, axis=1), np.concatenate(at, axis=1), k)
     similarities = np.concatenate([np.zeros((views, 0), np.float32), *near], axis=1)
     rows = np.concatenate([np.zeros((views, 0), np.int64), *at], axis=1)
@@ -246,15 +246,15 @@ def merge_parts(
 
 
 def sort_distinct(near: Similarities, at: Rows, k: int) -> tuple[Similarities, Rows] | None:
-    """The `k` best, best first, where each view has so many and no two are as similar as each other; None elsewhere.
+    """Return the `k` best, best first, where every view has so many and there are no ties; otherwise None.
 
-    Rarely are two: then nothing has to be known of a row but its similarity.
+    Ties are rare, and without them species and observations of the rows need not be read.
     """
     if not 0 < k <= near.shape[1]:
         return None
     order, line = np.argsort(-near, axis=1)[:, : k + 1], np.arange(len(near))[:, None]
     best = near[line, order]
-    if not (best[:, :-1] > best[:, 1:]).all():  # two places with nothing are equal too
+    if not (best[:, :-1] > best[:, 1:]).all():  # padding ties as well
         return None
     return best[:, :k], at[line, order[:, :k]]
 
@@ -262,7 +262,7 @@ def sort_distinct(near: Similarities, at: Rows, k: int) -> tuple[Similarities, R
 def rank_chosen(
     parts: Sequence[SegmentPart], embeddings: Embeddings, k: int, chosen: Sequence[Rows]
 ) -> tuple[Similarities, Rows]:
-    """Compare the rows chosen for each view (ascending) at float16, and keep the `k` best."""
+    """Rank the candidate rows of each view (ascending) at float16; returns the `k` best."""
     best, found = np.full((len(chosen), k), -np.inf, np.float32), np.full((len(chosen), k), -1, np.int64)
     for start in range(0, len(chosen), RANKED_AT_ONCE):
         group = [order_rows(parts, rows) for rows in chosen[start : start + RANKED_AT_ONCE]]
@@ -279,12 +279,11 @@ def rank_chosen(
 def choose_rows(
     parts: Sequence[SegmentPart], embeddings: Embeddings, k: int, recipe: Recipe, coarse: CoarseSearch | None = None
 ) -> list[Rows]:
-    """For each view the rows whose codes look more similar than the one after the `depth` best; ascending.
+    """Select for each view the rows whose codes are more similar than the one after the `depth` best; ascending.
 
-    A prototype-first recipe looks at the species only whose mean each view resembles most. Codes have few distinct
-    similarities. Rows tied at the border are left out together, so that what is chosen depends neither on the
-    segments that rows lie in nor on how FAISS settles ties. Where fewer than `k` are left, more are looked at, in the
-    end all.
+    A prototype-first recipe considers only the species with the most similar means. Codes have few distinct
+    similarities: rows tied at the boundary are all excluded, so that the selection depends neither on the segments nor
+    on how FAISS breaks ties. Where fewer than `k` remain, depth and probes are increased, in the end to all rows.
     """
     codes = parts[0].segment.codes
     if codes is None:
@@ -314,7 +313,7 @@ def choose_rows(
 
 
 def scan_part(part: SegmentPart, turned: Embeddings, wide: int, lines: Lists | None) -> tuple[Similarities, Rows]:
-    """The `wide` rows of a part that look most similar by their codes, in the species of the given lines or in all."""
+    """Return the `wide` rows of a part with the most similar codes, in the species of the lines or in all."""
     codes = part.segment.codes
     if codes is None:
         raise ValueError("a segment without codes can be searched exactly only")
@@ -324,7 +323,7 @@ def scan_part(part: SegmentPart, turned: Embeddings, wide: int, lines: Lists | N
 
 
 def order_rows(parts: Sequence[SegmentPart], rows: Rows) -> Rows:
-    """The rows (ascending) in the order that settles ties: by species, observation and photo."""
+    """Sort rows in the order that breaks ties: by species, observation and row."""
     if len(parts) == 1:
         return rows
     species, observations = describe_rows(parts, rows)
@@ -333,23 +332,23 @@ def order_rows(parts: Sequence[SegmentPart], rows: Rows) -> Rows:
 
 
 class Scratch(threading.local):
-    """Memory of a thread for gathered rows: memory that is asked for anew is mapped anew, which costs as much again."""
+    """A buffer per thread for gathered rows: allocating it anew would double the cost of gathering."""
 
     held: NDArray[np.float16] = np.empty((0, DIM), dtype=np.float16)
 
     def take(self, rows: int) -> NDArray[np.float16]:
-        """Room for so many rows, until the next call in this thread."""
+        """Return a buffer (rows, 256), valid until the next call in this thread."""
         if len(self.held) < rows:
             self.held = np.empty((rows + rows // 4, DIM), dtype=np.float16)
         return self.held[:rows] if rows * DIM * 2 <= MOST_SCRATCH else np.empty((rows, DIM), dtype=np.float16)
 
 
-MOST_SCRATCH = 16 << 20  # bytes that a thread may keep
+MOST_SCRATCH = 16 << 20  # largest buffer of a thread, in bytes
 _SCRATCH = Scratch()
 
 
 def gather_rows(parts: Sequence[SegmentPart], rows: Rows) -> NDArray[np.float16]:
-    """The stored embeddings of rows, in their order; in memory that this thread's next call uses again."""
+    """Return the stored embeddings of rows, in the order given; the buffer is reused by this thread's next call."""
     stored = _SCRATCH.take(len(rows))
     if len(parts) == 1:
         return parts[0].segment.store.take(rows - parts[0].segment.base, stored)
@@ -360,7 +359,7 @@ def gather_rows(parts: Sequence[SegmentPart], rows: Rows) -> NDArray[np.float16]
 
 
 def describe_rows(parts: Sequence[SegmentPart], rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Species and observation of each row, in the shape of `rows`; -1 for rows that are none."""
+    """Return species and observation of each row, in the shape of `rows`; -1 for padding."""
     species, observations = np.full(rows.shape, -1, np.int64), np.full(rows.shape, -1, np.int64)
     if len(parts) == 1 and not (rows < 0).any():
         own = rows - parts[0].segment.base
@@ -374,6 +373,6 @@ def describe_rows(parts: Sequence[SegmentPart], rows: Rows) -> tuple[NDArray[np.
 
 
 def inside(part: SegmentPart, rows: Rows) -> NDArray[np.bool_]:
-    """Which rows lie in the part's segment."""
+    """Return a mask of the rows in the part's segment."""
     answer: NDArray[np.bool_] = (rows >= part.segment.base) & (rows < part.segment.base + part.segment.rows)
     return answer

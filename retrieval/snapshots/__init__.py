@@ -1,1 +1,1 @@
-"""The snapshot's folder format, what an open snapshot offers, and its floras."""
+"""Snapshots: the folder format, open snapshots, their floras, and publishing."""

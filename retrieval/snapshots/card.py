@@ -73,7 +73,7 @@ def describe_photos(fitted: Mapping[str, Any]) -> str:
     low, middle, high = fitted["closest"]
     asked, alone, unknown = fitted["observations"], fitted["onePhoto"], fitted["unknownShare"]
     return (
-        f" They hold for finds like the {asked:,} that were asked for: {alone:.0%} of them with one photo, {unknown:.0%} "
+        f" They hold for finds like the {asked:,} that were asked for: {alone:.0%} with one photo, {unknown:.0%} "
         f"taken to be of species without references, asked of the world and of {fitted['lists']} floras; the closest "
         f"reference of most has a similarity of {low:.2f} to {high:.2f} ({middle:.2f} in the middle)."
     )

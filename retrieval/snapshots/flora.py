@@ -1,4 +1,4 @@
-"""A flora is a set of species: bits over the snapshot's list of them, and with that a set of lists of the index."""
+"""Floras: sets of species, stored as one bit for each species of the snapshot, and their search."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from retrieval.segments.store import CoarseSearch, NearestReferences, SegmentPar
 from retrieval.snapshots.manifest import FloraCard
 
 AD_HOC = "ad hoc"
-PREPARED = 64  # floras whose lists stay prepared for searching, those asked for last
+PREPARED = 64  # floras in the LRU cache of prepared searches
 
 
 class Searcher(Protocol):
-    """Finds what this process would, elsewhere."""
+    """Searches floras elsewhere, such as on other machines."""
 
     def search(self, flora: Flora, embeddings: Embeddings, k: int) -> NearestReferences:
-        """What `Flora.search` promises, to the neighbour; what cannot be searched is noted in `partial`, or raised."""
+        """Return the same neighbours as `Flora.search`; unreachable shards are recorded in `partial`, or raised."""
         ...
 
     def forget(self) -> None:
-        """The snapshot was closed."""
+        """Release what is held for a closed snapshot."""
         ...
 
 
 class ReferenceShelf:
-    """All references of a snapshot and the order of its species: what floras are cut from."""
+    """All references of a snapshot and its ordered species; makes floras."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class ReferenceShelf:
         quantiser: CoarseQuantiser | None = None,
     ) -> None:
         self.name = name  # of the snapshot
-        self.species = species  # ascending taxon ids; the bits of floras stand for these
+        self.species = species  # ascending taxon ids, one for each bit of a flora
         self.segments = tuple(segments)
         self.recipes = recipes or {}
-        self.accelerator: Accelerator | None = None  # set by whoever has one to share
-        self.searcher: Searcher | None = None  # set by whoever searches on other machines
+        self.accelerator: Accelerator | None = None  # set by the server, which shares one
+        self.searcher: Searcher | None = None  # set where other machines search
         self._places = [np.searchsorted(species, segment.species) for segment in self.segments]
         self._counts = np.zeros(len(species), dtype=np.int64)
         for segment, places in zip(self.segments, self._places, strict=True):
@@ -64,29 +64,29 @@ class ReferenceShelf:
         self.prepared = lru_cache(maxsize=PREPARED)(self._prepared)
 
     def cut(self, bits: NDArray[np.bool_], card: FloraCard, recipe: Recipe) -> Flora:
-        """The flora of the species whose bits are set."""
+        """Make the flora of the species whose bits are set."""
         return Flora(self, np.packbits(bits), card, recipe)
 
     def cut_ad_hoc(self, bits: NDArray[np.bool_], title: str) -> Flora:
-        """The same for a set of species that nobody has prepared."""
+        """Make an ad-hoc flora, with a card and a recipe estimated from the measured floras."""
         counts = self._counts[bits]
         rows, covered = int(counts.sum()), int(np.count_nonzero(counts))
         card = FloraCard(AD_HOC, title, int(np.count_nonzero(bits)), covered, rows)
         return self.cut(bits, card, recipe_for(rows, covered, self.recipes.values()))
 
     def bits_of(self, species: Iterable[int]) -> NDArray[np.bool_]:
-        """The bits of the given species; those that the snapshot does not know have none."""
+        """Return the bits of the given species; unknown species are ignored."""
         return np.isin(self.species, np.fromiter(species, dtype=np.int64))
 
     def counts(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many references each of the given species has."""
+        """Return the number of references of each given species."""
         places = np.minimum(np.searchsorted(self.species, species), max(len(self.species) - 1, 0))
         if not len(self.species):
             return np.zeros(len(species), dtype=np.int64)
         return np.where(self.species[places] == species, self._counts[places], 0)
 
     def _prepared(self, packed: bytes, licences: tuple[str, ...]) -> Prepared:
-        """What is searched for a set of species: their lists in each segment, and their lines in the guide."""
+        """Look up the species' lists in each segment, and their lines in the coarse quantiser."""
         bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(self.species)).astype(np.bool_)
         parts = []
         for number, (segment, places) in enumerate(zip(self.segments, self._places, strict=True)):
@@ -102,7 +102,7 @@ class ReferenceShelf:
         return Prepared(tuple(parts), coarse)
 
     def _other_licences(self, segment: int, licences: tuple[str, ...]) -> NDArray[np.bool_]:
-        """Rows of a segment that must not answer when only some licences are asked for."""
+        """Return the mask of a segment's rows that are withdrawn or under other licences."""
         hidden = self.segments[segment].under_other_licences(licences)
         withdrawn = self.segments[segment].withdrawn
         return hidden if withdrawn is None else hidden | withdrawn
@@ -110,7 +110,7 @@ class ReferenceShelf:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A flora as it is searched."""
+    """A flora's lists, prepared for search."""
 
     parts: tuple[SegmentPart, ...]
     coarse: CoarseSearch | None
@@ -118,9 +118,9 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Flora:
-    """The species of a region, or of any list. Costs bits: the embeddings are the snapshot's.
+    """A set of species, such as those of a region, with its search. It holds bits only; embeddings are shared.
 
-    Floras can be united (`|`), intersected (`&`) and subtracted (`-`); nothing is built for that.
+    Floras support union (`|`), intersection (`&`) and difference (`-`) without building an index.
     """
 
     shelf: ReferenceShelf
@@ -128,16 +128,16 @@ class Flora:
     card: FloraCard
     recipe: Recipe
     licences: tuple[str, ...] = ()  # empty: all
-    partial: PartialSearch | None = None  # notes what could not be searched; None: that is an error
+    partial: PartialSearch | None = None  # records skipped shards; None: a skipped shard is an error
 
     @property
     def bits(self) -> NDArray[np.bool_]:
-        """One for each species of the snapshot."""
+        """One boolean for each species of the snapshot."""
         return np.unpackbits(self.packed, count=len(self.shelf.species)).astype(np.bool_)
 
     @property
     def species(self) -> NDArray[np.int64]:
-        """Ascending taxon ids, those without references among them."""
+        """Ascending taxon ids, including species without references."""
         return np.asarray(self.shelf.species)[self.bits]
 
     def __contains__(self, species: int) -> bool:
@@ -154,15 +154,15 @@ class Flora:
         return self._combined(self.bits & ~other.bits, other, "without")
 
     def under(self, licences: Collection[str]) -> Flora:
-        """The same flora, answered only by references under one of the licences."""
+        """Return the flora restricted to references under one of the licences."""
         return replace(self, licences=tuple(sorted(set(licences))))
 
     def with_partial(self, partial: PartialSearch | None) -> Flora:
-        """The same flora, answered also where a part of it cannot be searched, which `partial` then notes."""
+        """Return the flora with partial results allowed: skipped shards are recorded in `partial`."""
         return replace(self, partial=partial)
 
     def search(self, embeddings: Embeddings, k: int, *, threads: int = 1) -> NearestReferences:
-        """The `k` nearest references of the flora for each view; ties by species, observation and photo."""
+        """Return the `k` nearest references for each view; ties by species, observation and row."""
         if self.shelf.searcher is not None:
             return self.shelf.searcher.search(self, embeddings, k)
         accelerator = self.shelf.accelerator
@@ -172,18 +172,18 @@ class Flora:
 
     @property
     def key(self) -> str:
-        """Names the references that the flora searches: its snapshot, then its species and licences."""
+        """Identifies the references searched: the snapshot's name and a hash of species and licences."""
         words = "\x1f".join(self.licences)
         return f"{self.shelf.name}/{sha256(self.packed.tobytes() + words.encode()).hexdigest()}"
 
     def neighbours(self, embeddings: Embeddings, k: int) -> list[list[Neighbour]]:
-        """The `k` nearest references of the flora for each view, best first; fewer where the flora has fewer."""
+        """Return the `k` nearest references for each view, best first; fewer where the flora has fewer."""
         return self.search(embeddings, k).neighbours()
 
     def neighbours_of_many(
         self, observations: Sequence[Embeddings], k: int, *, threads: int = 1
     ) -> list[list[list[Neighbour]]]:
-        """`neighbours` of each observation's views, in one call that shares its passes over the lists."""
+        """Return the `neighbours` of each observation's views, searched in one batch."""
         if not observations:
             return []
         found = self.search(np.concatenate(observations), k, threads=threads).neighbours()
@@ -192,15 +192,15 @@ class Flora:
 
     @property
     def prepared(self) -> Prepared:
-        """What is searched; kept for the floras that were asked for last."""
+        """The prepared lists, from an LRU cache."""
         return self.shelf.prepared(self.packed.tobytes(), self.licences)
 
     def parts(self) -> tuple[SegmentPart, ...]:
-        """What is searched in each segment."""
+        """The lists searched in each segment."""
         return self.prepared.parts
 
     def _combined(self, bits: NDArray[np.bool_], other: Flora, word: str) -> Flora:
-        """A flora of the same snapshot; licences of both hold."""
+        """Make a flora of the same snapshot, with the licences allowed by both; raises ValueError where none is."""
         if self.shelf is not other.shelf:
             raise ValueError("floras of two snapshots cannot be combined: their species and rows differ")
         flora = self.shelf.cut_ad_hoc(bits, f"{self.card.title} {word} {other.card.title}")
@@ -212,6 +212,6 @@ class Flora:
 
 
 def lists_of_lines(quantiser: CoarseQuantiser, segment: Segment) -> NDArray[np.int64]:
-    """The segment's list of each species of the guide, -1 where it has none; and a last -1, for no species."""
+    """Return the segment's list (or -1) of each species of the coarse quantiser, and a final -1 for padding."""
     places = np.minimum(np.searchsorted(segment.species, quantiser.species), len(segment.species) - 1)
     return np.append(np.where(segment.species[places] == quantiser.species, places, -1), -1).astype(np.int64)

@@ -1,7 +1,8 @@
-"""Floras of the moment, in words: `north or south`, `taxon:Amanita and near:55.7,12.6`, `world under CC0-1.0`.
+"""Ad-hoc floras as expressions: `north or south`, `taxon:Amanita and near:55.7,12.6`, `world under CC0-1.0`.
 
-A name of a published flora, `taxon:` with a name or id of any rank, or `near:` with latitude and longitude; joined by
-`or`, `and` and `without`, and narrowed by `under` with licences, from left to right. Nothing is built for any of it.
+A term is the id of a published flora, `taxon:` with a name or id of any rank, or `near:` with latitude and longitude.
+Terms are combined by `or`, `and` and `without`, and restricted by `under` with licences, from left to right. No index
+is built for them.
 """
 
 from __future__ import annotations
@@ -20,30 +21,30 @@ from retrieval.snapshots.occurrences import Occurrences
 
 JOINED = re.compile(r"\s+(or|and|without|under)\s+")
 TAXON, NEAR = "taxon:", "near:"
-MOST_WORDS = 40  # joined in one flora
+MOST_WORDS = 40  # operators and terms after the first, in one expression
 
 
 class Names(Protocol):
-    """Finds taxa by name."""
+    """Looks taxa up by name."""
 
     def find(self, name: str) -> Taxon | None:
-        """The taxon of a name."""
+        """Return the taxon of a name, or None."""
         ...
 
 
 class Floras(Protocol):
-    """What an open snapshot knows of floras."""
+    """What is needed of an open snapshot to evaluate expressions."""
 
     def published(self, flora: str) -> Flora:
-        """The published flora of an id; raises UnknownFlora."""
+        """Return the published flora of an id; raises UnknownFlora."""
         ...
 
     def flora_of(self, taxa: list[int], title: str) -> Flora:
-        """The flora of a list of taxa; raises UnknownTaxon."""
+        """Return the flora of the species in the given taxa; raises UnknownTaxon."""
         ...
 
     def flora_of_bits(self, bits: NDArray[np.bool_], title: str) -> Flora:
-        """The flora of a set of species."""
+        """Return the flora of a set of species."""
         ...
 
     @property
@@ -53,22 +54,22 @@ class Floras(Protocol):
 
     @property
     def licences(self) -> tuple[str, ...]:
-        """Those that references stand under."""
+        """The licences of the references."""
         ...
 
     @property
     def occurrences(self) -> Occurrences | None:
-        """Where species were recorded."""
+        """Counts of records by species and grid cell."""
         ...
 
 
 def in_words(text: str) -> bool:
-    """Whether a flora is asked for in words, and not by its id."""
+    """Whether a text is an expression rather than the id of a flora."""
     return text.startswith((TAXON, NEAR)) or JOINED.search(text) is not None
 
 
 def read_flora(text: str, floras: Floras) -> Flora:
-    """The flora that the words name; raises UnknownFlora, UnknownTaxon or PlaceUnavailable, saying which word."""
+    """Evaluate an expression; raises UnknownFlora, UnknownTaxon or PlaceUnavailable, with the faulty term."""
     first, *rest = JOINED.split(text.strip())
     if len(rest) > MOST_WORDS:
         raise UnknownFlora(f"a flora may be joined of at most {MOST_WORDS // 2 + 1} parts")
@@ -83,7 +84,7 @@ def read_flora(text: str, floras: Floras) -> Flora:
 
 
 def read_term(term: str, floras: Floras) -> Flora:
-    """One flora without joining words."""
+    """Evaluate a single term, without operators."""
     if term.startswith(TAXON):
         name = term.removeprefix(TAXON).strip()
         if name.isdecimal():
@@ -98,7 +99,7 @@ def read_term(term: str, floras: Floras) -> Flora:
 
 
 def near(place: str, floras: Floras) -> Flora:
-    """The species recorded in the cells around a place."""
+    """Return the flora of the species recorded in the grid cells around a place; raises PlaceUnavailable."""
     try:
         latitude, longitude = (float(part) for part in place.split(","))
     except ValueError as error:
@@ -112,7 +113,7 @@ def near(place: str, floras: Floras) -> Flora:
 
 
 def read_licences(listed: str, floras: Floras) -> list[str]:
-    """Licences, separated by commas; raises UnknownFlora for one that no reference stands under."""
+    """Parse licences separated by commas; raises UnknownFlora for one that no reference has."""
     wanted = [part.strip() for part in listed.split(",")]
     if strangers := sorted(set(wanted) - set(floras.licences)):
         known = ", ".join(floras.licences)

@@ -1,14 +1,14 @@
-"""Which files were compared with their checksums, and have not been touched since: so that opening is quick.
+"""The list of verified files: files whose checksums were compared and that have not changed since, to open quickly.
 
-A stamp is what the system says of a file at the moment its checksum was found right: inode, length, and the times of
-its last change in nanoseconds. Whatever writes to the file moves the second of these times, which no ordinary program
-can set back; a copy has another inode. Only a disk that changes bytes by itself goes unnoticed at opening, and is
-found by `fungarium index verify`, which reads everything.
+An entry has the file's inode, length, and modification and status change times (mtime and ctime, in nanoseconds) at
+the time its checksum was verified. Every write changes the ctime, which ordinary programs cannot reset; a copy has
+another inode. Only silent corruption of the disk goes unnoticed at opening; `fungarium index verify`, which reads
+every file, detects it.
 
-The number of the device is no part of it: each machine numbers what it mounts as it likes, while inode and times are
-the file system's own, which NFS and its like tell every machine alike. Nothing is lost by that. Two files under one
-path agree in all else only where a whole file system was copied block by block, and then their bytes agree too. Where
-inodes are made up anew at each mount, as by folders over object stores, no stamp fits and everything is read.
+The device number is not included, since each machine assigns its own, while inode and times belong to the file system
+and are the same on every machine that mounts it by NFS. Two files under one path agree in all of them only where a
+whole file system was copied block by block, and then their bytes agree too. Where inodes are assigned anew at each
+mount, as by file systems over object stores, no entry matches and every file is read.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from pathlib import Path
 from typing import Any
 
 STAMPS = "STAMPS.json"
-TICK = 0.05  # seconds: file times move in steps of some milliseconds, and a stamp must be older than the next write
+TICK = 0.05  # seconds: file times have a resolution of milliseconds, and the next write must have a later time
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFile:
-    """A file as it was when its checksum was compared."""
+    """The metadata of a file when its checksum was verified."""
 
     sha256: str
     inode: int
     length: int
-    modified: int  # nanoseconds
-    changed: int  # nanoseconds
+    modified: int  # mtime in nanoseconds
+    changed: int  # ctime in nanoseconds
 
 
 def describe_file(path: Path, sha256: str) -> VerifiedFile:
-    """The stamp of a file as it is now, for a checksum known to be its."""
+    """Describe a file as it is now, with its verified checksum."""
     found = path.stat()
     return VerifiedFile(sha256, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def wait_for_clock_tick(path: Path) -> None:
-    """Wait until a file just written is older than a tick, so that no later write can bear the same time."""
+    """Wait until a file is older than one clock tick, so that no later write can have the same time."""
     age = time.time() - path.stat().st_ctime
     if 0 <= age < TICK:
         time.sleep(TICK - age)
 
 
 def read_verified_files(root: Path) -> dict[str, VerifiedFile]:
-    """All stamps under the folder, by path; none where the file is absent or no sense can be made of it."""
+    """Read the verified files of a folder, by path; empty where the list is missing or invalid."""
     try:
         entries = json.loads((root / STAMPS).read_text(encoding="utf-8"))
         return {str(path): _read_stamp(**entry) for path, entry in entries.items()}
@@ -59,12 +59,12 @@ def read_verified_files(root: Path) -> dict[str, VerifiedFile]:
 
 
 def _read_stamp(device: int = 0, **rest: Any) -> VerifiedFile:
-    """A stamp of a file; older ones have the device number too."""
+    """Make an entry, dropping the device number of older lists."""
     return VerifiedFile(**rest)
 
 
 def write_verified_files(root: Path, verified: Mapping[str, VerifiedFile]) -> None:
-    """Keep the stamps; those of files that are gone are dropped. A folder that cannot be written to goes without."""
+    """Write the list, without files that no longer exist. Does nothing where the folder is not writable."""
     kept = [
         f"{json.dumps(path)}: {json.dumps({name: getattr(stamp, name) for name in VerifiedFile.__slots__})}"
         for path, stamp in sorted(verified.items())

@@ -16,7 +16,7 @@ depends_on: str | None = None
 
 
 def upgrade() -> None:
-    """Make every table."""
+    """Create all tables."""
     op.create_table(
         "datasets",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -228,7 +228,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove every table."""
+    """Drop all tables."""
     op.drop_index("ix_photos_withdrawn", table_name="photos")
     op.drop_index(op.f("ix_photos_observation_id"), table_name="photos")
     op.drop_table("photos")

@@ -1,4 +1,4 @@
-"""People, their API keys, and how much was asked for each day.
+"""People, their API keys, and daily usage counts.
 
 Revision ID: 0002
 Revises: 0001
@@ -16,7 +16,7 @@ depends_on: str | None = None
 
 
 def upgrade() -> None:
-    """Make the tables of people, keys and uses."""
+    """Create the tables of people, keys and uses."""
     op.create_table(
         "people",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -62,7 +62,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove them, with everybody in them."""
+    """Drop these tables and their rows."""
     op.drop_index(op.f("ix_api_keys_person_id"), table_name="api_keys")
     op.drop_table("api_keys")
     op.drop_table("uses")

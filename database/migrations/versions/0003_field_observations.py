@@ -1,4 +1,4 @@
-"""What people observe, show and say of it.
+"""People's observations, their photos, suggestions and identifications.
 
 Revision ID: 0003
 Revises: 0002
@@ -16,7 +16,7 @@ depends_on: str | None = None
 
 
 def upgrade() -> None:
-    """Make the tables of field observations, their photos, suggestions, proposals and verdicts."""
+    """Create the tables of field observations, their photos, suggestions, proposals and verdicts."""
     op.create_table(
         "field_observations",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -154,7 +154,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove them, with everything in them."""
+    """Drop these tables and their rows."""
     op.drop_index(op.f("ix_verdicts_taxon_id"), table_name="verdicts")
     op.drop_index("ix_verdicts_standing", table_name="verdicts")
     op.drop_index(op.f("ix_verdicts_person_id"), table_name="verdicts")

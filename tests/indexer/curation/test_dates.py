@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.curation.dates import find_date, parse_date
-from indexer.records import Doubt
+from indexer.records import DroppedValue
 from tests.indexer.archives.samples import TODAY
 
 EARLIEST = date(1700, 1, 1)
@@ -109,7 +109,7 @@ def test_no_text_makes_the_reading_of_dates_fail(text: str) -> None:
     found, doubt = parse_date(text, earliest=EARLIEST, today=TODAY)
 
     assert found is None or EARLIEST <= found <= TODAY
-    assert doubt is None or isinstance(doubt, Doubt)
+    assert doubt is None or isinstance(doubt, DroppedValue)
 
 
 @settings(deadline=None)  # the first one reads tables

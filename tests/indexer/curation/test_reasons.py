@@ -13,7 +13,7 @@ MAKERS = {
     "RejectedRecord",
     "RecordFault",
     "RefusedPhoto",
-    "Doubt",
+    "DroppedValue",
     "_reject",
     "_fault",
     "_licence_fault",

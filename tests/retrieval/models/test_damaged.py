@@ -19,7 +19,7 @@ def test_a_truncated_network_says_one_sentence_and_nothing_else(tmp_path: Path, 
     write_card(network)
     whole = network.read_bytes()
     network.write_bytes(whole[: int(kept * len(whole))])
-    command = [sys.executable, "-m", "indexer", "models", "describe", f"onnx:{network}"]
+    command = [sys.executable, "-m", "fungarium", "model", "describe", f"onnx:{network}"]
 
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
