@@ -173,9 +173,9 @@ def test_values_that_were_dropped_are_counted_and_listed_with_their_text(run: Ru
     ]
     table = write_table(tmp_path / "walks", rows)
 
-    _, out, _ = run("import", "csv", table, "--dataset", "walks")
-    _, listed, _ = run("rejections", "walks")
-    _, chosen, _ = run("rejections", "walks", "--reason", "date-ambiguous")
+    _, out, _ = run("collection", "import", "csv", table, "--dataset", "walks")
+    _, listed, _ = run("collection", "rejections", "walks")
+    _, chosen, _ = run("collection", "rejections", "walks", "--reason", "date-ambiguous")
 
     assert "  accepted 3 (3 new, 0 already there)\n  rejected 1\n    uncertain-identification 1\n" in out
     dropped = "    coordinates-not-read 1\n    country-not-known 1\n    date-ambiguous 1\n"
@@ -196,10 +196,10 @@ def test_values_that_were_dropped_are_counted_and_listed_with_their_text(run: Ru
 
 def test_a_second_import_lists_what_was_dropped_once(run: Run, tmp_path: Path) -> None:
     table = write_table(tmp_path / "walks", [line("a.png", eventDate="3/4/2018")])
-    run("import", "csv", table, "--dataset", "walks")
-    run("import", "csv", table, "--dataset", "walks")
+    run("collection", "import", "csv", table, "--dataset", "walks")
+    run("collection", "import", "csv", table, "--dataset", "walks")
 
-    _, listed, _ = run("rejections", "walks")
+    _, listed, _ = run("collection", "rejections", "walks")
 
     assert len(listed.splitlines()) == 1
 
@@ -207,7 +207,7 @@ def test_a_second_import_lists_what_was_dropped_once(run: Run, tmp_path: Path) -
 def test_doubtful_identifications_are_taken_where_asked_for(run: Run, tmp_path: Path) -> None:
     table = write_table(tmp_path / "walks", [line("a.png", "Amanita cf. muscaria"), line("b.png", "Amanita ? sp.")])
 
-    _, out, _ = run("import", "csv", table, "--dataset", "walks", "--uncertain")
+    _, out, _ = run("collection", "import", "csv", table, "--dataset", "walks", "--uncertain")
 
     assert "  accepted 1 (1 new, 0 already there)\n  rejected 1\n    not-to-species 1\n" in out
     assert "    name-uncertain 1\n" in out

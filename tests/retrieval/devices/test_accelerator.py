@@ -150,7 +150,7 @@ def test_what_a_closed_snapshot_had_on_a_device_makes_room(snapshot: Snapshot) -
 
     hot.forget("another")
     assert "1 floras" in hot.standing
-    hot.forget(snapshot.name)
+    hot.forget(snapshot.edition)
 
     assert hot.standing == free
 
