@@ -69,7 +69,7 @@ def import_photos(settings: Settings, **options: Any) -> None:
 @click.option("--reason", default="", help="Only those with this reason.")
 @with_settings
 def rejections(settings: Settings, dataset: str, reason: str) -> None:
-    """List what the imports of a dataset left out, records and values, and why."""
+    """List what imports of a dataset left out, and why."""
     from itertools import chain
 
     from database.collection import imports

@@ -28,7 +28,7 @@ from evaluation.learning.scoring import Method
 from evaluation.measuring.ablate import paired_gain
 from evaluation.measuring.leave_one_out import count_folds, judge_snapshot
 from evaluation.measuring.metrics import Outcome, measure
-from evaluation.measuring.nested import cross_validate
+from evaluation.measuring.nested import Trial, cross_validate
 from evaluation.reports.report import as_outcomes
 from evaluation.specimens.collection import draw_collection
 from fungarium.cli import main as run
@@ -98,11 +98,11 @@ def judge(snapshot: Snapshot, *, folds: int | None = None) -> dict[str, Any]:
     dealt = folds or count_folds(gallery)
     fused: dict[str, list[list[Outcome]]] = {}
     with Bars() as bars:
-        again: dict[str, Any] = {"folds": dealt, "seed": SEED, "brief": True, "progress": bars}
+        again: dict[str, Any] = {"folds": dealt, "seed": SEED, "progress": bars}
         learned: tuple[Method, ...] = ()
         for name, fusion in FUSED.items():
-            whole = cross_validate(gallery, given=learned, fusion=fusion, **again)
-            alone = cross_validate(gallery, given=whole.methods, fusion=fusion, photos=1, **again)
+            whole = cross_validate(gallery, Trial(brief=True, given=learned, fusion=fusion), **again)
+            alone = cross_validate(gallery, Trial(brief=True, given=whole.methods, fusion=fusion, photos=1), **again)
             learned = learned or whole.methods
             fused[name] = [as_outcomes(one, gallery) for one in (whole, alone)]
     rows = {"plain votes": compare(plain)}

@@ -14,7 +14,7 @@ from evaluation.learning.asks import calibration_error
 from evaluation.learning.expect import known_of, said_of
 from evaluation.learning.scoring import Method
 from evaluation.measuring.metrics import macro_f1
-from evaluation.measuring.nested import NestedResult, cross_validate
+from evaluation.measuring.nested import NestedResult, Trial, cross_validate
 from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration
 from retrieval.ranking.fusion import FUSIONS
@@ -87,9 +87,8 @@ def ablate(
     """
 
     def trial(**given: Any) -> NestedResult:
-        return cross_validate(
-            gallery, folds=folds, seed=seed, most=most, brief=True, searched=searched, progress=progress, **given
-        )
+        asked = Trial(most=most, brief=True, **given)
+        return cross_validate(gallery, asked, folds=folds, seed=seed, searched=searched, progress=progress)
 
     def shown(rank: NDArray[np.int64], first: NDArray[np.int64] | None) -> dict[str, float]:
         change = paired_gain((judged.rank == 1).astype(float), (rank == 1).astype(float), seed)
@@ -153,17 +152,8 @@ def judge_priors(
             continue
         title = " and ".join(priors)
         progress(f"prior: {title}")
-        found = cross_validate(
-            gallery,
-            folds=folds,
-            seed=seed,
-            most=most,
-            brief=True,
-            searched=searched,
-            given=judged.methods,
-            priors=priors,
-            progress=progress,
-        )
+        trial = Trial(most=most, brief=True, given=judged.methods, priors=priors)
+        found = cross_validate(gallery, trial, folds=folds, seed=seed, searched=searched, progress=progress)
         right = (found.rank == 1)[known]
         learned = [method.calibration for method in judged.methods]
         table[title] = {

@@ -73,39 +73,42 @@ class NestedResult:
     ways: tuple[JudgedWay, ...] = ()  # of the world and of each list, with all photos and with the first
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a cross-validation asks, and what it learns; the default learns everything and asks with all photos."""
+
+    only: Sequence[str] = ("votes", "prototypes", "counts")  # what a score is made of
+    brief: bool = False  # learn and judge the ranking alone
+    bare: Method | None = None  # answers as it is; nothing is learned
+    given: Sequence[Method] = ()  # what each fold learned before; nothing is learned anew
+    settled: Sequence[Method] = ()  # of each fold: their temperatures and shrinkages stay, weights are learned anew
+    fusion: str | None = None  # taken in place of the rule that was learned
+    photos: int | None = None  # ask with the first so many photos of each observation
+    most: int | None = None  # observations asked of a fold, drawn by the seed
+    priors: Sequence[str] = ()  # applied where an observation has what they need
+    aspects: str = "labelled"  # as labelled, as told from the photos, or all of the same weight (none)
+    lists: Lists = ()  # floras that observations are asked of beside the world
+
+
 def cross_validate(
     gallery: Gallery,
+    trial: Trial | None = None,
     *,
     folds: int = 10,
     seed: int = 1,
     strangers: Embeddings | None = None,
-    only: Sequence[str] = ("votes", "prototypes", "counts"),
-    bare: Method | None = None,
-    given: Sequence[Method] = (),
-    fusion: str | None = None,
-    photos: int | None = None,
-    most: int | None = None,
-    priors: Sequence[str] = (),
-    aspects: str = "labelled",
-    brief: bool = False,
-    lists: Lists = (),
-    settled: Sequence[Method] = (),
     searched: dict[int, NearestRows] | None = None,
     progress: Progress = silent,
 ) -> NestedResult:
-    """Judge every observation whose species has another one (at most `most` of a fold, drawn by the seed).
+    """Judge every observation whose species has another one, by a method that its group did not teach.
 
-    With `bare`, nothing is learned: it answers; with `given`, what each fold learned before. `photos` asks with the
-    first so many photos of each observation; `fusion` is taken instead of the rule that was learned. `priors` are
-    applied: season and place where month and cell are known, and uniform. Aspects are taken as labelled, as told from
-    the photos, or all weigh the same (none). With `brief`, only the ranking is learned and judged. `searched` keeps
-    what each fold found, for the next of several trials (with the same photos); `settled` are methods whose numbers are
-    kept while the weights are learned anew.
-
-    `strangers` are embeddings of photos that show no fungus, each asked alone.
+    `searched` keeps what each fold found, for further trials with the same photos. `strangers` (photos, dim) are
+    embeddings of photos that show no fungus, each asked alone.
     """
+    trial = trial or Trial()
+    brief, priors, lists = trial.brief, trial.priors, trial.lists
     kept = {} if searched is None else searched
-    rings = earth_rings() if priors or not (brief or given or bare) else None
+    rings = earth_rings() if priors or not (brief or trial.given or trial.bare) else None
     records = count_records(gallery, rings) if priors else None
     dealt = deal_folds(gallery.groups, gallery.columns, folds, seed)
     chosen = choose_lists(gallery, lists)
@@ -116,26 +119,26 @@ def cross_validate(
     for fold in range(folds):
         held = np.unique(gallery.observations[dealt == fold])
         asked_for = np.intersect1d(held, gallery.askable)
-        asked_for = np.sort(np.random.default_rng([seed, fold]).permutation(asked_for)[:most])
-        if given:
-            method = given[fold]
+        asked_for = np.sort(np.random.default_rng([seed, fold]).permutation(asked_for)[: trial.most])
+        if trial.given:
+            method = trial.given[fold]
         else:
-            method = bare or learn(
+            method = trial.bare or learn(
                 gallery.only(dealt != fold),
                 lists=lists,
                 seed=seed,
-                only=only,
+                only=trial.only,
                 rings_of=rings,
                 brief=brief,
-                settled=settled[fold] if settled else None,
+                settled=trial.settled[fold] if trial.settled else None,
             )
-        method = method if fusion is None else method.fused_by(fusion)
+        method = method if trial.fusion is None else method.fused_by(trial.fusion)
         methods.append(method)
         progress("cross-validation", 1, 2 * folds)
         if len(asked_for):
-            asked = weigh_as(ask_itself(gallery, asked_for), method, aspects)
-            if photos is not None:
-                asked = asked.only(np.ones(asked.count, dtype=bool), photos)
+            asked = weigh_as(ask_itself(gallery, asked_for), method, trial.aspects)
+            if trial.photos is not None:
+                asked = asked.only(np.ones(asked.count, dtype=bool), trial.photos)
             if fold not in kept:
                 kept[fold] = search(gallery, asked, NEIGHBOURS, lists=() if brief else chosen)
             lifts = lift_all(gallery, asked, method, priors, records)

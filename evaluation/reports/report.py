@@ -16,7 +16,7 @@ from evaluation.learning.evidence import choose_lists
 from evaluation.measuring.ablate import ablate, aspects_learned, judge_priors
 from evaluation.measuring.leave_one_out import count_folds
 from evaluation.measuring.metrics import Outcome, measure
-from evaluation.measuring.nested import JudgedWay, NestedResult, cross_validate, judge_unknown
+from evaluation.measuring.nested import JudgedWay, NestedResult, Trial, cross_validate, judge_unknown
 from evaluation.reports.operating_point import rejection_measures
 from evaluation.reports.promises import coverage_curve, judge_promises, judge_strangeness, reliability, share_of
 from retrieval.domain import RANKS, WORLD
@@ -53,11 +53,10 @@ def make_report(
     progress("learning and judging")
     judged = cross_validate(
         gallery,
+        Trial(most=MOST, lists=lists),
         folds=folds,
         seed=seed,
         strangers=strangers,
-        most=MOST,
-        lists=lists,
         searched=searched,
         progress=progress,
     )

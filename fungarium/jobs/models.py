@@ -30,7 +30,7 @@ from indexer.photos.finding import PhotoStore
 from retrieval.domain import Taxon
 from retrieval.errors import BuildError, ModelError, UnreadablePhoto
 from retrieval.models.card import Preprocessing, card_path
-from retrieval.models.embedder import Embeddings, Pixels
+from retrieval.models.embedder import Embeddings, Pixels, unit_rows
 from retrieval.models.handles import open_backbone, open_model
 from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, NetworkEmbedder, crop_square
@@ -90,7 +90,8 @@ def fit_head(
     """
     backbone, _ = open_network(settings, handle, card)
     features, labels, photos = read_features(settings, backbone, handle, card, progress)
-    labels = replace(labels, observations=group_observations(labels.observations, features))  # copies are one find
+    apart = unit_rows(features - features.mean(axis=0))  # all features of a network share a large mean
+    labels = replace(labels, observations=group_observations(labels.observations, apart))  # copies are one find
     progress(f"{len(features)} photos, {features.shape[1]} numbers each")
     verdict = heads.judge_heads(features, labels, seed=seed, progress=progress)
     print_verdict(verdict)

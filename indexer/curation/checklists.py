@@ -296,6 +296,9 @@ def read_names(path: Path, encoding: str = "") -> Iterator[ChecklistLine | Rejec
         if is_table_line(text):
             detail = f"{path.name}, line {number}: {text!r} holds more than a name, and no header says which part is it"
             yield RejectedRecord("not-a-name", detail, path.name, number)
+        elif name.full and name.uncertain:
+            detail = f"{path.name}, line {number}: {text!r} is marked {name.uncertain}"
+            yield RejectedRecord("uncertain-identification", detail, path.name, number)
         elif name.full:
             yield ChecklistLine(
                 name.full, name.authorship, infer_rank(name), (("genus", name.genus),), file=path.name, line=number

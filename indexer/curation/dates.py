@@ -123,7 +123,7 @@ def parse_date(text: str, *, earliest: date, today: date) -> tuple[date | None, 
 
 EXPLAINED = {
     "date-ambiguous": "day or month may come first",
-    "date-over-months": "the dates span more than a month",
+    "date-over-months": "the dates are of different months",
     "date-without-day": "there is no day: the first of the month is taken",
     "date-without-month": "a year alone says nothing of the season",
 }

@@ -161,8 +161,6 @@ def parse_name(text: str) -> ParsedName:
         return NO_NAME
     if ALTERNATIVES.search(plain):
         return ParsedName(genus, "", "", uncertain="one of several")
-    if len(words) > 1 and _mark(words[1]) in NO_EPITHETS and not _is_author(words[1]):
-        return ParsedName(genus, "", "", uncertain=uncertain)
     if len(words) > 1 and "," in words[1] and not _is_authorship(plain.partition(",")[2]):
         return ParsedName(genus, "", "", uncertain=uncertain)  # a list or a remark: what follows is no author
     try:
@@ -305,8 +303,3 @@ def _is_authorship(text: str) -> bool:
     """Tell an authorship from a remark, which has words in small letters."""
     words = [word for word in re.findall(r"[^\W\d_]+", text) if word[0].islower() and len(word) > 1]
     return all(word in PARTICLES for word in words)
-
-
-def _is_author(word: str) -> bool:
-    """Tell `Non` or `Vel` of an authorship from the same word in lower case."""
-    return word[0].isupper() and not word.isupper()

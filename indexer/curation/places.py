@@ -35,7 +35,17 @@ METRES = re.compile(
     re.I,
 )
 UNITS = {"k": 1000.0, "f": 0.3048, "mi": 1609.344}
+SPOKEN_IN = re.compile(r"(?P<language>[^()]+?)\s*\((?P<country>[^()]+)\)")
+"""A language with where it is spoken: `English (US)`."""
 NOT_COUNTRIES = frozenset({"ZZ", "XZ", "XX", "-", "UNKNOWN", "ZZZ"})
+DIRECTIONS = frozenset((
+    "the", "north", "south", "east", "west", "northern", "southern", "eastern", "western", "central", "centre",
+    "center", "middle", "upper", "lower", "inner", "outer", "capital", "city", "region", "district", "province",
+    "coast", "coastal", "interior", "highlands", "lowlands", "islands", "island", "nord", "sud", "est", "ouest",
+    "norte", "sur", "este", "oeste", "centro", "littoral", "metropolitan", "northeast", "northwest", "southeast",
+    "southwest", "north-east", "north-west", "south-east", "south-west",
+))  # fmt: skip
+"""A subdivision named by these alone (North, of Cameroon) is not what a person means by the word."""
 NO_LANGUAGE = frozenset((
     "und", "mul", "mis", "zxx",
 ))  # fmt: skip
@@ -94,6 +104,8 @@ def parse_coordinates(latitude: str, longitude: str) -> tuple[float | None, floa
 def split_coordinates(text: str) -> tuple[str, str]:
     """Split a cell that holds both coordinates; two empty texts where it does not."""
     plain = text.translate(SIGNS).strip(" ()[]")
+    if DECIMAL.fullmatch(plain):
+        return "", ""  # one number: `46,95` is a decimal comma and no pair
     for pattern in BETWEEN:
         parts = re.split(pattern, plain)
         if len(parts) == 2 and all(_degrees(part) for part in parts):
@@ -165,6 +177,9 @@ def parse_language(text: str) -> str:
     Script and region stay: `en_US` is en-US, `zh-hant-tw` zh-Hant-TW. Nothing where it is no language.
     """
     text = text.strip()
+    if spoken := SPOKEN_IN.fullmatch(text):
+        language, (country, _) = parse_language(spoken["language"]), parse_country(spoken["country"])
+        return f"{language}-{country}" if language and country else language
     head, *tail = re.split("[-_]", text)
     language = _language(head.lower()) or (
         _languages_by_name().get(fold_name(text), "") if len(text) > 3 or not text.isascii() else ""
@@ -237,7 +252,8 @@ def _countries_elsewhere() -> dict[str, str]:
     """
     parts: dict[str, set[str]] = defaultdict(set)
     for part in pycountry.subdivisions:
-        parts[fold_name(part.name)].add(part.country_code)
+        if not DIRECTIONS.issuperset((name := fold_name(part.name)).split()):
+            parts[name].add(part.country_code)
     others = {name: codes & _codes() for name, codes in read_names().countries.items()}
     return {name: next(iter(codes)) for table in (parts, others) for name, codes in table.items() if len(codes) == 1}
 

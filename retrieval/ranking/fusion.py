@@ -28,9 +28,13 @@ def photo_voices(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
     like a copy is a copy too, so that a row of crops is one photo; and likeness by the best way is ultrametric, so that
     no weight is negative. A copy takes its voice from its original alone.
     """
-    alike = likeness(embeddings)
-    weights = np.linalg.pinv(alike, rcond=1e-10, hermitian=True).sum(axis=1)
-    return np.asarray(np.round(np.clip(weights, 0.0, 1.0), 12), dtype=np.float64)  # rounded: no order shows
+    order = sorted(
+        range(len(embeddings)), key=lambda photo: embeddings[photo].tobytes()
+    )  # one that no sending shows in
+    weights = np.linalg.pinv(likeness(embeddings[order]), rcond=1e-10, hermitian=True).sum(axis=1)
+    voices = np.empty(len(embeddings))
+    voices[order] = np.round(np.clip(weights, 0.0, 1.0), 12)
+    return voices
 
 
 def same_photos(embeddings: NDArray[np.floating]) -> list[list[int]]:

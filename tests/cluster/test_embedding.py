@@ -201,7 +201,7 @@ def test_where_every_gpu_is_taken_the_command_ends_with_a_sentence(
     cluster: str, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = write_photos(tmp_path / "photos", 2)
-    monkeypatch.setattr("cluster.embedding.FREE", 1.0)
+    monkeypatch.setattr("cluster.embedding.GPU_WAIT", 1.0)
     node = nodes.add_node(num_cpus=0, num_gpus=1, object_store_memory=80_000_000, include_dashboard=False)
 
     try:

@@ -172,7 +172,7 @@ def test_an_interrupted_command_says_that_nothing_is_lost(tmp_path: Path) -> Non
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not (tmp_path / "drawn").exists():
+    while not next((tmp_path / "drawn").rglob("*.jpg"), None):  # it is at work, and so are its processes
         assert drawing.poll() is None
         time.sleep(0.05)
     drawing.send_signal(signal.SIGINT)

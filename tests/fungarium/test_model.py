@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fungarium.cli import main
 from indexer.embedding.embeddings import EmbeddingStore
@@ -103,6 +105,19 @@ def test_what_cannot_be_checked_is_one_sentence(photo: str, tmp_path: Path, said
         assert text.count("\n") == 1
 
 
+def draw_apart(species: int, observation: int) -> bytes:
+    """A drawing that nobody takes for a copy of another of its species: leaves lie about, each find has its own."""
+    with Image.open(io.BytesIO(draw_photo(species, observation))) as drawn:
+        pixels = np.array(drawn)
+    noise = np.random.default_rng([species, observation, 99])
+    for _ in range(12):
+        top, left = noise.integers(0, pixels.shape[0] - 30), noise.integers(0, pixels.shape[1] - 30)
+        pixels[top : top + 30, left : left + 30] = noise.integers(0, 256, 3)
+    photo = io.BytesIO()
+    Image.fromarray(pixels).save(photo, "JPEG", quality=90)
+    return photo.getvalue()
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A catalogue of drawings, drawn and imported once."""
@@ -113,7 +128,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for species, observation in product(COLOURS, range(5)):
             place = base / "drawn" / NAMES[species] / str(observation)
             place.mkdir(parents=True)
-            (place / "photo.jpg").write_bytes(draw_photo(species, observation))
+            (place / "photo.jpg").write_bytes(draw_apart(species, observation))
         assert (
             main(["collection", "import", "folder", str(base / "drawn"), "--dataset", "drawings", "--licences", "any"])
             == 0
@@ -222,7 +237,7 @@ def test_references_of_several_views_are_a_recipe_of_their_own_and_the_card_name
 
     assert main(["index", "embed", *handle, "--views", "mirrored"]) == 0
     assert "model descriptor@1+mirrored: 30 embedded" in said()
-    drawing = draw_photo(MUSCARIA, 0)
+    drawing = draw_apart(MUSCARIA, 0)
     crops = Descriptor().embed(decode_crops(drawing, Descriptor().short_side, PhotoLimits(), augmentation="mirrored"))
     with EmbeddingStore(drawn / "data" / "embeddings", "descriptor@1+mirrored") as store:
         row = store.read([hashlib.sha256(drawing).hexdigest()])

@@ -97,7 +97,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     ran = run(SMALL_DISK, str(tmp_path / "photos"))
 
-    assert "no room for more photos" in ran.stdout, ran.stderr
+    assert "the photo storage is full" in ran.stdout, ran.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

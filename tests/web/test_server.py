@@ -195,7 +195,7 @@ def test_a_misspelt_setting_is_refused_in_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "status", "words"), [("--help", 0, "docs/settings.md"), ("--prot=1", 2, "--prot=1")]
+    ("argument", "status", "words"), [("--help", 0, "docs/settings.md"), ("--prot=1", 2, "--prot")]
 )
 def test_the_entry_point_explains_itself_and_refuses_what_it_does_not_know(
     argument: str, status: int, words: str

@@ -11,7 +11,7 @@ import pytest
 
 from evaluation.galleries.gallery import read_gallery, read_lists
 from evaluation.measuring.leave_one_out import judge_snapshot
-from evaluation.measuring.nested import cross_validate
+from evaluation.measuring.nested import Trial, cross_validate
 from evaluation.reports.promises import judge_promises
 from fungarium.cli import main
 from indexer.building.build import FloraPlan, build_snapshot
@@ -117,9 +117,9 @@ def test_an_odd_collection_gives_finite_numbers_and_promises_nothing_that_does_n
 
     if case == "two observations a species":  # half of the finds leave nothing to hold out
         with pytest.raises(BuildError, match="too few"):
-            cross_validate(gallery, folds=2, lists=lists)
+            cross_validate(gallery, Trial(lists=lists), folds=2)
         return
-    judged = cross_validate(gallery, folds=2, lists=lists)
+    judged = cross_validate(gallery, Trial(lists=lists), folds=2)
 
     for method in judged.methods:
         json.dumps(method.calibration.as_json(), allow_nan=False)

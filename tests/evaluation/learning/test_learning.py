@@ -19,7 +19,7 @@ from evaluation.learning.evidence import gather_evidence, measure_typical
 from evaluation.learning.fit import fit_logit, fit_strength
 from evaluation.learning.learn import learn, numbers_of, uniform_log_lifts
 from evaluation.learning.scoring import Method, neutral_counts, prototype_similarities, score_all
-from evaluation.measuring.nested import cross_validate
+from evaluation.measuring.nested import Trial, cross_validate
 from evaluation.reports.operating_point import nearest_recall
 from evaluation.reports.report import chance_error
 from fungarium.cli import main
@@ -210,7 +210,7 @@ def test_counts_do_not_tell_of_which_species_a_question_of_the_collection_is(cal
     noise = unit_rows(np.random.default_rng(7).normal(size=whole.embeddings.shape))
     gallery = replace(whole, embeddings=noise)  # nothing can be seen on its photos
 
-    judged = cross_validate(gallery, folds=3, brief=True, only=("votes", "counts"))
+    judged = cross_validate(gallery, Trial(brief=True, only=("votes", "counts")), folds=3)
 
     assert (judged.first == judged.truth).mean() < 0.3  # chance: one of ten
     lifts = uniform_log_lifts(gallery, ask_itself(gallery))
@@ -224,12 +224,12 @@ def test_species_that_cannot_be_asked_for_count_as_those_that_just_can() -> None
 def test_nothing_of_an_observation_shows_in_the_method_that_judges_it(calibrated: Snapshot) -> None:
     gallery = read_gallery(calibrated, calibrated.flora(WORLD))
     settled = [Method(calibrated.voting, calibrated.calibration)] * 2
-    judged = cross_validate(gallery, folds=2, brief=True, settled=settled)
+    judged = cross_validate(gallery, Trial(brief=True, settled=settled), folds=2)
     held = np.isin(gallery.observations, judged.observations[judged.fold == 0])
     noise = np.random.default_rng(8).normal(size=gallery.embeddings.shape)
     other = replace(gallery, embeddings=np.where(held[:, None], unit_rows(noise), gallery.embeddings))
 
-    again = cross_validate(other, folds=2, brief=True, settled=settled)
+    again = cross_validate(other, Trial(brief=True, settled=settled), folds=2)
 
     assert 0 < held.sum() < len(held)
     assert judged.methods[0].calibration == again.methods[0].calibration
@@ -261,7 +261,7 @@ def test_cross_validation_may_ask_with_one_photo_of_each_observation(calibrated:
     gallery = replace(whole, embeddings=unit_rows(turned))
 
     everything = cross_validate(gallery, folds=3)
-    alone = cross_validate(gallery, folds=3, given=everything.methods, photos=1)
+    alone = cross_validate(gallery, Trial(given=everything.methods, photos=1), folds=3)
 
     assert alone.observations.tolist() == everything.observations.tolist()
     assert (everything.rank == 1).mean() > 0.8

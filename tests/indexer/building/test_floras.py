@@ -103,7 +103,7 @@ def test_a_flora_grows_with_what_is_photographed_later(known: Database) -> None:
 
 def test_names_are_found_as_accepted_synonym_genus_or_key(known: Database, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("Boletus bulbosus\namanita muscaria\nLactarius\n")
-    (tmp_path / "keys.csv").write_text("scientificName,taxonID\nSomething else,https://www.gbif.org/species/77\n")
+    (tmp_path / "keys.csv").write_text("scientificName,taxonID\nTubiporus edulis,https://www.gbif.org/species/77\n")
 
     add(known, "names", lists=[tmp_path / "mine.txt"])
     add(known, "keys", lists=[tmp_path / "keys.csv"])

@@ -366,3 +366,15 @@ def test_a_synonym_is_of_the_kingdom_of_its_accepted_name(tmp_path: Path) -> Non
         ("not-a-fungus", 2),
         ("not-a-fungus", 3),
     ]
+
+
+def test_a_plain_list_takes_no_name_that_is_in_doubt(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(
+        "Russula gr emetica\nInocybe cfr rimosa\nBoletus edulis?\nAmanita near muscaria\nAmanita muscaria\n",
+        encoding="utf-8",
+    )
+
+    lines = list(read_checklist(tmp_path / "list.txt"))
+
+    assert [line.scientific_name for line in lines if isinstance(line, ChecklistLine)] == ["Amanita muscaria"]
+    assert {line.reason for line in lines if isinstance(line, RejectedRecord)} == {"uncertain-identification"}

@@ -414,6 +414,14 @@ def test_coordinates_may_stand_in_one_cell() -> None:
     assert (curated.decimal_latitude, curated.decimal_longitude) == (51.5, 0.125)
 
 
+@pytest.mark.parametrize(("latitude", "longitude"), [("46,95", ""), ("", "7,44")])
+def test_half_a_place_with_a_decimal_comma_is_no_place_and_is_said(latitude: str, longitude: str) -> None:
+    curated = kept(replace(FLY_AGARIC, decimal_latitude=latitude, decimal_longitude=longitude))
+
+    assert (curated.decimal_latitude, curated.decimal_longitude) == (None, None)
+    assert "coordinates-not-read" in {doubt.reason for doubt in curated.doubts}
+
+
 CELLS = st.one_of(
     st.sampled_from([
         "", "unknown", "2018-10-07", "2018", "3/4/2018", "7.X.2018", "autumn", "51.5", "51°30'N", "0",

@@ -84,7 +84,7 @@ def test_one_cell_may_hold_both(text: str) -> None:
     assert x == pytest.approx(0.125)
 
 
-@pytest.mark.parametrize("text", ["", "51.5", "somewhere", "51.5, 0.1, 200"])
+@pytest.mark.parametrize("text", ["", "51.5", "46,95", "7,44", "-33,8", "somewhere", "51.5, 0.1, 200"])
 def test_a_cell_that_does_not_hold_two_is_not_split(text: str) -> None:
     assert split_coordinates(text) == ("", "")
 
@@ -181,3 +181,21 @@ def test_what_is_no_country_or_several_is_dropped(text: str) -> None:
 )  # fmt: skip
 def test_a_language_keeps_script_and_region(text: str, tag: str) -> None:
     assert parse_language(text) == tag
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("English (US)", "en-US"),
+        ("French (Canada)", "fr-CA"),
+        ("Deutsch (Österreich)", "de-AT"),
+        ("German (north)", "de"),
+    ],
+)
+def test_a_language_may_say_where_it_is_spoken(text: str, tag: str) -> None:
+    assert parse_language(text) == tag
+
+
+@pytest.mark.parametrize("text", ["north", "South", "the North", "Littoral", "Central Region"])
+def test_a_direction_is_no_country_though_some_country_has_such_a_province(text: str) -> None:
+    assert parse_country(text)[0] == ""

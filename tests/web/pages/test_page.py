@@ -60,7 +60,7 @@ def test_the_form_asks_for_photos_and_a_flora(client: FlaskClient) -> None:
     page = Reading(answer.get_data(as_text=True))
     form = page.all("form")[0]
     photos = next(field for field in page.all("input") if field["name"] == "photos")
-    labels = {label["for"] for label in page.all("label")}
+    labels = {label.get("for") for label in page.all("label")}
     assert (form["method"], form["enctype"], form["action"]) == ("post", "multipart/form-data", "/")
     assert (photos["type"], "multiple" in photos) == ("file", True)
     assert {"photos", "flora"} <= labels
