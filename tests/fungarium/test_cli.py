@@ -164,9 +164,17 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     listing.stderr.close()
 
 
+AT_A_TERMINAL = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs in the background is started deaf to Ctrl+C
+from fungarium.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def test_an_interrupted_command_says_that_nothing_is_lost(tmp_path: Path) -> None:
     drawing = subprocess.Popen(
-        [sys.executable, "-m", "fungarium", "demo", "draw", str(tmp_path / "drawn"), "--processes", "1"],
+        [sys.executable, "-c", AT_A_TERMINAL, "demo", "draw", str(tmp_path / "drawn"), "--processes", "1"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

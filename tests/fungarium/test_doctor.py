@@ -151,11 +151,6 @@ def ask_for_gpu(_: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("FUNGARIUM_GPU_MEGABYTES", "1000")
 
 
-def name_no_cluster(_: Path, patch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
-    patch.setenv("FUNGARIUM_CLUSTER", "127.0.0.1:9")  # the port of a service that nobody runs
-
-
 def fill_disk(_: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(checkup, "LITTLE_DISK", 1 << 62)
 
@@ -171,7 +166,6 @@ def fill_disk(_: Path, patch: pytest.MonkeyPatch) -> None:
         (choose_no_model, "model", "there is no model at /nowhere/net.onnx", ""),
         (misspell, "settings", "there is no setting FUNGARIUM_PROT", "correct the environment variable"),
         (ask_for_gpu, "gpus", "FAISS finds no GPU", "requirements-gpu.txt"),
-        (name_no_cluster, "cluster", "nothing answers at 127.0.0.1:9", ""),
         (fill_disk, "disk", "GB free", "make room"),
     ],
     ids=lambda part: part.__name__ if callable(part) else "",
