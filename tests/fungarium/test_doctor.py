@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from fungarium.cli import main
 from fungarium.jobs import checkup
 from tests.indexer.collections import line, write_table
 
+ROOT = Path(__file__).resolve().parents[2]
 Doctor = Callable[[], tuple[int, dict[str, list[dict[str, Any]]]]]
 
 
@@ -188,6 +191,22 @@ def test_what_is_broken_is_named_with_what_to_do_and_ends_with_1(
     (one, *_) = [check for check in found[name] if check["state"] == "broken"]
     assert says in one["text"]
     assert advice in one["advice"]
+
+
+def test_a_cluster_that_nobody_runs_is_named_with_what_to_do_and_ends_with_1(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
+    monkeypatch.setenv("FUNGARIUM_CLUSTER", "127.0.0.1:9")  # the port of a service that nobody runs
+
+    ran = subprocess.run(  # in a process of its own: one that has joined another cluster before stays in that
+        [sys.executable, "-m", "fungarium", "doctor", "--json"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+
+    assert ran.returncode == 1, ran.stderr
+    broken_ones = [check for check in json.loads(ran.stdout)["checks"] if check["state"] == "broken"]
+    assert {check["name"] for check in broken_ones} == {"cluster"}
+    assert "nothing answers at 127.0.0.1:9" in broken_ones[0]["text"]
 
 
 def test_of_a_large_catalogue_a_sample_is_looked_for(
