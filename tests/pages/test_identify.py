@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FileChooser, Page, expect
 
 from retrieval.domain import NOTICE
-from tests.pages.conftest import Opener, Site, violations
+from tests.pages.conftest import Opener, Site, Visit, violations
 from tests.retrieval.photos.oddities import exif, save, scene
 
 SLOW_DECODER = """
@@ -71,10 +71,15 @@ def test_a_find_is_identified_without_scripts(visit: Opener, width: str, site: S
 def test_a_find_is_identified_by_keyboard_alone(visit: Opener, site: Site) -> None:
     seen = visit()
     seen.goto("/")
+    choosers: list[FileChooser] = []
+    seen.page.on("filechooser", lambda chooser: choosers.append(chooser))
     reach(seen.page, "#photos")
-    with seen.page.expect_file_chooser() as chooser:
+    for _ in range(10):  # the browser begins to hand choosers over a moment after it was asked to
         seen.page.keyboard.press("Space")
-    chooser.value.set_files(site.find())
+        seen.page.wait_for_timeout(200)
+        if choosers:
+            break
+    choosers[0].set_files(site.find())
     expect(seen.page.locator(".tile")).to_have_count(len(site.find()))
     reach(seen.page, ".tile:first-child button[aria-label^='Crop']")
     seen.page.keyboard.press("Enter")
@@ -291,8 +296,7 @@ def test_back_and_loading_anew_bring_photos_form_and_answer_again(visit: Opener,
     first = seen.page.locator(".candidate").first.locator("h3")
     expect(first).to_contain_text(genus_of(site))
     named = first.inner_text()
-    seen.page.wait_for_function("history.state?.find")
-    wait_for_the_shelf(seen.page)
+    wait_for_the_shelf(seen)
     first.locator("a").click()
     seen.page.wait_for_url("**/species/*")
 
@@ -312,15 +316,18 @@ def test_back_and_loading_anew_bring_photos_form_and_answer_again(visit: Opener,
     expect(seen.page.locator("#answer-title")).to_have_count(0)
 
 
-def wait_for_the_shelf(page: Page) -> None:
-    """Wait until the browser's own store has the answer."""
-    page.wait_for_function(
-        """() => new Promise((done) => {
-          const opening = indexedDB.open("fungarium");
-          opening.onsuccess = () => {
-            const shelf = opening.result.transaction("carried").objectStore("carried");
-            const asked = shelf.get(`left:${history.state.find}`);
-            asked.onsuccess = () => { opening.result.close(); done(Boolean(asked.result?.answer)); };
-          };
-        })"""
+def wait_for_the_shelf(seen: Visit) -> None:
+    """Wait until the browser's own store has the answer; opening it before the page did would make an empty one."""
+    seen.wait_until(
+        """(async () => {
+          if (!(await indexedDB.databases()).some((made) => made.name === "fungarium")) return false;
+          return new Promise((done) => {
+            const opening = indexedDB.open("fungarium");
+            opening.onsuccess = () => {
+              const shelf = opening.result.transaction("carried").objectStore("carried");
+              const asked = shelf.get(`left:${history.state?.find}`);
+              asked.onsuccess = () => { opening.result.close(); done(Boolean(asked.result?.answer)); };
+            };
+          });
+        })()"""
     )

@@ -23,7 +23,13 @@ function shelf(mode: IDBTransactionMode): Promise<IDBObjectStore> {
   return new Promise((resolve, reject) => {
     const opening = indexedDB.open("fungarium", 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore("carried");
-    opening.onsuccess = () => resolve(opening.result.transaction("carried", mode).objectStore("carried"));
+    opening.onsuccess = () => {
+      try {
+        resolve(opening.result.transaction("carried", mode).objectStore("carried"));
+      } catch (error) {
+        reject(error as Error); // a store of another making; without this the page would wait for ever
+      }
+    };
     opening.onerror = () => reject(opening.error ?? new Error("nothing can be kept here"));
   });
 }
