@@ -12,7 +12,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from retrieval.answers.identify import identify, identify_embeddings
@@ -22,6 +22,7 @@ from retrieval.errors import NoPhoto, SnapshotMismatch, UnknownFlora, Unreadable
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import Embeddings, unit_rows
 from retrieval.ranking.calibration import Calibration
+from retrieval.ranking.fusion import photo_voices
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.rejection import UNCOMPARED
 from retrieval.ranking.votes import Voting
@@ -105,9 +106,11 @@ def plain_shares(made: Made, query: Embeddings, listed: Sequence[int] | None) ->
     return dict(shares)
 
 
-def plain_mean(per_view: Sequence[Mapping[int, float]]) -> dict[int, float]:
+def plain_mean(per_view: Sequence[Mapping[int, float]], queries: Embeddings) -> dict[int, float]:
+    """The mean over the photos, where photos that show the same share a voice."""
+    voices = photo_voices(queries)
     return {
-        taxon: sum(shares.get(taxon, 0.0) for shares in per_view) / len(per_view)
+        taxon: sum(voice * shares.get(taxon, 0.0) for voice, shares in zip(voices, per_view, strict=True)) / sum(voices)
         for taxon in {taxon for shares in per_view for taxon in shares}
     }
 
@@ -133,6 +136,7 @@ def ask(snapshot: Snapshot, queries: Embeddings, flora: str = WORLD) -> Identifi
 
 @pytest.mark.parametrize("flora", [WORLD, *FLORAS])
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 4))
+@example(seed=4485, count=3)  # two of the photos are much alike
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_answer_is_what_the_definition_says(
     made: Made, snapshot: Snapshot, flora: str, seed: int, count: int
@@ -140,7 +144,7 @@ def test_the_answer_is_what_the_definition_says(
     queries = make_queries(seed, count)
     listed = FLORAS.get(flora)
     per_view = [plain_shares(made, query, listed) for query in queries.astype(np.float64)]
-    expected = plain_mean(per_view)
+    expected = plain_mean(per_view, queries)
 
     answer = ask(snapshot, queries, flora)
 
@@ -163,7 +167,7 @@ def test_what_the_list_excluded_although_it_looked_better_is_named(
     made: Made, snapshot: Snapshot, flora: str, seed: int
 ) -> None:
     queries = make_queries(seed, 2)
-    world = plain_mean([plain_shares(made, query, None) for query in queries.astype(np.float64)])
+    world = plain_mean([plain_shares(made, query, None) for query in queries.astype(np.float64)], queries)
     best = max((share for species, share in world.items() if species in FLORAS[flora]), default=0.0)
     expected = {s: share for s, share in world.items() if s not in FLORAS[flora] and share > best + 1e-4}
 

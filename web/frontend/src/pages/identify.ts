@@ -85,8 +85,8 @@ async function restore(): Promise<void> {
 
 async function take(files: Iterable<File>): Promise<void> {
   const taken = [...files];
+  field.value = ""; // at once: cleared later, it could lose what is chosen meanwhile
   await tray.add(taken);
-  field.value = "";
   void place.offer(taken);
 }
 
