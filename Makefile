@@ -50,7 +50,7 @@ else
 endif
 
 test: development pages lint ## everything that must pass
-	$(RUN) -m pytest --numprocesses $(PROCESSES) -rfEs
+	$(RUN) -m pytest --numprocesses $(PROCESSES) -rfEs $(TEST_OPTIONS)
 
 check: test ## the same
 

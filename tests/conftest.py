@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,22 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         for name in COMPUTE_ALONE:
             os.environ.setdefault(name, "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How often what is left to chance is tried."""
+    parser.addoption("--exhaustive", action="store_true", help="try chance as often as the documents say: minutes more")
+
+
+@pytest.fixture(scope="session")
+def rounds(pytestconfig: pytest.Config) -> Callable[..., int]:
+    """How often a test of random moments is repeated: a few times with every change, all of them on request."""
+    exhaustive = pytestconfig.getoption("--exhaustive")
+
+    def choose(quick: int, *, exhaustively: int) -> int:
+        return exhaustively if exhaustive else quick
+
+    return choose
 
 
 @pytest.fixture(scope="session")
