@@ -178,7 +178,8 @@ def _connect_sqlite(url: URL, *, create: bool, patience: float) -> Engine:
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver's BEGIN comes too late: it excludes reads and DDL
-    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
+    # FULL: under WAL, NORMAL flushes at checkpoints only, and a power cut would lose what was acknowledged since.
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}")
 
 

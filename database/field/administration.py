@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from sqlalchemy import delete, select
 
 from database.field.models import FieldObservation, MorphologicalGroup, ObscuredTaxon
-from database.field.verdicts import observations_named, settle, show_places_anew
+from database.field.verdicts import observations_named, settle, update_public_places
 from database.models import Taxon
 from database.session import Database, Session
 from database.taxonomy.lineages import find_taxon
@@ -22,7 +22,7 @@ def obscure_taxon(session: Session, name: str) -> int:
     taxon = find_taxon(session, name=name)
     session.merge(ObscuredTaxon(taxon_id=taxon.id))
     session.flush()
-    return show_places_anew(session, observations_named(session, taxon.id))
+    return update_public_places(session, observations_named(session, taxon.id))
 
 
 def reveal_taxon(session: Session, name: str) -> int:
@@ -32,7 +32,7 @@ def reveal_taxon(session: Session, name: str) -> int:
     """
     taxon = find_taxon(session, name=name)
     session.execute(delete(ObscuredTaxon).where(ObscuredTaxon.taxon_id == taxon.id))
-    return show_places_anew(session, observations_named(session, taxon.id))
+    return update_public_places(session, observations_named(session, taxon.id))
 
 
 def obscured_taxa(session: Session) -> Iterator[str]:

@@ -1,21 +1,23 @@
 """What the catalogue knows that bears on a verdict: other records of a taxon, and what a person has shown to know.
 
 Approved records are the archives' observations, which others have curated, and this server's approved ones. The
-observation in question is always left out: nothing confirms itself.
+observation in question is always left out: nothing confirms itself. Places are those that others may see, of the
+observation too: scores are public, and scores computed from exact places would tell them to whoever records an
+observation nearby and moves it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, case, extract, func, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
 from database.collection.photos import OWN
-from database.field.models import FieldObservation, MorphologicalGroup, Verdict
-from database.field.obscuring import Box, box_around, distance_km
+from database.field.models import FieldObservation, MorphologicalGroup, ObscuredTaxon, Verdict
+from database.field.obscuring import CELL_KM, Box, Place, box_around, distance_km, obscure
 from database.field.validation import FAR_KM, Experience, LocalOccurrences
 from database.models import Observation, Taxon
 from database.taxonomy.lineages import ancestors
@@ -24,7 +26,7 @@ Float = InstrumentedAttribute[float | None]
 
 
 def occurrences_of(session: Session, observation: FieldObservation, taxon_id: int) -> LocalOccurrences:
-    """What other approved records say of a taxon at this observation's time and place."""
+    """What other approved records say of a taxon at this observation's time and public place."""
     archive = [Observation.taxon_id == taxon_id, Observation.dataset_id != OWN]  # ours count once, as our own
     own = [
         FieldObservation.taxon_id == taxon_id,
@@ -35,19 +37,20 @@ def occurrences_of(session: Session, observation: FieldObservation, taxon_id: in
     records = located = 0
     for table, conditions in ((Observation, archive), (FieldObservation, own)):
         month = extract("month", table.event_date)
-        side = case((table.decimal_latitude < 0, -1), (table.decimal_latitude >= 0, 1), else_=0)
+        latitude, longitude = _public_place(table)
+        side = case((latitude < 0, -1), (latitude >= 0, 1), else_=0)
         months.update({(int(m), int(s)): n for m, s, n in session.execute(_by_month(month, side, conditions)) if m})
         records += session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
-        placed = [*conditions, table.decimal_latitude.is_not(None), table.decimal_longitude.is_not(None)]
+        placed = [*conditions, latitude.is_not(None), longitude.is_not(None)]
         located += session.scalar(select(func.count()).select_from(table).where(*placed)) or 0
     day = observation.event_date
-    has_place = observation.decimal_latitude is not None and observation.decimal_longitude is not None
+    has_place = observation.public_latitude is not None and observation.public_longitude is not None
     return LocalOccurrences(
         records=records,
         dated=months.total(),
-        in_month=None if day is None else _in_season(months, day.month, observation.decimal_latitude),
+        in_month=None if day is None else _in_season(months, day.month, observation.public_latitude),
         located=located,
-        nearest_km=_nearest(session, observation, archive, own) if has_place else None,
+        nearest_km=_nearest(session, observation, taxon_id, archive, own),
         has_place=has_place,
     )
 
@@ -94,28 +97,49 @@ def _in_season(months: Mapping[tuple[int, int], int], month: int, latitude: floa
     return sum(count for (recorded, side), count in months.items() if fits(recorded, side))
 
 
+def _public_place(table: type[Observation | FieldObservation]) -> tuple[Float, Float]:
+    """The columns of a record's latitude and longitude as others may see them."""
+    if table is FieldObservation:
+        return FieldObservation.public_latitude, FieldObservation.public_longitude
+    return Observation.decimal_latitude, Observation.decimal_longitude
+
+
 def _nearest(
     session: Session,
     observation: FieldObservation,
+    taxon_id: int,
     archive: Sequence[ColumnElement[bool]],
     own: Sequence[ColumnElement[bool]],
 ) -> float | None:
-    """Kilometres to the nearest other record, None where none is within FAR_KM."""
-    latitude, longitude = observation.decimal_latitude, observation.decimal_longitude
-    if latitude is None or longitude is None:
+    """Kilometres to the nearest other record, by public places; None where none is within FAR_KM.
+
+    An archive's records of a taxon that is obscured here count at the centres of their grid cells.
+    """
+    here = observation.public_latitude, observation.public_longitude
+    if here[0] is None or here[1] is None:
         return None
-    box = box_around(latitude, longitude, FAR_KM)
+    is_obscured = is_obscured_taxon(session, ancestors(session, [taxon_id]).values())
     nearest = None
     for table, conditions in ((Observation, archive), (FieldObservation, own)):
-        points = select(table.decimal_latitude, table.decimal_longitude).where(
-            *conditions, *within(box, table.decimal_latitude, table.decimal_longitude)
-        )
-        for other_latitude, other_longitude in session.execute(points.distinct()):
-            if other_latitude is None or other_longitude is None:
+        to_centres = is_obscured and table is Observation
+        box = box_around(here[0], here[1], FAR_KM + (CELL_KM if to_centres else 0.0))
+        latitude, longitude = _public_place(table)
+        points = select(latitude, longitude).where(*conditions, *within(box, latitude, longitude)).distinct()
+        for there in session.execute(points):
+            if there[0] is None or there[1] is None:
                 continue
-            away = distance_km(latitude, longitude, other_latitude, other_longitude)
+            place = Place(there[0], there[1])
+            shown = obscure(place) if to_centres else place
+            away = distance_km(here[0], here[1], shown.latitude, shown.longitude)
             nearest = away if nearest is None else min(nearest, away)
     return nearest if nearest is not None and nearest <= FAR_KM else None
+
+
+def is_obscured_taxon(session: Session, lineages: Iterable[Sequence[Taxon]]) -> bool:
+    """Whether any taxon of these lineages is one whose places are obscured."""
+    nodes = {taxon.id for lineage in lineages for taxon in lineage}
+    found = select(ObscuredTaxon.taxon_id).where(ObscuredTaxon.taxon_id.in_(sorted(nodes))).limit(1)
+    return session.scalar(found) is not None
 
 
 def _known_to(session: Session, observation: FieldObservation, person_id: int) -> dict[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 CELL = 0.2  # degrees: about 22 km from south to north
 KM_PER_DEGREE = 111.195  # of a great circle on a sphere of 6,371 km
+CELL_KM = CELL * KM_PER_DEGREE * 2**0.5  # no place is farther than this from the centre of its cell
 
 
 @dataclass(frozen=True, slots=True)

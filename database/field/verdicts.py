@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from database.accounts.people import utc_now
 from database.errors import InvalidVerdict
-from database.field.evidence import experience_of, occurrences_of
-from database.field.models import FieldObservation, ObscuredTaxon, Proposal, Verdict
-from database.field.obscuring import Place, obscure
-from database.field.validation import CERTAINTIES, person_weight, score_of, status_of, taxon_weight
+from database.field.evidence import experience_of, is_obscured_taxon, occurrences_of, within
+from database.field.models import FieldObservation, Proposal, Verdict
+from database.field.obscuring import CELL_KM, Place, box_around, obscure
+from database.field.validation import CERTAINTIES, FAR_KM, person_weight, score_of, status_of, taxon_weight
 from database.models import Taxon
 from database.taxonomy.lineages import ancestors, below
 
@@ -91,6 +91,7 @@ def settle(session: Session, observation: FieldObservation) -> None:
     approval = next((verdict for verdict in verdicts if verdict.kind == "approve"), None)
     named = list(dict.fromkeys(verdict.taxon_id for verdict in [*opinions, *([approval] if approval else [])]))
     lineages = ancestors(session, named)
+    _show_place(session, observation, lineages.values())  # first: scores are computed from what others see of places
     kept = {proposal.taxon_id: proposal for proposal in observation.proposals}
     for taxon_id, proposal in kept.items():
         if taxon_id not in named:
@@ -104,20 +105,40 @@ def settle(session: Session, observation: FieldObservation) -> None:
         proposal.expert_id = approval.person_id if approval is not None and approval.taxon_id == taxon_id else None
     session.flush()
     _lead(observation)
-    _show_place(session, observation, lineages.values())
     observation.modified = utc_now()
     session.flush()
 
 
-def show_places_anew(session: Session, observations: Iterable[FieldObservation]) -> int:
-    """Work out anew what others see of places, after a person or taxon began or ceased to ask; return how many."""
-    count = 0
+def update_public_places(session: Session, observations: Sequence[FieldObservation]) -> int:
+    """Update what others see of places, after a person or taxon began or ceased to ask for obscuring.
+
+    Then scores are computed again, those of other observations nearby too: they depend on public places only.
+    Returns the number of observations given.
+    """
+    affected = {observation.id: observation for observation in observations}
     for observation in observations:
         named = {verdict.taxon_id for verdict in standing_verdicts(session, observation)}
         _show_place(session, observation, ancestors(session, named).values())
-        count += 1
+        affected |= {one.id: one for one in _scored_by(session, observation)}
     session.flush()
-    return count
+    for observation in affected.values():
+        settle(session, observation)
+    return len(observations)
+
+
+def _scored_by(session: Session, observation: FieldObservation) -> Sequence[FieldObservation]:
+    """The other observations near an approved one that somebody named the same."""
+    latitude, longitude = observation.decimal_latitude, observation.decimal_longitude
+    if observation.status != "approved" or latitude is None or longitude is None:
+        return ()
+    box = box_around(latitude, longitude, FAR_KM + 2 * CELL_KM)  # both may be shown at the centre of a cell
+    query = (
+        select(FieldObservation)
+        .join(Proposal, Proposal.observation_id == FieldObservation.id)
+        .where(Proposal.taxon_id == observation.taxon_id, FieldObservation.id != observation.id)
+        .where(*within(box, FieldObservation.public_latitude, FieldObservation.public_longitude))
+    )
+    return session.scalars(query).all()
 
 
 def observations_of(session: Session, person_id: int) -> Sequence[FieldObservation]:
@@ -182,11 +203,7 @@ def _lead(observation: FieldObservation) -> None:
 
 def _show_place(session: Session, observation: FieldObservation, lineages: Iterable[Sequence[Taxon]]) -> None:
     """Work out what others see: a cell where the person, the observation or any name said of it asks for that."""
-    named = {taxon.id for lineage in lineages for taxon in lineage}
-    asks = observation.obscured or observation.person.obscures
-    if not asks and named:
-        query = select(ObscuredTaxon.taxon_id).where(ObscuredTaxon.taxon_id.in_(sorted(named))).limit(1)
-        asks = session.scalar(query) is not None
+    asks = observation.obscured or observation.person.obscures or is_obscured_taxon(session, lineages)
     observation.is_obscured = asks
     if observation.decimal_latitude is None or observation.decimal_longitude is None:
         shown = None

@@ -19,7 +19,7 @@ from database.accounts.people import (
     set_quota,
     sign_in,
 )
-from database.field.verdicts import observations_of, show_places_anew
+from database.field.verdicts import observations_of, update_public_places
 from database.session import Session
 from web.http import access
 from web.http.access import require
@@ -297,7 +297,7 @@ def changed_person(session: Session, person: int, form: dict[str, Any]) -> Perso
     """Change a person, and with `obscures` what others see of every place they recorded."""
     changed = change_person(session, person, **form)
     if "obscures" in form:
-        show_places_anew(session, observations_of(session, person))
+        update_public_places(session, observations_of(session, person))
     return changed
 
 
