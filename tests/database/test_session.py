@@ -160,9 +160,8 @@ def test_a_writing_session_that_fails_leaves_nothing(database: Database) -> None
 
 def test_sqlite_flushes_what_it_acknowledges_also_for_the_pool_s_later_connections(tmp_path: Path) -> None:
     upgrade(f"sqlite:///{tmp_path}/a.db")
-    with open_database(f"sqlite:///{tmp_path}/a.db") as opened:
-        with opened.reading() as one, opened.writing() as other:
-            levels = [session.scalar(text("PRAGMA synchronous")) for session in (one, other)]
+    with open_database(f"sqlite:///{tmp_path}/a.db") as opened, opened.reading() as one, opened.writing() as other:
+        levels = [session.scalar(text("PRAGMA synchronous")) for session in (one, other)]
 
     assert levels == [2, 2]  # FULL: https://sqlite.org/pragma.html#pragma_synchronous
 
