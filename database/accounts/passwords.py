@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from functools import cache
 
@@ -14,13 +15,15 @@ SHORTEST = 10  # characters; length is what makes a password hard to guess, rule
 LONGEST = 1000
 STANDARD = PasswordHasher()
 """The library's parameters, RFC 9106's for little memory: 64 MiB and three passes."""
+_GATE = threading.BoundedSemaphore(2)  # hashes at once: each takes a core and 64 MiB, whoever asks for it
 
 
 def hash_password(password: str, hasher: PasswordHasher = STANDARD) -> str:
     """Hash a password for keeping. Raises WeakPassword for one that is too short, or longer than anybody types."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise WeakPassword(f"passwords must have {SHORTEST} to {LONGEST:,} characters")
-    return hasher.hash(_typed(password))
+    with _GATE:
+        return hasher.hash(_typed(password))
 
 
 def password_fits(password: str, kept: str, hasher: PasswordHasher = STANDARD) -> bool:
@@ -30,7 +33,8 @@ def password_fits(password: str, kept: str, hasher: PasswordHasher = STANDARD) -
     from the time it takes nobody learns who has an account.
     """
     try:
-        return hasher.verify(kept or _nobodys(hasher), _typed(password[: LONGEST + 1])) and bool(kept)
+        with _GATE:
+            return hasher.verify(kept or _nobodys(hasher), _typed(password[: LONGEST + 1])) and bool(kept)
     except (VerificationError, InvalidHashError):
         return False
 

@@ -312,16 +312,18 @@ def authenticate(login: str, password: str) -> PersonEntry:
         (address, PER_ADDRESS),
         (login.strip().casefold(), FROM_EVERYWHERE),
     )
-    if not all(counts.may_attempt(what, throttle) for what, throttle in tries):
+    # Counted before the password is checked: many guesses at once would all pass a limit that is counted afterwards.
+    # What one address may not try is not counted against the login: nobody locks somebody else out alone.
+    if not all(counts.attempt(what, throttle) for what, throttle in tries):
         raise TooManyAttempts(
             "too many wrong passwords; wait 15 minutes, or ask an administrator for a new one",
             {"Retry-After": str(60 * PER_LOGIN.minutes)},
         )
     person = sign_in(services().database(), login, password)
     if person is None:
-        for what, throttle in tries:
-            counts.attempt(what, throttle)
         raise NotSignedIn("incorrect username or password")
+    for what, throttle in tries:
+        counts.forgive(what, throttle)
     return person
 
 

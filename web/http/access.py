@@ -18,6 +18,7 @@ from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
 from flask import Flask, Response, g, request, session
+from flask.sessions import SecureCookieSessionInterface
 from flask_smorest import Blueprint
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 
@@ -226,14 +227,25 @@ def _caller_by_session() -> Caller:
     return Caller("nobody", frozenset({"read", "identify"} if services().policy.identify_open else {"read"}))
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Flask's sessions in a signed cookie, which is `Secure` wherever the visitor came by HTTPS."""
+
+    def __init__(self, *, always_secure: bool) -> None:
+        self.always_secure = always_secure
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Whether the cookie may travel by HTTPS only."""
+        return self.always_secure or request.is_secure
+
+
 def register_access(app: Flask) -> None:
     """Sessions, the protection against forged requests, and the headers of quotas."""
     policy = services_of(app).policy
     app.secret_key = services_of(app).secret()
+    app.session_interface = Sessions(always_secure=policy.https)
     app.config.update(
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=policy.https,
         PERMANENT_SESSION_LIFETIME=14 * 86_400,
         WTF_CSRF_CHECK_DEFAULT=False,  # `check` asks for it: calls by key carry no cookie that could be abused
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session

@@ -15,10 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
-from limits import RateLimitItemPerMinute
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
-from limits.strategies import MovingWindowRateLimiter
 
 from database.collection.uses import Counted, add_uses, history, used_on
 from database.errors import DatabaseError
@@ -110,12 +108,12 @@ class Counts:
             return history(session, holder, first, last)
 
     def attempt(self, what: str, throttle: Throttle) -> bool:
-        """Count an attempt; False where there were too many of late."""
-        return self._tries(what, throttle, "hit")
+        """Count an attempt before it is made; False where there were too many of late, this one counted too."""
+        return self._count_attempt(what, throttle, 1) <= throttle.attempts
 
-    def may_attempt(self, what: str, throttle: Throttle) -> bool:
-        """Whether one more attempt would be allowed; counts none."""
-        return self._tries(what, throttle, "test")
+    def forgive(self, what: str, throttle: Throttle) -> None:
+        """Take back an attempt that turned out to be right."""
+        self._count_attempt(what, throttle, -1)
 
     def write_history(self) -> None:
         """Write what was counted since the last time. Raises DatabaseError, and keeps the counts for later then."""
@@ -198,12 +196,18 @@ class Counts:
         remaining = None if limit is None else max(0, limit - used)
         return Quota(holder, limit, remaining, max(1, round((midnight - now).total_seconds())))
 
-    def _tries(self, what: str, throttle: Throttle, verb: str) -> bool:
-        item = RateLimitItemPerMinute(throttle.attempts, throttle.minutes, "fungarium/attempts")
+    def _count_attempt(self, what: str, throttle: Throttle, amount: int) -> int:
+        seconds = 60 * throttle.minutes
+        key = f"fungarium/attempts/{what}/{int(self.now().timestamp()) // seconds}"
+        storage = self._storage()
         try:
-            return bool(getattr(MovingWindowRateLimiter(self._storage()), verb)(item, what))
+            if not isinstance(storage, MemoryStorage):
+                return storage.incr(key, seconds, amount)
         except StorageError:
-            return bool(getattr(MovingWindowRateLimiter(self._own_memory()), verb)(item, what))
+            pass  # Redis is away: counted in memory
+        memory = self._own_memory()
+        with self._lock:
+            return memory.incr(key, seconds, amount)
 
     def _own_memory(self) -> MemoryStorage:
         with self._lock:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import stat
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -163,6 +165,23 @@ def test_guessing_is_stopped_and_others_still_get_in(server: Server) -> None:
     assert sign_in(server, "olga") == 429
     assert sign_in(server, "omar") == 200
     assert sign_in(server, "olga", address="192.0.2.9") == 200
+
+
+def test_of_many_guesses_at_once_no_more_are_tried_than_one_after_another(server: Server) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: sign_in(server, "olga", f"guess number {number}"), range(40)))
+
+    assert Counter(answers) == {401: 10, 429: 30}
+
+
+@pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("http", False)])
+def test_the_cookie_of_a_visitor_by_https_never_travels_otherwise(server: Server, scheme: str, is_secure: bool) -> None:
+    answer = server.visitor().post(
+        "/api/v1/session", json={"login": "olga", "password": PASSWORD}, base_url=f"{scheme}://fungi.example"
+    )
+
+    assert answer.status_code == 200
+    assert ("Secure" in answer.headers["Set-Cookie"]) == is_secure
 
 
 def test_a_new_password_ends_the_other_sessions(server: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
@@ -67,13 +68,32 @@ def test_one_persons_day_is_not_anothers(count: Callable[[], Counts]) -> None:
     assert counts.spend("person:11", "identify", 1) is not None
 
 
-def test_attempts_are_counted_and_asking_whether_one_may_is_none(count: Callable[[], Counts]) -> None:
+def test_attempts_are_counted_and_those_that_were_right_taken_back(count: Callable[[], Counts]) -> None:
     counts, few = count(), Throttle(2, 15)
 
-    assert all(counts.may_attempt("olga", few) for _ in range(5))
+    for _ in range(5):
+        assert counts.attempt("olga", few)
+        counts.forgive("olga", few)
     assert [counts.attempt("olga", few) for _ in range(3)] == [True, True, False]
-    assert not counts.may_attempt("olga", few)
-    assert counts.may_attempt("omar", few)
+    assert counts.attempt("omar", few)
+
+
+def test_attempts_are_allowed_again_when_their_time_is_over() -> None:
+    now = [NOON]
+    counts = Counts(now=lambda: now[0])
+    assert [counts.attempt("olga", Throttle(1, 15)) for _ in range(2)] == [True, False]
+
+    now[0] += timedelta(minutes=15)
+
+    assert counts.attempt("olga", Throttle(1, 15))
+
+
+def test_of_many_attempts_at_once_no_more_pass_than_one_after_another(count: Callable[[], Counts]) -> None:
+    counts = count()
+    with ThreadPoolExecutor(8) as pool:
+        passed = list(pool.map(lambda _: counts.attempt("olga", Throttle(10, 15)), range(100)))
+
+    assert sum(passed) == 10
 
 
 def test_workers_count_together_in_redis(redis: RedisServer) -> None:
