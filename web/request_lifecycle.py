@@ -17,6 +17,7 @@ from web.services import services
 HEADER: Final = "X-Request-Id"
 WAITS: Final = re.compile(r"(?:^|[,;]\s*)wait=(\d{1,4}(?:\.\d{1,3})?)(?:$|[,;\s])")  # of the header Prefer, RFC 7240
 PHOTO_FORMS: Final = ("multipart/", "application/x-ndjson")
+TEXT_BYTES: Final = 1_000_000  # of a body that is no form with photos; routes that need more say so
 UNKNOWN: Final = "(none)"
 
 
@@ -28,12 +29,14 @@ def register_request_lifecycle(app: Flask) -> None:
 
 
 def begin_request() -> None:
-    """Give the request an id, a deadline, and, where it brings photos, a place; raises Overloaded."""
+    """Give the request an id, a deadline, a bound, and, where it brings photos, a place; raises Overloaded."""
     g.started = time.perf_counter()
     g.request_id = accept_id(request.headers.get(HEADER))
     request_id.set(g.request_id)
     set_deadline(asked_seconds(request.headers.get("Prefer"), services().throughput.deadline))
-    if request.method == "POST" and request.mimetype.startswith(PHOTO_FORMS):
+    if not request.mimetype.startswith(PHOTO_FORMS):
+        request.max_content_length = TEXT_BYTES  # parsed JSON takes thirty times its bytes
+    elif request.method == "POST":
         take_place()
 
 

@@ -125,7 +125,7 @@ class Fetcher:
             "too-large", f"{address}: the photo has more than {self._largest:,} bytes", photo=address
         )
         announced = answer.headers.get("Content-Length", "")
-        if announced.isdecimal() and int(announced) > self._largest:
+        if announced.isdecimal() and (len(announced) > 19 or int(announced) > self._largest):
             return too_large
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind.startswith("text/"):  # a page about the photo, or an apology

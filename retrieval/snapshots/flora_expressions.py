@@ -22,6 +22,7 @@ from retrieval.snapshots.occurrences import Occurrences
 JOINED = re.compile(r"\s+(or|and|without|under)\s+")
 TAXON, NEAR = "taxon:", "near:"
 MOST_WORDS = 40  # operators and terms after the first, in one expression
+MOST_DIGITS = 18  # of a number that databases and arrays can hold
 
 
 class Names(Protocol):
@@ -88,6 +89,8 @@ def read_term(term: str, floras: Floras) -> Flora:
     if term.startswith(TAXON):
         name = term.removeprefix(TAXON).strip()
         if name.isdecimal():
+            if len(name) > MOST_DIGITS:
+                raise UnknownFlora("there is no taxon with so long a number in this snapshot")
             return floras.flora_of([int(name)], term)
         taxon = floras.names.find(name)
         if taxon is None:

@@ -190,7 +190,10 @@ def describe_http_error(error: HTTPException) -> Problem:
     """The problem that an error of Flask, Werkzeug or webargs is; wrong values are named one by one."""
     messages = getattr(error, "data", {}).get("messages")
     if messages:
-        return describe_wrong_values({name: found for values in messages.values() for name, found in values.items()})
+        wrong: dict[str, Any] = {}
+        for place, values in messages.items():  # webargs sorts by place; for a body that it cannot read it has a list
+            wrong |= values if isinstance(values, Mapping) else {place: values}
+        return describe_wrong_values(wrong)
     status = error.code or 500
     known = ("Allow", "Retry-After")
     headers = {name: value for name, value in error.get_headers() if name in known}

@@ -118,6 +118,7 @@ def read_line(row: bytes, number: int) -> BatchLine:
     name = f"line {number}"
     try:
         given = json.loads(row)
+        json.dumps(given, ensure_ascii=False).encode()  # half a surrogate pair is no text, and could not be answered
     except (ValueError, RecursionError):
         return BatchLine(name, {}, describe_engine_error(InvalidOption(f"line {number} is no JSON")))
     if isinstance(given, dict) and isinstance(given.get("id"), str) and 0 < len(given["id"]) <= 200:

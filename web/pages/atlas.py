@@ -21,6 +21,7 @@ from web.services import services
 LISTED: Final = 60  # doubtful records listed on the page
 NEAR: Final = 160  # pixels of a photo among the points
 AT_ONCE: Final = 60  # photos that a script may ask about together
+MOST_DIGITS: Final = 18  # of the number of a row
 
 
 @blueprint.route("/atlas")
@@ -131,7 +132,8 @@ def points_of(snapshot: Snapshot, flora: str) -> tuple[Atlas, np.ndarray, np.nda
 @blueprint.route("/atlas/photos.json")
 def list_point_photos() -> Response:
     """Some records by their rows, to show them when they are near."""
-    rows = [int(text) for text in request.args.get("rows", "").split(",")[:AT_ONCE] if text.isdecimal()]
+    asked = request.args.get("rows", "").split(",")[:AT_ONCE]
+    rows = [int(text) for text in asked if text.isdecimal() and len(text) <= MOST_DIGITS]
     with services().published.lease() as snapshot:
         atlas = atlas_of(snapshot)
         if atlas is None or any(row not in atlas.rows for row in rows):

@@ -15,7 +15,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import CombinedMultiDict, FileStorage
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from retrieval.domain import ASPECTS, HABITATS, SUBSTRATES, WORLD
 from retrieval.errors import IdentificationError, InvalidOption, PhotoTooLarge, UnreadablePhoto
@@ -246,6 +246,12 @@ class FormParser(FlaskParser):
             part = next((name for name in PHOTO_PARTS if name in schema.fields), PHOTO_PARTS[0])
             raise UnsupportedMediaType(f"Send the photos as multipart/form-data, each in a part named `{part}`.")
         return MultiDictProxy(CombinedMultiDict([req.form, req.files]), schema)
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        try:
+            return super().load_json(req, schema)
+        except (RecursionError, ValueError) as error:  # what webargs does not expect of Python's reader
+            raise BadRequest("The body is nested too deeply, or has a number with too many digits.") from error
 
 
 parser: Final = FormParser()

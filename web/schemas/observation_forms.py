@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from marshmallow import RAISE, Schema, fields, pre_load, validate
@@ -78,6 +79,8 @@ class Described(Schema):
     @pre_load
     def empty_is_none(self, data: Any, **_: Any) -> Any:
         """A form that a browser sends has every field, empty ones too: those were left out."""
+        if not isinstance(data, Mapping):
+            return data  # the schema says what is wrong
         return {name: data[name] for name in data if not (name in OPTIONAL and data[name] == "")}
 
 

@@ -74,6 +74,10 @@ def test_photos_may_come_as_parts_of_a_form(client: FlaskClient) -> None:
     [
         (b"{", 400, "Line 2 is no JSON"),
         (b"[" * 100_000, 400, "Line 2 is no JSON"),
+        (b'{"id": "\\ud800", "photos": ["a"]}', 400, "Line 2 is no JSON"),
+        (b'{"id": "x", "flora": "\\udfff", "photos": ["a"]}', 400, "Line 2 is no JSON"),
+        (b'{"id": "x", "\\ud800": 1, "photos": ["a"]}', 400, "Line 2 is no JSON"),
+        (b'{"id": ' + b"9" * 6000 + b"}", 400, "Line 2 is no JSON"),
         (b"3", 422, ""),
         (b'{"photos": []}', 422, "id"),
         (b'{"id": "x", "photos": []}', 400, "at least one photo"),
