@@ -1,1 +1,1 @@
-"""Measures what the engine is worth. Knows the engine, not the indexer, the database or the web."""
+"""Measures accuracy and fits calibration. Imports `retrieval`, but not `indexer`, `database` or `web`."""

@@ -1,1 +1,1 @@
-"""What is asked and searched: a published snapshot's own observations, or a simulated collection."""
+"""Galleries and held-out queries: from a published snapshot, or from a simulated collection."""

@@ -1,8 +1,8 @@
-"""A collection as arrays: references to search, questions to ask of them, and what is found for each.
+"""A collection as arrays: references, held-out queries, and the nearest references of each query.
 
-The answer line keeps neighbours as objects, since it shows them; the evaluation asks tens of
-thousands of questions of a hundred thousand references, so it keeps them as arrays. The rules are the
-same functions of `retrieval/`; where a rule has a twin for arrays, a test holds the two together.
+The answer pipeline keeps neighbours as objects, because it shows them. The evaluation runs tens of thousands of
+queries against a hundred thousand references, and keeps arrays. Both use the functions of `retrieval/`; where a
+function has a version for arrays, a test compares the two.
 """
 
 from __future__ import annotations
@@ -27,43 +27,43 @@ from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
 
 GENUS = RANKS.index("genus")
-BLOCK = 512  # views that are searched together
+BLOCK = 512  # views searched at once
 
-SAID = ("months", "cells", "habitats", "substrates", "aspects")  # what may be known of a photo beside its species
-KEPT = (*SAID, "joined", "taught")  # of a reference
-HIDDEN = ("own", "species", "genus")  # what may not answer: the question's own group, or all of its taxon too
+SAID = ("months", "cells", "habitats", "substrates", "aspects")  # metadata of a photo, besides its species
+KEPT = (*SAID, "joined", "taught")  # fields of a reference that may be missing
+HIDDEN = ("own", "species", "genus")  # left out of a search: the query's group, or its species or genus too
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """References, sorted by species and observation, so that each lies together; species are columns from 0."""
+    """References sorted by species and observation. A species is a column, numbered from 0."""
 
     embeddings: Embeddings  # (rows, 256)
     columns: NDArray[np.int64]  # (rows,) ascending
     observations: NDArray[np.int64]  # (rows,)
     species: NDArray[np.int64]  # (columns,) taxon ids
     lineages: NDArray[np.int64]  # (columns, 7) taxon ids, -1 where a rank is not known
-    months: NDArray[np.int64] | None = None  # (rows,) 1 to 12, 0 where not known; None: nothing is known of any
-    cells: NDArray[np.int64] | None = None  # (rows,) 0 where not known
-    habitats: NDArray[np.int64] | None = None  # (rows,) places in HABITATS counted from 1, 0 where not known
-    substrates: NDArray[np.int64] | None = None  # (rows,) the same of SUBSTRATES
-    aspects: NDArray[np.int64] | None = None  # (rows,) places in ASPECTS, -1 where not known
-    joined: NDArray[np.int64] | None = None  # (rows,) groups that judge together; None: each observation by itself
-    taught: NDArray[np.bool_] | None = None  # (rows,) the model was fitted on the photo; None: on none, as far as known
+    months: NDArray[np.int64] | None = None  # (rows,) 1 to 12, 0 where unknown; None: unknown for all rows
+    cells: NDArray[np.int64] | None = None  # (rows,) 0 where unknown
+    habitats: NDArray[np.int64] | None = None  # (rows,) position in HABITATS counted from 1, 0 where unknown
+    substrates: NDArray[np.int64] | None = None  # (rows,) position in SUBSTRATES counted from 1, 0 where unknown
+    aspects: NDArray[np.int64] | None = None  # (rows,) position in ASPECTS, -1 where unknown
+    joined: NDArray[np.int64] | None = None  # (rows,) groups that are left out together; None: each observation alone
+    taught: NDArray[np.bool_] | None = None  # (rows,) the model was trained on the photo; None: on no known one
 
     @property
     def width(self) -> int:
-        """How many species."""
+        """The number of species."""
         return len(self.species)
 
     @cached_property
     def genera(self) -> NDArray[np.int64]:
-        """Numbers of the species' genera, -1 where unknown."""
+        """The genus of each species as a number from 0; -1 where unknown. Shape (columns,)."""
         return number_genera(self.lineages)
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
-        """The group of each row: what is asked with one row of it may be answered by no other."""
+        """The group of each row: a query is never compared with references of its own group. Shape (rows,)."""
         return self.observations if self.joined is None else self.joined
 
     @cached_property
@@ -76,7 +76,10 @@ class Gallery:
 
     @cached_property
     def askable(self) -> NDArray[np.int64]:
-        """Observations, ascending, whose species has another group, and whose own group taught the model nothing."""
+        """The observations that can be held out, ascending.
+
+        Their species has references in another group, and the model was trained on no photo of their own group.
+        """
         pairs = np.unique(np.stack([self.columns, self.groups], axis=1), axis=0)
         several = np.bincount(pairs[:, 0], minlength=self.width)[self.columns] > 1
         if self.taught is not None:
@@ -85,28 +88,28 @@ class Gallery:
 
     @cached_property
     def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first row of each observation, in the order of rows, and one past the last row at the end."""
+        """The first row of each observation, in the order of rows; and the same with the number of rows appended."""
         first = np.flatnonzero(np.diff(self.observations, prepend=self.observations[0] - 1))
         return first, np.append(first, len(self.observations))
 
     @cached_property
     def sums(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Sums of the observations' mean embeddings and numbers of observations, for each species."""
+        """For each species, the sum of its observations' mean embeddings, and the number of its observations."""
         return sum_observations(self.embeddings, self.columns, self.observations, self.width)
 
     @cached_property
     def centre(self) -> NDArray[np.float64]:
-        """The mean of all observations."""
+        """The mean over all observations, shape (256,)."""
         sums, counts = self.sums
         return np.asarray(sums.sum(axis=0) / counts.sum())
 
     @property
     def photos(self) -> NDArray[np.int64]:
-        """References of each species."""
+        """The number of references of each species, shape (columns,)."""
         return np.bincount(self.columns, minlength=self.width)
 
     def only(self, rows: NDArray[np.bool_]) -> Gallery:
-        """The gallery with some rows only; all species stay columns."""
+        """Return the gallery with the rows where `rows` is true. Columns stay as they are."""
         pick = {name: None if (held := getattr(self, name)) is None else held[rows] for name in KEPT}
         return Gallery(
             self.embeddings[rows], self.columns[rows], self.observations[rows], self.species, self.lineages, **pick
@@ -115,12 +118,12 @@ class Gallery:
 
 @dataclass(frozen=True)
 class HeldOutQueries:
-    """Views of observations whose species is known; views of one observation lie together."""
+    """Views of observations whose species is known. The views of one observation are adjacent."""
 
     embeddings: Embeddings  # (views, 256)
-    columns: NDArray[np.int64]  # (views,) the true species; -1: none of the gallery's
-    observations: NDArray[np.int64]  # (views,) 0, 0, 1, 2, 2, ...: numbers of the questions, ascending
-    own: NDArray[np.int64]  # (views,) the gallery's observation that may not answer; -1: none
+    columns: NDArray[np.int64]  # (views,) the true species; -1: not in the gallery
+    observations: NDArray[np.int64]  # (views,) the number of the query, ascending: 0, 0, 1, 2, 2, ...
+    own: NDArray[np.int64]  # (views,) the gallery's observation that is left out of the search; -1: none
     months: NDArray[np.int64] | None = None
     cells: NDArray[np.int64] | None = None
     habitats: NDArray[np.int64] | None = None
@@ -134,21 +137,21 @@ class HeldOutQueries:
 
     @property
     def count(self) -> int:
-        """How many observations are asked for."""
+        """The number of queried observations."""
         return len(self.first)
 
     @property
     def truth(self) -> NDArray[np.int64]:
-        """The true species of each observation."""
+        """The true species of each observation, shape (observations,)."""
         return self.columns[self.first]
 
     @property
     def photos(self) -> NDArray[np.int64]:
-        """How many photos each observation has."""
+        """The number of photos of each observation, shape (observations,)."""
         return np.diff(np.append(self.first, len(self.columns)))
 
     def only(self, asked: NDArray[np.bool_], photos: int | None = None) -> HeldOutQueries:
-        """Some of the observations, (observations,) of them, with their first `photos` photos."""
+        """Return the observations where `chosen` (observations,) is true, with their first `photos` photos."""
         place = np.arange(len(self.columns)) - np.repeat(self.first, self.photos)
         views = asked[self.observations] & (place < (photos or len(self.columns)))
         numbers = np.unique(self.observations[views], return_inverse=True)[1]
@@ -156,29 +159,29 @@ class HeldOutQueries:
         return HeldOutQueries(self.embeddings[views], self.columns[views], numbers, self.own[views], **pick)
 
     def views_of(self, asked: NDArray[np.bool_], photos: int | None = None) -> NDArray[np.int64]:
-        """Which views `only` keeps."""
+        """Return the positions of the views that `select` keeps."""
         place = np.arange(len(self.columns)) - np.repeat(self.first, self.photos)
         return np.flatnonzero(asked[self.observations] & (place < (photos or len(self.columns))))
 
 
 @dataclass(frozen=True)
 class NearestRows:
-    """The nearest references of each view, best first: similarities and rows, (views, k); -1 where there is none."""
+    """The nearest references of each view, best first. Both arrays have shape (views, k); a missing row is -1."""
 
     similarities: NDArray[np.float32]
     rows: NDArray[np.int64]
-    k: int = 0  # of one search, where those of lists follow; 0: there are none
+    k: int = 0  # neighbours per search, where the searches of lists follow that of the world; 0: a single search
 
     def of(self, views: NDArray[np.int64]) -> NearestRows:
-        """What was found for some of the views."""
+        """Return the neighbours of some of the views."""
         return NearestRows(self.similarities[views], self.rows[views], self.k)
 
     def first(self, k: int) -> NearestRows:
-        """The `k` nearest of one search."""
+        """Return the `k` nearest neighbours of a single search."""
         return NearestRows(self.similarities[:, :k], self.rows[:, :k])
 
     def within(self, place: int | None = None) -> NearestRows:
-        """The nearest of the world, followed by those of the list at that place, if one is given."""
+        """Return the nearest references in the world, merged with those of the list at `list_index` if one is given."""
         k = self.k or self.rows.shape[1]
         if place is None:
             return NearestRows(self.similarities[:, :k], self.rows[:, :k])
@@ -190,14 +193,14 @@ class NearestRows:
 
 
 def number_genera(lineages: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Genera as numbers from 0 in the order of their ids; -1 where a species' genus is not known."""
+    """Number the genera from 0 in the order of their ids. Returns (species,); -1 where the genus is unknown."""
     genera = lineages[:, GENUS]
     known = np.unique(genera[genera >= 0])
     return np.where(genera >= 0, np.searchsorted(known, genera), -1)
 
 
 def kin_of(gallery: Gallery, column: int, hide: str) -> NDArray[np.int64]:
-    """Columns whose references are hidden with a species: none, itself, or all of its genus."""
+    """Return the columns hidden together with a species: none, the species itself, or all species of its genus."""
     if hide == "own" or column < 0:
         return np.zeros(0, dtype=np.int64)
     if hide == "species" or gallery.genera[column] < 0:
@@ -214,10 +217,11 @@ def search(
     lists: Sequence[NDArray[np.bool_]] = (),
     progress: Progress = silent,
 ) -> NearestRows:
-    """The `k` nearest references of each view, by brute force in blocks.
+    """Find the `k` nearest references of each view, by exact search in blocks.
 
-    A view's own group may never answer; with `hide` = species or genus, nothing of its true taxon may either. With
-    `lists`, bits over the species, the nearest of each list follow: `NearestRows.within` tells them apart.
+    The group of the query itself is always left out. With `hide` = species or genus, all references of its true taxon
+    are left out too. `lists` are boolean arrays over the species. The nearest references of each list follow those of
+    the world; `NearestRows.within` separates them.
     """
     of_species = np.searchsorted(gallery.columns, np.arange(gallery.width + 1))
     off = [~listed[gallery.columns] for listed in lists]
@@ -243,7 +247,7 @@ def search(
 
 
 def nearest_of(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The `k` highest of each row, best first, ties by place: the values, and their places or -1 for what is hidden."""
+    """Return the `k` highest scores of each row with their positions, best first; hidden positions are -1."""
     near = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     found = np.take_along_axis(scores, near, axis=1)
     order = np.lexsort((near, -found), axis=1)
@@ -252,7 +256,7 @@ def nearest_of(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32]
 
 
 def of_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
-    """The simulated collection and its queries. Taxon ids are made unique by the rank in front."""
+    """Convert a simulation to a gallery and its queries. The number of the rank makes taxon ids unique."""
     ranks = np.arange(1, len(RANKS) + 1) * 1_000_000
     lineages = drawn.lineages + ranks
 
@@ -272,7 +276,7 @@ def of_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
 
 
 def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
-    """All references of a flora as arrays; species without references are no columns."""
+    """Read all references of a flora as arrays. Species without references have no column."""
     blocks = []
     teachers = read_taught(snapshot.manifest.model)
     for segment in snapshot.segments:
@@ -304,10 +308,10 @@ def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
 
 
 def number_outings(gallery: Gallery, authors: Sequence[str]) -> NDArray[np.int64]:
-    """Rows of one species, author, month and cell by one number, (rows,); 0 where one of them is not known.
+    """Number the rows of one species, author, month and cell alike. Returns (rows,); 0 where one of them is unknown.
 
-    A snapshot holds no day, so that the month stands for it: whoever comes back to a place in the season of a species
-    photographs the same mycelium.
+    A snapshot has no day, so the month has to do. Photos taken at one place in one season often show the same mycelium,
+    and must not be on both sides of a split.
     """
     if gallery.months is None or gallery.cells is None:
         return np.zeros(len(authors), dtype=np.int64)
@@ -317,7 +321,7 @@ def number_outings(gallery: Gallery, authors: Sequence[str]) -> NDArray[np.int64
 
 
 def read_lists(snapshot: Snapshot, gallery: Gallery) -> dict[str, NDArray[np.bool_]]:
-    """The species of each flora but the world, as bits over the gallery's: (species,) by the flora's id."""
+    """Return the species of each flora except the world: boolean arrays over the gallery's species, by flora id."""
     return {
         card.id: np.isin(gallery.species, snapshot.flora(card.id).species)
         for card in snapshot.floras
@@ -326,7 +330,7 @@ def read_lists(snapshot: Snapshot, gallery: Gallery) -> dict[str, NDArray[np.boo
 
 
 def ask_itself(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> HeldOutQueries:
-    """The gallery's own observations as questions, those given or all that can be asked for."""
+    """Return observations of the gallery as queries: those given, or all that can be held out."""
     if observations is None:
         observations = gallery.askable
     rows = np.flatnonzero(np.isin(gallery.observations, observations))

@@ -1,7 +1,7 @@
-"""Metrics made without what they are tried on: in folds of whole groups, or of whole genera where taxa are hidden.
+"""Out-of-fold metrics: fitted without the groups they are applied to, or without the genera where taxa are hidden.
 
-A metric that has seen a species' photos makes them alike. Judged by it, the species is known better than it is, and an
-unknown one is told from the known ones by that alone.
+A metric pulls together the photos of the species it was fitted on. Evaluated on the same photos, it would make a
+species look better known than it is, and separate known from unknown species by that alone.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from evaluation.learning.scoring import Method, Scores, make_metric, score_each_
 from retrieval.ranking.prototypes import Metric
 
 FOLDS = 5
-PLENTY = 5_000  # observations from which one more or less in the metric cannot be noticed
+PLENTY = 5_000  # observations above which one more or less hardly changes the metric
 
 Views = Callable[[HeldOutQueries, Sequence[NearestRows], str], list[Scores]]
-"""Scores each photo, (views, species), for each of several searches, with what is hidden."""
+"""Scores each photo, (views, species), for each of several searches, given what is hidden."""
 
 
 def deal_rows(gallery: Gallery, seed: int, hide: str = "own") -> NDArray[np.int64]:
-    """The fold of each row, whole groups together, or whole genera where taxa are hidden.
+    """Return the fold of each row: groups are kept whole, or genera where taxa are hidden.
 
-    A single fold where one observation cannot be noticed in the metric.
+    There is a single fold where one observation hardly changes the metric.
     """
     if len(gallery.spans[0]) >= PLENTY:
         return np.zeros(len(gallery.columns), dtype=np.int64)
@@ -37,13 +37,13 @@ def deal_rows(gallery: Gallery, seed: int, hide: str = "own") -> NDArray[np.int6
 
 
 def fold_of(gallery: Gallery, asked: HeldOutQueries, folds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The fold of each question of the gallery's own, (views,)."""
+    """Return the fold of each query of the gallery's own, (views,)."""
     order = np.argsort(gallery.observations, kind="stable")
     return folds[order[np.searchsorted(gallery.observations[order], asked.own)]]
 
 
 def fold_metrics(gallery: Gallery, folds: NDArray[np.int64], shrinkage: float) -> list[Metric | None]:
-    """A metric for each fold, made without the fold's rows."""
+    """Fit a metric for each fold, without the rows of the fold."""
     count = int(folds.max()) + 1
     if count == 1:
         return [make_metric(gallery, shrinkage)]
@@ -53,7 +53,7 @@ def fold_metrics(gallery: Gallery, folds: NDArray[np.int64], shrinkage: float) -
 def deal_folds(
     asked: HeldOutQueries, folds: NDArray[np.int64], metrics: list[Metric | None]
 ) -> list[tuple[HeldOutQueries, NDArray[np.int64], Metric | None]]:
-    """The questions of each fold with its metric."""
+    """Return the queries of each fold with their positions and the fold's metric."""
     dealt = []
     for fold, metric in enumerate(metrics):
         chosen = folds[asked.first] == fold
@@ -63,7 +63,7 @@ def deal_folds(
 
 
 def score_apart(gallery: Gallery, method: Method, shrinkage: float, *, seed: int) -> Views:
-    """`score_each_view`, but each observation with a metric that was made without its group, or without its genus."""
+    """Return a `score_each_view` that scores each observation by a metric fitted without its group, or its genus."""
     made: dict[str, tuple[NDArray[np.int64], list[Metric | None]]] = {}
 
     def score(asked: HeldOutQueries, found: Sequence[NearestRows], hide: str = "own") -> list[Scores]:

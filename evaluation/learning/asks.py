@@ -1,8 +1,8 @@
-"""Finds as they are asked for: of the world and of lists, on a list and off it, of species that nobody has referenced.
+"""The mix of queries to expect: in the world and in lists, on and off the list, of species with and without references.
 
-A collection is asked in all these ways (`evidence.py`), and each way counts as often as it happens: so many of
-the finds are off the list that is chosen for them, `unknown_share` of them of no referenced species. What is learned of
-certainty and of where an answer may stop is learned over all of them together.
+The observations of a collection are scored under each of these conditions (`evidence.py`), and a condition is weighted
+by how often it is expected: some observations are off the chosen list, and `unknown_share` of them are of species
+without references. Top-score recalibration and thresholds are fitted on all conditions together.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from retrieval.ranking.specificity import sum_nodes
 from retrieval.ranking.unknown import unknown_probability
 
 TARGETS = ("0.80", "0.85", "0.90", "0.95", "0.99")
-SEVERAL = 60  # finds of several photos below which they share the thresholds of all finds
-RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # that are tried for a species off the list
-SHARES = (0.1, 0.4)  # of the finds off the list, between which scores are to hold
-PLACED = 50  # finds of a list's region that the default off-list rate counts for
+SEVERAL = 60  # observations of several photos below which they share the thresholds of all observations
+RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # off-list rates that are tried
+SHARES = (0.1, 0.4)  # shares of observations off the list between which the calibration should hold
+PLACED = 50  # pseudo-count of the default off-list rate, in observations
 Lists = Sequence[NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the answer line gives to one way of asking, and how much each find counts."""
+    """The scores that the answer pipeline gives to the queries of one condition, and the weight of each query."""
 
     evidence: Evidence
-    on_list: NDArray[np.bool_]  # (observations,): the true species is on the list that was asked for
+    on_list: NDArray[np.bool_]  # (observations,): the true species is on the chosen list
     listed: NDArray[np.bool_]  # (species,)
-    scores: Scores  # (observations, species); with `none` they add up to 1
-    none: NDArray[np.float64]  # (observations,) probability of no species of the snapshot
+    scores: Scores  # (observations, species); they add up to 1 together with `none`
+    none: NDArray[np.float64]  # (observations,) probability that the species is not in the snapshot
     rejected: NDArray[np.bool_]  # (observations,)
     weights: NDArray[np.float64]  # (observations,)
     calibration: Calibration
 
     @property
     def shown(self) -> Scores:
-        """Scores of the list's species, which the answer ranks."""
+        """Scores of the species on the list, which the answer ranks."""
         return self.scores * self.listed
 
 
 def listed_of(evidence: Evidence, lists: Lists) -> NDArray[np.bool_]:
-    """The bits of the list that was asked for; all for the world."""
+    """Return the species of the condition's list as a boolean array; all for the world."""
     return np.ones(evidence.fused.shape[1], dtype=bool) if evidence.place is None else lists[evidence.place]
 
 
 def weigh(evidence: Evidence, gallery: Gallery, lists: Lists, off_list_rate: float) -> Scores:
-    """Fused scores with species off the list weighed down, as the answer line does."""
+    """Return fused scores with species off the list weighted down, as in the answer pipeline."""
     if evidence.place is None:
         return evidence.fused
     listed, counts = lists[evidence.place], gallery.sums[1]
@@ -69,7 +69,7 @@ def weigh(evidence: Evidence, gallery: Gallery, lists: Lists, off_list_rate: flo
 
 
 def count_ask(evidence: Evidence, lists: Lists, expected: float, unknown: float) -> NDArray[np.float64]:
-    """How much each find counts in this way of asking, (observations,): `expected` of the known are off the list."""
+    """Return the weights of a condition's observations, (observations,): `expected` of the known are off the list."""
     on_list = listed_of(evidence, lists)[evidence.truth]
     known = np.ones(len(on_list))
     if evidence.place is not None and on_list.any() and not on_list.all():
@@ -86,12 +86,12 @@ def fit_off_list_rate(
     expected: float,
     unknown: Mapping[str, float] | None = None,
 ) -> float:
-    """The rate that weighs species off a list so that scores hold best whether few finds are off it or many.
+    """Choose the off-list rate for which scores are calibrated best, however many observations are off the list.
 
-    Nobody knows how often a list will be chosen for a find that is not on it. For each rate, the certainty is fitted as
-    if `expected` of the finds were off the list, and the first score of the list judged with a tenth and with four
-    tenths of them off it: the worse of the two calibration errors is to be least. `unknown` are the weights of what is
-    taken off for species without references. Without lists nothing is taught.
+    How often a list will be chosen for an observation that is not on it is unknown. For each rate, the recalibration is
+    fitted with `expected` of the observations off the list. It is judged with a tenth and with four tenths of them off
+    the list, and the rate with the smallest worst-case calibration error wins. `unknown` are the weights of the
+    probability of species without references. Without lists, the default is returned.
     """
     asked = [way for way in ways if way.known and way.place is not None and not way.alone]
     if not asked:
@@ -121,9 +121,10 @@ def fit_off_list_rate(
 def fit_certainty(
     ways: Sequence[Evidence], gallery: Gallery, lists: Lists, off_list_rate: float, expected: float
 ) -> dict[str, float]:
-    """How often the top score is right, from its logit, the number of photos and whether a list was asked for.
+    """Fit the recalibration of the top score: on its logit, the number of photos, and whether a list was chosen.
 
-    Over finds of referenced species, `expected` of them off the list; empty where all are right or none is.
+    It is fitted on observations of referenced species, `expected` of them off the list. Returns nothing if all are
+    right or none is.
     """
     values, right, weights = [], [], []
     for way in ways:
@@ -138,7 +139,7 @@ def fit_certainty(
 def fit_right(
     values: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64] | None = None
 ) -> dict[str, float]:
-    """The weights of the recalibration from `top_features` and what was right."""
+    """Fit the weights of the recalibration to `top_features` and correctness."""
     if not len(right) or right.all() or not right.any():
         return {}
     constant, slopes = fit_logistic(values, right, weights)
@@ -148,10 +149,10 @@ def fit_right(
 def answer(
     ways: Sequence[Evidence], gallery: Gallery, lists: Lists, method: Method, *, unknown: float | None = None
 ) -> Iterator[Asked]:
-    """What the answer line makes of each way of asking, by all that the method has learned.
+    """Score the queries of each condition as the answer pipeline does, with everything the method has learned.
 
-    `gallery` counts the observations that lists are weighed by; `unknown` is the share of unreferenced species that the
-    weights reckon with (None: the gallery's).
+    `gallery` gives the numbers of observations by which lists are weighted. `unknown` is the share of unreferenced
+    species that the weights assume; None takes the gallery's.
     """
     learned = method.calibration
     share = unknown_share(gallery) if unknown is None else unknown
@@ -173,9 +174,9 @@ def answer(
 
 
 def judge_nodes(asked: Asked, lineages: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The most probable node of each rank, and whether it is the true one: (observations, 7) twice.
+    """Return the highest score of a taxon at each rank, and whether that taxon is right: (observations, 7) twice.
 
-    An answer may stop at a species of the list only, and nowhere when it is rejected: its sums are 0.
+    Only species on the list count. A rejected observation has the sums 0.
     """
     sums = np.zeros((len(asked.scores), lineages.shape[1]))
     right = np.zeros(sums.shape, dtype=bool)
@@ -191,7 +192,7 @@ def judge_nodes(asked: Asked, lineages: NDArray[np.int64]) -> tuple[NDArray[np.f
 
 
 def learn_thresholds(asked: Sequence[Asked], gallery: Gallery, finds: int) -> dict[str, dict[str, list[float]]]:
-    """The thresholds of every target, for one photo and for several, over all ways of asking for so many finds."""
+    """Fit the thresholds of every target, for one photo and for several, on all conditions of `finds` observations."""
     parts = [(one, *judge_nodes(one, gallery.lineages)) for one in asked]
     several = np.concatenate([one.evidence.photos >= ALONE for one, _, _ in parts])
     sums = np.concatenate([sums for _, sums, _ in parts])
@@ -211,32 +212,32 @@ def learn_thresholds(asked: Sequence[Asked], gallery: Gallery, finds: int) -> di
 
 
 def is_right(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the true species has the highest score, (observations,); ties are settled against it."""
+    """Return whether the true species has the highest score, (observations,). Ties count as wrong."""
     return np.asarray(rank_truth(scores, truth) == 1)
 
 
 def rank_truth(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rank of the true species, from 1, behind all that are as high; 0 where it has no score at all."""
+    """Return the rank of the true species, from 1, behind all with the same score; 0 where its score is 0."""
     of_truth: NDArray[np.float64] = scores[np.arange(len(truth)), truth]
     as_high = scores >= (of_truth * (1 - TIED))[:, None]
     return np.where(of_truth > 0, as_high.sum(axis=1), 0)
 
 
-TIED = 1e-9  # relative difference of scores that rounding alone makes
+TIED = 1e-9  # relative difference of scores within rounding error
 
 
 def first_of(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The species ranked first, (observations,); where the true one is only as high as another, the other."""
+    """Return the top species, (observations,). If the true species ties with another, the other is returned."""
     lowered = scores.copy()
     lowered[np.arange(len(truth)), truth] *= 1 - TIED
     return np.asarray(lowered.argmax(axis=1), dtype=np.int64)
 
 
 def count_off_list(near: Sequence[tuple[NDArray[np.bool_], NDArray[np.float64]]], default: float) -> float:
-    """How often finds of a list's region are off it, drawn towards the default as if by PLACED finds.
+    """Estimate how often observations in a list's region are off the list, shrunk towards the default by PSEUDO_COUNT.
 
-    `near` holds for each list whether each placed find is on it, and the share of the other records around it that are
-    (NaN where there are none): a find belongs to the region where most of them are.
+    `near` has, for each list, whether each located observation is on it, and the share of the other records around it
+    that are on it (NaN where there are none). An observation belongs to the region if most of these are.
     """
     off = found = 0.0
     for on_list, around in near:
@@ -246,7 +247,7 @@ def count_off_list(near: Sequence[tuple[NDArray[np.bool_], NDArray[np.float64]]]
 
 
 def with_learned(method: Method, **values: object) -> Method:
-    """The method with more of its calibration known."""
+    """Return the method with further values of its calibration."""
     calibration: Calibration = method.calibration.changed(**values)
     return replace(method, calibration=calibration)
 
@@ -257,7 +258,7 @@ def calibration_error(
     bins: int = 15,
     weights: NDArray[np.float64] | None = None,
 ) -> float:
-    """Expected calibration error over bins of equal width (Guo et al. 2017); `weights` say how much each one counts."""
+    """Return the expected calibration error over bins of equal width (Guo et al. 2017), optionally weighted."""
     counted = np.ones(len(confidence)) if weights is None else weights
     places = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(places, weights=counted * (right - confidence), minlength=bins)

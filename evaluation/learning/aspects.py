@@ -1,7 +1,7 @@
-"""How much a photo counts by what it shows, learned where a collection labels its photos, and whether it can be told.
+"""Learns how much a photo counts by its aspect (cap, gills, ...), and a classifier of aspects.
 
-The weights are fitted by log-loss on held-out observations of several photos that show different things, drawn to 1
-as a normal prior on their logarithms does. Aspects told from photos are used only where they make answers better.
+The weights are fitted by log-loss on held-out observations whose photos show different aspects, with a normal prior on
+their logarithms around 0. Predicted aspects are used only where they improve the answers.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from retrieval.domain import ASPECTS
 from retrieval.ranking.aspects import AspectClassifier, fit_aspect_classifier
 
 FACTORS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-SPREAD = 0.5  # of the logarithms of weights around 0, as believed beforehand
-FEWEST = 20  # observations that show different things, below which nothing is learned
-FEWEST_PHOTOS = 10  # of an aspect
+SPREAD = 0.5  # prior standard deviation of the logarithms of weights, around 0
+FEWEST = 20  # observations with different aspects, below which nothing is learned
+FEWEST_PHOTOS = 10  # photos of an aspect
 FOLDS = 5
 
 Loss = Callable[[Scores], float]
 
 
 def mixed(asked: HeldOutQueries) -> NDArray[np.bool_]:
-    """The observations whose photos are known to show different things."""
+    """Return which observations have photos known to show different aspects, (observations,)."""
     if asked.aspects is None:
         return np.zeros(asked.count, dtype=bool)
     bounds = np.append(asked.first, len(asked.columns))
@@ -42,9 +42,9 @@ def mixed(asked: HeldOutQueries) -> NDArray[np.bool_]:
 
 
 def fit_aspects(per_view: Scores, asked: HeldOutQueries, method: Method, loss_of: Loss) -> dict[str, float]:
-    """The weight of each aspect that occurs often enough, by coordinates, on observations of several photos.
+    """Fit the weight of each aspect that is frequent enough, by coordinate descent on observations of several photos.
 
-    `per_view` (views, species) are the scores of each photo alone, `loss_of` the mean log-loss of fused scores.
+    `per_view` (views, species) are the scores of each photo alone; `loss_of` is the mean log-loss of fused scores.
     """
     if asked.aspects is None or mixed(asked).sum() < FEWEST:
         return {}
@@ -70,12 +70,12 @@ def fit_aspects(per_view: Scores, asked: HeldOutQueries, method: Method, loss_of
 
 
 def weighed(method: Method, weights: Mapping[str, float]) -> Method:
-    """The method with these weights of aspects."""
+    """Return the method with these weights of aspects."""
     return replace(method, calibration=method.calibration.changed(aspects=dict(weights)))
 
 
 def fit_classifier(gallery: Gallery, seed: int) -> tuple[AspectClassifier | None, NDArray[np.int64], dict[str, Any]]:
-    """What tells aspects; what it tells of each row, made without the row's observation; how often that is right."""
+    """Fit the classifier of aspects. Returns it, its out-of-fold predictions for each row, and their accuracy."""
     nothing = np.full(len(gallery.columns), -1, dtype=np.int64)
     if gallery.aspects is None:
         return None, nothing, {}

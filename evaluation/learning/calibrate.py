@@ -1,4 +1,4 @@
-"""Learns a snapshot's calibration and writes it to a new snapshot beside it, which shares all segments."""
+"""Learns a snapshot's calibration, and writes a new snapshot with it that shares all segments."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ from retrieval.snapshots.lineage import write_calibrated_copy
 from retrieval.snapshots.snapshot import Snapshot
 from retrieval.snapshots.staging import writing
 
-LEAST = 20  # observations: from fewer, chance decides what is learned, and a score would be no probability
+LEAST = 20  # observations: with fewer, the calibration is too noisy for scores to be probabilities
 
 
 def calibrate_snapshot(root: Path, snapshot: Snapshot, *, seed: int = 1, progress: Progress = silent) -> str:
-    """Learn from the snapshot's own observations; gives the name of the calibrated snapshot, not yet published."""
+    """Fit the calibration on the snapshot's own observations. Returns the name of the new snapshot, not yet published.
+
+    Raises BuildError if there are too few observations.
+    """
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     lists = read_lists(snapshot, gallery)
     refuse_too_few(gallery)
@@ -37,25 +40,25 @@ def calibrate_snapshot(root: Path, snapshot: Snapshot, *, seed: int = 1, progres
 
 
 def refuse_too_few(gallery: Gallery) -> None:
-    """Raise BuildError, with a sentence, where too few finds can be held out and learned from."""
+    """Raise BuildError if too few observations can be held out."""
     held_out = len(np.unique(gallery.groups[np.isin(gallery.observations, gallery.askable)]))
     if held_out >= LEAST:
         return
     words = (
-        f"too few: only {held_out} finds are of a species that has another one, so that they can be held out and "
-        f"learned from; at least {LEAST} are needed before scores may be called probabilities"
+        f"too few: only {held_out} observations can be held out, because their species has another one; "
+        f"at least {LEAST} are needed before scores may be called probabilities"
     )
     if gallery.taught is not None and gallery.taught.any():
         taught = len(np.unique(gallery.observations[gallery.taught]))
         words += (
-            f". {taught} observations taught the model and cannot judge it: fit it with a part of them held out "
+            f". The model was trained on {taught} observations, which cannot be used: fit it with a part held out "
             "(--held-out), or import photos that it has not seen"
         )
     raise BuildError(words)
 
 
 def refuse_infinite(values: object) -> None:
-    """Raise BuildError where a learned number is not finite: nobody could compute with it."""
+    """Raise BuildError if a learned number is not finite."""
     if isinstance(values, Mapping):
         for value in values.values():
             refuse_infinite(value)
@@ -63,11 +66,11 @@ def refuse_infinite(values: object) -> None:
         for value in values:
             refuse_infinite(value)
     elif isinstance(values, float) and not math.isfinite(values):
-        raise BuildError("a number was learned that is not finite; nothing was written: are the embeddings damaged?")
+        raise BuildError("a learned number is not finite; nothing was written: are the embeddings damaged?")
 
 
 def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:
-    """Write a snapshot with what was learned; it shares all else with the one that it was learned from."""
+    """Write a snapshot with the calibration; it shares everything else with `snapshot`."""
 
     def write_learned(folder: Path) -> dict[str, Any]:
         if method.metric is not None:
@@ -84,7 +87,7 @@ def write_calibrated(root: Path, snapshot: Snapshot, method: Method) -> str:
 
 
 def note_source(method: Method, snapshot: Snapshot) -> Calibration:
-    """What was learned, with a note of what from: a build carries it over to snapshots that it was not learned from."""
+    """Return the calibration with a note of its source, because a build carries it over to later snapshots."""
     source = {
         "snapshot": snapshot.name,
         "references": snapshot.references,

@@ -1,7 +1,7 @@
-"""What scikit-learn has: logistic regression, the area under a ROC curve, and folds that keep groups whole.
+"""What scikit-learn provides: logistic regression, the area under a ROC curve, and stratified group folds.
 
-The only place that loads it. It is an extra for learning and evaluating (requirements-evaluation.txt); a server that
-answers needs none of it.
+Only this module imports it. It is an optional dependency for learning and evaluation (requirements-evaluation.txt);
+a server that answers does not need it.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 
 from retrieval.errors import BuildError
 
-STRENGTH = 1.0  # of the ridge on standardised weights, as if each had been seen once to be near 0
-MANY = 20_000  # groups from which they are dealt by chance: so many balance the species by themselves
+STRENGTH = 1.0  # ridge penalty on standardised weights
+MANY = 20_000  # groups above which random folds are balanced enough
 
 
 def require_library() -> None:
-    """Raise BuildError, with a sentence, where scikit-learn is missing."""
+    """Raise BuildError if scikit-learn is missing."""
     if find_spec("sklearn") is None:
         raise BuildError(
-            "learning and evaluating need scikit-learn, which is missing: pip install -r requirements-evaluation.txt"
+            "learning and evaluation need scikit-learn, which is missing: pip install -r requirements-evaluation.txt"
         )
 
 
 def fit_logistic(
     values: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArray[np.float64] | None = None
 ) -> tuple[float, NDArray[np.float64]]:
-    """Constant and weights of a logistic regression of `labels` on `values` (observations, features).
+    """Fit a logistic regression of `labels` on `values` (observations, features). Returns intercept and weights.
 
-    `weights` say how much each observation counts. Features are standardised for the ridge, and the weights given back
-    are for the features as they are. Raises ValueError where all labels are the same.
+    `weights` are sample weights. Features are standardised for the ridge; the returned weights are for the features as
+    given. Raises ValueError if all labels are the same.
     """
     require_library()
     from sklearn.linear_model import LogisticRegression
@@ -46,7 +46,7 @@ def fit_logistic(
 
 
 def auroc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
-    """Chance that a positive has the higher value, ties counting half; 0.5 where there are none of one kind."""
+    """Return the probability that a positive has the higher value, with ties counting half; 0.5 if either is empty."""
     if not len(positive) or not len(negative):
         return 0.5
     require_library()
@@ -57,10 +57,10 @@ def auroc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float
 
 
 def deal_folds(groups: NDArray[np.int64], strata: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """The fold, from 0, of each entry: no group lies in two, and each fold has its part of every stratum.
+    """Return the fold of each entry, from 0: stratified, with no group in two folds.
 
-    `groups` and `strata` (entries,). Strata with too few entries for
-    that are dealt by chance; where there are fewer groups than folds, some folds stay empty.
+    `groups` and `strata` have shape (entries,). Strata with fewer entries than folds are dealt at random. If there are
+    fewer groups than folds, some folds are empty.
     """
     listed, numbers = np.unique(groups, return_inverse=True)
     most = int(np.unique(strata, return_counts=True)[1].max(initial=0))  # entries of the largest stratum
@@ -72,7 +72,7 @@ def deal_folds(groups: NDArray[np.int64], strata: NDArray[np.int64], folds: int,
     dealt = np.zeros(len(groups), dtype=np.int64)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of species with fewer observations than folds: most have
+        warnings.simplefilter("ignore", UserWarning)  # about species with fewer observations than folds, as most have
         for fold, (_, held) in enumerate(splitter.split(np.zeros(len(groups)), strata, groups)):
             dealt[held] = fold
     return dealt

@@ -1,7 +1,7 @@
-"""What photos say of very many observations, before anything learned of lists, certainty or strangeness is applied.
+"""Scores of held-out observations from their photos alone, before lists, recalibration and rejection are applied.
 
-Every observation is asked of all references but its own group's: of the world and of each list, with all its photos and
-with its first alone, as it is and with its species or genus taken away. What is learned later is learned from these.
+Every observation is compared with all references outside its own group: in the world and in each list, with all photos
+and with the first alone, with its species or genus present and hidden. All later steps are fitted on these scores.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from retrieval.ranking.fusion import photo_voices
 from retrieval.ranking.unknown import FEATURES, observe_unknown
 
 NEIGHBOURS = 50
-BELIEVED = 3.0  # species' observations that the mean over all species counts for in what is typical of one
-LISTS = 6  # that are learned from: the largest and the smallest tell most
+BELIEVED = 3.0  # weight of the mean over all species in the typical similarity of one species, in observations
+LISTS = 6  # lists that are learned from; the largest and the smallest are the most informative
 
 
 @dataclass(frozen=True)
 class Typical:
-    """How similar observations are to the closest observation of their species in another group."""
+    """The similarity of observations to the closest observation of their species in another group."""
 
-    observations: NDArray[np.int64]  # (n,) ascending: those that have one
+    observations: NDArray[np.int64]  # (n,) ascending: observations whose species has another group
     columns: NDArray[np.int64]  # (n,)
-    values: NDArray[np.float64]  # (n,): the mean over the photos
+    values: NDArray[np.float64]  # (n,): mean over the photos
     width: int
 
     @property
     def usual(self) -> float:
-        """The mean over all observations; 0 where none has another."""
+        """The mean over all observations; 0 if there are none."""
         return float(self.values.mean()) if len(self.values) else 0.0
 
     @property
     def of_species(self) -> NDArray[np.float64]:
-        """The mean of each species, drawn towards the usual one where observations are few: (species,)."""
+        """The mean of each species, shrunk towards the overall mean where observations are few: (species,)."""
         counts = np.bincount(self.columns, minlength=self.width)
         sums = np.bincount(self.columns, self.values, minlength=self.width)
         return np.asarray((sums + BELIEVED * self.usual) / (counts + BELIEVED))
 
     def without(self, observation: int, typical: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`of_species` as it would be without one observation: it may not say how typical it is itself."""
+        """Return `of_species` without one observation, so that it is not compared with itself."""
         place = int(np.searchsorted(self.observations, observation))
         if place >= len(self.observations) or self.observations[place] != observation:
             return typical
@@ -65,7 +65,7 @@ class Typical:
 
 
 def measure_typical(gallery: Gallery) -> Typical:
-    """Compare the photos of each species with one another, those of one group left out."""
+    """Compare the photos of each species with one another, leaving out those of the same group."""
     observations, columns, values = [], [], []
     ends = np.searchsorted(gallery.columns, np.arange(gallery.width + 1))
     for column in range(gallery.width):
@@ -92,20 +92,20 @@ def measure_typical(gallery: Gallery) -> Typical:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One way of asking for the same observations, in their order."""
+    """The scores of a set of observations under one condition."""
 
-    hide: str  # what was taken away, of HIDDEN
-    place: int | None  # the list's place; None: the world
-    alone: bool  # whether only the first photo was shown
+    hide: str  # one of HIDDEN
+    place: int | None  # position of the list; None: the world
+    alone: bool  # only the first photo of each observation was used
     fused: Scores  # (observations, species)
-    photos: NDArray[np.float64]  # (observations,) effective numbers
+    photos: NDArray[np.float64]  # (observations,) effective number of photos
     near: NDArray[np.float64]  # (observations,) similarity of the closest reference, mean over photos
-    features: NDArray[np.float64]  # (observations, 12) of `retrieval.ranking.unknown`; of the world's evidence
+    features: NDArray[np.float64]  # (observations, 12) of `retrieval.ranking.unknown`; from the world
     truth: NDArray[np.int64]  # (observations,) columns
 
     @property
     def known(self) -> bool:
-        """Whether references of the true species could answer."""
+        """Whether references of the true species were present."""
         return self.hide == "own"
 
 
@@ -121,10 +121,10 @@ def gather_evidence(
     found: NearestRows | None = None,
     alone: bool = True,
 ) -> list[Evidence]:
-    """Ask of the world and of each list, with all photos and (with `alone`) with the first.
+    """Score the queries in the world and in each list, with all photos and (with `alone`) with the first only.
 
-    `views` scores each photo where that is not simply by the method: with metrics made apart. `found` is what `search`
-    with these lists gave.
+    `views` replaces `score_each_view`, for example by one with out-of-fold metrics. `found` is the result of `search`
+    with these lists.
     """
     nearest = search(gallery, asked, NEIGHBOURS, hide=hide, lists=lists) if found is None else found
     everyone = np.ones(asked.count, dtype=bool)
@@ -159,7 +159,7 @@ def gather_evidence(
 
 
 def effective_photos(asked: HeldOutQueries) -> NDArray[np.float64]:
-    """The effective number of photos of each observation."""
+    """Return the effective number of photos of each observation, (observations,)."""
     parts = np.split(asked.embeddings, asked.first[1:])
     return np.array([float(photo_voices(part).sum()) for part in parts])
 
@@ -173,7 +173,7 @@ def features_of(
     typical: Typical,
     hide: str,
 ) -> NDArray[np.float64]:
-    """The evidence of strangeness of each observation, (observations, 12); 0 where nothing was compared."""
+    """Return the features of unknown species of each observation, (observations, 12); 0 where nothing was compared."""
     features = np.zeros((asked.count, len(FEATURES)))
     bounds = np.append(asked.first, len(per_view))
     columns = np.where(near.rows >= 0, gallery.columns[near.rows], -1)
@@ -198,7 +198,7 @@ def features_of(
 
 
 def choose_lists(gallery: Gallery, lists: Sequence[NDArray[np.bool_]], most: int = LISTS) -> list[NDArray[np.bool_]]:
-    """Lists that leave something out and hold something, spread over their sizes."""
+    """Choose lists that are neither empty nor complete, spread over their sizes."""
     counts = gallery.sums[1]
     usable = [listed for listed in lists if 0 < counts[listed].sum() < counts.sum()]
     usable.sort(key=lambda listed: int(counts[listed].sum()))
@@ -208,7 +208,7 @@ def choose_lists(gallery: Gallery, lists: Sequence[NDArray[np.bool_]], most: int
 
 
 def pick(evidence: Evidence, chosen: NDArray[np.bool_]) -> Evidence:
-    """The evidence of some of the observations."""
+    """Return the evidence of some of the observations."""
     return replace(
         evidence,
         fused=evidence.fused[chosen],

@@ -1,6 +1,6 @@
-"""Season, place, habitat and substrate for very many observations: counts, lifts, and how strong they are to be.
+"""Season, place, habitat and substrate priors for many observations: counts, lifts and their strengths.
 
-An observation of the gallery's own is taken out of the counts that it is judged with: it may not vouch for itself.
+A query from the gallery is left out of the counts that are applied to it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from retrieval.snapshots.occurrences import count_classes
 
 SMOOTHINGS = (1.0, 3.0, 10.0, 30.0, 100.0)
 COLUMNS = {"season": "months", "place": "cells", "habitat": "habitats", "substrate": "substrates"}
-"""Where a gallery keeps what a prior asks for."""
+"""The gallery's field for each prior."""
 
 CLASSES = {"habitat": HABITATS, "substrate": SUBSTRATES}
 RingsOf = Callable[[int], Sequence[Sequence[int]]]
@@ -41,23 +41,23 @@ RingsOf = Callable[[int], Sequence[Sequence[int]]]
 
 @dataclass(frozen=True)
 class Records:
-    """Months and cells of a gallery's observations, as `retrieval.snapshots.occurrences` counts them."""
+    """Months and cells of a gallery's observations, counted as in `retrieval.snapshots.occurrences`."""
 
     months: NDArray[np.float64]  # (species, 12)
     northern: NDArray[np.float64]  # (species, 12)
     around: dict[int, NDArray[np.float64]]  # cell -> weighted records of each species in its rings
     cells: NDArray[np.float64]  # (species,): records with a cell
-    classes: Mapping[str, NDArray[np.float64]]  # prior -> (species, classes), of habitat and substrate
+    classes: Mapping[str, NDArray[np.float64]]  # prior -> (species, classes), for habitat and substrate
 
     def total(self, prior: str) -> NDArray[np.float64]:
-        """Records of each species of which what the prior asks is known, (species,)."""
+        """Return the number of records of each species with the prior's metadata, (species,)."""
         if prior == "place":
             return self.cells
         return np.asarray((self.months if prior == "season" else self.classes[prior]).sum(axis=1))
 
 
 def earth_rings() -> RingsOf | None:
-    """The rings of H3 cells; None where the package is missing, so that nothing is learned of places."""
+    """Return the rings of H3 cells; None if the package is missing, so that no place prior is learned."""
     try:
         h3_library()
     except PlaceUnavailable:
@@ -66,7 +66,7 @@ def earth_rings() -> RingsOf | None:
 
 
 def count_records(gallery: Gallery, rings_of: RingsOf | None) -> Records:
-    """Count each observation once; what is not known (0) is not counted."""
+    """Count each observation once; unknown values (0) are not counted."""
     rows = gallery.spans[0]
     columns = gallery.columns[rows]
     months, northern, cells = np.zeros((gallery.width, 12)), np.zeros((gallery.width, 12)), np.zeros(gallery.width)
@@ -93,13 +93,13 @@ def count_records(gallery: Gallery, rings_of: RingsOf | None) -> Records:
 
 
 def said_of(asked: Gallery | HeldOutQueries, prior: str) -> NDArray[np.int64] | None:
-    """What is known of each row that a prior asks for; 0 where it is not, None where it is of none."""
+    """Return each row's metadata for a prior; 0 where unknown, None if unknown for all rows."""
     column: NDArray[np.int64] | None = getattr(asked, COLUMNS[prior])
     return column
 
 
 class _Around(dict[int, NDArray[np.float64]]):
-    """Weighted records around cells, added up when a cell is first asked for."""
+    """Weighted records around cells, summed at the first use of a cell."""
 
     def __init__(self, tally: dict[int, dict[int, float]], rings: RingsOf | None, width: int) -> None:
         super().__init__()
@@ -116,9 +116,9 @@ class _Around(dict[int, NDArray[np.float64]]):
 
 
 def records_around(gallery: Gallery, asked: HeldOutQueries, rings_of: RingsOf) -> NDArray[np.float64]:
-    """Weighted records of each species around each question of the gallery's own, without itself.
+    """Return the weighted records of each species around each query of the gallery, without the query itself.
 
-    (observations, species); zeros where its cell is not known.
+    Shape (observations, species); zeros where the cell is unknown.
     """
     records = count_records(gallery, rings_of)
     found = np.zeros((asked.count, gallery.width))
@@ -131,13 +131,13 @@ def records_around(gallery: Gallery, asked: HeldOutQueries, rings_of: RingsOf) -
 
 
 def known_of(asked: HeldOutQueries, prior: str) -> NDArray[np.bool_]:
-    """The observations of which what a prior asks for is known: the month, the cell, the habitat or the substrate."""
+    """Return the observations with the prior's metadata: month, cell, habitat or substrate."""
     said = said_of(asked, prior)
     return np.zeros(asked.count, dtype=bool) if said is None else said[asked.first] > 0
 
 
 def log_lifts(records: Records, asked: HeldOutQueries, prior: str, smoothing: float) -> NDArray[np.float64]:
-    """Logarithms of a prior's lift for each observation, (observations, species); 0 where it is not known."""
+    """Return the logarithms of a prior's lift for each observation, (observations, species); 0 where unknown."""
     lifts = np.zeros((asked.count, len(records.cells)))
     said = said_of(asked, prior)
     if said is None:
@@ -155,7 +155,7 @@ def log_lifts(records: Records, asked: HeldOutQueries, prior: str, smoothing: fl
 
 
 def records_near(records: Records, asked: HeldOutQueries, prior: str) -> Callable[[int], NDArray[np.float64]]:
-    """What gives the records of each species near to what is known of a view, as `retrieval` counts them."""
+    """Return the function that gives the records of each species near a view's metadata, counted as in `retrieval`."""
     said = said_of(asked, prior)
     assert said is not None
     if prior == "place":
@@ -183,7 +183,7 @@ def sum_lifts(
     strengths: Mapping[str, float],
     smoothing: Mapping[str, float],
 ) -> NDArray[np.float64]:
-    """The logarithm of all the lifts together, each to its strength, (observations, species)."""
+    """Return the logarithm of all lifts combined, each with its strength, (observations, species)."""
     total = np.zeros((asked.count, len(records.cells)))
     for prior in sorted(priors):
         total += strengths.get(prior, 1.0) * log_lifts(records, asked, prior, smoothing.get(prior, SMOOTHING))
@@ -193,10 +193,10 @@ def sum_lifts(
 def learn_season_place(
     gallery: Gallery, asked: HeldOutQueries, scores: Scores, rings_of: RingsOf | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Strength and smoothing of season, place, habitat and substrate, each where it is known of enough observations.
+    """Learn strength and smoothing of season, place, habitat and substrate, each where enough observations have it.
 
-    The smoothing of each is the one that does best alone; their strengths are then found together, since a month
-    and a place, a habitat and a substrate, say in part the same.
+    The smoothing of each is the best one for that prior alone. The strengths are then fitted together, because month
+    and place, or habitat and substrate, partly carry the same information.
     """
     records = count_records(gallery, rings_of)
     chosen: dict[str, tuple[float, NDArray[np.float64]]] = {}

@@ -1,8 +1,8 @@
-"""Fits what a snapshot learns, by log-loss on observations that are held out of the references that answer.
+"""Fits the calibration of a snapshot by log-loss on held-out observations.
 
-Each observation of the collection is asked of all the others. First the score of a single photo (kernel
-temperature, floor, prototypes and the three weights), then how photos are sharpened, how strong
-priors are, the probability of none of these, and last the thresholds of the specificity decision.
+Each observation of the collection is compared with all others. First the score of a single photo is fitted (kernel
+temperature, floor, prototypes and the three weights), then the sharpening of several photos, the strengths of priors,
+the probability of none of these, and last the thresholds of the specificity decision.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ GRID: dict[str, tuple[float, ...]] = {
     "shrinkage": (1.0, 4.0, 16.0),
     "metric": (1.0, 0.5, 0.2, 0.05),
 }
-"""What is tried for the numbers in which the log-loss is not convex; the others are found exactly."""
+"""Values tried for parameters in which the log-loss is not convex; the others are solved for."""
 START = {"temperature": 0.05, "floor": 1e-2, "shrinkage": 4.0, "metric": 0.5}
 RIDGE = 1e-3
-KEPT = 4  # similarities to prototypes that the search keeps: it goes through one number at a time
-SAMPLE = 1_500  # observations that the single-photo score is fitted on
+KEPT = 4  # similarity matrices kept by the search, which changes one parameter at a time
+SAMPLE = 1_500  # observations on which the single-photo score is fitted
 CLEARLY = 2.0  # standard errors
-PHOTO_SAMPLE = 400  # observations of several photos that fusion is learned on
-BELIEF = 0.5  # deviation of a prior's strength from 1, as believed before anything was seen
-FEWEST = 20  # observations of several photos (or with a date, a place) below which nothing is learned of them
+PHOTO_SAMPLE = 400  # observations of several photos on which fusion is fitted
+BELIEF = 0.5  # prior standard deviation of a prior's strength around 1
+FEWEST = 20  # observations of several photos (or with a date, a place) below which nothing is fitted
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was learned of single photos, and on what."""
+    """The fitted single-photo score, and the data it was fitted on."""
 
     method: Method
     numbers: dict[str, float]  # of GRID
@@ -60,11 +60,11 @@ def fit_logit(
     ridge: float = RIDGE,
     towards: float = 0.0,
 ) -> tuple[NDArray[np.float64], float]:
-    """The weights of a conditional logit by damped Newton steps, and the mean log-loss they reach.
+    """Fit the weights of a conditional logit by damped Newton steps. Returns them and their mean log-loss.
 
-    `terms` (observations, species, weights), `truth` the column of each; `offset` is added to the
-    logits unweighted. The loss is convex, so that the start decides nothing but the time. `ridge` draws the
-    weights `towards` a value.
+    `terms` has shape (observations, species, weights); `truth` is the column of each observation; `offset` is added to
+    the logits unweighted. The loss is convex, so `start` affects only the time. `ridge` shrinks the weights towards
+    `towards`.
     """
     rows = np.arange(len(truth))
     columns = [np.ascontiguousarray(terms[..., number]) for number in range(terms.shape[2])]
@@ -102,7 +102,7 @@ def fit_logit(
 
 
 def draw_sample(gallery: Gallery, count: int, seed: int, *, balanced: bool = False) -> HeldOutQueries:
-    """Observations of the gallery that can be asked for, drawn as they come, or one of each species."""
+    """Draw held-out observations of the gallery, uniformly or one of each species."""
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(gallery.askable)
     if balanced:
@@ -120,14 +120,15 @@ def fit_photos(
     only: Sequence[str] = ("votes", "prototypes", "counts"),
     settled: Mapping[str, float] | None = None,
 ) -> Fitted:
-    """Fit the score of a single photo. `only` leaves terms out, for the ablation table.
+    """Fit the score of a single photo. `only` names the terms to use, for the ablation table.
 
-    With `settled`, the numbers of the grid are those, and only the weights are found.
+    With `tuned`, the grid's parameters are taken from it, and only the weights are fitted. Raises BuildError if too few
+    species have two observations.
     """
     asked = draw_sample(gallery, SAMPLE, seed)
     if not asked.count:
         raise BuildError("too few species have two observations to hold one out and learn from the others")
-    if len(asked.columns) > SAMPLE:  # so many observations that one photo of each is enough
+    if len(asked.columns) > SAMPLE:  # with this many observations, one photo of each is enough
         asked = asked.only(np.ones(asked.count, dtype=bool), 1)
     found = search(gallery, asked, NEIGHBOURS)
     folds = fold_of(gallery, asked, deal_rows(gallery, seed))
@@ -198,7 +199,7 @@ def fit_photos(
 def fit_positive(
     terms: NDArray[np.float64], truth: NDArray[np.int64], kept: NDArray[np.bool_]
 ) -> tuple[float, NDArray[np.float64]]:
-    """The log-loss and the weights (0 for what is not kept); votes and prototypes may not count against a species."""
+    """Return log-loss and weights, 0 for terms not kept. The weights of votes and prototypes are not negative."""
     start = np.array([1.0, 5.0, 0.1])[kept]
     weights, loss = fit_logit(terms[..., kept], truth, start=start)
     full = np.zeros(len(kept))
@@ -209,13 +210,13 @@ def fit_positive(
 
 
 def method_of(values: dict[str, float], metric: Metric | None) -> Method:
-    """A method with the numbers of the grid, its weights still to be found."""
+    """Return a method with the parameters of the grid and no weights yet."""
     learned = Calibration(floor=values["floor"], shrinkage=values["shrinkage"])
     return Method(Voting(NEIGHBOURS, values["temperature"]), learned, metric)
 
 
 def sample_several(asked: HeldOutQueries, found: NearestRows, views: Views) -> tuple[HeldOutQueries, Scores] | None:
-    """Some observations of several photos, and the scores of each photo alone; None where there are too few."""
+    """Sample observations of several photos, with the scores of each photo alone; None if there are too few."""
     several = asked.photos > 1
     if several.sum() < FEWEST:
         return None
@@ -227,11 +228,11 @@ def sample_several(asked: HeldOutQueries, found: NearestRows, views: Views) -> t
 def fit_fusion(
     some: HeldOutQueries, per_view: Scores, method: Method
 ) -> tuple[str, dict[str, float], dict[str, float]]:
-    """How observations of several photos are fused: the rule, and for each rule its exponent and its mean log-loss.
+    """Choose the rule that fuses several photos. Returns it, and the exponent and the mean log-loss of each rule.
 
-    The mean is kept unless the losses of another rule are less by more than chance does: by CLEARLY standard
-    errors of their differences on the same observations. On few photos the rules hardly differ, and a product can be
-    vetoed by one bad photo.
+    The mean is kept unless another rule has a significantly smaller loss: by CLEARLY standard errors of the differences
+    on the same observations. With few photos the rules hardly differ, and in a product one bad photo can veto a
+    species.
     """
     exponents, losses = {}, {}
     for rule in FUSIONS:
@@ -247,26 +248,26 @@ def fit_fusion(
 
 
 def is_clearly_less(losses: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-    """Whether the mean is less than that of others on the same observations, by more than chance does."""
+    """Return whether the mean of `losses` is significantly smaller than that of `others` on the same observations."""
     gains = others - losses
     return bool(gains.mean() > CLEARLY * gains.std() / np.sqrt(len(gains)))
 
 
 def losses_of(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Negative logarithm of the score of each true species, (observations,)."""
+    """Return the negative logarithm of the score of each true species, (observations,)."""
     return np.asarray(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-12)))
 
 
 def log_loss(scores: Scores, truth: NDArray[np.int64]) -> float:
-    """Mean negative logarithm of the score of the true species."""
+    """Return the mean negative logarithm of the score of the true species."""
     return float(losses_of(scores, truth).mean())
 
 
 def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[NDArray[np.float64]]) -> list[float]:
-    """The exponent of each lift with the least log-loss, on top of the scores as they are.
+    """Fit the exponent of each lift by log-loss, on top of the given scores.
 
-    `log_lifts` hold logarithms, (species,) or (observations, species). Strengths are believed beforehand to be
-    near 1, which is Bayes' rule, with a deviation of BELIEF; below 0 they would turn a prior round, and become 0.
+    `log_lifts` are logarithms, (species,) or (observations, species). The exponents have a normal prior around 1, which
+    is Bayes' rule, with the standard deviation BELIEF. Negative ones would invert a prior, and become 0.
     """
     terms = np.stack([np.broadcast_to(lift, scores.shape) for lift in log_lifts], axis=-1)
     offset = np.log(np.maximum(scores, 1e-12))

@@ -1,4 +1,4 @@
-"""Learns the whole calibration of a collection from its own observations; nothing else is asked for."""
+"""Learns the whole calibration of a collection from its own observations."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ from retrieval.ranking.priors import apply_prior
 from retrieval.ranking.recalibration import top_features
 from retrieval.ranking.rejection import STRANGE
 
-OBSERVATIONS = 2_000  # that everything after the single-photo score is learned on
+OBSERVATIONS = 2_000  # on which everything after the single-photo score is fitted
 
 
 def uniform_log_lifts(gallery: Gallery, asked: HeldOutQueries) -> NDArray[np.float64]:
-    """Logarithms of 1 / p(k) for each observation; for the gallery's own by counts that do not tell the truth."""
+    """Return the logarithms of 1 / p(k) for each observation; for the gallery's own, from `neutral_counts`."""
     counts = gallery.sums[1]
     lifts = np.repeat(-np.log(np.maximum(counts, 1).astype(np.float64))[None], asked.count, axis=0)
     lifts[asked.own[asked.first] >= 0] = -np.log(neutral_counts(counts))
@@ -76,11 +76,11 @@ def learn(
     brief: bool = False,
     settled: Method | None = None,
 ) -> Method:
-    """Learn everything in turn; what the collection has too few observations for keeps its default.
+    """Fit everything in turn. Parameters with too few observations keep their defaults.
 
-    `lists` are the floras that finds are asked of, each as bits over the gallery's species. With `brief`, only what a
-    ranking by the photos needs; with `settled`, temperature, floor and shrinkages are those of a method that was
-    learned before, and only the weights are found.
+    `lists` are the floras to calibrate for, as boolean arrays over the gallery's species. `brief` fits only what
+    ranking by photos needs. With `tuned`, temperature, floor and shrinkages are taken from an earlier method, and only
+    the weights are fitted.
     """
     fitted = fit_photos(gallery, seed=seed, progress=progress, only=only, settled=numbers_of(settled))
     asked = draw_sample(gallery, OBSERVATIONS, seed + 1)
@@ -110,7 +110,7 @@ def learn_promises(
     method: Method,
     rings_of: RingsOf | None,
 ) -> Method:
-    """What is none of the species, how far the list and the top score can be trusted, and where an answer may stop."""
+    """Fit the probability of none of the species, the off-list rate, the top-score recalibration and the thresholds."""
     expected = expect_off_list(gallery, asked, lists, rings_of)
     unknown = fit_unknown(ways)
     rate = fit_off_list_rate(ways, gallery, lists, expected, unknown)
@@ -132,7 +132,7 @@ def learn_promises(
 
 
 def expect_off_list(gallery: Gallery, asked: HeldOutQueries, lists: Lists, rings_of: RingsOf | None) -> float:
-    """How often a find is off the list that is chosen for its region; the default where places do not teach it."""
+    """Estimate how often an observation is off its region's list; the default where cells are unknown."""
     if not lists or gallery.cells is None or rings_of is None or asked.cells is None:
         return OFF_LIST_RATE
     around = records_around(gallery, asked, rings_of)
@@ -145,13 +145,13 @@ def expect_off_list(gallery: Gallery, asked: HeldOutQueries, lists: Lists, rings
 
 
 def with_typical(method: Method, gallery: Gallery, typical: Typical) -> Method:
-    """The method with what is typical of each species, which a snapshot keeps beside its manifest."""
+    """Return the method with the typical similarity of each species, which a snapshot stores beside its manifest."""
     values = dict(zip(gallery.species.tolist(), typical.of_species.tolist(), strict=True))
     return replace(with_learned(method, typical=typical.usual), typical=values)
 
 
 def note_error(method: Method, gallery: Gallery, ways: Sequence[Evidence], lists: Lists) -> Method:
-    """The method with a note of how well it does on what it was learned from."""
+    """Return the method with a note of its calibration error on the training observations."""
     known = next(answer(ways[:1], gallery, lists, method))
     right = is_right(known.scores, ways[0].truth)
     notes = {
@@ -167,7 +167,7 @@ def note_error(method: Method, gallery: Gallery, ways: Sequence[Evidence], lists
 
 
 def numbers_of(method: Method | None) -> dict[str, float] | None:
-    """The numbers of the grid of a method that was learned."""
+    """Return the grid's parameters of a fitted method."""
     if method is None:
         return None
     learned = method.calibration
@@ -182,7 +182,7 @@ def numbers_of(method: Method | None) -> dict[str, float] | None:
 def learn_fusion(
     gallery: Gallery, asked: HeldOutQueries, found: NearestRows, method: Method, views: Views, seed: int
 ) -> Method:
-    """How photos of one observation are fused: weights of what they show, then how far they sharpen one another."""
+    """Fit the fusion of several photos: weights by aspect first, then the exponent of the rule."""
     method = with_learned(method, sharpening=dict.fromkeys(FUSIONS, 0.0))
     several = sample_several(asked, found, views)
     if several is None:
@@ -200,9 +200,9 @@ def learn_fusion(
 
 
 def learn_aspects(gallery: Gallery, part: HeldOutQueries, alone: Scores, method: Method, seed: int) -> Method:
-    """How much a photo counts by what it shows, where that makes answers clearly better under the rule of fusion.
+    """Fit the weights of photos by aspect; they are kept if answers get significantly better under the fusion rule.
 
-    `part` are observations whose photos show different things, `alone` the scores of each photo.
+    `part` are observations whose photos show different aspects, `alone` the scores of each photo.
     """
     weights = fit_aspects(alone, part, method, lambda fused: log_loss(fused, part.truth))
     model, told, notes = fit_classifier(gallery, seed)
@@ -231,10 +231,10 @@ def learn_priors(
     rings_of: RingsOf | None,
     seed: int,
 ) -> dict[str, dict[str, float]]:
-    """Strengths of the priors, and how scores are tempered under them.
+    """Fit the strengths of the priors, and the temper of scores under them.
 
-    The uniform prior is learned on one observation of each species, drawn anew; the regional one is the same
-    correction, to another expectation.
+    The uniform prior is fitted on a new sample with one observation of each species. The regional one is the same
+    correction, towards another distribution.
     """
     even = draw_sample(gallery, OBSERVATIONS, seed + 2, balanced=True)
     found = search(gallery, even, NEIGHBOURS)

@@ -1,4 +1,4 @@
-"""Scores for very many questions, by the rules of the answer line, block by block."""
+"""Scores many queries by the rules of the answer pipeline, in blocks."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from retrieval.ranking.prototypes import Metric, make_prototypes, project, sum_o
 from retrieval.ranking.votes import Voting, vote_shares
 
 Scores = NDArray[np.float64]  # (observations, species)
-VIEWS = 1024  # views that are scored together
-ROWS = 8192  # references that are summed together
+VIEWS = 1024  # views scored at once
+ROWS = 8192  # references summed at once
 
 
 @dataclass(frozen=True)
 class Method:
-    """How questions are answered: the kernel, what was learned, the metric."""
+    """How queries are scored: kernel, calibration, metric."""
 
     voting: Voting
     calibration: Calibration
     metric: Metric | None = None
     aspect_model: AspectClassifier | None = None
-    typical: Mapping[int, float] = field(default_factory=dict)  # species by taxon id; see `evidence.Typical`
+    typical: Mapping[int, float] = field(default_factory=dict)  # typical similarity by taxon id; see `evidence.Typical`
 
     def fused_by(self, rule: str) -> Method:
-        """The same, but for the rule by which photos are fused."""
+        """Return the same method with another rule for fusing photos."""
         return replace(self, calibration=self.calibration.changed(fusion=rule))
 
 
 def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """The pooled covariance of photos about their species' mean, (256, 256), of the rows given."""
+    """Return the pooled within-species covariance of the photos, (256, 256), of the given rows."""
     embeddings = gallery.embeddings if rows is None else gallery.embeddings[rows]
     columns = gallery.columns if rows is None else gallery.columns[rows]
     numbers = np.bincount(columns, minlength=gallery.width)
@@ -53,16 +53,16 @@ def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDA
 
 
 def make_metric(gallery: Gallery, shrinkage: float, rows: NDArray[np.bool_] | None = None) -> Metric | None:
-    """The metric in which the gallery's species are round; None where it is shrunk to nothing."""
+    """Return the within-class whitening metric of the gallery; None if `shrinkage` removes it entirely."""
     return None if shrinkage >= 1 else whiten_within(pool_scatter(gallery, rows), shrinkage)
 
 
 def neutral_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Numbers of observations that do not tell which species one of the gallery's own questions is of.
+    """Return numbers of observations that do not reveal the species of a held-out observation.
 
-    Counted without the question, the true species alone would have one fewer: where a collection holds about as many
-    of every species, that alone names it. So the question is counted too. Species of one observation are never asked
-    for, and as many as those of two, or else a high number would say that a species can be asked for.
+    Counted without the query, only its true species would have one fewer. In a collection with about the same number
+    for every species, that alone would give it away. So the query is counted too. Species with a single observation are
+    never queried; they count as those with two, or else a higher number would show that a species can be queried.
     """
     return np.maximum(counts, 2).astype(np.float64)
 
@@ -70,10 +70,10 @@ def neutral_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 def prototype_similarities(
     gallery: Gallery, questions: HeldOutQueries, method: Method, hide: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Similarity of each view to each prototype, and the observations behind each: both (views, species).
+    """Return each view's similarity to each prototype, and the observations behind it: both (views, species).
 
-    The group of a question of the gallery's own is taken out of the prototypes, and out of the means of their genera,
-    before it is compared; with `hide` = species or genus, all of its taxon is. Counted are `neutral_counts` for it.
+    The query's own group is left out of the prototypes and of the means of their genera; with `hide` = species or
+    genus, so is all of its taxon. The numbers are then `neutral_counts`.
     """
     sums, counts = gallery.sums
     given = method.calibration.shrinkage
@@ -108,7 +108,7 @@ def prototype_similarities(
 
 
 def view_shares(gallery: Gallery, found: NearestRows, method: Method) -> NDArray[np.float64]:
-    """Shares of the votes, (views, species)."""
+    """Return the shares of the votes, (views, species)."""
     near = np.where(found.rows >= 0, gallery.columns[found.rows], -1)
     witnesses = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
     return vote_shares(found.similarities, witnesses, near, gallery.width, method.voting.temperature)
@@ -117,7 +117,7 @@ def view_shares(gallery: Gallery, found: NearestRows, method: Method) -> NDArray
 def score_each_view(
     gallery: Gallery, questions: HeldOutQueries, found: Sequence[NearestRows], method: Method, *, hide: str = "own"
 ) -> list[Scores]:
-    """Scores of each photo alone, (views, species), for each of several searches; in blocks that bound what is held."""
+    """Return the scores of each photo alone, (views, species), for each of several searches, in blocks."""
     scores = [np.zeros((len(questions.columns), gallery.width)) for _ in found]
     bounds = np.append(questions.first, len(questions.columns))
     start = 0
@@ -135,7 +135,7 @@ def score_each_view(
 def fuse_views(
     per_view: Scores, embeddings: NDArray[np.floating], method: Method, aspects: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
-    """One observation's scores from those of its photos, as the answer line fuses them."""
+    """Fuse the scores of one observation's photos, as the answer pipeline does."""
     learned = method.calibration
     voices = photo_voices(embeddings)
     weights = weigh_photos(voices, () if aspects is None else name_aspects(aspects), learned.aspects)
@@ -144,7 +144,7 @@ def fuse_views(
 
 
 def fuse_all(per_view: Scores, questions: HeldOutQueries, method: Method) -> Scores:
-    """Fused scores of all observations from those of their views."""
+    """Fuse the scores of the views of every observation. Returns (observations, species)."""
     bounds = np.append(questions.first, len(per_view))
     shown = questions.aspects if method.calibration.aspects else None
     return np.stack(
@@ -161,7 +161,7 @@ def fuse_all(per_view: Scores, questions: HeldOutQueries, method: Method) -> Sco
 
 
 def replace_views(questions: HeldOutQueries, views: NDArray[np.int64], first: int) -> HeldOutQueries:
-    """The questions with some views only, which are whole observations; `first` is counted as 0."""
+    """Return the queries of some views, which are whole observations; `first` becomes number 0."""
     return replace(
         questions,
         embeddings=questions.embeddings[views],
@@ -177,7 +177,7 @@ def replace_views(questions: HeldOutQueries, views: NDArray[np.int64], first: in
 
 
 def closest_similarities(questions: HeldOutQueries, found: NearestRows) -> NDArray[np.float64]:
-    """Similarity of the closest reference, the mean over the photos of each observation; -1 where there is none."""
+    """Return the similarity of the closest reference, mean over the photos of each observation; -1 if there is none."""
     closest = np.where(found.rows[:, 0] >= 0, found.similarities[:, 0], -1.0)
     return np.array([float(np.sort(own).mean()) for own in np.split(closest, questions.first[1:])])
 
@@ -185,6 +185,6 @@ def closest_similarities(questions: HeldOutQueries, found: NearestRows) -> NDArr
 def score_all(
     gallery: Gallery, questions: HeldOutQueries, found: NearestRows, method: Method, *, hide: str = "own"
 ) -> tuple[Scores, NDArray[np.float64]]:
-    """All fused scores at once, (observations, species), and the closest similarities, (observations,)."""
+    """Return all fused scores, (observations, species), and the closest similarities, (observations,)."""
     (per_view,) = score_each_view(gallery, questions, [found], method, hide=hide)
     return fuse_all(per_view, questions, method), closest_similarities(questions, found)

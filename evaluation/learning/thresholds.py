@@ -1,11 +1,11 @@
-"""How probable a taxon must be before an answer stops at it: the promise "right in 90 % of answers", rank by rank.
+"""Thresholds of the specificity decision, so that 90 % (the target) of the answers at each rank are right.
 
-Learned over finds as they are asked for (`asks.py`). The narrowest rank comes first: the lowest threshold at which the
-answers that stop there are right as often as promised; then the next, among the finds that are left. So every rank
-keeps the promise by itself, and what is wide and always right does not pay for what is narrow and often wrong.
+They are fitted on the expected mix of queries (`asks.py`), the narrowest rank first: the lowest threshold at which the
+answers at this rank reach the target; then the next rank, on the remaining observations. So the target holds at each
+rank separately: broad answers, which are always right, do not make up for narrow ones that are often wrong.
 
-The count of wrong answers is taken one higher than it is (conformal risk control, Angelopoulos et al. 2024): on finds
-like these the promise then holds on average over collections, and a small one promises less by itself.
+One is added to the number of wrong answers (conformal risk control, Angelopoulos et al. 2024). On exchangeable
+observations the target then holds on average over collections; small collections get higher thresholds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from retrieval.ranking.calibration import NEVER
 
-FLOOR = 0.5  # an answer is never a taxon that is as probably wrong
+FLOOR = 0.5  # an answer is never a taxon that is more probably wrong than right
 ROUNDING = 1e-9
 
 
@@ -26,10 +26,10 @@ def fit_thresholds(
     target: float,
     independent: float,
 ) -> NDArray[np.float64]:
-    """The least probability of a node of each rank, kingdom first: (7,); NEVER where the promise cannot be kept.
+    """Return the least probability at which a taxon of each rank is given, kingdom first: (7,); NEVER if there is none.
 
-    `sums` (answers, 7) holds the most probable node of each rank, `right` whether it is the true one, `weights` how
-    much each answer counts among finds as they are asked for, `independent` how many finds they are asked with.
+    `sums` (answers, 7) is the probability of the most probable taxon at each rank, `right` whether it is the true one,
+    `weights` the weight of each answer in the expected mix, `independent` the number of independent observations.
     """
     ranks = sums.shape[1]
     thresholds = np.full(ranks, NEVER)
@@ -40,7 +40,7 @@ def fit_thresholds(
         reached = sums[order, rank]
         answered = np.cumsum(shares[order])
         wrong = np.cumsum(shares[order] * ~right[order, rank])
-        last = np.append(reached[1:] != reached[:-1], True)[: len(reached)]  # equal ones are answered together
+        last = np.append(reached[1:] != reached[:-1], True)[: len(reached)]  # equal probabilities share a threshold
         kept = (wrong + 1 <= (1 - target) * (answered + 1) + ROUNDING) & (reached >= FLOOR) & last
         if kept.any():
             thresholds[rank] = reached[np.flatnonzero(kept)[-1]]

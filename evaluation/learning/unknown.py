@@ -1,4 +1,4 @@
-"""Learns what a find of no referenced species looks like, by taking whole species and whole genera away."""
+"""Fits the probability that the species has no references, by hiding whole species and genera."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MOST_UNKNOWN = 0.15
 
 
 def fit_unknown(ways: Sequence[Evidence]) -> dict[str, float]:
-    """The weights of the evidence that no referenced species is shown, as if UNKNOWN_RATE of all finds were such.
+    """Fit the weights of the features of unknown species, with UNKNOWN_RATE of all observations unknown.
 
-    `ways` are the world's: as it is, and with species and genera taken away. Empty where one of both is missing, or
-    where nothing tells them apart.
+    `conditions` are those of the world, with all references and with species or genera hidden. Returns an empty mapping
+    if known or unknown observations are missing.
     """
     world = [way for way in ways if way.place is None]
     known = [way.features for way in world if way.known]
@@ -36,10 +36,10 @@ def fit_unknown(ways: Sequence[Evidence]) -> dict[str, float]:
 
 
 def unknown_share(gallery: Gallery) -> float:
-    """How many finds to reckon with that are of no referenced species, from UNKNOWN_RATE to MOST_UNKNOWN.
+    """Estimate the share of observations of species without references, from UNKNOWN_RATE to MOST_UNKNOWN.
 
-    The share of the collection's own groups whose species has no other: what the next find is of, had the collection
-    been drawn as finds are (Good 1953). Collections are drawn more evenly than that, so that it is bounded.
+    It is the share of groups that are the only ones of their species (Good-Turing, Good 1953). Collections are drawn
+    more evenly than observations occur, so the estimate is bounded.
     """
     groups = len(np.unique(gallery.groups))
     answered = len(np.unique(gallery.groups[np.isin(gallery.observations, several_of(gallery))]))
@@ -47,6 +47,6 @@ def unknown_share(gallery: Gallery) -> float:
 
 
 def several_of(gallery: Gallery) -> np.ndarray:
-    """Observations whose species has another group, whatever the model was fitted on."""
+    """Return the observations whose species has another group, whatever the model was trained on."""
     pairs = np.unique(np.stack([gallery.columns, gallery.groups], axis=1), axis=0)
     return gallery.observations[np.bincount(pairs[:, 0], minlength=gallery.width)[gallery.columns] > 1]

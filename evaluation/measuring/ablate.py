@@ -1,4 +1,4 @@
-"""Each rule on and off, judged on the same observations, as a change against everything together."""
+"""Ablations: each rule switched off, evaluated on the same observations, as a change against the full method."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TERMS = {
 
 
 def paired_gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> dict[str, float]:
-    """The means before and after on the same observations, and the change in points with its bootstrap interval."""
+    """Return the means before and after on the same observations, and the change in points with its interval."""
     rng = np.random.default_rng(seed)
     apart = after - before
     spread = [apart[rng.integers(0, len(apart), len(apart))].mean() for _ in range(RESAMPLES)]
@@ -46,9 +46,9 @@ def paired_gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: i
 
 
 def nearest_ranks(gallery: Gallery, asked: HeldOutQueries, found: NearestRows) -> NDArray[np.int64]:
-    """Where plain nearest neighbours put the truth: species in the order of their closest photo to any of the photos.
+    """Rank the true species by plain nearest neighbours: by its photo closest to any photo of the query.
 
-    0 where no reference of the species is among those found.
+    Returns (observations,); 0 where no reference of the species was found.
     """
     best = np.full((asked.count, gallery.width), -np.inf)
     there = found.rows >= 0
@@ -60,12 +60,12 @@ def nearest_ranks(gallery: Gallery, asked: HeldOutQueries, found: NearestRows) -
 
 
 def count_trials(gallery: Gallery) -> int:
-    """How many times `ablate` and `judge_priors` go through all folds."""
+    """Return the number of cross-validations that `ablate` and `judge_priors` run."""
     return 1 + len(TERMS) + 3 + 2 * (gallery.aspects is not None) + len(known_priors(gallery))
 
 
 def known_priors(gallery: Gallery) -> list[tuple[str, ...]]:
-    """The priors, alone and together, that the gallery knows anything for."""
+    """Return the priors, alone and combined, for which the gallery has metadata."""
     known = [prior for prior in CIRCUMSTANCES if said_of(gallery, prior) is not None]
     return [*((prior,) for prior in known), *([tuple(known)] if len(known) > 1 else [])]
 
@@ -80,10 +80,10 @@ def ablate(
     most: int,
     progress: Progress = silent,
 ) -> dict[str, dict[str, float]]:
-    """Top-1, top-5 and macro-F1 with rules taken away, and the change of top-1 against `judged`, with its interval.
+    """Return top-1, top-5 and macro-F1 without each rule, and the change of top-1 against `judged` with its interval.
 
-    A variant that leaves out what a score is made of is learned anew in each fold (in a large collection its weights
-    alone); all others are judged by what the fold had learned.
+    A variant without a term of the score is fitted again in each fold (in a large collection, only its weights). All
+    others use what the fold had learned.
     """
 
     def trial(**given: Any) -> NestedResult:
@@ -121,7 +121,7 @@ def ablate(
 
 
 def rank_all_nearest(gallery: Gallery, judged: NestedResult, searched: dict[int, NearestRows]) -> NDArray[np.int64]:
-    """`nearest_ranks` of all judged observations, in their order."""
+    """Return `nearest_ranks` of all evaluated observations, in their order."""
     ranks = np.zeros(len(judged.truth), dtype=np.int64)
     for fold, found in searched.items():
         inside = judged.fold == fold
@@ -142,7 +142,7 @@ def judge_priors(
     most: int,
     progress: Progress = silent,
 ) -> dict[str, dict[str, Any]]:
-    """Season and place as each fold learned them, on the observations of which month and cell are known."""
+    """Evaluate the season and place priors of each fold, on the observations with month and cell."""
     asked = ask_itself(gallery, judged.observations)
     order = np.argsort(asked.own[asked.first], kind="stable")
     table = {}
@@ -166,7 +166,7 @@ def judge_priors(
 
 
 def aspects_learned(methods: Sequence[Method]) -> dict[str, Any]:
-    """Mean weight of each aspect over the folds, and how often aspects were told rightly; empty: nothing learned."""
+    """Return each aspect's mean weight over the folds, and the accuracy of predicted aspects; empty if not learned."""
     named = sorted({name for method in methods for name in method.calibration.aspects})
     if not named:
         return {}

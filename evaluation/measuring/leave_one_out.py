@@ -1,7 +1,7 @@
-"""Asks a snapshot for each of its own observations, by the pipeline that it serves, with its group left out.
+"""Evaluates a snapshot on its own observations by its answer pipeline, leaving out the group of each.
 
-Of a calibrated snapshot, what was learned is learned anew in folds, so that no observation is asked by numbers that it
-taught. Of one that nobody has calibrated, the votes answer, which learn nothing.
+The calibration of a calibrated snapshot is fitted again in folds, so that no observation is scored with parameters that
+were fitted on it. Without calibration, votes are used, which have no fitted parameters.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ FOLDS = 5
 
 
 def count_folds(gallery: Gallery) -> int:
-    """Five folds; two where the collection is large, since each learns everything anew."""
+    """Return the number of folds: five, or two in a large collection, because each fits everything again."""
     return 2 if len(gallery.spans[0]) >= PLENTY else FOLDS
 
 
 def list_of(snapshot: Snapshot, gallery: Gallery, flora: str) -> NDArray[np.bool_] | None:
-    """The species of a flora as bits over the gallery's; None for the world."""
-    chosen = snapshot.flora(flora)  # refuses what is no flora
+    """Return the species of a flora as a boolean array over the gallery's species; None for the world."""
+    chosen = snapshot.flora(flora)  # raises UnknownFlora for an unknown flora
     return None if flora == WORLD else np.isin(gallery.species, chosen.species)
 
 
 def askable_of(gallery: Gallery, listed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """The observations of a list's species that can be asked for, ascending."""
+    """Return the observations of a list's species that can be held out, ascending."""
     if listed is None:
         return gallery.askable
     return np.intersect1d(gallery.askable, gallery.observations[listed[gallery.columns]])
@@ -54,8 +54,9 @@ def judge_snapshot(
     seed: int = 1,
     progress: Progress = silent,
 ) -> list[Outcome]:
-    """Judge every observation of the flora that can be asked for; all its photos are asked together, or the first
-    `photos` of them. With `voting`, the votes answer alone.
+    """Evaluate every observation of the flora that can be held out, with all photos or the first `photos` of them.
+
+    With `voting`, the votes alone are used.
     """
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     listed = list_of(snapshot, gallery, flora)
@@ -77,19 +78,19 @@ def judge_snapshot(
 
 
 def settle(outcome: Outcome, snapshot: Snapshot) -> tuple[str, str, int, int, int]:
-    """A place among the outcomes that no numbering of taxa or observations shows in, so that no resampling does."""
+    """Return a sort key that does not depend on ids of taxa or observations, so that resampling is stable."""
     name, first = (snapshot.taxonomy.taxon(taxon).name if taxon else "" for taxon in (outcome.species, outcome.first))
     return (name, first, outcome.rank, outcome.photos, outcome.observation)
 
 
 def count_queries(snapshot: Snapshot, flora: str) -> int:
-    """How many observations `judge_snapshot` will judge."""
+    """Return how many observations `judge_snapshot` evaluates."""
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     return len(askable_of(gallery, list_of(snapshot, gallery, flora)))
 
 
 def judge(gallery: Gallery, asked: HeldOutQueries, method: Method, listed: NDArray[np.bool_] | None) -> list[Outcome]:
-    """Rank as the answer line does, and see where the truth stands: behind all that have the same score."""
+    """Rank as the answer pipeline does, and find the rank of the true species, behind all with the same score."""
     lists = () if listed is None else (listed,)
     found = search(gallery, asked, method.voting.neighbours, lists=lists).within(None if listed is None else 0)
     scores, _ = score_all(gallery, asked, found, method)

@@ -1,4 +1,4 @@
-"""What is measured of a ranking, and how sure the measurement is."""
+"""Metrics of a ranking, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one observation fared: its true species, the species ranked first (0: none), and the rank of the truth."""
+    """The result of one observation: its true species, the top species (0: none), and the rank of the true one."""
 
     observation: int
     species: int
     first: int
-    rank: int  # from 1; 0 where the truth is not in the ranking
+    rank: int  # from 1; 0 if the true species is not ranked
     genus_right: bool
     photos: int
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A value with its 95 % interval by bootstrap over observations."""
+    """A value with its 95 % bootstrap interval over observations."""
 
     value: float
     low: float
@@ -32,14 +32,14 @@ class Measure:
 
 
 def top(outcomes: Sequence[Outcome], k: int) -> NDArray[np.float64]:
-    """1 for each observation whose species is among the first `k`, else 0."""
+    """Return 1 for each observation whose species is among the first `k`, else 0."""
     return np.array([1.0 if 0 < outcome.rank <= k else 0.0 for outcome in outcomes])
 
 
 def macro_f1(truth: NDArray[np.int64], first: NDArray[np.int64]) -> float:
-    """Mean over the species that occur as truth of the F1 of "this species is ranked first".
+    """Return the mean, over the species that occur as truth, of the F1 of "this species is ranked first".
 
-    F1 = 2 TP / (2 TP + FP + FN): every species counts the same, however often it is photographed.
+    F1 = 2 TP / (2 TP + FP + FN). Every species has the same weight, however often it was photographed.
     """
     species, numbered = np.unique(truth, return_inverse=True)
     places = np.searchsorted(species, first)
@@ -51,9 +51,9 @@ def macro_f1(truth: NDArray[np.int64], first: NDArray[np.int64]) -> float:
 
 
 def measure(outcomes: Sequence[Outcome], *, resamples: int = 1000, seed: int = 1) -> dict[str, Measure]:
-    """Top-1, 3 and 5, mean reciprocal rank, macro-F1 and genus top-1, each with its interval.
+    """Return top-1, 3 and 5, mean reciprocal rank, macro-F1 and genus top-1, each with its interval.
 
-    The interval is the percentile bootstrap (Efron 1979) with observations drawn anew.
+    The interval is the percentile bootstrap (Efron 1979) over observations.
     """
     truth = np.array([outcome.species for outcome in outcomes], dtype=np.int64)
     first = np.array([outcome.first for outcome in outcomes], dtype=np.int64)

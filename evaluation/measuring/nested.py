@@ -1,8 +1,8 @@
-"""Nested cross-validation: every observation is judged by a calibration that has not seen its group.
+"""Nested cross-validation: every observation is scored by a calibration fitted without its group.
 
-Groups are dealt into folds. For each, everything is learned from the others alone, the fold being no reference either;
-then each observation of the fold is asked of all references but its own group's. Species without references are judged
-by folds of whole genera, so that nothing learned has seen the genus either.
+Groups are dealt into folds. For each fold, everything is fitted on the others alone, with the fold's references left
+out. Then each observation of the fold is compared with all references outside its own group. Species without references
+are evaluated in folds of whole genera, so that no fitted parameter has seen the genus.
 """
 
 from __future__ import annotations
@@ -36,58 +36,58 @@ UNKNOWN_FOLDS = 5
 
 @dataclass(frozen=True)
 class JudgedWay:
-    """What came out of one way of asking; arrays are (observations,), in the order of the gallery's rows."""
+    """The results of one condition. Arrays have shape (observations,), in the order of the gallery's rows."""
 
     hide: str
-    place: int | None  # the list's place; None: the world
+    place: int | None  # position of the list; None: the world
     alone: bool
     observations: NDArray[np.int64]
     on_list: NDArray[np.bool_]  # the true species is on the list
-    photos: NDArray[np.float64]  # effective numbers
-    score: NDArray[np.float64]  # of the first species of the list
-    right: NDArray[np.bool_]  # that is the true one
-    none: NDArray[np.float64]  # probability of no species of the snapshot
+    photos: NDArray[np.float64]  # effective number of photos
+    score: NDArray[np.float64]  # score of the first species of the list
+    right: NDArray[np.bool_]  # the first species is the true one
+    none: NDArray[np.float64]  # probability that the species is not in the snapshot
     rejected: NDArray[np.bool_]
-    depth: NDArray[np.int64]  # where the answer stops at TARGET, 0 to 7
-    right_there: NDArray[np.bool_]  # the taxon where it stops; the root is right
+    depth: NDArray[np.int64]  # rank of the answer at TARGET, 0 to 7
+    right_there: NDArray[np.bool_]  # the taxon at that rank is right; the root always is
     nodes: NDArray[np.float64]  # (observations, 7)
     nodes_right: NDArray[np.bool_]  # (observations, 7)
 
 
 @dataclass(frozen=True)
 class NestedResult:
-    """What came out for each observation, in the order of the gallery's rows; and for what is no fungus."""
+    """The results of all observations, in the order of the gallery's rows, and of photos without a fungus."""
 
     observations: NDArray[np.int64]
     truth: NDArray[np.int64]  # columns
     first: NDArray[np.int64]  # columns
     rank: NDArray[np.int64]
     genus_right: NDArray[np.bool_]
-    score: NDArray[np.float64]  # of the first species, "something else" taken off
+    score: NDArray[np.float64]  # of the first species, without the probability of "none of these"
     similarity: NDArray[np.float64]  # of the closest reference, mean over photos
-    none: NDArray[np.float64]  # probability of no species of the snapshot
-    strangers_none: NDArray[np.float64]  # (folds, strangers)
-    strangers_similarity: NDArray[np.float64]  # (strangers,)
+    none: NDArray[np.float64]  # probability that the species is not in the snapshot
+    strangers_none: NDArray[np.float64]  # (folds, photos)
+    strangers_similarity: NDArray[np.float64]  # (photos,)
     methods: tuple[Method, ...]
     fold: NDArray[np.int64]
-    ways: tuple[JudgedWay, ...] = ()  # of the world and of each list, with all photos and with the first
+    ways: tuple[JudgedWay, ...] = ()  # the world and each list, with all photos and with the first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What a cross-validation asks, and what it learns; the default learns everything and asks with all photos."""
+    """The options of a cross-validation. The default fits everything, and uses all photos."""
 
-    only: Sequence[str] = ("votes", "prototypes", "counts")  # what a score is made of
-    brief: bool = False  # learn and judge the ranking alone
-    bare: Method | None = None  # answers as it is; nothing is learned
-    given: Sequence[Method] = ()  # what each fold learned before; nothing is learned anew
-    settled: Sequence[Method] = ()  # of each fold: their temperatures and shrinkages stay, weights are learned anew
-    fusion: str | None = None  # taken in place of the rule that was learned
-    photos: int | None = None  # ask with the first so many photos of each observation
-    most: int | None = None  # observations asked of a fold, drawn by the seed
-    priors: Sequence[str] = ()  # applied where an observation has what they need
-    aspects: str = "labelled"  # as labelled, as told from the photos, or all of the same weight (none)
-    lists: Lists = ()  # floras that observations are asked of beside the world
+    only: Sequence[str] = ("votes", "prototypes", "counts")  # terms of the score
+    brief: bool = False  # fit and evaluate the ranking alone
+    bare: Method | None = None  # a method used as it is; nothing is fitted
+    given: Sequence[Method] = ()  # the methods of the folds; nothing is fitted again
+    settled: Sequence[Method] = ()  # methods of the folds, of which only the weights are fitted again
+    fusion: str | None = None  # replaces the fitted rule
+    photos: int | None = None  # use the first `photos` photos of each observation
+    most: int | None = None  # observations sampled from a fold
+    priors: Sequence[str] = ()  # applied where an observation has the metadata
+    aspects: str = "labelled"  # as labelled, as predicted from the photos, or all of the same weight (none)
+    lists: Lists = ()  # floras to evaluate besides the world
 
 
 def cross_validate(
@@ -100,10 +100,10 @@ def cross_validate(
     searched: dict[int, NearestRows] | None = None,
     progress: Progress = silent,
 ) -> NestedResult:
-    """Judge every observation whose species has another one, by a method that its group did not teach.
+    """Evaluate every observation whose species has another one, by a method fitted without its group.
 
-    `searched` keeps what each fold found, for further trials with the same photos. `strangers` (photos, dim) are
-    embeddings of photos that show no fungus, each asked alone.
+    `searched` caches the neighbours of each fold for further trials with the same photos. `strangers` (photos, dim) are
+    embeddings of photos that show no fungus, each queried alone.
     """
     trial = trial or Trial()
     brief, priors, lists = trial.brief, trial.priors, trial.lists
@@ -181,9 +181,9 @@ def judge_unknown(
     most: int | None = None,
     progress: Progress = silent,
 ) -> tuple[JudgedWay, ...]:
-    """Judge finds as they are, and with their species or genus taken away, by what has not seen the genus.
+    """Evaluate observations with their species or genus present and hidden, by methods fitted without the genus.
 
-    Whole genera are dealt into folds; a species whose genus is not known is its own.
+    Whole genera are dealt into folds; a species of unknown genus is one of its own.
     """
     genera = gallery.genera[gallery.columns]
     together = np.where(genera >= 0, genera, -1 - gallery.columns)
@@ -212,7 +212,7 @@ def judge_unknown(
 
 
 def judge_way(one: Asked, gallery: Gallery, asked: HeldOutQueries) -> JudgedWay:
-    """What an answer shows, and whether it is right."""
+    """Return the answer to each query of a condition, and whether it is right."""
     evidence = one.evidence
     known = evidence.known
     nodes, right = judge_nodes(one, gallery.lineages)
@@ -237,12 +237,12 @@ def judge_way(one: Asked, gallery: Gallery, asked: HeldOutQueries) -> JudgedWay:
 
 
 def thresholds_at(one: Asked, photos: float) -> NDArray[np.float64]:
-    """The thresholds for so many photos; those that nothing reaches where none were learned."""
+    """Return the thresholds for a number of photos; unreachable ones if none were learned."""
     return one.calibration.thresholds_of(photos).get(float(TARGET), np.full(len(RANKS), np.inf))
 
 
 def join_ways(folds: Sequence[Sequence[JudgedWay]]) -> tuple[JudgedWay, ...]:
-    """The same ways of all folds together, in the order of the observations."""
+    """Join the results of all folds for each condition, in the order of the observations."""
     joined = []
     for parts in zip(*folds, strict=True):
         order = np.argsort(np.concatenate([part.observations for part in parts]), kind="stable")
@@ -258,7 +258,7 @@ def join_ways(folds: Sequence[Sequence[JudgedWay]]) -> tuple[JudgedWay, ...]:
 def lift_all(
     gallery: Gallery, asked: HeldOutQueries, method: Method, priors: Sequence[str], records: Records | None
 ) -> NDArray[np.float64] | None:
-    """The logarithm of the priors' lifts, (observations, species), at the strengths that the method learned."""
+    """Return the logarithm of the priors' lifts, (observations, species), at the fitted strengths."""
     learned = method.calibration
     total = None
     if local := [prior for prior in priors if prior in CIRCUMSTANCES]:
@@ -271,14 +271,14 @@ def lift_all(
 
 
 def weigh_as(asked: HeldOutQueries, method: Method, aspects: str) -> HeldOutQueries:
-    """The questions with aspects as labelled, as told from the photos, or not known (none)."""
+    """Return the queries with aspects as labelled, as predicted from the photos, or unknown (none)."""
     if aspects == "told" and method.aspect_model is not None:
         return replace(asked, aspects=method.aspect_model.predict(asked.embeddings))
     return asked if aspects == "labelled" else replace(asked, aspects=None)
 
 
 def ask_strangers(embeddings: Embeddings) -> HeldOutQueries:
-    """Each embedding as an observation of one photo, of no species."""
+    """Make queries of one photo each from embeddings; their species is -1."""
     nobody = np.full(len(embeddings), -1, dtype=np.int64)
     return HeldOutQueries(embeddings, nobody, np.arange(len(embeddings)), nobody)
 
@@ -293,7 +293,7 @@ def judge(
     priors: Sequence[str] = (),
     log_lift: NDArray[np.float64] | None = None,
 ) -> dict[str, NDArray[np.generic]]:
-    """See where the truth stands in the world; it stands behind all that have the same score. `log_lift` are priors."""
+    """Find the rank of the true species in the world, behind all with the same score. `log_lift` are priors."""
     learned = method.calibration
     scores = weigh_evidence(evidence.fused, log_lift=log_lift, temper=learned.temper_of(priors))
     none = unknown_probability(evidence.features, learned.unknown)

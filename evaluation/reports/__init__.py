@@ -1,1 +1,1 @@
-"""What people read: the report, its charts, and docs/accuracy.md."""
+"""The accuracy report, its charts, and docs/accuracy.md."""

@@ -1,9 +1,9 @@
-"""`fungarium evaluate accuracy`: measures the table of docs/accuracy.md, and writes it from what was measured.
+"""`fungarium evaluate accuracy`: measures accuracy, and writes the table of docs/accuracy.md.
 
-docs/accuracy/simulated.json   the simulated operating point
-docs/accuracy/drawings.json    the demo collection, where a snapshot of it is given
-docs/accuracy/photos.json      real photos, where a snapshot of them is given
-docs/accuracy.md               the table, from the three
+docs/accuracy/simulated.json   the simulated collection
+docs/accuracy/drawings.json    the demo collection, if a snapshot of it is given
+docs/accuracy/photos.json      real photos, if a snapshot of them is given
+docs/accuracy.md               the table, from these three
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIMULATED, DRAWINGS, PHOTOS = "accuracy/simulated.json", "accuracy/drawings.json
 
 @dataclass(frozen=True, slots=True)
 class AccuracyLine:
-    """A line of the table: what is demanded, and how to read it from the measurements."""
+    """A line of the table: its title, its target, and how to read the result from the measurements."""
 
     title: str
     demand: str
@@ -33,7 +33,7 @@ class AccuracyLine:
 
 
 def gain_line(title: str, row: str, least: float) -> AccuracyLine:
-    """A line of a gain in points of top-1."""
+    """Make a line of a gain, in points of top-1."""
 
     def shown(found: Mapping[str, Any]) -> str:
         one = found["rows"][row]
@@ -75,73 +75,73 @@ SIMULATED_LINES = (
 
 
 def interval(found: Mapping[str, Any], name: str) -> str:
-    """A measure with its interval."""
+    """Format a measure with its interval."""
     one = found["measures"][name]
     return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
 
 
 def floras_of(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What was promised of each list, and what came out; without the world."""
+    """Return the calibration results of each list, without the world."""
     return {name: one for name, one in found["promises"].items() if name != WORLD}
 
 
 def promised(found: Mapping[str, Any], name: str, photos: str = "allPhotos") -> list[float]:
-    """A number of each list, in the order of their names; those without one are left out."""
+    """Return a figure of each list, in the order of their names; lists without it are left out."""
     values = [floras_of(found)[flora][photos][name] for flora in sorted(floras_of(found))]
     return [value for value in values if value is not None]
 
 
 def rights_at(found: Mapping[str, Any], rank: str, photos: str) -> list[Mapping[str, Any]]:
-    """How often answers that stop at a rank are right, for each list that has any."""
+    """Return the share of right answers at a rank, for each list with any."""
     floras = floras_of(found)
     rows = [floras[flora][photos]["byRank"][rank] for flora in sorted(floras)]
     return [row for row in rows if row["observations"]]
 
 
 def keeps_promise(found: Mapping[str, Any], photos: str, margin: float = 0.02) -> bool:
-    """Whether, in each list, answers at species and at genus are right as often as promised, or too few to tell."""
+    """Return whether answers at species and at genus reach the target in each list, or are too few to tell."""
     rows = [*rights_at(found, "species", photos), *rights_at(found, "genus", photos)]
     return all(row["right"] >= PROMISED - margin or row["high"] >= PROMISED for row in rows)
 
 
 def show_promise(found: Mapping[str, Any], photos: str) -> str:
-    """The shares right at species of each list, with counts."""
+    """Format the share of right answers at species in each list, with counts."""
     rows = rights_at(found, "species", photos)
     return ", ".join(f"{row['right']:.3f} of {row['observations']}" for row in rows) or "no species is named"
 
 
 def answered_of_best(found: Mapping[str, Any]) -> list[float]:
-    """Finds on each list that are answered at species, as a share of those that would be at best."""
+    """Return, for each list, the answers at species as a share of those that ideal thresholds would give."""
     floras = floras_of(found)
     rows = [floras[flora]["allPhotos"] for flora in sorted(floras)]
     return [row["onListAtSpecies"] / row["onListAtSpeciesAtBest"] for row in rows if row["onListAtSpeciesAtBest"]]
 
 
 def listed(values: Sequence[float]) -> str:
-    """Numbers with three digits."""
+    """Format numbers with three digits."""
     return ", ".join(f"{value:.3f}" for value in values)
 
 
 def most_line(title: str, demand: float, values: Callable[[Mapping[str, Any]], Sequence[float]]) -> AccuracyLine:
-    """A line of numbers of which none may be larger than demanded."""
+    """Make a line of numbers that may not exceed the target."""
     return AccuracyLine(
         title, f"at most {demand:g}", lambda found: max(values(found)) <= demand, lambda found: listed(values(found))
     )
 
 
 def least_line(title: str, demand: float, values: Callable[[Mapping[str, Any]], Sequence[float]]) -> AccuracyLine:
-    """A line of numbers of which none may be smaller than demanded."""
+    """Make a line of numbers that may not be below the target."""
     return AccuracyLine(
         title, f"{demand:g}", lambda found: min(values(found)) >= demand, lambda found: listed(values(found))
     )
 
 
 def first_places(found: Mapping[str, Any]) -> list[float]:
-    """Top-1 of the finds on each list."""
+    """Return the top-1 of observations on each list."""
     return [one["allPhotos"]["top1OnList"]["right"] for _, one in sorted(floras_of(found).items())]
 
 
-BEFORE = (0.909, 0.910, 0.887)  # of the demo's north, south and west, while a list excluded all other species
+BEFORE = (0.909, 0.910, 0.887)  # the demo's north, south and west, when a list still excluded all other species
 DRAWING_LINES = (
     most_line(
         "calibration error over all finds, four in ten of them off the list",
@@ -240,27 +240,27 @@ PHOTO_LINES = (
 
 
 def show_stop(row: Mapping[str, Any]) -> str:
-    """How often answers that stop at a rank are right, with count and interval."""
+    """Format the share of right answers at a rank, with count and interval."""
     if not row["observations"]:
         return "none is answered"
     return f"{row['right']:.3f} of {row['observations']} ({row['low']:.3f} to {row['high']:.3f})"
 
 
 def write_measurement(docs: Path, place: str, found: Mapping[str, Any]) -> None:
-    """Keep a measurement in the repository."""
+    """Write a measurement to the repository."""
     path = docs / place
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_measurement(docs: Path, place: str) -> dict[str, Any]:
-    """A kept measurement; empty where there is none."""
+    """Read a measurement from the repository; empty if there is none."""
     path = docs / place
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def write_table(docs: Path) -> str:
-    """docs/accuracy.md from the kept measurements; gives its text."""
+    """Write docs/accuracy.md from the stored measurements. Returns its text."""
     simulated, drawn, photos = (read_measurement(docs, place) for place in (SIMULATED, DRAWINGS, PHOTOS))
     lines = [*introduction(simulated, drawn, photos), *tables(simulated, drawn, photos), *closing(simulated, photos)]
     text = "\n".join(lines) + "\n"
@@ -269,7 +269,7 @@ def write_table(docs: Path) -> str:
 
 
 def tables(simulated: Mapping[str, Any], drawn: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str]:
-    """The lines, each with what is demanded, what was measured, and whether it holds."""
+    """Format the lines with target, measured value, and whether it is reached."""
     lines = []
     for title, given, found in (
         ("on the simulated operating point", SIMULATED_LINES, simulated),
@@ -286,7 +286,7 @@ def tables(simulated: Mapping[str, Any], drawn: Mapping[str, Any], photos: Mappi
 
 
 def introduction(simulated: Mapping[str, Any], drawn: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str]:
-    """What was measured, and how to measure it again."""
+    """Format what was measured, and how to repeat it."""
     return [
         "# Accuracy",
         "",
@@ -312,7 +312,7 @@ def introduction(simulated: Mapping[str, Any], drawn: Mapping[str, Any], photos:
 
 
 def closing(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str]:
-    """The ablations, and what the simulation cannot show."""
+    """Format the ablations, and the limits of the simulation."""
     lines = ["", "## Each rule on and off", ""]
     if simulated:
         lines += ["| simulated, top-1 | |", "|---|---|"]

@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: a line through points in the unit square of their axes, nothing to download."""
+"""Small charts as inline SVG, without scripts or downloads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIDE, LEFT, BOTTOM = 260, 46, 40
 
 @dataclass(frozen=True)
 class Dot:
-    """A measured share: where it stands, its interval, and how many it was counted from."""
+    """A measured share: its position, interval and count."""
 
     x: float
     y: float
@@ -21,7 +21,7 @@ class Dot:
 
 
 def dot_chart(title: str, dots: Sequence[Dot], *, x: str, y: str, diagonal: bool = False) -> str:
-    """Shares in the unit square, each with its interval as a bar and its count on pointing at it."""
+    """Draw shares in the unit square, with intervals as bars and counts as tooltips."""
     marks = []
     for dot in dots:
         across = LEFT + SIDE * min(1.0, max(0.0, dot.x))
@@ -46,7 +46,7 @@ def line_chart(
     diagonal: bool = False,
     dots: bool = False,
 ) -> str:
-    """One series of (x, y) points with named axes; `diagonal` draws what would be perfect (or chance)."""
+    """Draw one series of (x, y) points with axis titles; `diagonal` adds the line of perfect results (or chance)."""
 
     def at(point: tuple[float, float]) -> tuple[float, float]:
         across = (point[0] - x_range[0]) / (x_range[1] - x_range[0])
@@ -69,7 +69,7 @@ def frame(
     y_range: tuple[float, float] = (0.0, 1.0),
     diagonal: bool = False,
 ) -> str:
-    """A titled figure with axes round what was drawn."""
+    """Return a figure with title and axes around the drawing."""
     ticks = "".join(tick(share, x_range, y_range) for share in (0, 0.25, 0.5, 0.75, 1))
     (x0, y0), (x1, y1) = (LEFT, 20 + SIDE), (LEFT + SIDE, 20)
     perfect = f'<line class="aid" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>' if diagonal else ""
@@ -84,7 +84,7 @@ def frame(
 
 
 def tick(share: float, x_range: tuple[float, float], y_range: tuple[float, float]) -> str:
-    """The numbers at a share of both axes."""
+    """Draw the tick labels at a share of both axes."""
     across, up = LEFT + SIDE * share, 20 + SIDE * (1 - share)
     x, y = (low + share * (high - low) for low, high in (x_range, y_range))
     return (
@@ -94,7 +94,7 @@ def tick(share: float, x_range: tuple[float, float], y_range: tuple[float, float
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """An HTML table; numbers with three digits."""
+    """Format an HTML table; numbers with three digits."""
 
     def cell(value: object) -> str:
         text = f"{value:.3f}" if isinstance(value, float) else str(value)

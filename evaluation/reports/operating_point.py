@@ -1,7 +1,7 @@
-"""The table of gains on the simulated operating point; each row changes one thing against the same baseline.
+"""The table of gains on the simulated collection; each row changes one thing against the same baseline.
 
-The baseline is the engine's default: one photo, the whole world, kernel votes and prototypes, no prior. What is
-learned is learned from the gallery alone; thresholds are fitted on one half of the queries and judged on the other.
+The baseline is the default: one photo, the whole world, kernel votes and prototypes, no prior. Parameters are fitted on
+the gallery alone; thresholds are fitted on one half of the queries and evaluated on the other.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ EVEN = ("uniform",)
 
 
 def grid_rings(cell: int) -> list[list[int]]:
-    """The cell, then two rings around it, on the simulated grid; cells are numbered from 1, since 0 is not known."""
+    """Return the cell and two rings around it on the simulated grid; cells are numbered from 1, and 0 is unknown."""
     x, y = divmod(cell - 1, GRID)
     rings: list[list[int]] = [[], [], []]
     for i in range(max(0, x - 2), min(GRID, x + 3)):
@@ -54,17 +54,17 @@ def grid_rings(cell: int) -> list[list[int]]:
 
 
 def right(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """1 where the first species is the true one."""
+    """Return 1 where the top species is the true one, else 0; (observations,)."""
     return np.asarray(scores.argmax(axis=1) == truth, dtype=np.float64)
 
 
 def simulator_digest() -> str:
-    """What the simulation is made by: a measurement of another simulator is none of this one's."""
+    """Return the digest of the simulator's source: results of another simulator cannot be compared."""
     return hashlib.sha256(Path(simulate_module.__file__).read_bytes()).hexdigest()[:16]
 
 
 def nearest_recall(gallery: Gallery, found: NearestRows, truth: NDArray[np.int64]) -> tuple[float, float]:
-    """Recall of plain nearest neighbours: the true species is the first, or among the first five species."""
+    """Return recall@1 and recall@5 of plain nearest neighbours, by species."""
     first = five = 0
     for rows, species in zip(gallery.columns[found.rows], truth.tolist(), strict=True):
         order = list(dict.fromkeys(rows.tolist()))[:5]
@@ -81,7 +81,7 @@ def measure_operating_point(
     queries: int = 10_000,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """All rows of the table, with what they were measured on."""
+    """Measure all rows of the table."""
     began = time.perf_counter()
     drawn = simulate(assumptions, names=names, queries=queries, seed=seed)
     gallery, asked = of_simulation(drawn)
@@ -162,7 +162,7 @@ def region_gain(
     method: Method,
     seed: int,
 ) -> dict[str, float]:
-    """The species of the region asked in its flora instead of the world."""
+    """Measure the gain of searching the region's flora instead of the world, on species of the region."""
     local = region[one.truth]
     there = one.only(local)
     known = search(gallery, there, NEIGHBOURS, lists=[region]).within(0)
@@ -171,7 +171,7 @@ def region_gain(
 
 
 def measure_parts(gallery: Gallery, one: HeldOutQueries, near: NearestRows, method: Method) -> dict[str, float]:
-    """Votes alone and prototypes alone, in the learned metric and without it."""
+    """Return the top-1 of votes alone and of prototypes alone, with the learned metric and without it."""
     learned = method.calibration
     votes = Calibration()
     prototypes = Calibration(votes=0.0, prototypes=max(learned.prototypes, 1.0), shrinkage=learned.shrinkage)
@@ -196,7 +196,7 @@ def measure_recalibration(
     method: Method,
     seed: int,
 ) -> dict[str, Any]:
-    """Specificity and calibration on the half of the queries that thresholds were not fitted on, and rejection."""
+    """Measure specificity and calibration on the half not used for fitting, and rejection."""
     half = split_evenly(one.truth, seed)
     typical = measure_typical(gallery)
     (known,) = gather_evidence(gallery, one, method, typical=typical, found=near, alone=False)
@@ -242,12 +242,12 @@ def measure_recalibration(
 
 
 def weigh_even(evidence: Evidence, uniform: NDArray[np.float64], method: Method) -> Scores:
-    """Scores of evenly likely species."""
+    """Return the scores under a uniform distribution of species."""
     return weigh_evidence(evidence.fused, log_lift=uniform, temper=method.calibration.temper_of(EVEN))
 
 
 def answer_even(evidence: Evidence, uniform: NDArray[np.float64], method: Method) -> Asked:
-    """What the answer line gives where all species are evenly likely."""
+    """Return the answers under a uniform distribution of species."""
     learned = method.calibration
     none = unknown_probability(evidence.features, learned.unknown)
     scores = settle(weigh_even(evidence, uniform, method), evidence.photos, none, learned.recalibration_of(EVEN))
@@ -257,7 +257,7 @@ def answer_even(evidence: Evidence, uniform: NDArray[np.float64], method: Method
 
 
 def split_evenly(truth: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """One half of the observations, half of each species': species differ more than observations of one do."""
+    """Split the observations of each species in halves; species differ more than their observations do."""
     drawn = np.random.default_rng(seed).permutation(len(truth))
     order = drawn[np.argsort(truth[drawn], kind="stable")]
     half = np.zeros(len(truth), dtype=bool)
@@ -266,7 +266,7 @@ def split_evenly(truth: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
 
 
 def rejection_measures(known: NDArray[np.float64], strange: NDArray[np.float64]) -> Mapping[str, Any]:
-    """AUROC of a strangeness, the share of strangers accepted where 95 % of the known are, and points of the ROC."""
+    """Return AUROC, the share of unknown species accepted where 95 % of the known ones are, and the ROC curve."""
     limit = float(np.quantile(known, 0.95))
     levels = np.quantile(np.concatenate([known, strange]), np.linspace(0, 1, 60))
     return {

@@ -1,4 +1,4 @@
-"""Whether scores and stops keep what they promise, as finds are asked for: by list, by number of photos, by class size.
+"""Whether calibrated scores and the specificity decision reach their targets, by list, number of photos and class size.
 
 Everything is counted over nested folds (`measuring/nested.py`), with Wilson's interval.
 """
@@ -20,14 +20,14 @@ from retrieval.domain import RANKS, WORLD
 from retrieval.ranking.calibration import ALONE
 from retrieval.ranking.specificity import judge_depths
 
-HIGH = 0.8  # a score that a person takes for sure
-RARE = 0.1  # of finds off the list, where most are on it
+HIGH = 0.8  # a score that people take for certain
+RARE = 0.1  # share of observations off the list, when most are on it
 SPECIES = len(RANKS)
 Z = 1.959963984540054  # of a 95 % interval
 
 
 def wilson(right: float, total: float) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927); everything where nothing was counted."""
+    """Return the 95 % interval of a share (Wilson 1927); (0, 1) if nothing was counted."""
     if total <= 0:
         return 0.0, 1.0
     share, spread = right / total, Z * Z / total
@@ -37,7 +37,7 @@ def wilson(right: float, total: float) -> tuple[float, float]:
 
 
 def share_of(right: NDArray[np.bool_]) -> dict[str, Any]:
-    """A share with its count and interval; no value where nothing was counted."""
+    """Return a share with its count and interval; without a value if nothing was counted."""
     low, high = wilson(float(right.sum()), float(len(right)))
     return {
         "right": float(right.mean()) if len(right) else None,
@@ -50,7 +50,7 @@ def share_of(right: NDArray[np.bool_]) -> dict[str, Any]:
 def judge_promises(
     ways: Sequence[JudgedWay], names: Sequence[str], sizes: Sequence[str], order: Sequence[str]
 ) -> dict[str, Any]:
-    """What was promised and what came out, of the world and of each list; `sizes` (observations,) is the class size."""
+    """Compare targets with results, in the world and each list; `sizes` (observations,) is the class size."""
     found: dict[str, Any] = {}
     for way in ways:
         if way.hide == "own":
@@ -67,7 +67,7 @@ def judge_promises(
 
 
 def some(way: JudgedWay, chosen: NDArray[np.bool_]) -> JudgedWay:
-    """What came out of some of the observations."""
+    """Return the results of some of the observations."""
     arrays: dict[str, Any] = {
         name: value[chosen]
         for name in JudgedWay.__dataclass_fields__
@@ -77,7 +77,7 @@ def some(way: JudgedWay, chosen: NDArray[np.bool_]) -> JudgedWay:
 
 
 def judge_promise(way: JudgedWay) -> dict[str, Any]:
-    """Scores and stops of one way of asking."""
+    """Evaluate scores and specificity under one condition."""
     on_list = way.on_list
     return {
         "observations": len(on_list),
@@ -92,19 +92,19 @@ def judge_promise(way: JudgedWay) -> dict[str, Any]:
 
 
 def error_of(way: JudgedWay, weights: NDArray[np.float64] | None) -> float | None:
-    """The calibration error of the first score; none where nothing was asked."""
+    """Return the calibration error of the top score; None without observations."""
     return calibration_error(way.score, way.right, weights=weights) if len(way.score) else None
 
 
 def weigh_rare(on_list: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """Weights with which RARE of the finds are off the list; none where all or none are on it."""
+    """Return weights that put the share RARE of the observations off the list; None if all or none are."""
     if on_list.all() or not on_list.any():
         return None
     return np.asarray(np.where(on_list, (1 - RARE) / on_list.mean(), RARE / (~on_list).mean()))
 
 
 def stops_of(way: JudgedWay) -> dict[str, Any]:
-    """Where answers stop, and how often they are right there."""
+    """Return the ranks of the answers, and how often they are right at each."""
     answered = way.depth > 0
     species = way.depth == SPECIES
     best = best_possible(way)
@@ -120,7 +120,7 @@ def stops_of(way: JudgedWay) -> dict[str, Any]:
 
 
 def best_possible(way: JudgedWay) -> NDArray[np.int64]:
-    """Depths by thresholds that keep the target on the judged finds themselves, each number of photos by its own."""
+    """Return the ranks with thresholds fitted to the target on these very observations, for each number of photos."""
     depths = np.zeros(len(way.depth), dtype=np.int64)
     several = way.photos >= ALONE
     for chosen in (several, ~several):
@@ -132,7 +132,7 @@ def best_possible(way: JudgedWay) -> NDArray[np.int64]:
 
 
 def judge_strangeness(ways: Sequence[JudgedWay], names: Sequence[str]) -> dict[str, Any]:
-    """How well species and genera without references are told apart, and what becomes of their finds, by list."""
+    """Evaluate the detection of species and genera without references, and the answers given for them, by list."""
     found: dict[str, Any] = {}
     for way in ways:
         if way.alone:
@@ -148,7 +148,7 @@ def judge_strangeness(ways: Sequence[JudgedWay], names: Sequence[str]) -> dict[s
             "auroc": auroc(way.none, known.none),
             "rejected": share_of(way.rejected),
             "mean": float(way.none.mean()),
-            "answeredAtSpecies": share_of(at_species),  # each of them wrong
+            "answeredAtSpecies": share_of(at_species),  # all of them wrong
             "genusRight": share_of(way.right_there[at_genus]),
             "goodAnswers": share_of(way.rejected | (way.depth == 0) | way.right_there),
         }
@@ -156,7 +156,7 @@ def judge_strangeness(ways: Sequence[JudgedWay], names: Sequence[str]) -> dict[s
 
 
 def coverage_curve(way: JudgedWay, points: int = 20) -> list[dict[str, Any]]:
-    """Of the surest answers at species, how many are right: for growing shares answered, with counts and intervals."""
+    """Return the share of right answers among the most certain answers at species, for growing shares answered."""
     order = np.argsort(-way.nodes[:, SPECIES - 1], kind="stable")
     right = way.nodes_right[order, SPECIES - 1]
     cuts = np.unique(np.ceil(np.linspace(0, len(right), points + 1)[1:]).astype(int)).tolist()
@@ -164,7 +164,7 @@ def coverage_curve(way: JudgedWay, points: int = 20) -> list[dict[str, Any]]:
 
 
 def reliability(score: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> list[dict[str, Any]]:
-    """Mean score and share right in bins of equal width, with counts and intervals; empty bins are left out."""
+    """Return mean score and share right in bins of equal width, with counts and intervals; empty bins are left out."""
     places = np.minimum((score * bins).astype(int), bins - 1)
     return [
         {"score": float(score[places == place].mean()), **share_of(right[places == place])}
@@ -174,6 +174,6 @@ def reliability(score: NDArray[np.float64], right: NDArray[np.bool_], bins: int 
 
 
 def worst(promises: Mapping[str, Any], name: str) -> float:
-    """The largest of a number over all lists, asked with all photos; 0 where there is no list."""
+    """Return the largest value of a figure over all lists, with all photos; 0 if there is no list."""
     values = [one["allPhotos"][name] for list_name, one in promises.items() if list_name != WORLD]
     return max((value for value in values if value is not None), default=0.0)

@@ -1,4 +1,4 @@
-"""`fungarium evaluate report`: everything that is known of a snapshot's accuracy, as JSON values."""
+"""`fungarium evaluate report`: the full accuracy report of a snapshot, as JSON values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from retrieval.snapshots.snapshot import Snapshot
 
 SIZES = ((1, 1, "1"), (2, 5, "2-5"), (6, 20, "6-20"), (21, 10**9, ">20"))
 SHOWN = 25  # rows of the longer tables
-MOST = 2_500  # observations of a fold that are judged, where a collection is large
+MOST = 2_500  # observations evaluated per fold in a large collection
 
 
 def make_report(
@@ -40,7 +40,11 @@ def make_report(
     ablations: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Judge the snapshot by nested cross-validation and measure everything of it."""
+    """Evaluate the snapshot by nested cross-validation, and compute all parts of the report.
+
+    `strangers` (photos, dim) are embeddings of photos without a fungus. Raises BuildError if no observation can be held
+    out.
+    """
     progress("reading")
     gallery = read_gallery(snapshot, snapshot.flora(flora))
     refuse_too_few(gallery, flora)
@@ -96,16 +100,16 @@ def make_report(
 
 
 def chance_error(score: NDArray[np.float64], seed: int, draws: int = 200) -> float:
-    """The calibration error that perfectly calibrated scores would show on so few observations, on average.
+    """Return the mean calibration error that perfectly calibrated scores would show with this many observations.
 
-    Bins of a few observations scatter: an error near this one is as good as can be told.
+    Bins of a few observations scatter, so an error near this one cannot be told from 0.
     """
     rng = np.random.default_rng(seed)
     return float(np.mean([calibration_error(score, rng.random(len(score)) < score) for _ in range(draws)]))
 
 
 def error_with_unknown(ways: Sequence[JudgedWay]) -> float | None:
-    """The calibration error where as many are of no referenced species as scores take for granted (UNKNOWN_RATE)."""
+    """Return the calibration error with the share of unreferenced species that scores assume (UNKNOWN_RATE)."""
     known = [way for way in ways if way.hide == "own" and way.place is None and not way.alone]
     hidden = [way for way in ways if way.hide == "species" and way.place is None and not way.alone]
     if not known or not hidden:
@@ -116,34 +120,34 @@ def error_with_unknown(ways: Sequence[JudgedWay]) -> float | None:
 
 
 def world_way(ways: Sequence[JudgedWay]) -> JudgedWay:
-    """The world, asked with all photos."""
+    """Return the condition of the world with all photos."""
     return next(way for way in ways if way.hide == "own" and way.place is None and not way.alone)
 
 
 def refuse_too_few(gallery: Gallery, flora: str) -> None:
-    """Raise BuildError, with a sentence, where nothing can be left out and asked for."""
+    """Raise BuildError if no observation can be held out."""
     if len(gallery.askable):
         return
     if gallery.taught is not None and gallery.taught.any():
         raise BuildError(
-            "the model was fitted on all the observations that could be asked for, so that they cannot judge it: "
+            "the model was trained on all observations that could be held out, so they cannot be used for evaluation: "
             "fit it with a part of them held out (--held-out), or import photos that it has not seen"
         )
-    raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
+    raise BuildError(f"no species of {flora} has two observations, so none can be held out")
 
 
 def left_out(gallery: Gallery) -> dict[str, Any]:
-    """What was joined, and what may not judge: counts and a sentence for people."""
+    """Return the counts of groups and of observations that the model was trained on, with a sentence for people."""
     observations, groups = len(gallery.spans[0]), len(np.unique(gallery.groups))
     taught = 0 if gallery.taught is None else len(np.unique(gallery.observations[gallery.taught]))
-    words = f"{observations} observations in {groups} groups that were left out together"
+    words = f"{observations} observations in {groups} groups that are held out together"
     if taught:
-        words += f"; {taught} that the model was fitted on answered, but were not asked for"
+        words += f"; {taught} that the model was trained on are references, but not queries"
     return {"observations": observations, "groups": groups, "taughtTheModel": taught, "words": words + "."}
 
 
 def as_outcomes(judged: NestedResult, gallery: Gallery) -> list[Outcome]:
-    """For the measures that the plain evaluation has too; species are columns, counted from 1."""
+    """Convert to outcomes for the shared metrics; species are columns, counted from 1."""
     photos = Counter(gallery.observations.tolist())
     return [
         Outcome(o, t + 1, f + 1, r, g, photos[o])
@@ -161,7 +165,7 @@ def as_outcomes(judged: NestedResult, gallery: Gallery) -> list[Outcome]:
 def by_group(
     judged: NestedResult, groups: NDArray[np.int64], name: Callable[[int], str], *, most: int | None = None
 ) -> list[dict[str, Any]]:
-    """Top-1 and top-5 of each group, with counts and intervals, in the order of the groups; of `most`, the largest."""
+    """Return top-1 and top-5 of each group, with counts and intervals; with `most`, only of the largest groups."""
     counted = sorted(Counter(groups.tolist()).items(), key=lambda item: (-item[1], item[0]))[:most]
     found = []
     for group, count in sorted(counted):
@@ -174,21 +178,21 @@ def by_group(
 
 
 def class_sizes(judged: NestedResult, gallery: Gallery) -> list[str]:
-    """For each observation the size of its species: references without the observation's own photos."""
+    """Return, for each observation, the size class of its species: references without its own photos."""
     own = Counter(gallery.observations.tolist())
     left = gallery.photos[judged.truth] - np.array([own[one] for one in judged.observations.tolist()])
     return [next(label for low, high, label in SIZES if low <= max(one, 1) <= high) for one in left.tolist()]
 
 
 def by_class_size(judged: NestedResult, gallery: Gallery) -> list[dict[str, Any]]:
-    """By the references that the species had when it was asked for: without the observation's own photos."""
+    """Return the results by the number of references of the species, without the observation's own photos."""
     order = [label for _, _, label in SIZES]
     sizes = np.array([order.index(label) for label in class_sizes(judged, gallery)])
     return by_group(judged, sizes, lambda place: order[place])
 
 
 def by_taxon(judged: NestedResult, gallery: Gallery, snapshot: Snapshot, rank: str) -> list[dict[str, Any]]:
-    """By the true genus or family, in the order of their names."""
+    """Return the results by the true genus or family, in the order of their names."""
     nodes = gallery.lineages[judged.truth, RANKS.index(rank)]
     rows = by_group(
         judged, nodes, lambda node: snapshot.taxonomy.taxon(node).name if node >= 0 else "not known", most=SHOWN
@@ -197,7 +201,7 @@ def by_taxon(judged: NestedResult, gallery: Gallery, snapshot: Snapshot, rank: s
 
 
 def rejection(judged: NestedResult, strange: Sequence[JudgedWay]) -> dict[str, Any]:
-    """Telling photos of no fungus and unreferenced taxa apart, by similarity and by the probability of none."""
+    """Return how well photos without a fungus and unreferenced taxa are detected, by similarity and by probability."""
     none = {way.hide: way.none for way in strange if way.place is None and not way.alone}
     found: dict[str, Any] = {}
     if {"own", "species", "genus"} <= set(none):
@@ -210,7 +214,7 @@ def rejection(judged: NestedResult, strange: Sequence[JudgedWay]) -> dict[str, A
 
 
 def confused(judged: NestedResult, gallery: Gallery, snapshot: Snapshot) -> dict[str, Any]:
-    """The pairs most often confused, and poisonous species that were taken for others that no source calls so."""
+    """Return the most frequent confusions, and poisonous species taken for species that no source lists as such."""
     names = {t: snapshot.taxonomy.taxon(t).name for t in gallery.species.tolist()}
     toxic = {t for t in gallery.species.tolist() if snapshot.taxonomy.toxicity(t)}
     species = gallery.species

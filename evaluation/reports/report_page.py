@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: style, tables and charts stand in it."""
+"""The report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GROUPS = (
 
 
 def write_page(report: Mapping[str, Any]) -> str:
-    """The page; every text that came from outside is escaped."""
+    """Format the page; all external text is escaped."""
     measures = [(TITLES[k], m["value"], f"{m['low']:.3f} to {m['high']:.3f}") for k, m in report["measures"].items()]
     head = (
         f"{report['observations']} observations of {report['species']} species in flora {report['flora']}, each judged "
@@ -44,16 +44,16 @@ def write_page(report: Mapping[str, Any]) -> str:
         f"{report['seed']}."
     )
     parts = [
-        "<h1>What this snapshot is worth</h1>",
+        "<h1>Accuracy of this snapshot</h1>",
         f"<p>{escape(head)}</p>",
         table(("measure", "value", "95 % interval (bootstrap over observations)"), measures),
-        "<h2>How far the score can be trusted</h2>",
+        "<h2>Calibration of the score</h2>",
         f"<p>Expected calibration error of the top score: {report['calibrationError']:.3f}; perfectly calibrated "
-        f"scores would show {report['calibrationErrorByChance']:.3f} on so many observations. Where one in twenty "
-        f"is of no referenced species, as scores take for granted: {shown(report['calibrationErrorWithUnknown'])}.</p>",
+        f"scores would show {report['calibrationErrorByChance']:.3f} with this many observations. Where one in twenty "
+        f"is of no referenced species, as scores assume: {shown(report['calibrationErrorWithUnknown'])}.</p>",
         f"<p>{escape(report['leftOut']['words'])}</p>",
         charts(report),
-        "<h2>Whether the promise holds as finds are asked for</h2>",
+        "<h2>Calibration and targets by list</h2>",
         *promise_tables(report["promises"]),
         "<h2>Each rule on and off</h2>",
         ablation_table(report["ablation"]),
@@ -81,7 +81,7 @@ def write_page(report: Mapping[str, Any]) -> str:
 
 
 def charts(report: Mapping[str, Any]) -> str:
-    """Reliability, accuracy against the share answered, and the curves of rejection; dots with counts and intervals."""
+    """Return charts of reliability, of accuracy by share answered, and of rejection; dots have counts and intervals."""
     bins = [
         Dot(one["score"], one["right"], one["low"], one["high"], one["observations"]) for one in report["reliability"]
     ]
@@ -90,7 +90,9 @@ def charts(report: Mapping[str, Any]) -> str:
     ]
     drawn = [
         dot_chart("Reliability of the first score", bins, x="score", y="share right", diagonal=True),
-        dot_chart("Accuracy of the surest answers", answered, x="share of finds answered at species", y="share right"),
+        dot_chart(
+            "Accuracy of the surest answers", answered, x="share of observations answered at species", y="share right"
+        ),
     ]
     titles = {"notFungi": "Photos of no fungus", "unreferencedByProbability": "Species without references"}
     for key, title in titles.items():
@@ -102,24 +104,24 @@ def charts(report: Mapping[str, Any]) -> str:
 
 
 def shown(value: float | None) -> str:
-    """A number with three digits, or that there is none."""
+    """Format a number with three digits, or say that there is none."""
     return "too few to tell" if value is None else f"{value:.3f}"
 
 
 def interval(found: Mapping[str, Any]) -> str:
-    """The 95 % interval of a share."""
+    """Format the 95 % interval of a share."""
     return f"{found['low']:.3f} to {found['high']:.3f}"
 
 
 def counted(found: Mapping[str, Any]) -> str:
-    """A share with its count and interval."""
+    """Format a share with its count and interval."""
     if found["right"] is None:
         return "none"
     return f"{found['right']:.3f} of {found['observations']} ({interval(found)})"
 
 
 def promise_tables(promises: Mapping[str, Any]) -> list[str]:
-    """Scores and stops of each list and of the world, by number of photos and by class size."""
+    """Format calibration and specificity of the world and each list, by number of photos and by class size."""
     rows, sizes = [], []
     titles = {"allPhotos": "all", "onePhoto": "one", "severalPhotos": "several", "firstPhoto": "only the first of each"}
     for name, found in promises.items():
@@ -145,13 +147,13 @@ def promise_tables(promises: Mapping[str, Any]) -> list[str]:
             for size, one in found["byClassSize"].items()
         ]
     head = (
-        "list", "photos", "finds", "top-1, on the list", "calibration error", "off the list, scored 0.8 or more",
+        "list", "photos", "observations", "top-1, on the list", "calibration error", "off the list, scored 0.8 or more",
         "right at species", "right at genus", "right at any rank", "on the list, answered at species", "at best",
     )  # fmt: skip
     words = (
-        "<p>All finds of the collection are asked of each list, whether their species is on it or not. Answers stop at "
-        "the narrowest rank that is to be right in 90 % of answers; &quot;at best&quot; is the share that thresholds "
-        "fitted on these very finds would answer at species.</p>"
+        "<p>All observations of the collection are searched in each list, whether their species is on it or not. "
+        "Answers stop at the narrowest rank at which 90 % of answers should be right; &quot;at best&quot; is the "
+        "share that thresholds fitted on these very observations would answer at species.</p>"
     )
     return [
         words,
@@ -162,7 +164,7 @@ def promise_tables(promises: Mapping[str, Any]) -> list[str]:
 
 
 def strangeness_table(found: Mapping[str, Any]) -> str:
-    """Finds of species and genera without references: told apart, rejected, and what they were answered."""
+    """Format results of species and genera without references: detection, rejection, and the answers given."""
     rows = [
         (
             name,
@@ -177,23 +179,23 @@ def strangeness_table(found: Mapping[str, Any]) -> str:
         for hidden in ("species", "genus")
         if hidden in one and "known" in one
     ]
-    head = ("list", "taken away", "AUROC", "rejected", "known ones rejected", "named at species", "right at genus")
+    head = ("list", "hidden", "AUROC", "rejected", "known ones rejected", "named at species", "right at genus")
     return table(head, rows)
 
 
 def points(found: Mapping[str, Any], name: str) -> str:
-    """A change in points with its interval."""
+    """Format a change in points with its interval."""
     return f"{found[name]:+.1f} ({found['low']:+.1f} to {found['high']:+.1f})"
 
 
 def ablation_table(found: Mapping[str, Any]) -> str:
-    """Each variant with the change of its top-1 against everything together."""
+    """Format each variant with the change of its top-1 against the default."""
     rows = [(k, m["top1"], m["top5"], m.get("macroF1", "-"), points(m, "change")) for k, m in found.items()]
     return table(("rules", "top-1", "top-5", "macro-F1", "points of top-1 against the default"), rows)
 
 
 def priors_and_aspects(report: Mapping[str, Any]) -> list[str]:
-    """What season and place add where they are known, and how much photos count by what they show."""
+    """Format the gains of season and place where they are known, and the weights of photos by aspect."""
     parts = []
     if report["priors"]:
         rows = [
@@ -201,12 +203,12 @@ def priors_and_aspects(report: Mapping[str, Any]) -> list[str]:
             for k, m in report["priors"].items()
         ]
         head = ("prior", "observations", "top-1 without", "with", "points", "calibration error")
-        parts += ["<h2>Season and place, where they are known</h2>", table(head, rows)]
+        parts += ["<h2>Season and place, where known</h2>", table(head, rows)]
     if report["aspects"]:
         learned = report["aspects"]
-        told = f"Aspects told from a photo are right in {learned['toldRight']:.1%}." if "toldRight" in learned else ""
+        told = f"Predicted aspects are right in {learned['toldRight']:.1%}." if "toldRight" in learned else ""
         parts += [
-            "<h2>What a photo shows</h2>",
+            "<h2>Aspects of photos</h2>",
             f"<p>How much a photo counts, by its aspect. {told}</p>",
             table(("aspect", "weight"), list(learned["weights"].items())),
         ]
@@ -214,13 +216,13 @@ def priors_and_aspects(report: Mapping[str, Any]) -> list[str]:
 
 
 def rejection_table(found: Mapping[str, Any]) -> str:
-    """AUROC and false accepts of each kind of stranger."""
+    """Format AUROC and false accepts for photos without a fungus and for unreferenced species."""
     rows = [(name, one["auroc"], one["falseAcceptAt95"]) for name, one in found.items()]
-    return table(("told apart", "AUROC", "accepted, where 95 % of the known are"), rows)
+    return table(("detected", "AUROC", "accepted, where 95 % of the known are"), rows)
 
 
 def pairs(found: list[Mapping[str, Any]]) -> str:
-    """Pairs of species as a table."""
+    """Format pairs of species as a table."""
     return table(
         ("species", "taken for", "observations"), [(p["species"], p["takenFor"], p["observations"]) for p in found]
     )

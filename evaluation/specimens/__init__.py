@@ -1,1 +1,1 @@
-"""The project's own drawings of fungi that do not exist."""
+"""Draws the demo collection: fungi that do not exist."""

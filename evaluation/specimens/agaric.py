@@ -9,7 +9,7 @@ from evaluation.specimens.shapes import Spot, Stem, paint_disc, paint_dome, pain
 from evaluation.specimens.surfaces import cap_skin, flesh_skin, hymenium_skin, stipe_skin
 from evaluation.specimens.traits import DrawnSpecies, Individual
 
-_STUB = 0.19  # radius of the broken stipe seen from below and of the cut one: the genus's, not the species's
+_STUB = 0.19  # radius of the broken stipe seen from below and of the cut one: the same for all species of a genus
 
 
 def paint_cap(canvas: Picture, species: DrawnSpecies, individual: Individual, spot: Spot, light: Light) -> None:

@@ -1,4 +1,4 @@
-"""The tables beside the drawings: a Darwin Core Archive, the regional checklists, and the answers held out."""
+"""Files beside the drawings: a Darwin Core Archive, regional checklists, and the answers of held-out observations."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def occurrence_id(world: World, find: Find) -> str:
 
 
 def photo_path(find: Find, position: int) -> str:
-    """Return where a photo lies, relative to the archive; `position` from 0."""
+    """Return the path of a photo relative to the archive; `position` counts from 0."""
     folder = find.species.name.replace(" ", "_")
     return f"photos/{folder}/{find.number:05d}-{position + 1}-{find.aspects[position]}.jpg"
 
@@ -122,7 +122,7 @@ def write_checklist(folder: Path, world: World, region: str) -> None:
 
 
 def write_answers(path: Path, world: World) -> None:
-    """Write what the held-out observations are, in the order of their folders."""
+    """Write the species of the held-out observations, in the order of their folders."""
     answers = [
         {
             "observation": held_out_folder(place),
@@ -137,12 +137,12 @@ def write_answers(path: Path, world: World) -> None:
 
 
 def held_out_folder(place: int) -> str:
-    """Return the folder of a held-out observation, from its place."""
+    """Return the folder of a held-out observation by its position."""
     return f"find-{place + 1:02d}"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     beside = path.with_name(f".{path.name}.part")
     beside.write_text(text, encoding="utf-8", newline="")
     beside.replace(path)
@@ -152,7 +152,7 @@ def _occurrence(world: World, find: Find) -> tuple[str, ...]:
     species = find.species
     return (
         occurrence_id(world, find),
-        "Occurrence",  # the widest term there is: nobody has observed or collected anything
+        "Occurrence",  # the most general term: nobody has observed or collected anything
         species.name,
         "",
         "species",

@@ -1,4 +1,4 @@
-"""What happens between a scene and a file: light, white balance, lens, sensor. The same for every species."""
+"""From a scene to a file: light, white balance, lens, sensor. The same for every species."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from evaluation.specimens.canvas import TILE, Light, Picture, Pixels, grain_tile
 from evaluation.specimens.ground import leaf_sprite, turned
 
 STATEMENT = "A drawing by a program, of a species that does not exist."
-"""Stands in every file that could be taken for an observation."""
+"""Written into every file that could be taken for an observation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """How one photo is taken."""
+    """Parameters of one photo."""
 
     light: Light
     gains: tuple[float, float, float]
@@ -55,7 +55,7 @@ def open_canvas(ground: Image.Image, camera: Camera) -> Picture:
 
 
 def occlude(rng: np.random.Generator, picture: Image.Image, count: int) -> None:
-    """Let leaves lie at the edges of the view."""
+    """Draw leaves at the edges of the view."""
     for _ in range(count):
         sprite = turned(leaf_sprite(int(rng.integers(24))), float(rng.uniform(0, 360)), float(rng.uniform(0.5, 1.0)))
         side, along = int(rng.integers(3)), float(rng.random())
@@ -84,7 +84,7 @@ def expose(rng: np.random.Generator, canvas: Picture, camera: Camera, leaves: in
 
 
 def encode(pixels: Pixels, quality: int) -> bytes:
-    """Return JPEG bytes without metadata but the statement."""
+    """Return JPEG bytes without metadata except the statement."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, comment=STATEMENT)
     return buffer.getvalue()

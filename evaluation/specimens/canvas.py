@@ -1,4 +1,4 @@
-"""Brushes: noise and cell tiles, shading by a light, blending onto a picture. Knows nothing of fungi."""
+"""Brushes: noise and cell tiles, shading by a light, blending onto a picture. Independent of fungi."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELLS = 20
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Where the light comes from, in picture axes: x right, y down, z towards the viewer. Length 1."""
+    """The direction of the light in picture axes: x right, y down, z towards the viewer. Length 1."""
 
     x: float
     y: float
@@ -40,16 +40,16 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A rectangle of the picture that something is painted into, with its pixels' coordinates."""
+    """A rectangle of the picture to paint into, with the coordinates of its pixels."""
 
     left: int
     top: int
-    x: Plane  # pixels right of the thing's centre
+    x: Plane  # pixels right of the object's centre
     y: Plane  # pixels below it
 
 
 def patch_of(canvas: Picture, centre: tuple[float, float], box: tuple[float, float, float, float]) -> Patch:
-    """Cut the rectangle `box` (left, top, right, bottom, in pixels from the centre) out of a canvas' area."""
+    """Return the patch of a canvas inside `box` (left, top, right, bottom, in pixels from the centre)."""
     height, width = canvas.shape[:2]
     x, y = centre
     left, top = max(0, int(x + box[0])), max(0, int(y + box[1]))
@@ -61,7 +61,7 @@ def patch_of(canvas: Picture, centre: tuple[float, float], box: tuple[float, flo
 
 
 def blend(canvas: Picture, patch: Patch, colour: Picture | Plane, cover: Plane) -> None:
-    """Lay a colour over the canvas where `cover` (0 to 1) says; the one place that changes a canvas."""
+    """Blend a colour into the canvas by `cover` (0 to 1). Only this function changes a canvas."""
     height, width = cover.shape
     area = canvas[patch.top : patch.top + height, patch.left : patch.left + width]
     area += cover[..., None] * (colour - area)
@@ -83,7 +83,7 @@ def flat(rgb: tuple[float, float, float]) -> Picture:
 
 
 def mix(first: Picture, second: Picture, amount: Plane) -> Picture:
-    """Go from one colour to another by an amount per pixel."""
+    """Interpolate between two colours by an amount per pixel."""
     return first + amount[..., None] * (second - first)
 
 
@@ -122,7 +122,7 @@ def relief(bump: Plane, strength: float) -> tuple[Plane, Plane]:
 
 
 def pick(tile: Plane, x: Plane, y: Plane) -> Plane:
-    """Look a tile up at pixel coordinates, wrapping round its edges."""
+    """Read a tile at pixel coordinates, wrapping around its edges."""
     found: Plane = tile[y.astype(np.int32) & (TILE - 1), x.astype(np.int32) & (TILE - 1)]
     return found
 

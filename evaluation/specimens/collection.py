@@ -1,4 +1,4 @@
-"""Draw the whole demo collection into a folder, in parallel, and go on where an earlier run was stopped."""
+"""Draw the whole demo collection into a folder, in parallel, and resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from retrieval.errors import FungariumError
 from retrieval.progress import Progress, silent
 
 VERSION = 1
-"""Of the drawings: raised whenever the same seed gives other pixels or other tables."""
+"""Version of the drawings; raised when the same seed gives other pixels or other tables."""
 
 _DONE = "collection.json"
 _BEGUN = ".drawing.json"
 _OTHERS_PER_THING = 3
 _CHUNK = 24
 _SHAPES = ((1.0, 0.75), (0.75, 1.0), (1.0, 1.0), (1.0, 0.67))
-"""Width and height of photos against their longer side."""
+"""Width and height of photos relative to their longer side."""
 
 
 class CollectionError(FungariumError):
-    """The folder cannot take the collection."""
+    """The folder cannot be used for the collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class DemoCollection:
     species: int
     observations: int
     photos: int  # in the archive
-    drawn: int  # by this call: 0 when everything was there
+    drawn: int  # by this call: 0 if everything existed
 
     @property
     def archive(self) -> Path:
@@ -83,7 +83,7 @@ class DemoCollection:
 class _Job:
     path: str  # below the collection's folder
     find: Find | None  # None: no fungus
-    position: int  # of the photo in its find, or of the thing among its like
+    position: int  # of the photo in its observation, or of the object among those of its kind
     thing: str = ""
 
 
@@ -92,8 +92,8 @@ def draw_collection(
 ) -> DemoCollection:
     """Draw the demo collection for a seed; the same seed gives the same bytes, whatever the number of processes.
 
-    Safe to call twice: a finished collection is left as it is, an interrupted one is finished. `processes` None takes
-    every processor. Raises CollectionError where the folder holds anything else.
+    Safe to call twice: a finished collection is left as it is, an interrupted one is finished. `processes` None uses
+    every processor. Raises CollectionError if the folder holds anything else.
     """
     if species < 1:
         raise CollectionError(f"a collection of {species} species cannot be drawn; ask for at least one")
@@ -110,7 +110,7 @@ def draw_collection(
         _refuse_other(folder, begun, seed, species)
     folder.mkdir(parents=True, exist_ok=True)
     plan = _plan(seed, species)
-    keep = begun == plan  # what another version or library has drawn is drawn again
+    keep = begun == plan  # drawings of another version or library are drawn again
     write_text(folder / _BEGUN, json.dumps(plan))
     wanted = [k for k, job in enumerate(jobs) if not (keep and (folder / job.path).exists())]
     _draw_all(folder, seed, species, wanted, processes or _processors(), progress)
@@ -144,9 +144,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CollectionError(f"{path} is damaged ({error}); remove the folder and draw again") from error
+        raise CollectionError(f"{path} is damaged ({error}): remove the folder and draw again") from error
     if not isinstance(content, dict):
-        raise CollectionError(f"{path} is damaged (no JSON object); remove the folder and draw again")
+        raise CollectionError(f"{path} is damaged (not a JSON object): remove the folder and draw again")
     return content
 
 
@@ -180,7 +180,7 @@ def _draw_all(folder: Path, seed: int, species: int, wanted: list[int], processe
         for chunk in chunks:
             progress("drawing", _draw_some(folder, seed, species, chunk), len(wanted))
         return
-    # spawn: the caller may have threads, and forking those is asking for trouble
+    # spawn: the caller may have threads, which a fork would break
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(chunks)), mp_context=context) as pool:
         running = [pool.submit(_draw_some, folder, seed, species, chunk) for chunk in chunks]
@@ -193,7 +193,7 @@ def _draw_all(folder: Path, seed: int, species: int, wanted: list[int], processe
 
 
 def _draw_some(folder: Path, seed: int, species: int, wanted: list[int]) -> int:
-    """Draw some of a collection's photos, told by their places among all; returns how many."""
+    """Draw some of a collection's photos, given by position. Returns how many."""
     jobs = list(_jobs(make_world(seed, species)))
     for index in wanted:
         path = folder / jobs[index].path

@@ -1,4 +1,4 @@
-"""Where fungi stand: litter, needles, grass, moss, sand and wood, seen from above or as a scene with a distance."""
+"""Backgrounds: litter, needles, grass, moss, sand and wood, from above or as a scene with depth."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def bark(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
 
 
 def scene(rng: np.random.Generator, habitat: str, size: tuple[int, int], horizon: float) -> Image.Image:
-    """Return the ground as it runs away from a low camera to a blurred distance; `horizon` from the top, 0 to 1."""
+    """Return the ground receding from a low camera to a blurred background; `horizon` from the top, 0 to 1."""
     width, height = size
     image = texture("log" if habitat == "wood" else habitat, int(rng.integers(VARIANTS)))
     line = horizon * height
@@ -118,7 +118,7 @@ def _crop(
 
 
 def _distance(rng: np.random.Generator, habitat: str, size: tuple[int, int]) -> Image.Image:
-    """Return what stands behind, out of focus: trunks in a wood, a pale sky over grass and sand."""
+    """Return the background, out of focus: trunks in a wood, a pale sky over grass and sand."""
     width, height = size
     small = Image.new("RGB", (64, 48))
     pen = ImageDraw.Draw(small)

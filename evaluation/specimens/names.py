@@ -1,4 +1,4 @@
-"""Names for species that do not exist: Latin on paper, English and Danish in talk. Each genus sounds invented."""
+"""Names of species that do not exist, in Latin, English and Danish."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ _ENDINGS = {
 
 
 def invent_genus(rng: np.random.Generator, kind: str) -> GenusName:
-    """Make up a genus for a kind of fungus beyond the demo collection's own; it has no common name."""
+    """Invent a genus of a kind beyond those of the demo collection; it has no common name."""
     middles = "".join(rng.choice(_MIDDLES, int(rng.integers(1, 4))))
     return GenusName(f"{rng.choice(_STEMS)}{middles}{_ENDINGS[kind]}", "", "")
 

@@ -1,4 +1,4 @@
-"""Drawings of what is no fungus, to ask whether an answer should have been given at all."""
+"""Drawings without a fungus, for testing rejection."""
 
 from __future__ import annotations
 

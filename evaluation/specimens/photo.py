@@ -1,4 +1,4 @@
-"""One photo: who stands where, on what ground, before which camera."""
+"""Composes one photo: the individuals, the ground and the camera."""
 
 from __future__ import annotations
 
@@ -118,14 +118,14 @@ def _ground(
 
 
 def _stands(species: DrawnSpecies) -> bool:
-    """Tell whether a habitat photo of it is taken from the side."""
+    """Return whether a habitat photo of it is taken from the side."""
     return species.form in ("agaric", "coral")
 
 
 def _places(
     rng: np.random.Generator, species: DrawnSpecies, individual: Individual, aspect: str, size: tuple[int, int]
 ) -> list[tuple[Spot, Individual]]:
-    """Place the individual, and companions of its kind, farther ones first."""
+    """Place the individual and its companions, farther ones first."""
     width, height = size
     short = min(size)
     scale = species.genus.size * individual.size
@@ -160,7 +160,7 @@ def _places(
 def _upright(
     rng: np.random.Generator, species: DrawnSpecies, individual: Individual, foot: tuple[float, float], tall: float
 ) -> Spot:
-    """Size a standing fungus so that the whole of it is `tall` pixels high."""
+    """Scale a standing fungus to a height of `tall` pixels."""
     stands = {
         "coral": 1.6 if species.genus.shape == "club" else 2.0,
         "cup": 1.6,
@@ -175,7 +175,7 @@ def _upright(
 def _group(
     rng: np.random.Generator, species: DrawnSpecies, individual: Individual, size: tuple[int, int]
 ) -> list[tuple[Spot, Individual]]:
-    """Strew the individual and some siblings over a wider view."""
+    """Scatter the individual and some siblings over a wider view."""
     width, height = size
     count = int(rng.integers(3, 8))
     depths = np.sort(rng.uniform(0, 1, count))
@@ -196,7 +196,7 @@ def _group(
 
 
 def _sibling(rng: np.random.Generator, individual: Individual) -> Individual:
-    """Return another fungus of the same find: near to the first in colour, not in shape."""
+    """Return another fungus of the same observation: similar in colour, not in shape."""
     return replace(
         individual,
         age=float(np.clip(individual.age + rng.normal(0, 0.2), 0, 1)),

@@ -1,7 +1,7 @@
-"""Skins: the colour and relief of caps, spore-bearing sides and stipes, from their looks. Knows nothing of layout.
+"""Surfaces: colour and relief of caps, hymenia and stipes. Independent of layout.
 
-A skin is asked for a set of points given in its own coordinates and answers with a colour and a bump (a height in
-pixels) for each. The same skin serves the view from above and the view from the side.
+A skin maps points in its own coordinates to a colour and a bump (a height in pixels). The same skin serves the view
+from above and the view from the side.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _gills(look: HymeniumLook, seed: int, r: Plane, x: Plane, y: Plane) -> tuple
     count = round(44 - 26 * look.spacing)
     phase = theta * count + wobble * 0.35
     inner = r + (pick(noise_tile(2, 0.6), theta * TILE * 6 + seed % 131, r * 0) - 0.5) * 0.3
-    tier = np.float32(1) + (inner > 0.38) + np.float32(2) * (inner > 0.68)  # short gills come between as there is room
+    tier = np.float32(1) + (inner > 0.38) + np.float32(2) * (inner > 0.68)  # short gills fill the gaps
     across = np.abs((phase * tier) % 1 - 0.5) * 2
     return 1 - across, (1 - across) * 3
 

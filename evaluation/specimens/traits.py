@@ -1,6 +1,6 @@
-"""What a drawn species is: traits inherited from family and genus, and looks that species share in pairs.
+"""Traits of drawn species, inherited from family and genus; looks are shared by pairs of species.
 
-Nothing here draws. `sample_species` makes as many more species as somebody wants to train with.
+Nothing here draws. `sample_species` makes any number of further species, for example for training.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Tint:
 
 @dataclass(frozen=True, slots=True)
 class CapLook:
-    """Everything a photo from above can show that differs within a genus."""
+    """What a photo from above can show, as far as species of a genus differ in it."""
 
     colour: Tint
     centre: Tint
@@ -47,7 +47,7 @@ class CapLook:
 
 @dataclass(frozen=True, slots=True)
 class HymeniumLook:
-    """Everything a photo from below can show that differs within a genus."""
+    """What a photo from below can show, as far as species of a genus differ in it."""
 
     colour: Tint
     edge: Tint
@@ -57,7 +57,7 @@ class HymeniumLook:
 
 @dataclass(frozen=True, slots=True)
 class StipeLook:
-    """Everything a stipe can show that differs within a genus."""
+    """What a stipe can show, as far as species of a genus differ in it."""
 
     colour: Tint
     base: Tint
@@ -69,7 +69,7 @@ class StipeLook:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Decides the kind, that is, growth form and hymenium."""
+    """A family; it determines the kind, that is, growth form and hymenium."""
 
     name: str
     kind: str  # a key of KINDS
@@ -77,7 +77,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Genus:
-    """Decides cap shape, ring, volva, flesh, size, and by what its species differ."""
+    """A genus; it determines cap shape, ring, volva, flesh and size, and the parts in which its species differ."""
 
     name: str
     family: Family
@@ -87,7 +87,7 @@ class Genus:
     flesh: Tint
     bruise: Tint
     cuticle: Tint
-    size: float  # against the usual
+    size: float  # relative to the usual size
     wavy: float  # 0 to 1: how uneven the margin is
     contrast: str  # "hymenium": its species are 2 caps x 2 hymenia; "stipe": 2 hymenia x 2 stipes
 
@@ -125,10 +125,10 @@ class Individual:
     value: float  # factor
     lean: float  # -1 to 1
     damage: float  # 0 to 1
-    seed: int  # of its outline and of where its scales sit
+    seed: int  # of its outline and the positions of its scales
 
     def tinted(self, tint: Tint) -> Rgb:
-        """Return a mean colour of the species as this individual has it."""
+        """Return the individual's own shade of a mean colour."""
         return Tint(tint.hue + self.hue, tint.saturation * self.saturation, tint.value * self.value).rgb()
 
 
@@ -224,7 +224,7 @@ _FLESH = ((0.13, 0.08, 0.95), (0.14, 0.3, 0.92), (0.06, 0.2, 0.9), (0.1, 0.35, 0
 
 
 def seen(species: DrawnSpecies, aspect: str) -> tuple[CapLook | HymeniumLook | StipeLook, ...]:
-    """Return the looks that a photo of one aspect can show: the rest of what it shows is the genus's."""
+    """Return the looks visible in a photo of one aspect; everything else in it is common to the genus."""
     looks: dict[str, CapLook | HymeniumLook | StipeLook] = {
         "cap": species.cap,
         "hymenium": species.hymenium,
@@ -351,7 +351,7 @@ def sample_genus_species(rng: np.random.Generator, genus: Genus, names: tuple[st
 
 
 def sample_species(rng: np.random.Generator, kind: str | None = None) -> DrawnSpecies:
-    """Draw one species of a new genus and family, of a kind or of any. Its name is its seed's and says nothing."""
+    """Draw one species of a new genus and family, of a given kind or any. Its name comes from the seed."""
     genus = sample_genus(rng, sample_family(rng, kind))
     epithet = "ficta" + "".join(rng.choice(list("aeiou"), 3))
     names = tuple(f"{epithet}{ordinal}" for ordinal in ("prima", "altera", "tertia", "quarta"))

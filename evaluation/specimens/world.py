@@ -1,4 +1,4 @@
-"""The demo collection before it is drawn: its species, where and when each was found, and what each list says."""
+"""The demo collection before it is drawn: its species, observations and checklists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BOXES = {
     "BE": (50.3, 51.1, 4.4, 5.5),
     "FR": (47.2, 49.4, 0.8, 4.5),
 }
-"""Latitudes and longitudes that lie within each country."""
+"""Latitudes and longitudes within each country."""
 
 REGIONS = {"north": ("NO", "SE", "DK"), "west": ("GB", "NL", "DK"), "south": ("FR", "BE", "NL")}
 """Made-up regions; they overlap in Denmark and the Netherlands."""
@@ -44,7 +44,7 @@ ASPECT_SHARES = {"cap": 0.34, "hymenium": 0.28, "stipe": 0.22, "habitat": 0.1, "
 
 @dataclass(frozen=True, slots=True)
 class ListedSpecies:
-    """A species as the collection and its lists know it; `traits` is None for one that nobody has drawn."""
+    """A species of the collection and its lists; `traits` is None if it is never drawn."""
 
     name: str
     genus: Genus
@@ -72,7 +72,7 @@ class Find:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything about a collection but its pixels. Depends on the seed and the number of species alone."""
+    """Everything about a collection except its pixels. Depends only on the seed and the number of species."""
 
     seed: int
     species: tuple[ListedSpecies, ...]
@@ -83,7 +83,7 @@ class World:
 
 @lru_cache(maxsize=2)
 def make_world(seed: int, species: int) -> World:
-    """Invent `species` species and their finds."""
+    """Invent `species` species and their observations."""
     genera = (species + SPECIES_PER_GENUS - 1) // SPECIES_PER_GENUS
     rng = np.random.default_rng([seed, 1])
     epithets = [EPITHETS[k] for k in rng.permutation(len(EPITHETS)).tolist()]
@@ -95,7 +95,7 @@ def make_world(seed: int, species: int) -> World:
         contrast = ("hymenium", "stipe")[(place // len(DEMO_KINDS)) % 2] if _has_stipe(kind) else "hymenium"
         genus = sample_genus(own, demo_family(kind), name.name, contrast=contrast)
         count = min(SPECIES_PER_GENUS, species - place * SPECIES_PER_GENUS)
-        # epithets come round again in later genera, which is how taxonomists use them too
+        # epithets recur in later genera, as they do in real taxonomy
         words = [epithets[(place * (SPECIES_PER_GENUS + 1) + k) % len(epithets)] for k in range(SPECIES_PER_GENUS + 1)]
         for traits, word in zip(
             sample_genus_species(own, genus, tuple(w.name for w in words[:count])), words, strict=False
@@ -124,7 +124,7 @@ def countries(regions: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def statuses(world: World, region: str) -> list[tuple[ListedSpecies, str, str]]:
-    """Return the lines of a region's list: species, country and status present, doubtful or absent."""
+    """Return the lines of a region's list: species, country and status (present, doubtful or absent)."""
     lines = []
     strangers = []
     for member in (*world.species, *world.unseen):
@@ -175,14 +175,14 @@ def _find(seed: int, number: int, species: ListedSpecies) -> Find:
 
 
 def _held_out(seed: int, number: int, species: ListedSpecies, plain: bool) -> Find:
-    """Return a find for the demonstration; a plain one has just the two photos that tell its species."""
+    """Return an observation for the demonstration; a plain one has only the two photos that identify its species."""
     rng = np.random.default_rng([seed, 6, number])
     count = 2 if plain else int(rng.integers(2, 5))
     return _placed(rng, number, species, _aspects(rng, count, _telling(species)))
 
 
 def _telling(species: ListedSpecies) -> tuple[str, ...]:
-    """Return the two aspects that tell a species from the others of its genus: what a careful finder photographs."""
+    """Return the two aspects that separate a species from the others of its genus."""
     return ("cap" if species.genus.contrast == "hymenium" else "stipe", "hymenium")
 
 
