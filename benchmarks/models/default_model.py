@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.models.embedding import cpu_seconds, machine
-from evaluation.galleries.gallery import ask_itself, read_gallery
+from evaluation.galleries.gallery import hold_out_queries, read_gallery
 from evaluation.learning.scoring import Method
 from evaluation.measuring.ablate import paired_gain
 from evaluation.measuring.leave_one_out import count_folds, judge_snapshot
@@ -101,8 +101,10 @@ def judge(snapshot: Snapshot, *, folds: int | None = None) -> dict[str, Any]:
         again: dict[str, Any] = {"folds": dealt, "seed": SEED, "progress": bars}
         learned: tuple[Method, ...] = ()
         for name, fusion in FUSED.items():
-            whole = cross_validate(gallery, Trial(brief=True, given=learned, fusion=fusion), **again)
-            alone = cross_validate(gallery, Trial(brief=True, given=whole.methods, fusion=fusion, photos=1), **again)
+            whole = cross_validate(gallery, Trial(ranking_only=True, fold_methods=learned, fusion=fusion), **again)
+            alone = cross_validate(
+                gallery, Trial(ranking_only=True, fold_methods=whole.methods, fusion=fusion, photos=1), **again
+            )
             learned = learned or whole.methods
             fused[name] = [as_outcomes(one, gallery) for one in (whole, alone)]
     rows = {"plain votes": compare(plain)}
@@ -110,7 +112,7 @@ def judge(snapshot: Snapshot, *, folds: int | None = None) -> dict[str, Any]:
     best = rows["calibrated"]
     return {
         "observations": len(plain[0]),
-        "observationsWithSeveralPhotos": int((ask_itself(gallery).photos > 1).sum()),
+        "observationsWithSeveralPhotos": int((hold_out_queries(gallery).photos > 1).sum()),
         "folds": dealt,
         "seed": SEED,
         "fusionLearnedInFolds": dict(Counter(method.calibration.fusion for method in learned)),

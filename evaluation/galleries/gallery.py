@@ -29,8 +29,8 @@ from retrieval.snapshots.snapshot import Snapshot
 GENUS = RANKS.index("genus")
 BLOCK = 512  # views searched at once
 
-SAID = ("months", "cells", "habitats", "substrates", "aspects")  # metadata of a photo, besides its species
-KEPT = (*SAID, "joined", "taught")  # fields of a reference that may be missing
+METADATA = ("months", "cells", "habitats", "substrates", "aspects")  # metadata of a photo, besides its species
+OPTIONAL_FIELDS = (*METADATA, "joined", "trained_on")  # fields of a reference that may be missing
 HIDDEN = ("own", "species", "genus")  # left out of a search: the query's group, or its species or genus too
 
 
@@ -49,7 +49,7 @@ class Gallery:
     substrates: NDArray[np.int64] | None = None  # (rows,) position in SUBSTRATES counted from 1, 0 where unknown
     aspects: NDArray[np.int64] | None = None  # (rows,) position in ASPECTS, -1 where unknown
     joined: NDArray[np.int64] | None = None  # (rows,) groups that are left out together; None: each observation alone
-    taught: NDArray[np.bool_] | None = None  # (rows,) the model was trained on the photo; None: on no known one
+    trained_on: NDArray[np.bool_] | None = None  # (rows,) the model was trained on the photo; None: on no known one
 
     @property
     def width(self) -> int:
@@ -75,15 +75,15 @@ class Gallery:
         return {int(self.observations[row]): rows[int(self.groups[row])] for row in self.spans[0]}
 
     @cached_property
-    def askable(self) -> NDArray[np.int64]:
+    def evaluable(self) -> NDArray[np.int64]:
         """The observations that can be held out, ascending.
 
         Their species has references in another group, and the model was trained on no photo of their own group.
         """
         pairs = np.unique(np.stack([self.columns, self.groups], axis=1), axis=0)
         several = np.bincount(pairs[:, 0], minlength=self.width)[self.columns] > 1
-        if self.taught is not None:
-            several &= ~np.isin(self.groups, self.groups[self.taught])
+        if self.trained_on is not None:
+            several &= ~np.isin(self.groups, self.groups[self.trained_on])
         return np.unique(self.observations[several])
 
     @cached_property
@@ -108,9 +108,9 @@ class Gallery:
         """The number of references of each species, shape (columns,)."""
         return np.bincount(self.columns, minlength=self.width)
 
-    def only(self, rows: NDArray[np.bool_]) -> Gallery:
+    def select(self, rows: NDArray[np.bool_]) -> Gallery:
         """Return the gallery with the rows where `rows` is true. Columns stay as they are."""
-        pick = {name: None if (held := getattr(self, name)) is None else held[rows] for name in KEPT}
+        pick = {name: None if (held := getattr(self, name)) is None else held[rows] for name in OPTIONAL_FIELDS}
         return Gallery(
             self.embeddings[rows], self.columns[rows], self.observations[rows], self.species, self.lineages, **pick
         )
@@ -123,7 +123,7 @@ class HeldOutQueries:
     embeddings: Embeddings  # (views, 256)
     columns: NDArray[np.int64]  # (views,) the true species; -1: not in the gallery
     observations: NDArray[np.int64]  # (views,) the number of the query, ascending: 0, 0, 1, 2, 2, ...
-    own: NDArray[np.int64]  # (views,) the gallery's observation that is left out of the search; -1: none
+    excluded: NDArray[np.int64]  # (views,) the gallery's observation that is left out of the search; -1: none
     months: NDArray[np.int64] | None = None
     cells: NDArray[np.int64] | None = None
     habitats: NDArray[np.int64] | None = None
@@ -150,18 +150,18 @@ class HeldOutQueries:
         """The number of photos of each observation, shape (observations,)."""
         return np.diff(np.append(self.first, len(self.columns)))
 
-    def only(self, asked: NDArray[np.bool_], photos: int | None = None) -> HeldOutQueries:
+    def select(self, chosen: NDArray[np.bool_], photos: int | None = None) -> HeldOutQueries:
         """Return the observations where `chosen` (observations,) is true, with their first `photos` photos."""
-        place = np.arange(len(self.columns)) - np.repeat(self.first, self.photos)
-        views = asked[self.observations] & (place < (photos or len(self.columns)))
+        position = np.arange(len(self.columns)) - np.repeat(self.first, self.photos)
+        views = chosen[self.observations] & (position < (photos or len(self.columns)))
         numbers = np.unique(self.observations[views], return_inverse=True)[1]
-        pick = {name: None if (held := getattr(self, name)) is None else held[views] for name in SAID}
-        return HeldOutQueries(self.embeddings[views], self.columns[views], numbers, self.own[views], **pick)
+        pick = {name: None if (held := getattr(self, name)) is None else held[views] for name in METADATA}
+        return HeldOutQueries(self.embeddings[views], self.columns[views], numbers, self.excluded[views], **pick)
 
-    def views_of(self, asked: NDArray[np.bool_], photos: int | None = None) -> NDArray[np.int64]:
+    def selected_views(self, chosen: NDArray[np.bool_], photos: int | None = None) -> NDArray[np.int64]:
         """Return the positions of the views that `select` keeps."""
-        place = np.arange(len(self.columns)) - np.repeat(self.first, self.photos)
-        return np.flatnonzero(asked[self.observations] & (place < (photos or len(self.columns))))
+        position = np.arange(len(self.columns)) - np.repeat(self.first, self.photos)
+        return np.flatnonzero(chosen[self.observations] & (position < (photos or len(self.columns))))
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class NearestRows:
     rows: NDArray[np.int64]
     k: int = 0  # neighbours per search, where the searches of lists follow that of the world; 0: a single search
 
-    def of(self, views: NDArray[np.int64]) -> NearestRows:
+    def select(self, views: NDArray[np.int64]) -> NearestRows:
         """Return the neighbours of some of the views."""
         return NearestRows(self.similarities[views], self.rows[views], self.k)
 
@@ -180,12 +180,12 @@ class NearestRows:
         """Return the `k` nearest neighbours of a single search."""
         return NearestRows(self.similarities[:, :k], self.rows[:, :k])
 
-    def within(self, place: int | None = None) -> NearestRows:
+    def within(self, list_index: int | None = None) -> NearestRows:
         """Return the nearest references in the world, merged with those of the list at `list_index` if one is given."""
         k = self.k or self.rows.shape[1]
-        if place is None:
+        if list_index is None:
             return NearestRows(self.similarities[:, :k], self.rows[:, :k])
-        parts = [slice(0, k), slice((1 + place) * k, (2 + place) * k)]
+        parts = [slice(0, k), slice((1 + list_index) * k, (2 + list_index) * k)]
         similarities = np.concatenate([self.similarities[:, part] for part in parts], axis=1)
         rows = np.concatenate([self.rows[:, part] for part in parts], axis=1)
         order = np.lexsort((rows, -similarities), axis=1)
@@ -199,7 +199,7 @@ def number_genera(lineages: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(genera >= 0, np.searchsorted(known, genera), -1)
 
 
-def kin_of(gallery: Gallery, column: int, hide: str) -> NDArray[np.int64]:
+def hidden_columns(gallery: Gallery, column: int, hide: str) -> NDArray[np.int64]:
     """Return the columns hidden together with a species: none, the species itself, or all species of its genus."""
     if hide == "own" or column < 0:
         return np.zeros(0, dtype=np.int64)
@@ -210,7 +210,7 @@ def kin_of(gallery: Gallery, column: int, hide: str) -> NDArray[np.int64]:
 
 def search(
     gallery: Gallery,
-    questions: HeldOutQueries,
+    queries: HeldOutQueries,
     k: int = 50,
     *,
     hide: str = "own",
@@ -228,21 +228,21 @@ def search(
     k = min(k, len(gallery.columns))
     width = k * (1 + len(lists))
     similarities, rows = [np.zeros((0, width), np.float32)], [np.zeros((0, width), np.int64)]
-    for start in range(0, len(questions.columns), BLOCK):
+    for start in range(0, len(queries.columns), BLOCK):
         block = slice(start, start + BLOCK)
-        scores = questions.embeddings[block] @ gallery.embeddings.T
-        hidden = zip(questions.own[block].tolist(), questions.columns[block].tolist(), strict=True)
-        for row, (own, column) in zip(scores, hidden, strict=True):
-            if own in gallery.members:
-                row[gallery.members[own]] = -np.inf
-            for kin in kin_of(gallery, column, hide).tolist():
+        scores = queries.embeddings[block] @ gallery.embeddings.T
+        hidden = zip(queries.excluded[block].tolist(), queries.columns[block].tolist(), strict=True)
+        for row, (excluded, column) in zip(scores, hidden, strict=True):
+            if excluded in gallery.members:
+                row[gallery.members[excluded]] = -np.inf
+            for kin in hidden_columns(gallery, column, hide).tolist():
                 row[of_species[kin] : of_species[kin + 1]] = -np.inf
         nearest = [nearest_of(scores, k)]
         for hidden_rows in off:
             nearest.append(nearest_of(np.where(hidden_rows, -np.inf, scores), k))
         similarities.append(np.concatenate([found for found, _ in nearest], axis=1))
         rows.append(np.concatenate([near for _, near in nearest], axis=1))
-        progress("search", len(scores), len(questions.columns))
+        progress("search", len(scores), len(queries.columns))
     return NearestRows(np.concatenate(similarities), np.concatenate(rows), k)
 
 
@@ -255,7 +255,7 @@ def nearest_of(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32]
     return found, np.where(np.isfinite(found), near, -1)
 
 
-def of_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
+def convert_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
     """Convert a simulation to a gallery and its queries. The number of the rank makes taxon ids unique."""
     ranks = np.arange(1, len(RANKS) + 1) * 1_000_000
     lineages = drawn.lineages + ranks
@@ -269,10 +269,10 @@ def of_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
         months=drawn.gallery.month + 1,
         cells=drawn.gallery.cell + 1,
     )
-    asked = drawn.queries
-    nobody = np.full(len(asked), -1, dtype=np.int64)
-    months, cells = asked.month + 1, asked.cell + 1
-    return gallery, HeldOutQueries(asked.embeddings, asked.species, asked.observation, nobody, months, cells)
+    chosen = drawn.queries
+    nobody = np.full(len(chosen), -1, dtype=np.int64)
+    months, cells = chosen.month + 1, chosen.cell + 1
+    return gallery, HeldOutQueries(chosen.embeddings, chosen.species, chosen.observation, nobody, months, cells)
 
 
 def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
@@ -284,19 +284,19 @@ def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
         embeddings, rows = segment.index.embeddings(lists)
         at = np.searchsorted(np.asarray(segment.offsets), rows, side="right") - 1
         shown = code_aspects(segment.aspects())[rows]
-        taught = find_taught(segment.photos(), teachers)[rows] if len(teachers) else np.zeros(len(rows), dtype=bool)
+        trained_on = find_taught(segment.photos(), teachers)[rows] if len(teachers) else np.zeros(len(rows), dtype=bool)
         of_rows = np.asarray(segment.observations)[rows]
         authors = np.array(segment.authors(), dtype=object)[rows]
-        blocks.append((embeddings, np.asarray(segment.species)[at], of_rows, shown, taught, authors))
-    embeddings, taxa, observations, aspects, taught, authors = (
+        blocks.append((embeddings, np.asarray(segment.species)[at], of_rows, shown, trained_on, authors))
+    embeddings, taxa, observations, aspects, trained_on, authors = (
         np.concatenate(parts) for parts in zip(*blocks, strict=True)
     )
     order = np.lexsort((np.arange(len(taxa)), observations, taxa))
     species, columns = np.unique(taxa[order], return_inverse=True)
     unit = embeddings[order] / np.linalg.norm(embeddings[order], axis=1, keepdims=True)
     gallery = Gallery(unit, columns, observations[order], species, snapshot.lineages(species))
-    if taught.any():
-        gallery = replace(gallery, taught=taught[order])
+    if trained_on.any():
+        gallery = replace(gallery, trained_on=trained_on[order])
     if (aspects >= 0).any():
         gallery = replace(gallery, aspects=aspects[order])
     if snapshot.contexts is not None:
@@ -329,11 +329,11 @@ def read_lists(snapshot: Snapshot, gallery: Gallery) -> dict[str, NDArray[np.boo
     }
 
 
-def ask_itself(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> HeldOutQueries:
+def hold_out_queries(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> HeldOutQueries:
     """Return observations of the gallery as queries: those given, or all that can be held out."""
     if observations is None:
-        observations = gallery.askable
+        observations = gallery.evaluable
     rows = np.flatnonzero(np.isin(gallery.observations, observations))
     numbers = np.cumsum(np.diff(gallery.observations[rows], prepend=-1) != 0) - 1
-    pick = {name: None if (held := getattr(gallery, name)) is None else held[rows] for name in SAID}
+    pick = {name: None if (held := getattr(gallery, name)) is None else held[rows] for name in METADATA}
     return HeldOutQueries(gallery.embeddings[rows], gallery.columns[rows], numbers, gallery.observations[rows], **pick)

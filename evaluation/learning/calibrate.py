@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from evaluation.galleries.gallery import Gallery, read_gallery, read_lists
-from evaluation.learning.expect import earth_rings
 from evaluation.learning.learn import learn
+from evaluation.learning.priors import earth_rings
 from evaluation.learning.scoring import Method
 from retrieval.domain import WORLD
 from retrieval.errors import BuildError
@@ -23,7 +23,7 @@ from retrieval.snapshots.lineage import write_calibrated_copy
 from retrieval.snapshots.snapshot import Snapshot
 from retrieval.snapshots.staging import writing
 
-LEAST = 20  # observations: with fewer, the calibration is too noisy for scores to be probabilities
+MIN_OBSERVATIONS = 20  # observations: with fewer, the calibration is too noisy for scores to be probabilities
 
 
 def calibrate_snapshot(root: Path, snapshot: Snapshot, *, seed: int = 1, progress: Progress = silent) -> str:
@@ -41,17 +41,17 @@ def calibrate_snapshot(root: Path, snapshot: Snapshot, *, seed: int = 1, progres
 
 def refuse_too_few(gallery: Gallery) -> None:
     """Raise BuildError if too few observations can be held out."""
-    held_out = len(np.unique(gallery.groups[np.isin(gallery.observations, gallery.askable)]))
-    if held_out >= LEAST:
+    held_out = len(np.unique(gallery.groups[np.isin(gallery.observations, gallery.evaluable)]))
+    if held_out >= MIN_OBSERVATIONS:
         return
     words = (
         f"too few: only {held_out} observations can be held out, because their species has another one; "
-        f"at least {LEAST} are needed before scores may be called probabilities"
+        f"at least {MIN_OBSERVATIONS} are needed before scores may be called probabilities"
     )
-    if gallery.taught is not None and gallery.taught.any():
-        taught = len(np.unique(gallery.observations[gallery.taught]))
+    if gallery.trained_on is not None and gallery.trained_on.any():
+        trained_on = len(np.unique(gallery.observations[gallery.trained_on]))
         words += (
-            f". The model was trained on {taught} observations, which cannot be used: fit it with a part held out "
+            f". The model was trained on {trained_on} observations, which cannot be used: fit it with a part held out "
             "(--held-out), or import photos that it has not seen"
         )
     raise BuildError(words)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from retrieval.errors import BuildError
 
 STRENGTH = 1.0  # ridge penalty on standardised weights
-MANY = 20_000  # groups above which random folds are balanced enough
+MANY_GROUPS = 20_000  # groups above which random folds are balanced enough
 
 
 def require_library() -> None:
@@ -64,7 +64,7 @@ def deal_folds(groups: NDArray[np.int64], strata: NDArray[np.int64], folds: int,
     """
     listed, numbers = np.unique(groups, return_inverse=True)
     most = int(np.unique(strata, return_counts=True)[1].max(initial=0))  # entries of the largest stratum
-    if not folds <= min(len(listed), most) or len(listed) > MANY or folds < 2:
+    if not folds <= min(len(listed), most) or len(listed) > MANY_GROUPS or folds < 2:
         return np.asarray(np.random.default_rng(seed).permutation(len(listed))[numbers] % max(1, folds), dtype=np.int64)
     require_library()
     from sklearn.model_selection import StratifiedGroupKFold

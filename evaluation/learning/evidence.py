@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, search
-from evaluation.learning.apart import Views
+from evaluation.learning.out_of_fold import Views
 from evaluation.learning.scoring import (
     Method,
     Scores,
@@ -26,7 +26,7 @@ from retrieval.ranking.fusion import photo_voices
 from retrieval.ranking.unknown import FEATURES, observe_unknown
 
 NEIGHBOURS = 50
-BELIEVED = 3.0  # weight of the mean over all species in the typical similarity of one species, in observations
+PSEUDO_COUNT = 3.0  # weight of the mean over all species in the typical similarity of one species, in observations
 LISTS = 6  # lists that are learned from; the largest and the smallest are the most informative
 
 
@@ -49,18 +49,18 @@ class Typical:
         """The mean of each species, shrunk towards the overall mean where observations are few: (species,)."""
         counts = np.bincount(self.columns, minlength=self.width)
         sums = np.bincount(self.columns, self.values, minlength=self.width)
-        return np.asarray((sums + BELIEVED * self.usual) / (counts + BELIEVED))
+        return np.asarray((sums + PSEUDO_COUNT * self.usual) / (counts + PSEUDO_COUNT))
 
     def without(self, observation: int, typical: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `of_species` without one observation, so that it is not compared with itself."""
-        place = int(np.searchsorted(self.observations, observation))
-        if place >= len(self.observations) or self.observations[place] != observation:
+        position = int(np.searchsorted(self.observations, observation))
+        if position >= len(self.observations) or self.observations[position] != observation:
             return typical
-        column = int(self.columns[place])
+        column = int(self.columns[position])
         count = int((self.columns == column).sum())
         adapted = typical.copy()
-        whole = typical[column] * (count + BELIEVED)
-        adapted[column] = (whole - self.values[place]) / (count - 1 + BELIEVED)
+        whole = typical[column] * (count + PSEUDO_COUNT)
+        adapted[column] = (whole - self.values[position]) / (count - 1 + PSEUDO_COUNT)
         return adapted
 
 
@@ -95,7 +95,7 @@ class Evidence:
     """The scores of a set of observations under one condition."""
 
     hide: str  # one of HIDDEN
-    place: int | None  # position of the list; None: the world
+    list_index: int | None  # position of the list; None: the world
     alone: bool  # only the first photo of each observation was used
     fused: Scores  # (observations, species)
     photos: NDArray[np.float64]  # (observations,) effective number of photos
@@ -111,7 +111,7 @@ class Evidence:
 
 def gather_evidence(
     gallery: Gallery,
-    asked: HeldOutQueries,
+    queries: HeldOutQueries,
     method: Method,
     *,
     hide: str = "own",
@@ -126,47 +126,47 @@ def gather_evidence(
     `views` replaces `score_each_view`, for example by one with out-of-fold metrics. `found` is the result of `search`
     with these lists.
     """
-    nearest = search(gallery, asked, NEIGHBOURS, hide=hide, lists=lists) if found is None else found
-    everyone = np.ones(asked.count, dtype=bool)
-    first, firsts = asked.only(everyone, 1), asked.views_of(everyone, 1)
+    nearest = search(gallery, queries, NEIGHBOURS, hide=hide, lists=lists) if found is None else found
+    all_queries = np.ones(queries.count, dtype=bool)
+    first, firsts = queries.select(all_queries, 1), queries.selected_views(all_queries, 1)
     gathered: list[Evidence] = []
-    strange: dict[bool, NDArray[np.float64]] = {}
+    features: dict[bool, NDArray[np.float64]] = {}
     places = [None, *range(len(lists))]
-    searches = [nearest.within(place) for place in places]
+    searches = [nearest.within(list_index) for list_index in places]
     if views is None:
-        scored = score_each_view(gallery, asked, searches, method, hide=hide)
+        scored = score_each_view(gallery, queries, searches, method, hide=hide)
     else:
-        scored = views(asked, searches, hide)
-    for place, near, scores in zip(places, searches, scored, strict=True):
+        scored = views(queries, searches, hide)
+    for list_index, near, scores in zip(places, searches, scored, strict=True):
         for single in (False, True) if alone else (False,):
-            some, rows = (first, firsts) if single else (asked, np.arange(len(asked.columns)))
+            some, rows = (first, firsts) if single else (queries, np.arange(len(queries.columns)))
             fused = fuse_all(scores[rows], some, method)
-            if place is None:
-                strange[single] = features_of(gallery, some, near.of(rows), scores[rows], fused, typical, hide)
+            if list_index is None:
+                features[single] = features_of(gallery, some, near.select(rows), scores[rows], fused, typical, hide)
             gathered.append(
                 Evidence(
                     hide,
-                    place,
+                    list_index,
                     single,
                     fused,
                     effective_photos(some),
-                    closest_similarities(some, near.of(rows)),
-                    strange[single],
+                    closest_similarities(some, near.select(rows)),
+                    features[single],
                     some.truth,
                 )
             )
     return gathered
 
 
-def effective_photos(asked: HeldOutQueries) -> NDArray[np.float64]:
+def effective_photos(queries: HeldOutQueries) -> NDArray[np.float64]:
     """Return the effective number of photos of each observation, (observations,)."""
-    parts = np.split(asked.embeddings, asked.first[1:])
+    parts = np.split(queries.embeddings, queries.first[1:])
     return np.array([float(photo_voices(part).sum()) for part in parts])
 
 
 def features_of(
     gallery: Gallery,
-    asked: HeldOutQueries,
+    queries: HeldOutQueries,
     near: NearestRows,
     per_view: Scores,
     fused: Scores,
@@ -174,8 +174,8 @@ def features_of(
     hide: str,
 ) -> NDArray[np.float64]:
     """Return the features of unknown species of each observation, (observations, 12); 0 where nothing was compared."""
-    features = np.zeros((asked.count, len(FEATURES)))
-    bounds = np.append(asked.first, len(per_view))
+    features = np.zeros((queries.count, len(FEATURES)))
+    bounds = np.append(queries.first, len(per_view))
     columns = np.where(near.rows >= 0, gallery.columns[near.rows], -1)
     similarities = np.where(near.rows >= 0, near.similarities, -np.inf)
     usual, neutral = typical.of_species, neutral_counts(gallery.sums[1])
@@ -183,15 +183,15 @@ def features_of(
     for number, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
         if not np.isfinite(similarities[start:stop, 0]).any():
             continue
-        own = int(asked.own[start])
+        excluded = int(queries.excluded[start])
         features[number] = observe_unknown(
             similarities[start:stop],
             columns[start:stop],
             per_view[start:stop],
             fused[number],
-            photo_voices(asked.embeddings[start:stop]),
-            typical.without(own, usual) if hide == "own" else usual,
-            counts if own < 0 else neutral,
+            photo_voices(queries.embeddings[start:stop]),
+            typical.without(excluded, usual) if hide == "own" else usual,
+            counts if excluded < 0 else neutral,
             typical.usual,
         )
     return features
@@ -204,7 +204,7 @@ def choose_lists(gallery: Gallery, lists: Sequence[NDArray[np.bool_]], most: int
     usable.sort(key=lambda listed: int(counts[listed].sum()))
     if len(usable) <= most:
         return usable
-    return [usable[round(place)] for place in np.linspace(0, len(usable) - 1, most)]
+    return [usable[round(position)] for position in np.linspace(0, len(usable) - 1, most)]
 
 
 def pick(evidence: Evidence, chosen: NDArray[np.bool_]) -> Evidence:

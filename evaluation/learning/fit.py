@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, search
-from evaluation.learning.apart import Views, deal_folds, deal_rows, fold_metrics, fold_of
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, hold_out_queries, search
+from evaluation.learning.out_of_fold import Views, deal_folds, deal_rows, fold_metrics, fold_of
 from evaluation.learning.scoring import Method, Scores, fuse_all, make_metric, prototype_similarities, view_shares
 from retrieval.errors import BuildError
 from retrieval.progress import Progress, silent
@@ -33,12 +33,12 @@ GRID: dict[str, tuple[float, ...]] = {
 """Values tried for parameters in which the log-loss is not convex; the others are solved for."""
 START = {"temperature": 0.05, "floor": 1e-2, "shrinkage": 4.0, "metric": 0.5}
 RIDGE = 1e-3
-KEPT = 4  # similarity matrices kept by the search, which changes one parameter at a time
+CACHED = 4  # similarity matrices kept by the search, which changes one parameter at a time
 SAMPLE = 1_500  # observations on which the single-photo score is fitted
-CLEARLY = 2.0  # standard errors
+SIGNIFICANT = 2.0  # standard errors
 PHOTO_SAMPLE = 400  # observations of several photos on which fusion is fitted
-BELIEF = 0.5  # prior standard deviation of a prior's strength around 1
-FEWEST = 20  # observations of several photos (or with a date, a place) below which nothing is fitted
+STRENGTH_DEVIATION = 0.5  # prior standard deviation of a prior's strength around 1
+MIN_OBSERVATIONS = 20  # observations of several photos (or with a date, a place) below which nothing is fitted
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ def fit_logit(
 def draw_sample(gallery: Gallery, count: int, seed: int, *, balanced: bool = False) -> HeldOutQueries:
     """Draw held-out observations of the gallery, uniformly or one of each species."""
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(gallery.askable)
+    chosen = rng.permutation(gallery.evaluable)
     if balanced:
         order = np.argsort(gallery.observations, kind="stable")
         columns = gallery.columns[order[np.searchsorted(gallery.observations[order], chosen)]]
         chosen = rng.permutation(chosen[np.unique(columns, return_index=True)[1]])
-    return ask_itself(gallery, np.sort(chosen[:count]))
+    return hold_out_queries(gallery, np.sort(chosen[:count]))
 
 
 def fit_photos(
@@ -117,27 +117,27 @@ def fit_photos(
     *,
     seed: int = 1,
     progress: Progress = silent,
-    only: Sequence[str] = ("votes", "prototypes", "counts"),
-    settled: Mapping[str, float] | None = None,
+    score_terms: Sequence[str] = ("votes", "prototypes", "counts"),
+    tuned: Mapping[str, float] | None = None,
 ) -> Fitted:
-    """Fit the score of a single photo. `only` names the terms to use, for the ablation table.
+    """Fit the score of a single photo. `score_terms` names the terms to use, for the ablation table.
 
     With `tuned`, the grid's parameters are taken from it, and only the weights are fitted. Raises BuildError if too few
     species have two observations.
     """
-    asked = draw_sample(gallery, SAMPLE, seed)
-    if not asked.count:
+    queries = draw_sample(gallery, SAMPLE, seed)
+    if not queries.count:
         raise BuildError("too few species have two observations to hold one out and learn from the others")
-    if len(asked.columns) > SAMPLE:  # with this many observations, one photo of each is enough
-        asked = asked.only(np.ones(asked.count, dtype=bool), 1)
-    found = search(gallery, asked, NEIGHBOURS)
-    folds = fold_of(gallery, asked, deal_rows(gallery, seed))
-    kept = np.array([name in only for name in ("votes", "prototypes", "counts")])
+    if len(queries.columns) > SAMPLE:  # with this many observations, one photo of each is enough
+        queries = queries.select(np.ones(queries.count, dtype=bool), 1)
+    found = search(gallery, queries, NEIGHBOURS)
+    folds = fold_of(gallery, queries, deal_rows(gallery, seed))
+    kept = np.array([name in score_terms for name in ("votes", "prototypes", "counts")])
     made: dict[float, list[Metric | None]] = {}
     tried: dict[tuple[float, ...], tuple[float, NDArray[np.float64]]] = {}
     log: list[tuple[str, float, float]] = []
     shares: dict[float, NDArray[np.float32]] = {}
-    likeness: dict[tuple[float, float], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+    similarities: dict[tuple[float, float], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def share(values: dict[str, float]) -> NDArray[np.float32]:
         if values["temperature"] not in shares:
@@ -145,31 +145,31 @@ def fit_photos(
             shares[values["temperature"]] = voted.astype(np.float32)
         return shares[values["temperature"]]
 
-    def liken(values: dict[str, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def measure_similarities(values: dict[str, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         key = values["shrinkage"], values["metric"]
-        if key not in likeness:
-            if len(likeness) >= KEPT:
-                likeness.pop(next(iter(likeness)))
+        if key not in similarities:
+            if len(similarities) >= CACHED:
+                similarities.pop(next(iter(similarities)))
             if values["metric"] not in made:
                 made[values["metric"]] = fold_metrics(gallery, deal_rows(gallery, seed), values["metric"])
-            near = np.zeros((len(asked.columns), gallery.width), dtype=np.float32)
+            near = np.zeros((len(queries.columns), gallery.width), dtype=np.float32)
             numbers = np.zeros_like(near)
-            for part, views, metric in deal_folds(asked, folds, made[values["metric"]]):
+            for part, views, metric in deal_folds(queries, folds, made[values["metric"]]):
                 near[views], numbers[views] = prototype_similarities(gallery, part, method_of(values, metric), "own")
-            likeness[key] = near, numbers
-        return likeness[key]
+            similarities[key] = near, numbers
+        return similarities[key]
 
     def attempt(values: dict[str, float]) -> float:
         key = tuple(values[name] for name in GRID)
         if key not in tried:
-            near, numbers = liken(values)
+            near, numbers = measure_similarities(values)
             terms = features(share(values).astype(np.float64), near.astype(np.float64), numbers, values["floor"])
-            tried[key] = fit_positive(terms, asked.columns, kept)
+            tried[key] = fit_positive(terms, queries.columns, kept)
         return tried[key][0]
 
-    values = dict(settled or START)
+    values = dict(tuned or START)
     attempt(values)
-    for _ in range(0 if settled else 2):
+    for _ in range(0 if tuned else 2):
         before = dict(values)
         for name, choices in GRID.items():
             losses = {choice: attempt({**values, name: choice}) for choice in choices}
@@ -186,8 +186,8 @@ def fit_photos(
         counts=float(full[2]),
         metric=method.metric is not None,
         fitted={
-            "observations": asked.count,
-            "photos": len(asked.columns),
+            "observations": queries.count,
+            "photos": len(queries.columns),
             "seed": seed,
             "logLoss": loss,
             "metricShrinkage": values["metric"],
@@ -215,13 +215,13 @@ def method_of(values: dict[str, float], metric: Metric | None) -> Method:
     return Method(Voting(NEIGHBOURS, values["temperature"]), learned, metric)
 
 
-def sample_several(asked: HeldOutQueries, found: NearestRows, views: Views) -> tuple[HeldOutQueries, Scores] | None:
+def sample_several(queries: HeldOutQueries, found: NearestRows, views: Views) -> tuple[HeldOutQueries, Scores] | None:
     """Sample observations of several photos, with the scores of each photo alone; None if there are too few."""
-    several = asked.photos > 1
-    if several.sum() < FEWEST:
+    several = queries.photos > 1
+    if several.sum() < MIN_OBSERVATIONS:
         return None
     several &= np.cumsum(several) <= PHOTO_SAMPLE
-    some, near = asked.only(several), found.of(asked.views_of(several))
+    some, near = queries.select(several), found.select(queries.selected_views(several))
     return some, views(some, [near], "own")[0]
 
 
@@ -230,9 +230,9 @@ def fit_fusion(
 ) -> tuple[str, dict[str, float], dict[str, float]]:
     """Choose the rule that fuses several photos. Returns it, and the exponent and the mean log-loss of each rule.
 
-    The mean is kept unless another rule has a significantly smaller loss: by CLEARLY standard errors of the differences
-    on the same observations. With few photos the rules hardly differ, and in a product one bad photo can veto a
-    species.
+    The mean is kept unless another rule has a significantly smaller loss: by SIGNIFICANT standard errors of the
+    differences on the same observations. With few photos the rules hardly differ, and in a product one bad photo can
+    veto a species.
     """
     exponents, losses = {}, {}
     for rule in FUSIONS:
@@ -250,7 +250,7 @@ def fit_fusion(
 def is_clearly_less(losses: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
     """Return whether the mean of `losses` is significantly smaller than that of `others` on the same observations."""
     gains = others - losses
-    return bool(gains.mean() > CLEARLY * gains.std() / np.sqrt(len(gains)))
+    return bool(gains.mean() > SIGNIFICANT * gains.std() / np.sqrt(len(gains)))
 
 
 def losses_of(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -267,10 +267,10 @@ def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[N
     """Fit the exponent of each lift by log-loss, on top of the given scores.
 
     `log_lifts` are logarithms, (species,) or (observations, species). The exponents have a normal prior around 1, which
-    is Bayes' rule, with the standard deviation BELIEF. Negative ones would invert a prior, and become 0.
+    is Bayes' rule, with the standard deviation STRENGTH_DEVIATION. Negative ones would invert a prior, and become 0.
     """
     terms = np.stack([np.broadcast_to(lift, scores.shape) for lift in log_lifts], axis=-1)
     offset = np.log(np.maximum(scores, 1e-12))
-    ridge = len(log_lifts) / (BELIEF**2 * len(truth))
+    ridge = len(log_lifts) / (STRENGTH_DEVIATION**2 * len(truth))
     weights, _ = fit_logit(terms, truth, start=[0.5] * len(log_lifts), offset=offset, ridge=ridge, towards=1.0)
     return [max(0.0, float(weight)) for weight in weights]

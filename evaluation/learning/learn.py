@@ -9,20 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, search
-from evaluation.learning.apart import Views, score_apart
-from evaluation.learning.asks import (
-    Lists,
-    answer,
-    calibration_error,
-    count_off_list,
-    first_of,
-    fit_certainty,
-    fit_off_list_rate,
-    fit_right,
-    is_right,
-    learn_thresholds,
-    with_learned,
-)
 from evaluation.learning.aspects import fit_aspects, fit_classifier, mixed, weighed
 from evaluation.learning.evidence import (
     Evidence,
@@ -32,7 +18,6 @@ from evaluation.learning.evidence import (
     gather_evidence,
     measure_typical,
 )
-from evaluation.learning.expect import RingsOf, learn_season_place, records_around
 from evaluation.learning.fit import (
     NEIGHBOURS,
     draw_sample,
@@ -43,6 +28,21 @@ from evaluation.learning.fit import (
     log_loss,
     losses_of,
     sample_several,
+)
+from evaluation.learning.out_of_fold import Views, score_out_of_fold
+from evaluation.learning.priors import RingsOf, learn_season_place, records_around
+from evaluation.learning.query_mix import (
+    Lists,
+    calibration_error,
+    count_off_list,
+    first_of,
+    fit_certainty,
+    fit_off_list_rate,
+    fit_right,
+    is_right,
+    learn_thresholds,
+    score_conditions,
+    with_learned,
 )
 from evaluation.learning.scoring import Method, Scores, fuse_all, neutral_counts
 from evaluation.learning.unknown import fit_unknown, unknown_share
@@ -57,11 +57,11 @@ from retrieval.ranking.rejection import STRANGE
 OBSERVATIONS = 2_000  # on which everything after the single-photo score is fitted
 
 
-def uniform_log_lifts(gallery: Gallery, asked: HeldOutQueries) -> NDArray[np.float64]:
+def uniform_log_lifts(gallery: Gallery, queries: HeldOutQueries) -> NDArray[np.float64]:
     """Return the logarithms of 1 / p(k) for each observation; for the gallery's own, from `neutral_counts`."""
     counts = gallery.sums[1]
-    lifts = np.repeat(-np.log(np.maximum(counts, 1).astype(np.float64))[None], asked.count, axis=0)
-    lifts[asked.own[asked.first] >= 0] = -np.log(neutral_counts(counts))
+    lifts = np.repeat(-np.log(np.maximum(counts, 1).astype(np.float64))[None], queries.count, axis=0)
+    lifts[queries.excluded[queries.first] >= 0] = -np.log(neutral_counts(counts))
     return lifts
 
 
@@ -72,73 +72,73 @@ def learn(
     seed: int = 1,
     rings_of: RingsOf | None = None,
     progress: Progress = silent,
-    only: Sequence[str] = ("votes", "prototypes", "counts"),
-    brief: bool = False,
-    settled: Method | None = None,
+    score_terms: Sequence[str] = ("votes", "prototypes", "counts"),
+    ranking_only: bool = False,
+    tuned: Method | None = None,
 ) -> Method:
     """Fit everything in turn. Parameters with too few observations keep their defaults.
 
-    `lists` are the floras to calibrate for, as boolean arrays over the gallery's species. `brief` fits only what
+    `lists` are the floras to calibrate for, as boolean arrays over the gallery's species. `ranking_only` fits only what
     ranking by photos needs. With `tuned`, temperature, floor and shrinkages are taken from an earlier method, and only
     the weights are fitted.
     """
-    fitted = fit_photos(gallery, seed=seed, progress=progress, only=only, settled=numbers_of(settled))
-    asked = draw_sample(gallery, OBSERVATIONS, seed + 1)
+    fitted = fit_photos(gallery, seed=seed, progress=progress, score_terms=score_terms, tuned=numbers_of(tuned))
+    queries = draw_sample(gallery, OBSERVATIONS, seed + 1)
     chosen = choose_lists(gallery, lists)
-    found = search(gallery, asked, NEIGHBOURS, lists=chosen)
-    views = score_apart(gallery, fitted.method, fitted.numbers["metric"], seed=seed)
-    progress(f"several photos, on {int((asked.photos > 1).sum())} observations")
-    method = learn_fusion(gallery, asked, found.within(), fitted.method, views, seed)
-    if brief:
+    found = search(gallery, queries, NEIGHBOURS, lists=chosen)
+    views = score_out_of_fold(gallery, fitted.method, fitted.numbers["metric"], seed=seed)
+    progress(f"several photos, on {int((queries.photos > 1).sum())} observations")
+    method = learn_fusion(gallery, queries, found.within(), fitted.method, views, seed)
+    if ranking_only:
         return method
     typical = measure_typical(gallery)
-    ways = gather_evidence(gallery, asked, method, lists=chosen, typical=typical, views=views, found=found)
+    conditions = gather_evidence(gallery, queries, method, lists=chosen, typical=typical, views=views, found=found)
     progress("priors")
-    method = with_learned(method, **learn_priors(gallery, asked, ways[0].fused, method, views, rings_of, seed))
+    method = with_learned(method, **learn_priors(gallery, queries, conditions[0].fused, method, views, rings_of, seed))
     progress("species without references")
     for hide in ("species", "genus"):
-        ways += gather_evidence(gallery, asked, method, hide=hide, lists=chosen, typical=typical, views=views)
-    method = learn_promises(gallery, asked, ways, chosen, method, rings_of)
-    return note_error(with_typical(method, gallery, typical), gallery, ways, chosen)
+        conditions += gather_evidence(gallery, queries, method, hide=hide, lists=chosen, typical=typical, views=views)
+    method = learn_promises(gallery, queries, conditions, chosen, method, rings_of)
+    return note_error(with_typical(method, gallery, typical), gallery, conditions, chosen)
 
 
 def learn_promises(
     gallery: Gallery,
-    asked: HeldOutQueries,
-    ways: Sequence[Evidence],
+    queries: HeldOutQueries,
+    conditions: Sequence[Evidence],
     lists: Lists,
     method: Method,
     rings_of: RingsOf | None,
 ) -> Method:
     """Fit the probability of none of the species, the off-list rate, the top-score recalibration and the thresholds."""
-    expected = expect_off_list(gallery, asked, lists, rings_of)
-    unknown = fit_unknown(ways)
-    rate = fit_off_list_rate(ways, gallery, lists, expected, unknown)
-    known = ways[0]
+    expected = expect_off_list(gallery, queries, lists, rings_of)
+    unknown = fit_unknown(conditions)
+    rate = fit_off_list_rate(conditions, gallery, lists, expected, unknown)
+    known = conditions[0]
     method = with_learned(
         method,
         off_list_rate=rate,
         unknown=unknown,
         strange=float(np.quantile(known.near, STRANGE)),
-        confidence=fit_certainty(ways, gallery, lists, rate, expected),
+        confidence=fit_certainty(conditions, gallery, lists, rate, expected),
         fitted={**method.calibration.fitted, "offListExpected": expected},
     )
-    answers = list(answer(ways, gallery, lists, method))
+    answers = list(score_conditions(conditions, gallery, lists, method))
     taken = first_of(known.fused, known.truth)
     pairs = zip(gallery.species[known.truth].tolist(), gallery.species[taken].tolist(), strict=True)
     return with_learned(
-        method, thresholds=learn_thresholds(answers, gallery, asked.count), lookalikes=confusions(pairs)
+        method, thresholds=learn_thresholds(answers, gallery, queries.count), lookalikes=confusions(pairs)
     )
 
 
-def expect_off_list(gallery: Gallery, asked: HeldOutQueries, lists: Lists, rings_of: RingsOf | None) -> float:
+def expect_off_list(gallery: Gallery, queries: HeldOutQueries, lists: Lists, rings_of: RingsOf | None) -> float:
     """Estimate how often an observation is off its region's list; the default where cells are unknown."""
-    if not lists or gallery.cells is None or rings_of is None or asked.cells is None:
+    if not lists or gallery.cells is None or rings_of is None or queries.cells is None:
         return OFF_LIST_RATE
-    around = records_around(gallery, asked, rings_of)
+    around = records_around(gallery, queries, rings_of)
     total = around.sum(axis=1)
     near = [
-        (listed[asked.truth], np.divide(around @ listed, total, out=np.full(len(total), np.nan), where=total > 0))
+        (listed[queries.truth], np.divide(around @ listed, total, out=np.full(len(total), np.nan), where=total > 0))
         for listed in lists
     ]
     return count_off_list(near, OFF_LIST_RATE)
@@ -150,18 +150,18 @@ def with_typical(method: Method, gallery: Gallery, typical: Typical) -> Method:
     return replace(with_learned(method, typical=typical.usual), typical=values)
 
 
-def note_error(method: Method, gallery: Gallery, ways: Sequence[Evidence], lists: Lists) -> Method:
+def note_error(method: Method, gallery: Gallery, conditions: Sequence[Evidence], lists: Lists) -> Method:
     """Return the method with a note of its calibration error on the training observations."""
-    known = next(answer(ways[:1], gallery, lists, method))
-    right = is_right(known.scores, ways[0].truth)
+    known = next(score_conditions(conditions[:1], gallery, lists, method))
+    right = is_right(known.scores, conditions[0].truth)
     notes = {
         **method.calibration.fitted,
         "calibrationError": calibration_error(known.scores.max(axis=1), right),
-        "fusedLogLoss": log_loss(ways[0].fused, ways[0].truth),
+        "fusedLogLoss": log_loss(conditions[0].fused, conditions[0].truth),
         "lists": len(lists),
-        "onePhoto": float((ways[0].photos < ALONE).mean()),
+        "onePhoto": float((conditions[0].photos < ALONE).mean()),
         "unknownShare": unknown_share(gallery),
-        "closest": np.quantile(ways[0].near, [0.05, 0.5, 0.95]).tolist(),
+        "closest": np.quantile(conditions[0].near, [0.05, 0.5, 0.95]).tolist(),
     }
     return with_learned(method, fitted=notes)
 
@@ -180,11 +180,11 @@ def numbers_of(method: Method | None) -> dict[str, float] | None:
 
 
 def learn_fusion(
-    gallery: Gallery, asked: HeldOutQueries, found: NearestRows, method: Method, views: Views, seed: int
+    gallery: Gallery, queries: HeldOutQueries, found: NearestRows, method: Method, views: Views, seed: int
 ) -> Method:
     """Fit the fusion of several photos: weights by aspect first, then the exponent of the rule."""
     method = with_learned(method, sharpening=dict.fromkeys(FUSIONS, 0.0))
-    several = sample_several(asked, found, views)
+    several = sample_several(queries, found, views)
     if several is None:
         return method
     some, per_view = several
@@ -192,7 +192,7 @@ def learn_fusion(
     method = with_learned(method, fusion=rule, sharpening=exponents)
     chosen = mixed(some)
     if chosen.any():
-        method = learn_aspects(gallery, some.only(chosen), per_view[some.views_of(chosen)], method, seed)
+        method = learn_aspects(gallery, some.select(chosen), per_view[some.selected_views(chosen)], method, seed)
         if method.calibration.aspects:
             rule, exponents, lost = fit_fusion(some, per_view, method)
     notes = {**method.calibration.fitted, "fusionLogLoss": lost, "fusionObservations": some.count}
@@ -205,8 +205,8 @@ def learn_aspects(gallery: Gallery, part: HeldOutQueries, alone: Scores, method:
     `part` are observations whose photos show different aspects, `alone` the scores of each photo.
     """
     weights = fit_aspects(alone, part, method, lambda fused: log_loss(fused, part.truth))
-    model, told, notes = fit_classifier(gallery, seed)
-    rows = np.isin(gallery.observations, part.own)
+    model, predicted, notes = fit_classifier(gallery, seed)
+    rows = np.isin(gallery.observations, part.excluded)
     before = losses_of(fuse_all(alone, part, method), part.truth)
     after = losses_of(fuse_all(alone, part, weighed(method, weights)), part.truth)
     notes |= {"logLossUnweighed": float(before.mean()), "logLossLabelled": float(after.mean())}
@@ -214,7 +214,7 @@ def learn_aspects(gallery: Gallery, part: HeldOutQueries, alone: Scores, method:
         return with_learned(method, fitted={**method.calibration.fitted, "aspects": notes})
     method = weighed(method, weights)
     if model is not None:
-        guessed = replace(part, aspects=told[rows])
+        guessed = replace(part, aspects=predicted[rows])
         lost = losses_of(fuse_all(alone, guessed, method), part.truth)
         notes["logLossTold"] = float(lost.mean())
         if is_clearly_less(lost, before):
@@ -224,7 +224,7 @@ def learn_aspects(gallery: Gallery, part: HeldOutQueries, alone: Scores, method:
 
 def learn_priors(
     gallery: Gallery,
-    asked: HeldOutQueries,
+    queries: HeldOutQueries,
     scores: Scores,
     method: Method,
     views: Views,
@@ -251,14 +251,14 @@ def learn_priors(
     }
     parts = []
     for photos in (None, 1):
-        everyone = np.ones(even.count, dtype=bool)
-        some = even.only(everyone, photos)
-        fused = fuse_all(per_view[even.views_of(everyone, photos)], some, method)
+        all_queries = np.ones(even.count, dtype=bool)
+        some = even.select(all_queries, photos)
+        fused = fuse_all(per_view[even.selected_views(all_queries, photos)], some, method)
         lifted = apply_prior(fused, strength * lifts, temper=temper)
         parts.append((top_features(lifted, effective_photos(some)), is_right(lifted, some.truth)))
     values, right = (np.concatenate(column) for column in zip(*parts, strict=True))
     learned["confidence_even"] = fit_right(values, right)
-    strengths, smoothing = learn_season_place(gallery, asked, scores, rings_of)
+    strengths, smoothing = learn_season_place(gallery, queries, scores, rings_of)
     learned["priors"] |= strengths
     learned["smoothing"] = smoothing
     return learned

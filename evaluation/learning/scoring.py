@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, kin_of
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, hidden_columns
 from retrieval.ranking.aspects import AspectClassifier, name_aspects
 from retrieval.ranking.calibration import Calibration, score_views
 from retrieval.ranking.fusion import fuse_scores, photo_voices, weigh_photos
@@ -68,7 +68,7 @@ def neutral_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def prototype_similarities(
-    gallery: Gallery, questions: HeldOutQueries, method: Method, hide: str
+    gallery: Gallery, queries: HeldOutQueries, method: Method, hide: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each view's similarity to each prototype, and the observations behind it: both (views, species).
 
@@ -76,58 +76,60 @@ def prototype_similarities(
     genus, so is all of its taxon. The numbers are then `neutral_counts`.
     """
     sums, counts = gallery.sums
-    given = method.calibration.shrinkage
+    shrinkage = method.calibration.shrinkage
 
     def make(s: NDArray[np.float64], n: NDArray[np.int64], genera: NDArray[np.int64]) -> NDArray[np.floating]:
-        return make_prototypes(s, n, genera, shrinkage=given, centre=gallery.centre, metric=method.metric)
+        return make_prototypes(s, n, genera, shrinkage=shrinkage, centre=gallery.centre, metric=method.metric)
 
-    views = project(questions.embeddings, gallery.centre, method.metric)
+    views = project(queries.embeddings, gallery.centre, method.metric)
     similarities = views @ make(sums, counts, gallery.genera).T
     numbers = np.repeat(counts[None].astype(np.float64), len(views), axis=0)
-    bounds = np.append(questions.first, len(views))
+    bounds = np.append(queries.first, len(views))
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        own, column = int(questions.own[start]), int(questions.columns[start])
-        hidden = kin_of(gallery, column, hide)
-        rows = gallery.members.get(own, np.zeros(0, dtype=np.int64))
+        excluded, column = int(queries.excluded[start]), int(queries.columns[start])
+        hidden = hidden_columns(gallery, column, hide)
+        rows = gallery.members.get(excluded, np.zeros(0, dtype=np.int64))
         if not len(rows) and not len(hidden):
             continue
         touched = np.union1d(hidden, gallery.columns[rows])
         genera = np.unique(gallery.genera[touched])
         kin = np.union1d(touched, np.flatnonzero(np.isin(gallery.genera, genera[genera >= 0])))
-        lost, fewer = sum_observations(
+        removed_sums, removed_counts = sum_observations(
             gallery.embeddings[rows], np.searchsorted(kin, gallery.columns[rows]), gallery.observations[rows], len(kin)
         )
-        gone = np.isin(kin, hidden)
-        left = np.where(gone[:, None], 0.0, sums[kin] - lost)
-        remaining = np.where(gone, 0, counts[kin] - fewer)
+        hidden_kin = np.isin(kin, hidden)
+        remaining_sums = np.where(hidden_kin[:, None], 0.0, sums[kin] - removed_sums)
+        remaining_counts = np.where(hidden_kin, 0, counts[kin] - removed_counts)
         numbers[start:stop] = neutral_counts(counts)
         numbers[start:stop, hidden] = 0
         of_kin = np.where(gallery.genera[kin] >= 0, np.searchsorted(genera, gallery.genera[kin]), -1)
-        similarities[start:stop, kin] = views[start:stop] @ make(left, remaining, of_kin).T
+        similarities[start:stop, kin] = views[start:stop] @ make(remaining_sums, remaining_counts, of_kin).T
     return similarities, numbers
 
 
 def view_shares(gallery: Gallery, found: NearestRows, method: Method) -> NDArray[np.float64]:
     """Return the shares of the votes, (views, species)."""
     near = np.where(found.rows >= 0, gallery.columns[found.rows], -1)
-    witnesses = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
-    return vote_shares(found.similarities, witnesses, near, gallery.width, method.voting.temperature)
+    observations = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
+    return vote_shares(found.similarities, observations, near, gallery.width, method.voting.temperature)
 
 
 def score_each_view(
-    gallery: Gallery, questions: HeldOutQueries, found: Sequence[NearestRows], method: Method, *, hide: str = "own"
+    gallery: Gallery, queries: HeldOutQueries, found: Sequence[NearestRows], method: Method, *, hide: str = "own"
 ) -> list[Scores]:
     """Return the scores of each photo alone, (views, species), for each of several searches, in blocks."""
-    scores = [np.zeros((len(questions.columns), gallery.width)) for _ in found]
-    bounds = np.append(questions.first, len(questions.columns))
+    scores = [np.zeros((len(queries.columns), gallery.width)) for _ in found]
+    bounds = np.append(queries.first, len(queries.columns))
     start = 0
-    while start < questions.count:
+    while start < queries.count:
         stop = int(np.searchsorted(bounds, bounds[start] + VIEWS, side="right")) - 1
-        stop = min(questions.count, max(stop, start + 1))
+        stop = min(queries.count, max(stop, start + 1))
         views = np.arange(bounds[start], bounds[stop])
-        likeness = prototype_similarities(gallery, replace_views(questions, views, start), method, hide)
+        prototypes = prototype_similarities(gallery, replace_views(queries, views, start), method, hide)
         for filled, near in zip(scores, found, strict=True):
-            filled[views] = score_views(view_shares(gallery, near.of(views), method), *likeness, method.calibration)
+            filled[views] = score_views(
+                view_shares(gallery, near.select(views), method), *prototypes, method.calibration
+            )
         start = stop
     return scores
 
@@ -143,15 +145,15 @@ def fuse_views(
     return fuse_scores(per_view, weights, rule=learned.fusion, sharpening=sharpening, voices=voices)
 
 
-def fuse_all(per_view: Scores, questions: HeldOutQueries, method: Method) -> Scores:
+def fuse_all(per_view: Scores, queries: HeldOutQueries, method: Method) -> Scores:
     """Fuse the scores of the views of every observation. Returns (observations, species)."""
-    bounds = np.append(questions.first, len(per_view))
-    shown = questions.aspects if method.calibration.aspects else None
+    bounds = np.append(queries.first, len(per_view))
+    shown = queries.aspects if method.calibration.aspects else None
     return np.stack(
         [
             fuse_views(
                 per_view[start:stop],
-                questions.embeddings[start:stop],
+                queries.embeddings[start:stop],
                 method,
                 None if shown is None else shown[start:stop],
             )
@@ -160,31 +162,31 @@ def fuse_all(per_view: Scores, questions: HeldOutQueries, method: Method) -> Sco
     )
 
 
-def replace_views(questions: HeldOutQueries, views: NDArray[np.int64], first: int) -> HeldOutQueries:
+def replace_views(queries: HeldOutQueries, views: NDArray[np.int64], first: int) -> HeldOutQueries:
     """Return the queries of some views, which are whole observations; `first` becomes number 0."""
     return replace(
-        questions,
-        embeddings=questions.embeddings[views],
-        columns=questions.columns[views],
-        observations=questions.observations[views] - first,
-        own=questions.own[views],
+        queries,
+        embeddings=queries.embeddings[views],
+        columns=queries.columns[views],
+        observations=queries.observations[views] - first,
+        excluded=queries.excluded[views],
         months=None,
         cells=None,
         habitats=None,
         substrates=None,
-        aspects=None if questions.aspects is None else questions.aspects[views],
+        aspects=None if queries.aspects is None else queries.aspects[views],
     )
 
 
-def closest_similarities(questions: HeldOutQueries, found: NearestRows) -> NDArray[np.float64]:
+def closest_similarities(queries: HeldOutQueries, found: NearestRows) -> NDArray[np.float64]:
     """Return the similarity of the closest reference, mean over the photos of each observation; -1 if there is none."""
     closest = np.where(found.rows[:, 0] >= 0, found.similarities[:, 0], -1.0)
-    return np.array([float(np.sort(own).mean()) for own in np.split(closest, questions.first[1:])])
+    return np.array([float(np.sort(excluded).mean()) for excluded in np.split(closest, queries.first[1:])])
 
 
 def score_all(
-    gallery: Gallery, questions: HeldOutQueries, found: NearestRows, method: Method, *, hide: str = "own"
+    gallery: Gallery, queries: HeldOutQueries, found: NearestRows, method: Method, *, hide: str = "own"
 ) -> tuple[Scores, NDArray[np.float64]]:
     """Return all fused scores, (observations, species), and the closest similarities, (observations,)."""
-    (per_view,) = score_each_view(gallery, questions, [found], method, hide=hide)
-    return fuse_all(per_view, questions, method), closest_similarities(questions, found)
+    (per_view,) = score_each_view(gallery, queries, [found], method, hide=hide)
+    return fuse_all(per_view, queries, method), closest_similarities(queries, found)

@@ -1,8 +1,8 @@
 """Thresholds of the specificity decision, so that 90 % (the target) of the answers at each rank are right.
 
-They are fitted on the expected mix of queries (`asks.py`), the narrowest rank first: the lowest threshold at which the
-answers at this rank reach the target; then the next rank, on the remaining observations. So the target holds at each
-rank separately: broad answers, which are always right, do not make up for narrow ones that are often wrong.
+They are fitted on the expected mix of queries (`query_mix.py`), the narrowest rank first: the lowest threshold at which
+the answers at this rank reach the target; then the next rank, on the remaining observations. So the target holds at
+each rank separately: broad answers, which are always right, do not make up for narrow ones that are often wrong.
 
 One is added to the number of wrong answers (conformal risk control, Angelopoulos et al. 2024). On exchangeable
 observations the target then holds on average over collections; small collections get higher thresholds.

@@ -15,15 +15,15 @@ from retrieval.ranking.unknown import FEATURES
 MOST_UNKNOWN = 0.15
 
 
-def fit_unknown(ways: Sequence[Evidence]) -> dict[str, float]:
+def fit_unknown(conditions: Sequence[Evidence]) -> dict[str, float]:
     """Fit the weights of the features of unknown species, with UNKNOWN_RATE of all observations unknown.
 
     `conditions` are those of the world, with all references and with species or genera hidden. Returns an empty mapping
     if known or unknown observations are missing.
     """
-    world = [way for way in ways if way.place is None]
-    known = [way.features for way in world if way.known]
-    hidden = [way.features for way in world if not way.known]
+    world = [condition for condition in conditions if condition.list_index is None]
+    known = [condition.features for condition in world if condition.known]
+    hidden = [condition.features for condition in world if not condition.known]
     if not known or not hidden:
         return {}
     values = np.concatenate([*known, *hidden])

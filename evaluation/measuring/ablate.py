@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself
-from evaluation.learning.apart import PLENTY
-from evaluation.learning.asks import calibration_error
-from evaluation.learning.expect import known_of, said_of
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, hold_out_queries
+from evaluation.learning.out_of_fold import LARGE
+from evaluation.learning.priors import has_metadata, metadata_of
+from evaluation.learning.query_mix import calibration_error
 from evaluation.learning.scoring import Method
 from evaluation.measuring.metrics import macro_f1
 from evaluation.measuring.nested import NestedResult, Trial, cross_validate
@@ -45,16 +45,16 @@ def paired_gain(before: NDArray[np.float64], after: NDArray[np.float64], seed: i
     }
 
 
-def nearest_ranks(gallery: Gallery, asked: HeldOutQueries, found: NearestRows) -> NDArray[np.int64]:
+def nearest_ranks(gallery: Gallery, queries: HeldOutQueries, found: NearestRows) -> NDArray[np.int64]:
     """Rank the true species by plain nearest neighbours: by its photo closest to any photo of the query.
 
     Returns (observations,); 0 where no reference of the species was found.
     """
-    best = np.full((asked.count, gallery.width), -np.inf)
+    best = np.full((queries.count, gallery.width), -np.inf)
     there = found.rows >= 0
-    views = np.broadcast_to(asked.observations[:, None], found.rows.shape)
+    views = np.broadcast_to(queries.observations[:, None], found.rows.shape)
     np.maximum.at(best, (views[there], gallery.columns[found.rows[there]]), found.similarities[there])
-    of_truth = best[np.arange(asked.count), asked.truth]
+    of_truth = best[np.arange(queries.count), queries.truth]
     rank = 1 + (best > of_truth[:, None]).sum(axis=1)
     return np.where(np.isfinite(of_truth), rank, 0)
 
@@ -66,7 +66,7 @@ def count_trials(gallery: Gallery) -> int:
 
 def known_priors(gallery: Gallery) -> list[tuple[str, ...]]:
     """Return the priors, alone and combined, for which the gallery has metadata."""
-    known = [prior for prior in CIRCUMSTANCES if said_of(gallery, prior) is not None]
+    known = [prior for prior in CIRCUMSTANCES if metadata_of(gallery, prior) is not None]
     return [*((prior,) for prior in known), *([tuple(known)] if len(known) > 1 else [])]
 
 
@@ -86,9 +86,9 @@ def ablate(
     others use what the fold had learned.
     """
 
-    def trial(**given: Any) -> NestedResult:
-        asked = Trial(most=most, brief=True, **given)
-        return cross_validate(gallery, asked, folds=folds, seed=seed, searched=searched, progress=progress)
+    def trial(**options: Any) -> NestedResult:
+        queries = Trial(most=most, ranking_only=True, **options)
+        return cross_validate(gallery, queries, folds=folds, seed=seed, searched=searched, progress=progress)
 
     def shown(rank: NDArray[np.int64], first: NDArray[np.int64] | None) -> dict[str, float]:
         change = paired_gain((judged.rank == 1).astype(float), (rank == 1).astype(float), seed)
@@ -103,19 +103,19 @@ def ablate(
 
     table = {"1-NN": shown(rank_all_nearest(gallery, judged, searched), None)}
     variants: dict[str, dict[str, Any]] = {
-        "kernel votes alone, T = 0.05": {"bare": Method(Voting(), Calibration())},
-        **{title: {"only": only} for title, only in TERMS.items()},
+        "kernel votes alone, T = 0.05": {"fixed_method": Method(Voting(), Calibration())},
+        **{title: {"score_terms": terms} for title, terms in TERMS.items()},
         **{f"everything, photos fused by {rule}": {"fusion": rule} for rule in FUSIONS},
     }
     if gallery.aspects is not None:
         variants["everything, all photos weigh the same"] = {"aspects": "none"}
-        variants["everything, aspects told from the photos"] = {"aspects": "told"}
+        variants["everything, aspects told from the photos"] = {"aspects": "predicted"}
     variants["everything, with the uniform prior"] = {"priors": ("uniform",)}
-    for title, given in variants.items():
+    for title, options in variants.items():
         progress(title)
-        anew = {"settled": judged.methods} if len(gallery.spans[0]) >= PLENTY else {}
-        learned = {"bare": {}, "only": anew}.get(next(iter(given)), {"given": judged.methods})
-        found = trial(**given, **learned)
+        anew = {"settled": judged.methods} if len(gallery.spans[0]) >= LARGE else {}
+        learned = {"fixed_method": {}, "score_terms": anew}.get(next(iter(options)), {"fold_methods": judged.methods})
+        found = trial(**options, **learned)
         table[title] = shown(found.rank, found.first)
     return {**table, "everything (default)": shown(judged.rank, judged.first)}
 
@@ -125,10 +125,10 @@ def rank_all_nearest(gallery: Gallery, judged: NestedResult, searched: dict[int,
     ranks = np.zeros(len(judged.truth), dtype=np.int64)
     for fold, found in searched.items():
         inside = judged.fold == fold
-        asked = ask_itself(gallery, judged.observations[inside])
-        own = asked.own[asked.first]
-        places = np.searchsorted(judged.observations[inside], own)
-        ranks[np.flatnonzero(inside)[places]] = nearest_ranks(gallery, asked, found)
+        queries = hold_out_queries(gallery, judged.observations[inside])
+        excluded = queries.excluded[queries.first]
+        places = np.searchsorted(judged.observations[inside], excluded)
+        ranks[np.flatnonzero(inside)[places]] = nearest_ranks(gallery, queries, found)
     return ranks
 
 
@@ -143,16 +143,16 @@ def judge_priors(
     progress: Progress = silent,
 ) -> dict[str, dict[str, Any]]:
     """Evaluate the season and place priors of each fold, on the observations with month and cell."""
-    asked = ask_itself(gallery, judged.observations)
-    order = np.argsort(asked.own[asked.first], kind="stable")
+    queries = hold_out_queries(gallery, judged.observations)
+    order = np.argsort(queries.excluded[queries.first], kind="stable")
     table = {}
     for priors in known_priors(gallery):
-        known = np.logical_and.reduce([known_of(asked, prior) for prior in priors])[order]
+        known = np.logical_and.reduce([has_metadata(queries, prior) for prior in priors])[order]
         if not known.any():
             continue
         title = " and ".join(priors)
         progress(f"prior: {title}")
-        trial = Trial(most=most, brief=True, given=judged.methods, priors=priors)
+        trial = Trial(most=most, ranking_only=True, fold_methods=judged.methods, priors=priors)
         found = cross_validate(gallery, trial, folds=folds, seed=seed, searched=searched, progress=progress)
         right = (found.rank == 1)[known]
         learned = [method.calibration for method in judged.methods]

@@ -11,11 +11,11 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, ask_itself, read_gallery, search
-from evaluation.learning.apart import PLENTY
-from evaluation.learning.asks import first_of, rank_truth
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, hold_out_queries, read_gallery, search
 from evaluation.learning.estimators import deal_folds
 from evaluation.learning.learn import learn
+from evaluation.learning.out_of_fold import LARGE
+from evaluation.learning.query_mix import first_of, rank_truth
 from evaluation.learning.scoring import Method, score_all
 from evaluation.measuring.metrics import Outcome
 from retrieval.domain import WORLD
@@ -29,7 +29,7 @@ FOLDS = 5
 
 def count_folds(gallery: Gallery) -> int:
     """Return the number of folds: five, or two in a large collection, because each fits everything again."""
-    return 2 if len(gallery.spans[0]) >= PLENTY else FOLDS
+    return 2 if len(gallery.spans[0]) >= LARGE else FOLDS
 
 
 def list_of(snapshot: Snapshot, gallery: Gallery, flora: str) -> NDArray[np.bool_] | None:
@@ -38,11 +38,11 @@ def list_of(snapshot: Snapshot, gallery: Gallery, flora: str) -> NDArray[np.bool
     return None if flora == WORLD else np.isin(gallery.species, chosen.species)
 
 
-def askable_of(gallery: Gallery, listed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+def evaluable_in(gallery: Gallery, listed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
     """Return the observations of a list's species that can be held out, ascending."""
     if listed is None:
-        return gallery.askable
-    return np.intersect1d(gallery.askable, gallery.observations[listed[gallery.columns]])
+        return gallery.evaluable
+    return np.intersect1d(gallery.evaluable, gallery.observations[listed[gallery.columns]])
 
 
 def judge_snapshot(
@@ -60,20 +60,20 @@ def judge_snapshot(
     """
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     listed = list_of(snapshot, gallery, flora)
-    asked_for = askable_of(gallery, listed)
+    asked_for = evaluable_in(gallery, listed)
     served = voting is None and snapshot.calibration.calibrated
     folds = count_folds(gallery) if served else 1
     dealt = deal_folds(gallery.groups, gallery.columns, folds, seed) if served else np.zeros(len(gallery.columns))
-    bare = Method(voting or snapshot.voting, Calibration())
+    fixed_method = Method(voting or snapshot.voting, Calibration())
     outcomes: list[Outcome] = []
     for fold in range(folds):
         chosen = np.intersect1d(asked_for, gallery.observations[dealt == fold])
         if len(chosen):
-            method = learn(gallery.only(dealt != fold), seed=seed, brief=True) if served else bare
-            asked = ask_itself(gallery, chosen)
-            asked = asked if photos is None else asked.only(np.ones(asked.count, dtype=bool), photos)
-            outcomes += judge(gallery, asked, method, listed)
-            progress("evaluate", asked.count, len(asked_for))
+            method = learn(gallery.select(dealt != fold), seed=seed, ranking_only=True) if served else fixed_method
+            queries = hold_out_queries(gallery, chosen)
+            queries = queries if photos is None else queries.select(np.ones(queries.count, dtype=bool), photos)
+            outcomes += judge(gallery, queries, method, listed)
+            progress("evaluate", queries.count, len(asked_for))
     return sorted(outcomes, key=lambda outcome: settle(outcome, snapshot))
 
 
@@ -86,28 +86,28 @@ def settle(outcome: Outcome, snapshot: Snapshot) -> tuple[str, str, int, int, in
 def count_queries(snapshot: Snapshot, flora: str) -> int:
     """Return how many observations `judge_snapshot` evaluates."""
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
-    return len(askable_of(gallery, list_of(snapshot, gallery, flora)))
+    return len(evaluable_in(gallery, list_of(snapshot, gallery, flora)))
 
 
-def judge(gallery: Gallery, asked: HeldOutQueries, method: Method, listed: NDArray[np.bool_] | None) -> list[Outcome]:
+def judge(gallery: Gallery, queries: HeldOutQueries, method: Method, listed: NDArray[np.bool_] | None) -> list[Outcome]:
     """Rank as the answer pipeline does, and find the rank of the true species, behind all with the same score."""
     lists = () if listed is None else (listed,)
-    found = search(gallery, asked, method.voting.neighbours, lists=lists).within(None if listed is None else 0)
-    scores, _ = score_all(gallery, asked, found, method)
+    found = search(gallery, queries, method.voting.neighbours, lists=lists).within(None if listed is None else 0)
+    scores, _ = score_all(gallery, queries, found, method)
     shown = scores if listed is None else scores * listed
-    first = first_of(shown, asked.truth)
-    answered = shown[np.arange(asked.count), first] > 0
+    first = first_of(shown, queries.truth)
+    answered = shown[np.arange(queries.count), first] > 0
     genera = gallery.genera
-    genus_right = answered & (genera[first] == genera[asked.truth]) & (genera[first] >= 0)
-    photos = Counter(asked.own.tolist())
+    genus_right = answered & (genera[first] == genera[queries.truth]) & (genera[first] >= 0)
+    photos = Counter(queries.excluded.tolist())
     return [
-        Outcome(own, int(gallery.species[t]), int(gallery.species[f]) if said else 0, r, bool(g), photos[own])
-        for own, t, f, said, r, g in zip(
-            asked.own[asked.first].tolist(),
-            asked.truth.tolist(),
+        Outcome(excluded, int(gallery.species[t]), int(gallery.species[f]) if said else 0, r, bool(g), photos[excluded])
+        for excluded, t, f, said, r, g in zip(
+            queries.excluded[queries.first].tolist(),
+            queries.truth.tolist(),
             first.tolist(),
             answered.tolist(),
-            rank_truth(shown, asked.truth).tolist(),
+            rank_truth(shown, queries.truth).tolist(),
             genus_right.tolist(),
             strict=True,
         )

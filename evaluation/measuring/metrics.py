@@ -75,10 +75,10 @@ def measure(outcomes: Sequence[Outcome], *, resamples: int = 1000, seed: int = 1
     }
     rng = np.random.default_rng(seed)
     draws = [rng.integers(0, len(outcomes), len(outcomes)) for _ in range(resamples)]
-    everyone = np.arange(len(outcomes))
+    all_queries = np.arange(len(outcomes))
     measures = {}
     for name, statistic in statistics.items():
         spread = np.array([statistic(drawn) for drawn in draws]) if draws else np.array([np.nan])
         low, high = np.percentile(spread, [2.5, 97.5])
-        measures[name] = Measure(statistic(everyone), float(low), float(high))
+        measures[name] = Measure(statistic(all_queries), float(low), float(high))
     return measures

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import HIDDEN, Gallery, HeldOutQueries, NearestRows, ask_itself, search
-from evaluation.learning.asks import Asked, Lists, answer, first_of, judge_nodes, rank_truth
+from evaluation.galleries.gallery import HIDDEN, Gallery, HeldOutQueries, NearestRows, hold_out_queries, search
 from evaluation.learning.estimators import deal_folds
 from evaluation.learning.evidence import Evidence, choose_lists, gather_evidence, measure_typical
-from evaluation.learning.expect import Records, count_records, earth_rings, sum_lifts
 from evaluation.learning.fit import NEIGHBOURS
 from evaluation.learning.learn import learn, uniform_log_lifts
+from evaluation.learning.priors import Records, count_records, earth_rings, sum_lifts
+from evaluation.learning.query_mix import Lists, ScoredQueries, first_of, judge_nodes, rank_truth, score_conditions
 from evaluation.learning.scoring import Method
 from retrieval.domain import RANKS
 from retrieval.models.embedder import Embeddings
@@ -35,11 +35,11 @@ UNKNOWN_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class JudgedWay:
+class JudgedCondition:
     """The results of one condition. Arrays have shape (observations,), in the order of the gallery's rows."""
 
     hide: str
-    place: int | None  # position of the list; None: the world
+    list_index: int | None  # position of the list; None: the world
     alone: bool
     observations: NDArray[np.int64]
     on_list: NDArray[np.bool_]  # the true species is on the list
@@ -66,22 +66,22 @@ class NestedResult:
     score: NDArray[np.float64]  # of the first species, without the probability of "none of these"
     similarity: NDArray[np.float64]  # of the closest reference, mean over photos
     none: NDArray[np.float64]  # probability that the species is not in the snapshot
-    strangers_none: NDArray[np.float64]  # (folds, photos)
-    strangers_similarity: NDArray[np.float64]  # (photos,)
+    not_fungi_none: NDArray[np.float64]  # (folds, photos)
+    not_fungi_similarity: NDArray[np.float64]  # (photos,)
     methods: tuple[Method, ...]
     fold: NDArray[np.int64]
-    ways: tuple[JudgedWay, ...] = ()  # the world and each list, with all photos and with the first
+    conditions: tuple[JudgedCondition, ...] = ()  # the world and each list, with all photos and with the first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """The options of a cross-validation. The default fits everything, and uses all photos."""
 
-    only: Sequence[str] = ("votes", "prototypes", "counts")  # terms of the score
-    brief: bool = False  # fit and evaluate the ranking alone
-    bare: Method | None = None  # a method used as it is; nothing is fitted
-    given: Sequence[Method] = ()  # the methods of the folds; nothing is fitted again
-    settled: Sequence[Method] = ()  # methods of the folds, of which only the weights are fitted again
+    score_terms: Sequence[str] = ("votes", "prototypes", "counts")  # terms of the score
+    ranking_only: bool = False  # fit and evaluate the ranking alone
+    fixed_method: Method | None = None  # a method used as it is; nothing is fitted
+    fold_methods: Sequence[Method] = ()  # the methods of the folds; nothing is fitted again
+    tuned: Sequence[Method] = ()  # methods of the folds, of which only the weights are fitted again
     fusion: str | None = None  # replaces the fitted rule
     photos: int | None = None  # use the first `photos` photos of each observation
     most: int | None = None  # observations sampled from a fold
@@ -96,79 +96,80 @@ def cross_validate(
     *,
     folds: int = 10,
     seed: int = 1,
-    strangers: Embeddings | None = None,
+    not_fungi: Embeddings | None = None,
     searched: dict[int, NearestRows] | None = None,
     progress: Progress = silent,
 ) -> NestedResult:
     """Evaluate every observation whose species has another one, by a method fitted without its group.
 
-    `searched` caches the neighbours of each fold for further trials with the same photos. `strangers` (photos, dim) are
+    `searched` caches the neighbours of each fold for further trials with the same photos. `not_fungi` (photos, dim) are
     embeddings of photos that show no fungus, each queried alone.
     """
     trial = trial or Trial()
-    brief, priors, lists = trial.brief, trial.priors, trial.lists
+    ranking_only, priors, lists = trial.ranking_only, trial.priors, trial.lists
     kept = {} if searched is None else searched
-    rings = earth_rings() if priors or not (brief or trial.given or trial.bare) else None
+    rings = earth_rings() if priors or not (ranking_only or trial.fold_methods or trial.fixed_method) else None
     records = count_records(gallery, rings) if priors else None
     dealt = deal_folds(gallery.groups, gallery.columns, folds, seed)
     chosen = choose_lists(gallery, lists)
     parts: list[dict[str, NDArray[np.generic]]] = []
-    ways: list[list[JudgedWay]] = []
-    methods, stranger_none = [], []
-    stranger_near = np.zeros(0)
+    conditions: list[list[JudgedCondition]] = []
+    methods, not_fungi_none = [], []
+    not_fungi_near = np.zeros(0)
     for fold in range(folds):
         held = np.unique(gallery.observations[dealt == fold])
-        asked_for = np.intersect1d(held, gallery.askable)
+        asked_for = np.intersect1d(held, gallery.evaluable)
         asked_for = np.sort(np.random.default_rng([seed, fold]).permutation(asked_for)[: trial.most])
-        if trial.given:
-            method = trial.given[fold]
+        if trial.fold_methods:
+            method = trial.fold_methods[fold]
         else:
-            method = trial.bare or learn(
-                gallery.only(dealt != fold),
+            method = trial.fixed_method or learn(
+                gallery.select(dealt != fold),
                 lists=lists,
                 seed=seed,
-                only=trial.only,
+                score_terms=trial.score_terms,
                 rings_of=rings,
-                brief=brief,
-                settled=trial.settled[fold] if trial.settled else None,
+                ranking_only=ranking_only,
+                tuned=trial.tuned[fold] if trial.tuned else None,
             )
         method = method if trial.fusion is None else method.fused_by(trial.fusion)
         methods.append(method)
         progress("cross-validation", 1, 2 * folds)
         if len(asked_for):
-            asked = weigh_as(ask_itself(gallery, asked_for), method, trial.aspects)
+            queries = weigh_as(hold_out_queries(gallery, asked_for), method, trial.aspects)
             if trial.photos is not None:
-                asked = asked.only(np.ones(asked.count, dtype=bool), trial.photos)
+                queries = queries.select(np.ones(queries.count, dtype=bool), trial.photos)
             if fold not in kept:
-                kept[fold] = search(gallery, asked, NEIGHBOURS, lists=() if brief else chosen)
-            lifts = lift_all(gallery, asked, method, priors, records)
-            here = () if brief else chosen
-            told = gather_evidence(
+                kept[fold] = search(gallery, queries, NEIGHBOURS, lists=() if ranking_only else chosen)
+            lifts = lift_all(gallery, queries, method, priors, records)
+            here = () if ranking_only else chosen
+            evidence = gather_evidence(
                 gallery,
-                asked,
+                queries,
                 method,
                 lists=here,
                 typical=measure_typical(gallery),
                 found=kept[fold] if here else kept[fold].within(),
-                alone=not brief,
+                alone=not ranking_only,
             )
-            parts.append(judge(gallery, asked, told[0], method, fold, priors=priors, log_lift=lifts))
-            if not brief:
-                ways.append([judge_way(one, gallery, asked) for one in answer(told, gallery, chosen, method)])
-        if strangers is not None and len(strangers):
-            alone = ask_strangers(strangers)
+            parts.append(judge(gallery, queries, evidence[0], method, fold, priors=priors, log_lift=lifts))
+            if not ranking_only:
+                scored = score_conditions(evidence, gallery, chosen, method)
+                conditions.append([judge_condition(one, gallery, queries) for one in scored])
+        if not_fungi is not None and len(not_fungi):
+            alone = make_not_fungi_queries(not_fungi)
             (said,) = gather_evidence(gallery, alone, method, typical=measure_typical(gallery), alone=False)
-            stranger_near = said.near
-            stranger_none.append(unknown_probability(said.features, method.calibration.unknown))
+            not_fungi_near = said.near
+            not_fungi_none.append(unknown_probability(said.features, method.calibration.unknown))
         progress("cross-validation", 1, 2 * folds)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(joined["observations"], kind="stable")
     return NestedResult(
         **{name: values[order] for name, values in joined.items()},
-        strangers_none=np.stack(stranger_none) if stranger_none else np.zeros((0, 0)),
-        strangers_similarity=stranger_near,
+        not_fungi_none=np.stack(not_fungi_none) if not_fungi_none else np.zeros((0, 0)),
+        not_fungi_similarity=not_fungi_near,
         methods=tuple(methods),
-        ways=join_ways(ways),
+        conditions=join_conditions(conditions),
     )
 
 
@@ -180,7 +181,7 @@ def judge_unknown(
     seed: int = 1,
     most: int | None = None,
     progress: Progress = silent,
-) -> tuple[JudgedWay, ...]:
+) -> tuple[JudgedCondition, ...]:
     """Evaluate observations with their species or genus present and hidden, by methods fitted without the genus.
 
     Whole genera are dealt into folds; a species of unknown genus is one of its own.
@@ -192,37 +193,38 @@ def judge_unknown(
         % folds
     )
     chosen, typical, rings = choose_lists(gallery, lists), measure_typical(gallery), earth_rings()
-    ways: list[list[JudgedWay]] = []
+    conditions: list[list[JudgedCondition]] = []
     for fold in range(folds):
-        held = np.intersect1d(np.unique(gallery.observations[dealt == fold]), gallery.askable)
+        held = np.intersect1d(np.unique(gallery.observations[dealt == fold]), gallery.evaluable)
         held = np.sort(np.random.default_rng([seed, fold]).permutation(held)[:most])
-        others = gallery.only(dealt != fold)
-        if not len(held) or not len(others.askable):
+        others = gallery.select(dealt != fold)
+        if not len(held) or not len(others.evaluable):
             continue
         method = learn(others, lists=lists, seed=seed, rings_of=rings)
         progress("species without references", 1, folds)
-        asked = weigh_as(ask_itself(gallery, held), method, "labelled")
-        told = [
-            way
+        queries = weigh_as(hold_out_queries(gallery, held), method, "labelled")
+        evidence = [
+            condition
             for hide in HIDDEN
-            for way in gather_evidence(gallery, asked, method, hide=hide, lists=chosen, typical=typical)
+            for condition in gather_evidence(gallery, queries, method, hide=hide, lists=chosen, typical=typical)
         ]
-        ways.append([judge_way(one, gallery, asked) for one in answer(told, gallery, chosen, method)])
-    return join_ways(ways)
+        scored = score_conditions(evidence, gallery, chosen, method)
+        conditions.append([judge_condition(one, gallery, queries) for one in scored])
+    return join_conditions(conditions)
 
 
-def judge_way(one: Asked, gallery: Gallery, asked: HeldOutQueries) -> JudgedWay:
+def judge_condition(one: ScoredQueries, gallery: Gallery, queries: HeldOutQueries) -> JudgedCondition:
     """Return the answer to each query of a condition, and whether it is right."""
     evidence = one.evidence
     known = evidence.known
     nodes, right = judge_nodes(one, gallery.lineages)
     limits = np.stack([thresholds_at(one, photos) for photos in evidence.photos.tolist()])
     right_there, depth = judge_depths(nodes, right, limits)
-    return JudgedWay(
+    return JudgedCondition(
         evidence.hide,
-        evidence.place,
+        evidence.list_index,
         evidence.alone,
-        asked.own[asked.first],
+        queries.excluded[queries.first],
         one.on_list,
         evidence.photos,
         one.shown.max(axis=1),
@@ -236,19 +238,19 @@ def judge_way(one: Asked, gallery: Gallery, asked: HeldOutQueries) -> JudgedWay:
     )
 
 
-def thresholds_at(one: Asked, photos: float) -> NDArray[np.float64]:
+def thresholds_at(one: ScoredQueries, photos: float) -> NDArray[np.float64]:
     """Return the thresholds for a number of photos; unreachable ones if none were learned."""
     return one.calibration.thresholds_of(photos).get(float(TARGET), np.full(len(RANKS), np.inf))
 
 
-def join_ways(folds: Sequence[Sequence[JudgedWay]]) -> tuple[JudgedWay, ...]:
+def join_conditions(folds: Sequence[Sequence[JudgedCondition]]) -> tuple[JudgedCondition, ...]:
     """Join the results of all folds for each condition, in the order of the observations."""
     joined = []
     for parts in zip(*folds, strict=True):
         order = np.argsort(np.concatenate([part.observations for part in parts]), kind="stable")
         arrays: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts])[order]
-            for name in JudgedWay.__dataclass_fields__
+            for name in JudgedCondition.__dataclass_fields__
             if isinstance(getattr(parts[0], name), np.ndarray)
         }
         joined.append(replace(parts[0], **arrays))
@@ -256,28 +258,28 @@ def join_ways(folds: Sequence[Sequence[JudgedWay]]) -> tuple[JudgedWay, ...]:
 
 
 def lift_all(
-    gallery: Gallery, asked: HeldOutQueries, method: Method, priors: Sequence[str], records: Records | None
+    gallery: Gallery, queries: HeldOutQueries, method: Method, priors: Sequence[str], records: Records | None
 ) -> NDArray[np.float64] | None:
     """Return the logarithm of the priors' lifts, (observations, species), at the fitted strengths."""
     learned = method.calibration
     total = None
     if local := [prior for prior in priors if prior in CIRCUMSTANCES]:
         assert records is not None
-        total = sum_lifts(records, asked, local, learned.priors, learned.smoothing)
+        total = sum_lifts(records, queries, local, learned.priors, learned.smoothing)
     if "uniform" in priors:
-        uniform = learned.priors.get("uniform", 1.0) * uniform_log_lifts(gallery, asked)
+        uniform = learned.priors.get("uniform", 1.0) * uniform_log_lifts(gallery, queries)
         total = uniform if total is None else total + uniform
     return total
 
 
-def weigh_as(asked: HeldOutQueries, method: Method, aspects: str) -> HeldOutQueries:
+def weigh_as(queries: HeldOutQueries, method: Method, aspects: str) -> HeldOutQueries:
     """Return the queries with aspects as labelled, as predicted from the photos, or unknown (none)."""
-    if aspects == "told" and method.aspect_model is not None:
-        return replace(asked, aspects=method.aspect_model.predict(asked.embeddings))
-    return asked if aspects == "labelled" else replace(asked, aspects=None)
+    if aspects == "predicted" and method.aspect_model is not None:
+        return replace(queries, aspects=method.aspect_model.predict(queries.embeddings))
+    return queries if aspects == "labelled" else replace(queries, aspects=None)
 
 
-def ask_strangers(embeddings: Embeddings) -> HeldOutQueries:
+def make_not_fungi_queries(embeddings: Embeddings) -> HeldOutQueries:
     """Make queries of one photo each from embeddings; their species is -1."""
     nobody = np.full(len(embeddings), -1, dtype=np.int64)
     return HeldOutQueries(embeddings, nobody, np.arange(len(embeddings)), nobody)
@@ -285,7 +287,7 @@ def ask_strangers(embeddings: Embeddings) -> HeldOutQueries:
 
 def judge(
     gallery: Gallery,
-    asked: HeldOutQueries,
+    queries: HeldOutQueries,
     evidence: Evidence,
     method: Method,
     fold: int = 0,
@@ -298,16 +300,16 @@ def judge(
     scores = weigh_evidence(evidence.fused, log_lift=log_lift, temper=learned.temper_of(priors))
     none = unknown_probability(evidence.features, learned.unknown)
     final = settle(scores, evidence.photos, none, learned.recalibration_of(priors))
-    first = first_of(scores, asked.truth)
+    first = first_of(scores, queries.truth)
     genera = gallery.genera
     return {
-        "observations": asked.own[asked.first],
-        "truth": asked.truth,
+        "observations": queries.excluded[queries.first],
+        "truth": queries.truth,
         "first": first,
-        "rank": rank_truth(scores, asked.truth),
-        "genus_right": (genera[first] == genera[asked.truth]) & (genera[first] >= 0),
+        "rank": rank_truth(scores, queries.truth),
+        "genus_right": (genera[first] == genera[queries.truth]) & (genera[first] >= 0),
         "score": final.max(axis=1),
         "similarity": evidence.near,
         "none": none,
-        "fold": np.full(asked.count, fold),
+        "fold": np.full(queries.count, fold),
     }

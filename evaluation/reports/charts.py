@@ -26,9 +26,9 @@ def dot_chart(title: str, dots: Sequence[Dot], *, x: str, y: str, diagonal: bool
     for dot in dots:
         across = LEFT + SIDE * min(1.0, max(0.0, dot.x))
         at, low, high = (20 + SIDE * (1 - min(1.0, max(0.0, value))) for value in (dot.y, dot.low, dot.high))
-        told = f"{dot.y:.3f} of {dot.count} ({dot.low:.3f} to {dot.high:.3f})"
+        text = f"{dot.y:.3f} of {dot.count} ({dot.low:.3f} to {dot.high:.3f})"
         marks.append(
-            f'<g><title>{escape(told)}</title><line class="bar" x1="{across:.1f}" y1="{low:.1f}" x2="{across:.1f}" '
+            f'<g><title>{escape(text)}</title><line class="bar" x1="{across:.1f}" y1="{low:.1f}" x2="{across:.1f}" '
             f'y2="{high:.1f}"/><circle cx="{across:.1f}" cy="{at:.1f}" r="3"/>'
             f'<text class="tick" x="{across:.1f}" y="{20 + SIDE - 4}" text-anchor="middle">{dot.count}</text></g>'
         )

@@ -17,14 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 import evaluation.galleries.simulate as simulate_module
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, of_simulation, search
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, convert_simulation, search
 from evaluation.galleries.simulate import GRID, Assumptions, simulate
-from evaluation.learning.asks import Asked, calibration_error, fit_right, is_right, judge_nodes, with_learned
 from evaluation.learning.estimators import auroc
 from evaluation.learning.evidence import Evidence, gather_evidence, measure_typical
-from evaluation.learning.expect import count_records, log_lifts
 from evaluation.learning.fit import NEIGHBOURS
 from evaluation.learning.learn import learn, uniform_log_lifts
+from evaluation.learning.priors import count_records, log_lifts
+from evaluation.learning.query_mix import (
+    ScoredQueries,
+    calibration_error,
+    fit_right,
+    is_right,
+    judge_nodes,
+    with_learned,
+)
 from evaluation.learning.scoring import Method, Scores, score_all
 from evaluation.learning.thresholds import fit_thresholds
 from evaluation.measuring.ablate import paired_gain
@@ -84,12 +91,12 @@ def measure_operating_point(
     """Measure all rows of the table."""
     began = time.perf_counter()
     drawn = simulate(assumptions, names=names, queries=queries, seed=seed)
-    gallery, asked = of_simulation(drawn)
+    gallery, held_out = convert_simulation(drawn)
     generated = time.perf_counter() - began
     progress(f"{len(gallery.columns):,} references of {gallery.width:,} species drawn in {generated:.1f} s")
-    found = search(gallery, asked, 2 * NEIGHBOURS)
-    everyone = np.ones(asked.count, dtype=bool)
-    one, near = asked.only(everyone, 1), found.of(asked.views_of(everyone, 1))
+    found = search(gallery, held_out, 2 * NEIGHBOURS)
+    all_queries = np.ones(held_out.count, dtype=bool)
+    one, near = held_out.select(all_queries, 1), found.select(held_out.selected_views(all_queries, 1))
     recall = nearest_recall(gallery, near, one.truth)
     found, near = found.first(NEIGHBOURS), near.first(NEIGHBOURS)
     progress(f"plain 1-NN: species recall@1 {recall[0]:.3f}, recall@5 {recall[1]:.3f}")
@@ -109,13 +116,13 @@ def measure_operating_point(
         "place": apply_prior(base, strengths["place"] * place),
         "season and place": apply_prior(base, strengths["season"] * season + strengths["place"] * place),
     }
-    several = asked.photos > 1
+    several = held_out.photos > 1
     fusion = method.calibration.fusion
-    together = {rule: score_all(gallery, asked, found, method.fused_by(rule))[0] for rule in FUSIONS}
+    together = {rule: score_all(gallery, held_out, found, method.fused_by(rule))[0] for rule in FUSIONS}
     rows = {
         "votes and prototypes over 1-NN": paired_gain(nearest, hits, seed),
         "uniform prior": paired_gain(hits, right(even, one.truth), seed),
-        "2 to 4 photos over one": paired_gain(hits[several], right(together[fusion], asked.truth)[several], seed),
+        "2 to 4 photos over one": paired_gain(hits[several], right(together[fusion], held_out.truth)[several], seed),
         "regional flora over world": region_gain(gallery, one, hits, drawn.region, method, seed),
         "season and place": paired_gain(hits, right(boosted["season and place"], one.truth), seed),
     }
@@ -130,8 +137,8 @@ def measure_operating_point(
         "votes and prototypes (default)": float(hits.mean()),
         **{f"default, {name} prior": float(right(s, one.truth).mean()) for name, s in boosted.items()},
         "default, uniform prior": float(right(even, one.truth).mean()),
-        **{f"default, all photos, {rule}": float(right(s, asked.truth).mean()) for rule, s in together.items()},
-        "all photos, mean, uniform, season and place": float(right(everything, asked.truth).mean()),
+        **{f"default, all photos, {rule}": float(right(s, held_out.truth).mean()) for rule, s in together.items()},
+        "all photos, mean, uniform, season and place": float(right(everything, held_out.truth).mean()),
     }
     progress("specificity, calibration, rejection")
     return {
@@ -141,7 +148,7 @@ def measure_operating_point(
         "seed": seed,
         "species": gallery.width,
         "references": len(gallery.columns),
-        "queries": asked.count,
+        "queries": held_out.count,
         "generatedInSeconds": round(generated, 1),
         "recall1": recall[0],
         "recall5": recall[1],
@@ -164,7 +171,7 @@ def region_gain(
 ) -> dict[str, float]:
     """Measure the gain of searching the region's flora instead of the world, on species of the region."""
     local = region[one.truth]
-    there = one.only(local)
+    there = one.select(local)
     known = search(gallery, there, NEIGHBOURS, lists=[region]).within(0)
     scores, _ = score_all(gallery, there, known, method)
     return paired_gain(hits[local], right(scores * region, there.truth), seed)
@@ -181,7 +188,7 @@ def measure_parts(gallery: Gallery, one: HeldOutQueries, near: NearestRows, meth
         "prototypes, learned metric": replace(method, calibration=prototypes),
     }
     some = np.arange(one.count) < 4_000
-    part, found = one.only(some), near.of(one.views_of(some))
+    part, found = one.select(some), near.select(one.selected_views(some))
     return {
         name: float(right(score_all(gallery, part, found, tried)[0], part.truth).mean())
         for name, tried in alone.items()
@@ -218,10 +225,10 @@ def measure_recalibration(
     turned, _ = judge_half(~half, half)
     same, _ = judge_half(half, half)
     species = depths == sums.shape[1]
-    strange = np.random.default_rng(seed + 1).random(one.count) < UNKNOWN_RATE
-    top = np.where(strange, hidden_even.scores.max(axis=1), known_even.scores.max(axis=1))
-    by_gallery = np.where(strange, hidden_even.scores.max(axis=1), alone.scores.max(axis=1))
-    told = (hit & ~strange)[~half]
+    unknown = np.random.default_rng(seed + 1).random(one.count) < UNKNOWN_RATE
+    top = np.where(unknown, hidden_even.scores.max(axis=1), known_even.scores.max(axis=1))
+    by_gallery = np.where(unknown, hidden_even.scores.max(axis=1), alone.scores.max(axis=1))
+    known_right = (hit & ~unknown)[~half]
     return {
         "specificity": {
             "target": TARGET,
@@ -233,10 +240,10 @@ def measure_recalibration(
             "observations": len(judged),
             "curve": depth_curve(sums[~half], correct[~half], np.linspace(0.02, 0.99, 40).tolist()),
         },
-        "calibrationError": calibration_error(top[~half], told),
-        "calibrationErrorFromGalleryAlone": calibration_error(by_gallery[~half], told),
+        "calibrationError": calibration_error(top[~half], known_right),
+        "calibrationErrorFromGalleryAlone": calibration_error(by_gallery[~half], known_right),
         "calibrationErrorWithoutUnknown": calibration_error(known_even.scores.max(axis=1)[~half], hit[~half]),
-        "reliability": reliability(top[~half], told),
+        "reliability": reliability(top[~half], known_right),
         "rejection": rejection_measures(known_even.none, hidden_even.none),
     }
 
@@ -246,14 +253,14 @@ def weigh_even(evidence: Evidence, uniform: NDArray[np.float64], method: Method)
     return weigh_evidence(evidence.fused, log_lift=uniform, temper=method.calibration.temper_of(EVEN))
 
 
-def answer_even(evidence: Evidence, uniform: NDArray[np.float64], method: Method) -> Asked:
+def answer_even(evidence: Evidence, uniform: NDArray[np.float64], method: Method) -> ScoredQueries:
     """Return the answers under a uniform distribution of species."""
     learned = method.calibration
     none = unknown_probability(evidence.features, learned.unknown)
     scores = settle(weigh_even(evidence, uniform, method), evidence.photos, none, learned.recalibration_of(EVEN))
     everything = np.ones(len(none), dtype=bool)
     listed = np.ones(scores.shape[1], dtype=bool)
-    return Asked(evidence, everything, listed, scores, none, none >= REJECT, np.ones(len(none)), learned)
+    return ScoredQueries(evidence, everything, listed, scores, none, none >= REJECT, np.ones(len(none)), learned)
 
 
 def split_evenly(truth: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
@@ -265,12 +272,12 @@ def split_evenly(truth: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     return half
 
 
-def rejection_measures(known: NDArray[np.float64], strange: NDArray[np.float64]) -> Mapping[str, Any]:
+def rejection_measures(known: NDArray[np.float64], unknown: NDArray[np.float64]) -> Mapping[str, Any]:
     """Return AUROC, the share of unknown species accepted where 95 % of the known ones are, and the ROC curve."""
     limit = float(np.quantile(known, 0.95))
-    levels = np.quantile(np.concatenate([known, strange]), np.linspace(0, 1, 60))
+    levels = np.quantile(np.concatenate([known, unknown]), np.linspace(0, 1, 60))
     return {
-        "auroc": auroc(strange, known),
-        "falseAcceptAt95": float((strange <= limit).mean()),
-        "roc": [(float((known > level).mean()), float((strange > level).mean())) for level in levels],
+        "auroc": auroc(unknown, known),
+        "falseAcceptAt95": float((unknown <= limit).mean()),
+        "roc": [(float((known > level).mean()), float((unknown > level).mean())) for level in levels],
     }

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.learning.asks import calibration_error
 from evaluation.learning.estimators import auroc
+from evaluation.learning.query_mix import calibration_error
 from evaluation.learning.thresholds import fit_thresholds
-from evaluation.measuring.nested import TARGET, JudgedWay
+from evaluation.measuring.nested import TARGET, JudgedCondition
 from retrieval.domain import RANKS, WORLD
 from retrieval.ranking.calibration import ALONE
 from retrieval.ranking.specificity import judge_depths
@@ -48,52 +48,52 @@ def share_of(right: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def judge_promises(
-    ways: Sequence[JudgedWay], names: Sequence[str], sizes: Sequence[str], order: Sequence[str]
+    conditions: Sequence[JudgedCondition], names: Sequence[str], sizes: Sequence[str], order: Sequence[str]
 ) -> dict[str, Any]:
     """Compare targets with results, in the world and each list; `sizes` (observations,) is the class size."""
     found: dict[str, Any] = {}
-    for way in ways:
-        if way.hide == "own":
-            name = WORLD if way.place is None else names[way.place]
-            found.setdefault(name, {})["firstPhoto" if way.alone else "allPhotos"] = judge_promise(way)
-            if not way.alone:
-                several = way.photos >= ALONE
-                found[name]["onePhoto"] = judge_promise(some(way, ~several))
-                found[name]["severalPhotos"] = judge_promise(some(way, several))
+    for condition in conditions:
+        if condition.hide == "own":
+            name = WORLD if condition.list_index is None else names[condition.list_index]
+            found.setdefault(name, {})["firstPhoto" if condition.alone else "allPhotos"] = judge_promise(condition)
+            if not condition.alone:
+                several = condition.photos >= ALONE
+                found[name]["onePhoto"] = judge_promise(some(condition, ~several))
+                found[name]["severalPhotos"] = judge_promise(some(condition, several))
                 found[name]["byClassSize"] = {
-                    size: stops_of(some(way, np.array([one == size for one in sizes]))) for size in order
+                    size: stops_of(some(condition, np.array([one == size for one in sizes]))) for size in order
                 }
     return found
 
 
-def some(way: JudgedWay, chosen: NDArray[np.bool_]) -> JudgedWay:
+def some(condition: JudgedCondition, chosen: NDArray[np.bool_]) -> JudgedCondition:
     """Return the results of some of the observations."""
     arrays: dict[str, Any] = {
         name: value[chosen]
-        for name in JudgedWay.__dataclass_fields__
-        if isinstance(value := getattr(way, name), np.ndarray)
+        for name in JudgedCondition.__dataclass_fields__
+        if isinstance(value := getattr(condition, name), np.ndarray)
     }
-    return replace(way, **arrays)
+    return replace(condition, **arrays)
 
 
-def judge_promise(way: JudgedWay) -> dict[str, Any]:
+def judge_promise(condition: JudgedCondition) -> dict[str, Any]:
     """Evaluate scores and specificity under one condition."""
-    on_list = way.on_list
+    on_list = condition.on_list
     return {
         "observations": len(on_list),
         "onList": int(on_list.sum()),
-        "top1OnList": share_of(way.right[on_list]),
-        "errorAllAsked": error_of(way, None),
-        "errorOneInTenOffList": error_of(way, weigh_rare(on_list)),
-        "offListScoredHigh": share_of(way.score[~on_list] >= HIGH),
-        "rejected": share_of(way.rejected),
-        **stops_of(way),
+        "top1OnList": share_of(condition.right[on_list]),
+        "errorAllAsked": error_of(condition, None),
+        "errorOneInTenOffList": error_of(condition, weigh_rare(on_list)),
+        "offListScoredHigh": share_of(condition.score[~on_list] >= HIGH),
+        "rejected": share_of(condition.rejected),
+        **stops_of(condition),
     }
 
 
-def error_of(way: JudgedWay, weights: NDArray[np.float64] | None) -> float | None:
+def error_of(condition: JudgedCondition, weights: NDArray[np.float64] | None) -> float | None:
     """Return the calibration error of the top score; None without observations."""
-    return calibration_error(way.score, way.right, weights=weights) if len(way.score) else None
+    return calibration_error(condition.score, condition.right, weights=weights) if len(condition.score) else None
 
 
 def weigh_rare(on_list: NDArray[np.bool_]) -> NDArray[np.float64] | None:
@@ -103,73 +103,79 @@ def weigh_rare(on_list: NDArray[np.bool_]) -> NDArray[np.float64] | None:
     return np.asarray(np.where(on_list, (1 - RARE) / on_list.mean(), RARE / (~on_list).mean()))
 
 
-def stops_of(way: JudgedWay) -> dict[str, Any]:
+def stops_of(condition: JudgedCondition) -> dict[str, Any]:
     """Return the ranks of the answers, and how often they are right at each."""
-    answered = way.depth > 0
-    species = way.depth == SPECIES
-    best = best_possible(way)
+    answered = condition.depth > 0
+    species = condition.depth == SPECIES
+    best = best_possible(condition)
     return {
         "target": float(TARGET),
-        "rightWhereAnswered": share_of(way.right_there[answered]),
-        "byRank": {rank: share_of(way.right_there[way.depth == place + 1]) for place, rank in enumerate(RANKS)},
+        "rightWhereAnswered": share_of(condition.right_there[answered]),
+        "byRank": {
+            rank: share_of(condition.right_there[condition.depth == number + 1]) for number, rank in enumerate(RANKS)
+        },
         "unanswered": int((~answered).sum()),
-        "meanDepth": float(way.depth.mean()) if len(way.depth) else None,
-        "onListAtSpecies": float(species[way.on_list].mean()) if way.on_list.any() else None,
-        "onListAtSpeciesAtBest": float((best == SPECIES)[way.on_list].mean()) if way.on_list.any() else None,
+        "meanDepth": float(condition.depth.mean()) if len(condition.depth) else None,
+        "onListAtSpecies": float(species[condition.on_list].mean()) if condition.on_list.any() else None,
+        "onListAtSpeciesAtBest": float((best == SPECIES)[condition.on_list].mean())
+        if condition.on_list.any()
+        else None,
     }
 
 
-def best_possible(way: JudgedWay) -> NDArray[np.int64]:
+def best_possible(condition: JudgedCondition) -> NDArray[np.int64]:
     """Return the ranks with thresholds fitted to the target on these very observations, for each number of photos."""
-    depths = np.zeros(len(way.depth), dtype=np.int64)
-    several = way.photos >= ALONE
+    depths = np.zeros(len(condition.depth), dtype=np.int64)
+    several = condition.photos >= ALONE
     for chosen in (several, ~several):
         if chosen.any():
-            sums, right = way.nodes[chosen], way.nodes_right[chosen]
+            sums, right = condition.nodes[chosen], condition.nodes_right[chosen]
             limits = fit_thresholds(sums, right, np.ones(len(sums)), float(TARGET), 1e9)
             depths[chosen] = judge_depths(sums, right, limits)[1]
     return depths
 
 
-def judge_strangeness(ways: Sequence[JudgedWay], names: Sequence[str]) -> dict[str, Any]:
+def measure_unknown(conditions: Sequence[JudgedCondition], names: Sequence[str]) -> dict[str, Any]:
     """Evaluate the detection of species and genera without references, and the answers given for them, by list."""
     found: dict[str, Any] = {}
-    for way in ways:
-        if way.alone:
+    for condition in conditions:
+        if condition.alone:
             continue
-        name = WORLD if way.place is None else names[way.place]
+        name = WORLD if condition.list_index is None else names[condition.list_index]
         entry = found.setdefault(name, {})
-        if way.hide == "own":
-            entry["known"] = {"rejected": share_of(way.rejected), "mean": float(way.none.mean())}
+        if condition.hide == "own":
+            entry["known"] = {"rejected": share_of(condition.rejected), "mean": float(condition.none.mean())}
             continue
-        known = next(one for one in ways if one.hide == "own" and one.place == way.place and not one.alone)
-        at_species, at_genus = way.depth == SPECIES, way.depth == SPECIES - 1
-        entry[way.hide] = {
-            "auroc": auroc(way.none, known.none),
-            "rejected": share_of(way.rejected),
-            "mean": float(way.none.mean()),
+        known = next(
+            one for one in conditions if one.hide == "own" and one.list_index == condition.list_index and not one.alone
+        )
+        at_species, at_genus = condition.depth == SPECIES, condition.depth == SPECIES - 1
+        entry[condition.hide] = {
+            "auroc": auroc(condition.none, known.none),
+            "rejected": share_of(condition.rejected),
+            "mean": float(condition.none.mean()),
             "answeredAtSpecies": share_of(at_species),  # all of them wrong
-            "genusRight": share_of(way.right_there[at_genus]),
-            "goodAnswers": share_of(way.rejected | (way.depth == 0) | way.right_there),
+            "genusRight": share_of(condition.right_there[at_genus]),
+            "goodAnswers": share_of(condition.rejected | (condition.depth == 0) | condition.right_there),
         }
     return found
 
 
-def coverage_curve(way: JudgedWay, points: int = 20) -> list[dict[str, Any]]:
+def coverage_curve(condition: JudgedCondition, points: int = 20) -> list[dict[str, Any]]:
     """Return the share of right answers among the most certain answers at species, for growing shares answered."""
-    order = np.argsort(-way.nodes[:, SPECIES - 1], kind="stable")
-    right = way.nodes_right[order, SPECIES - 1]
+    order = np.argsort(-condition.nodes[:, SPECIES - 1], kind="stable")
+    right = condition.nodes_right[order, SPECIES - 1]
     cuts = np.unique(np.ceil(np.linspace(0, len(right), points + 1)[1:]).astype(int)).tolist()
     return [{"share": cut / len(right), **share_of(right[:cut])} for cut in cuts if cut]
 
 
 def reliability(score: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> list[dict[str, Any]]:
     """Return mean score and share right in bins of equal width, with counts and intervals; empty bins are left out."""
-    places = np.minimum((score * bins).astype(int), bins - 1)
+    bin_of = np.minimum((score * bins).astype(int), bins - 1)
     return [
-        {"score": float(score[places == place].mean()), **share_of(right[places == place])}
-        for place in range(bins)
-        if (places == place).any()
+        {"score": float(score[bin_of == number].mean()), **share_of(right[bin_of == number])}
+        for number in range(bins)
+        if (bin_of == number).any()
     ]
 
 

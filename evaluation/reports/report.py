@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, NearestRows, read_gallery, read_lists
-from evaluation.learning.asks import calibration_error
 from evaluation.learning.evidence import choose_lists
+from evaluation.learning.query_mix import calibration_error
 from evaluation.measuring.ablate import ablate, aspects_learned, judge_priors
 from evaluation.measuring.leave_one_out import count_folds
 from evaluation.measuring.metrics import Outcome, measure
-from evaluation.measuring.nested import JudgedWay, NestedResult, Trial, cross_validate, judge_unknown
+from evaluation.measuring.nested import JudgedCondition, NestedResult, Trial, cross_validate, judge_unknown
 from evaluation.reports.operating_point import rejection_measures
-from evaluation.reports.promises import coverage_curve, judge_promises, judge_strangeness, reliability, share_of
+from evaluation.reports.promises import coverage_curve, judge_promises, measure_unknown, reliability, share_of
 from retrieval.domain import RANKS, WORLD
 from retrieval.errors import BuildError
 from retrieval.models.embedder import Embeddings
@@ -36,13 +36,13 @@ def make_report(
     *,
     flora: str = WORLD,
     seed: int = 1,
-    strangers: Embeddings | None = None,
+    not_fungi: Embeddings | None = None,
     ablations: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Evaluate the snapshot by nested cross-validation, and compute all parts of the report.
 
-    `strangers` (photos, dim) are embeddings of photos without a fungus. Raises BuildError if no observation can be held
+    `not_fungi` (photos, dim) are embeddings of photos without a fungus. Raises BuildError if no observation can be held
     out.
     """
     progress("reading")
@@ -51,7 +51,7 @@ def make_report(
     floras = read_lists(snapshot, gallery)
     names, lists = list(floras), list(floras.values())
     chosen = choose_lists(gallery, lists)
-    asked_of = [next(name for name in names if floras[name] is one) for one in chosen]
+    list_names = [next(name for name in names if floras[name] is one) for one in chosen]
     folds = count_folds(gallery)
     searched: dict[int, NearestRows] = {}
     progress("learning and judging")
@@ -60,11 +60,11 @@ def make_report(
         Trial(most=MOST, lists=lists),
         folds=folds,
         seed=seed,
-        strangers=strangers,
+        not_fungi=not_fungi,
         searched=searched,
         progress=progress,
     )
-    strange = judge_unknown(gallery, lists=lists, seed=seed, most=MOST, progress=progress)
+    unknown = judge_unknown(gallery, lists=lists, seed=seed, most=MOST, progress=progress)
     again: dict[str, Any] = {"folds": folds, "seed": seed, "most": MOST, "progress": progress}
     outcomes = as_outcomes(judged, gallery)
     return {
@@ -81,15 +81,17 @@ def make_report(
         "byPhotos": by_group(judged, np.array([outcome.photos for outcome in outcomes]), str),
         "byGenus": by_taxon(judged, gallery, snapshot, "genus"),
         "byFamily": by_taxon(judged, gallery, snapshot, "family"),
-        "promises": judge_promises(judged.ways, asked_of, class_sizes(judged, gallery), [one[2] for one in SIZES]),
-        "withoutReferences": judge_strangeness(strange, asked_of),
+        "promises": judge_promises(
+            judged.conditions, list_names, class_sizes(judged, gallery), [one[2] for one in SIZES]
+        ),
+        "withoutReferences": measure_unknown(unknown, list_names),
         "leftOut": left_out(gallery),
         "calibrationError": calibration_error(judged.score, judged.rank == 1),
         "calibrationErrorByChance": chance_error(judged.score, seed),
-        "calibrationErrorWithUnknown": error_with_unknown(strange),
+        "calibrationErrorWithUnknown": error_with_unknown(unknown),
         "reliability": reliability(judged.score, judged.rank == 1),
-        "coverage": coverage_curve(world_way(judged.ways)),
-        "rejection": rejection(judged, strange),
+        "coverage": coverage_curve(world_condition(judged.conditions)),
+        "rejection": rejection(judged, unknown),
         **confused(judged, gallery, snapshot),
         "ablation": ablate(gallery, judged, searched, **again) if ablations else {},
         "priors": judge_priors(gallery, judged, searched, **again) if ablations else {},
@@ -108,27 +110,28 @@ def chance_error(score: NDArray[np.float64], seed: int, draws: int = 200) -> flo
     return float(np.mean([calibration_error(score, rng.random(len(score)) < score) for _ in range(draws)]))
 
 
-def error_with_unknown(ways: Sequence[JudgedWay]) -> float | None:
+def error_with_unknown(conditions: Sequence[JudgedCondition]) -> float | None:
     """Return the calibration error with the share of unreferenced species that scores assume (UNKNOWN_RATE)."""
-    known = [way for way in ways if way.hide == "own" and way.place is None and not way.alone]
-    hidden = [way for way in ways if way.hide == "species" and way.place is None and not way.alone]
+    world = [one for one in conditions if one.list_index is None and not one.alone]
+    known = [one for one in world if one.hide == "own"]
+    hidden = [one for one in world if one.hide == "species"]
     if not known or not hidden:
         return None
-    score, right = (np.concatenate([getattr(way, name) for way in (*known, *hidden)]) for name in ("score", "right"))
+    score, right = (np.concatenate([getattr(one, name) for one in (*known, *hidden)]) for name in ("score", "right"))
     weights = np.repeat([1 - UNKNOWN_RATE, UNKNOWN_RATE], [len(known[0].score), len(hidden[0].score)])
     return calibration_error(score, right, weights=weights)
 
 
-def world_way(ways: Sequence[JudgedWay]) -> JudgedWay:
+def world_condition(conditions: Sequence[JudgedCondition]) -> JudgedCondition:
     """Return the condition of the world with all photos."""
-    return next(way for way in ways if way.hide == "own" and way.place is None and not way.alone)
+    return next(one for one in conditions if one.hide == "own" and one.list_index is None and not one.alone)
 
 
 def refuse_too_few(gallery: Gallery, flora: str) -> None:
     """Raise BuildError if no observation can be held out."""
-    if len(gallery.askable):
+    if len(gallery.evaluable):
         return
-    if gallery.taught is not None and gallery.taught.any():
+    if gallery.trained_on is not None and gallery.trained_on.any():
         raise BuildError(
             "the model was trained on all observations that could be held out, so they cannot be used for evaluation: "
             "fit it with a part of them held out (--held-out), or import photos that it has not seen"
@@ -139,11 +142,11 @@ def refuse_too_few(gallery: Gallery, flora: str) -> None:
 def left_out(gallery: Gallery) -> dict[str, Any]:
     """Return the counts of groups and of observations that the model was trained on, with a sentence for people."""
     observations, groups = len(gallery.spans[0]), len(np.unique(gallery.groups))
-    taught = 0 if gallery.taught is None else len(np.unique(gallery.observations[gallery.taught]))
+    trained_on = 0 if gallery.trained_on is None else len(np.unique(gallery.observations[gallery.trained_on]))
     words = f"{observations} observations in {groups} groups that are held out together"
-    if taught:
-        words += f"; {taught} that the model was trained on are references, but not queries"
-    return {"observations": observations, "groups": groups, "taughtTheModel": taught, "words": words + "."}
+    if trained_on:
+        words += f"; {trained_on} that the model was trained on are references, but not queries"
+    return {"observations": observations, "groups": groups, "taughtTheModel": trained_on, "words": words + "."}
 
 
 def as_outcomes(judged: NestedResult, gallery: Gallery) -> list[Outcome]:
@@ -188,7 +191,7 @@ def by_class_size(judged: NestedResult, gallery: Gallery) -> list[dict[str, Any]
     """Return the results by the number of references of the species, without the observation's own photos."""
     order = [label for _, _, label in SIZES]
     sizes = np.array([order.index(label) for label in class_sizes(judged, gallery)])
-    return by_group(judged, sizes, lambda place: order[place])
+    return by_group(judged, sizes, lambda number: order[number])
 
 
 def by_taxon(judged: NestedResult, gallery: Gallery, snapshot: Snapshot, rank: str) -> list[dict[str, Any]]:
@@ -200,16 +203,16 @@ def by_taxon(judged: NestedResult, gallery: Gallery, snapshot: Snapshot, rank: s
     return sorted(rows, key=lambda row: str(row["group"]))
 
 
-def rejection(judged: NestedResult, strange: Sequence[JudgedWay]) -> dict[str, Any]:
+def rejection(judged: NestedResult, unknown: Sequence[JudgedCondition]) -> dict[str, Any]:
     """Return how well photos without a fungus and unreferenced taxa are detected, by similarity and by probability."""
-    none = {way.hide: way.none for way in strange if way.place is None and not way.alone}
+    none = {one.hide: one.none for one in unknown if one.list_index is None and not one.alone}
     found: dict[str, Any] = {}
     if {"own", "species", "genus"} <= set(none):
         found["unreferencedByProbability"] = rejection_measures(none["own"], none["species"])
         found["unreferencedGenus"] = rejection_measures(none["own"], none["genus"])
-    if len(judged.strangers_similarity):
-        found["notFungi"] = rejection_measures(-judged.similarity, -judged.strangers_similarity)
-        found["notFungiByProbability"] = rejection_measures(judged.none, judged.strangers_none.mean(axis=0))
+    if len(judged.not_fungi_similarity):
+        found["notFungi"] = rejection_measures(-judged.similarity, -judged.not_fungi_similarity)
+        found["notFungiByProbability"] = rejection_measures(judged.none, judged.not_fungi_none.mean(axis=0))
     return found
 
 

@@ -63,7 +63,7 @@ def write_page(report: Mapping[str, Any]) -> str:
         rows = [(row["group"], row["observations"], row["top1"], interval(row), row["top5"]) for row in report[key]]
         parts += [f"<h2>{title}</h2>", table(("", "observations", "top-1", "95 % interval", "top-5"), rows)]
     parts += ["<h2>Rejection</h2>", rejection_table(report["rejection"])]
-    parts += ["<h2>Species without references</h2>", strangeness_table(report["withoutReferences"])]
+    parts += ["<h2>Species without references</h2>", unknown_table(report["withoutReferences"])]
     parts += ["<h2>Most often confused</h2>", pairs(report["confusions"])]
     poison = report["poisonous"]
     parts += [
@@ -163,7 +163,7 @@ def promise_tables(promises: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def strangeness_table(found: Mapping[str, Any]) -> str:
+def unknown_table(found: Mapping[str, Any]) -> str:
     """Format results of species and genera without references: detection, rejection, and the answers given."""
     rows = [
         (
@@ -206,10 +206,10 @@ def priors_and_aspects(report: Mapping[str, Any]) -> list[str]:
         parts += ["<h2>Season and place, where known</h2>", table(head, rows)]
     if report["aspects"]:
         learned = report["aspects"]
-        told = f"Predicted aspects are right in {learned['toldRight']:.1%}." if "toldRight" in learned else ""
+        text = f"Predicted aspects are right in {learned['toldRight']:.1%}." if "toldRight" in learned else ""
         parts += [
             "<h2>Aspects of photos</h2>",
-            f"<p>How much a photo counts, by its aspect. {told}</p>",
+            f"<p>How much a photo counts, by its aspect. {text}</p>",
             table(("aspect", "weight"), list(learned["weights"].items())),
         ]
     return parts

@@ -101,7 +101,7 @@ def write_report(root: Path, name: str | None, options: Options, progress: Progr
         snapshot,
         flora=options["flora"],
         seed=options["seed"],
-        strangers=embed_strangers(options, snapshot.model, progress),
+        not_fungi=embed_not_fungi(options, snapshot.model, progress),
         ablations=not options["no_ablations"],
         progress=progress,
     )
@@ -130,13 +130,13 @@ def write_accuracy(options: Options, progress: Progress) -> None:
             write_measurement(docs, DRAWINGS, found)
         if options["photos"]:
             snapshot = open_snapshot(options["photos"])
-            strangers = embed_strangers(options, snapshot.model, progress)
-            found = make_report(snapshot, seed=options["seed"], strangers=strangers, progress=progress)
+            not_fungi = embed_not_fungi(options, snapshot.model, progress)
+            found = make_report(snapshot, seed=options["seed"], not_fungi=not_fungi, progress=progress)
             write_measurement(docs, PHOTOS, found)
     print(write_table(docs), end="")
 
 
-def embed_strangers(options: Options, model: str, progress: Progress) -> Embeddings | None:
+def embed_not_fungi(options: Options, model: str, progress: Progress) -> Embeddings | None:
     """Embeddings of the photos that show no fungus, where a folder and a model are given."""
     if options["not_fungi"] is None:
         return None

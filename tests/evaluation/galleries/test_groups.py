@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evaluation.galleries.gallery import Gallery, ask_itself, number_outings, search
+from evaluation.galleries.gallery import Gallery, hold_out_queries, number_outings, search
 from evaluation.learning.estimators import deal_folds
 from retrieval.models.embedder import DIM, unit_rows
 from retrieval.ranking.groups import group_observations, near_identical
@@ -55,12 +55,12 @@ def test_a_copy_may_not_answer_for_the_find_that_it_is_a_copy_of() -> None:
     rows[1] = rows[0]
     gallery = make_gallery([0, 0, 0, 1, 1, 2], [1, 2, 3, 4, 5, 6], rows)
 
-    asked = ask_itself(gallery, np.array([1]))
-    found = search(gallery, asked, 6)
+    queries = hold_out_queries(gallery, np.array([1]))
+    found = search(gallery, queries, 6)
 
     assert found.rows[0, :4].tolist() != []
     assert not {0, 1} & set(found.rows[0].tolist())
-    assert gallery.askable.tolist() == [1, 2, 3, 4, 5]
+    assert gallery.evaluable.tolist() == [1, 2, 3, 4, 5]
 
 
 def test_a_species_that_was_only_filed_twice_cannot_be_asked_for() -> None:
@@ -68,22 +68,22 @@ def test_a_species_that_was_only_filed_twice_cannot_be_asked_for() -> None:
     rows[1] = rows[0]
     gallery = make_gallery([0, 0, 1, 1], [1, 2, 3, 4], rows)
 
-    assert gallery.askable.tolist() == [3, 4]
+    assert gallery.evaluable.tolist() == [3, 4]
 
 
 def test_what_taught_the_model_is_not_asked_for_but_answers() -> None:
     gallery = make_gallery([0, 0, 1, 1], [1, 2, 3, 4], make_rows(4))
-    taught = replace(gallery, taught=np.array([True, False, False, False]))
+    trained_on = replace(gallery, trained_on=np.array([True, False, False, False]))
 
-    assert taught.askable.tolist() == [2, 3, 4]
-    assert 0 in search(taught, ask_itself(taught, np.array([2])), 4).rows[0]
+    assert trained_on.evaluable.tolist() == [2, 3, 4]
+    assert 0 in search(trained_on, hold_out_queries(trained_on, np.array([2])), 4).rows[0]
 
 
 def test_no_reference_of_a_hidden_species_or_genus_answers() -> None:
     gallery = make_gallery([0, 0, 1, 1, 2, 2, 3, 3], list(range(8)), make_rows(8))
-    asked = ask_itself(gallery, np.array([4]))  # of species 2, whose genus has species 3 too
+    queries = hold_out_queries(gallery, np.array([4]))  # of species 2, whose genus has species 3 too
 
-    by_species, by_genus = (search(gallery, asked, 8, hide=hide).rows[0] for hide in ("species", "genus"))
+    by_species, by_genus = (search(gallery, queries, 8, hide=hide).rows[0] for hide in ("species", "genus"))
 
     assert set(by_species[by_species >= 0].tolist()) == {0, 1, 2, 3, 6, 7}
     assert set(by_genus[by_genus >= 0].tolist()) == {0, 1, 2, 3}

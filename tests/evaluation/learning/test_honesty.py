@@ -41,11 +41,11 @@ def publish_rows(
     return open_snapshot(folder / "a")
 
 
-def make_taught(taught: int, count: int = 6) -> tuple[list[ReferenceEntry], np.ndarray, dict[str, Any]]:
-    """Observations of which a head learned the first `taught` of each species by heart, and nothing of the others."""
+def make_taught(trained_on: int, count: int = 6) -> tuple[list[ReferenceEntry], np.ndarray, dict[str, Any]]:
+    """Observations of which a head learned the first `trained_on` of each species by heart, and no others."""
     rng = np.random.default_rng(4)
     references = make_references(observations=count)
-    by_heart = [entry.observation_id % 1000 < taught for entry in references]
+    by_heart = [entry.observation_id % 1000 < trained_on for entry in references]
     centres = {species: rng.normal(size=DIM) for species in SPECIES}
     rows = np.stack(
         [
@@ -124,7 +124,7 @@ def test_an_odd_collection_gives_finite_numbers_and_promises_nothing_that_does_n
     for method in judged.methods:
         json.dumps(method.calibration.as_json(), allow_nan=False)
     sizes = ["1"] * len(judged.truth)
-    told = judge_promises(judged.ways, ["n"] * len(lists), sizes, ["1"])
+    told = judge_promises(judged.conditions, ["n"] * len(lists), sizes, ["1"])
     json.dumps(told, allow_nan=False)
     if len(species) > 1:  # nothing tells its species apart
         stops = told[WORLD]["allPhotos"]["byRank"]["species"]

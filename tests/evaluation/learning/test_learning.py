@@ -9,15 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, ask_itself, of_simulation, read_gallery, search
+from evaluation.galleries.gallery import (
+    Gallery,
+    HeldOutQueries,
+    convert_simulation,
+    hold_out_queries,
+    read_gallery,
+    search,
+)
 from evaluation.galleries.simulate import Assumptions, simulate
-from evaluation.learning.asks import answer as answer_asked
-from evaluation.learning.asks import calibration_error
 from evaluation.learning.aspects import fit_classifier
 from evaluation.learning.estimators import auroc
 from evaluation.learning.evidence import gather_evidence, measure_typical
 from evaluation.learning.fit import fit_logit, fit_strength
 from evaluation.learning.learn import learn, numbers_of, uniform_log_lifts
+from evaluation.learning.query_mix import calibration_error, score_conditions
 from evaluation.learning.scoring import Method, neutral_counts, prototype_similarities, score_all
 from evaluation.measuring.nested import Trial, cross_validate
 from evaluation.reports.operating_point import nearest_recall
@@ -59,12 +65,12 @@ def test_the_evaluation_scores_as_the_answer_line_does(calibrated: Snapshot) -> 
     gallery = read_gallery(calibrated, calibrated.flora(WORLD))
     rows = make_queries(gallery, 6)
     nobody = np.full(6, -1)
-    asked = HeldOutQueries(rows, nobody, np.array([0, 0, 1, 2, 2, 2]), nobody)
+    queries = HeldOutQueries(rows, nobody, np.array([0, 0, 1, 2, 2, 2]), nobody)
     method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
 
-    scores, _ = score_all(gallery, asked, search(gallery, asked), method)
-    (told,) = gather_evidence(gallery, asked, method, typical=measure_typical(gallery), alone=False)
-    (final,) = (one.scores for one in answer_asked([told], gallery, (), method))
+    scores, _ = score_all(gallery, queries, search(gallery, queries), method)
+    (told,) = gather_evidence(gallery, queries, method, typical=measure_typical(gallery), alone=False)
+    (final,) = (one.scores for one in score_conditions([told], gallery, (), method))
 
     for number, views in enumerate(([0, 1], [2], [3, 4, 5])):
         answer = identify_embeddings(rows[views], calibrated, flora=WORLD, voting=calibrated.voting, candidates=100)
@@ -106,26 +112,28 @@ def test_every_part_of_the_answer_is_json(calibrated: Snapshot) -> None:
 
 def test_photos_are_fused_by_the_rule_that_was_learned_unless_another_is_asked_for(calibrated: Snapshot) -> None:
     rows = make_queries(read_gallery(calibrated, calibrated.flora(WORLD)), 3)
-    taught = copy(calibrated)
-    vars(taught)["calibration"] = calibrated.calibration.changed(fusion="product")  # as if it had been learned
+    trained_on = copy(calibrated)
+    vars(trained_on)["calibration"] = calibrated.calibration.changed(fusion="product")  # as if it had been learned
 
     def ask(snapshot: Snapshot, options: IdentifyOptions | None = None) -> Identification:
         return identify_embeddings(rows, snapshot, flora=WORLD, voting=snapshot.voting, candidates=100, options=options)
 
     assert ask(calibrated).fusion == calibrated.calibration.fusion == "mean"
-    assert ask(taught) == ask(calibrated, IdentifyOptions(fusion="product"))
-    assert ask(taught, IdentifyOptions(fusion="mean")) == ask(calibrated)
-    assert ask(taught).species[0].score != ask(calibrated).species[0].score
+    assert ask(trained_on) == ask(calibrated, IdentifyOptions(fusion="product"))
+    assert ask(trained_on, IdentifyOptions(fusion="mean")) == ask(calibrated)
+    assert ask(trained_on).species[0].score != ask(calibrated).species[0].score
 
 
 def test_an_observation_of_its_own_is_taken_out_of_its_prototype(calibrated: Snapshot) -> None:
     gallery = read_gallery(calibrated, calibrated.flora(WORLD))
     method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
-    asked = ask_itself(gallery, gallery.observations[:1])
-    without = gallery.only(gallery.observations != gallery.observations[0])
-    stranger = HeldOutQueries(asked.embeddings, asked.columns, asked.observations, np.full(len(asked.own), -1))
+    queries = hold_out_queries(gallery, gallery.observations[:1])
+    without = gallery.select(gallery.observations != gallery.observations[0])
+    stranger = HeldOutQueries(
+        queries.embeddings, queries.columns, queries.observations, np.full(len(queries.excluded), -1)
+    )
 
-    scores, _ = score_all(gallery, asked, search(gallery, asked), method)
+    scores, _ = score_all(gallery, queries, search(gallery, queries), method)
     others, _ = score_all(without, stranger, search(without, stranger), method)
 
     assert scores == pytest.approx(others, abs=0.02)  # the centre alone still knows it
@@ -135,10 +143,10 @@ def test_an_observation_of_its_own_is_taken_out_of_its_prototype(calibrated: Sna
 def test_a_hidden_species_is_in_no_prototype(calibrated: Snapshot) -> None:
     gallery = read_gallery(calibrated, calibrated.flora(WORLD))
     method = Method(calibrated.voting, calibrated.calibration, calibrated.metric)
-    asked = ask_itself(gallery, gallery.observations[:1])
-    column, (sums, counts) = int(asked.columns[0]), gallery.sums
+    queries = hold_out_queries(gallery, gallery.observations[:1])
+    column, (sums, counts) = int(queries.columns[0]), gallery.sums
 
-    near, numbers = prototype_similarities(gallery, asked, method, "species")
+    near, numbers = prototype_similarities(gallery, queries, method, "species")
 
     left = np.arange(gallery.width) != column
     prototypes = make_prototypes(
@@ -149,7 +157,7 @@ def test_a_hidden_species_is_in_no_prototype(calibrated: Snapshot) -> None:
         centre=gallery.centre,
         metric=method.metric,
     )
-    assert near == pytest.approx(project(asked.embeddings, gallery.centre, method.metric) @ prototypes.T)
+    assert near == pytest.approx(project(queries.embeddings, gallery.centre, method.metric) @ prototypes.T)
     assert numbers[:, column] == pytest.approx(0)
 
 
@@ -170,7 +178,7 @@ def test_too_small_a_collection_to_learn_from_is_refused_with_a_sentence(calibra
     single = np.isin(gallery.observations, gallery.observations[np.unique(gallery.columns, return_index=True)[1]])
 
     with pytest.raises(BuildError, match="too few species have two observations"):
-        learn(gallery.only(single))
+        learn(gallery.select(single))
 
 
 def test_the_logit_finds_the_weights_that_made_the_choices() -> None:
@@ -210,10 +218,10 @@ def test_counts_do_not_tell_of_which_species_a_question_of_the_collection_is(cal
     noise = unit_rows(np.random.default_rng(7).normal(size=whole.embeddings.shape))
     gallery = replace(whole, embeddings=noise)  # nothing can be seen on its photos
 
-    judged = cross_validate(gallery, Trial(brief=True, only=("votes", "counts")), folds=3)
+    judged = cross_validate(gallery, Trial(ranking_only=True, score_terms=("votes", "counts")), folds=3)
 
     assert (judged.first == judged.truth).mean() < 0.3  # chance: one of ten
-    lifts = uniform_log_lifts(gallery, ask_itself(gallery))
+    lifts = uniform_log_lifts(gallery, hold_out_queries(gallery))
     assert np.ptp(lifts) == 0
 
 
@@ -223,13 +231,13 @@ def test_species_that_cannot_be_asked_for_count_as_those_that_just_can() -> None
 
 def test_nothing_of_an_observation_shows_in_the_method_that_judges_it(calibrated: Snapshot) -> None:
     gallery = read_gallery(calibrated, calibrated.flora(WORLD))
-    settled = [Method(calibrated.voting, calibrated.calibration)] * 2
-    judged = cross_validate(gallery, Trial(brief=True, settled=settled), folds=2)
+    tuned = [Method(calibrated.voting, calibrated.calibration)] * 2
+    judged = cross_validate(gallery, Trial(ranking_only=True, tuned=tuned), folds=2)
     held = np.isin(gallery.observations, judged.observations[judged.fold == 0])
     noise = np.random.default_rng(8).normal(size=gallery.embeddings.shape)
     other = replace(gallery, embeddings=np.where(held[:, None], unit_rows(noise), gallery.embeddings))
 
-    again = cross_validate(other, Trial(brief=True, settled=settled), folds=2)
+    again = cross_validate(other, Trial(ranking_only=True, tuned=tuned), folds=2)
 
     assert 0 < held.sum() < len(held)
     assert judged.methods[0].calibration == again.methods[0].calibration
@@ -244,13 +252,13 @@ def test_the_lift_of_evenly_likely_species_does_not_say_which_can_be_asked_for(c
     first, ends = whole.spans
     kept = np.ones(len(whole.columns), dtype=bool)
     kept[ends[1] : first[np.searchsorted(whole.columns[first], 1)]] = False  # of the first species one observation
-    gallery = whole.only(kept)
-    asked = ask_itself(gallery)
-    strangers = replace(asked, own=np.full(len(asked.own), -1))
+    gallery = whole.select(kept)
+    queries = hold_out_queries(gallery)
+    not_fungi = replace(queries, excluded=np.full(len(queries.excluded), -1))
 
     assert gallery.sums[1][0] == 1
-    assert uniform_log_lifts(gallery, asked)[:, 0] == pytest.approx(-np.log(2))
-    assert uniform_log_lifts(gallery, strangers)[:, 0] == pytest.approx(0)
+    assert uniform_log_lifts(gallery, queries)[:, 0] == pytest.approx(-np.log(2))
+    assert uniform_log_lifts(gallery, not_fungi)[:, 0] == pytest.approx(0)
 
 
 def test_cross_validation_may_ask_with_one_photo_of_each_observation(calibrated: Snapshot) -> None:
@@ -261,7 +269,7 @@ def test_cross_validation_may_ask_with_one_photo_of_each_observation(calibrated:
     gallery = replace(whole, embeddings=unit_rows(turned))
 
     everything = cross_validate(gallery, folds=3)
-    alone = cross_validate(gallery, Trial(given=everything.methods, photos=1), folds=3)
+    alone = cross_validate(gallery, Trial(fold_methods=everything.methods, photos=1), folds=3)
 
     assert alone.observations.tolist() == everything.observations.tolist()
     assert (everything.rank == 1).mean() > 0.8
@@ -306,9 +314,9 @@ def test_the_same_seed_draws_the_same_collection() -> None:
 @pytest.mark.slow
 def test_the_simulation_is_as_large_and_as_good_as_what_is_published(shared: Path) -> None:
     names = shared / "samples" / "fgvcx-fungi-2018" / "val.json"
-    gallery, asked = of_simulation(simulate(names=names, queries=10_000))
+    gallery, queries = convert_simulation(simulate(names=names, queries=10_000))
 
-    one = asked.only(np.arange(asked.count) < 4_000, 1)
+    one = queries.select(np.arange(queries.count) < 4_000, 1)
     first, five = nearest_recall(gallery, search(gallery, one, 100), one.truth)
 
     assert (gallery.width, len(gallery.columns)) == (1394, 85_578)
@@ -326,9 +334,9 @@ def test_perfect_scores_show_an_error_by_chance_that_falls_with_the_number_of_ob
 
 def test_weights_found_anew_keep_the_numbers_that_were_settled(calibrated: Snapshot) -> None:
     gallery = read_gallery(calibrated, calibrated.flora(WORLD))
-    before = learn(gallery, brief=True)
+    before = learn(gallery, ranking_only=True)
 
-    after = learn(gallery, brief=True, only=("votes", "counts"), settled=before)
+    after = learn(gallery, ranking_only=True, score_terms=("votes", "counts"), tuned=before)
 
     assert numbers_of(after) == numbers_of(before)
     assert after.calibration.prototypes == 0

@@ -17,7 +17,7 @@ from evaluation.learning.scoring import Method, Scores, make_metric, score_each_
 from retrieval.ranking.prototypes import Metric
 
 FOLDS = 5
-PLENTY = 5_000  # observations above which one more or less hardly changes the metric
+LARGE = 5_000  # observations above which one more or less hardly changes the metric
 
 Views = Callable[[HeldOutQueries, Sequence[NearestRows], str], list[Scores]]
 """Scores each photo, (views, species), for each of several searches, given what is hidden."""
@@ -28,7 +28,7 @@ def deal_rows(gallery: Gallery, seed: int, hide: str = "own") -> NDArray[np.int6
 
     There is a single fold where one observation hardly changes the metric.
     """
-    if len(gallery.spans[0]) >= PLENTY:
+    if len(gallery.spans[0]) >= LARGE:
         return np.zeros(len(gallery.columns), dtype=np.int64)
     genera = gallery.genera[gallery.columns]
     kept_together = gallery.groups if hide == "own" else np.where(genera >= 0, genera, -1 - gallery.columns)
@@ -36,10 +36,10 @@ def deal_rows(gallery: Gallery, seed: int, hide: str = "own") -> NDArray[np.int6
     return np.random.default_rng(seed).permutation(int(numbers.max()) + 1)[numbers] % FOLDS
 
 
-def fold_of(gallery: Gallery, asked: HeldOutQueries, folds: NDArray[np.int64]) -> NDArray[np.int64]:
+def fold_of(gallery: Gallery, queries: HeldOutQueries, folds: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the fold of each query of the gallery's own, (views,)."""
     order = np.argsort(gallery.observations, kind="stable")
-    return folds[order[np.searchsorted(gallery.observations[order], asked.own)]]
+    return folds[order[np.searchsorted(gallery.observations[order], queries.excluded)]]
 
 
 def fold_metrics(gallery: Gallery, folds: NDArray[np.int64], shrinkage: float) -> list[Metric | None]:
@@ -51,32 +51,32 @@ def fold_metrics(gallery: Gallery, folds: NDArray[np.int64], shrinkage: float) -
 
 
 def deal_folds(
-    asked: HeldOutQueries, folds: NDArray[np.int64], metrics: list[Metric | None]
+    queries: HeldOutQueries, folds: NDArray[np.int64], metrics: list[Metric | None]
 ) -> list[tuple[HeldOutQueries, NDArray[np.int64], Metric | None]]:
     """Return the queries of each fold with their positions and the fold's metric."""
     dealt = []
     for fold, metric in enumerate(metrics):
-        chosen = folds[asked.first] == fold
+        chosen = folds[queries.first] == fold
         if chosen.any():
-            dealt.append((asked.only(chosen), asked.views_of(chosen), metric))
+            dealt.append((queries.select(chosen), queries.selected_views(chosen), metric))
     return dealt
 
 
-def score_apart(gallery: Gallery, method: Method, shrinkage: float, *, seed: int) -> Views:
+def score_out_of_fold(gallery: Gallery, method: Method, shrinkage: float, *, seed: int) -> Views:
     """Return a `score_each_view` that scores each observation by a metric fitted without its group, or its genus."""
     made: dict[str, tuple[NDArray[np.int64], list[Metric | None]]] = {}
 
-    def score(asked: HeldOutQueries, found: Sequence[NearestRows], hide: str = "own") -> list[Scores]:
+    def score(queries: HeldOutQueries, found: Sequence[NearestRows], hide: str = "own") -> list[Scores]:
         if method.metric is None:
-            return score_each_view(gallery, asked, found, method, hide=hide)
+            return score_each_view(gallery, queries, found, method, hide=hide)
         kind = "own" if hide == "own" else "genus"
         if kind not in made:
             folds = deal_rows(gallery, seed, kind)
             made[kind] = folds, fold_metrics(gallery, folds, shrinkage)
         folds, metrics = made[kind]
-        scores = [np.zeros((len(asked.columns), gallery.width)) for _ in found]
-        for part, views, metric in deal_folds(asked, fold_of(gallery, asked, folds), metrics):
-            near = [one.of(views) for one in found]
+        scores = [np.zeros((len(queries.columns), gallery.width)) for _ in found]
+        for part, views, metric in deal_folds(queries, fold_of(gallery, queries, folds), metrics):
+            near = [one.select(views) for one in found]
             parts = score_each_view(gallery, part, near, replace(method, metric=metric), hide=hide)
             for filled, scored in zip(scores, parts, strict=True):
                 filled[views] = scored

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, ask_itself, read_gallery
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, hold_out_queries, read_gallery
 from evaluation.learning.aspects import fit_aspects, mixed
-from evaluation.learning.expect import count_records, learn_season_place, log_lifts
 from evaluation.learning.fit import log_loss
+from evaluation.learning.priors import count_records, learn_season_place, log_lifts
 from evaluation.learning.scoring import Method
 from evaluation.measuring.ablate import nearest_ranks
 from indexer.building.build import Catalogue, build_snapshot
@@ -43,11 +43,11 @@ def make_gallery(species: int = 4, each: int = 40, seed: int = 1) -> Gallery:
 
 def test_an_observation_does_not_vouch_for_its_own_month() -> None:
     gallery = make_gallery()
-    asked = ask_itself(gallery, np.array([5]))
-    others = gallery.only(gallery.observations != 5)
+    queries = hold_out_queries(gallery, np.array([5]))
+    others = gallery.select(gallery.observations != 5)
     month = int(gallery.months[5])  # type: ignore[index]
 
-    lifts = log_lifts(count_records(gallery, lambda cell: [[cell]]), asked, "season", 3.0)
+    lifts = log_lifts(count_records(gallery, lambda cell: [[cell]]), queries, "season", 3.0)
 
     records = count_records(others, None)
     expected = nearby_lift(month_records(records.months, month), records.months.sum(axis=1), smoothing=3.0)
@@ -63,7 +63,7 @@ def test_seasons_are_learned_alike_on_both_sides_of_the_equator() -> None:
     spread = replace(north, months=np.where(there, (months + 5) % 12 + 1, months), cells=cells)
 
     lifts = [
-        log_lifts(count_records(gallery, lambda cell: [[cell]]), ask_itself(gallery), "season", 3.0)
+        log_lifts(count_records(gallery, lambda cell: [[cell]]), hold_out_queries(gallery), "season", 3.0)
         for gallery in (north, spread)
     ]
 
@@ -84,25 +84,25 @@ def test_a_habitat_that_tells_species_apart_is_learned_to_be_strong_and_vouches_
 
     strengths = {}
     for name, gallery in (("told", told), ("idle", idle)):
-        found, smoothing = learn_season_place(gallery, ask_itself(gallery), scores, None)
+        found, smoothing = learn_season_place(gallery, hold_out_queries(gallery), scores, None)
         assert set(found) == set(smoothing) == {prior}
         strengths[name] = found[prior]
     assert strengths["told"] > 0.8 > strengths["idle"]
-    asked, others = ask_itself(told, np.array([5])), told.only(told.observations != 5)
+    queries, others = hold_out_queries(told, np.array([5])), told.select(told.observations != 5)
     place = int(getattr(told, column)[5]) - 1
     counts = count_records(others, None).classes[prior]
     near = class_records(counts, place, related_classes(HABITATS if prior == "habitat" else SUBSTRATES, place))
     expected = nearby_lift(near, counts.sum(axis=1), smoothing=3.0)
-    assert log_lifts(count_records(told, None), asked, prior, 3.0)[0] == pytest.approx(np.log(expected))
+    assert log_lifts(count_records(told, None), queries, prior, 3.0)[0] == pytest.approx(np.log(expected))
 
 
 def test_an_observation_without_month_or_cell_is_lifted_by_nothing() -> None:
     gallery = replace(make_gallery(), months=np.zeros(160, dtype=np.int64))
-    asked = ask_itself(gallery)
+    queries = hold_out_queries(gallery)
     records = count_records(gallery, lambda cell: [[cell]])
 
-    assert not log_lifts(records, asked, "season", 3.0).any()
-    assert log_lifts(records, asked, "place", 3.0).any(axis=1).all()
+    assert not log_lifts(records, queries, "season", 3.0).any()
+    assert log_lifts(records, queries, "place", 3.0).any(axis=1).all()
     assert records.months.sum() == 0
 
 
@@ -110,10 +110,10 @@ def test_what_tells_species_apart_is_learned_to_be_strong_and_what_does_not_weak
     gallery = make_gallery()
     rng = np.random.default_rng(3)
     gallery = replace(gallery, cells=1 + rng.integers(0, 4, len(gallery.columns)))
-    asked = ask_itself(gallery)
-    scores = np.full((asked.count, 4), 0.25)
+    queries = hold_out_queries(gallery)
+    scores = np.full((queries.count, 4), 0.25)
 
-    strengths, smoothing = learn_season_place(gallery, asked, scores, lambda cell: [[cell]])
+    strengths, smoothing = learn_season_place(gallery, queries, scores, lambda cell: [[cell]])
 
     assert strengths["season"] > 0.8
     assert strengths["place"] < strengths["season"]
@@ -126,7 +126,7 @@ def test_too_few_dates_teach_nothing() -> None:
     months = np.where(np.arange(160) < 10, gallery.months, 0)
     gallery = replace(gallery, months=months, cells=None)
 
-    strengths, smoothing = learn_season_place(gallery, ask_itself(gallery), np.full((160, 4), 0.25), None)
+    strengths, smoothing = learn_season_place(gallery, hold_out_queries(gallery), np.full((160, 4), 0.25), None)
 
     assert (strengths, smoothing) == ({}, {})
 
@@ -143,17 +143,17 @@ def make_pairs(count: int = 120) -> tuple[np.ndarray, HeldOutQueries]:
 
 
 def test_photos_that_show_what_matters_are_learned_to_count_more() -> None:
-    scores, asked = make_pairs()
+    scores, queries = make_pairs()
     method = Method(Voting(), Calibration())
 
-    weights = fit_aspects(scores, asked, method, lambda fused: log_loss(fused, asked.truth))
+    weights = fit_aspects(scores, queries, method, lambda fused: log_loss(fused, queries.truth))
 
     assert weights[ASPECTS[1]] > 1.5 > 1 > weights[ASPECTS[0]]
 
 
 def test_aspects_that_nobody_gave_weigh_nothing() -> None:
-    scores, asked = make_pairs()
-    unknown = replace(asked, aspects=np.full(len(asked.columns), -1))
+    scores, queries = make_pairs()
+    unknown = replace(queries, aspects=np.full(len(queries.columns), -1))
 
     assert not mixed(unknown).any()
     assert fit_aspects(scores, unknown, Method(Voting(), Calibration()), lambda fused: 0.0) == {}
@@ -184,8 +184,8 @@ def test_the_gallery_of_a_snapshot_knows_month_cell_and_aspect_of_each_photo(tmp
 
 def test_nearest_neighbours_rank_species_by_their_closest_photo_to_any_of_the_photos() -> None:
     gallery = make_gallery(species=3, each=2)
-    asked = HeldOutQueries(np.zeros((2, 8), np.float32), np.array([2, 2]), np.array([0, 0]), np.array([-1, -1]))
+    queries = HeldOutQueries(np.zeros((2, 8), np.float32), np.array([2, 2]), np.array([0, 0]), np.array([-1, -1]))
     found = NearestRows(np.array([[0.9, 0.8], [0.85, 0.1]], np.float32), np.array([[0, 2], [5, 1]]))
 
-    assert nearest_ranks(gallery, asked, found).tolist() == [2]
-    assert nearest_ranks(gallery, replace(asked, columns=np.array([1, 1])), found).tolist() == [3]
+    assert nearest_ranks(gallery, queries, found).tolist() == [2]
+    assert nearest_ranks(gallery, replace(queries, columns=np.array([1, 1])), found).tolist() == [3]

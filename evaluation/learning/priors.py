@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries
-from evaluation.learning.fit import FEWEST, fit_strength, log_loss
+from evaluation.learning.fit import MIN_OBSERVATIONS, fit_strength, log_loss
 from evaluation.learning.scoring import Scores
 from retrieval.answers.query_priors import SMOOTHING
 from retrieval.domain import HABITATS, SUBSTRATES
@@ -86,15 +86,15 @@ def count_records(gallery: Gallery, rings_of: RingsOf | None) -> Records:
             held[column] = held.get(column, 0.0) + 1
     classes = {}
     for prior, names in CLASSES.items():
-        said = said_of(gallery, prior)
+        said = metadata_of(gallery, prior)
         of_class = np.zeros(len(rows), np.uint8) if said is None else said[rows].astype(np.uint8)
         classes[prior] = count_classes(columns, of_class, gallery.width, len(names))
     return Records(months, northern, _Around(tally, rings_of, gallery.width), cells, classes)
 
 
-def said_of(asked: Gallery | HeldOutQueries, prior: str) -> NDArray[np.int64] | None:
+def metadata_of(queries: Gallery | HeldOutQueries, prior: str) -> NDArray[np.int64] | None:
     """Return each row's metadata for a prior; 0 where unknown, None if unknown for all rows."""
-    column: NDArray[np.int64] | None = getattr(asked, COLUMNS[prior])
+    column: NDArray[np.int64] | None = getattr(queries, COLUMNS[prior])
     return column
 
 
@@ -115,48 +115,48 @@ class _Around(dict[int, NDArray[np.float64]]):
         return near
 
 
-def records_around(gallery: Gallery, asked: HeldOutQueries, rings_of: RingsOf) -> NDArray[np.float64]:
+def records_around(gallery: Gallery, queries: HeldOutQueries, rings_of: RingsOf) -> NDArray[np.float64]:
     """Return the weighted records of each species around each query of the gallery, without the query itself.
 
     Shape (observations, species); zeros where the cell is unknown.
     """
     records = count_records(gallery, rings_of)
-    found = np.zeros((asked.count, gallery.width))
-    for number in np.flatnonzero(known_of(asked, "place")).tolist():
-        view = int(asked.first[number])
-        assert asked.cells is not None
-        found[number] = records.around[int(asked.cells[view])]
-        found[number, int(asked.columns[view])] -= RING_WEIGHTS[0]
+    found = np.zeros((queries.count, gallery.width))
+    for number in np.flatnonzero(has_metadata(queries, "place")).tolist():
+        view = int(queries.first[number])
+        assert queries.cells is not None
+        found[number] = records.around[int(queries.cells[view])]
+        found[number, int(queries.columns[view])] -= RING_WEIGHTS[0]
     return np.maximum(found, 0.0)
 
 
-def known_of(asked: HeldOutQueries, prior: str) -> NDArray[np.bool_]:
+def has_metadata(queries: HeldOutQueries, prior: str) -> NDArray[np.bool_]:
     """Return the observations with the prior's metadata: month, cell, habitat or substrate."""
-    said = said_of(asked, prior)
-    return np.zeros(asked.count, dtype=bool) if said is None else said[asked.first] > 0
+    said = metadata_of(queries, prior)
+    return np.zeros(queries.count, dtype=bool) if said is None else said[queries.first] > 0
 
 
-def log_lifts(records: Records, asked: HeldOutQueries, prior: str, smoothing: float) -> NDArray[np.float64]:
+def log_lifts(records: Records, queries: HeldOutQueries, prior: str, smoothing: float) -> NDArray[np.float64]:
     """Return the logarithms of a prior's lift for each observation, (observations, species); 0 where unknown."""
-    lifts = np.zeros((asked.count, len(records.cells)))
-    said = said_of(asked, prior)
+    lifts = np.zeros((queries.count, len(records.cells)))
+    said = metadata_of(queries, prior)
     if said is None:
         return lifts
-    total, near_of = records.total(prior), records_near(records, asked, prior)
-    for number in np.flatnonzero(known_of(asked, prior)).tolist():
-        view = int(asked.first[number])
+    total, near_of = records.total(prior), records_near(records, queries, prior)
+    for number in np.flatnonzero(has_metadata(queries, prior)).tolist():
+        view = int(queries.first[number])
         near, all_of = near_of(view), total
-        column = int(asked.columns[view])
-        if int(asked.own[view]) >= 0 and column >= 0:
+        column = int(queries.columns[view])
+        if int(queries.excluded[view]) >= 0 and column >= 0:
             near, all_of = near.copy(), total.copy()
             near[column], all_of[column] = max(0.0, near[column] - 1), max(0.0, all_of[column] - 1)
         lifts[number] = np.log(nearby_lift(near, all_of, smoothing=smoothing))
     return lifts
 
 
-def records_near(records: Records, asked: HeldOutQueries, prior: str) -> Callable[[int], NDArray[np.float64]]:
+def records_near(records: Records, queries: HeldOutQueries, prior: str) -> Callable[[int], NDArray[np.float64]]:
     """Return the function that gives the records of each species near a view's metadata, counted as in `retrieval`."""
-    said = said_of(asked, prior)
+    said = metadata_of(queries, prior)
     assert said is not None
     if prior == "place":
         return lambda view: records.around[int(said[view])]
@@ -166,7 +166,7 @@ def records_near(records: Records, asked: HeldOutQueries, prior: str) -> Callabl
         return lambda view: tables[int(said[view]) - 1]
     about = {month: month_records(records.months, month) for month in range(1, 13)}
     turned = {month: month_records(records.northern, month) for month in range(1, 13)}
-    cells = np.zeros(len(said), np.int64) if asked.cells is None else asked.cells
+    cells = np.zeros(len(said), np.int64) if queries.cells is None else queries.cells
     southern = find_southern(cells)
 
     def of_season(view: int) -> NDArray[np.float64]:
@@ -178,20 +178,20 @@ def records_near(records: Records, asked: HeldOutQueries, prior: str) -> Callabl
 
 def sum_lifts(
     records: Records,
-    asked: HeldOutQueries,
+    queries: HeldOutQueries,
     priors: Collection[str],
     strengths: Mapping[str, float],
     smoothing: Mapping[str, float],
 ) -> NDArray[np.float64]:
     """Return the logarithm of all lifts combined, each with its strength, (observations, species)."""
-    total = np.zeros((asked.count, len(records.cells)))
+    total = np.zeros((queries.count, len(records.cells)))
     for prior in sorted(priors):
-        total += strengths.get(prior, 1.0) * log_lifts(records, asked, prior, smoothing.get(prior, SMOOTHING))
+        total += strengths.get(prior, 1.0) * log_lifts(records, queries, prior, smoothing.get(prior, SMOOTHING))
     return total
 
 
 def learn_season_place(
-    gallery: Gallery, asked: HeldOutQueries, scores: Scores, rings_of: RingsOf | None
+    gallery: Gallery, queries: HeldOutQueries, scores: Scores, rings_of: RingsOf | None
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Learn strength and smoothing of season, place, habitat and substrate, each where enough observations have it.
 
@@ -201,19 +201,19 @@ def learn_season_place(
     records = count_records(gallery, rings_of)
     chosen: dict[str, tuple[float, NDArray[np.float64]]] = {}
     for prior in CIRCUMSTANCES:
-        known = known_of(asked, prior)
-        if known.sum() < FEWEST or (prior == "place" and rings_of is None):
+        known = has_metadata(queries, prior)
+        if known.sum() < MIN_OBSERVATIONS or (prior == "place" and rings_of is None):
             continue
         tried = []
         for smoothing in SMOOTHINGS:
-            lifts = log_lifts(records, asked, prior, smoothing)
-            (strength,) = fit_strength(scores[known], asked.truth[known], [lifts[known]])
+            lifts = log_lifts(records, queries, prior, smoothing)
+            (strength,) = fit_strength(scores[known], queries.truth[known], [lifts[known]])
             lifted = apply_prior(scores[known], strength * lifts[known])
-            tried.append((log_loss(lifted, asked.truth[known]), smoothing))
+            tried.append((log_loss(lifted, queries.truth[known]), smoothing))
         smoothing = min(tried)[1]
-        chosen[prior] = smoothing, log_lifts(records, asked, prior, smoothing)
+        chosen[prior] = smoothing, log_lifts(records, queries, prior, smoothing)
     if not chosen:
         return {}, {}
-    known = np.logical_or.reduce([known_of(asked, prior) for prior in chosen])
-    found = fit_strength(scores[known], asked.truth[known], [lifts[known] for _, lifts in chosen.values()])
+    known = np.logical_or.reduce([has_metadata(queries, prior) for prior in chosen])
+    found = fit_strength(scores[known], queries.truth[known], [lifts[known] for _, lifts in chosen.values()])
     return dict(zip(chosen, found, strict=True)), {prior: smoothing for prior, (smoothing, _) in chosen.items()}

@@ -28,15 +28,15 @@ from retrieval.ranking.specificity import sum_nodes
 from retrieval.ranking.unknown import unknown_probability
 
 TARGETS = ("0.80", "0.85", "0.90", "0.95", "0.99")
-SEVERAL = 60  # observations of several photos below which they share the thresholds of all observations
+MIN_SEVERAL = 60  # observations of several photos below which they share the thresholds of all observations
 RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # off-list rates that are tried
 SHARES = (0.1, 0.4)  # shares of observations off the list between which the calibration should hold
-PLACED = 50  # pseudo-count of the default off-list rate, in observations
+PSEUDO_COUNT = 50  # pseudo-count of the default off-list rate, in observations
 Lists = Sequence[NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoredQueries:
     """The scores that the answer pipeline gives to the queries of one condition, and the weight of each query."""
 
     evidence: Evidence
@@ -56,23 +56,23 @@ class Asked:
 
 def listed_of(evidence: Evidence, lists: Lists) -> NDArray[np.bool_]:
     """Return the species of the condition's list as a boolean array; all for the world."""
-    return np.ones(evidence.fused.shape[1], dtype=bool) if evidence.place is None else lists[evidence.place]
+    return np.ones(evidence.fused.shape[1], dtype=bool) if evidence.list_index is None else lists[evidence.list_index]
 
 
 def weigh(evidence: Evidence, gallery: Gallery, lists: Lists, off_list_rate: float) -> Scores:
     """Return fused scores with species off the list weighted down, as in the answer pipeline."""
-    if evidence.place is None:
+    if evidence.list_index is None:
         return evidence.fused
-    listed, counts = lists[evidence.place], gallery.sums[1]
+    listed, counts = lists[evidence.list_index], gallery.sums[1]
     weight = off_list_weight(off_list_rate, float(counts[listed].sum()), float(counts[~listed].sum()))
     return weigh_evidence(evidence.fused, on_list=listed, off_list=weight)
 
 
-def count_ask(evidence: Evidence, lists: Lists, expected: float, unknown: float) -> NDArray[np.float64]:
+def weigh_condition(evidence: Evidence, lists: Lists, expected: float, unknown: float) -> NDArray[np.float64]:
     """Return the weights of a condition's observations, (observations,): `expected` of the known are off the list."""
     on_list = listed_of(evidence, lists)[evidence.truth]
     known = np.ones(len(on_list))
-    if evidence.place is not None and on_list.any() and not on_list.all():
+    if evidence.list_index is not None and on_list.any() and not on_list.all():
         known = np.where(on_list, (1 - expected) / on_list.mean(), expected / (~on_list).mean())
     if evidence.known:
         return known * (1 - unknown)
@@ -80,7 +80,7 @@ def count_ask(evidence: Evidence, lists: Lists, expected: float, unknown: float)
 
 
 def fit_off_list_rate(
-    ways: Sequence[Evidence],
+    conditions: Sequence[Evidence],
     gallery: Gallery,
     lists: Lists,
     expected: float,
@@ -93,23 +93,23 @@ def fit_off_list_rate(
     the list, and the rate with the smallest worst-case calibration error wins. `unknown` are the weights of the
     probability of species without references. Without lists, the default is returned.
     """
-    asked = [way for way in ways if way.known and way.place is not None and not way.alone]
-    if not asked:
+    listed_conditions = [one for one in conditions if one.known and one.list_index is not None and not one.alone]
+    if not listed_conditions:
         return expected
 
     def worst(rate: float) -> float:
-        certainty = fit_certainty(ways, gallery, lists, rate, expected)
+        certainty = fit_certainty(conditions, gallery, lists, rate, expected)
         errors = []
-        for way in asked:
-            listed = listed_of(way, lists)
-            none = unknown_probability(way.features, unknown or {})
-            weighed = weigh(way, gallery, lists, rate)
-            scores = settle(weighed, way.photos, none, certainty, listed=True)
+        for condition in listed_conditions:
+            listed = listed_of(condition, lists)
+            none = unknown_probability(condition.features, unknown or {})
+            weighed = weigh(condition, gallery, lists, rate)
+            scores = settle(weighed, condition.photos, none, certainty, listed=True)
             shown = scores * listed
-            right = is_right(shown, way.truth)
+            right = is_right(shown, condition.truth)
             errors.append(
                 [
-                    calibration_error(shown.max(axis=1), right, weights=count_ask(way, lists, share, 0.0))
+                    calibration_error(shown.max(axis=1), right, weights=weigh_condition(condition, lists, share, 0.0))
                     for share in SHARES
                 ]
             )
@@ -119,7 +119,7 @@ def fit_off_list_rate(
 
 
 def fit_certainty(
-    ways: Sequence[Evidence], gallery: Gallery, lists: Lists, off_list_rate: float, expected: float
+    conditions: Sequence[Evidence], gallery: Gallery, lists: Lists, off_list_rate: float, expected: float
 ) -> dict[str, float]:
     """Fit the recalibration of the top score: on its logit, the number of photos, and whether a list was chosen.
 
@@ -127,12 +127,12 @@ def fit_certainty(
     right or none is.
     """
     values, right, weights = [], [], []
-    for way in ways:
-        if way.known:
-            scores = weigh(way, gallery, lists, off_list_rate)
-            values.append(top_features(scores, way.photos, listed=way.place is not None))
-            right.append(is_right(scores, way.truth))
-            weights.append(count_ask(way, lists, expected, 0.0))
+    for condition in conditions:
+        if condition.known:
+            scores = weigh(condition, gallery, lists, off_list_rate)
+            values.append(top_features(scores, condition.photos, listed=condition.list_index is not None))
+            right.append(is_right(scores, condition.truth))
+            weights.append(weigh_condition(condition, lists, expected, 0.0))
     return fit_right(np.concatenate(values), np.concatenate(right), np.concatenate(weights))
 
 
@@ -146,9 +146,9 @@ def fit_right(
     return {"constant": constant, **dict(zip(FEATURES, slopes.tolist(), strict=True))}
 
 
-def answer(
-    ways: Sequence[Evidence], gallery: Gallery, lists: Lists, method: Method, *, unknown: float | None = None
-) -> Iterator[Asked]:
+def score_conditions(
+    conditions: Sequence[Evidence], gallery: Gallery, lists: Lists, method: Method, *, unknown: float | None = None
+) -> Iterator[ScoredQueries]:
     """Score the queries of each condition as the answer pipeline does, with everything the method has learned.
 
     `gallery` gives the numbers of observations by which lists are weighted. `unknown` is the share of unreferenced
@@ -156,44 +156,46 @@ def answer(
     """
     learned = method.calibration
     share = unknown_share(gallery) if unknown is None else unknown
-    for way in ways:
-        none = unknown_probability(way.features, learned.unknown)
-        weighed = weigh(way, gallery, lists, learned.off_list_rate)
-        scores = settle(weighed, way.photos, none, learned.confidence, listed=way.place is not None)
-        listed = listed_of(way, lists)
-        yield Asked(
-            way,
-            listed[way.truth],
+    for condition in conditions:
+        none = unknown_probability(condition.features, learned.unknown)
+        weighed = weigh(condition, gallery, lists, learned.off_list_rate)
+        scores = settle(weighed, condition.photos, none, learned.confidence, listed=condition.list_index is not None)
+        listed = listed_of(condition, lists)
+        yield ScoredQueries(
+            condition,
+            listed[condition.truth],
             listed,
             scores,
             none,
-            (none >= REJECT) | (way.near < learned.strange),
-            count_ask(way, lists, float(learned.fitted.get("offListExpected", OFF_LIST_RATE)), share),
+            (none >= REJECT) | (condition.near < learned.strange),
+            weigh_condition(condition, lists, float(learned.fitted.get("offListExpected", OFF_LIST_RATE)), share),
             learned,
         )
 
 
-def judge_nodes(asked: Asked, lineages: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def judge_nodes(scored: ScoredQueries, lineages: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the highest score of a taxon at each rank, and whether that taxon is right: (observations, 7) twice.
 
     Only species on the list count. A rejected observation has the sums 0.
     """
-    sums = np.zeros((len(asked.scores), lineages.shape[1]))
+    sums = np.zeros((len(scored.scores), lineages.shape[1]))
     right = np.zeros(sums.shape, dtype=bool)
-    hidden = {"own": len(RANKS), "species": len(RANKS) - 1, "genus": len(RANKS) - 2}[asked.evidence.hide]
+    hidden = {"own": len(RANKS), "species": len(RANKS) - 1, "genus": len(RANKS) - 2}[scored.evidence.hide]
     for rank in range(lineages.shape[1]):
         nodes = lineages[:, rank]
-        taxa, added = sum_nodes(asked.shown if rank == len(RANKS) - 1 else asked.scores, nodes)
+        taxa, added = sum_nodes(scored.shown if rank == len(RANKS) - 1 else scored.scores, nodes)
         if len(taxa):
             best = added.argmax(axis=1)
-            sums[:, rank] = np.where(asked.rejected, 0.0, added[np.arange(len(best)), best])
-            right[:, rank] = (taxa[best] == nodes[asked.evidence.truth]) & (rank < hidden)
+            sums[:, rank] = np.where(scored.rejected, 0.0, added[np.arange(len(best)), best])
+            right[:, rank] = (taxa[best] == nodes[scored.evidence.truth]) & (rank < hidden)
     return sums, right
 
 
-def learn_thresholds(asked: Sequence[Asked], gallery: Gallery, finds: int) -> dict[str, dict[str, list[float]]]:
-    """Fit the thresholds of every target, for one photo and for several, on all conditions of `finds` observations."""
-    parts = [(one, *judge_nodes(one, gallery.lineages)) for one in asked]
+def learn_thresholds(
+    scored: Sequence[ScoredQueries], gallery: Gallery, observations: int
+) -> dict[str, dict[str, list[float]]]:
+    """Fit the thresholds of every target, for one photo and for several, on all conditions."""
+    parts = [(one, *judge_nodes(one, gallery.lineages)) for one in scored]
     several = np.concatenate([one.evidence.photos >= ALONE for one, _, _ in parts])
     sums = np.concatenate([sums for _, sums, _ in parts])
     right = np.concatenate([right for _, _, right in parts])
@@ -201,9 +203,9 @@ def learn_thresholds(asked: Sequence[Asked], gallery: Gallery, finds: int) -> di
     held = next(one.evidence for one, _, _ in parts if not one.evidence.alone)
     count = int((held.photos >= ALONE).sum())
     learned = {}
-    for name, chosen, independent in (("one", ~several, finds), ("several", several, count)):
-        if name == "several" and count < SEVERAL:
-            chosen, independent = np.ones(len(several), dtype=bool), finds
+    for name, chosen, independent in (("one", ~several, observations), ("several", several, count)):
+        if name == "several" and count < MIN_SEVERAL:
+            chosen, independent = np.ones(len(several), dtype=bool), observations
         learned[name] = {
             target: fit_thresholds(sums[chosen], right[chosen], weights[chosen], float(target), independent).tolist()
             for target in TARGETS
@@ -243,7 +245,7 @@ def count_off_list(near: Sequence[tuple[NDArray[np.bool_], NDArray[np.float64]]]
     for on_list, around in near:
         inside = np.isfinite(around) & (np.nan_to_num(around) >= 0.5)
         off, found = off + float((~on_list[inside]).sum()), found + float(inside.sum())
-    return float(np.clip((off + default * PLACED) / (found + PLACED), 0.02, 0.5))
+    return float(np.clip((off + default * PSEUDO_COUNT) / (found + PSEUDO_COUNT), 0.02, 0.5))
 
 
 def with_learned(method: Method, **values: object) -> Method:

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from evaluation.galleries.gallery import Gallery
-from evaluation.learning.asks import (
-    Asked,
-    count_ask,
+from evaluation.learning.evidence import Evidence, Typical
+from evaluation.learning.query_mix import (
+    ScoredQueries,
     count_off_list,
     first_of,
     fit_off_list_rate,
     judge_nodes,
     rank_truth,
     weigh,
+    weigh_condition,
 )
-from evaluation.learning.evidence import Evidence, Typical
 from evaluation.learning.unknown import fit_unknown
 from retrieval.models.embedder import DIM
 from retrieval.ranking.calibration import Calibration
@@ -38,10 +38,10 @@ def make_gallery(counts: tuple[int, ...] = (1, 1, 1)) -> Gallery:
     return Gallery(rows, columns, np.arange(len(columns)), LINEAGES[:, -1], LINEAGES)
 
 
-def make_asked(scores: np.ndarray, truth: list[int], listed: list[bool], hide: str = "own") -> Asked:
+def make_asked(scores: np.ndarray, truth: list[int], listed: list[bool], hide: str = "own") -> ScoredQueries:
     count, bits = len(truth), np.array(listed)
     evidence = make_evidence(scores, truth, hide)
-    return Asked(
+    return ScoredQueries(
         evidence,
         bits[evidence.truth],
         bits,
@@ -68,9 +68,9 @@ def test_identical_references_are_right_no_more_often_than_by_chance() -> None:
 
 
 def test_wider_taxa_add_up_all_species_and_a_species_is_named_on_the_list_only() -> None:
-    asked = make_asked(np.array([[0.3, 0.25, 0.45]]), [0], [True, True, False])
+    queries = make_asked(np.array([[0.3, 0.25, 0.45]]), [0], [True, True, False])
 
-    sums, right = judge_nodes(asked, LINEAGES)
+    sums, right = judge_nodes(queries, LINEAGES)
 
     assert sums[0, -2:] == pytest.approx([0.55, 0.3])  # species 12 has more, but is not on the list
     assert sums[0, 0] == pytest.approx(1)
@@ -81,16 +81,16 @@ def test_wider_taxa_add_up_all_species_and_a_species_is_named_on_the_list_only()
     ("hide", "expected"), [("own", [True, True]), ("species", [True, False]), ("genus", [False] * 2)]
 )
 def test_a_hidden_taxon_is_never_named_rightly(hide: str, expected: list[bool]) -> None:
-    asked = make_asked(np.array([[0.6, 0.1, 0.1]]), [0], [True] * 3, hide)
+    queries = make_asked(np.array([[0.6, 0.1, 0.1]]), [0], [True] * 3, hide)
 
-    assert judge_nodes(asked, LINEAGES)[1][0, -2:].tolist() == expected
+    assert judge_nodes(queries, LINEAGES)[1][0, -2:].tolist() == expected
 
 
 def test_a_rejected_answer_stops_nowhere() -> None:
-    asked = make_asked(np.array([[0.9, 0.05, 0.05]]), [0], [True] * 3)
-    object.__setattr__(asked, "rejected", np.array([True]))
+    queries = make_asked(np.array([[0.9, 0.05, 0.05]]), [0], [True] * 3)
+    object.__setattr__(queries, "rejected", np.array([True]))
 
-    assert not judge_nodes(asked, LINEAGES)[0].any()
+    assert not judge_nodes(queries, LINEAGES)[0].any()
 
 
 def test_finds_off_the_list_and_of_unknown_species_count_as_often_as_expected() -> None:
@@ -99,7 +99,7 @@ def test_finds_off_the_list_and_of_unknown_species_count_as_often_as_expected() 
     known = make_evidence(np.full((5, 3), 1 / 3), truth, place=0)
     hidden = make_evidence(np.full((5, 3), 1 / 3), truth, "species", 0)
 
-    weights, strange = (count_ask(one, [listed], 0.2, 0.1) for one in (known, hidden))
+    weights, strange = (weigh_condition(one, [listed], 0.2, 0.1) for one in (known, hidden))
 
     assert weights[:2].sum() / weights.sum() == pytest.approx(0.8)
     assert weights.sum() == pytest.approx(5 * 0.9)
@@ -110,14 +110,14 @@ def test_finds_off_the_list_and_of_unknown_species_count_as_often_as_expected() 
 def test_the_weight_of_species_off_the_list_is_the_one_that_suits_the_finds() -> None:
     """Half of the mass of each find is on the list and half off it; one in five is truly off it."""
     truth = [0] * 8 + [2] * 2
-    ways = [make_evidence(np.tile([0.5, 0.0, 0.5], (10, 1)), truth, place=0)]
+    conditions = [make_evidence(np.tile([0.5, 0.0, 0.5], (10, 1)), truth, place=0)]
     gallery = make_gallery((5, 0, 5))
 
-    rate = fit_off_list_rate(ways, gallery, [np.array([True, True, False])], 0.2)
+    rate = fit_off_list_rate(conditions, gallery, [np.array([True, True, False])], 0.2)
 
     assert rate == 0.2
     assert off_list_weight(rate, 5, 5) == pytest.approx(0.25)
-    assert weigh(ways[0], gallery, [np.array([True, True, False])], rate)[0] == pytest.approx([0.8, 0, 0.2])
+    assert weigh(conditions[0], gallery, [np.array([True, True, False])], rate)[0] == pytest.approx([0.8, 0, 0.2])
 
 
 def test_places_teach_how_often_finds_are_off_the_list_of_their_region() -> None:
@@ -181,15 +181,15 @@ def test_what_was_compared_with_nothing_has_no_evidence() -> None:
 
 def test_unknown_species_are_as_probable_as_expected_where_nothing_tells_them() -> None:
     rng = np.random.default_rng(6)
-    ways = []
+    conditions = []
     for hide in ("own", "species", "genus"):
-        way = make_evidence(np.full((400, 3), 1 / 3), [0] * 400, hide)
-        object.__setattr__(way, "features", rng.normal(size=(400, len(FEATURES))))
-        ways.append(way)
+        condition = make_evidence(np.full((400, 3), 1 / 3), [0] * 400, hide)
+        object.__setattr__(condition, "features", rng.normal(size=(400, len(FEATURES))))
+        conditions.append(condition)
 
-    weights = fit_unknown(ways)
+    weights = fit_unknown(conditions)
 
-    told = unknown_probability(ways[0].features, weights)
+    told = unknown_probability(conditions[0].features, weights)
     assert told.mean() == pytest.approx(0.05, abs=0.02)
-    assert unknown_probability(ways[0].features, {}).tolist() == [0.0] * 400
-    assert fit_unknown(ways[:1]) == {}
+    assert unknown_probability(conditions[0].features, {}).tolist() == [0.0] * 400
+    assert fit_unknown(conditions[:1]) == {}
