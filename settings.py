@@ -1,7 +1,7 @@
-"""All settings in one frozen object, read once at the edge from the environment.
+"""All settings in one frozen object, read once from the environment.
 
-Each is an environment variable `FUNGARIUM_` + its name in capitals; a misspelt one is refused.
-Read by the entry points only; everything else is given the values it needs.
+Each is an environment variable: `FUNGARIUM_` and its name in capitals. A misspelt one is refused. Only entry points
+read them; everything else receives the values it needs as arguments.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ LAST_PORT = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be set. Paths are relative to the working folder."""
+    """The settings. Paths are relative to the working directory."""
 
     data: Path = field(default=Path("data"), metadata={"help": "folder of the photo store, embeddings and reports"})
     flora_indexes: Path = field(default=Path("flora_indexes"), metadata={"help": "folder of the published snapshots"})
-    database: str = field(default="", metadata={"help": "SQLAlchemy address; empty: an SQLite file in the data folder"})
+    database: str = field(default="", metadata={"help": "SQLAlchemy URL; empty: an SQLite file in the data folder"})
     model: str = field(
         default="default", metadata={"help": "model handle, such as default, descriptor, onnx:PATH or hub:PATH_OR_URL"}
     )
@@ -34,17 +34,17 @@ class Settings:
     )
     host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
     port: int = field(default=8000, metadata={"help": "port the server listens on"})
-    workers: int = field(default=0, metadata={"help": "processes; 0: one for each core, four at most", "least": 0})
-    cores: int = field(
-        default=0, metadata={"help": "cores one worker computes on; 0: its share of those there are", "least": 0}
+    workers: int = field(default=0, metadata={"help": "worker processes; 0: one per core, at most four", "least": 0})
+    cores: int = field(default=0, metadata={"help": "cores that one worker uses; 0: an equal share", "least": 0})
+    threads: int = field(default=80, metadata={"help": "concurrent requests of one worker, of any kind"})
+    queue: int = field(default=64, metadata={"help": "concurrent identifications of one worker; more get a 503"})
+    batch: int = field(default=32, metadata={"help": "maximum photos in a batch of the model"})
+    deadline: int = field(default=30, metadata={"help": "time limit of an answer, in seconds"})
+    cache_megabytes: int = field(
+        default=64, metadata={"help": "memory of one worker for cached answers and embeddings"}
     )
-    threads: int = field(default=80, metadata={"help": "requests one worker has in hand at a time, of any kind"})
-    queue: int = field(default=64, metadata={"help": "identifications one worker has in hand; more get a 503"})
-    batch: int = field(default=32, metadata={"help": "photos that share a batch of the model, at most"})
-    deadline: int = field(default=30, metadata={"help": "seconds until an answer that is not ready is given up"})
-    cache_megabytes: int = field(default=64, metadata={"help": "memory of one worker for answers and embeddings"})
     thumbnail_megabytes: int = field(
-        default=500, metadata={"help": "disk for pictures drawn from reference photos; 0: none are kept", "least": 0}
+        default=500, metadata={"help": "disk for thumbnails of reference photos; 0: no cache", "least": 0}
     )
     gpu_megabytes: int = field(
         default=0, metadata={"help": "memory of each GPU for searching; 0: search on the CPU", "least": 0}
@@ -52,7 +52,7 @@ class Settings:
     gpu_keeps: str = field(
         default="floras",
         metadata={
-            "help": "what lies on GPUs: floras, a copy of each hot one; lists, every reference once",
+            "help": "what GPUs hold: floras, a copy of each hot flora; lists, all references once",
             "choices": ("floras", "lists"),
         },
     )
@@ -62,62 +62,65 @@ class Settings:
     )
     cluster_storage: str = field(
         default="",
-        metadata={
-            "help": "where the cluster keeps what a bulk job has done: a folder that all see, or s3://BUCKET/PREFIX"
-        },
+        metadata={"help": "where the cluster stores results of bulk jobs: a shared folder, or s3://BUCKET/PREFIX"},
     )
-    shards: int = field(default=3, metadata={"help": "parts that the references are searched in on a cluster"})
-    replicas: int = field(default=2, metadata={"help": "processes on the cluster that hold the same part"})
-    shard_timeout: int = field(default=5, metadata={"help": "seconds until a part that gives no answer is given up"})
+    shards: int = field(default=3, metadata={"help": "shards of the references on a cluster"})
+    replicas: int = field(default=2, metadata={"help": "replicas of each shard on the cluster"})
+    shard_timeout: int = field(default=5, metadata={"help": "time limit of a shard's reply, in seconds"})
     metrics: str = field(
         default="loopback",
         metadata={"help": "who may read /metrics", "choices": ("loopback", "everybody", "nobody")},
     )
-    log: str = field(default="json", metadata={"help": "form of the log", "choices": ("json", "text")})
+    log: str = field(default="json", metadata={"help": "format of the log", "choices": ("json", "text")})
     log_level: str = field(
         default="info",
-        metadata={"help": "what is logged: info is a line a request", "choices": ("debug", "info", "warning", "error")},
+        metadata={
+            "help": "log level; info logs a line for each request",
+            "choices": ("debug", "info", "warning", "error"),
+        },
     )
-    max_photos: int = field(default=8, metadata={"help": "photos in one observation, at most"})
-    max_batch: int = field(default=100, metadata={"help": "observations in one batch, at most"})
-    max_batch_bytes: int = field(default=200_000_000, metadata={"help": "bytes of one batch, at most"})
-    max_photo_bytes: int = field(default=20_000_000, metadata={"help": "bytes of one photo, at most"})
-    max_photo_pixels: int = field(default=64_000_000, metadata={"help": "pixels of one photo, at most"})
-    answer_days: int = field(default=90, metadata={"help": "days that an answer is kept whose link was asked for"})
-    tiles: str = field(default="", metadata={"help": "address of map tiles with {z}, {x}, {y}; empty: outlines only"})
-    tiles_credit: str = field(default="", metadata={"help": "who made the map tiles; shown on every map"})
+    max_photos: int = field(default=8, metadata={"help": "maximum photos in one observation"})
+    max_batch: int = field(default=100, metadata={"help": "maximum observations in one batch"})
+    max_batch_bytes: int = field(default=200_000_000, metadata={"help": "maximum bytes of one batch"})
+    max_photo_bytes: int = field(default=20_000_000, metadata={"help": "maximum bytes of one photo"})
+    max_photo_pixels: int = field(default=64_000_000, metadata={"help": "maximum pixels of one photo"})
+    answer_days: int = field(default=90, metadata={"help": "days that an answer with a share link is stored"})
+    tiles: str = field(default="", metadata={"help": "URL of map tiles with {z}, {x}, {y}; empty: outlines only"})
+    tiles_credit: str = field(default="", metadata={"help": "attribution of the map tiles, shown on every map"})
     cors_origins: str = field(
-        default="", metadata={"help": "web pages of others that may ask from a browser: origins with commas, or *"}
+        default="", metadata={"help": "origins of other web pages that may use the API, separated by commas, or *"}
     )
     fetch_allow: str = field(
         default="",
         metadata={
-            "help": "networks that photos may be fetched from though they are not public",
+            "help": "private networks from which photos may be fetched",
             "example": "10.1.0.0/16",
         },
     )
 
     identify: str = field(
-        default="open", metadata={"help": "who may identify: anybody, or with a key", "choices": ("open", "keyed")}
+        default="open",
+        metadata={
+            "help": "who may identify: open, anybody; keyed, with a key or signed in",
+            "choices": ("open", "keyed"),
+        },
     )
-    daily_quota: int = field(default=500, metadata={"help": "identifications a person has each day, UTC"})
+    daily_quota: int = field(default=500, metadata={"help": "daily identifications of a person, UTC"})
     anonymous_quota: int = field(
         default=0,
-        metadata={"help": "identifications a day of an address without a key; 0: not limited", "least": 0},
+        metadata={"help": "daily identifications of an IP address without a key; 0: unlimited", "least": 0},
     )
-    limits: str = field(
-        default="memory://", metadata={"help": "where quotas are counted: memory://, or redis://HOST:PORT/0"}
-    )
-    secret_file: str = field(default="", metadata={"help": "file with the secret that signs sessions"})
+    limits: str = field(default="memory://", metadata={"help": "storage of quotas: memory://, or redis://HOST:PORT/0"})
+    secret_file: str = field(default="", metadata={"help": "file with the secret key for sessions"})
     https: str = field(default="no", metadata={"help": "cookies over HTTPS only", "choices": ("no", "yes")})
-    proxies: int = field(default=0, metadata={"help": "reverse proxies in front, believed on addresses", "least": 0})
+    proxies: int = field(default=0, metadata={"help": "number of trusted reverse proxies in front", "least": 0})
 
     observation_photos: str = field(
-        default="", metadata={"help": "where photos of observations are kept: a folder, or s3://BUCKET/PREFIX"}
+        default="", metadata={"help": "where photos of observations are stored: a folder, or s3://BUCKET/PREFIX"}
     )
-    photo_side: int = field(default=2048, metadata={"help": "pixels of the longer side of a photo that is kept"})
+    photo_side: int = field(default=2048, metadata={"help": "longer side of stored photos, in pixels"})
     originals: str = field(
-        default="no", metadata={"help": "yes: photos are kept at full size too", "choices": ("no", "yes")}
+        default="no", metadata={"help": "yes: photos are stored at full size too", "choices": ("no", "yes")}
     )
     reference_licences: str = field(
         default="open",
@@ -126,21 +129,21 @@ class Settings:
             "choices": ("open", "noncommercial", "none"),
         },
     )
-    public_url: str = field(default="", metadata={"help": "address under which the world reaches this server"})
+    public_url: str = field(default="", metadata={"help": "public URL of this server"})
 
     @property
     def photos_at(self) -> str:
-        """Where photos of observations are kept, with the default filled in."""
+        """Where photos of observations are stored, with the default applied."""
         return self.observation_photos or str((self.data / "observations").absolute())
 
     @property
     def database_url(self) -> str:
-        """The database's address, with the default filled in."""
+        """The database's URL, with the default applied."""
         return self.database or f"sqlite:///{self.data / 'fungarium.sqlite'}"
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from environment variables; raise SettingsError for unknown names and impossible values."""
+    """Read the settings from environment variables; raise SettingsError for unknown names and invalid values."""
     given = os.environ if environment is None else environment
     known = {PREFIX + setting.name.upper(): setting for setting in fields(Settings)}
     values: dict[str, object] = {}
@@ -154,7 +157,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any]) -> object:
-    """Bring a setting's text to its type; `choices` and `least` of its metadata bound it."""
+    """Convert a setting to its type; `choices` and `least` of its metadata limit it."""
     if text not in (choices := metadata.get("choices", (text,))):
         raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {text!r}")
     if kind == "int":

@@ -1,7 +1,8 @@
-"""The command `fungarium`, and where the program's packages lie.
+"""The command `fungarium`, and the location of the program's packages.
 
-In a checkout they are the folders beside this one; an installed wheel keeps them in `fungarium/program`, so that names
-such as `web` or `settings` never lie beside other people's packages. Importing this package makes them importable.
+In a checkout they are the folders beside this one. An installed wheel has them in `fungarium/program`, so that names
+such as `web` or `settings` are not installed beside other people's packages. Importing this package adds them to the
+path.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ __version__ = "0.1.0"
 
 _INSTALLED: Final = Path(__file__).resolve().parent / "program"
 PROGRAM: Final = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1]
-"""The folder that holds `retrieval`, `indexer`, `database`, `web` and the others."""
+"""The folder with `retrieval`, `indexer`, `database`, `web` and the other packages."""
 
 if str(PROGRAM) not in sys.path:
     sys.path.insert(0, str(PROGRAM))

@@ -1,4 +1,4 @@
-"""backup: database, photos, embeddings and snapshots, and back."""
+"""backup: back up and restore database, photos, embeddings and snapshots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fungarium.terminal import PATH, Bars, Group, with_settings
+from fungarium.terminal import PATH, Group, ProgressBars, with_settings
 
 if TYPE_CHECKING:
     from database.backups.making import BackupSources
@@ -20,7 +20,7 @@ name_argument = click.argument("name", default="")
 
 @click.group(cls=Group)
 def backup() -> None:
-    """Back up and restore everything that the server keeps.
+    """Back up and restore all data of the server.
 
     Database, photos, embeddings and snapshots. FOLDER is that of the backups.
     """
@@ -30,28 +30,28 @@ def backup() -> None:
 @folder_argument
 @with_settings
 def make(settings: Settings, folder: Path) -> int:
-    """Back up what is new since the last time; the server may go on.
+    """Back up what is new since the last backup.
 
-    Ends with 1 where something that the database speaks of is nowhere any more.
+    The server may run meanwhile. Ends with 1 if a file that the database names is missing.
     """
     from database.backups.making import make_backup
     from database.backups.repository import Repository
 
-    with Bars(" files") as bars:
+    with ProgressBars(" files") as bars:
         report = make_backup(sources(settings), Repository(folder), progress=bars)
     print(f"{report.name}: {report.files} files, {report.bytes:,} bytes")
     print(f"  new: {report.copied_files} files, {report.copied_bytes:,} bytes")
     if report.elsewhere:
-        print(f"  {report.elsewhere} reference photos lie in folders of their own and are not part of it")
+        print(f"  {report.elsewhere} reference photos are in other folders and are not included")
     for place in report.lost:
-        print(f"  lost before: {place}", file=sys.stderr)
+        print(f"  missing since an earlier backup: {place}", file=sys.stderr)
     return 1 if report.lost else 0
 
 
 @backup.command("list")
 @folder_argument
 def list_all(folder: Path) -> None:
-    """List the backups of a folder, the oldest first."""
+    """List the backups in a folder, oldest first."""
     from database.backups.repository import Repository
 
     repository = Repository(folder)
@@ -65,9 +65,9 @@ def list_all(folder: Path) -> None:
 @folder_argument
 @name_argument
 def verify(folder: Path, name: str) -> int:
-    """Read every byte of a backup.
+    """Read every byte of a backup and compare checksums.
 
-    NAME is the latest by default. Ends with 1 where something is not what it was.
+    NAME is the latest by default. Ends with 1 if anything is damaged.
     """
     from database.backups.repository import Repository
 
@@ -86,23 +86,23 @@ def verify(folder: Path, name: str) -> int:
 @name_argument
 @with_settings
 def restore(settings: Settings, folder: Path, name: str) -> None:
-    """Restore a backup where there is nothing yet.
+    """Restore a backup to an empty location.
 
     NAME is the latest by default.
     """
     from database.backups.repository import Repository
     from database.backups.restoring import restore_backup
 
-    with Bars(" files") as bars:
+    with ProgressBars(" files") as bars:
         restored = restore_backup(sources(settings), Repository(folder), name, progress=bars)
     print(f"restored {restored}")
 
 
 @backup.command()
 @folder_argument
-@click.option("--keep", type=int, required=True, metavar="N", help="How many stay.")
+@click.option("--keep", type=int, required=True, metavar="N", help="Number of backups to keep.")
 def prune(folder: Path, keep: int) -> None:
-    """Remove all but the latest backups, with what only they held."""
+    """Remove all but the latest backups, with their files."""
     from database.backups.repository import Repository
     from database.errors import BackupError
 
@@ -115,7 +115,7 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def sources(settings: Settings) -> BackupSources:
-    """Where everything lies that a backup keeps."""
+    """Return the locations of everything that a backup includes."""
     from database.backups.making import BackupSources
 
     return BackupSources(settings.database_url, settings.photos_at, settings.data.absolute(), settings.flora_indexes)

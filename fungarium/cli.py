@@ -1,7 +1,7 @@
-"""The command `fungarium`: its groups in the order of work, and how every command ends.
+"""The command `fungarium`: its groups in the order of work, and the exit codes of every command.
 
-These modules declare commands and import click alone; what a command needs is imported when it runs, so that help and
-shell completion are quick. Longer work is in `fungarium/jobs`.
+These modules declare commands and import only click. What a command needs is imported when it runs, so that help and
+shell completion are fast. Longer work is in `fungarium/jobs`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ COMPLETE: Final = "_FUNGARIUM_COMPLETE"
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Identify fungi from several photos of one find, with reference photos of your own."""
+    """Identify fungi from several photos of one observation, with your own reference photos."""
 
 
 for command in (
@@ -64,17 +64,17 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and give its exit code: 0, 1 where it could not be done, 2 where it was not understood."""
-    if instruction := os.environ.get(COMPLETE):  # a shell asks how a line goes on
+    """Run a command and return its exit code: 0, 1 if it failed, 2 if it was not understood."""
+    if instruction := os.environ.get(COMPLETE):  # the shell requests completions
         return shell_complete(cli, {}, NAME, COMPLETE, instruction)
     inherit_path()
     return run_guarded(lambda: run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
-def run(words: list[str]) -> int:
-    """Run what the words say; what cannot be understood is one sentence and 2."""
+def run(arguments: list[str]) -> int:
+    """Run the command line `arguments`; a usage error is one sentence and exit code 2."""
     try:
-        with cli.make_context(NAME, words) as context:
+        with cli.make_context(NAME, arguments) as context:
             return int(cli.invoke(context) or 0)
     except Exit as ended:
         return ended.exit_code
@@ -82,15 +82,15 @@ def run(words: list[str]) -> int:
         print(error.format_message(), file=sys.stderr)
         return 2
     except click.UsageError as error:
-        said = error.format_message().strip().rstrip(".")
+        message = error.format_message().strip().rstrip(".")
         where = error.ctx.command_path if error.ctx else NAME
-        print(f"error: {said[:1].lower()}{said[1:]}; `{where} --help` says more", file=sys.stderr)
+        print(f"error: {message[:1].lower()}{message[1:]}; `{where} --help` says more", file=sys.stderr)
         return 2
     except click.Abort:  # Ctrl+C at a prompt
         raise KeyboardInterrupt from None
 
 
 def inherit_path() -> None:
-    """Let the Python processes that a command starts find the program too, wherever it lies."""
+    """Let Python processes started by a command find the program's packages, wherever they are installed."""
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(PROGRAM)]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PROGRAM), *others])

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @click.group(
     cls=Group,
-    epilog="How many there are is set by FUNGARIUM_SHARDS and FUNGARIUM_REPLICAS; docs/scale.md says more.",
+    epilog="Their number is set by FUNGARIUM_SHARDS and FUNGARIUM_REPLICAS; see docs/scale.md.",
 )
 def cluster() -> None:
-    """Look after the shards on the cluster of FUNGARIUM_CLUSTER."""
+    """Manage the shards on the cluster of FUNGARIUM_CLUSTER."""
 
 
 @cluster.command()
 @with_settings
 def start(settings: Settings) -> int:
-    """Start what does not run yet, and open the snapshot everywhere."""
+    """Start missing processes, and open the snapshot on all."""
     from fungarium.jobs.shards import start
 
     return start(settings)
@@ -35,7 +35,7 @@ def start(settings: Settings) -> int:
 def status(settings: Settings, as_json: bool) -> int:
     """Show nodes, shards and replicas.
 
-    Ends with 1 where a shard has no replica alive.
+    Ends with 1 if a shard has no live replica.
     """
     from fungarium.jobs.shards import status
 
@@ -43,10 +43,10 @@ def status(settings: Settings, as_json: bool) -> int:
 
 
 @cluster.command()
-@click.option("--anew", type=OneOf("cluster.placement:METHODS"), help="Forget the present placement and make one so.")
+@click.option("--anew", type=OneOf("cluster.placement:METHODS"), help="Replace the placement; METHOD of the new one.")
 @with_settings
 def place(settings: Settings, anew: str | None) -> None:
-    """Show which shard holds what, or place references anew."""
+    """Show which shard holds which species, or place references anew."""
     from fungarium.jobs.shards import place
 
     place(settings, anew)
@@ -55,7 +55,7 @@ def place(settings: Settings, anew: str | None) -> None:
 @cluster.command()
 @with_settings
 def stop(settings: Settings) -> None:
-    """End all shards; a server that uses them answers 503 from then on."""
+    """Stop all shards; a server that uses them then answers 503."""
     from fungarium.jobs.shards import stop
 
     stop(settings)

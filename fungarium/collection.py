@@ -1,4 +1,4 @@
-"""collection: archives, checklists, regions and floras into the catalogue, and what was left out."""
+"""collection: import archives, checklists, regions and floras into the catalogue, and list what was rejected."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ def collection() -> None:
 
 
 class ImportCommand(click.Command):
-    """Its help lists the kinds of archive that there are."""
+    """A command whose help lists the kinds of archive."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from indexer.archives import KINDS
 
         with formatter.section("Kinds of archive"):
-            formatter.write_dl([*KINDS.items(), ("auto", "found out from the archive itself")])
+            formatter.write_dl([*KINDS.items(), ("auto", "detected from the archive")])
 
 
 @collection.command("import", cls=ImportCommand)
 @click.argument("kind", type=OneOf("indexer.archives:KINDS", "auto"), metavar="KIND")
 @click.argument("path", type=PATH)
-@click.option("--dataset", required=True, metavar="ID", help="The dataset its observations belong to.")
+@click.option("--dataset", required=True, metavar="ID", help="The dataset of its observations.")
 @click.option("--title", default="", help="The dataset's title.")
 @click.option(
     "--licences",
     type=click.Choice(["open", "noncommercial", "any"]),
     default="open",
     show_default=True,
-    help="Which licences are accepted; any: unknown and reserved ones too, for use in private.",
+    help="Licences to accept; any: unknown and all-rights-reserved ones too, for private use.",
 )
-@click.option("--photos", type=PATH, metavar="FOLDER", help="Folder that photo paths are relative to.")
+@click.option("--photos", type=PATH, metavar="FOLDER", help="Base folder of relative photo paths.")
 @click.option(
     "--column",
     "columns",
     multiple=True,
     metavar="FIELD=HEADER",
-    help="How a column is called in this archive; FIELD==TEXT gives TEXT where the archive says nothing.",
+    help="Name of a column in this archive; FIELD==TEXT sets TEXT where the archive has no value.",
 )
-@click.option("--uncertain", is_flag=True, help="Take doubtful identifications too: cf., aff., ?, not verified.")
-@click.option("--encoding", default="", help="Of its tables, such as cp1250; found out where nothing is said.")
-@click.option("--base-url", default="", metavar="URL", help="Address that photo paths are relative to.")
+@click.option("--uncertain", is_flag=True, help="Accept doubtful identifications too: cf., aff., ?, not verified.")
+@click.option("--encoding", default="", help="Encoding of its tables, such as cp1250; detected by default.")
+@click.option("--base-url", default="", metavar="URL", help="Base URL of relative photo paths.")
 @click.option("--copy", is_flag=True, help="Keep a copy of local photos in the data folder.")
-@click.option("--offline", is_flag=True, help="Reject photos behind addresses instead of fetching.")
+@click.option("--offline", is_flag=True, help="Reject photos given by URL instead of fetching them.")
 @with_settings
 def import_photos(settings: Settings, **options: Any) -> None:
     """Import an archive of photos: a file or a folder.
 
-    Run again, it goes on where it was cut short and changes nothing that is there.
+    Run again, it resumes an interrupted import, and leaves imported photos unchanged.
     """
     from fungarium.jobs.importing import import_photos
 
@@ -66,10 +66,10 @@ def import_photos(settings: Settings, **options: Any) -> None:
 
 @collection.command()
 @click.argument("dataset")
-@click.option("--reason", default="", help="Only those with this reason.")
+@click.option("--reason", default="", help="Only rejections with this reason.")
 @with_settings
 def rejections(settings: Settings, dataset: str, reason: str) -> None:
-    """List what imports of a dataset left out, and why."""
+    """List the rejections of a dataset's imports, with reasons."""
     from itertools import chain
 
     from database.collection import imports
@@ -90,7 +90,7 @@ collection.add_command(flora)
 @collection.command()
 @with_settings
 def upgrade(settings: Settings) -> None:
-    """Make the database's tables, or bring them up to date."""
+    """Create or migrate the database's tables."""
     from database.session import upgrade as upgrade_tables
 
     upgrade_tables(settings.database_url)

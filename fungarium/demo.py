@@ -1,4 +1,4 @@
-"""demo: a collection to try the program with, without any photo of one's own."""
+"""demo: a drawn collection, to try the program without photos of your own."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from pathlib import Path
 
 import click
 
-from fungarium.terminal import PATH, Bars, Group
+from fungarium.terminal import PATH, Group, ProgressBars
 
 
 @click.group(cls=Group)
 def demo() -> None:
-    """Draw a collection of fungi that do not exist, to try with."""
+    """Draw a collection of fungi that do not exist."""
 
 
 @demo.command()
 @click.argument("folder", type=PATH)
-@click.option("--species", type=int, default=60, show_default=True, help="How many species.")
+@click.option("--species", type=int, default=60, show_default=True, help="Number of species.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed invents another collection.")
-@click.option("--processes", type=int, help="How many to draw with.  [default: all processors]")
+@click.option("--processes", type=int, help="Number of processes.  [default: all processors]")
 def draw(folder: Path, species: int, seed: int, processes: int | None) -> None:
-    """Draw photos of fungi that do not exist, and checklists.
+    """Draw photos and checklists of fungi that do not exist.
 
-    With an archive for `collection import`. Safe to run again.
+    Includes an archive for `collection import`. Safe to run again.
     """
     from evaluation.specimens.collection import draw_collection
 
-    with Bars("photo") as bars:
+    with ProgressBars("photo") as bars:
         collection = draw_collection(folder, seed=seed, species=species, processes=processes, progress=bars)
     print(
-        f"{collection.folder}: {collection.photos} drawings of {collection.observations} finds "
-        f"of {collection.species} species that do not exist ({collection.drawn} drawn now)"
+        f"{collection.folder}: {collection.photos} drawings of {collection.observations} "
+        f"observations of {collection.species} species that do not exist ({collection.drawn} drawn now)"
     )

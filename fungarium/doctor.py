@@ -1,23 +1,23 @@
-"""doctor: what is here and what is missing, for a person who asks for help."""
+"""doctor: report the state of the installation and what is missing."""
 
 from __future__ import annotations
 
 import click
 
-from fungarium.terminal import Bars, as_json, print_json
+from fungarium.terminal import ProgressBars, as_json, print_json
 
 
 @click.command()
 @as_json
 def doctor(as_json: bool) -> int:
-    """Say what is here, what is missing, and what to do.
+    """Report what is missing or broken, and what to do.
 
-    Looks at versions, settings, database, model, snapshot, photos, disk, memory, GPUs, cluster, languages and scripts.
-    Changes nothing. Ends with 1 where something is broken.
+    Checks versions, settings, database, model, snapshot, photos, disk, memory, GPUs, cluster, languages and scripts.
+    Changes nothing. Ends with 1 if anything is broken.
     """
     from fungarium.jobs.checkup import BROKEN, check_all
 
-    with Bars("photo") as bars:
+    with ProgressBars("photo") as bars:
         findings = list(check_all(bars))
     broken = [finding for finding in findings if finding.state == BROKEN]
     if as_json:

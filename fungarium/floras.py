@@ -1,4 +1,4 @@
-"""checklist, region, flora: which taxa are known from where, and what can be searched."""
+"""checklist, region, flora: the taxa known from a region, and the lists that can be searched."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def checklist() -> None:
 @click.argument("path", type=PATH)
 @click.option("--id", "checklist_id", required=True, metavar="ID", help="Lower-case letters, digits, '-', '_' and '.'")
 @click.option("--title", default="", help="The checklist's title.")
-@click.option("--region", default="", metavar="ID", help="Region that lines without a country speak of.")
-@click.option("--encoding", default="", help="Of the list, such as cp1250; found out where nothing is said.")
+@click.option("--region", default="", metavar="ID", help="Region of lines without a country.")
+@click.option("--encoding", default="", help="Encoding of the list, such as cp1250; detected by default.")
 @with_settings
 def import_list(settings: Settings, path: Path, checklist_id: str, title: str, region: str, encoding: str) -> None:
-    """Import a checklist; it replaces what was known under its id.
+    """Import a checklist; it replaces an earlier one with the same id.
 
     PATH is a Darwin Core or ColDP archive or folder, a workbook, CSV, or a list of names.
     """
@@ -87,9 +87,9 @@ def region() -> None:
 @click.argument("folder", type=PATH)
 @with_settings
 def import_units(settings: Settings, scheme: str, folder: Path) -> None:
-    """Import the level-2 units of a copy of tdwg/wgsrpd.
+    """Import the level-2 units from a copy of tdwg/wgsrpd.
 
-    FOLDER holds tblLevel2-4.txt and level2.geojson. Run again, it replaces the units by the same.
+    FOLDER contains tblLevel2-4.txt and level2.geojson. Run again, it replaces the units by the same ones.
     """
     from database.session import open_database, upgrade
     from database.taxonomy.regions import put_region
@@ -111,7 +111,7 @@ def import_units(settings: Settings, scheme: str, folder: Path) -> None:
     "countries",
     multiple=True,
     metavar="ISO",
-    help="With ID: a country whose records without coordinates count too; alone: the country to add.",
+    help="With ID: a country whose records without coordinates count too; without: the country to add.",
 )
 @with_settings
 def add_region(
@@ -161,7 +161,7 @@ def list_regions(settings: Settings, kind: str | None, as_json: bool) -> None:
 
 @click.group(cls=Group)
 def flora() -> None:
-    """Add, list, show and remove floras; what photos they lack."""
+    """Add, list, show and remove floras; report coverage."""
 
 
 @flora.command("add")
@@ -182,7 +182,7 @@ def flora() -> None:
 )
 @with_settings
 def add_flora(settings: Settings, flora_id: str, title: str, **parts: Any) -> None:
-    """Add a flora: the union of all that is given. Names that match nothing are reported one by one."""
+    """Add a flora: the union of all options. Names that match no taxon are reported."""
     from database.session import open_database, upgrade
     from indexer.building.floras import define_flora
 
@@ -219,7 +219,7 @@ def list_floras(settings: Settings, as_json: bool) -> None:
 @as_json
 @with_settings
 def show_flora(settings: Settings, flora_id: str, as_json: bool) -> None:
-    """Show what a flora is made of, and its species."""
+    """Show the definition of a flora, and its species."""
     from database.session import open_database
     from database.taxonomy.floras import flora as find_flora
     from database.taxonomy.taxa import taxa
@@ -242,7 +242,7 @@ def show_flora(settings: Settings, flora_id: str, as_json: bool) -> None:
 @click.argument("flora_id", metavar="ID")
 @with_settings
 def remove_flora(settings: Settings, flora_id: str) -> None:
-    """Forget a flora; published snapshots keep it."""
+    """Remove a flora; published snapshots keep it."""
     from database.session import open_database
     from database.taxonomy.floras import remove_flora as forget
 
@@ -256,7 +256,7 @@ def remove_flora(settings: Settings, flora_id: str) -> None:
 @as_json
 @with_settings
 def cover_flora(settings: Settings, flora_id: str, as_json: bool) -> None:
-    """List the species of a flora that no photo shows."""
+    """List the species of a flora without photos."""
     from dataclasses import asdict
 
     from database.session import open_database
@@ -276,7 +276,7 @@ def cover_flora(settings: Settings, flora_id: str, as_json: bool) -> None:
 
 
 def summarise(session: Session, entry: FloraEntry) -> dict[str, str | int]:
-    """A flora in a line."""
+    """Summarise a flora as JSON values."""
     from indexer.building.floras import resolve_flora
 
     parts = [f"checklist {checklist}" for checklist in entry.checklists]

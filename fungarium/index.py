@@ -1,4 +1,4 @@
-"""index: from the catalogue's photos to a snapshot that readers open, and back."""
+"""index: from the catalogue's photos to a published snapshot, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fungarium.terminal import PATH, Bars, Group, OneOf, as_json, print_json, with_settings
+from fungarium.terminal import PATH, Group, OneOf, ProgressBars, as_json, print_json, with_settings
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -25,26 +25,26 @@ views_choice = click.option(
     type=OneOf("retrieval.photos.crops:AUGMENTATIONS"),
     default="none",
     show_default=True,
-    help="Crops that a photo's row is averaged of.",
+    help="Crops averaged for each photo.",
 )
 
 
 @click.group(cls=Group)
 def index() -> None:
-    """Embed photos, build snapshots of them, and publish."""
+    """Embed photos, build snapshots of them, and publish them."""
 
 
 @index.command()
 @model_choice
 @card_choice
 @views_choice
-@click.option("--retry", is_flag=True, help="Try photos again that failed before.")
+@click.option("--retry", is_flag=True, help="Retry photos that failed before.")
 @with_settings
 def embed(settings: Settings, model: str | None, card: Path | None, views: str, retry: bool) -> None:
-    """Embed every photo that has not been embedded with the model yet."""
+    """Embed all photos not yet embedded with the model."""
     from fungarium.jobs.indexing import embed_catalogue
 
-    with Bars("photo") as bars:
+    with ProgressBars("photo") as bars:
         embed_catalogue(settings, model, card, views=views, retry=retry, progress=bars)
 
 
@@ -54,10 +54,10 @@ def embed(settings: Settings, model: str | None, card: Path | None, views: str, 
 @views_choice
 @with_settings
 def build(settings: Settings, model: str | None, card: Path | None, views: str) -> None:
-    """Build a snapshot of what has been embedded; publish nothing."""
+    """Build a snapshot of the embedded photos, without publishing it."""
     from fungarium.jobs.indexing import build_from_catalogue
 
-    with Bars() as bars:
+    with ProgressBars() as bars:
         build_from_catalogue(settings, model, card, views=views, progress=bars)
 
 
@@ -71,35 +71,35 @@ def build(settings: Settings, model: str | None, card: Path | None, views: str) 
 @click.option(
     "--as-it-is",
     is_flag=True,
-    help="Without what was published since it was made, which is else carried over or a reason to refuse it.",
+    help="Omit references published since it was made; by default they are carried over, or it is refused.",
 )
 @atlas_choice
 @with_settings
 def publish(
     settings: Settings, snapshot: str | None, recall_bar: float | None, as_it_is: bool, wanted: bool | None
 ) -> None:
-    """Verify a snapshot and point readers at it.
+    """Verify a snapshot and switch readers to it.
 
-    SNAPSHOT is its name, by default that of the one built last.
+    SNAPSHOT is its name, by default the one built last.
     """
     from fungarium.jobs.publishing import announce, lay_out_published
     from retrieval.search.recipes import RECALL_BAR
     from retrieval.snapshots.publishing import newest_built, publish_snapshot
 
     bar = RECALL_BAR if recall_bar is None else recall_bar
-    with Bars("B") as bars:
+    with ProgressBars("B") as bars:
         chosen = snapshot or newest_built(settings.flora_indexes)
         name = publish_snapshot(settings.flora_indexes, chosen, recall_bar=bar, as_it_is=as_it_is, progress=bars)
     announce(name, settings)
     if name != chosen:
-        print(f"it is {chosen}'s calibration on the references that were published since that was made")
+        print(f"it combines the calibration of {chosen} with the references published since")
     lay_out_published(settings, wanted=wanted)
 
 
 @index.command()
 @with_settings
 def rollback(settings: Settings) -> None:
-    """Go back to the snapshot published before; twice goes back two."""
+    """Return to the snapshot published before; twice goes back two."""
     from fungarium.jobs.publishing import announce
     from retrieval.snapshots.publishing import roll_back
 
@@ -110,25 +110,26 @@ def rollback(settings: Settings) -> None:
 @click.argument("snapshot", required=False)
 @with_settings
 def verify(settings: Settings, snapshot: str | None) -> None:
-    """Check every byte of a snapshot, and its answers.
+    """Check every byte of a snapshot, and its indexes.
 
-    SNAPSHOT is its name, by default that of the published one. The first fault found is the error.
+    Indexes are compared with exact search. SNAPSHOT is its name, by default the
+    published one. The first fault found is the error.
     """
     from retrieval.snapshots.manifest import read_current
     from retrieval.snapshots.publishing import verify_snapshot
 
     name = snapshot or read_current(settings.flora_indexes)
     verify_snapshot(settings.flora_indexes, name)
-    print(f"snapshot {name} is whole, and its indexes answer as exact search does")
+    print(f"snapshot {name} is intact, and its indexes agree with exact search")
 
 
 @index.command("list")
 @as_json
 @with_settings
 def list_built(settings: Settings, as_json: bool) -> None:
-    """List the snapshots, the newest first.
+    """List the snapshots, newest first.
 
-    Only manifests are read; `verify` reads the rest.
+    Reads only manifests; `verify` reads the rest.
     """
     from dataclasses import asdict
 
@@ -150,7 +151,7 @@ def list_built(settings: Settings, as_json: bool) -> None:
             f"{star} {row.name:16}  {row.built:25}  {row.published:25}  {row.references:10}  {row.species:7}  {state}"
         )
     if withdrawn := len(read_withdrawals(settings.flora_indexes)):
-        print(f"{withdrawn} photos are withdrawn, and no snapshot answers with them")
+        print(f"{withdrawn} photos are withdrawn and excluded from all snapshots")
 
 
 @index.command()
@@ -165,7 +166,7 @@ def compact(settings: Settings, wanted: bool | None) -> None:
     from indexer.building.grow import compact_snapshot
     from retrieval.snapshots.publishing import publish_snapshot
 
-    with Bars() as bars:
+    with ProgressBars() as bars:
         name = compact_snapshot(settings.flora_indexes, progress=bars)
         publish_snapshot(settings.flora_indexes, name, progress=bars)
     announce(name, settings)
@@ -176,12 +177,12 @@ def compact(settings: Settings, wanted: bool | None) -> None:
 @click.argument("photos", nargs=-1)
 @click.option("--dataset", default="", metavar="ID", help="All photos of a dataset.")
 @click.option("--observation", default="", metavar="DATASET:KEY", help="All photos of an observation.")
-@click.option("--undo", is_flag=True, help="Let them in again.")
+@click.option("--undo", is_flag=True, help="Readmit them.")
 @with_settings
 def withdraw(settings: Settings, photos: tuple[str, ...], dataset: str, observation: str, undo: bool) -> None:
-    """Take reference photos out at once, of every snapshot.
+    """Withdraw reference photos from all snapshots at once.
 
-    PHOTOS are named by their SHA-256. No import, build or rollback brings them back until --undo.
+    PHOTOS are named by their SHA-256. No import, build or rollback restores them until --undo.
     """
     from fungarium.jobs import publishing
 
@@ -193,13 +194,13 @@ def withdraw(settings: Settings, photos: tuple[str, ...], dataset: str, observat
 @click.option(
     "--method",
     type=click.Choice(["pca", "tsne"]),
-    help="How.  [default: tsne where requirements-atlas.txt is installed]",
+    help="Method.  [default: tsne if requirements-atlas.txt is installed]",
 )
 @with_settings
 def atlas(settings: Settings, method: str | None) -> None:
     """Lay the references out on a plane, and find doubtful ones.
 
-    For the page /atlas; `publish` does it by itself where that is quick.
+    This is for the page /atlas; `publish` does it if it is quick.
     """
     from fungarium.jobs.publishing import lay_out
 

@@ -1,4 +1,4 @@
-"""model: which models there are, whether one can be trusted, and models of your own."""
+"""model: list and check embedding models, and adapt or train your own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fungarium.terminal import PATH, Bars, Group, OneOf, as_json, print_json, with_settings
+from fungarium.terminal import PATH, Group, OneOf, ProgressBars, as_json, print_json, with_settings
 from fungarium.training import TRAINING
 
 if TYPE_CHECKING:
     from settings import Settings
 
 card_choice = click.option("--card", type=PATH, help="File with the model's preprocessing, if not beside the model.")
-out_choice = click.option("--out", type=PATH, required=True, metavar="NAME", help="What is written, without an ending.")
+out_choice = click.option("--out", type=PATH, required=True, metavar="NAME", help="Output path without a suffix.")
 
 
 @click.group(cls=Group)
@@ -56,7 +56,7 @@ def describe(settings: Settings, handle: str, card: Path | None) -> None:
 @card_choice
 @with_settings
 def check(settings: Settings, handle: str, photo: Path, card: Path | None) -> None:
-    """Embed a photo several times: length, determinism, time. A model that breaks a promise is an error."""
+    """Embed a photo several times: length, determinism, time. A model that breaks a requirement is an error."""
     from fungarium.jobs.models import check_model
 
     check_model(settings, handle, card, photo)
@@ -69,24 +69,24 @@ def check(settings: Settings, handle: str, photo: Path, card: Path | None) -> No
     type=OneOf("indexer.embedding.fit_head:KINDS", "best"),
     default="best",
     show_default=True,
-    help="How it is fitted.",
+    help="Method of fitting.",
 )
 @click.option(
     "--held-out",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.25,
     show_default=True,
-    help="Share of the observations that the head is not fitted on, and that can judge it.",
+    help="Share of the observations held out of fitting, for evaluating the head.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of every random choice.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
 @card_choice
 @out_choice
 @with_settings
 def fit_head(settings: Settings, handle: str | None, card: Path | None, out: Path, **options: Any) -> None:
-    """Fit a head that brings a network's width to 256."""
+    """Fit a head that maps a network's features to 256 numbers."""
     from fungarium.jobs.models import fit_head
 
-    with Bars() as bars:
+    with ProgressBars() as bars:
         fit_head(settings, handle or settings.model, card, out, progress=bars, **options)
 
 
@@ -97,10 +97,10 @@ def fit_head(settings: Settings, handle: str | None, card: Path | None, out: Pat
 @out_choice
 @with_settings
 def lower(settings: Settings, handle: str, precision: str, card: Path | None, out: Path) -> None:
-    """Bring a network to bf16 or int8, if recall allows it."""
+    """Convert a network to bf16 or int8, if recall allows it."""
     from fungarium.jobs.models import lower_precision
 
-    with Bars("photo") as bars:
+    with ProgressBars("photo") as bars:
         lower_precision(settings, handle, card, out, precision=precision, progress=bars)
 
 
@@ -108,7 +108,7 @@ def lower(settings: Settings, handle: str, precision: str, card: Path | None, ou
 @click.argument("out", type=PATH, metavar="FILE")
 @with_settings
 def table(settings: Settings, out: Path) -> None:
-    """Write a table of the photos, which `gather` reads."""
+    """Write a table of the photos, as input of `gather`."""
     from fungarium.jobs.models import write_table
 
     write_table(settings, out)

@@ -1,4 +1,4 @@
-"""observations: approved finds become references and go out to others; what became of suggestions; places to hide."""
+"""observations: turn approved ones into references, export them, report on suggestions, and obscure places."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fungarium.terminal import PATH, Bars, Day, Group, as_json, print_json, with_database, with_settings
+from fungarium.terminal import PATH, Day, Group, ProgressBars, as_json, print_json, with_database, with_settings
 
 if TYPE_CHECKING:
     from database.session import Database
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def observations() -> None:
-    """Adopt, export and look after people's observations."""
+    """Adopt, export and maintain people's observations."""
 
 
 @observations.command()
 @with_settings
 def adopt(settings: Settings) -> None:
-    """Make approved observations references, and publish.
+    """Add approved observations to the references, and publish.
 
-    What is approved no more is taken out. Run it every day; run twice, it changes nothing.
+    Those no longer approved are removed. Run it every day; a second run changes nothing.
     """
     from fungarium.jobs.indexing import adopt
 
-    with Bars("photo") as bars:
+    with ProgressBars("photo") as bars:
         adopt(settings, bars)
 
 
 @observations.command()
 @click.argument("path", type=PATH)
-@click.option("--organisation", required=True, metavar="NAME", help="Who publishes it.")
+@click.option("--organisation", required=True, metavar="NAME", help="Publisher of the dataset.")
 @click.option("--title", default="Observations of fungi", show_default=True, help="The dataset's title.")
-@click.option("--email", default="", help="Where to ask.")
-@click.option("--description", default="", help="What it is, in a sentence or two.")
+@click.option("--email", default="", help="Contact address.")
+@click.option("--description", default="", help="Description of the dataset.")
 @click.option(
     "--licences",
     type=click.Choice(["gbif", "any"]),
@@ -46,12 +46,12 @@ def adopt(settings: Settings) -> None:
     show_default=True,
     help="gbif: CC0, CC BY and CC BY-NC, which GBIF publishes; any: CC BY-SA too.",
 )
-@click.option("--pack-photos", is_flag=True, help="The photos themselves in place of addresses.")
+@click.option("--pack-photos", is_flag=True, help="Include the photos instead of their URLs.")
 @with_settings
 def export(settings: Settings, path: Path, licences: str, pack_photos: bool, **about: str) -> None:
-    """Write approved observations as a Darwin Core Archive, for GBIF. Run it every week.
+    """Export approved observations as a Darwin Core Archive for GBIF. Run it every week.
 
-    PATH is the archive, a zip; PATH.json beside it says what changed.
+    PATH is the archive, a zip; PATH.json beside it lists the changes.
     """
     from datetime import UTC, datetime
 
@@ -75,78 +75,84 @@ def export(settings: Settings, path: Path, licences: str, pack_photos: bool, **a
         )
     state = "written" if report.rewritten else "unchanged"
     print(f"{path} {state}: {report.records} observations, {report.photos} photos")
-    print(f"  {report.added} new, {report.changed} changed, {len(report.removed)} gone")
+    print(f"  {report.added} new, {report.changed} changed, {len(report.removed)} removed")
     for one in report.removed:
-        print(f"  gone: {one}")
+        print(f"  removed: {one}")
     for reason, count in report.left_out:
         print(f"  left out, {reason}: {count}")
 
 
 @observations.command()
-@click.option("--since", type=Day(), help="Observations recorded since a day.")
-@click.option("--least", type=int, metavar="N", help="Least records of a person or group.")
+@click.option("--since", type=Day(), help="Only observations recorded since this day.")
+@click.option("--least", type=int, metavar="N", help="Minimum records of a person or group.")
 @as_json
 @with_database
 def fates(database: Database, since: date | None, least: int | None, as_json: bool) -> None:
-    """Report how many of the engine's suggestions were approved.
+    """Report how many suggestions were approved.
 
     By rank of the suggestion, person, group and snapshot.
     """
     from database.field.fates import LEAST, report_fates
-    from fungarium.jobs.fates import lines_of
+    from fungarium.jobs.fates import format_report
 
     with database.reading() as session:
         report = report_fates(session, since=since, least=LEAST if least is None else least)
     if as_json:
         print_json(report.described())
     else:
-        print("\n".join(lines_of(report)))
+        print("\n".join(format_report(report)))
 
 
 @observations.command()
 @with_database
 def rescore(database: Database) -> None:
-    """Work every score out anew from what is known today."""
+    """Recompute all scores from current data."""
     from database.field.administration import rescore_observations
 
-    with Bars("observation") as bars:
+    with ProgressBars("observation") as bars:
         count = rescore_observations(database, bars)
-    print(f"{count} observations scored anew")
+    print(f"{count} observations scored again")
 
 
 @observations.group()
 def obscure() -> None:
-    """Hide the exact places of some taxa behind a grid cell."""
+    """Obscure the exact places of some taxa by a grid cell."""
 
 
 @obscure.command("add")
 @click.argument("name")
 @with_database
 def add_obscured(database: Database, name: str) -> None:
-    """Hide the places of a taxon and all below it, old ones too."""
+    """Obscure the places of a taxon and all below it.
+
+    Existing observations are obscured too.
+    """
     from database.field.administration import obscure_taxon
 
     with database.writing() as session:
         count = obscure_taxon(session, name)
-    print(f"{name}\tobscured, {count} observations looked at")
+    print(f"{name}\tobscured, {count} observations checked")
 
 
 @obscure.command("remove")
 @click.argument("name")
 @with_database
 def remove_obscured(database: Database, name: str) -> None:
-    """Show the places of a taxon again, where nothing else hides them."""
+    """Show the places of a taxon again.
+
+    Other obscured taxa above or below it stay obscured.
+    """
     from database.field.administration import reveal_taxon
 
     with database.writing() as session:
         count = reveal_taxon(session, name)
-    print(f"{name}\tno longer obscured, {count} observations looked at")
+    print(f"{name}\tno longer obscured, {count} observations checked")
 
 
 @obscure.command("list")
 @with_database
 def list_obscured(database: Database) -> None:
-    """List the taxa."""
+    """List the obscured taxa."""
     from database.field.administration import obscured_taxa
 
     with database.reading() as session:
@@ -156,7 +162,7 @@ def list_obscured(database: Database) -> None:
 
 @observations.group()
 def group() -> None:
-    """Group taxa by form, to count people's experience by."""
+    """Group taxa by form, for counting people's experience."""
 
 
 @group.command("import")
@@ -180,15 +186,15 @@ def import_groups(database: Database, path: Path) -> None:
 
 @observations.group()
 def photos() -> None:
-    """Look after the photos of observations."""
+    """Maintain the photos of observations."""
 
 
 @photos.command()
 @with_settings
 def sweep(settings: Settings) -> None:
-    """Remove what killed requests left behind. Run it every day.
+    """Remove files left by interrupted requests. Run it every day.
 
-    Nothing is removed within an hour of its writing.
+    Files less than an hour old are kept.
     """
     from database.field.photo_files import PhotoFiles
     from database.field.records import sweep
@@ -203,9 +209,9 @@ def sweep(settings: Settings) -> None:
 @photos.command("check")
 @with_settings
 def check_photos(settings: Settings) -> int:
-    """List photos that observations show and the store lacks.
+    """List photos of observations that are missing from the store.
 
-    Ends with 1 where there are any.
+    Ends with 1 if there are any.
     """
     from database.field.photo_files import PhotoFiles
     from database.field.records import missing

@@ -1,4 +1,4 @@
-"""people: who may sign in, and as what; and the keys of their programs."""
+"""people: accounts, roles and API keys."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ ROLE = OneOf("database.accounts.people:ROLES")
 
 @click.group(cls=Group)
 def people() -> None:
-    """Make people, and issue API keys."""
+    """Manage people and API keys."""
 
 
 @people.group()
 def person() -> None:
-    """Make, list and change people."""
+    """Add, list and change people."""
 
 
 @person.command()
 @click.argument("login")
-@click.option("--name", default="", help="Shown to others.  [default: the login]")
-@click.option("--role", type=ROLE, default="observer", show_default=True, help="What they may do.")
-@click.option("--no-password", is_flag=True, help="Nobody signs in; keys may be issued all the same.")
+@click.option("--name", default="", help="Displayed name.  [default: the login]")
+@click.option("--role", type=ROLE, default="observer", show_default=True, help="Their role.")
+@click.option("--no-password", is_flag=True, help="No sign-in; keys can still be issued.")
 @with_database
 def add(database: Database, login: str, name: str, role: str, no_password: bool) -> None:
-    """Make a person; the password is asked for, or read from stdin.
+    """Add a person; the password is prompted for, or read from stdin.
 
     LOGIN: letters a to z, digits and . _ @ + -
     """
@@ -56,7 +56,7 @@ def list_all(database: Database, as_json: bool) -> None:
     with database.reading() as session:
         while found := list_people(session, after=after):
             rows += [
-                {"login": one.login, "role": one.role, "standing": standing(one.active), "name": one.name}
+                {"login": one.login, "role": one.role, "standing": describe_status(one.active), "name": one.name}
                 for one in found
             ]
             after = found[-1].id
@@ -65,15 +65,15 @@ def list_all(database: Database, as_json: bool) -> None:
 
 @person.command()
 @click.argument("login")
-@click.option("--name", help="Shown to others.")
-@click.option("--role", type=ROLE, help="What they may do.")
-@click.option("--daily-quota", type=int, metavar="N", help="Identifications a day; 0: as the setting says.")
-@click.option("--active/--inactive", default=None, help="Let them in again, or end their sessions and keys.")
+@click.option("--name", help="Displayed name.")
+@click.option("--role", type=ROLE, help="Their role.")
+@click.option("--daily-quota", type=int, metavar="N", help="Identifications a day; 0: the setting's default.")
+@click.option("--active/--inactive", default=None, help="Enable the account, or disable it with its sessions and keys.")
 @with_database
 def change(
     database: Database, login: str, name: str | None, role: str | None, daily_quota: int | None, active: bool | None
 ) -> None:
-    """Change a person's name, role or quota, or shut them out."""
+    """Change a person's name, role or quota, or disable the account."""
     from database.accounts.people import change_person, person_by_login, set_quota
 
     with database.writing() as session:
@@ -81,23 +81,23 @@ def change(
         if daily_quota is not None:
             set_quota(session, person.id, daily_quota if daily_quota > 0 else None)
         person = change_person(session, person.id, name=name, role=role, active=active)
-    print(f"{person.login}\t{person.role}\t{standing(person.active)}\t{person.name}")
+    print(f"{person.login}\t{person.role}\t{describe_status(person.active)}\t{person.name}")
 
 
 @person.command()
 @click.argument("login")
 @with_database
 def password(database: Database, login: str) -> None:
-    """Give a person another password, and end their sessions.
+    """Change a person's password, and end their sessions.
 
-    It is asked for, or read from stdin.
+    The password is prompted for, or read from stdin.
     """
     from database.accounts.people import person_by_login, set_password
 
     chosen = ask_password(login)
     with database.writing() as session:
         person = set_password(session, person_by_login(session, login).id, chosen)
-    print(f"{person.login} has another password; every session of theirs has ended")
+    print(f"{person.login} has a new password; all their sessions have ended")
 
 
 @people.group()
@@ -114,16 +114,16 @@ def key() -> None:
     type=OneOf("database.accounts.people:SCOPES"),
     default=("identify", "read"),
     show_default=True,
-    help="What it opens; repeat for several.",
+    help="Scope of the key; repeat for several.",
 )
-@click.option("--label", default="", help="What it is for.")
+@click.option("--label", default="", help="Purpose of the key.")
 @click.option("--daily-quota", type=int, metavar="N", help="Identifications a day with this key.")
 @click.option("--days", type=int, metavar="N", help="Days until it expires.  [default: never]")
 @with_database
 def issue(
     database: Database, login: str, scopes: tuple[str, ...], label: str, daily_quota: int | None, days: int | None
 ) -> None:
-    """Issue a key; it is printed once and kept nowhere."""
+    """Issue a key; it is printed once and not stored."""
     from datetime import timedelta
 
     from database.accounts.api_keys import issue_key
@@ -163,7 +163,7 @@ def list_keys(database: Database, login: str, as_json: bool) -> None:
 @click.argument("key_id", type=int, metavar="ID")
 @with_database
 def revoke(database: Database, key_id: int) -> None:
-    """Let a key open nothing any more; `key list` says its ID."""
+    """Revoke a key; `key list` shows its ID."""
     from database.accounts.api_keys import revoke_key
 
     with database.writing() as session:
@@ -171,14 +171,14 @@ def revoke(database: Database, key_id: int) -> None:
     print(f"{key.id}\t{key.prefix}...\trevoked")
 
 
-def standing(active: bool) -> str:
-    """Whether somebody may sign in, in a word."""
+def describe_status(active: bool) -> str:
+    """Describe whether a person may sign in, in one word."""
     return "active" if active else "inactive"
 
 
 def ask_password(login: str) -> str:
-    """A password, typed twice and not shown, or one line of stdin."""
+    """Prompt twice for a password without showing it, or read one line of stdin."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
-    asked: str = click.prompt(f"password for {login}", hide_input=True, confirmation_prompt="once more", err=True)
-    return asked
+    password: str = click.prompt(f"password for {login}", hide_input=True, confirmation_prompt="once more", err=True)
+    return password

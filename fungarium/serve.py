@@ -28,9 +28,9 @@ def serve(settings: Settings) -> int:
 
 
 def create() -> Flask:
-    """Make the application; called in the worker, after the fork.
+    """Create the application; called in the worker, after the fork.
 
-    Imported here so that FAISS is loaded on that side only: used on both sides of a fork, it hangs.
+    The import is here because FAISS hangs if it is used on both sides of a fork.
     """
     from settings import read_settings
     from web.application import create_app

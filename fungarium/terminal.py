@@ -1,4 +1,4 @@
-"""What commands share on a terminal: groups, types of values, JSON, lists and progress bars."""
+"""What commands share on a terminal: groups, parameter types, JSON, lists and progress bars."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 import click
 
-Ended = TypeVar("Ended")
+Result = TypeVar("Result")
 
 PATH: click.Path = click.Path(path_type=Path)
 
 
 class Group(click.Group):
-    """A group that lists its commands in the order in which they were added: that of work."""
+    """A group that lists its commands in the order of their definition, which is the order of work."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -31,7 +31,7 @@ Group.group_class = Group
 
 
 class OneOf(click.Choice[str]):
-    """One of the names that a module knows, `module:NAMES`; the module is imported when they are needed."""
+    """A choice of the names `module:NAMES`; the module is imported when they are needed."""
 
     def __init__(self, where: str, *more: str) -> None:
         self._where, self._more = where, more
@@ -44,12 +44,12 @@ class OneOf(click.Choice[str]):
         return (*self._more, *getattr(import_module(module), names))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        completing = ctx is not None and ctx.resilient_parsing  # a line that is not finished: nothing to refuse in it
+        completing = ctx is not None and ctx.resilient_parsing  # an incomplete line, which must not be refused
         return str(value) if completing else super().convert(value, param, ctx)
 
 
 class Day(click.ParamType[date]):
-    """A day, YYYY-MM-DD."""
+    """A date, YYYY-MM-DD."""
 
     name = "day"
 
@@ -59,17 +59,17 @@ class Day(click.ParamType[date]):
         try:
             return date.fromisoformat(value)
         except ValueError:
-            self.fail(f"a day is written YYYY-MM-DD, such as 2026-10-03, not {value!r}", param, ctx)
+            self.fail(f"a date is written YYYY-MM-DD, such as 2026-10-03, not {value!r}", param, ctx)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
-def with_settings(command: Callable[..., Ended]) -> Callable[..., Ended]:
-    """Hand the settings to a command first; they are read, and refused, when it runs."""
+def with_settings(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Pass the settings as the first argument; they are read, and validated, when the command runs."""
 
     @wraps(command)
-    def run(**options: Any) -> Ended:
+    def run(**options: Any) -> Result:
         from settings import read_settings
 
         return command(read_settings(), **options)
@@ -77,11 +77,11 @@ def with_settings(command: Callable[..., Ended]) -> Callable[..., Ended]:
     return run
 
 
-def with_database(command: Callable[..., Ended]) -> Callable[..., Ended]:
-    """Hand the open database to a command first, its tables brought up to date."""
+def with_database(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Pass the open, migrated database as the first argument."""
 
     @wraps(command)
-    def run(**options: Any) -> Ended:
+    def run(**options: Any) -> Result:
         from database.session import open_database, upgrade
         from settings import read_settings
 
@@ -94,28 +94,28 @@ def with_database(command: Callable[..., Ended]) -> Callable[..., Ended]:
 
 
 def print_json(value: object) -> None:
-    """JSON for people and programs: indented, names as they are written."""
+    """Print indented JSON without escaping letters."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_rows(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
-    """A list: a line each, with tabs between its values, or JSON."""
+    """Print a list: one line each with tab-separated values, or JSON."""
     if as_json:
         print_json(list(rows))
         return
     for row in rows:
-        print("\t".join(spell(value) for value in row.values()))
+        print("\t".join(format_value(value) for value in row.values()))
 
 
-def spell(value: object) -> str:
-    """A value in a line."""
+def format_value(value: object) -> str:
+    """Format a value on one line."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(map(str, value))
     return str(value)
 
 
-class Bars:
-    """Progress on standard error: a bar for each stage, one after the other, and a line for what has no steps."""
+class ProgressBars:
+    """Progress on standard error: a bar for each stage in turn, or a line if it has no steps."""
 
     def __init__(self, unit: str = "it") -> None:
         self._unit = unit
@@ -138,7 +138,7 @@ class Bars:
             if total and self._bar.n >= total:
                 self._end()
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> ProgressBars:
         return self
 
     def __exit__(

@@ -1,6 +1,6 @@
-"""The commands of `fungarium model` that draw or gather pictures, train and export; they need requirements-train.txt.
+"""The commands of `fungarium model` that draw or gather photos, train and export; they need requirements-train.txt.
 
-Several GPUs: `torchrun --nproc-per-node 4 -m fungarium model train ...`.
+For several GPUs: `torchrun --nproc-per-node 4 -m fungarium model train ...`.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Any, Final
 
 import click
 
-from fungarium.terminal import PATH, Bars
+from fungarium.terminal import PATH, ProgressBars
 
 LOSSES: Final = ("softmax", "arcface", "proxy-anchor")
 PRECISIONS: Final = ("f32", "bf16")
 AUGMENTATIONS: Final = {
     "side": "Pixels of the network's input.",
-    "smallest": "Least share of the picture's area that a crop keeps.",
+    "smallest": "Least share of the photo's area that a crop keeps.",
     "turn": "Degrees, either way.",
-    "brightness": "How far it may be changed.",
-    "contrast": "How far it may be changed.",
-    "saturation": "How far it may be changed.",
+    "brightness": "Greatest change.",
+    "contrast": "Greatest change.",
+    "saturation": "Greatest change.",
     "hue": "Turns of the colour wheel, either way.",
     "warmth": "White balance: gain of red against blue.",
-    "blur": "Share of pictures that are blurred.",
-    "noise": "Greatest deviation of sensor noise, of 1.",
-    "erase": "Share of pictures that lose a rectangle.",
-    "jpeg": "Share of pictures that are compressed hard.",
+    "blur": "Share of photos that are blurred.",
+    "noise": "Greatest standard deviation of sensor noise, relative to 1.",
+    "erase": "Share of photos with a rectangle erased.",
+    "jpeg": "Share of photos that are strongly compressed.",
 }
-"""What may be done to pictures, by names of `training.augment.Augmentation`, whose defaults hold."""
+"""Augmentations by the names of `training.augment.Augmentation`, which has the defaults."""
 
 threads_choice = click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Processors torch works on."
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of PyTorch."
 )
-processes_choice = click.option("--processes", type=int, help="How many work at once.  [default: all processors]")
-seed_choice = click.option("--seed", type=int, default=1, show_default=True, help="Of every random choice.")
+processes_choice = click.option("--processes", type=int, help="Number of processes.  [default: all processors]")
+seed_choice = click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
 held_out_choice = click.option(
-    "--held-out", type=float, default=0.1, show_default=True, help="Share of observations that judge."
+    "--held-out", type=float, default=0.1, show_default=True, help="Share of observations held out for evaluation."
 )
 
 
@@ -51,35 +51,35 @@ held_out_choice = click.option(
     multiple=True,
     required=True,
     metavar="NAME UNITS INDIVIDUALS PHOTOS",
-    help="What to draw: fungi, things; other forms and other things, never trained on, judge. Repeat for several.",
+    help="What to draw: fungi, things; other forms and things are for evaluation only. Repeat for several.",
 )
-@click.option("--side", type=int, default=144, show_default=True, help="Pixels of each picture.")
+@click.option("--side", type=int, default=144, show_default=True, help="Pixels of each photo.")
 @seed_choice
 @processes_choice
 def draw(**options: Any) -> None:
-    """Draw a pool of pictures of species that do not exist."""
-    with Bars("unit") as bars:
+    """Draw a pool of photos of species that do not exist."""
+    with ProgressBars("unit") as bars:
         jobs().draw(options, bars)
 
 
 @click.command()
 @click.argument("table", type=PATH)
 @click.argument("folder", type=PATH)
-@click.option("--side", type=int, default=256, show_default=True, help="Pixels of each picture.")
+@click.option("--side", type=int, default=256, show_default=True, help="Pixels of each photo.")
 def gather(table: Path, folder: Path, side: int) -> None:
-    """Make a pool of the photos of a table.
+    """Make a pool of the photos in a table.
 
-    TABLE is CSV with file, species, observation, and perhaps genus and family.
+    TABLE is CSV with file, species, observation, and optionally genus and family.
     """
-    with Bars("photo") as bars:
+    with ProgressBars("photo") as bars:
         jobs().gather(table, folder, side, bars)
 
 
 def augmentations(command: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each change to pictures."""
+    """Add an option for each augmentation."""
     for name, does in reversed(AUGMENTATIONS.items()):
         command = click.option(f"--{name}", type=int if name == "side" else float, help=does)(command)
-    return click.option("--mirror/--no-mirror", default=True, help="Mirror half of the pictures.")(command)
+    return click.option("--mirror/--no-mirror", default=True, help="Mirror half of the photos.")(command)
 
 
 @click.command()
@@ -96,11 +96,11 @@ def augmentations(command: Callable[..., Any]) -> Callable[..., Any]:
     multiple=True,
     default=("species",),
     show_default=True,
-    help="Learn this rank, the first being sampled by; repeat for several.",
+    help="Rank to learn, the first also for sampling; repeat for several.",
 )
-@click.option("--scale", type=float, default=24.0, show_default=True, help="Of cosines in softmax and arcface.")
-@click.option("--margin", type=float, default=0.2, show_default=True, help="Of arcface and proxy-anchor.")
-@click.option("--balanced", is_flag=True, help="Draw every class equally often.")
+@click.option("--scale", type=float, default=24.0, show_default=True, help="Scale of cosines in softmax and arcface.")
+@click.option("--margin", type=float, default=0.2, show_default=True, help="Margin of arcface and proxy-anchor.")
+@click.option("--balanced", is_flag=True, help="Sample every class equally often.")
 @click.option("--trunk", default="residual", show_default=True, help="residual, or timm:NAME where timm is installed.")
 @click.option(
     "--widths",
@@ -108,14 +108,14 @@ def augmentations(command: Callable[..., Any]) -> Callable[..., Any]:
     nargs=4,
     default=(32, 48, 96, 160),
     show_default=True,
-    help="Of the residual trunk's stages.",
+    help="Widths of the residual trunk's stages.",
 )
-@click.option("--learned", type=int, default=256, show_default=True, help="Numbers learned; the rest are statistics.")
+@click.option("--learned", type=int, default=256, show_default=True, help="Learned numbers; the rest are statistics.")
 @click.option("--steps", type=int, default=1000, show_default=True)
 @click.option("--batch", type=int, default=64, show_default=True)
-@click.option("--rate", type=float, default=2e-3, show_default=True, help="Of learning, at its highest.")
+@click.option("--rate", type=float, default=2e-3, show_default=True, help="Peak learning rate.")
 @click.option("--decay", type=float, default=0.02, show_default=True, help="Of weights.")
-@click.option("--warm-up", type=int, default=100, show_default=True, help="Steps until the rate is at its highest.")
+@click.option("--warm-up", type=int, default=100, show_default=True, help="Steps until the peak rate.")
 @click.option(
     "--average", type=float, default=0.999, show_default=True, help="Decay of the moving average of weights; 0: none."
 )
@@ -126,11 +126,11 @@ def augmentations(command: Callable[..., Any]) -> Callable[..., Any]:
 @augmentations
 @threads_choice
 def train(threads: int, **options: Any) -> None:
-    """Train on a pool, or go on with a training.
+    """Train on a pool, or resume a training.
 
-    Checkpoints and logs are written to FOLDER; a run that stopped there is gone on with.
+    Checkpoints and logs are written to FOLDER; an interrupted run there is resumed.
     """
-    with Bars("step") as bars:
+    with ProgressBars("step") as bars:
         jobs(threads).train_network(options, bars)
 
 
@@ -138,18 +138,18 @@ def train(threads: int, **options: Any) -> None:
 @click.argument("checkpoint", type=PATH)
 @click.argument("out", type=PATH)
 @click.option(
-    "--pool", type=PATH, required=True, help="Of the training: its held-out observations measure the network."
+    "--pool", type=PATH, required=True, help="The training's pool: its held-out observations evaluate the network."
 )
 @held_out_choice
 @seed_choice
 @click.option("--side", type=int, default=128, show_default=True, help="Pixels of the network's input.")
 @click.option("--statistics", type=float, default=0.0, show_default=True, help="Share of statistics in an embedding.")
 @click.option("--licence", default="not stated", show_default=True)
-@click.option("--suitable", default="", help="What it can be used for.")
-@click.option("--unsuitable", default="", help="What it cannot be used for.")
+@click.option("--suitable", default="", help="Suitable uses.")
+@click.option("--unsuitable", default="", help="Unsuitable uses.")
 @threads_choice
 def export(threads: int, **options: Any) -> None:
-    """Write a checkpoint as ONNX, with its card and accuracy.
+    """Export a checkpoint to ONNX, with its card and accuracy.
 
     --held-out and --seed are those given to train.
     """
@@ -161,30 +161,30 @@ def export(threads: int, **options: Any) -> None:
 @click.option("--docs", type=PATH, default=Path("docs"), show_default=True, help="Folder of the page.")
 @threads_choice
 def compare_options(threads: int, work: Path, docs: Path) -> None:
-    """Measure what each option of a training gains.
+    """Measure the gain of each training option.
 
-    On drawings; writes docs/training.md.
+    Uses drawings; writes docs/training.md.
     """
-    with Bars() as bars:
+    with ProgressBars() as bars:
         jobs(threads).compare_options(work, docs, bars)
 
 
 @click.command("make-default")
 @click.option("--work", type=PATH, default=Path("data/training/default"), show_default=True, help="Working folder.")
-@click.option("--out", type=PATH, required=True, help="ONNX file; its cards lie beside it.")
-@click.option("--genera", type=int, help="Drawn; fewer than by default: a rehearsal.")
+@click.option("--out", type=PATH, required=True, help="ONNX file; its cards are written beside it.")
+@click.option("--genera", type=int, help="Number of genera to draw; fewer for a trial run.")
 @click.option("--things", type=int, help="Drawn.")
-@click.option("--steps", type=int, help="Of the training.")
+@click.option("--steps", type=int, help="Number of training steps.")
 @processes_choice
 @threads_choice
 def make_default(threads: int, work: Path, out: Path, processes: int | None, **plan: int | None) -> None:
-    """Make the default model from nothing."""
-    with Bars() as bars:
+    """Make the default model from scratch."""
+    with ProgressBars() as bars:
         jobs(threads).make_default(work, out, plan, processes, bars)
 
 
 def jobs(threads: int = 1) -> ModuleType:
-    """What these commands do, with torch on so many processors; raises ModelError where PyTorch is missing."""
+    """Return the training jobs with PyTorch on so many threads; raises ModelError if PyTorch is missing."""
     from retrieval.errors import ModelError
 
     try:

@@ -233,7 +233,7 @@ def test_a_photo_that_was_lost_before_is_told_and_the_rest_is_kept(
 
     assert main(["backup", "make", str(tmp_path / "backups")]) == 1
 
-    assert "lost before: observations/" in capsys.readouterr().err
+    assert "missing since an earlier backup: observations/" in capsys.readouterr().err
     assert len(Repository(tmp_path / "backups").names()) == 1
 
 

@@ -172,7 +172,7 @@ def test_the_same_observations_give_the_same_bytes_and_changes_are_told(
     capsys.readouterr()
 
     assert export(path) == 0
-    assert "unchanged: 2 observations, 3 photos\n  0 new, 0 changed, 0 gone" in capsys.readouterr().out
+    assert "unchanged: 2 observations, 3 photos\n  0 new, 0 changed, 0 removed" in capsys.readouterr().out
     assert (path.read_bytes(), (tmp_path / "fungi.zip.json").read_bytes()) == (before, notes)
     change = {"habitat": "under oak"}
     installation.client().patch(first["url"], json=change, headers=installation.keys["olga"])
@@ -180,8 +180,8 @@ def test_the_same_observations_give_the_same_bytes_and_changes_are_told(
     export(path)
 
     said = capsys.readouterr().out
-    assert "0 new, 1 changed, 1 gone" in said
-    assert f"gone: urn:uuid:{second['id']}" in said
+    assert "0 new, 1 changed, 1 removed" in said
+    assert f"removed: urn:uuid:{second['id']}" in said
     deleted = json.loads((tmp_path / "fungi.zip.json").read_bytes())["deleted"]
     assert list(deleted) == [f"urn:uuid:{second['id']}"]
     assert path.read_bytes() != before

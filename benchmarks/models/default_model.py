@@ -32,7 +32,7 @@ from evaluation.measuring.nested import Trial, cross_validate
 from evaluation.reports.report import as_outcomes
 from evaluation.specimens.collection import draw_collection
 from fungarium.cli import main as run
-from fungarium.terminal import Bars
+from fungarium.terminal import ProgressBars
 from retrieval.domain import WORLD
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 
@@ -89,7 +89,7 @@ def prepare(work: Path, collection: Path, model: str) -> None:
 
 def judge(snapshot: Snapshot, *, folds: int | None = None) -> dict[str, Any]:
     """Evaluate plain votes and calibrated answers, with all photos and with one, and the gain of all over one."""
-    with Bars() as bars:
+    with ProgressBars() as bars:
         plain = [
             judge_snapshot(snapshot, flora=WORLD, voting=snapshot.voting, photos=photos, progress=bars)
             for photos in (None, 1)
@@ -97,7 +97,7 @@ def judge(snapshot: Snapshot, *, folds: int | None = None) -> dict[str, Any]:
     gallery = read_gallery(snapshot, snapshot.flora(WORLD))
     dealt = folds or count_folds(gallery)
     fused: dict[str, list[list[Outcome]]] = {}
-    with Bars() as bars:
+    with ProgressBars() as bars:
         again: dict[str, Any] = {"folds": dealt, "seed": SEED, "progress": bars}
         learned: tuple[Method, ...] = ()
         for name, fusion in FUSED.items():

@@ -1,1 +1,1 @@
-"""What commands do that takes more than a few lines; imported when a command runs."""
+"""The work of commands that takes more than a few lines; imported when a command runs."""

@@ -1,4 +1,4 @@
-"""Identifies, or finds similar photos, from an open snapshot, and prints the answer."""
+"""Identifies, or finds similar photos, in an open snapshot, and prints the answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Options = Mapping[str, Any]
 
 def print_identification(settings: Settings, options: Options) -> None:
     """Identify the photos and print the ranking; `options` are those of the command."""
-    with opened(settings, options) as (photos, snapshot, embedder, limits):
+    with open_inputs(settings, options) as (photos, snapshot, embedder, limits):
         answer = identify(
             photos,
             snapshot,
@@ -45,8 +45,8 @@ def print_identification(settings: Settings, options: Options) -> None:
 
 
 def print_similar(settings: Settings, options: Options) -> None:
-    """Find the references most like the photos and print them; `options` are those of the command."""
-    with opened(settings, options) as (photos, snapshot, embedder, limits):
+    """Find the references most similar to the photos and print them; `options` are those of the command."""
+    with open_inputs(settings, options) as (photos, snapshot, embedder, limits):
         found = find_similar(photos, snapshot, embedder, flora=options["flora"], count=options["count"], limits=limits)
         if options["as_json"]:
             print_json({"references": rows(found, snapshot), "snapshot": snapshot.name, "model": snapshot.model})
@@ -55,19 +55,21 @@ def print_similar(settings: Settings, options: Options) -> None:
 
 
 @contextmanager
-def opened(settings: Settings, options: Options) -> Iterator[tuple[Sequence[bytes], Snapshot, Embedder, PhotoLimits]]:
-    """The photos read, the snapshot open (searched on the cluster where one is set), the model, and the limits."""
+def open_inputs(
+    settings: Settings, options: Options
+) -> Iterator[tuple[Sequence[bytes], Snapshot, Embedder, PhotoLimits]]:
+    """Read the photos, and open the snapshot (searched on the cluster if one is set) and the model, with the limits."""
     photos = [read_photo(path) for path in options["photos"]]
     root: Path = options["indexes"] or settings.flora_indexes
     limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos)
-    with closing(open_snapshot(root, options["snapshot"])) as snapshot, searched(snapshot, root, settings):
+    with closing(open_snapshot(root, options["snapshot"])) as snapshot, search_on_cluster(snapshot, root, settings):
         card = options["card"] or (Path(settings.model_card) if settings.model_card else None)
         yield photos, snapshot, open_model(options["model"] or settings.model, card), limits
 
 
 @contextmanager
-def searched(snapshot: Snapshot, root: Path, settings: Settings) -> Iterator[None]:
-    """Have the snapshot searched on the cluster, where one is set."""
+def search_on_cluster(snapshot: Snapshot, root: Path, settings: Settings) -> Iterator[None]:
+    """Search the snapshot on the cluster, if one is set."""
     if not settings.cluster:
         yield
         return
@@ -84,7 +86,7 @@ def searched(snapshot: Snapshot, root: Path, settings: Settings) -> Iterator[Non
 
 
 def read_options(options: Options, snapshot: Snapshot) -> IdentifyOptions:
-    """The options of an identification; raises InvalidOption for a place or a name that cannot be read."""
+    """Read the options of an identification; raises InvalidOption for an unreadable place or an unknown name."""
     coordinates = None
     if options["place"]:
         try:
@@ -116,7 +118,7 @@ def read_options(options: Options, snapshot: Snapshot) -> IdentifyOptions:
 
 
 def read_box(text: str) -> Box | None:
-    """The region of interest that a text gives, None for an empty one; raises InvalidOption."""
+    """Parse a crop; None for an empty text. Raises InvalidOption."""
     if not text.strip():
         return None
     try:
@@ -127,7 +129,7 @@ def read_box(text: str) -> Box | None:
 
 
 def rows(found: Sequence[Evidence], snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Similar references as JSON values."""
+    """Convert similar references to JSON values."""
     return [
         {
             **evidence_json(evidence),
@@ -138,7 +140,7 @@ def rows(found: Sequence[Evidence], snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def lines(found: Sequence[Evidence], snapshot: Snapshot) -> list[str]:
-    """Similar references as lines for a terminal."""
+    """Format similar references as lines for a terminal."""
     return [
         f"{number:3}. {snapshot.taxonomy.taxon(evidence.reference.species).name}: {evidence_line(evidence)}"
         for number, evidence in enumerate(found, start=1)
@@ -146,7 +148,7 @@ def lines(found: Sequence[Evidence], snapshot: Snapshot) -> list[str]:
 
 
 def read_photo(path: Path) -> bytes:
-    """The bytes of a photo; raises UnreadablePhoto with a sentence that names the file."""
+    """Read a photo; raises UnreadablePhoto with a sentence that names the file."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What `fungarium doctor` looks at. Each check opens the real thing, changes nothing, and gives findings."""
+"""The checks of `fungarium doctor`. Each opens the real thing, changes nothing, and yields findings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from web.http.languages import LANGUAGES, count_translated
 
 OK, NOTE, BROKEN = "ok", "note", "broken"
 NEEDED: Final = ("numpy", "faiss-cpu", "openvino", "pillow", "sqlalchemy", "alembic", "flask", "gunicorn", "click")
-INSTEAD: Final = {"faiss-cpu": "faiss-gpu"}
+ALTERNATIVES: Final = {"faiss-cpu": "faiss-gpu"}
 EXTRAS: Final = {
     "openTSNE": "the atlas by t-SNE, requirements-atlas.txt",
     "pillow-heif": "photos in HEIC",
@@ -45,15 +45,15 @@ EXTRAS: Final = {
     "s3fs": "photos in S3, requirements-s3.txt",
     "ray": "a cluster, requirements-ray.txt",
 }
-PHOTOS: Final = 20_000  # of the catalogue that are looked for, at most
-SECONDS: Final = 20.0  # that looking for them may take
-LITTLE_DISK: Final = 1_000_000_000  # bytes free, below which a build may fail
-LITTLE_MEMORY: Final = 500_000_000
+PHOTOS: Final = 20_000  # of the catalogue that are checked, at most
+SECONDS: Final = 20.0  # time limit of that check
+MIN_FREE_DISK: Final = 1_000_000_000  # bytes free, below which a build may fail
+MIN_FREE_MEMORY: Final = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found: `state` is OK, NOTE (something is not there, and need not be) or BROKEN."""
+    """The result of a check; `state` is OK, NOTE (something optional is missing) or BROKEN."""
 
     name: str
     state: str
@@ -62,12 +62,12 @@ class Finding:
     details: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Convert to JSON values."""
         return asdict(self)
 
 
 def check_all(progress: Progress) -> Iterator[Finding]:
-    """Every finding, in order. A check that raises becomes a finding, so that the others still run."""
+    """Yield all findings in order. A check that raises becomes a finding, so that the others still run."""
     yield from check_program()
     try:
         settings = read_settings()
@@ -95,44 +95,44 @@ def check_all(progress: Progress) -> Iterator[Finding]:
 
 
 def check_program() -> Iterator[Finding]:
-    """Versions of the program, of Python and of packages."""
+    """Report the versions of the program, of Python and of packages."""
     yield Finding(
         "program",
         OK,
         f"Fungarium {__version__} in {PROGRAM}, Python {platform.python_version()}, {platform.platform()}",
         details={"version": __version__, "program": str(PROGRAM), "python": platform.python_version()},
     )
-    found = {name: installed(name) or installed(INSTEAD.get(name, name)) for name in NEEDED}
+    found = {name: installed(name) or installed(ALTERNATIVES.get(name, name)) for name in NEEDED}
     if missing := [name for name, number in found.items() if not number]:
         yield Finding("packages", BROKEN, f"missing: {', '.join(missing)}", "pip install -r requirements.txt")
-    yield Finding("packages", OK, spell(found), details=found)
+    yield Finding("packages", OK, format_versions(found), details=found)
     extras = {name: installed(name) for name in EXTRAS}
     there = {name: number for name, number in extras.items() if number}
     absent = [f"{name} ({EXTRAS[name]})" for name, number in extras.items() if not number]
-    yield Finding("extras", OK, spell(there) or "none", details=extras)
+    yield Finding("extras", OK, format_versions(there) or "none", details=extras)
     if absent:
         yield Finding("extras", NOTE, f"not installed: {'; '.join(absent)}")
 
 
 def installed(name: str) -> str:
-    """The version of a package; empty where it is not installed."""
+    """Return the version of a package; empty if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
         return ""
 
 
-def spell(versions: dict[str, str]) -> str:
-    """Packages and versions in a line."""
+def format_versions(versions: dict[str, str]) -> str:
+    """Format packages with versions."""
     return ", ".join(f"{name} {number}" for name, number in versions.items() if number)
 
 
 def check_database(settings: Settings, progress: Progress) -> Iterator[Finding]:
-    """The database, its revision, and whether its reference photos are where it says."""
+    """Check the database, its revision, and whether its reference photos exist."""
     address = describe_address(settings.database_url)
     file = settings.data / "fungarium.sqlite"
     if not settings.database and not file.exists():
-        advice = "`fungarium collection import` makes it; FUNGARIUM_DATA says where"
+        advice = "`fungarium collection import` creates it in FUNGARIUM_DATA"
         yield Finding("database", NOTE, f"there is none at {file} yet", advice)
         return
     with open_database(settings.database_url) as database, database.reading() as session:
@@ -140,38 +140,38 @@ def check_database(settings: Settings, progress: Progress) -> Iterator[Finding]:
         revision = latest_revision()
         text = f"{address}, revision {revision}, {total:,} reference photos"
         yield Finding("database", OK, text, details={"revision": revision, "referencePhotos": total})
-        looked, missing = 0, []
+        checked, missing = 0, []
         stored, observed = settings.data / "photos", PhotoFiles(settings.photos_at).folder
         until = time.monotonic() + SECONDS
-        for photo in islice(references(session), PHOTOS):  # by digest: the first are a fair sample
+        for photo in islice(references(session), PHOTOS):  # ordered by digest, so the first are a fair sample
             if time.monotonic() > until:
                 break
             progress("photos", 1, min(total, PHOTOS))
-            looked += 1
-            path = place_of(photo.location, photo.sha256, stored, observed)
+            checked += 1
+            path = find_photo(photo.location, photo.sha256, stored, observed)
             if path is not None and not path.is_file():
                 missing.append(str(path))
-    part = "all" if looked == total else f"a sample of {looked:,} of {total:,}"
-    details = {"lookedAt": looked, "missing": len(missing), "examples": missing[:3]}
+    part = "all" if checked == total else f"a sample of {checked:,} of {total:,}"
+    details = {"lookedAt": checked, "missing": len(missing), "examples": missing[:3]}
     if missing:
-        text = f"{len(missing):,} reference photos are not on disk ({part} looked for), such as {missing[0]}"
+        text = f"{len(missing):,} reference photos are not on disk ({part} checked), such as {missing[0]}"
         advice = "mount or restore their folder, or import their archive again, with --copy to keep a copy"
         yield Finding("photos", BROKEN, text, advice, details)
     elif total:
-        yield Finding("photos", OK, f"reference photos are on disk ({part} looked for)", details=details)
+        yield Finding("photos", OK, f"reference photos are on disk ({part} checked)", details=details)
     else:
         yield Finding("photos", NOTE, "no reference photos yet", "`fungarium collection import` reads an archive")
 
 
-def place_of(location: str, sha256: str, stored: Path, observed: Path | None) -> Path | None:
-    """Where a reference photo lies; None for one in an object store, which is not looked into."""
+def find_photo(location: str, sha256: str, stored: Path, observed: Path | None) -> Path | None:
+    """Return the path of a reference photo; None for one in an object store, which is not checked."""
     if location.startswith(OBSERVED):
         return stored_path(observed, sha256) if observed else None
     return stored_path(stored, sha256) if location.startswith(STORED) else Path(location)
 
 
 def check_model(settings: Settings) -> Iterator[Finding]:
-    """The model, opened."""
+    """Open the model."""
     card = Path(settings.model_card) if settings.model_card else None
     model = open_model(settings.model, card)
     yield Finding(
@@ -180,7 +180,7 @@ def check_model(settings: Settings) -> Iterator[Finding]:
 
 
 def check_snapshot(settings: Settings) -> Iterator[Finding]:
-    """The published snapshot: its age, its files by their lengths, and whether it is of the model."""
+    """Check the published snapshot: its age, the lengths of its files, and whether its model is the one that is set."""
     root = settings.flora_indexes
     try:
         name = read_current(root)
@@ -190,31 +190,33 @@ def check_snapshot(settings: Settings) -> Iterator[Finding]:
         return
     manifest = read_manifest(root, name)
     events = [event for event in read_history(root) if event.get("snapshot") == name]
-    built, published = (last_time(events, *kinds) for kinds in (("built",), ("published", "rolled back")))
+    built, published = (find_last_event(events, *kinds) for kinds in (("built",), ("published", "rolled back")))
     size = f"{manifest.references:,} references of {manifest.species:,} species, {len(manifest.floras)} floras"
-    text = f"{name}, built {spell_age(built)}, published {spell_age(published)}: {size}"
+    text = f"{name}, built {format_age(built)}, published {format_age(published)}: {size}"
     details = {"name": name, "built": built, "published": published, "references": manifest.references}
     if damaged := first_damaged(root, name, manifest):
         advice = "`fungarium index rollback` goes back to the one before; `fungarium index build` makes another"
-        yield Finding(
-            "snapshot", BROKEN, f"{damaged} is missing, or of another length than when built", advice, details
-        )
+        yield Finding("snapshot", BROKEN, f"{damaged} is missing or has the wrong length", advice, details)
     else:
         yield Finding("snapshot", OK, text, details=details)
     yield Finding("scores", OK if manifest.calibration else NOTE, describe_calibration(manifest))
     model = str(manifest.model.get("model"))
-    if model != (own := open_model(settings.model, Path(settings.model_card) if settings.model_card else None).model):
+    if model != (
+        configured := open_model(settings.model, Path(settings.model_card) if settings.model_card else None).model
+    ):
         advice = "set FUNGARIUM_MODEL to that model, or embed, build and publish with this one"
-        yield Finding("snapshot", BROKEN, f"made with the model {model}, but {own} is set: queries are refused", advice)
+        yield Finding(
+            "snapshot", BROKEN, f"made with the model {model}, but {configured} is set: queries are refused", advice
+        )
 
 
-def last_time(events: list[dict[str, str]], *kinds: str) -> str:
-    """When one of these events was last; empty where it never was."""
+def find_last_event(events: list[dict[str, str]], *kinds: str) -> str:
+    """Return the time of the last event of these kinds; empty if there was none."""
     return max((event["time"] for event in events if event.get("event") in kinds), default="")
 
 
-def spell_age(when: str) -> str:
-    """How long ago a time of the history was."""
+def format_age(when: str) -> str:
+    """Format the age of an event."""
     if not when:
         return "at an unknown time"
     days = (datetime.now(UTC) - datetime.fromisoformat(when)).days
@@ -222,7 +224,7 @@ def spell_age(when: str) -> str:
 
 
 def first_damaged(root: Path, name: str, manifest: Manifest) -> str:
-    """The first file that is not there with its length; empty where all are. `index verify` reads the bytes."""
+    """Return the first file that is missing or has the wrong length; empty if none. `index verify` reads the bytes."""
     for seal in manifest.files:
         path = sealed_path(root, name, seal)
         if not path.is_file() or path.stat().st_size != seal.bytes:
@@ -231,40 +233,40 @@ def first_damaged(root: Path, name: str, manifest: Manifest) -> str:
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
-    """Room and rights where data and snapshots are written."""
+    """Check disk space and permissions where data and snapshots are written."""
     for folder in dict.fromkeys((settings.data.absolute(), settings.flora_indexes.absolute())):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         usage = shutil.disk_usage(there)
         text = f"{folder}: {usage.free / 1e9:,.1f} of {usage.total / 1e9:,.1f} GB free"
         details = {"folder": str(folder), "free": usage.free, "total": usage.total}
         if not os.access(there, os.W_OK):
-            advice = "give this user the right to write there, or set FUNGARIUM_DATA and FUNGARIUM_FLORA_INDEXES"
-            yield Finding("disk", BROKEN, f"{there} may not be written to", advice, details)
-        elif usage.free < LITTLE_DISK:
-            advice = "make room: `fungarium index compact`, and `fungarium backup prune` where backups lie here"
+            advice = "give this user write permission there, or set FUNGARIUM_DATA and FUNGARIUM_FLORA_INDEXES"
+            yield Finding("disk", BROKEN, f"{there} is not writable", advice, details)
+        elif usage.free < MIN_FREE_DISK:
+            advice = "make room: `fungarium index compact`, and `fungarium backup prune` if backups are here"
             yield Finding("disk", BROKEN, text, advice, details)
         else:
             yield Finding("disk", OK, text, details=details)
 
 
 def check_memory() -> Iterator[Finding]:
-    """Memory and cores."""
+    """Report memory and cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
-        yield Finding("memory", NOTE, f"{cores} cores; this system does not tell its memory")
+        yield Finding("memory", NOTE, f"{cores} cores; the memory of this system is unknown")
         return
     known = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
     free, total = known["MemAvailable"], known["MemTotal"]
     text = f"{free / 1e9:,.1f} of {total / 1e9:,.1f} GB free, {cores} cores"
-    little = free < LITTLE_MEMORY
-    advice = "fewer workers (FUNGARIUM_WORKERS) take less" if little else ""
-    yield Finding("memory", NOTE if little else OK, text, advice, {"free": free, "total": total, "cores": cores})
+    low = free < MIN_FREE_MEMORY
+    advice = "fewer workers (FUNGARIUM_WORKERS) use less" if low else ""
+    yield Finding("memory", NOTE if low else OK, text, advice, {"free": free, "total": total, "cores": cores})
 
 
 def check_gpus(settings: Settings) -> Iterator[Finding]:
-    """GPUs that searches can use."""
+    """Check the GPUs that searches can use."""
     found = count_gpus()
     if settings.gpu_megabytes and not found:
         advice = "install requirements-gpu.txt in place of faiss-cpu, or unset FUNGARIUM_GPU_MEGABYTES"
@@ -275,7 +277,7 @@ def check_gpus(settings: Settings) -> Iterator[Finding]:
 
 
 def check_cluster(settings: Settings) -> Iterator[Finding]:
-    """The cluster, where one is set: joined, and asked what it runs."""
+    """Check the cluster, if one is set: connect, and count what it runs."""
     if not settings.cluster:
         yield Finding("cluster", OK, "none is set: this machine alone")
         return
@@ -287,26 +289,26 @@ def check_cluster(settings: Settings) -> Iterator[Finding]:
         replicas = len(list_running(ray))
     wanted = settings.shards * settings.replicas
     text = f"{settings.cluster}: {nodes} nodes alive, {replicas} of {wanted} replicas started"
-    advice = "" if replicas >= wanted else "`fungarium cluster start` starts them; `cluster status` says more"
+    advice = "" if replicas >= wanted else "`fungarium cluster start` starts them; `cluster status` shows more"
     yield Finding("cluster", OK if replicas >= wanted else NOTE, text, advice, {"nodes": nodes, "replicas": replicas})
 
 
 def check_languages() -> Iterator[Finding]:
-    """The languages of the pages, and how much of each is translated."""
+    """Report the languages of the pages, and how much of each is translated."""
     for language, title in LANGUAGES.items():
         done, total = count_translated(language)
         state = OK if done == total else NOTE
-        text = f"{title}: {done} of {total} texts" if total else f"{title}: the pages' own"
+        text = f"{title}: {done} of {total} texts" if total else f"{title}: the source language"
         yield Finding("languages", state, text, details={"language": language, "translated": done, "texts": total})
 
 
 def check_scripts() -> Iterator[Finding]:
-    """Whether the pages' scripts are built, and all there."""
+    """Check whether the pages' scripts are built and complete."""
     files = [path for path in Assets(STATIC, BUILT).files.values() if path.parent == BUILT]
-    advice = "`make pages` in a checkout builds them, then install again; the pages work without"
+    advice = "`make pages` in a checkout builds them, then install again; the pages also work without them"
     if not files:
         yield Finding("scripts", NOTE, "the pages' scripts are not built", advice)
-    elif gone := [path.name for path in files if not path.is_file()]:
-        yield Finding("scripts", BROKEN, f"{len(gone)} files of the pages are missing, such as {gone[0]}", advice)
+    elif missing := [path.name for path in files if not path.is_file()]:
+        yield Finding("scripts", BROKEN, f"{len(missing)} files of the pages are missing, such as {missing[0]}", advice)
     else:
         yield Finding("scripts", OK, f"built: {len(files)} files in {BUILT}", details={"files": len(files)})

@@ -1,4 +1,4 @@
-"""Measures a snapshot and writes reports of its accuracy."""
+"""Measures a snapshot and writes accuracy reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 
 Options = Mapping[str, Any]
 PIPELINES = {
-    "served": "the pipeline that is served, learned anew in folds without it",
+    "served": "the served pipeline, fitted in folds without it",
     "votes alone": "the votes of similar photos alone",
 }
 TITLES = {
@@ -40,7 +40,7 @@ TITLES = {
 
 
 def measure_snapshot(root: Path, name: str | None, options: Options, progress: Progress) -> None:
-    """Leave one observation out at a time and print what came out; raises BuildError where none can be."""
+    """Evaluate by leave-one-out and print the result; raises BuildError if no observation can be held out."""
     snapshot = open_snapshot(root, name)
     voting, flora = None, options["flora"]
     if options["temperature"] is not None:
@@ -50,7 +50,7 @@ def measure_snapshot(root: Path, name: str | None, options: Options, progress: P
     if options["photos"] is not None and options["photos"] < 1:
         raise BuildError("--photos must be at least 1")
     if not count_queries(snapshot, flora):
-        raise BuildError(f"no species of {flora} has two observations, so none can be left out and asked for")
+        raise BuildError(f"no species of {flora} has two observations, so none can be held out")
     outcomes = judge_snapshot(
         snapshot, flora=flora, voting=voting, photos=options["photos"], seed=options["seed"], progress=progress
     )
@@ -64,7 +64,7 @@ def measure_snapshot(root: Path, name: str | None, options: Options, progress: P
 def describe(
     snapshot: Snapshot, outcomes: list[Outcome], flora: str, voting: Voting | None, seed: int
 ) -> dict[str, Any]:
-    """The result as JSON values; with `voting`, the votes answered alone."""
+    """Convert the result to JSON values; with `voting`, only the votes were used."""
     served = voting is None and snapshot.calibration.calibrated
     return {
         "snapshot": snapshot.name,
@@ -81,10 +81,10 @@ def describe(
 
 
 def lines(result: dict[str, Any]) -> list[str]:
-    """The result as text."""
+    """Format the result as text."""
     head = (
-        f"{result['observations']} observations ({result['photos']} photos) asked of flora {result['flora']}, each "
-        f"with its own group left out,\nand answered by {PIPELINES[result['pipeline']]}\n"
+        f"{result['observations']} observations ({result['photos']} photos) searched in flora {result['flora']}, each "
+        f"with its own group left out,\nby {PIPELINES[result['pipeline']]}\n"
         f"snapshot {result['snapshot']}, model {result['model']}, seed {result['seed']}"
     )
     rows = [
@@ -95,7 +95,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def write_report(root: Path, name: str | None, options: Options, progress: Progress) -> None:
-    """Write the report of a snapshot, a page and the same as JSON beside it."""
+    """Write the report of a snapshot as a page, and as JSON beside it."""
     snapshot = open_snapshot(root, name)
     found = make_report(
         snapshot,
@@ -118,7 +118,7 @@ def write_report(root: Path, name: str | None, options: Options, progress: Progr
 
 
 def write_accuracy(options: Options, progress: Progress) -> None:
-    """Measure what is given and write the table of docs/accuracy.md."""
+    """Measure the given collections and write the table of docs/accuracy.md."""
     docs: Path = options["docs"]
     if not options["table_only"]:
         if not options["no_simulation"]:
@@ -137,7 +137,7 @@ def write_accuracy(options: Options, progress: Progress) -> None:
 
 
 def embed_not_fungi(options: Options, model: str, progress: Progress) -> Embeddings | None:
-    """Embeddings of the photos that show no fungus, where a folder and a model are given."""
+    """Embed the photos without a fungus, if a folder and a model are given."""
     if options["not_fungi"] is None:
         return None
     if options["model"] is None:

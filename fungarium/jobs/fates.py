@@ -1,4 +1,4 @@
-"""The report on what became of the engine's suggestions, for people."""
+"""The report on what became of suggestions, as text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from database.field.fates import FateCount, FateReport
 COLUMNS = ("records", "approved", "by expert", "1st", "2nd", "3rd-5th", "later", "wider", "other")
 
 
-def lines_of(report: FateReport) -> Iterator[str]:
-    """The report for people: what the paper's section says in words, then a table for each way of counting."""
+def format_report(report: FateReport) -> Iterator[str]:
+    """Format the report: a summary in words, then a table for each way of counting."""
     whole = report.whole
     if not whole.records:
         yield "no observation has been recorded with a suggestion yet"
@@ -42,7 +42,7 @@ def lines_of(report: FateReport) -> Iterator[str]:
 
 
 def table(title: str, tallies: Sequence[FateCount]) -> Iterator[str]:
-    """A table with a line for each tally."""
+    """Format a table with a line for each count."""
     wide = max(len(title), *(len(one.of) for one in tallies))
     yield "  ".join([f"{title:{wide}}", *(f"{name:>9}" for name in COLUMNS)])
     for one in tallies:

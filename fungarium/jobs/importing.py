@@ -1,4 +1,4 @@
-"""Imports an archive of photos and prints what became of its records."""
+"""Imports an archive of photos and prints the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from database.collection.imports import run_dropped_values, run_rejections
 from database.collection.photos import OWN
 from database.session import open_database, upgrade
-from fungarium.terminal import Bars
+from fungarium.terminal import ProgressBars
 from indexer.archives import detect_kind
 from indexer.curation.curate import CurationPolicy
 from indexer.curation.inspection import PhotoDesk
@@ -23,7 +23,7 @@ from settings import Settings
 
 
 def import_photos(settings: Settings, options: Mapping[str, Any]) -> None:
-    """Import an archive; `options` are those of the command. Raises BuildError for a reserved dataset or column."""
+    """Import an archive; `options` are those of the command. Raises BuildError for a reserved dataset or bad column."""
     dataset: str = options["dataset"]
     if dataset == OWN:
         raise BuildError(f"{OWN!r} is the dataset of this server's own approved observations; choose another id")
@@ -41,7 +41,7 @@ def import_photos(settings: Settings, options: Mapping[str, Any]) -> None:
     ):
         given = None if options["offline"] else fetcher
         desk = PhotoDesk(source, store, given, copy=options["copy"], base_url=options["base_url"])
-        with Bars(" records") as bars:
+        with ProgressBars(" records") as bars:
             report = import_archive(database, desk, policy, dataset=dataset, title=options["title"], progress=bars)
         table = settings.data / "reports" / f"{dataset}-rejections.csv"
         with database.reading() as session:
@@ -51,7 +51,7 @@ def import_photos(settings: Settings, options: Mapping[str, Any]) -> None:
 
 
 def read_columns(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Fields and the headers they have in an archive; raises BuildError for what is not FIELD=HEADER."""
+    """Parse FIELD=HEADER options; raises BuildError for anything else."""
     columns = []
     for text in given:
         field, equals, header = text.partition("=")
@@ -62,7 +62,7 @@ def read_columns(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def print_report(report: ImportReport, table: Path) -> None:
-    """What became of the records."""
+    """Print the counts of accepted and rejected records."""
     print(f"dataset {report.dataset}: {report.read} read")
     print(f"  accepted {report.accepted} ({report.added} new, {report.known} already there)")
     print(f"  rejected {report.read - report.accepted}")
@@ -78,6 +78,6 @@ def print_report(report: ImportReport, table: Path) -> None:
 
 
 def print_reasons(reasons: Reasons) -> None:
-    """One line for each reason, with its count."""
+    """Print one line for each reason, with its count."""
     for reason, count in reasons:
         print(f"    {reason} {count}")

@@ -1,4 +1,4 @@
-"""Embeds the catalogue's photos and builds snapshots of them; approved observations become references."""
+"""Embeds the catalogue's photos and builds snapshots; turns approved observations into references."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from settings import Settings
 def embed_catalogue(
     settings: Settings, model: str | None, card: Path | None, *, views: str, retry: bool, progress: Progress
 ) -> None:
-    """Embed what is new; a second run does no work twice. `retry` tries again what failed."""
+    """Embed new photos; a second run repeats no work. `retry` tries failed photos again."""
     handle, card_file = model or settings.model, card or model_card(settings)
     embedder = open_model(handle, card_file)
     described = {**embedder.card, "views": views}
@@ -45,7 +45,7 @@ def embed_catalogue(
     with closing(photos_to_embed(settings)) as photos, EmbeddingStore(settings.data / "embeddings", tools) as store:
         if retry:
             store.forget_failures()
-        report = embed_where_set(
+        report = run_embedding(
             settings,
             photos,
             store,
@@ -64,7 +64,7 @@ def embed_catalogue(
 def build_from_catalogue(
     settings: Settings, model: str | None, card: Path | None, *, views: str, progress: Progress
 ) -> None:
-    """Build a snapshot of what has been embedded, and print its name and what it holds."""
+    """Build a snapshot of the embedded photos, and print its name and contents."""
     embedder = open_model(model or settings.model, card or model_card(settings))
     described = {**embedder.card, "views": views}
     since = current_or_none(settings.flora_indexes)
@@ -97,20 +97,20 @@ def build_from_catalogue(
 
 
 def adopt(settings: Settings, progress: Progress) -> None:
-    """Bring catalogue and published snapshot in step with the observations; run twice, it changes nothing."""
+    """Update catalogue and published snapshot from the approved observations; a second run changes nothing."""
     upgrade(settings.database_url)
     with open_database(settings.database_url) as database:
         report = adopt_observations(database, settings.reference_licences, settings.public_url)
         print_report(report)
         if current_or_none(settings.flora_indexes) is None:
-            print("nothing has been published yet: they come with the first build")
+            print("nothing has been published yet: the first build will include them")
             return
         embedder = open_model(settings.model, model_card(settings))
         with published_snapshot(settings.flora_indexes) as published:
             published.require_model(embedder.model)
             before, species, card = published.name, known_species(published), published.manifest.model
         with EmbeddingStore(settings.data / "embeddings", describe_tools(card)) as store:
-            embed_own(settings, store, embedder, str(card.get("views", "none")), progress)
+            embed_observation_photos(settings, store, embedder, str(card.get("views", "none")), progress)
             with database.reading() as session:
                 photos = list(references(session, OWN))
             missing = set(store.missing(photo.sha256 for photo in photos))
@@ -129,7 +129,7 @@ def adopt(settings: Settings, progress: Progress) -> None:
             file=sys.stderr,
         )
     if waiting:
-        print(f"{len(waiting)} photos are of species that the snapshot does not know: they come with the next build")
+        print(f"{len(waiting)} photos are of species that the snapshot does not have: the next build will include them")
     if name == before:
         print(f"{name} stays published: nothing has changed")
         return
@@ -137,10 +137,12 @@ def adopt(settings: Settings, progress: Progress) -> None:
     lay_out_published(settings)
 
 
-def embed_own(settings: Settings, store: EmbeddingStore, embedder: Embedder, views: str, progress: Progress) -> None:
-    """Embed the photos of observations that the model has not seen yet, in the views that the snapshot is made of."""
+def embed_observation_photos(
+    settings: Settings, store: EmbeddingStore, embedder: Embedder, views: str, progress: Progress
+) -> None:
+    """Embed the new photos of observations, with the views of the snapshot."""
     with closing(photos_to_embed(settings, OWN)) as photos:
-        report = embed_where_set(
+        report = run_embedding(
             settings,
             photos,
             store,
@@ -156,8 +158,8 @@ def embed_own(settings: Settings, store: EmbeddingStore, embedder: Embedder, vie
 
 
 def print_report(report: AdoptionReport) -> None:
-    """Say what became of the photos of approved observations."""
-    print(f"approved observations: {report.accepted} photos ({report.added} new), {report.removed} taken out")
+    """Print what became of the photos of approved observations."""
+    print(f"approved observations: {report.accepted} photos ({report.added} new), {report.removed} removed")
     for reason, count in report.refused:
         print(f"  left out, {reason}: {count}")
     if report.refused:
@@ -165,13 +167,13 @@ def print_report(report: AdoptionReport) -> None:
 
 
 def photos_to_embed(settings: Settings, dataset: str = "") -> PhotosToEmbed:
-    """The photos of the catalogue, or of one dataset, listed on disk; the caller closes the list."""
+    """List the photos of the catalogue, or of one dataset, on disk; the caller closes the list."""
     with open_database(settings.database_url) as database, database.reading() as session:
         store, files = PhotoStore(settings.data / "photos"), PhotoFiles(settings.photos_at)
         return PhotosToEmbed(session, store, files, settings.data / "embeddings", dataset)
 
 
-def embed_where_set(
+def run_embedding(
     settings: Settings,
     photos: Iterable[PhotoToEmbed],
     store: EmbeddingStore,
@@ -183,10 +185,10 @@ def embed_where_set(
     augmentation: str = "none",
     progress: Progress = silent,
 ) -> EmbedReport:
-    """Embed what the store does not know, here or on the cluster that the settings name; to the same bytes.
+    """Embed photos missing from the store, here or on the configured cluster; the results are identical.
 
-    `embedder` was opened by `handle` and `card`. `photos` are gone through twice. The cluster is reached only where
-    there is work for it: whoever runs this every day for a handful of new photos waits for nothing on the others.
+    `embedder` was opened by `handle` and `card`. `photos` are read twice. The cluster is only used if there is enough
+    work for it, so that a daily run with a handful of new photos does not wait for it.
     """
     if not settings.cluster or next(unknown_photos(photos, store, lambda _: None), None) is None:
         return embed_photos(photos, store, embedder, limits=limits, augmentation=augmentation, progress=progress)
@@ -209,5 +211,5 @@ def embed_where_set(
 
 
 def model_card(settings: Settings) -> Path | None:
-    """The model card that the settings name, if any."""
+    """Return the path of the model card in the settings, if any."""
     return Path(settings.model_card) if settings.model_card else None

@@ -19,7 +19,7 @@ import numpy as np
 from database.collection.photos import STORED, references
 from database.session import open_database
 from database.taxonomy.taxa import taxa
-from fungarium.jobs.indexing import embed_where_set, model_card, photos_to_embed
+from fungarium.jobs.indexing import model_card, photos_to_embed, run_embedding
 from indexer.embedding import fit_head as heads
 from indexer.embedding.embed import PhotoToEmbed
 from indexer.embedding.embeddings import EmbeddingStore
@@ -42,12 +42,12 @@ from retrieval.ranking.groups import group_observations
 from settings import Settings
 
 LIMITS = PhotoLimits(bytes=50_000_000, pixels=170_000_000)
-CHECKS = 5  # times that a view is embedded to time it
+CHECKS = 5  # repetitions for timing a view
 COLUMNS = ("file", "species", "genus", "family", "observation", "aspect")
 
 
 def check_model(settings: Settings, handle: str, card: Path | None, photo: Path) -> None:
-    """Embed one photo several times; raises ModelError for a model that breaks a promise."""
+    """Embed one photo several times; raises ModelError if the model breaks a requirement."""
     try:
         data = photo.read_bytes()
     except OSError as error:
@@ -61,16 +61,16 @@ def check_model(settings: Settings, handle: str, card: Path | None, photo: Path)
         times.append(time.perf_counter() - start)
     together = model.embed([view, view, view])
     length = float(np.linalg.norm(rows[0]))
-    alone = max(float(np.abs(row - rows[0]).max()) for row in rows)
+    spread = max(float(np.abs(row - rows[0]).max()) for row in rows)
     batch = float(np.abs(together - rows[0]).max())
     print(f"model         {model.model}")
     print(f"length        {length:.6f} over {len(rows[0])} numbers")
     print(
-        f"deterministic {'yes' if alone == 0 else f'no: up to {alone:.1e} apart'}; in a batch up to {batch:.1e} apart"
+        f"deterministic {'yes' if spread == 0 else f'no: up to {spread:.1e} apart'}; in a batch up to {batch:.1e} apart"
     )
     print(f"time          {1000 * float(np.median(times)):.1f} ms a view, the median of {CHECKS}")
-    if abs(length - 1) > 1e-5 or max(alone, batch) > 1e-3:
-        raise ModelError(f"{model.model} gives other numbers for the same photo: an index made with it would not find")
+    if abs(length - 1) > 1e-5 or max(spread, batch) > 1e-3:
+        raise ModelError(f"{model.model} gives other numbers for the same photo: an index made with it is useless")
 
 
 def fit_head(
@@ -84,21 +84,23 @@ def fit_head(
     seed: int,
     progress: Progress,
 ) -> None:
-    """Embed the catalogue with the bare network, judge both heads, and write the chosen one with its card.
+    """Embed the catalogue with the network alone, compare both heads, and write the better one with its card.
 
-    A share `held_out` of the observations teaches it nothing, so that they can judge it.
+    A share `held_out` of the observations is held out of fitting, for the comparison.
     """
     backbone, _ = open_network(settings, handle, card)
     features, labels, photos = read_features(settings, backbone, handle, card, progress)
-    apart = unit_rows(features - features.mean(axis=0))  # all features of a network share a large mean
-    labels = replace(labels, observations=group_observations(labels.observations, apart))  # copies are one find
+    centred = unit_rows(features - features.mean(axis=0))  # all features of a network share a large mean
+    labels = replace(
+        labels, observations=group_observations(labels.observations, centred)
+    )  # copies are one observation
     progress(f"{len(features)} photos, {features.shape[1]} numbers each")
     verdict = heads.judge_heads(features, labels, seed=seed, progress=progress)
     print_verdict(verdict)
     if verdict.needless and kind == "best":
         raise BuildError(
             "the network's own numbers name more species than either head: nothing was written; use the network as it "
-            "is, or say --kind learned or --kind pca"
+            "is, or give --kind learned or --kind pca"
         )
     chosen = kind if kind != "best" else "pca" if verdict.worse else "learned"
     rows = np.flatnonzero(~heads.hold_out(labels, held_out, seed))
@@ -111,13 +113,13 @@ def fit_head(
     print(f"use it with --model {handle} --card {written}")
     if chosen == "learned":
         print(
-            f"{len(rows)} photos taught it, and are asked by neither calibrate nor report; "
-            f"{len(features) - len(rows)} held-out ones can judge it"
+            f"{len(rows)} photos were used for fitting, and are left out by calibrate and report; "
+            f"{len(features) - len(rows)} were held out and evaluate it"
         )
 
 
 def print_verdict(verdict: heads.HeadComparison) -> None:
-    """What held-out observations say."""
+    """Print the recall on held-out observations."""
     rows = [("principal components", verdict.pca), ("learned", verdict.learned)]
     for name, recall in rows if verdict.own is None else [("the network's own", verdict.own), *rows]:
         print(
@@ -129,10 +131,10 @@ def print_verdict(verdict: heads.HeadComparison) -> None:
 def lower_precision(
     settings: Settings, handle: str, card: Path | None, out: Path, *, precision: str, progress: Progress
 ) -> None:
-    """Write what runs at a lower precision, if the collection's recall allows it."""
+    """Write a network of lower precision, if the recall on the collection allows it."""
     backbone, card_file = open_network(settings, handle, card)
     if backbone.preprocessing.precision != "f32" or not isinstance(backbone.network, OpenVinoNetwork):
-        raise ModelError("only a network at f32 that OpenVINO runs can be brought to a lower precision")
+        raise ModelError("only a network at f32 that OpenVINO runs can be converted to a lower precision")
     named = backbone.preprocessing.head
     head = read_head(card_file.parent / named) if card_file and named else None
     exact = NetworkEmbedder(backbone, head)
@@ -169,7 +171,7 @@ def lower_precision(
 def embed_both(
     photos: list[PhotoToEmbed], exact: NetworkEmbedder, lowered: NetworkEmbedder, progress: Progress
 ) -> tuple[tuple[Embeddings, Embeddings], np.ndarray]:
-    """Rows at both precisions of every photo that can be read, and which those are."""
+    """Embed every readable photo at both precisions. Returns the rows, and which photos they are."""
     found: tuple[list[Any], list[Any]] = ([], [])
     kept = []
     for place, photo in enumerate(photos):
@@ -187,7 +189,7 @@ def embed_both(
 
 
 def read_squares(photos: list[PhotoToEmbed], labels: Labels, preprocessing: Preprocessing) -> list[Pixels]:
-    """CALIBRATION photos spread evenly over species and their observations, cut as the network wants them."""
+    """Preprocess CALIBRATION photos, spread evenly over species and observations."""
     order = np.lexsort((labels.observations, labels.species)).tolist()
 
     def read() -> Iterator[Pixels]:
@@ -203,7 +205,7 @@ def read_squares(photos: list[PhotoToEmbed], labels: Labels, preprocessing: Prep
 
 
 def read_photos(settings: Settings) -> tuple[list[PhotoToEmbed], Labels]:
-    """The photos of the catalogue and what is known of them."""
+    """Read the photos of the catalogue and their labels."""
     with closing(photos_to_embed(settings)) as found:
         photos = list(found)
     if not photos:
@@ -219,13 +221,13 @@ def read_photos(settings: Settings) -> tuple[list[PhotoToEmbed], Labels]:
 def read_features(
     settings: Settings, backbone: Backbone, handle: str, card: Path | None, progress: Progress
 ) -> tuple[Embeddings, Labels, list[str]]:
-    """The frozen features of the catalogue, (photos, width) of length 1, their labels, and the SHA-256 of the photos.
+    """Return the frozen features of the catalogue, (photos, width) of length 1, with labels and SHA-256 of the photos.
 
-    Made once, kept, and gone on with.
+    They are computed once and stored; an interrupted run is resumed.
     """
     photos, labels = read_photos(settings)
     with EmbeddingStore(settings.data / "embeddings", f"{backbone.name}.features", backbone.width) as store:
-        embed_where_set(
+        run_embedding(
             settings,
             photos,
             store,
@@ -245,14 +247,14 @@ def read_features(
 
 
 def open_network(settings: Settings, handle: str, card: Path | None) -> tuple[Backbone, Path | None]:
-    """The network that a handle names, without its head, and its card's file."""
+    """Open a handle's network without its head. Returns it with the path of its card."""
     if handle == "descriptor":
-        raise ModelError("the descriptor is no network: name one, such as onnx:mynet.onnx")
+        raise ModelError("the descriptor is not a network: give one, such as onnx:mynet.onnx")
     return open_backbone(handle, card or model_card(settings))
 
 
 def write_table(settings: Settings, out: Path) -> None:
-    """Write a line per photo that is not withdrawn; the table is switched in when it is whole."""
+    """Write one line per photo that is not withdrawn; the file is replaced atomically."""
     store = PhotoStore(settings.data / "photos")
     beside = out.with_name(f".{out.name}.part")
     count = 0
@@ -274,7 +276,7 @@ def write_table(settings: Settings, out: Path) -> None:
 
 
 def name_at(rank: str, taxon: int | None, known: Mapping[int, Taxon]) -> str:
-    """The name of a taxon's ancestor (or its own) at a rank; empty where it has none."""
+    """Return the name of a taxon's ancestor (or the taxon) at a rank; empty if there is none."""
     while taxon is not None and known[taxon].rank != rank:
         taxon = known[taxon].parent
     return "" if taxon is None else known[taxon].name

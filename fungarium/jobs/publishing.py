@@ -1,4 +1,4 @@
-"""What follows a publication: the catalogue notes it, and the atlas is made where that is quick; and withdrawing."""
+"""After publication: record it in the catalogue, and make the atlas if that is quick. Also withdraws photos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from database.collection.snapshots import log_published
 from database.errors import DatabaseError
 from database.field.withdrawing import mark_photos, withdrawn_photos
 from database.session import open_database
-from fungarium.terminal import Bars
+from fungarium.terminal import ProgressBars
 from indexer.building.atlas import best_method, build_atlas
 from indexer.building.grow import published_snapshot
 from retrieval.errors import BuildError, UnknownPhoto
@@ -22,24 +22,24 @@ from retrieval.snapshots.snapshot import open_snapshot
 from retrieval.snapshots.withdrawals import readmit_photos, withdraw_photos
 from settings import Settings
 
-AT_PUBLISH = {"pca": 100_000, "tsne": 20_000}  # references laid out with publishing: in ten seconds, in a minute
+AT_PUBLISH = {"pca": 100_000, "tsne": 20_000}  # references laid out when publishing: ten seconds and one minute
 
 
 def announce(name: str, settings: Settings) -> None:
-    """Say which snapshot is published now, and note it in the catalogue."""
+    """Print the published snapshot's name, and record it in the catalogue."""
     print(f"published {name}")
     try:
         with open_database(settings.database_url) as database, database.writing() as session:
             log_published(session, name)
             withdraw_photos(settings.flora_indexes, withdrawn_photos(session))  # marked before there was a list
-    except DatabaseError as error:  # snapshots can be published where there is no catalogue
-        print(f"not noted in the catalogue: {error}", file=sys.stderr)
+    except DatabaseError as error:  # snapshots can be published without a catalogue
+        print(f"not recorded in the catalogue: {error}", file=sys.stderr)
 
 
 def lay_out_published(settings: Settings, *, wanted: bool | None = None) -> None:
-    """Make the atlas of what was just published, unless its references have one; None: where it is quick.
+    """Make the atlas of the snapshot just published unless it has one; `wanted` None: if that is quick.
 
-    Readers have gone over to the snapshot already, and whoever breaks this off loses the atlas alone.
+    Readers already use the snapshot; interrupting this loses only the atlas.
     """
     root = settings.flora_indexes
     manifest = read_manifest(root, read_current(root))
@@ -53,60 +53,60 @@ def lay_out_published(settings: Settings, *, wanted: bool | None = None) -> None
         return
     try:
         lay_out(settings, "")
-    except Exception as error:  # whatever it is: readers have gone over, and no answer depends on the atlas
+    except Exception as error:  # any error: readers already use the snapshot, and no answer depends on the atlas
         print(f"no atlas: {error or type(error).__name__}; `fungarium index atlas` makes it", file=sys.stderr)
 
 
 def lay_out(settings: Settings, method: str) -> None:
-    """Make the atlas of the published snapshot, whatever its size, and say what is in it."""
+    """Make the atlas of the published snapshot, whatever its size, and print its figures."""
     with closing(open_snapshot(settings.flora_indexes, with_withdrawn=True)) as snapshot:
-        with Bars("reference") as bars:
+        with ProgressBars("reference") as bars:
             made = build_atlas(settings.flora_indexes, snapshot, method=method, progress=bars)
         doubtful = int((made.strangers > 0).sum())
         print(f"atlas of {snapshot.name}: {len(made.rows)} references by {made.method}, {doubtful} doubtful")
 
 
 def withdraw(settings: Settings, photos: Sequence[str], *, dataset: str, observation: str) -> None:
-    """Put photos on the list that every snapshot obeys, and mark them in the catalogue.
+    """Add photos to the list of withdrawals of all snapshots, and mark them in the catalogue.
 
-    Raises BuildError where none are named, UnknownPhoto for one that is nowhere.
+    Raises BuildError if none are named, UnknownPhoto for one that does not exist.
     """
-    require_some(photos, dataset, observation)
-    root, meant = settings.flora_indexes, set[str]()
+    require_selection(photos, dataset, observation)
+    root, pending = settings.flora_indexes, set[str]()
 
-    def put_on_list(marked: Sequence[str]) -> None:
-        meant.update(marked, photos)
-        if strangers := sorted(set(photos) - set(marked) - find_held(root, photos)):
-            raise UnknownPhoto(f"neither the catalogue nor a snapshot has a reference photo {strangers[0][:64]!r}")
-        withdraw_photos(root, meant)
+    def add_to_list(marked: Sequence[str]) -> None:
+        pending.update(marked, photos)
+        if unknown := sorted(set(photos) - set(marked) - find_in_snapshots(root, photos)):
+            raise UnknownPhoto(f"neither the catalogue nor a snapshot has a reference photo {unknown[0][:64]!r}")
+        withdraw_photos(root, pending)
 
-    marked = mark(settings, photos, put_on_list, dataset=dataset, observation=observation)
+    marked = mark(settings, photos, add_to_list, dataset=dataset, observation=observation)
     shown = 0
     if current_or_none(root) is not None:
         with published_snapshot(root) as published:
-            shown = sum(len(segment.rows_of_photos(meant)) for segment in published.segments)
+            shown = sum(len(segment.rows_of_photos(pending)) for segment in published.segments)
     print(f"{len(marked)} photos withdrawn from the catalogue, {shown} from the published snapshot")
 
 
 def readmit(settings: Settings, photos: Sequence[str], *, dataset: str, observation: str) -> None:
-    """Take photos off the list and unmark them; raises BuildError where none are named."""
-    require_some(photos, dataset, observation)
+    """Remove photos from the list and unmark them; raises BuildError if none are named."""
+    require_selection(photos, dataset, observation)
     marked = mark(settings, photos, dataset=dataset, observation=observation, undo=True)
     back = readmit_photos(settings.flora_indexes, {*marked, *photos})
     print(
-        f"{len(marked)} photos may be references again, {back} of them were withdrawn from all snapshots; what the "
-        "published one does not hold comes with the next `fungarium index build` and `publish`"
+        f"{len(marked)} photos may be references again, {back} of them were withdrawn from all snapshots; those "
+        "that the published one lacks come with the next `fungarium index build` and `publish`"
     )
 
 
-def require_some(photos: Sequence[str], dataset: str, observation: str) -> None:
-    """Raise BuildError where nothing is named."""
+def require_selection(photos: Sequence[str], dataset: str, observation: str) -> None:
+    """Raise BuildError if nothing is named."""
     if not (photos or dataset or observation):
         raise BuildError("say what to withdraw: PHOTO..., --dataset ID or --observation DATASET:KEY")
 
 
-def find_held(root: Path, photos: Sequence[str]) -> set[str]:
-    """Those of the photos that any snapshot holds, published or not."""
+def find_in_snapshots(root: Path, photos: Sequence[str]) -> set[str]:
+    """Return those of the photos that are in any snapshot, published or not."""
     held = set()
     for folder in sorted((root / "segments").glob("*")) if photos else ():
         with closing(Segment(folder, 0)) as segment:
@@ -117,24 +117,24 @@ def find_held(root: Path, photos: Sequence[str]) -> set[str]:
 def mark(
     settings: Settings,
     photos: Sequence[str],
-    settle: Callable[[Sequence[str]], object] = lambda marked: None,
+    before_commit: Callable[[Sequence[str]], object] = lambda marked: None,
     *,
     dataset: str,
     observation: str,
     undo: bool = False,
 ) -> list[str]:
-    """Mark the photos in the catalogue; snapshots can be served, and cleaned, where there is none.
+    """Mark the photos in the catalogue; snapshots can be used without one.
 
-    `settle` is told which ones before this is final: a photo that it could not deal with is not marked.
+    `before_commit` is called with the photos before the transaction is committed: if it raises, none is marked.
     """
     try:
         with open_database(settings.database_url) as database, database.writing() as session:
             marked = mark_photos(session, photos=photos, dataset=dataset, observation=observation, withdrawn=not undo)
-            settle(marked)
+            before_commit(marked)
             return marked
     except DatabaseError as error:
         if undo or dataset or observation:
             raise
-        settle([])
-        print(f"not noted in the catalogue: {error}", file=sys.stderr)
+        before_commit([])
+        print(f"not recorded in the catalogue: {error}", file=sys.stderr)
         return []

@@ -34,25 +34,25 @@ from retrieval.errors import ClusterError
 from retrieval.snapshots.snapshot import open_snapshot
 from settings import Settings
 
-ANSWERS = 5.0  # seconds that a replica may take to say how it is
+STATUS_TIMEOUT = 5.0  # time limit of a replica's status reply
 
 
 def require_cluster(settings: Settings) -> None:
-    """Raise ClusterError where no cluster is set."""
+    """Raise ClusterError if no cluster is set."""
     if not settings.cluster:
-        raise ClusterError("FUNGARIUM_CLUSTER is not set: there is no cluster to look after")
+        raise ClusterError("FUNGARIUM_CLUSTER is not set: no cluster is configured")
 
 
-def plan_of(settings: Settings) -> ShardPlan:
-    """What is to run, as the settings say."""
+def read_plan(settings: Settings) -> ShardPlan:
+    """Return the configured shards and replicas."""
     root = str(settings.flora_indexes.absolute())
     return ShardPlan(root, settings.shards, settings.replicas, settings.gpu_keeps, settings.gpu_megabytes)
 
 
 def start(settings: Settings) -> int:
-    """Start the shards and open the published snapshot on all of them; 1 where some did not."""
+    """Start the shards and open the published snapshot on all of them. Returns 1 if some failed."""
     require_cluster(settings)
-    plan = plan_of(settings)
+    plan = read_plan(settings)
     with connected(settings.cluster) as ray, closing(open_snapshot(Path(plan.root))) as snapshot:
         before = set(list_running(ray))
         running_shards = start_shards(ray, plan)
@@ -60,7 +60,7 @@ def start(settings: Settings) -> int:
         placement = ensure_placement(Path(plan.root), snapshot, plan.shards)
         timeout = opening_seconds(snapshot.manifest)
         print(
-            f"{len(names)} processes open snapshot {snapshot.name}; they may take {timeout:.0f} seconds",
+            f"{len(names)} processes open snapshot {snapshot.name}; timeout {timeout:.0f} seconds",
             file=sys.stderr,
         )
         replicas = [replica for own in running_shards for replica in own]
@@ -68,14 +68,14 @@ def start(settings: Settings) -> int:
         moved = 0
         for _turn in range(
             SPREAD_ATTEMPTS * plan.replicas
-        ):  # what has not opened the snapshot is no reason to end another
+        ):  # a replica that has not opened the snapshot does not justify stopping another
             homes = {name: node for name, node in find_homes(plan, running_shards).items() if name not in failed}
             moving = spread_replicas(ray, plan, running_shards, homes)
             if not moving:
                 break
             moved += len(moving)
             failed |= open_on(moving, snapshot.edition, placement.id, timeout)
-        print(f"{len(set(names) - before)} processes started, {len(before & set(names))} ran already, {moved} moved")
+        print(f"{len(set(names) - before)} processes started, {len(before & set(names))} were running, {moved} moved")
         print(f"{len(names) - len(failed)} of {len(names)} have opened snapshot {snapshot.name}")
         for name, error in failed.items():
             print(f"{name}: {error}", file=sys.stderr)
@@ -83,22 +83,22 @@ def start(settings: Settings) -> int:
 
 
 def open_on(replicas: Sequence[Replica], snapshot: str, placement: str, timeout: float) -> dict[str, BaseException]:
-    """Have replicas open a snapshot, all at once; what kept some from it within so many seconds."""
+    """Let replicas open a snapshot, all at once. Returns the errors, by name."""
     calls = [(replica, replica.open(snapshot, placement)) for replica in replicas]
-    ends = time.monotonic() + timeout
+    results = time.monotonic() + timeout
     failed: dict[str, BaseException] = {}
     for replica, call in calls:
         try:
-            error = call.exception(max(0.0, ends - time.monotonic()))
+            error = call.exception(max(0.0, results - time.monotonic()))
         except TimeoutError:
-            error = ClusterError(f"it has not opened the snapshot within {timeout:.0f} seconds")
+            error = ClusterError(f"the snapshot was not opened within {timeout:.0f} seconds")
         if error is not None:
             failed[replica.name] = error
     return failed
 
 
 def status(settings: Settings, *, as_json: bool) -> int:
-    """Show how everything is; 1 where a shard has no replica alive."""
+    """Show the state of the cluster. Returns 1 if a shard has no live replica."""
     require_cluster(settings)
     with connected(settings.cluster) as ray:
         names = list_running(ray)
@@ -116,26 +116,26 @@ def status(settings: Settings, *, as_json: bool) -> int:
             opened = ", ".join(line["snapshots"]) or "nothing yet"
             print(
                 f"shard {line['shard']} replica {line['replica']}: alive on {line['node']} (pid {line['pid']}), "
-                f"{line['memory'] >> 20} MB of its own, {line['asked']} asks in {line['calls']} calls, "
+                f"{line['memory'] >> 20} MB of its own, {line['asked']} requests in {line['calls']} calls, "
                 f"{line['index']}; open: {opened}"
             )
         else:
             print(f"shard {line['shard']} replica {line['replica']}: no answer ({line['trouble']})")
     for shard, replica in sorted(wanted - {(line["shard"], line["replica"]) for line in found}):
         print(f"shard {shard} replica {replica}: not started; run `fungarium cluster start`")
-    print("every shard is served" if not lost else f"nobody serves shard {', '.join(map(str, lost))}")
+    print("every shard is served" if not lost else f"no replica serves shard {', '.join(map(str, lost))}")
     return 1 if lost else 0
 
 
 def ask_state(ray: Any, name: str) -> dict[str, Any]:
-    """How the replica of a name is, as JSON values."""
+    """Return the state of a replica as JSON values."""
     shard, replica = (int(part) for part in name.split("-")[1:])
     line: dict[str, Any] = {"shard": shard, "replica": replica, "alive": False, "trouble": ""}
     try:
         asked = RayReplica.named(ray, shard, replica)
-        state = asked.state().result(ANSWERS)
+        state = asked.state().result(STATUS_TIMEOUT)
     except (ClusterError, TimeoutError) as error:
-        return line | {"trouble": str(error) or f"none within {ANSWERS:g} seconds"}
+        return line | {"trouble": str(error) or f"no reply within {STATUS_TIMEOUT:g} seconds"}
     return line | {
         "alive": True,
         "node": state.node,
@@ -149,7 +149,7 @@ def ask_state(ray: Any, name: str) -> dict[str, Any]:
 
 
 def place(settings: Settings, anew: str | None) -> None:
-    """Show the placement of the published snapshot, made first where there is none."""
+    """Show the placement of the published snapshot; it is made if there is none."""
     root = settings.flora_indexes.absolute()
     with closing(open_snapshot(root)) as snapshot:
         if anew:
@@ -167,7 +167,7 @@ def place(settings: Settings, anew: str | None) -> None:
 
 
 def stop(settings: Settings) -> None:
-    """End all shards."""
+    """Stop all shards."""
     require_cluster(settings)
     with connected(settings.cluster) as ray:
-        print(f"{len(stop_shards(ray))} processes ended")
+        print(f"{len(stop_shards(ray))} processes stopped")

@@ -1,4 +1,4 @@
-"""Draws and gathers pools of pictures, trains, exports, and makes the default model."""
+"""Draws and gathers pools of photos, trains, exports, and makes the default model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Options = Mapping[str, Any]
 
 
 def draw(options: Options, progress: Progress) -> None:
-    """Draw a pool; raises TrainingError for a part that there is not."""
+    """Draw a pool; raises TrainingError for an unknown part."""
     parts = []
     for name, *counts in options["parts"]:
         if name not in PARTS or min(counts) < 1:
@@ -39,17 +39,17 @@ def draw(options: Options, progress: Progress) -> None:
     pool = draw_pool(
         folder, parts, seed=options["seed"], side=options["side"], processes=options["processes"], progress=progress
     )
-    print(f"{len(pool)} pictures in {folder}")
+    print(f"{len(pool)} photos in {folder}")
 
 
 def gather(table: Path, folder: Path, side: int, progress: Progress) -> None:
     """Gather a pool."""
     pool = gather_pool(table, folder, side=side, progress=progress)
-    print(f"{len(pool)} pictures in {folder}")
+    print(f"{len(pool)} photos in {folder}")
 
 
 def read_recipe(options: Options) -> TrainingRecipe:
-    """The recipe that the options of `train` describe."""
+    """Return the recipe described by the options of `train`."""
     changes = {
         setting.name: options[setting.name] for setting in fields(Augmentation) if options[setting.name] is not None
     }
@@ -79,7 +79,7 @@ TAKEN = (
 
 
 def train_network(options: Options, progress: Progress) -> None:
-    """Train, or go on."""
+    """Train, or resume."""
     recipe = read_recipe(options)
     pool = open_pool(options["pool"])
     parts = choose_parts(pool, options["parts"])
@@ -88,11 +88,11 @@ def train_network(options: Options, progress: Progress) -> None:
     judge = Judge(pool, judged, recipe.augmentation.side) if len(judged) else None
     folder: Path = options["folder"]
     train(recipe, samples, folder, judge=judge, start=options["start"], progress=progress)
-    print(f"trained on {len(samples)} pictures; {folder / 'last.pt'}, curves in {folder / 'curves.html'}")
+    print(f"trained on {len(samples)} photos; {folder / 'last.pt'}, curves in {folder / 'curves.html'}")
 
 
 def export(options: Options) -> None:
-    """Export, and measure on the observations that were held out of the training."""
+    """Export, and measure on the held-out observations."""
     out: Path = options["out"]
     network = open_network(options["checkpoint"])
     pool = open_pool(options["pool"])
@@ -128,7 +128,7 @@ def compare_options(work: Path, docs: Path, progress: Progress) -> None:
 def make_default(
     work: Path, out: Path, plan: Mapping[str, int | None], processes: int | None, progress: Progress
 ) -> None:
-    """Make the default model; what a plan leaves out is that of the default."""
+    """Make the default model; what a plan leaves out has the default's value."""
     chosen = default.DefaultPlan(**{name: count for name, count in plan.items() if count is not None})
     about = default.make_default(work, out, chosen, processes=processes, progress=progress)
     print(json.dumps(about["measured on drawings never trained on"], indent=1))

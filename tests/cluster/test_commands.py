@@ -48,11 +48,11 @@ def test_starting_showing_and_stopping(operated: Path, capsys: pytest.CaptureFix
     assert "shard 1 replica 0: not started" in capsys.readouterr().out
 
     assert main(["cluster", "start"]) == 0
-    assert "2 processes started, 0 ran already" in (said := capsys.readouterr().out)
+    assert "2 processes started, 0 were running" in (said := capsys.readouterr().out)
     assert "2 of 2 have opened snapshot" in said
 
     assert main(["cluster", "start"]) == 0
-    assert "0 processes started, 2 ran already" in capsys.readouterr().out
+    assert "0 processes started, 2 were running" in capsys.readouterr().out
 
     assert main(["cluster", "status", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -61,9 +61,9 @@ def test_starting_showing_and_stopping(operated: Path, capsys: pytest.CaptureFix
     assert "every shard is served" in capsys.readouterr().out
 
     assert main(["cluster", "stop"]) == 0
-    assert capsys.readouterr().out == "2 processes ended\n"
+    assert capsys.readouterr().out == "2 processes stopped\n"
     assert main(["cluster", "stop"]) == 0
-    assert capsys.readouterr().out == "0 processes ended\n"
+    assert capsys.readouterr().out == "0 processes stopped\n"
 
 
 def test_an_identification_is_the_same_on_the_cluster(

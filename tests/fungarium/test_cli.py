@@ -19,7 +19,7 @@ from fungarium import __version__
 from fungarium import training as training_commands
 from fungarium.cli import cli, main
 from fungarium.identify import identify
-from fungarium.terminal import Bars
+from fungarium.terminal import ProgressBars
 from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -222,7 +222,7 @@ def test_the_choices_of_a_training_are_those_of_its_modules() -> None:
 
 
 def test_bars_show_stages_one_after_the_other_and_sentences_between(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bars("photo") as bars:
+    with ProgressBars("photo") as bars:
         bars("embed", 1, 2)
         bars("embed", 1, 2)
         bars("now for something else")

@@ -113,7 +113,7 @@ def test_a_new_installation_is_told_what_to_do_first(
     assert main(["doctor"]) == 0
 
     said = capsys.readouterr().out
-    assert "`fungarium collection import` makes it" in said
+    assert "`fungarium collection import` creates it" in said
     assert "nothing has been published under" in said
     assert said.splitlines()[-1] == "nothing is broken"
     assert list(tmp_path.iterdir()) == [], "a look leaves nothing behind"
@@ -155,15 +155,15 @@ def ask_for_gpu(_: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def fill_disk(_: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(checkup, "LITTLE_DISK", 1 << 62)
+    patch.setattr(checkup, "MIN_FREE_DISK", 1 << 62)
 
 
 @pytest.mark.parametrize(
     ("spoil", "name", "says", "advice"),
     [
-        (lose_photo, "photos", "1 reference photos are not on disk (all looked for), such as", "import their archive"),
+        (lose_photo, "photos", "1 reference photos are not on disk (all checked), such as", "import their archive"),
         (age_database, "database", "has the tables of an older version (0001", ""),
-        (cut_segment, "snapshot", "embeddings.npy is missing, or of another length", "fungarium index rollback"),
+        (cut_segment, "snapshot", "embeddings.npy is missing or has the wrong length", "fungarium index rollback"),
         (lose_manifest, "snapshot", "the manifest of snapshot", ""),
         (choose_other_model, "snapshot", "made with the model descriptor@1, but fungarium_small@", "FUNGARIUM_MODEL"),
         (choose_no_model, "model", "there is no model at /nowhere/net.onnx", ""),

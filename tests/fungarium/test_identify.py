@@ -295,7 +295,7 @@ def test_a_folder_that_is_none_is_named_in_one_sentence(capsys: pytest.CaptureFi
         (["identify", "x.jpg", "--count", "many"], "error: invalid value for '--count': 'many' is not a valid integer"),
         (["similar", "x.jpg", "--count", "0"], "error: invalid value for '--count': 0 is not in the range x>=1"),
         (["similar", "x.jpg", "--speed", "9"], "error: no such option"),
-        (["identify", "x.jpg", "--date", "tomorrow"], "a day is written YYYY-MM-DD, such as 2026-10-03"),
+        (["identify", "x.jpg", "--date", "tomorrow"], "a date is written YYYY-MM-DD, such as 2026-10-03"),
         (["collection"], "Usage: fungarium collection "),
     ],
 )

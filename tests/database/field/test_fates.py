@@ -14,7 +14,7 @@ from database.models import Taxon
 from database.session import Database
 from database.taxonomy.taxa import TaxonEntry, TaxonRegister
 from fungarium.cli import main
-from fungarium.jobs.fates import lines_of
+from fungarium.jobs.fates import format_report
 
 NAMES = [f"Russula species{letter}" for letter in "abcdefghij"] + ["Amanita muscaria"]
 
@@ -101,7 +101,7 @@ def test_few_records_and_other_times_are_left_out(told: Database) -> None:
 
 def test_the_report_says_in_words_what_the_paper_says(told: Database) -> None:
     with told.reading() as session:
-        said = "\n".join(lines_of(report_fates(session, least=1)))
+        said = "\n".join(format_report(report_fates(session, least=1)))
 
     assert "8 observations came with suggestions; 1 (12%) are not approved." in said
     assert "Of the approved, 29% bear the name suggested first, 14% the second" in said
