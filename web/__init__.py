@@ -1,1 +1,1 @@
-"""The engine over HTTP: API v1 and one plain page."""
+"""The HTTP server: API v1, the APIs of other services, and the pages."""

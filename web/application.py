@@ -1,4 +1,4 @@
-"""Makes the Flask application from the services it is given."""
+"""Creates the Flask application from its services."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ SECURITY: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""Headers of every answer, beside the policy."""
+"""Headers of every response, besides the Content-Security-Policy."""
 
 
 def create_app(services: Services) -> Flask:
-    """Put routes, errors and limits together. Opens no snapshot and no model."""
+    """Register routes, error handlers and limits. Opens no snapshot and no model."""
     app = Flask("web")
     app.request_class = PhotoRequest
     app.config.update(CONFIG, **upload_config(services.limits))
     app.json.ensure_ascii = False  # type: ignore[attr-defined] # of the default provider
-    app.json.sort_keys = False  # type: ignore[attr-defined] # answers are told in order: species before genera
+    app.json.sort_keys = False  # type: ignore[attr-defined] # keep the order of members: species before genera
     app.extensions["services"] = services
     register_cors(app, services.cors_origins)
     app.extensions["serving"] = Serving(services)
@@ -87,7 +87,7 @@ def create_app(services: Services) -> Flask:
 
 
 def add_headers(response: Response) -> Response:
-    """Headers of every answer; only files and pictures may be kept by browsers, which say so themselves."""
+    """Add headers to every response. Browsers may only cache files and images, which set their own header."""
     set_etag(response)
     headers = {**SECURITY, "Content-Security-Policy": content_security_policy(services().tiles)}
     response.headers.extend({name: value for name, value in headers.items() if name not in response.headers})

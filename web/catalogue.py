@@ -1,4 +1,4 @@
-"""What requests read of the catalogue beside the snapshot: days, credits, sizes, countries, locations of photos."""
+"""Metadata that requests read from the database besides the snapshot: dates, credits, sizes, countries, photo paths."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from database.taxonomy.flora_places import FloraPlace, flora_places
 
 
 class Catalogue:
-    """A catalogue that knows nothing: a server without a database shows less, and no error."""
+    """An empty catalogue, for a server without a database: it shows less, and raises no errors."""
 
     def event_dates(self, photos: Sequence[str]) -> Mapping[str, date]:
-        """The days on which reference photos were taken, by sha256; raises DatabaseError."""
+        """Return the dates on which reference photos were taken, by SHA-256; raises DatabaseError."""
         return {}
 
     def credits(self, datasets: Sequence[str]) -> Mapping[str, DatasetCredit]:
-        """How datasets are cited, by their ids; raises DatabaseError."""
+        """Return the citations of datasets, by id; raises DatabaseError."""
         return {}
 
     def shapes(self, photos: Sequence[str]) -> Mapping[str, tuple[int, int]]:
-        """Width and height of reference photos in pixels, by sha256; raises DatabaseError."""
+        """Return width and height of reference photos in pixels, by SHA-256; raises DatabaseError."""
         return {}
 
     def flora_countries(self) -> Mapping[str, tuple[str, ...]]:
-        """The countries of each flora as ISO 3166 alpha-2 codes; raises DatabaseError."""
+        """Return the countries of each flora as ISO 3166 alpha-2 codes; raises DatabaseError."""
         return {}
 
     def flora_places(self) -> Sequence[FloraPlace]:
-        """Where the region of each flora lies; raises DatabaseError."""
+        """Return the location of each flora's region; raises DatabaseError."""
         return ()
 
 
 class DatabaseCatalogue(Catalogue):
-    """The catalogue of a database, which is opened by the first question."""
+    """The catalogue in a database, which is opened at the first query."""
 
     def __init__(self, database: Callable[[], Database]) -> None:
         self._database = database
 
     def location(self, sha256: str) -> str:
-        """Where the file of a reference photo lies; raises UnknownPhoto."""
+        """Return the path of a reference photo; raises UnknownPhoto."""
         with self._database().reading() as session:
             return reference(session, sha256).location
 

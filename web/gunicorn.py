@@ -1,7 +1,7 @@
-"""Serves the application with gunicorn: a process for each core that answers in threads.
+"""Serves the application with gunicorn: one process per core, each with threads.
 
-The threads of a process share one open snapshot, one model and its batches. Also a configuration file for gunicorn's
-own command: `gunicorn -c python:web.gunicorn 'app:create()'`.
+The threads of a process share an open snapshot, a model and its batches. This is also a configuration file for
+gunicorn's own command: `gunicorn -c python:web.gunicorn 'app:create()'`.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from gunicorn.glogging import Logger
 
 from web.http.logging import make_formatter
 
-MOST_WORKERS: Final = 4  # by default: each has a model of its own in memory
+MOST_WORKERS: Final = 4  # by default: each has its own model in memory
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 CORES: Final = "FUNGARIUM_CORES"
 ARITHMETIC: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Read by NumPy's and FAISS's libraries once, when a worker loads them."""
+"""Read by the libraries of NumPy and FAISS once, when a worker loads them."""
 
 
 def count_cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def count_workers() -> int:
-    """A process for each core, a few at most."""
+    """Return the default number of workers: one per core, up to MOST_WORKERS."""
     return min(MOST_WORKERS, count_cores())
 
 
 def share_cores(environment: MutableMapping[str, str], workers: int) -> None:
-    """Give each worker its share of the cores, for the model, the search and arithmetic; what is set stays.
+    """Divide the cores among the workers, for the model, the search and arithmetic; variables already set are kept.
 
-    Left alone, the libraries of every worker take all cores, and the workers stand in each other's way.
+    Otherwise the libraries of every worker would use all cores, and the workers would compete for them.
     """
     if environment.get(CORES, "0").strip() in {"", "0"}:
         environment[CORES] = str(max(1, count_cores() // workers))
@@ -53,7 +53,7 @@ def share_cores(environment: MutableMapping[str, str], workers: int) -> None:
 
 
 class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no type information
-    """gunicorn's own log in the form of ours."""
+    """gunicorn's own log, in the format of ours."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -64,26 +64,26 @@ class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no type informatio
 worker_class = "gthread"
 workers = count_workers()
 threads = 80
-preload_app = False  # FAISS that was used before a fork hangs after it
-timeout = 60  # seconds without a sign of life from the worker itself; a request may take longer
-graceful_timeout = 30  # seconds that running requests are given to end
+preload_app = False  # FAISS hangs after a fork if it was used before
+timeout = 60  # seconds without a heartbeat of the worker itself; a request may take longer
+graceful_timeout = 30  # seconds for running requests to finish
 keepalive = 5  # seconds
 loglevel = "warning"
 logger_class = ServerLog
 limit_request_line = 8190
 limit_request_field_size = 8190
-control_socket_disable = True  # a socket in the home folder that nobody asked for
+control_socket_disable = True  # an unneeded socket in the home directory
 
 
 def on_starting(server: Any) -> None:
-    """Make what workers find when they start: their share of the cores, and the folder in which they add up counts."""
+    """Prepare the environment of workers: their share of the cores, and the folder for shared metrics."""
     share_cores(os.environ, server.cfg.workers)
     if not os.environ.get(METRICS_FOLDER):
         server.metrics_folder = os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="fungarium-metrics-")
 
 
 def when_ready(server: Any) -> None:
-    """Say where the server is, in words to click on."""
+    """Print the server's URL."""
     for listener in server.LISTENERS:
         host, port = listener.getsockname()[:2]
         print(
@@ -92,23 +92,23 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Open model and snapshot at once, in the worker, so that the first person does not wait for them.
+    """Open model and snapshot at once, in the worker, so that the first request does not wait for them.
 
-    Beside the worker's own thread: it must give signs of life meanwhile.
+    This runs in a thread, because the worker's main thread must send heartbeats meanwhile.
     """
     application: Flask = worker.wsgi
     threading.Thread(target=application.extensions["services"].published.health, daemon=True).start()
 
 
 def child_exit(_: Any, worker: Any) -> None:
-    """Forget the gauges of a worker that has ended; its counters stay in the sums."""
+    """Remove the gauges of a worker that has ended; its counters stay in the totals."""
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # of prometheus_client
 
 
 def on_exit(server: Any) -> None:
-    """Remove the folder of the counts."""
+    """Remove the folder of the metrics."""
     folder = getattr(server, "metrics_folder", None)
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
@@ -134,7 +134,7 @@ HOOKS_AND_OPTIONS: Final = (
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no type information
-    """gunicorn, started from Python rather than by its command."""
+    """gunicorn, started from Python instead of its command."""
 
     def __init__(self, create: Callable[[], Flask], options: dict[str, Any]) -> None:
         self._create = create
@@ -150,7 +150,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no type info
 
 
 def find_trouble(host: str, port: int) -> str:
-    """Why nobody can listen at an address, in a sentence; empty where somebody can."""
+    """Return why an address cannot be listened on, in a sentence; empty if it can."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
@@ -160,15 +160,15 @@ def find_trouble(host: str, port: int) -> str:
         reason = error.strerror or str(error)
         return (
             f"the server cannot listen at {host}, port {port} ({reason}); "
-            "choose another with FUNGARIUM_HOST and FUNGARIUM_PORT, or stop what listens there"
+            "choose another with FUNGARIUM_HOST and FUNGARIUM_PORT, or stop the program that listens there"
         )
     return ""
 
 
 def serve(create: Callable[[], Flask], *, host: str, port: int, threads: int, workers: int = 0) -> int:
-    """Serve until a signal ends it; `create` makes the application in the worker, after the fork.
+    """Serve until stopped by a signal; `create` makes the application in the worker, after the fork.
 
-    Without a number of `workers` there is one for each core. Gives an exit status where nobody can listen.
+    `workers` 0 means one per core. Returns the exit status: 1 if the address cannot be listened on.
     """
     trouble = find_trouble(host, port)
     if trouble:

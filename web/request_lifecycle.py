@@ -1,4 +1,4 @@
-"""What happens to every request before and after its route: its id, its deadline, its place, its line in the log."""
+"""What every request passes before and after its route: id, deadline, admission, log."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ UNKNOWN: Final = "(none)"
 
 
 def register_request_lifecycle(app: Flask) -> None:
-    """Receive every request of the application."""
+    """Register the handlers for every request of the application."""
     app.before_request(begin_request)
     app.after_request(name_request)
     app.teardown_request(end_request)
 
 
 def begin_request() -> None:
-    """Give the request an id, a deadline, a bound, and, where it brings photos, a place; raises Overloaded."""
+    """Give the request an id, a deadline, a size limit and, if it brings photos, a place; raises Overloaded."""
     g.started = time.perf_counter()
     g.request_id = accept_id(request.headers.get(HEADER))
     request_id.set(g.request_id)
@@ -41,15 +41,15 @@ def begin_request() -> None:
 
 
 def asked_seconds(prefer: str | None, most: float) -> float:
-    """The seconds that a client says it waits, within what the server allows."""
+    """Return how long the client waits, in seconds, limited by the server's maximum."""
     found = WAITS.search(prefer or "")
     return min(max(float(found[1]), 0.001), most) if found else most
 
 
 def take_place() -> None:
-    """Take a place for the request until it ends, unless it has one; raises Overloaded.
+    """Acquire a place for the request until it ends, unless it has one; raises Overloaded.
 
-    Before anything of a form is read, so that what waits is bounded in memory.
+    This happens before the form is read, which bounds the memory of waiting requests.
     """
     if g.get("has_place"):
         return
@@ -64,7 +64,7 @@ def take_place() -> None:
 
 
 def name_request(response: Response) -> Response:
-    """Hand the id back, and note what became of the request."""
+    """Return the id to the client, and log the request."""
     started, named = g.get("started"), g.get("request_id")
     if started is None:  # refused before it was received
         return response
@@ -88,7 +88,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def end_request(_: BaseException | None = None) -> None:
-    """Give the place back, and free the thread for the next request."""
+    """Release the place, and clear the deadline of the thread."""
     if g.pop("has_place", False):
         given = serving()
         given.gate.leave()

@@ -1,12 +1,12 @@
-"""Who calls, whether they may, and what it costs them.
+"""Authentication, permissions and quotas.
 
     @blueprint.route("/things", methods=["POST"])
-    @require("write")          # first below the route: it decides before anything else is read
+    @require("write")          # directly below the route, so that it runs before the request body is read
     @blueprint.arguments(...)
     def make_thing(form): ...
 
-`caller()` is whoever asks, `spend("identify")` takes one from their day. Other contracts than API v1 use the same
-functions, and catch the refusals of `web.http.refusals` to answer in their own shape.
+`caller()` is the authenticated caller, and `spend("identify")` uses one of their daily quota. The APIs of other
+services use the same functions, and catch the refusals of `web.http.refusals` to answer in their own format.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-SESSION: Final = "session"  # what `require` calls being signed in on the pages
+SESSION: Final = "session"  # the scope of being signed in on the pages
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="Fungarium"'}
 SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"keyHeader": []}, {"keyQuery": []}, {"session": []}]
 SCHEMES: Final = {
@@ -47,7 +47,7 @@ csrf = CSRFProtect()
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever asks. `by` is `nobody`, `key` or `session`."""
+    """The caller of a request. `by` is `nobody` (anonymous), `key` or `session`."""
 
     by: str
     scopes: frozenset[str]
@@ -57,15 +57,15 @@ class Caller:
 
     @property
     def is_expert(self) -> bool:
-        """Whether this caller's opinion settles a matter and obscured places are shown: an expert or administrator."""
+        """Whether the caller is an expert or administrator, whose approval is final and who sees obscured places."""
         trusted = self.person is not None and self.person.role in ("expert", "administrator")
         return trusted and "validate" in self.scopes
 
 
 def caller() -> Caller:
-    """Whoever asks: by API key, else signed in, else nobody in particular.
+    """Return the caller: by API key, else by session, else anonymous.
 
-    Raises NotSignedIn for a key that opens nothing, which is never taken for no key at all; DatabaseError.
+    Raises NotSignedIn for an invalid key, which is never treated as no key, and DatabaseError.
     """
     if "caller" not in g:
         g.caller = _caller_by_key(key) if (key := given_key()) else _caller_by_session()
@@ -74,30 +74,30 @@ def caller() -> Caller:
 
 
 def given_key() -> str:
-    """The API key of the request, or nothing: `Authorization: Bearer`, `X-API-Key`, or `api-key` in the query."""
+    """Return the API key of the request, or "": `Authorization: Bearer`, `X-API-Key`, or `api-key` in the query."""
     kind, _, rest = request.headers.get("Authorization", "").strip().partition(" ")
     if kind.lower() == "bearer" and (rest.strip().startswith(MARK) or not g.get("foreign_keys")):
         return rest.strip()
-    if kind.startswith(MARK):  # iNaturalist's clients send the token alone
+    if kind.startswith(MARK):  # iNaturalist's clients send the token without a scheme
         return kind
     key = (request.headers.get("X-API-Key") or request.args.get("api-key") or "").strip()
     return "" if g.get("foreign_keys") and not key.startswith(MARK) else key
 
 
 def ignore_foreign_keys() -> None:
-    """Take a key that is none of ours for no key at all, in this request.
+    """Treat a key that is not one of ours as no key, in this request.
 
-    Clients of other contracts send the key that they have for somebody else's server, or a made-up one. It opens
-    nothing here that is not open to everybody. One that looks like ours is still refused where it is not valid.
+    Clients of other APIs send a key for another server, or an invented one. It gives no permissions beyond those of
+    anonymous callers. A key in our format is still refused if it is not valid.
     """
     g.foreign_keys = True
 
 
 def require(scope: str) -> Callable[[Callable[Parameters, Answer]], Callable[Parameters, Answer]]:
-    """Let only those in who have `scope`; `session` means signed in on the pages, which no key can be.
+    """Restrict a route to callers with `scope`; `session` means signed in on the pages, and excludes API keys.
 
-    The refusals are NotSignedIn for nobody in particular, else NotAllowed. What a browser sends by itself, its
-    cookie, is no proof that the person meant it: a changing request of a session needs its CSRF token too.
+    Raises NotSignedIn for anonymous callers, else NotAllowed. Browsers send cookies automatically, so a request that
+    changes something in a session also needs the CSRF token.
     """
     if scope not in (*SCOPES, SESSION):
         raise ValueError(f"there is no scope {scope!r}")
@@ -115,7 +115,7 @@ def require(scope: str) -> Callable[[Callable[Parameters, Answer]], Callable[Par
 
 
 def check(scope: str) -> Caller:
-    """Do at once what `require` does."""
+    """Check the scope at once, like `require`."""
     asking = caller()
     if scope == SESSION:
         if asking.by != SESSION:
@@ -124,16 +124,16 @@ def check(scope: str) -> Caller:
         if asking.by == "nobody":
             raise NotSignedIn(f"sign in, or use an API key with the scope {scope}", CHALLENGE)
         raise NotAllowed(f"you do not have the permission {scope}")
-    if asking.by == SESSION and request.method not in SAFE and scope != "identify":  # which changes nothing
+    if asking.by == SESSION and request.method not in SAFE and scope != "identify":  # identify changes nothing
         csrf.protect()
     return asking
 
 
 def spend(action: str, amount: int = 1) -> Quota:
-    """Take `amount` from the caller's day and say what is left; the answer gets the headers by itself.
+    """Use `amount` of the caller's daily quota and return what is left; headers are added to the response.
 
-    Raises NotSignedIn or NotAllowed where the caller may not do it at all, QuotaSpent where the day is used up.
-    What was spent on an answer of 500 and above is given back.
+    Raises NotSignedIn or NotAllowed if the caller may not do it, QuotaSpent if the quota is used up. It is given back
+    if the response has a status of 500 or above.
     """
     asking = caller()
     if action not in asking.scopes:
@@ -155,7 +155,7 @@ def spend(action: str, amount: int = 1) -> Quota:
 
 
 def left(action: str) -> Quota:
-    """What is left of the caller's day, with nothing spent."""
+    """Return what is left of the caller's daily quota, without using it."""
     quota = None
     for holder, limit in holders(caller()):
         quota = tighter(quota, services().counts.left(holder, action, limit))
@@ -163,7 +163,7 @@ def left(action: str) -> Quota:
 
 
 def holders(asking: Caller) -> list[tuple[str, int | None]]:
-    """Who pays, and how much each has a day: a person, their key where it has a quota of its own, an address."""
+    """Return whose quotas a request uses, with their limits: the person, a key with its own quota, or an IP address."""
     policy = services().policy
     if asking.person is None:
         return [(f"address:{address_mark()}", policy.anonymous_quota)] if policy.anonymous_quota else []
@@ -174,32 +174,32 @@ def holders(asking: Caller) -> list[tuple[str, int | None]]:
 
 
 def tighter(one: Quota | None, other: Quota) -> Quota:
-    """Of two quotas the one that ends sooner."""
+    """Return the quota with less remaining."""
     if one is None or one.remaining is None:
         return other
     return one if other.remaining is None or one.remaining <= other.remaining else other
 
 
 def give_back() -> None:
-    """Give back what this request spent."""
+    """Give back the quota that this request used."""
     for holder, action, amount in g.pop("spent", []):
         services().counts.give_back(holder, action, amount)
 
 
 def address_mark() -> str:
-    """The caller's address as a digest: enough to count by, and written nowhere."""
+    """Return the caller's IP address as a digest, for counting; the address is not stored."""
     return hashlib.sha256((request.remote_addr or "").encode()).hexdigest()[:16]
 
 
 def remember(person: PersonEntry) -> None:
-    """Sign a person in: the signed cookie names them until they sign out, or their epoch passes."""
-    session.clear()  # nothing of an earlier visitor, a CSRF token among it, goes on
+    """Sign a person in: the signed cookie is valid until they sign out, or their epoch changes."""
+    session.clear()  # discard an earlier visitor's data, including the CSRF token
     session.permanent = True
     session["person"] = person.id
     session["epoch"] = person.epoch
     g.pop("caller", None)
     g.pop("csrf_token", None)
-    generate_csrf()  # now: each answer sets the cookie anew, and a slow one must not take a later token out of it
+    generate_csrf()  # now: every response sets the cookie, and a slow one must not overwrite a later token
 
 
 def forget() -> None:
@@ -239,7 +239,7 @@ class Sessions(SecureCookieSessionInterface):
 
 
 def register_access(app: Flask) -> None:
-    """Sessions, the protection against forged requests, and the headers of quotas."""
+    """Register sessions, CSRF protection, and the headers of quotas."""
     policy = services_of(app).policy
     app.secret_key = services_of(app).secret()
     app.session_interface = Sessions(always_secure=policy.https)
@@ -247,9 +247,9 @@ def register_access(app: Flask) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=14 * 86_400,
-        WTF_CSRF_CHECK_DEFAULT=False,  # `check` asks for it: calls by key carry no cookie that could be abused
+        WTF_CSRF_CHECK_DEFAULT=False,  # `check` verifies it: calls by key have no cookie that could be abused
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session
-        WTF_CSRF_SSL_STRICT=False,  # it wants a Referer, which our pages tell browsers not to send
+        WTF_CSRF_SSL_STRICT=False,  # it needs a Referer, which our pages suppress
     )
     csrf.init_app(app)
 
@@ -264,13 +264,13 @@ def register_access(app: Flask) -> None:
 
 
 def services_of(app: Flask) -> Services:
-    """The services of an application outside of a request."""
+    """Return the services of an application outside of a request."""
     found: Services = app.extensions["services"]
     return found
 
 
 def visitor() -> PersonEntry | None:
-    """Whoever is signed in; None where nobody is, or where that cannot be found out just now."""
+    """Return the person signed in; None if anonymous, or if the database is unavailable."""
     try:
         return caller().person
     except FungariumError:
@@ -278,7 +278,7 @@ def visitor() -> PersonEntry | None:
 
 
 def visitor_may(scope: str) -> bool:
-    """Whether whoever looks has leave to do something."""
+    """Return whether the visitor has a permission."""
     try:
         return scope in caller().scopes
     except FungariumError:

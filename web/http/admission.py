@@ -1,4 +1,4 @@
-"""How many identifications a process has in hand: whoever comes on top is told so at once, and when to come again."""
+"""Admission control: limits the concurrent identifications of a process, and refuses further ones at once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from retrieval.errors import FungariumError
 
 
 class Overloaded(FungariumError):
-    """More is asked for than can be answered in time."""
+    """More was requested than can be answered in time."""
 
 
 class Gate:
-    """So many places; a request takes one before its photos are read, so that what waits has a bound in memory too."""
+    """A semaphore with `places`. A request acquires one before its photos are read, which bounds memory too."""
 
     def __init__(self, places: int) -> None:
         self.places = places
@@ -21,17 +21,17 @@ class Gate:
 
     @property
     def taken(self) -> int:
-        """Requests in hand."""
+        """Places in use."""
         return self._taken
 
     def enter(self) -> None:
-        """Take a place; raises Overloaded where there is none."""
+        """Acquire a place; raises Overloaded if there is none."""
         with self._guard:
             if self._taken >= self.places:
                 raise Overloaded(f"the server is busy with {self._taken} identifications; try again in a moment")
             self._taken += 1
 
     def leave(self) -> None:
-        """Give the place back."""
+        """Release the place."""
         with self._guard:
             self._taken -= 1

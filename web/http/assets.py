@@ -1,7 +1,7 @@
-"""The files beside the pages: styles, pictures and scripts, each under a name that changes with its content.
+"""Static files of the pages: styles, images and scripts, under names that change with their content.
 
-`make pages` builds scripts and styles into `static/built`, with a manifest of their names. Where nothing has been
-built, styles and pictures are served as they lie, and the pages do without scripts.
+`make pages` builds scripts and styles into `static/built`, with a manifest of their names. Without a build, styles and
+images are served as they are, and the pages work without scripts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ blueprint = Blueprint("assets", __name__, url_prefix="/assets")
 STATIC: Final = Path(__file__).parents[1] / "static"
 BUILT: Final = STATIC / "built"
 YEAR: Final = 31_536_000  # seconds
-ENCODINGS: Final = {"br": ".br", "gzip": ".gz"}  # as the build leaves them, the smaller first
+ENCODINGS: Final = {"br": ".br", "gzip": ".gz"}  # as made by the build, the smaller first
 
 
 class Assets:
-    """The files by the names that pages use, and by those that browsers ask for."""
+    """The files by their names in pages and by their names in URLs."""
 
     def __init__(self, static: Path, built: Path) -> None:
         try:
@@ -43,24 +43,24 @@ class Assets:
 
 @cache
 def assets(static: Path = STATIC, built: Path = BUILT) -> Assets:
-    """The assets of this server, read once: a new build is served after a restart."""
+    """Return the assets, read once: a new build is served after a restart."""
     return Assets(static, built)
 
 
 def chosen() -> Assets:
-    """The assets of the application that answers."""
+    """Return the assets of the current application."""
     return assets(STATIC, Path(current_app.config.get("BUILT_PAGES", BUILT)))
 
 
 def asset_url(name: str) -> str:
-    """Where a file is; empty where it has not been built."""
+    """Return the URL of a file; empty if it has not been built."""
     hashed = chosen().names.get(name)
     return url_for("assets.serve", name=hashed) if hashed else ""
 
 
 @blueprint.route("/<string:name>")
 def serve(name: str) -> Response:
-    """A file, compressed where the browser takes that; it may be kept for ever, since its name is its content's."""
+    """Serve a file, compressed if the browser accepts it. It is cached for ever, since its name contains its digest."""
     path = chosen().files.get(name)
     if path is None:
         abort(404)

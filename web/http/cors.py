@@ -1,6 +1,6 @@
-"""Which web pages of others may ask this server from a browser (CORS): one place for every route.
+"""CORS: which other web pages may call this server from a browser; for all routes.
 
-Cookies are never taken from other pages: whoever is signed in here is nobody there, and uses a key.
+Cookies from other pages are never accepted: a person signed in here is anonymous there, or uses a key.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ SHOWN: Final = (
     "RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, ETag, "
     "Location, Link, X-Request-Id"
 )
-REMEMBERED: Final = 600  # seconds that a browser need not ask again
+REMEMBERED: Final = 600  # seconds for which a browser may cache the preflight
 
 
 def parse_origins(text: str) -> tuple[str, ...]:
-    """Origins out of a list such as `https://fungi.example, http://localhost:5173`, or `*`."""
+    """Parse origins from a list such as `https://fungi.example, http://localhost:5173`, or `*`."""
     return tuple(origin.strip().rstrip("/") for origin in text.split(",") if origin.strip())
 
 
 def register_cors(app: Flask, origins: tuple[str, ...]) -> None:
-    """Answer browsers that ask for leave, and mark every answer that another page may read, errors too."""
+    """Answer preflight requests, and add CORS headers to every response, including errors."""
 
     def answer_preflight() -> Response | None:
         asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
@@ -49,7 +49,7 @@ def register_cors(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def allowed_origin(origins: tuple[str, ...]) -> str:
-    """What the answer allows: everybody, the page that asks, or nobody."""
+    """Return the allowed origin: `*`, the requesting page, or nothing."""
     if EVERYBODY in origins:
         return EVERYBODY
     asking = request.headers.get("Origin", "")

@@ -1,4 +1,4 @@
-"""Where a page of a long answer ends, as a word that clients hand back without understanding it."""
+"""Opaque cursors for paging through long answers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LONGEST = 600  # characters
 
 
 def write_cursor(kind: str, *place: str | int) -> str:
-    """A cursor of one kind of list; `place` is what `read_cursor` gives back."""
+    """Write a cursor for one kind of list; `place` is what `read_cursor` returns."""
     return urlsafe_b64encode(json.dumps([kind, *place], separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def read_cursor(kind: str, text: str, *types: type) -> list[Any]:
-    """The place that a cursor stands for; raises InvalidOption for one of another list, or that we never wrote."""
-    strange = InvalidOption("the cursor is none of this list: use `next` or `cursor` of an answer as it stands")
+    """Return the position of a cursor; raises InvalidOption for one of another list, or an invalid one."""
+    strange = InvalidOption("the cursor does not belong to this list: use `next` or `cursor` of an answer unchanged")
     if len(text) > LONGEST or not text.isascii():
         raise strange
     try:

@@ -1,4 +1,4 @@
-"""How long the caller of a request will wait. Work for somebody who has gone is not begun."""
+"""Deadlines of requests. No work is begun for a client that no longer waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrieval.errors import FungariumError
 
 
 class DeadlinePassed(FungariumError):
-    """The caller does not wait for the answer any more."""
+    """The deadline of the request has passed."""
 
     def __init__(self, words: str = "the answer was not ready in time, and the rest of the work was dropped") -> None:
         super().__init__(words)
@@ -21,12 +21,12 @@ class DeadlinePassed(FungariumError):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment of the monotonic clock; infinity for work that nobody waits for."""
+    """A time of the monotonic clock; infinity for work without a deadline."""
 
     at: float
 
     def left(self) -> float | None:
-        """Seconds left, None where there is no end; raises DeadlinePassed where none are."""
+        """Return the seconds left, None without a deadline; raises DeadlinePassed if there are none."""
         if self.at == float("inf"):
             return None
         left = self.at - time.monotonic()
@@ -35,7 +35,7 @@ class Deadline:
         return left
 
     def passed(self) -> bool:
-        """Whether nobody waits any more."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self.at
 
 
@@ -44,17 +44,17 @@ _present: ContextVar[Deadline] = ContextVar("deadline", default=ENDLESS)
 
 
 def present_deadline() -> Deadline:
-    """The deadline of the request that this thread answers."""
+    """Return the deadline of the request in this thread."""
     return _present.get()
 
 
 def set_deadline(seconds: float) -> None:
-    """Give the request that this thread answers so many seconds from now."""
+    """Set the deadline of the request in this thread, in seconds from now."""
     _present.set(Deadline(time.monotonic() + seconds))
 
 
 def forget_deadline() -> None:
-    """The thread is free for another request."""
+    """Clear the deadline of this thread."""
     _present.set(ENDLESS)
 
 

@@ -1,4 +1,4 @@
-"""One table from errors to statuses, and one shape for all of them: problem details, as RFC 9457 has them."""
+"""Maps errors to statuses, and formats all of them as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -34,22 +34,20 @@ from web.http.refusals import RemoteServersBusy, UnknownAnswer, UnknownExport
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
-PROBLEMS_AT: Final = "/api/v1/docs#"  # where each type of problem is explained
-LATER: Final = 10  # seconds until trying again may help
+PROBLEMS_AT: Final = "/api/v1/docs#"  # documentation of the types of problems
+LATER: Final = 10  # seconds until a retry may succeed
 RETRY_AFTER: Final[Mapping[type[Exception], int]] = {Overloaded: 2}
 CHUNK: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of problem: its status, the last part of its type, and its title, which is the same each time."""
+    """A kind of problem: its status, the last part of its type, and its title."""
 
     status: int
     name: str
     title: str
-    said: str = (
-        ""  # in place of the error's own words, which go to the log: they name files and addresses of the server
-    )
+    said: str = ""  # replaces the error's own text, which names files and addresses of the server and goes to the log
 
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
@@ -137,30 +135,30 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     Overloaded: Kind(503, "overloaded", "The server is busy"),
     DeadlinePassed: Kind(503, "deadline-passed", "The request timed out"),
 }
-"""The engine's errors. An error that is not here is looked up by its base; one without a base here is our own fault."""
+"""The engine's errors. Others are looked up by their base classes; without a match they are internal errors."""
 
 INVALID: Final = Kind(422, "invalid-request", "Please check your entries")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong with a request, for a person and for a program."""
+    """A problem with a request, for people and programs."""
 
     status: int
     title: str
     detail: str
     type: str = "about:blank"
-    errors: Mapping[str, list[str]] = field(default_factory=dict)  # what is wrong with each value, by its name
+    errors: Mapping[str, list[str]] = field(default_factory=dict)  # errors of each value, by its name
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """The members of RFC 9457; `errors` is ours, and there only where values are wrong."""
+        """Return the members of RFC 9457; our member `errors` is only present if values are invalid."""
         body = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
         return body | ({"errors": dict(self.errors)} if self.errors else {})
 
 
 def describe_engine_error(error: errors.FungariumError) -> Problem:
-    """The problem that an error of the engine is to whoever asked."""
+    """Convert an error of the engine to a problem."""
     kind = kind_of(error)
     if kind is None:
         log.error("%s: %s", type(error).__name__, error, exc_info=error)
@@ -176,18 +174,18 @@ def describe_engine_error(error: errors.FungariumError) -> Problem:
 
 
 def kind_of(error: errors.FungariumError) -> Kind | None:
-    """The kind of problem that an error is, found by its bases; None for one that is our own fault."""
+    """Return the kind of an error, found by its base classes; None for an internal error."""
     return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)
 
 
 def public_words(error: errors.FungariumError) -> str:
-    """What a stranger may read of an error: never where a file of the server lies."""
+    """Return the text of an error for clients, which never contains a path of the server."""
     kind = kind_of(error)
     return sentence(str(error)) if kind is None or not kind.said else kind.said
 
 
 def describe_http_error(error: HTTPException) -> Problem:
-    """The problem that an error of Flask, Werkzeug or webargs is; wrong values are named one by one."""
+    """Convert an error of Flask, Werkzeug or webargs to a problem; invalid values are listed."""
     messages = getattr(error, "data", {}).get("messages")
     if messages:
         wrong: dict[str, Any] = {}
@@ -201,14 +199,14 @@ def describe_http_error(error: HTTPException) -> Problem:
 
 
 def describe_wrong_values(messages: Mapping[str, Any]) -> Problem:
-    """The problem that values are which a schema refused, by their names."""
+    """Convert schema errors to a problem, by the names of values."""
     wrong = {str(name): flatten(found) for name, found in messages.items()}
     detail = "; ".join(f"{name}: {' '.join(found)}" for name, found in sorted(wrong.items()))
     return Problem(INVALID.status, INVALID.title, detail, PROBLEMS_AT + INVALID.name, wrong)
 
 
 def explain(error: HTTPException) -> str:
-    """A sentence for the person who can act, where Werkzeug's own says too little."""
+    """Return a helpful sentence, if Werkzeug's own says too little."""
     if isinstance(error, NotFound):
         return "There is nothing at this address; /api/v1/ lists what there is."
     if isinstance(error, MethodNotAllowed):
@@ -226,26 +224,26 @@ def explain(error: HTTPException) -> str:
 
 
 def flatten(messages: Any) -> list[str]:
-    """The sentences among webargs' messages, which nest them by position for lists."""
+    """Return the sentences among webargs' messages, which are nested by position for lists."""
     if isinstance(messages, Mapping):
         return [text for found in messages.values() for text in flatten(found)]
     return [str(text) for text in messages]
 
 
 def sentence(text: str) -> str:
-    """A capital at the front and a full stop at the end."""
+    """Capitalise a text and end it with a full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def problem_response(problem: Problem) -> Response:
-    """The problem as JSON."""
+    """Return the problem as a JSON response."""
     return Response(json.dumps(problem.json()), problem.status, dict(problem.headers), mimetype=MEDIA_TYPE)
 
 
 def drain_request(most: int) -> None:
-    """Read what is left of an upload that is refused, up to a bound, and forget it.
+    """Read and discard the rest of a refused upload, up to a limit.
 
-    A client that is still sending when the connection is closed sees a broken pipe in place of the refusal.
+    If the connection is closed while the client still sends, it sees a broken pipe instead of the refusal.
     """
     left = min(request.content_length or 0, most)
     stream = request.environ["wsgi.input"]
@@ -259,9 +257,9 @@ def register_errors(
     render_page: Callable[[Problem], Response],
     shape: Callable[[Problem], Response | None] = lambda problem: None,
 ) -> None:
-    """Answer every error in one shape: as JSON, or inside the page where the request came from it.
+    """Register error handlers: JSON, or a page if the request came from one.
 
-    `shape` gives the answer for addresses whose callers expect errors of another shape, None for all others.
+    `shape` returns a response in another format for URLs whose clients expect it, None for all others.
     """
 
     def answer(problem: Problem) -> Response:

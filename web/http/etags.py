@@ -1,4 +1,4 @@
-"""Answers that stay the same while a snapshot is published: a client that has one asks only whether it still holds."""
+"""ETags for answers that only change with the snapshot."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from flask import Response, g, request
 
 from retrieval.snapshots.snapshot import Snapshot
 
-FORM = 1  # raised when answers are told in another way: it is part of their ETags
+FORM = 1  # raised when the format of answers changes: it is part of their ETags
 
 
 def follows(snapshot: Snapshot, more: str = "") -> None:
-    """The answer to this request is the same as long as this snapshot is published, and `more` says the same."""
+    """Declare that the answer depends only on the snapshot and on `more`."""
     g.followed = f"{snapshot.edition} {more}"
 
 
 def set_etag(response: Response) -> Response:
-    """Give such an answer an ETag, and say 304 to whoever has it already."""
+    """Add the ETag to such an answer, and return 304 to a client that has it."""
     followed = g.get("followed")
     if followed is None or request.method not in {"GET", "HEAD"} or response.status_code != 200:
         return response
     asked = f"{FORM} {followed} {request.full_path}"
     response.set_etag(sha256(asked.encode()).hexdigest()[:32], weak=True)
     response.cache_control.no_cache = True
-    if "caller" in g:  # asked for with a key or signed in: for nobody else
+    if "caller" in g:  # requested with a key or signed in: private
         response.cache_control.private = True
     response.make_conditional(request)
     return response

@@ -1,6 +1,6 @@
 """The languages of the pages: chosen by a cookie or by the browser, translated by the catalogues in `translations`.
 
-The catalogues are read as they are written (.po): nothing to compile, and nothing compiled that could be out of date.
+Catalogues are read from their source (.po), so there is no compiled file that could be out of date.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ YEAR: Final = 31_536_000  # seconds
 
 @cache
 def read_catalogue(language: str) -> NullTranslations:
-    """The translations into a language; the texts themselves are English."""
+    """Read the translations into a language; the texts themselves are English."""
     path = FOLDER / f"{language}.po"
     if not path.exists():
         return NullTranslations()
@@ -42,7 +42,7 @@ def read_catalogue(language: str) -> NullTranslations:
 
 
 def count_translated(language: str) -> tuple[int, int]:
-    """How many texts are translated into a language, of how many; 0 of 0 for English, which is their own."""
+    """Return the number of translated texts and of all texts of a language; 0 and 0 for English, the source."""
     path = FOLDER / f"{language}.po"
     if not path.exists():
         return 0, 0
@@ -52,36 +52,36 @@ def count_translated(language: str) -> tuple[int, int]:
 
 
 class Catalogues(Domain):  # type: ignore[misc] # Flask-Babel has no type information
-    """What Flask-Babel asks for translations."""
+    """Provides the translations to Flask-Babel."""
 
     def get_translations(self) -> NullTranslations:
-        """The catalogue of this request's language."""
+        """Return the catalogue of this request's language."""
         return read_catalogue(language())
 
 
 class PoBabel(Babel):  # type: ignore[misc] # Flask-Babel has no type information
-    """Flask-Babel over catalogues that are read as they are written."""
+    """Flask-Babel with catalogues read from .po files."""
 
     domain_instance = Catalogues()
 
 
 def language() -> str:
-    """The language of this request; English outside of one."""
+    """Return the language of this request; English outside of a request."""
     locale = get_locale()
     return str(locale.language) if locale else "en"
 
 
 def choose_language() -> str:
-    """The locale of the person's choice, else of what the browser prefers of what there is."""
+    """Return the locale: the person's choice, else the browser's preference among those available."""
     wanted = request.cookies.get(COOKIE, "")
-    preferred = (tag.split("-")[0].lower() for tag in request.accept_languages.values())  # Danish of any country
+    preferred = (tag.split("-")[0].lower() for tag in request.accept_languages.values())  # without the country
     chosen = wanted if wanted in LANGUAGES else next((tag for tag in preferred if tag in LANGUAGES), "en")
-    return "en_GB" if chosen == "en" else chosen  # a day before its month
+    return "en_GB" if chosen == "en" else chosen  # for the order of day and month
 
 
 @blueprint.route("/language", methods=["POST"])
 def choose() -> Response:
-    """Keep the choice of a language in a cookie, and go back to the page."""
+    """Store the chosen language in a cookie, and return to the page."""
     wanted = request.form.get("language", "")
     parts = urlsplit(request.form.get("page", ""))
     path = parts.path if parts.path.startswith("/") and not parts.path.startswith(("//", "/\\")) else "/"
@@ -92,9 +92,9 @@ def choose() -> Response:
 
 
 def vernacular(taxon: Mapping[str, Any], most: int = 3) -> list[Mapping[str, str]]:
-    """A taxon's common names, each once: those in the visitor's language, or else all that there are, up to `most`.
+    """Return up to `most` distinct common names of a taxon: those in the visitor's language, or else all.
 
-    Archives often give one name twice, with its language and without: the language is believed.
+    Archives often give a name twice, with and without a language; the one with a language is used.
     """
     names: dict[str, Mapping[str, str]] = {}
     for name in taxon.get("vernacularNames", []):
@@ -106,6 +106,6 @@ def vernacular(taxon: Mapping[str, Any], most: int = 3) -> list[Mapping[str, str
 
 
 def register_languages(app: Flask) -> None:
-    """Let templates translate."""
+    """Enable translation in templates."""
     PoBabel(app, locale_selector=choose_language)
     app.register_blueprint(blueprint)

@@ -1,6 +1,6 @@
-"""The log: one JSON object a line, each with the id of its request. No photo, no place and no key is ever in it.
+"""The log: one JSON object per line with the request's id. It never contains a photo, a place or a key.
 
-Only what is listed here is written of a request: neither its query, nor its form, nor its headers, nor who sent it.
+Only the fields listed here are logged for a request: not its query, form or headers, nor its IP address.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 class JsonLines(logging.Formatter):
-    """A log record as a line of JSON."""
+    """Formats a log record as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -41,12 +41,12 @@ class JsonLines(logging.Formatter):
 
 
 def make_formatter(form: str) -> logging.Formatter:
-    """The formatter of a form of log: json, or text for people."""
+    """Return the formatter of a log format: json, or text for people."""
     return JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def start_logging(form: str, level: str) -> None:
-    """Write the log to standard error: ours from `level` on, warnings of everybody else."""
+    """Write the log to standard error: ours from `level` on, only warnings of other packages."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(make_formatter(form))
     root = logging.getLogger()
@@ -57,12 +57,12 @@ def start_logging(form: str, level: str) -> None:
 
 
 def accept_id(offered: str | None) -> str:
-    """The id that a client gave its request, if it looks like one, else a new one."""
+    """Return the id that a client gave its request if it is valid, else a new one."""
     return offered if offered and ACCEPTED_ID.fullmatch(offered) else uuid.uuid4().hex
 
 
 def note_request(*, method: str, route: str, status: int, milliseconds: float, received: int, sent: int | None) -> None:
-    """Write the line of an answered request; `route` is the rule that matched, never the address that was sent."""
+    """Log an answered request; `route` is the matched rule, never the requested URL."""
     fields = {
         "method": method,
         "route": route,

@@ -1,7 +1,7 @@
-"""What the server does, counted for Prometheus. The home of prometheus_client, with `web.gunicorn`.
+"""Metrics for Prometheus. Only this module and `web.gunicorn` import prometheus_client.
 
-Several workers add up through files in the folder that PROMETHEUS_MULTIPROC_DIR names, which `web.gunicorn` makes
-before the workers start; a single process, as in tests, keeps its counts to itself.
+Several workers share files in the folder PROMETHEUS_MULTIPROC_DIR, which `web.gunicorn` creates before the workers
+start. A single process, as in tests, has its own counts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """The counts of one application."""
+    """The metrics of one application."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -69,26 +69,26 @@ class Metrics:
         )
         self.shard_calls = Counter(
             "fungarium_shard_calls",
-            "Calls to parts of the references on the cluster: answered, failed, late, or sent to another replica too",
+            "Calls to shards on the cluster: answered, failed, late, or sent to another replica too",
             ["part", "outcome"],
             registry=self._registry,
         )
         self.shards_asked = Histogram(
             "fungarium_shards_asked",
-            "Share of the cluster's parts that a search asked",
+            "Share of the cluster's shards that a search called",
             buckets=SHARES,
             registry=self._registry,
         )
         self.replicas_alive = Gauge(
             "fungarium_shard_replicas_alive",
-            "Processes that hold a part of the references and gave a sign of life in the last seconds",
+            "Replicas that sent a heartbeat in the last seconds",
             ["part"],
             registry=self._registry,
             multiprocess_mode="livemin",
         )
         self.snapshot = Gauge(
             "fungarium_snapshot",
-            "1 for the snapshot and model that answer, 0 for those that did",
+            "1 for the current snapshot and model, 0 for earlier ones",
             ["snapshot", "model"],
             registry=self._registry,
             multiprocess_mode="livemax",
@@ -103,7 +103,7 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a part of an answer, where it succeeds and where it fails."""
+        """Time a stage of an answer, whether it succeeds or fails."""
         started = time.perf_counter()
         try:
             yield
@@ -121,7 +121,7 @@ class Metrics:
         self.cache.labels(cache, "hit" if hit else "miss").inc()
 
     def saw_snapshot(self, name: str, model: str, references: int) -> None:
-        """Note which snapshot answers."""
+        """Record the current snapshot."""
         if self._open == (name, model):
             return
         if self._open is not None:
@@ -131,7 +131,7 @@ class Metrics:
         self.references.set(references)
 
     def text(self) -> bytes:
-        """All counts, of all workers, as Prometheus reads them."""
+        """Return all metrics of all workers in Prometheus format."""
         registry = self._registry
         if os.environ.get(SHARED):
             registry = CollectorRegistry()

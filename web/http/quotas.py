@@ -1,7 +1,7 @@
-"""Counts what callers use: at once in memory or Redis, and a few seconds later in the database's history.
+"""Counts usage: at once in memory or Redis, and a few seconds later in the database's history.
 
-Memory serves one process, Redis several. The only home of the package limits. A Redis that is away is replaced by
-memory until it is back: a quota is there to share a server, and not worth refusing everybody for.
+Memory serves one process, Redis several. Only this module imports the package limits. If Redis is unavailable, memory
+replaces it until it is back: a quota is for sharing a server, and not worth refusing everybody for.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from database.session import Database
 from retrieval.errors import SettingsError
 
 DAY = 86_400  # seconds
-PROMPT = 1.0  # seconds that Redis may take
-LULL = 5.0  # seconds between two writings of the history
+PROMPT = 1.0  # time limit of Redis, in seconds
+LULL = 5.0  # seconds between writes of the history
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is left of a caller's day. `limit` and `remaining` are None where nothing is limited."""
+    """What is left of a daily quota. `limit` and `remaining` are None if it is unlimited."""
 
-    holder: str  # `person:ID`, `key:ID` or `address:...`; empty for one that is not counted
+    holder: str  # `person:ID`, `key:ID` or `address:...`; empty if not counted
     limit: int | None
     remaining: int | None
     reset_seconds: int  # until 00:00 UTC
 
     @property
     def partition(self) -> str:
-        """Whose share this is, for a client to tell two apart and to learn no more."""
+        """An opaque id of the quota, by which a client can distinguish quotas."""
         return b64encode(hashlib.sha256(self.holder.encode()).digest()[:12]).decode()
 
     def headers(self) -> dict[str, str]:
-        """RateLimit fields of draft-ietf-httpapi-ratelimit-headers-08, and the older ones that clients read."""
+        """Return RateLimit fields of draft-ietf-httpapi-ratelimit-headers-08, and the older ones that clients read."""
         if self.limit is None or self.remaining is None:
             return {}
         return {
@@ -58,7 +58,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """So many attempts in so many minutes."""
+    """A limit of attempts in a number of minutes."""
 
     attempts: int
     minutes: int
@@ -66,10 +66,10 @@ class Throttle:
 
 @dataclass
 class Counts:
-    """What was used, by holder, day and action. Opens nothing before it is first asked."""
+    """Usage by holder, day and action. Opens nothing before its first use."""
 
     storage: str = "memory://"
-    database: Callable[[], Database] | None = None  # None: no history is kept
+    database: Callable[[], Database] | None = None  # None: no history is stored
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _unwritten: Counter[Counted] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -80,7 +80,7 @@ class Counts:
     _ending: threading.Event = field(default_factory=threading.Event)
 
     def spend(self, holder: str, action: str, limit: int | None, amount: int = 1) -> Quota | None:
-        """Use `amount` of a day's `limit`; None where that is more than is left, and nothing is used then."""
+        """Use `amount` of a daily `limit`. Returns None, and uses nothing, if less is left."""
         counted = (holder, self.now().date(), action)
         used = self._add(counted, amount)
         if limit is not None and used > limit:
@@ -90,17 +90,17 @@ class Counts:
         return self._quota(holder, limit, used)
 
     def give_back(self, holder: str, action: str, amount: int = 1) -> None:
-        """Take a use back: what was paid for was not had."""
+        """Give back a use, because the request failed."""
         counted = (holder, self.now().date(), action)
         self._add(counted, -amount)
         self._note(counted, -amount)
 
     def left(self, holder: str, action: str, limit: int | None) -> Quota:
-        """What is left of the day, with nothing used."""
+        """Return what is left of the day, without using it."""
         return self._quota(holder, limit, self._add((holder, self.now().date(), action), 0))
 
     def history(self, holder: str, first: date, last: date) -> list[tuple[date, str, int]]:
-        """Day, action and count from the first day to the last. Raises DatabaseError."""
+        """Return day, action and count from the first day to the last. Raises DatabaseError."""
         self.write_history()
         if self.database is None:
             return []
@@ -108,7 +108,7 @@ class Counts:
             return history(session, holder, first, last)
 
     def attempt(self, what: str, throttle: Throttle) -> bool:
-        """Count an attempt before it is made; False where there were too many of late, this one counted too."""
+        """Count an attempt before it is made; False if there were too many recently, this one included."""
         return self._count_attempt(what, throttle, 1) <= throttle.attempts
 
     def forgive(self, what: str, throttle: Throttle) -> None:
@@ -116,7 +116,7 @@ class Counts:
         self._count_attempt(what, throttle, -1)
 
     def write_history(self) -> None:
-        """Write what was counted since the last time. Raises DatabaseError, and keeps the counts for later then."""
+        """Write what was counted since the last write. Raises DatabaseError, and then keeps the counts for later."""
         with self._lock:
             if self.database is None or not self._unwritten:
                 return
@@ -130,18 +130,18 @@ class Counts:
                 self._unwritten.update(counts)
             raise
         memory = self._own_memory()
-        with self._lock:  # what other workers wrote counts too: without Redis they agree within seconds
+        with self._lock:  # includes what other workers wrote: without Redis they agree within seconds
             for counted, used in written.items():
                 key = key_of(counted)
                 memory.incr(key, 2 * DAY, used + self._unwritten[counted] - memory.get(key))
 
     def close(self) -> None:
-        """Write what is not written yet and end."""
+        """Write unwritten counts and stop."""
         self._ending.set()
         try:
             self.write_history()
         except DatabaseError as error:
-            log.warning("the last uses could not be written: %s", error)
+            log.warning("the latest usage could not be written: %s", error)
         shared = getattr(self._shared, "storage", None)  # the library's own name for the client of Redis
         if shared is not None:
             shared.close()
@@ -154,11 +154,11 @@ class Counts:
                 return self._add_here(storage, key, counted, amount)
             return storage.incr(key, 2 * DAY, amount) if amount else storage.get(key)
         except StorageError as error:
-            log.warning("Redis is away, counting in memory: %s", error)
+            log.warning("Redis is unavailable, counting in memory: %s", error)
             return self._add_here(self._own_memory(), key, counted, amount)
 
     def _add_here(self, storage: MemoryStorage, key: str, counted: Counted, amount: int) -> int:
-        """Count in memory, from where the history stood when this process began."""
+        """Count in memory, starting from the history at the start of this process."""
         before = 0
         with self._lock:
             seeded = counted in self._seeded
@@ -167,7 +167,7 @@ class Counts:
                 with self.database().reading() as session:
                     before = used_on(session, *counted)
             except DatabaseError as error:
-                log.warning("the uses of today could not be read, counting from none: %s", error)
+                log.warning("today's usage could not be read, counting from 0: %s", error)
         with self._lock:
             if counted not in self._seeded:
                 self._seeded = {one for one in self._seeded if one[1] == counted[1]} | {counted}
@@ -176,7 +176,7 @@ class Counts:
 
     def _note(self, counted: Counted, amount: int) -> None:
         if counted[0].startswith("address:"):
-            return  # who somebody is whom we do not know is not kept
+            return  # usage of anonymous callers is not stored
         with self._lock:
             self._unwritten[counted] += amount
             if self.database is not None and self._writer is None:
@@ -188,7 +188,7 @@ class Counts:
             try:
                 self.write_history()
             except DatabaseError as error:
-                log.warning("uses are kept in memory until they can be written: %s", error)
+                log.warning("usage stays in memory until it can be written: %s", error)
 
     def _quota(self, holder: str, limit: int | None, used: int) -> Quota:
         now = self.now()
@@ -225,17 +225,17 @@ class Counts:
 
 
 def key_of(counted: Counted) -> str:
-    """What a count is called in memory and in Redis."""
+    """Return the key of a count in memory and in Redis."""
     holder, day, action = counted
     return f"fungarium/uses/{action}/{holder}/{day.isoformat()}"
 
 
 def open_storage(address: str) -> Storage:
-    """The store behind an address, `redis://HOST:PORT/NUMBER` say. Raises SettingsError."""
+    """Open the storage at a URL such as `redis://HOST:PORT/NUMBER`. Raises SettingsError."""
     quick = {"socket_connect_timeout": PROMPT, "socket_timeout": PROMPT} if address.startswith("redis") else {}
     try:
         return storage_from_string(address, wrap_exceptions=True, **quick)  # type: ignore[return-value] # not one of asyncio's
-    except Exception as error:  # whatever a missing package or a misspelt address makes the library raise
+    except Exception as error:  # any error that the library raises for a missing package or an invalid URL
         raise SettingsError(
             f"FUNGARIUM_LIMITS cannot be {address.rpartition('@')[2]!r}: write memory://, or redis://HOST:PORT/0, which"
             " needs the packages of requirements-redis.txt"

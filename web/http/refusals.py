@@ -1,4 +1,4 @@
-"""Why a caller is turned away. `web.http.errors` has the statuses; other contracts shape them in their own way."""
+"""Refusals of callers. `web.http.errors` has the statuses; the APIs of other services format them in their own way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from retrieval.errors import FungariumError, IdentificationError
 
 
 class Refusal(FungariumError):
-    """A caller is turned away; `headers` go with the answer."""
+    """The caller is refused; `headers` are added to the response."""
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -16,28 +16,28 @@ class Refusal(FungariumError):
 
 
 class NotSignedIn(Refusal):
-    """Nobody in particular asks for what only some may have, or with a key that opens nothing."""
+    """The caller is anonymous, or has an invalid key, where authentication is needed."""
 
 
 class NotAllowed(Refusal):
-    """The caller is known and may not do what was asked."""
+    """The caller is known but lacks the permission."""
 
 
 class QuotaSpent(Refusal):
-    """The caller has had today's share."""
+    """The caller's daily quota is used up."""
 
 
 class TooManyAttempts(Refusal):
-    """Somebody tries passwords."""
+    """Too many attempts to sign in."""
 
 
 class UnknownAnswer(IdentificationError):
-    """There is no kept answer at this address, or its time is over."""
+    """There is no stored answer at this link, or it has expired."""
 
 
 class UnknownExport(FungariumError):
-    """There is no such archive."""
+    """The archive does not exist."""
 
 
 class RemoteServersBusy(FungariumError):
-    """Other requests are already waiting for other servers' photos."""
+    """Other requests are already waiting for photos of other servers."""

@@ -1,4 +1,4 @@
-"""The secret that signs sessions: made once, kept in a file that only its owner reads."""
+"""The secret key of sessions: created once, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ log = logging.getLogger(__name__)
 
 
 def read_secret(file: Path) -> bytes:
-    """Read the secret, making it the first time. Several workers that start at once agree on one.
+    """Read the secret, and create it the first time. Several workers starting at once agree on one.
 
-    Where the file can be neither read nor made, sessions are signed with a secret that ends with this process.
-    Raises SettingsError for a file that is too short to be one.
+    If the file can be neither read nor created, sessions are signed with a secret that ends with this process. Raises
+    SettingsError if the file is too short.
     """
     try:
         if not file.exists():
             make_secret(file)
         found = file.read_bytes()
     except OSError as error:
-        log.warning("%s: %s; whoever signs in is signed out by the next restart", file, error.strerror or error)
+        log.warning("%s: %s; a restart will end all sessions", file, error.strerror or error)
         return secrets.token_bytes(SECRET)
     if len(found) < SECRET:
-        raise SettingsError(f"{file} has {len(found)} bytes and is no secret: it needs {SECRET} at least")
+        raise SettingsError(f"{file} is not a secret key: it has {len(found)} bytes, and at least {SECRET} are needed")
     return found
 
 
 def make_secret(file: Path) -> None:
-    """Write a new secret; whoever comes first wins, and nobody ever sees half of one."""
+    """Write a new secret; the first writer wins, and readers never see an incomplete one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}-{os.getpid()}-{secrets.token_hex(4)}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -42,7 +42,7 @@ def make_secret(file: Path) -> None:
             stream.write(secrets.token_bytes(SECRET))
             stream.flush()
             os.fsync(stream.fileno())
-        os.link(unfinished, file)  # fails where another worker was first
+        os.link(unfinished, file)  # fails if another worker was first
     except FileExistsError:
         pass
     finally:

@@ -1,4 +1,4 @@
-"""Where floras are searched: on this machine's CPU or GPUs, or on a cluster."""
+"""The search backend: this machine's CPU or GPUs, or a cluster."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from web.inference.cluster import ClusterSearch
 
 
 def no_accelerator() -> Accelerator | None:
-    """A machine whose GPUs are not used."""
+    """Use no GPUs."""
     return None
 
 
 class SearchBackend:
-    """Takes over a snapshot when it is opened, and says what searches it."""
+    """Takes over a snapshot when it is opened, and describes what searches it."""
 
     def __init__(
         self, cluster: ClusterSearch | None = None, accelerator: Callable[[], Accelerator | None] = no_accelerator
     ) -> None:
-        """`accelerator` looks for GPUs when the first snapshot is opened, in the worker, and not before."""
+        """`accelerator` detects GPUs when the first snapshot is opened, in the worker."""
         self.cluster = cluster
         self._open_accelerator = accelerator
 
@@ -31,7 +31,7 @@ class SearchBackend:
         return self._open_accelerator()
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Have a snapshot searched here; raises ClusterError where the cluster cannot."""
+        """Search a snapshot on this backend; raises ClusterError if the cluster fails."""
         if self.cluster is not None:
             self.cluster.adopt(snapshot)
         else:
@@ -39,12 +39,12 @@ class SearchBackend:
 
     @property
     def description(self) -> str:
-        """A line for people and `/healthz`: what floras are searched on, and why if not on a GPU."""
+        """A description for people and `/healthz`: what floras are searched on, and why if not on a GPU."""
         if self.cluster is not None:
             return self.cluster.described
         return "cpu" if self._accelerator is None else self._accelerator.standing
 
 
 def use_gpus(keeps: str, megabytes: int) -> Callable[[], Accelerator | None]:
-    """What opens the GPUs with a budget of memory; `keeps` is floras or lists, as the setting says."""
+    """Return the function that opens the GPUs with a memory budget; `keeps` is the setting, floras or lists."""
     return lambda: open_accelerator(keeps, 1_000_000 * megabytes)

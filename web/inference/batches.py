@@ -1,7 +1,7 @@
-"""Many observations in one request: read as lines, answered as lines, one at a time and in their order.
+"""Many observations in one request: read and answered as lines, one at a time and in order.
 
-A line that cannot be answered becomes a problem in its place, and the batch goes on. Every line of the answer has a
-cursor: whoever was cut off sends the same batch again with the last one, and goes on behind it.
+An invalid line is answered by a problem in its place, and the batch goes on. Every line of the answer has a cursor:
+an interrupted client sends the same batch again with the last cursor, and the batch resumes after it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from web.services import services
 
 LINES: Final = "application/x-ndjson"
 PART: Final = "observations"
-AT_ONCE: Final = 4  # observations of a batch that are worked on at a time: enough to share batches of the model
+AT_ONCE: Final = 4  # observations of a batch processed at a time: enough to share batches of the model
 KIND: Final = "batch"
 
 
@@ -45,7 +45,7 @@ class BatchObservation(IdentifyOptionsSchema):
 
 @dataclass(frozen=True, slots=True)
 class BatchLine:
-    """A line that was read: an observation and the bytes behind its photos' names, or what is wrong with it."""
+    """A parsed line: an observation with the names of its photos, or the problem with it."""
 
     id: str
     observation: Mapping[str, Any]
@@ -54,13 +54,13 @@ class BatchLine:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The lines of a request, and where their photos are: in parts of the form, or in the lines themselves."""
+    """The lines of a request, and the source of their photos: parts of the form, or the lines themselves."""
 
     lines: Sequence[BatchLine]
     parts: Mapping[str, bytes] | None
 
     def photos(self, line: BatchLine, limits: PhotoLimits) -> list[bytes]:
-        """The bytes of the photos of a line; raises what `read_photos` raises."""
+        """Return the photos of a line; raises the errors of `read_photos`."""
         names = line.observation["photos"]
         check_count(len(names), limits)
         return [self._photo(name, number, len(names), limits) for number, name in enumerate(names, start=1)]
@@ -70,9 +70,9 @@ class Batch:
             try:
                 photo = base64.b64decode(name, validate=True)
             except (binascii.Error, ValueError) as error:
-                raise UnreadablePhoto(f"photo {number} of {count}: this is no base64") from error
+                raise UnreadablePhoto(f"photo {number} of {count}: not valid base64") from error
         elif name not in self.parts:
-            raise InvalidOption(f"photo {number} of {count}: no part of the form is called {name[:100]!r}")
+            raise InvalidOption(f"photo {number} of {count}: the form has no part {name[:100]!r}")
         else:
             photo = self.parts[name]
         if not photo:
@@ -87,10 +87,10 @@ class Batch:
 
 
 def read_batch(request: Request, most: int, most_bytes: int) -> Batch:
-    """Read a batch of `most` observations and `most_bytes` bytes at most.
+    """Read a batch with at most `most` observations and `most_bytes` bytes.
 
-    As NDJSON with photos in base64, or as a form whose part `observations` is the lines and whose other parts are the
-    photos, by name. Raises InvalidOption and what Werkzeug raises for a request that is too large.
+    It is NDJSON with photos in base64, or a form whose part `observations` has the lines, and whose other parts are the
+    photos by name. Raises InvalidOption, and Werkzeug's errors for a request that is too large.
     """
     request.max_content_length = most_bytes
     limits = services().limits
@@ -114,13 +114,13 @@ def read_batch(request: Request, most: int, most_bytes: int) -> Batch:
 
 
 def read_line(row: bytes, number: int) -> BatchLine:
-    """An observation, or the problem with it; called `line N` where it does not say its id."""
+    """Parse a line: an observation, or the problem with it; it is called `line N` without an id."""
     name = f"line {number}"
     try:
         given = json.loads(row)
         json.dumps(given, ensure_ascii=False).encode()  # half a surrogate pair is no text, and could not be answered
     except (ValueError, RecursionError):
-        return BatchLine(name, {}, describe_engine_error(InvalidOption(f"line {number} is no JSON")))
+        return BatchLine(name, {}, describe_engine_error(InvalidOption(f"line {number} is not JSON")))
     if isinstance(given, dict) and isinstance(given.get("id"), str) and 0 < len(given["id"]) <= 200:
         name = given["id"]
     try:
@@ -133,7 +133,7 @@ def read_line(row: bytes, number: int) -> BatchLine:
 
 
 def place_after(cursor: str, batch: Batch) -> int:
-    """How many lines were answered before; raises InvalidOption for the cursor of another batch."""
+    """Return how many lines were answered before; raises InvalidOption for the cursor of another batch."""
     if not cursor:
         return 0
     place, name = read_cursor(KIND, cursor, int, str)
@@ -143,9 +143,9 @@ def place_after(cursor: str, batch: Batch) -> int:
 
 
 def answer_batch(batch: Batch, start: int, snapshot: Snapshot) -> Iterator[bytes]:
-    """The lines of the answer from `start` on, each as soon as it and those before it are known; last what it was.
+    """Yield the lines of the answer from `start` on, in order and as soon as they are known; finally a summary.
 
-    Runs in the request's context, and stops working when nobody reads any more.
+    Runs in the request's context, and stops when the client disconnects.
     """
     failed = 0
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="batch") as pool:
@@ -168,7 +168,7 @@ def answer_batch(batch: Batch, start: int, snapshot: Snapshot) -> Iterator[bytes
 
 
 def answer_line(batch: Batch, line: BatchLine, snapshot: Snapshot) -> dict[str, Any]:
-    """The identification of one observation, or the problem with it."""
+    """Return the identification of one observation, or the problem with it."""
     set_deadline(services().throughput.deadline)
     if line.problem is not None:
         return {"problem": line.problem.json()}
@@ -185,12 +185,12 @@ def answer_line(batch: Batch, line: BatchLine, snapshot: Snapshot) -> dict[str, 
         body = identification_answer(answer, snapshot)
     except FungariumError as error:
         return {"problem": describe_engine_error(error).json()}
-    except Exception as error:  # one observation's trouble is not the others'
+    except Exception as error:  # an error of one observation must not affect the others
         current_app.logger.error("a line of a batch failed", exc_info=error)
         return {"problem": describe_http_error(InternalServerError()).json()}
     return {"identification": brief(body) if given["detail"] == "brief" else body}
 
 
 def write_line(body: Mapping[str, Any]) -> bytes:
-    """A line of JSON."""
+    """Format a line of JSON."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -1,7 +1,7 @@
-"""Concurrent requests share the model's batches: one thread in front of the embedder gathers what they bring.
+"""Micro-batching: one thread in front of the model collects the views of concurrent requests.
 
-Nothing well kept does this for threads in one process without a server of its own (TorchServe, Triton and Ray Serve
-bring their own processes and protocols), so it stands here: a queue, a thread, and futures.
+No maintained library does this for threads in one process (TorchServe, Triton and Ray Serve have their own processes
+and protocols), so it is implemented here: a queue, a thread, and futures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from web.http.deadlines import Deadline, DeadlinePassed, present_deadline
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The views of one request, and who waits for their embeddings."""
+    """The views of one request, and the future of their embeddings."""
 
     views: Sequence[View]
     deadline: Deadline
@@ -32,7 +32,7 @@ class Job:
 
 
 def ignore_outcome(views: int, requests: int, seconds: float) -> None:
-    """Watch batches without a word."""
+    """Do not record batches."""
 
 
 def nobody_else() -> int:
@@ -43,9 +43,9 @@ def nobody_else() -> int:
 class SharedEmbedder:
     """An embedder whose callers share batches. One thread runs the model; it starts with the first call.
 
-    A batch begins when the model is free and has what waits then, `views` at most. While `expected()` says that more
-    requests are in hand than have brought their views, it waits for these, but never longer than `wait` seconds:
-    alone, a request waits for nobody. Views whose caller's deadline has passed are dropped before they are computed.
+    A batch begins when the model is free, with up to `views` waiting views. While `expected()` is larger than the
+    number of requests waiting, it waits for more, but at most `wait` seconds; a single request does not wait. Views
+    whose deadline has passed are dropped before they are computed.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SharedEmbedder:
         expected: Callable[[], int] = nobody_else,
         watch: Callable[[int, int, float], None] = ignore_outcome,
     ) -> None:
-        """`waiting` views may queue; `watch` is told the views, requests and seconds of each batch."""
+        """At most `waiting` views may queue; `watch` receives the views, requests and seconds of each batch."""
         self._embedder = embedder
         self._views, self._wait, self._waiting = views, wait, waiting
         self._expected, self._watch = expected, watch
@@ -81,12 +81,12 @@ class SharedEmbedder:
 
     @property
     def queued(self) -> int:
-        """Views that wait."""
+        """The number of waiting views."""
         with self._changed:
             return sum(len(job.views) for job in self._jobs)
 
     def embed(self, views: Sequence[View]) -> Embeddings:
-        """The embeddings of the views; raises Overloaded, DeadlinePassed, and what the model raises."""
+        """Embed the views; raises Overloaded, DeadlinePassed, and the errors of the model."""
         if not views:
             return self._embedder.embed(views)
         job = Job(views, present_deadline())
@@ -101,7 +101,7 @@ class SharedEmbedder:
             raise DeadlinePassed from error
 
     def close(self) -> None:
-        """End the thread once it has answered what waits."""
+        """Stop the thread after the waiting jobs."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -126,7 +126,7 @@ class SharedEmbedder:
                 self._compute(living)
 
     def _gather(self) -> list[Job] | None:
-        """The jobs of the next batch; None where there will be none."""
+        """Return the jobs of the next batch; None after `close`."""
         with self._changed:
             while not self._jobs:
                 if self._closed:
@@ -146,18 +146,18 @@ class SharedEmbedder:
         return sum(len(job.views) for job in self._jobs) < self._views and len(self._jobs) < self._expected()
 
     def _drop(self, job: Job) -> bool:
-        """Whether nobody waits for the job any more."""
+        """Drop the job if its deadline has passed. Returns whether it was dropped."""
         if job.deadline.passed():
             job.answer.cancel()
         return not job.answer.set_running_or_notify_cancel()
 
     def _compute(self, jobs: Sequence[Job]) -> None:
-        """Embed the views of all jobs at once, and where that fails each alone: one caller's trouble is not all's."""
+        """Embed the views of all jobs at once; if that fails, each job alone, so that only the faulty one fails."""
         started = time.perf_counter()
         views = [view for job in jobs for view in job.views]
         try:
             embeddings = self._embedder.embed(views)
-        except Exception as error:  # belongs to whoever brought the view, and must not end the thread
+        except Exception as error:  # belongs to the request with the faulty view, and must not stop the thread
             if len(jobs) == 1:
                 jobs[0].answer.set_exception(error)
             else:

@@ -1,4 +1,4 @@
-"""Recent answers and embeddings, kept within a bound of memory."""
+"""A memory-bounded cache of recent answers and embeddings."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ Value = TypeVar("Value")
 
 
 class BoundedCache(Generic[Value]):
-    """A least-recently-used cache bounded by the weight of its values. Safe for threads."""
+    """A least-recently-used cache bounded by the weight of its values. Thread-safe."""
 
     def __init__(self, capacity: int, weigh: Callable[[Value], int]) -> None:
-        """`weigh` gives the bytes of a value, roughly; a capacity of 0 keeps nothing."""
+        """`weigh` estimates the bytes of a value; a capacity of 0 disables the cache."""
         self._values: LRUCache[str, Value] = LRUCache(capacity, getsizeof=weigh)
         self._guard = threading.Lock()
 
     @property
     def weight(self) -> int:
-        """Bytes of all values, as they were weighed."""
+        """Total weight of all values, in bytes."""
         return int(self._values.currsize)
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: str) -> Value | None:
-        """The value, which is now the one used last."""
+        """Return a value and mark it as most recently used; None if it is missing."""
         with self._guard:
             found: Value | None = self._values.get(key)
             return found
 
     def put(self, key: str, value: Value) -> None:
-        """Keep the value, unless it alone is heavier than all may be."""
+        """Store a value, unless it alone exceeds the capacity."""
         with self._guard, suppress(ValueError):
             self._values[key] = value
 
 
 def make_key(*parts: object) -> str:
-    """A key of the given parts; a digest, so that no place and no name of a photo stays in memory with the answer."""
+    """Return a digest of the parts as a key, so that no place or photo's name is kept in memory."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()

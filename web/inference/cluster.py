@@ -1,4 +1,4 @@
-"""The cluster that floras are searched on, where the setting names one: reached in the worker, after the fork."""
+"""Searches snapshots on a cluster, if one is configured; connects in the worker, after the fork."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class ClusterSearch:
-    """Has snapshots searched on a cluster; connects when the first one is adopted, and not before."""
+    """Searches snapshots on a cluster; connects when the first one is adopted."""
 
     address: str
     plan: ShardPlan
     timeout: float
-    metrics: Metrics | None = None  # set by whoever counts
-    silence: float = 10.0  # seconds without any sign of life after which it connects anew
+    metrics: Metrics | None = None  # set by the application
+    silence: float = 10.0  # seconds without any heartbeat after which it reconnects
     _cluster: Cluster | None = None
     _adopted: Snapshot | None = None  # the latest
-    _silent_since: float | None = None  # of the monotonic clock
-    _reaching: bool = False  # a thread connects anew
+    _silent_since: float | None = None  # on the monotonic clock
+    _reaching: bool = False  # a thread is reconnecting
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Have all parts open a snapshot, and search it there; raises ClusterError and what keeps them from it."""
+        """Open a snapshot on all shards, and search it there; raises ClusterError and the errors of the shards."""
         self._connect().adopt(snapshot)
         self._adopted = snapshot
 
     def standing(self) -> Sequence[ReplicaStanding]:
-        """How each replica was when it was last looked at; nothing before the first snapshot."""
+        """Return the last known state of each replica; empty before the first snapshot."""
         return () if self._cluster is None else self._cluster.standing()
 
     @property
     def described(self) -> str:
-        """A line for people and `/healthz`."""
+        """A description for people and `/healthz`."""
         found = self.standing()
         if not found:
             return NOWHERE
@@ -56,19 +56,19 @@ class ClusterSearch:
 
     @property
     def trouble(self) -> str:
-        """What is missing, in a sentence; empty where nothing is."""
+        """A sentence about missing replicas; empty if there are none."""
         found = self.standing()
         lost = [replica for replica in found if not replica.alive]
         if not lost:
             return ""
         alive = {replica.shard for replica in found if replica.alive}
         gone = sorted({replica.shard for replica in found} - alive)
-        words = f"{len(lost)} of {len(found)} processes of the cluster give no answer"
-        return words + (f"; nobody answers for part {', '.join(map(str, gone))} of the references" if gone else "")
+        words = f"{len(lost)} of {len(found)} replicas of the cluster do not respond"
+        return words + (f"; no replica of shard {', '.join(map(str, gone))} responds" if gone else "")
 
     @property
     def lost(self) -> bool:
-        """Whether no process of the cluster gives an answer, so that nothing can be searched."""
+        """Whether no replica of the cluster responds, so that nothing can be searched."""
         found = self.standing()
         return bool(found) and not any(replica.alive for replica in found)
 
@@ -92,7 +92,7 @@ class ClusterSearch:
         )
 
     def _connect_anew(self, lost: Cluster) -> None:
-        """Put another connection in the place of one that is lost, however long it takes; runs in a thread."""
+        """Replace a lost connection, however long it takes; runs in a thread."""
         from cluster.connection import disconnect
 
         lost.close()
@@ -105,16 +105,16 @@ class ClusterSearch:
                     found.adopt(self._adopted)
                 self._cluster, self._silent_since, self._reaching = found, None, False
             except Exception as error:
-                log.warning("the cluster cannot be reached again: %s", error)
+                log.warning("the cluster cannot be reconnected: %s", error)
                 if found is not None:
                     found.close()
                 time.sleep(self.silence)
             else:
-                log.warning("the cluster is reached again")
+                log.warning("the cluster is reconnected")
                 return
 
     def _saw_silence(self, standing: Sequence[ReplicaStanding]) -> None:
-        """Connect anew where nobody has given a sign of life for long."""
+        """Reconnect if no replica has responded for long."""
         lost = self._cluster
         if self._reaching:
             return
@@ -124,7 +124,7 @@ class ClusterSearch:
             self._silent_since = time.monotonic()
         elif time.monotonic() - self._silent_since > self.silence:
             self._reaching = True  # until the thread is done
-            log.warning("the cluster gives no answer; it is connected to anew")
+            log.warning("the cluster does not respond; reconnecting")
             threading.Thread(
                 target=self._connect_anew, args=(lost,), name="reaching the cluster again", daemon=True
             ).start()
@@ -146,14 +146,14 @@ class ClusterSearch:
 
 
 def make_cluster_search(address: str, timeout: float, **plan: Any) -> ClusterSearch:
-    """Put together what the settings say; connects to nothing."""
+    """Make the search from the settings; connects to nothing."""
     from cluster.supervisor import ShardPlan
 
     return ClusterSearch(address, ShardPlan(**plan), timeout)
 
 
 def parts_json(standing: Sequence[ReplicaStanding]) -> list[dict[str, Any]]:
-    """The parts with their replicas, as `/healthz` shows them."""
+    """Convert the state of shards and replicas to JSON values, for `/healthz`."""
     parts: dict[int, list[dict[str, Any]]] = {}
     for replica in standing:
         state = replica.state

@@ -1,4 +1,4 @@
-"""An identification as a form asks for it; the API and the page differ only in how they show the answer."""
+"""Runs an identification from a form; the API and the pages differ only in how they show the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from web.services import services
 
 @contextmanager
 def identify_request(form: Mapping[str, Any]) -> Iterator[tuple[Identification, Snapshot, list[bytes]]]:
-    """The answer to a loaded form, the snapshot it came from, open while it is shown, and the photos."""
+    """Yield the answer to a validated form, its snapshot, which stays open meanwhile, and the photos."""
     photos, options, view_options = read_photos(form, services().limits), read_options(form), read_view_options(form)
     asked = answer_photos(
         photos, flora=form["flora"], candidates=form["count"], options=options, view_options=view_options
@@ -33,10 +33,10 @@ def identify_request(form: Mapping[str, Any]) -> Iterator[tuple[Identification, 
 def answer_photos(
     photos: Sequence[bytes], *, flora: str, candidates: int, options: IdentifyOptions, view_options: ViewOptions = WHOLE
 ) -> Iterator[tuple[Identification, Snapshot]]:
-    """The answer for the photos of one observation, and the snapshot it came from, open while it is shown.
+    """Yield the answer for the photos of one observation, and its snapshot, which stays open meanwhile.
 
-    Photos are decoded and embedded together with those of other requests; the same question to the same snapshot
-    is answered from memory. Raises what `retrieval.answers.identify` raises, Overloaded and DeadlinePassed.
+    Photos are decoded and embedded together with those of other requests; repeated queries to the same snapshot are
+    answered from the cache. Raises the errors of `retrieval.answers.identify`, Overloaded and DeadlinePassed.
     """
     with services().published.lease() as snapshot:
         answer = identify_photos(
@@ -54,7 +54,7 @@ def identify_photos(
     options: IdentifyOptions,
     view_options: ViewOptions = WHOLE,
 ) -> Identification:
-    """What `retrieval.answers.identify.identify` answers, by way of what the requests of this process share."""
+    """Identify like `retrieval.answers.identify.identify`, with the caches and batches shared by this process."""
     given, shared = services(), serving()
     shared.saw(snapshot)
     snapshot.require_model(shared.embedder().model)
@@ -67,12 +67,12 @@ def identify_photos(
     if known is not None:
         return known
     embeddings = shared.embed(queries, given.limits)
-    present_deadline().left()  # nobody waits: nothing is searched
+    present_deadline().left()  # do not search if the client no longer waits
     with shared.metrics.stage("rank"):
         answer = identify_embeddings(
             embeddings, snapshot, flora=flora, voting=snapshot.voting, candidates=candidates, options=options
         )
-    if answer.skipped is None:  # what is missing may be back in a moment
-        shared.answers.put(key, answer)  # whoever asks again has it at once
+    if answer.skipped is None:  # partial answers are not cached
+        shared.answers.put(key, answer)  # for repeated queries
     present_deadline().left()
     return answer

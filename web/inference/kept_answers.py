@@ -1,7 +1,7 @@
-"""Answers that a person asked to keep: at an address nobody can guess, for a time, without a place.
+"""Answers with a share link: at an unguessable URL, for a limited time, without coordinates.
 
-An answer is a folder under `answers` in the data folder: `answer.json`, as the API gives it, and the person's photos
-drawn anew, small and without metadata. Coordinates are in none of them.
+An answer is a folder under `answers` in the data folder: `answer.json`, as in the API, and the person's photos,
+re-encoded, small and without metadata.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ DAY: Final = 86_400  # seconds
 
 
 class KeptAnswers:
-    """The folder of kept answers; each is there for `days` days. Without a folder nothing can be kept."""
+    """The folder of shared answers; each is stored for `days` days. Without a folder, sharing is disabled."""
 
     def __init__(self, folder: Path | None, days: int) -> None:
         self.days = days if folder else 0
         self._folder = folder
 
     def keep(self, answer: dict[str, Any], photos: Sequence[bytes]) -> str:
-        """Keep an answer with the person's photos, drawn small; gives its id. Whatever is over is thrown away."""
+        """Store an answer with the person's photos, scaled down. Returns its id. Expired answers are removed."""
         if self._folder is None:
             raise InvalidOption("share links are not available on this server")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ class KeptAnswers:
         return name
 
     def read(self, name: str) -> dict[str, Any]:
-        """The answer of an id; raises UnknownAnswer."""
+        """Return the answer of an id; raises UnknownAnswer."""
         try:
             body: dict[str, Any] = json.loads((self._find(name) / "answer.json").read_bytes())
         except FileNotFoundError as error:
@@ -53,14 +53,14 @@ class KeptAnswers:
         return body
 
     def photo(self, name: str, number: int) -> bytes:
-        """One of the person's photos, small; raises UnknownAnswer."""
+        """Return one of the person's photos, scaled down; raises UnknownAnswer."""
         try:
             return (self._find(name) / f"{number}.jpg").read_bytes()
         except FileNotFoundError as error:
             raise self._unknown() from error
 
     def clear(self) -> None:
-        """Throw away what is over, and what a keeper that was killed has left."""
+        """Remove expired answers, and incomplete ones left by an interrupted request."""
         for folder in self._folder.iterdir() if self._folder else ():
             if self._is_over(folder):
                 shutil.rmtree(folder, ignore_errors=True)

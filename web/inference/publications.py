@@ -1,7 +1,7 @@
-"""Publishing and rolling back asked for on a page: done in the background, and what became of it is told by any worker.
+"""Publishing and rolling back from a page: runs in the background, with a status that any worker can read.
 
-A publication is a file beside the snapshots, and a lock beside it that its worker holds while it is at work. The system
-lets go of the lock when the worker dies, however it dies: what says that it is running and has no lock was broken off.
+A publication is a file beside the snapshots, with a lock file that its worker holds while it runs. The system releases
+the lock when the worker ends for any reason: a publication that is marked as running but not locked was interrupted.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from retrieval.snapshots.publishing import publish_snapshot, roll_back
 
 FOLDER: Final = "publications"
 NAME: Final = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
-KEPT: Final = 20  # the latest; older ones are forgotten, HISTORY.jsonl knows what was done
-PAUSE: Final = 0.5  # seconds between two notes of how far it is
+KEPT: Final = 20  # the latest; older ones are removed, and HISTORY.jsonl has the record
+PAUSE: Final = 0.5  # seconds between updates of the progress
 
 RUNNING, DONE, REFUSED, BROKEN = "running", "done", "refused", "broken off"
 
@@ -36,12 +36,12 @@ log = logging.getLogger(__name__)
 
 
 class UnknownPublication(FungariumError):
-    """There is no such publication, or it is long past."""
+    """There is no such publication, or it has been removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What was asked for, and what became of it."""
+    """A publication: the request, its progress and its result."""
 
     id: str
     act: str  # publish or roll back
@@ -55,15 +55,15 @@ class Publication:
 
     @property
     def share(self) -> float:
-        """How much has been read."""
+        """The share of bytes read."""
         return min(1.0, self.read / self.total) if self.total else 0.0
 
 
 def begin_publication(root: Path, act: str, snapshot: str, note: Callable[[str], None]) -> Publication:
-    """Begin to publish a snapshot, or to go back to one, in a thread of this worker; gives it as it begins.
+    """Start publishing a snapshot, or rolling back to one, in a thread of this worker. Returns its first state.
 
-    `note` is told the name of the snapshot that is published afterwards. A worker that is asked to stop waits for the
-    thread; one that is killed leaves everything as it was before the switch, or as it is after it, and nothing between.
+    `note` receives the name of the snapshot published afterwards. A worker that is asked to stop waits for the thread.
+    If it is killed, the state is the one before or after the switch, and nothing in between.
     """
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def begin_publication(root: Path, act: str, snapshot: str, note: Callable[[str],
 
 
 def count_bytes(root: Path, act: str, snapshot: str) -> int:
-    """How much there is to compare with checksums; 0 for one that going back will skip, since it cannot be read."""
+    """Return the bytes to compare with checksums; 0 for an unreadable snapshot, which rolling back will skip."""
     try:
         return sum(seal.bytes for seal in read_manifest(root, snapshot).files)
     except SnapshotError:
@@ -95,7 +95,7 @@ def count_bytes(root: Path, act: str, snapshot: str) -> int:
 
 
 def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], None]) -> None:
-    """Do what was asked for, and write down what became of it before the lock is let go."""
+    """Run the publication, and write its result before the lock is released."""
     folder = root / FOLDER
     reading = Reading(folder, begun)
     before = published_now(root)
@@ -110,25 +110,25 @@ def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], N
         ended = replace(begun, read=reading.read, state=REFUSED, words=str(error), ended=now())
     except Exception as error:
         log.exception("publication %s failed", begun.id)
-        words = f"{type(error).__name__}; the server's log says more"
+        words = f"{type(error).__name__}; see the server's log"
         stopping = not threading.main_thread().is_alive()  # the worker was asked to stop: no new threads then
         state, words = (BROKEN, "") if stopping else (REFUSED, words)
         after = published_now(root)
-        if not stopping and after not in ("", before):  # readers have gone over: only what is noted of it failed
+        if not stopping and after not in ("", before):  # readers have switched: only the record failed
             state, begun = DONE, replace(begun, snapshot=after)
         ended = replace(begun, read=reading.read, state=state, words=words, ended=now())
     try:
         write(folder, ended)
         if ended.state == DONE:
             note(ended.snapshot)
-    except Exception:  # a full disk, say: what was done is done, and HISTORY.jsonl has it
-        log.exception("publication %s was not written down", begun.id)
+    except Exception:  # for example a full disk: the switch is done, and HISTORY.jsonl has it
+        log.exception("publication %s could not be recorded", begun.id)
     finally:
-        os.close(lock)  # and with it the lock
+        os.close(lock)  # also releases the lock
 
 
 def published_now(root: Path) -> str:
-    """The name of the published snapshot; empty where there is none."""
+    """Return the name of the published snapshot; empty if there is none."""
     try:
         return read_current(root)
     except (SnapshotError, OSError):
@@ -136,7 +136,7 @@ def published_now(root: Path) -> str:
 
 
 class Reading:
-    """Notes from time to time how much has been read, told by several threads."""
+    """Records the number of bytes read, from several threads."""
 
     def __init__(self, folder: Path, begun: Publication) -> None:
         self.read = 0
@@ -146,51 +146,51 @@ class Reading:
         self._guard = threading.Lock()
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """Take note of `done` more bytes."""
+        """Add `done` bytes."""
         with self._guard:
             self.read += done
             if time.monotonic() - self._noted >= PAUSE:
                 self._noted = time.monotonic()
                 try:
                     write(self._folder, replace(self._begun, read=self.read))
-                except OSError as error:  # nobody's publication fails for a note of how far it is
-                    log.warning("how far publication %s is could not be noted: %s", self._begun.id, error)
+                except OSError as error:  # a failed progress update must not fail the publication
+                    log.warning("the progress of publication %s could not be recorded: %s", self._begun.id, error)
 
 
 def read_publication(root: Path, name: str) -> Publication:
-    """A publication as it stands now; raises UnknownPublication."""
+    """Return the current state of a publication; raises UnknownPublication."""
     folder = root / FOLDER
     found = look_up(folder, name)
     if found.state != RUNNING or is_held(folder / f"{name}.lock"):
         return found
-    found = look_up(folder, name)  # it may have ended between the two looks
+    found = look_up(folder, name)  # it may have ended between the two reads
     return found if found.state != RUNNING else replace(found, state=BROKEN)
 
 
 def list_publications(root: Path, most: int = 5) -> list[Publication]:
-    """The latest publications, the latest first."""
+    """Return the latest publications, newest first."""
     names = sorted((path.stem for path in (root / FOLDER).glob("*.json") if NAME.fullmatch(path.stem)), reverse=True)
     found = []
     for name in names[:most]:
         try:
             found.append(read_publication(root, name))
-        except UnknownPublication:  # forgotten in this moment
+        except UnknownPublication:  # removed meanwhile
             continue
     return found
 
 
 def look_up(folder: Path, name: str) -> Publication:
-    """What is written of a publication; raises UnknownPublication."""
+    """Read the record of a publication; raises UnknownPublication."""
     try:
         if not NAME.fullmatch(name):
             raise FileNotFoundError(name)
         return Publication(**json.loads((folder / f"{name}.json").read_bytes()))
     except (OSError, ValueError, TypeError) as error:
-        raise UnknownPublication("there is no such publication, or it is long past") from error
+        raise UnknownPublication("there is no such publication, or it is too old") from error
 
 
 def is_held(path: Path) -> bool:
-    """Whether a worker holds the lock."""
+    """Return whether a worker holds the lock."""
     try:
         looked = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -205,7 +205,7 @@ def is_held(path: Path) -> bool:
 
 
 def forget_old(folder: Path) -> None:
-    """Remove all but the latest that are over."""
+    """Remove all but the latest finished publications."""
     paths = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
     for path in paths[: -KEPT + 1]:
         if not is_held(path.with_suffix(".lock")):
@@ -214,10 +214,10 @@ def forget_old(folder: Path) -> None:
 
 
 def write(folder: Path, publication: Publication) -> None:
-    """Write a publication down, whole."""
+    """Write the record of a publication atomically."""
     write_whole(folder / f"{publication.id}.json", json.dumps(asdict(publication)).encode())
 
 
 def now() -> str:
-    """Tell the time, UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What the requests of one process share: decoders, the model's batches, what was worked out a moment ago, counts."""
+"""What the requests of one process share: decoders, the model's batches, caches and metrics."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from web.inference.batching import SharedEmbedder
 from web.inference.caching import BoundedCache, make_key
 from web.services import Services
 
-EVIDENCE_BYTES = 1200  # of a reference photo in an answer, with its texts, measured
+EVIDENCE_BYTES = 1200  # of a reference photo in an answer, with its texts; measured
 CANDIDATE_BYTES = 700
-ENTRY_BYTES = 500  # of a key and an array's head
+ENTRY_BYTES = 500  # of a key and an array's header
 
 
 @dataclass(frozen=True, slots=True)
 class ViewQuery:
-    """A photo and how it is to be looked at; by its digest, what is known of it is found again."""
+    """A photo with its view options; its digest is the cache key."""
 
     photo: bytes
     digest: str
@@ -45,12 +45,12 @@ class ViewQuery:
 
     @property
     def view_options(self) -> tuple[object, ...]:
-        """All that an embedding depends on beside the model."""
+        """Everything that an embedding depends on besides the model."""
         return (self.digest, self.box, self.augmentation)
 
 
 def make_queries(photos: Sequence[bytes], view_options: ViewOptions) -> list[ViewQuery]:
-    """The photos with their digests; raises InvalidOption where boxes are given for other than all of them."""
+    """Return the photos with their digests; raises InvalidOption if the numbers of boxes and photos differ."""
     view_options.check(len(photos))
     boxes = view_options.boxes or [None] * len(photos)
     return [
@@ -60,7 +60,7 @@ def make_queries(photos: Sequence[bytes], view_options: ViewOptions) -> list[Vie
 
 
 class Serving:
-    """Everything between the routes and the engine. Nothing is opened and no thread is started before a request."""
+    """Everything between the routes and the engine. Nothing is opened and no thread started before a request."""
 
     def __init__(self, services: Services) -> None:
         wanted = services.throughput
@@ -79,16 +79,16 @@ class Serving:
         self._shared: SharedEmbedder | None = None
 
     def embedder(self) -> SharedEmbedder:
-        """The model, opened the first time, behind the batches that all requests share."""
+        """The model, opened at first use, behind the shared batches."""
         with self._opening:
             if self._shared is None:
                 self._shared = self._share(self._services.embedder())
             return self._shared
 
     def embed(self, queries: Sequence[ViewQuery], limits: PhotoLimits) -> Embeddings:
-        """One embedding for each photo, those met a moment ago from memory.
+        """Return one embedding per photo, from the cache where possible.
 
-        Raises the errors of photos, naming the first that has one, Overloaded and DeadlinePassed.
+        Raises the errors of photos, with the number of the first faulty one, Overloaded and DeadlinePassed.
         """
         check_count(len(queries), limits)
         embedder = self.embedder()
@@ -109,11 +109,11 @@ class Serving:
         return np.stack([cast("NDArray[np.float32]", rows[key]) for key in keys])
 
     def saw(self, snapshot: Snapshot) -> None:
-        """Note which snapshot answers."""
+        """Record the current snapshot."""
         self.metrics.saw_snapshot(snapshot.name, snapshot.model, snapshot.references)
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._decoders.shutdown(cancel_futures=True)
         if self._shared is not None:
             self._shared.close()
@@ -138,16 +138,16 @@ class Serving:
     def _decode(
         self, queries: Sequence[ViewQuery], places: Sequence[int], side: int, limits: PhotoLimits
     ) -> list[list[View]]:
-        """Decode side by side with those of other requests, as many at a time as there are cores.
+        """Decode photos in parallel with those of other requests, as many at a time as there are cores.
 
-        More at a time would be no faster, and each may need a quarter of a gigabyte.
+        More at a time would not be faster, and each may need a quarter of a gigabyte.
         """
         deadline, submitted = present_deadline(), time.perf_counter()
 
         def decode(place: int) -> list[View]:
             self.metrics.stages.labels("wait").observe(time.perf_counter() - submitted)
             with until(deadline):
-                deadline.left()  # whoever has gone needs no photo decoded
+                deadline.left()  # do not decode photos if the client no longer waits
                 with self.metrics.stage("decode"):
                     query = queries[place]
                     return decode_crops(query.photo, side, limits, box=query.box, augmentation=query.augmentation)
@@ -169,11 +169,11 @@ class Serving:
 
 
 def weigh_answer(answer: Identification) -> int:
-    """Bytes of an answer in memory, roughly."""
+    """Estimate the bytes of an answer in memory."""
     ranked = (*answer.species, *answer.genera, *answer.families, *answer.outside)
     return 4000 + sum(CANDIDATE_BYTES + EVIDENCE_BYTES * len(candidate.evidence) for candidate in ranked)
 
 
 def serving() -> Serving:
-    """What the requests of this application share."""
+    """Return what the requests of this application share."""
     return cast(Serving, current_app.extensions["serving"])

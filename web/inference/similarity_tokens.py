@@ -1,4 +1,4 @@
-"""Embeddings as a word that a page hands back to ask for more: the server keeps nothing of a person's photo."""
+"""Embeddings as an opaque token for further searches, so that the server stores nothing of a person's photo."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ MOST_VIEWS: Final = 8
 
 
 def write_token(embeddings: Embeddings) -> str:
-    """The embeddings of some views, at half precision."""
+    """Encode the embeddings of some views, at half precision."""
     return urlsafe_b64encode(embeddings.astype("<f2").tobytes()).decode()
 
 
 def read_token(token: str) -> Embeddings:
-    """The embeddings of such a word; raises InvalidOption for any other."""
+    """Decode a token; raises InvalidOption if it is invalid."""
     strange = InvalidOption("this search has expired; search again with the photo")
     try:
         rows = np.frombuffer(urlsafe_b64decode(token), dtype="<f2").astype(np.float32).reshape(-1, DIM)
-    except ValueError as error:  # what is no Base64 among it
+    except ValueError as error:  # not Base64
         raise strange from error
     if not 0 < len(rows) <= MOST_VIEWS or not np.isfinite(rows).all() or not rows.any(axis=1).all():
         raise strange

@@ -1,4 +1,4 @@
-"""Keeps the published snapshot open for requests, and says how the server is."""
+"""Keeps the published snapshot open for requests, and reports the server's health."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from web.http.errors import public_words
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the server is. `snapshot` is None where none is open; `detail` is empty where all is well."""
+    """The health of the server. `snapshot` is None if none is open; `detail` is empty if all is well."""
 
-    status: str  # ok, starting, degraded (answers from an older snapshot than the published one) or unavailable
+    status: str  # ok, starting, degraded (an older snapshot than the published one is in use) or unavailable
     detail: str
     snapshot: Snapshot | None
 
 
 class Published(CurrentSnapshot):
-    """The engine's holder of the published snapshot, with the words that /healthz uses."""
+    """The engine's holder of the published snapshot, with the words of /healthz."""
 
     def health(self) -> Health:
-        """Look whether a snapshot is open, without waiting for one that is being opened."""
+        """Return the health, without waiting for a snapshot that is being opened."""
         standing = self.standing()
         trouble = public_words(standing.error) if standing.error else ""
         if standing.snapshot is not None:

@@ -1,4 +1,4 @@
-"""Text and numbers of forms that every database can keep."""
+"""Form fields for text and numbers that every database can store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LARGEST_ID: Final = 2**31 - 1
 
 
 class CleanText(fields.String):
-    """Text without what no database keeps: NUL, and halves of characters."""
+    """Text without characters that databases cannot store: NUL, and lone surrogates."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **more: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **more)
@@ -21,7 +21,7 @@ class CleanText(fields.String):
 
 
 def an_id(means: str, **more: Any) -> fields.Integer:
-    """A field that holds an id of the database."""
+    """Return a field for an id of the database."""
     return fields.Integer(
         load_default=None,
         allow_none=True,

@@ -330,7 +330,7 @@ def test_the_secret_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in file.parent.iterdir()] == ["secret"]
     file.write_bytes(b"short")
-    with pytest.raises(SettingsError, match="is no secret"):
+    with pytest.raises(SettingsError, match="is not a secret key"):
         read_secret(file)
 
 

@@ -65,19 +65,19 @@ def test_photos_may_come_as_parts_of_a_form(client: FlaskClient) -> None:
     one, two, done = [json.loads(line) for line in answer.get_data().splitlines()]
     assert one["identification"]["species"][0]["taxon"]["taxonID"] == MUSCARIA
     assert "evidence" not in one["identification"]["species"][0]
-    assert "no part of the form is called 'c'" in two["problem"]["detail"]
+    assert "the form has no part 'c'" in two["problem"]["detail"]
     assert (done["observations"], done["failed"]) == (2, 1)
 
 
 @pytest.mark.parametrize(
     ("line", "status", "words"),
     [
-        (b"{", 400, "Line 2 is no JSON"),
-        (b"[" * 100_000, 400, "Line 2 is no JSON"),
-        (b'{"id": "\\ud800", "photos": ["a"]}', 400, "Line 2 is no JSON"),
-        (b'{"id": "x", "flora": "\\udfff", "photos": ["a"]}', 400, "Line 2 is no JSON"),
-        (b'{"id": "x", "\\ud800": 1, "photos": ["a"]}', 400, "Line 2 is no JSON"),
-        (b'{"id": ' + b"9" * 6000 + b"}", 400, "Line 2 is no JSON"),
+        (b"{", 400, "Line 2 is not JSON"),
+        (b"[" * 100_000, 400, "Line 2 is not JSON"),
+        (b'{"id": "\\ud800", "photos": ["a"]}', 400, "Line 2 is not JSON"),
+        (b'{"id": "x", "flora": "\\udfff", "photos": ["a"]}', 400, "Line 2 is not JSON"),
+        (b'{"id": "x", "\\ud800": 1, "photos": ["a"]}', 400, "Line 2 is not JSON"),
+        (b'{"id": ' + b"9" * 6000 + b"}", 400, "Line 2 is not JSON"),
         (b"3", 422, ""),
         (b'{"photos": []}', 422, "id"),
         (b'{"id": "x", "photos": []}', 400, "at least one photo"),

@@ -101,7 +101,7 @@ def test_missing_processes_are_told(served: Served) -> None:
     assert answer.status_code == 200  # it answers for the other part
     assert answer.get_json()["status"] == "degraded"
     assert answer.get_json()["detail"] == (
-        "2 of 4 processes of the cluster give no answer; nobody answers for part 1 of the references."
+        "2 of 4 replicas of the cluster do not respond; no replica of shard 1 responds."
     )
     assert answer.get_json()["cluster"][1]["replicas"][0] == {"replica": 0, "alive": False}
 
@@ -113,7 +113,7 @@ def test_where_every_process_is_missing_the_server_is_unavailable(served: Served
 
     assert answer.status_code == 503
     assert answer.get_json()["status"] == "unavailable"
-    assert "nobody answers for part 0, 1" in answer.get_json()["detail"]
+    assert "no replica of shard 0, 1 responds" in answer.get_json()["detail"]
 
 
 def test_without_a_part_the_answer_is_a_503_in_words(served: Served) -> None:

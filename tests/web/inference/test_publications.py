@@ -107,7 +107,7 @@ def test_what_fails_otherwise_is_told_without_its_particulars(
 
     ended = until_over(root, begin_publication(root, "publish", second, lambda _: None).id)
 
-    assert (ended.state, ended.words) == ("refused", "MemoryError; the server's log says more")
+    assert (ended.state, ended.words) == ("refused", "MemoryError; see the server's log")
     assert "/secret/path" in caplog.text
 
 
