@@ -47,12 +47,20 @@ RETIRED = {
     "PhotoSays": "PhotoMetadata",
     "NotTheirs": "NotOwner",
     "shown_again": "render_form_again",
+    "JudgedWay": "JudgedCondition",
+    "ask_itself": "hold_out_queries",
+    "ask_strangers": "make_not_fungi_queries",
+    "score_apart": "score_out_of_fold",
+    "kin_of": "hidden_columns",
+    "known_of": "has_metadata",
+    "embed_where_set": "run_embedding",
+    "Bars": "ProgressBars",
 }
 """What a stranger stumbled over, and what is said instead."""
 
 MODULES = (
     "saying doubts likeness unchanging reception journal registering wishes hiding gaps stamps occasions expectation "
-    "fleet lane asking watch published clustered given"
+    "fleet lane asking watch published clustered given asks apart"
 )
 
 

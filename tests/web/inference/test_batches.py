@@ -81,7 +81,7 @@ def test_photos_may_come_as_parts_of_a_form(client: FlaskClient) -> None:
         (b"3", 422, ""),
         (b'{"photos": []}', 422, "id"),
         (b'{"id": "x", "photos": []}', 400, "at least one photo"),
-        (b'{"id": "x", "photos": ["***"]}', 400, "no base64"),
+        (b'{"id": "x", "photos": ["***"]}', 400, "not valid base64"),
         (b'{"id": "x", "photos": ["aGVsbG8="]}', 415, "not a JPEG"),
         (b'{"id": "x", "photos": ["/9j/4AAQSkZJRg=="]}', 400, "damaged"),
         (b'{"id": "x", "photos": [], "floar": "north"}', 422, "floar"),
