@@ -85,6 +85,9 @@ class Settings:
     max_photo_bytes: int = field(default=20_000_000, metadata={"help": "maximum bytes of one photo"})
     max_photo_pixels: int = field(default=64_000_000, metadata={"help": "maximum pixels of one photo"})
     answer_days: int = field(default=90, metadata={"help": "days that an answer with a share link is stored"})
+    answers: int = field(
+        default=10_000, metadata={"help": "maximum answers with a share link; the oldest are removed first"}
+    )
     tiles: str = field(default="", metadata={"help": "URL of map tiles with {z}, {x}, {y}; empty: outlines only"})
     tiles_credit: str = field(default="", metadata={"help": "attribution of the map tiles, shown on every map"})
     cors_origins: str = field(

@@ -146,7 +146,7 @@ def make_services(settings: Settings) -> Services:
         throughput=make_throughput(settings),
         catalogue=catalogue,
         backend=backend,
-        answers=KeptAnswers(settings.data / "answers", settings.answer_days),
+        answers=KeptAnswers(settings.data / "answers", settings.answer_days, settings.answers),
         exports=settings.data / "exports",
         flora_indexes=settings.flora_indexes,
         atlas=read_atlases(settings.flora_indexes),

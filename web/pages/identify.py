@@ -22,6 +22,7 @@ from retrieval.photos.views import PhotoLimits, render_photo
 from retrieval.snapshots.manifest import FloraCard
 from retrieval.snapshots.snapshot import Snapshot
 from web.http import access
+from web.http.refusals import QuotaSpent
 from web.inference.identification import identify_request
 from web.pages.blueprint import blueprint
 from web.photos.uploads import FormParser, IdentifyObservation
@@ -30,6 +31,7 @@ from web.services import services
 
 PREVIEW: Final = 320  # pixels of the longer side of a person's own photo, shown back inside the page
 KEPT: Final = 640  # the same in a kept answer
+SHARED_A_DAY: Final = 200  # share links that visitors of one address may create
 OPEN: Final = 5  # candidates shown at once; the others unfold
 FRAGMENT: Final = "X-Fragment"  # header of our own scripts, which want the answer without the page around it
 TYPED: Final = ("flora", "date", "habitat", "substrate", "latitude", "longitude", "known", "keep")
@@ -89,6 +91,7 @@ def show_identification() -> str | Response:
     with identify_request(form) as (answer, snapshot, photos):
         described = describe(identification_answer(answer, snapshot), snapshot)
         if form["keep"]:
+            limit_shared_answers()
             views = [render_photo(photo, KEPT, services().limits) for photo in photos]
             name = services().answers.keep(described, views)
             return redirect(url_for("page.show_answer", name=name), 303)
@@ -104,6 +107,12 @@ def show_identification() -> str | Response:
             ],
             OPEN=OPEN,
         )
+
+
+def limit_shared_answers() -> None:
+    """Count a share link for the caller's address; raises QuotaSpent above SHARED_A_DAY."""
+    if services().counts.spend(f"address:{access.address_mark()}", "share", SHARED_A_DAY) is None:
+        raise QuotaSpent(f"an address may create {SHARED_A_DAY} share links a day; try again tomorrow")
 
 
 def describe(answer: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 
+from database.errors import StoreFull, StoreUnavailable
 from retrieval.errors import InvalidOption
 from web.http.refusals import UnknownAnswer
 from web.inference.kept_answers import DAY, NAME, KeptAnswers
@@ -86,3 +89,35 @@ def test_without_a_folder_nothing_is_kept() -> None:
         answers.keep(ANSWER, [])
     with pytest.raises(UnknownAnswer):
         answers.read("A" * 24)
+
+
+def test_the_oldest_go_first_when_there_are_too_many(tmp_path: Path) -> None:
+    answers = KeptAnswers(tmp_path / "answers", days=3, most=3)
+    names = []
+    for age in (1, 2, 0):  # the second is the oldest
+        names.append(answers.keep(ANSWER, [b"photo"]))
+        grow_old(tmp_path / "answers" / names[-1], age)
+
+    names.append(answers.keep(ANSWER, [b"photo"]))
+
+    assert {folder.name for folder in (tmp_path / "answers").iterdir()} == {names[0], names[2], names[3]}
+
+
+@pytest.mark.parametrize(("size", "error"), [(4_000, StoreFull), (0, StoreUnavailable)], ids=["full", "no folder"])
+def test_an_answer_that_has_no_room_is_refused_and_leaves_nothing(
+    tmp_path: Path, size: int, error: type[Exception]
+) -> None:
+    if not size:
+        (tmp_path / "answers").write_bytes(b"a file in its place")
+    answers = KeptAnswers(tmp_path / "answers", days=3)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, before[1]))
+    signal_before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(error):
+            answers.keep(ANSWER, [b"x" * 3_000, b"x" * 5_000])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, signal_before)
+
+    assert not (tmp_path / "answers").is_dir() or list((tmp_path / "answers").iterdir()) == []
