@@ -93,6 +93,13 @@ class Settings:
     cors_origins: str = field(
         default="", metadata={"help": "origins of other web pages that may use the API, separated by commas, or *"}
     )
+    project_aliases: str = field(
+        default="weurope, k-middle-europe, the-plant-list, useful",
+        metadata={
+            "help": "projects that Pl@ntNet's clients ask for by name: NAME=FLORA, or NAME for the best flora",
+            "example": "weurope=denmark, useful",
+        },
+    )
     fetch_allow: str = field(
         default="",
         metadata={
@@ -172,8 +179,24 @@ def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any
         return int(text)
     if name == f"{PREFIX}FETCH_ALLOW":
         parse_networks(text)
+    if name == f"{PREFIX}PROJECT_ALIASES":
+        parse_aliases(text)
     if kind == "Path":
         if not text:
             raise SettingsError(f"{name} must name a folder")
         return Path(text)
     return text
+
+
+def parse_aliases(text: str) -> dict[str, str]:
+    """Return the flora of each project of a list such as `weurope=denmark, useful`: `best` where none is named.
+
+    Raises SettingsError for a part without a name.
+    """
+    aliases = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, flora = (half.strip() for half in part.partition("="))
+        if not name:
+            raise SettingsError(f"{PREFIX}PROJECT_ALIASES: {part!r} has no name; write NAME or NAME=FLORA")
+        aliases[name] = flora or "best"
+    return aliases

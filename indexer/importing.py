@@ -233,6 +233,7 @@ def _taxon_entry(record: CuratedRecord) -> TaxonEntry:
         authorship=record.species_authorship,
         gbif_key=record.species_key,
         lineage=record.lineage,
+        lineage_keys=record.lineage_keys,
         synonyms=((record.synonym, record.synonym_key),) if record.synonym else (),
         vernacular_names=((record.vernacular_language, record.vernacular_name),) if record.vernacular_name else (),
         toxicity=record.toxicity,

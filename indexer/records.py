@@ -26,6 +26,12 @@ class Record:
     taxon_key: str = ""  # GBIF key of the name as given
     accepted_taxon_key: str = ""  # GBIF key of the accepted taxon
     species_key: str = ""  # GBIF key of the species it belongs to
+    kingdom_key: str = ""  # GBIF keys of what it belongs to
+    phylum_key: str = ""
+    class_key: str = ""
+    order_key: str = ""
+    family_key: str = ""
+    genus_key: str = ""
     kingdom: str = ""
     phylum: str = ""
     class_: str = ""
@@ -109,6 +115,7 @@ class CuratedRecord:
     species_authorship: str
     species_key: int | None  # GBIF key
     lineage: tuple[tuple[str, str], ...]  # (rank, name) from kingdom to genus, those that are known
+    lineage_keys: tuple[tuple[str, int], ...] = ()  # (rank, GBIF key) of these, those that are known
     synonym: str = ""  # the name the record carried, where it is not the accepted one
     synonym_key: int | None = None
     observation: str = ""

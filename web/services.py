@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from retrieval.photos.views import PhotoLimits
 from retrieval.snapshots.atlas import Atlas, atlas_path, name_references, read_atlas
 from retrieval.snapshots.manifest import Manifest
 from retrieval.snapshots.snapshot import Snapshot
-from settings import Settings
+from settings import Settings, parse_aliases
 from web.catalogue import Catalogue, DatabaseCatalogue
 from web.http.cors import parse_origins
 from web.http.quotas import Counts
@@ -110,6 +110,7 @@ class Services:
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
     guard: Guard = field(default_factory=Guard)  # decides where photos may be fetched from
     cors_origins: tuple[str, ...] = ()  # of web pages that may ask from a browser; `*`: all
+    project_aliases: Mapping[str, str] = field(default_factory=dict)  # of Pl@ntNet's projects: name -> flora or `best`
 
 
 def make_services(settings: Settings) -> Services:
@@ -162,6 +163,7 @@ def make_services(settings: Settings) -> Services:
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
         guard=Guard(parse_networks(settings.fetch_allow)),
         cors_origins=parse_origins(settings.cors_origins),
+        project_aliases=parse_aliases(settings.project_aliases),
     )
 
 

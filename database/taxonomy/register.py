@@ -31,6 +31,7 @@ class TaxonEntry:
     authorship: str = ""
     gbif_key: int | None = None
     lineage: tuple[tuple[str, str], ...] = ()  # (rank, name) of what it belongs to, those that are known
+    lineage_keys: tuple[tuple[str, int], ...] = ()  # (rank, GBIF key) of these
     synonyms: tuple[tuple[str, int | None], ...] = ()  # (name, GBIF key)
     vernacular_names: tuple[tuple[str, str], ...] = ()  # (language or "", name)
     toxicity: str = ""
@@ -149,7 +150,7 @@ class _Batch:
         self.vernacular: dict[tuple[_Known, str, str], bool] = {}  # -> whether it is new
         self.new: list[_Known] = []
         self.new_pointers: list[_Pointer] = []
-        self._parents: dict[tuple[tuple[str, str], ...], _Known | None] = {}
+        self._parents: dict[tuple[tuple[tuple[str, str], ...], tuple[tuple[str, int], ...]], _Known | None] = {}
         self._load(entries)
 
     def _load(self, entries: Sequence[TaxonEntry]) -> None:
@@ -159,6 +160,7 @@ class _Batch:
         keys = {
             key for entry in entries for key in (entry.gbif_key, *(key for _, key in entry.synonyms)) if key is not None
         }
+        keys |= {key for entry in entries for _, key in entry.lineage_keys}
         parents: dict[int, int] = {}
         pointers: dict[int, tuple[str, int, int | None]] = {}
         for wanted, column in ((names, Synonym.scientific_name), (keys, Synonym.gbif_key)):
@@ -221,9 +223,7 @@ class _Batch:
         elif taxon.name == entry.name:
             if entry.authorship and not taxon.authorship:
                 taxon.authorship, taxon.changed = entry.authorship, True
-            if taxon.key is None and (key := self._free_key(entry.gbif_key)) is not None:
-                taxon.key, taxon.changed = key, True
-                self.by_key[key] = taxon
+            self._give_key(taxon, entry.gbif_key)
             _refine_parent(taxon, self._parent(entry))
         else:  # the entry's lineage belongs to a name that is not accepted: Lepista nebularis does not make Lepista
             self._add_synonym(taxon, entry.name, None)
@@ -267,17 +267,20 @@ class _Batch:
         if entry.rank == SPECIES and "genus" not in given:
             given["genus"] = entry.name.partition(" ")[0]
         lineage = tuple((rank, given[rank]) for rank in above if rank in given)
-        if lineage not in self._parents:
+        known = lineage, entry.lineage_keys
+        if known not in self._parents:
+            keys = dict(entry.lineage_keys)
             parent: _Known | None = None
             for rank, name in lineage:
                 taxon = self._find(name, rank, None)
                 if taxon is None:
-                    taxon = self._make(name, rank, parent)
+                    taxon = self._make(name, rank, parent, key=self._free_key(keys.get(rank)))
                 else:
                     _refine_parent(taxon, parent)
+                    self._give_key(taxon, keys.get(rank) if taxon.name == name else None)
                 parent = taxon
-            self._parents[lineage] = parent
-        return self._parents[lineage]
+            self._parents[known] = parent
+        return self._parents[known]
 
     def _make(
         self, name: str, rank: str, parent: _Known | None, authorship: str = "", key: int | None = None
@@ -285,6 +288,12 @@ class _Batch:
         taxon = _Known(0, name, rank, authorship, parent, key)
         self.new.append(taxon)
         return self._add(taxon)
+
+    def _give_key(self, taxon: _Known, key: int | None) -> None:
+        """Give a taxon a key, unless it has one, or another taxon has it."""
+        if taxon.key is None and (free := self._free_key(key)) is not None:
+            taxon.key, taxon.changed = free, True
+            self.by_key[free] = taxon
 
     def _free_key(self, key: int | None) -> int | None:
         """Return `key` unless another taxon has it: some archives give a species the key of its genus."""

@@ -39,6 +39,7 @@ REFERRING = {
     "+parent": ("parentnameusageid", "parentid", "parenttaxonid"),
     "+name_status": ("namestatus", "nomenclaturalstatus"),
     "+code": ("nomenclaturalcode", "code"),
+    "+ids": ("alternativeid", "taxonconceptid", "scientificnameid"),
     "+classification": ("higherclassification", "classification"),
     "+countrycode": ("countrycode",),
     "+locationid": ("locationid",),
@@ -64,6 +65,10 @@ ENDINGS = (("mycota", "phylum"), ("mycetes", "class"), ("ales", "order"), ("acea
 GREAT_KINGDOMS = frozenset(
     {"Fungi", "Protozoa", "Plantae", "Animalia", "Chromista", "Bacteria", "Archaea", "Viruses"}
 )  # fmt: skip
+GBIF_ID = re.compile(r"(?:^|[,;|\s])(?:gbif:|https?://(?:www\.)?gbif\.org/(?:\w\w/)?species/)(\d+)(?=$|[,;|\s])", re.I)
+BACKBONE = b"d7dddbf4-2cf0-4f39-9b2a-bb099caae36c"  # GBIF's own key of its backbone taxonomy
+METADATA = ("eml.xml", "metadata.xml", "metadata.yaml", "metadata.yml")
+MOST_METADATA = 1_000_000  # bytes that are looked through
 DEPTH = 50  # steps up a classification; a circle in the data ends there
 
 Lineage = tuple[tuple[str, str], ...]
@@ -97,7 +102,7 @@ class TaxonLines:
 
     def shelve(self, archive: Container, table: Table) -> Iterator[RejectedRecord]:
         """Read the table; lines that are none come back as rejections."""
-        read = line_reader(table)
+        read = line_reader(table, is_backbone=is_backbone(archive))
         for row in read_table(archive, table):
             if isinstance(row, RejectedRecord):
                 yield row
@@ -202,19 +207,43 @@ class TaxonLines:
 LINEAGE = (("kingdom", "kingdom"), ("phylum", "phylum"), ("class", "class_"), ("order", "order"), ("family", "family"))
 
 
-def line_reader(table: Table) -> Callable[[KeyedRow], dict[str, str]]:
-    """Return the function that reads a row of a taxon table: fields of a record, REFERRING ones, the parsed name."""
+def find_first(terms: Sequence[str], known: Sequence[str]) -> int | None:
+    """The place of the first of some terms that there is."""
+    return next((terms.index(term) for term in known if term in terms), None)
+
+
+def find_own_key(row: KeyedRow, fields: Mapping[str, str], of_taxa: int | None, *, is_backbone: bool) -> str:
+    """The GBIF key of a line that has no column for it: its id in GBIF's own list, a column `gbifID` of taxa (of an
+    occurrence it is another number), or an id of GBIF's among other ids of the name.
+    """
+    if is_backbone and row.key.isdecimal():
+        return row.key
+    if of_taxa is not None and row.cells[of_taxa].strip():
+        return row.cells[of_taxa].strip()
+    found = GBIF_ID.search(fields.get("+ids", ""))
+    return found[1] if found else ""
+
+
+def line_reader(table: Table, *, is_backbone: bool = False) -> Callable[[KeyedRow], dict[str, str]]:
+    """Return the function that reads a row of a taxon table: fields of a record, REFERRING ones, the parsed name.
+
+    In GBIF's backbone, the ids of the lines are GBIF keys.
+    """
     terms = [plain_term(term) for term in table.terms]
     columns = find_columns(table.terms, CHECKLIST_TERMS)
-    beside = {
-        name: next((terms.index(term) for term in known if term in terms), None) for name, known in REFERRING.items()
-    }
+    beside = {name: find_first(terms, known) for name, known in REFERRING.items()}
+
+    of_taxa = None if {"taxonkey", "occurrenceid", "basisofrecord"} & {*terms} else find_first(terms, ("gbifid",))
 
     def read(row: KeyedRow) -> dict[str, str]:
         fields = columns.read(row.cells)
         fields.update(
             (name, text) for name, place in beside.items() if place is not None and (text := row.cells[place])
         )
+        if "taxon_key" not in fields and (key := find_own_key(row, fields, of_taxa, is_backbone=is_backbone)):
+            fields["taxon_key"] = key
+        if is_backbone and fields.get("+accepted", "").isdecimal():
+            fields.setdefault("accepted_taxon_key", fields["+accepted"])
         rank = read_rank(fields.get("taxon_rank", ""))
         name = read_taxon_name(fields, rank)
         fields |= {"+key": row.key, "+shelved": row.key or unkeyed(row), "taxon_rank": rank}
@@ -227,6 +256,16 @@ def line_reader(table: Table) -> Callable[[KeyedRow], dict[str, str]]:
 
 
 PARTS = ("genus", "species", "authorship", "infraspecific", "uncertain", "loose")
+
+
+def is_backbone(archive: Container) -> bool:
+    """Whether an archive is GBIF's backbone taxonomy, by its metadata."""
+    named = [name for name in archive.names() if name.rsplit("/", 1)[-1].lower() in METADATA]
+    for name in named:
+        with archive.open(name) as stream:
+            if BACKBONE in stream.read(MOST_METADATA):
+                return True
+    return False
 
 
 def as_line(row: ShelvedRow) -> TaxonLine:

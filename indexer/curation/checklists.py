@@ -26,7 +26,7 @@ from indexer.curation.curate import find_toxicity
 from indexer.curation.names import parse_name, same_authorship
 from indexer.curation.occurrence_status import read_status
 from indexer.curation.places import parse_country, parse_language
-from indexer.curation.species import read_gbif_key
+from indexer.curation.species import find_lineage_keys, read_gbif_key
 from indexer.curation.texts import read_text
 from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
@@ -55,7 +55,9 @@ class ChecklistLine:
     scientific_name_authorship: str = ""
     taxon_rank: str = ""  # lower case, as written; where nothing is written species, genus or infraspecific
     lineage: tuple[tuple[str, str], ...] = ()  # (rank, name) from kingdom to genus
-    gbif_key: int | None = None
+    lineage_keys: tuple[tuple[str, int], ...] = ()  # (rank, GBIF key) of the lineage
+    gbif_key: int | None = None  # of the name
+    accepted_key: int | None = None  # GBIF key of the species, or wider taxon, that the line means
     country_codes: tuple[str, ...] = ()  # ISO 3166-1 alpha-2, sorted
     occurrence_status: str = "present"  # present, absent, doubtful, or as written in lower case
     establishment_means: str = ""
@@ -184,7 +186,9 @@ def read_taxon(
             or line.name.authorship,
             taxon_rank=rank,
             lineage=lineage,
+            lineage_keys=find_lineage_keys(lineage, line.fields),
             gbif_key=read_gbif_key(line.fields.get("taxon_key", "")),
+            accepted_key=find_accepted_key(line, accepted),
             country_codes=tuple(sorted(countries)),
             occurrence_status=status,
             establishment_means=means,
@@ -196,6 +200,16 @@ def read_taxon(
             file=line.file,
             line=line.line,
         )
+
+
+def find_accepted_key(line: TaxonLine, accepted: str) -> int | None:
+    """The GBIF key of the species, or wider taxon, that a line means; the key of what is within a species is not it."""
+    if line.name.species and (key := read_gbif_key(line.fields.get("species_key", ""))):
+        return key
+    if parse_name(accepted).infraspecific if accepted else line.name.infraspecific:
+        return None
+    key = read_gbif_key(line.fields.get("accepted_taxon_key", ""))
+    return key if key or accepted else read_gbif_key(line.fields.get("taxon_key", ""))
 
 
 def find_places(line: TaxonLine, places: Iterable[Mapping[str, str]]) -> list[tuple[tuple[str, str], set[str]]]:

@@ -29,9 +29,10 @@ from indexer.curation.places import (
     parse_uncertainty,
     split_coordinates,
 )
-from indexer.curation.species import KINGDOMS, find_lineage, find_species
+from indexer.curation.species import KINGDOMS, find_lineage, find_lineage_keys, find_species
 from indexer.curation.texts import read_text
 from indexer.records import CuratedRecord, DroppedValue, Record, RecordFault, RejectedRecord
+from retrieval.domain import RANKS
 
 TOXIC = {
     "1": "poisonous",
@@ -66,6 +67,10 @@ DRAWN = re.compile(
 """Audubon Core's subtypes of pictures that are no photographs."""
 
 
+KEYED = ("genus", *(f"{rank}_key" for rank in RANKS[:-1]))
+"""Fields of a record with the GBIF keys of what its species belongs to."""
+
+
 @dataclass(frozen=True, slots=True)
 class CurationPolicy:
     """What may come in. The same policy and record give the same answer on any day: `today` is given."""
@@ -90,6 +95,7 @@ def curate(record: Record, policy: CurationPolicy, names: NameResolver) -> Curat
     species = find_species(record, names, uncertain=policy.uncertain)
     if isinstance(species, RecordFault):
         return reject(record, species)
+    lineage = find_lineage(record, species.name)
     licence, fault = find_licence(record, policy)
     if fault:
         return reject(record, fault)
@@ -114,7 +120,8 @@ def curate(record: Record, policy: CurationPolicy, names: NameResolver) -> Curat
         species_name=species.name,
         species_authorship=species.authorship,
         species_key=species.key,
-        lineage=find_lineage(record, species.name),
+        lineage=lineage,
+        lineage_keys=find_lineage_keys(lineage, {name: getattr(record, name) for name in KEYED}),
         synonym=species.synonym,
         synonym_key=species.synonym_key,
         observation=read_text(record.observation),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from indexer.curation.certainty import find_doubt, is_wide
@@ -141,6 +142,19 @@ def find_authorship(record: Record, name: str, given: ParsedName, stated: Parsed
         if not given.infraspecific:
             return same_authorship(read_text(record.scientific_name_authorship))
     return ""
+
+
+def find_lineage_keys(lineage: Iterable[tuple[str, str]], texts: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    """Return (rank, GBIF key) of a lineage, from the texts of fields such as `family_key` and `genus`.
+
+    The key of a genus is that of the genus which stands beside it, and of no other.
+    """
+    found = []
+    for rank, name in lineage:
+        key = read_gbif_key(texts.get(f"{rank}_key", ""))
+        if key is not None and (rank != "genus" or read_text(texts.get("genus", "")).capitalize() in ("", name)):
+            found.append((rank, key))
+    return tuple(found)
 
 
 def find_lineage(record: Record, species: str) -> tuple[tuple[str, str], ...]:

@@ -149,6 +149,18 @@ class Taxonomy:
             found = [self.taxon(taxon) for (taxon,) in self._table.execute(query, (name,))]
         return max(found, key=lambda taxon: (RANKS.index(taxon.rank), -taxon.id), default=None)
 
+    def find_key(self, gbif_key: int) -> Taxon | None:
+        """The taxon of a key at GBIF."""
+        if not -LARGEST <= gbif_key < LARGEST:
+            return None
+        found = self._table.execute("SELECT id FROM taxa WHERE gbif_key = ? ORDER BY id LIMIT 1", (gbif_key,))
+        return self.taxon(found[0][0]) if found else None
+
+    def children(self, taxon: int) -> list[Taxon]:
+        """The taxa right below a taxon, by name."""
+        found = self._table.execute("SELECT id FROM taxa WHERE parent = ? ORDER BY name, id", (taxon,))
+        return [self.taxon(child) for (child,) in found]
+
     def starting_with(self, prefix: str) -> set[int]:
         """Taxa one of whose names, accepted, synonym or common, begins so; upper and lower case are the same."""
         query = f"""

@@ -61,6 +61,7 @@ def make_app(
     catalogue: Catalogue | None = None,
     guard: Guard | None = None,
     cors_origins: tuple[str, ...] = (),
+    project_aliases: Mapping[str, str] | None = None,
 ) -> Flask:
     """The application over the snapshots under `root`, with the descriptor and small limits."""
     embedder = Descriptor()
@@ -73,6 +74,7 @@ def make_app(
         catalogue=catalogue or Catalogue(),
         guard=guard or Guard(),
         cors_origins=cors_origins,
+        project_aliases=project_aliases or {},
         answers=KeptAnswers(root / "answers", days=30),
     )
     return create_app(given)

@@ -29,9 +29,9 @@ class Allowance:
         return UNLIMITED if self.remaining is None else self.remaining
 
 
-def spend() -> Allowance:
-    """Take one identification from the caller's day; raises Refusal."""
-    return allowed(access.spend(IDENTIFY))
+def spend(amount: int = 1) -> Allowance:
+    """Take identifications from the caller's day; raises Refusal."""
+    return allowed(access.spend(IDENTIFY, amount))
 
 
 def left() -> Allowance:

@@ -144,7 +144,7 @@ def bound_posts() -> None:
 @blueprint.response(200, C4cIdentified)
 def identify_upload(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
     """Rank the species for the photos of one find."""
-    return answer(read_files([*form["image"], *form["images"]], most_photos(PHOTOS)), query)
+    return answer(read_files([*form["image"], *form["images"]], most_photos(PHOTOS), "image"), query)
 
 
 @blueprint.route("/identify")
@@ -153,7 +153,7 @@ def identify_upload(query: dict[str, Any], form: dict[str, Any]) -> dict[str, An
 @blueprint.response(200, C4cIdentified)
 def identify_addresses(query: dict[str, Any]) -> dict[str, Any]:
     """Rank the species for photos that this server fetches from public addresses."""
-    sent = fetch_addresses(query["image"], most_photos(PHOTOS))
+    sent = fetch_addresses(query["image"], most_photos(PHOTOS), "image")
     take_place()
     return answer(sent, query)
 

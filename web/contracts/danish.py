@@ -150,7 +150,7 @@ def receive() -> None:
 @blueprint.response(200, VisionTaxon(many=True))
 def identify_instances(query: dict[str, Any], body: dict[str, Any]) -> list[dict[str, Any]]:
     """Rank the species for the photos of one find. The list is empty where they were rejected."""
-    check_count(len(body["instances"]), most_photos(PHOTOS))
+    check_count(len(body["instances"]), most_photos(PHOTOS), "instances")
     photos = [decode(each["image_in"]["b64"], number) for number, each in enumerate(body["instances"], start=1)]
     spend()
     with services().published.lease() as snapshot:

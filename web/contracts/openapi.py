@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from flask_smorest import Api
-from marshmallow import EXCLUDE, Schema, fields
+from marshmallow import EXCLUDE, Schema, fields, pre_load
 
-from web.http.access import ignore_foreign_keys
+from web.http.access import check_key
 from web.schemas.answers import Answer, about
 from web.schemas.openapi import CONFIG, ApiBlueprint
 
@@ -20,7 +22,7 @@ CONTRACTS_CONFIG: Final = {
         "OPENAPI_URL_PREFIX": "/api/contracts",
         "API_SPEC_OPTIONS": {
             "info": {
-                "description": "Pl@ntNet API v2, c4c, iNaturalist's score_image and the Danish imagevision: "
+                "description": "Pl@ntNet API v2, c4c, iNaturalist's scores and taxa, and the Danish imagevision: "
                 "their clients use this server unchanged.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             }
@@ -39,12 +41,15 @@ class ContractApi(Api):  # type: ignore[misc] # flask-smorest has no type inform
 
 
 class ContractBlueprint(ApiBlueprint):
-    """Routes of a contract, whose errors all have one shape."""
+    """Routes of a contract, whose errors all have one shape.
 
-    def __init__(self, name: str, module: str, *, error: type[Schema], **other: Any) -> None:
+    `keyed`: routes that need a key, where identifying needs one.
+    """
+
+    def __init__(self, name: str, module: str, *, error: type[Schema], keyed: bool = False, **other: Any) -> None:
         super().__init__(name, module, **other)
         self._error = error
-        self.before_request(ignore_foreign_keys)
+        self.before_request(partial(check_key, needed=keyed))
 
     def _prepare_response_doc(self, doc: Any, doc_info: Any, **other: Any) -> Any:
         """Describe the contract's error in place of flask-smorest's."""
@@ -56,12 +61,20 @@ class ContractBlueprint(ApiBlueprint):
 
 
 class ContractQuery(Schema):
-    """Base of what contracts' clients send: what is not known here is not looked at."""
+    """Base of what contracts' clients send: what is not known here is not looked at, and what is empty was not sent."""
 
     class Meta:
         """Clients send their keys, tokens and wishes of their own."""
 
         unknown = EXCLUDE
+
+    @pre_load
+    def drop_empty(self, data: Any, **_: Any) -> Any:
+        """Leave out empty values: `lat=` and `pageSize=` come from fields of a form that nobody filled in."""
+        if not isinstance(data, Mapping):
+            return data
+        names = [field.data_key or name for name, field in self.fields.items()]
+        return {name: value for name in names if name in data and (value := data[name]) not in ("", [""])}
 
 
 class PlantnetError(Answer):

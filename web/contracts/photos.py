@@ -37,10 +37,10 @@ def most_photos(contract: int) -> int:
     return min(contract, services().limits.photos)
 
 
-def read_files(files: Sequence[FileStorage], most: int) -> list[SentPhoto]:
-    """The photos of a form; raises NoPhoto, TooManyPhotos and what `read_photo` raises."""
+def read_files(files: Sequence[FileStorage], most: int, part: str) -> list[SentPhoto]:
+    """The photos of a form, from its parts of that name; raises NoPhoto, TooManyPhotos, those of `read_photo`."""
     sent = [file for file in files if not left_empty(file)]
-    check_count(len(sent), most)
+    check_count(len(sent), most, part)
     limits = services().limits
     return [
         SentPhoto(read_photo(file, f"photo {number} of {len(sent)}", limits), plain_name(file.filename or ""))
@@ -48,19 +48,19 @@ def read_files(files: Sequence[FileStorage], most: int) -> list[SentPhoto]:
     ]
 
 
-def fetch_addresses(addresses: Sequence[str], most: int) -> list[SentPhoto]:
-    """The photos behind addresses; raises NoPhoto, TooManyPhotos and what `RemotePhotos.fetch` raises."""
-    check_count(len(addresses), most)
+def fetch_addresses(addresses: Sequence[str], most: int, name: str) -> list[SentPhoto]:
+    """The photos behind the addresses of a parameter; raises NoPhoto, TooManyPhotos, those of `RemotePhotos.fetch`."""
+    check_count(len(addresses), most, name)
     if any(len(address) > 2000 for address in addresses):
         raise ForbiddenAddress("the address of a photo has more than 2,000 letters")
     photos = remote_photos().fetch(addresses)
     return [SentPhoto(photo, plain_name(address)) for photo, address in zip(photos, addresses, strict=True)]
 
 
-def check_count(count: int, most: int) -> None:
-    """Refuse none, and too many."""
+def check_count(count: int, most: int, name: str) -> None:
+    """Refuse none, naming what is missing, and too many."""
     if not count:
-        raise NoPhoto("an identification needs at least one photo")
+        raise NoPhoto(f'"{name}" is required')
     if count > most:
         raise TooManyPhotos(f"{count} photos were given; one observation may have at most {most}")
 

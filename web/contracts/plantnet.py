@@ -17,7 +17,7 @@ from web.contracts.allowance import Allowance, spend
 from web.contracts.openapi import ContractBlueprint, PlantnetError
 from web.contracts.photos import SentPhoto, bound_post, fetch_addresses, most_photos, read_files
 from web.contracts.plantnet_schemas import MOST_RESULTS, Identified, IdentifyAddresses, IdentifyForm, IdentifyQuery
-from web.contracts.projects import BEST, projects
+from web.contracts.projects import projects
 from web.contracts.shapes import SPECIES_NOT_FOUND, plantnet_error
 from web.contracts.wording import cite, common_names, dates_of, genus_of, names_of, picture_url, when
 from web.http.access import require
@@ -26,7 +26,12 @@ from web.request_lifecycle import take_place
 from web.services import services
 
 blueprint = ContractBlueprint(
-    "plantnet", __name__, url_prefix="/v2", error=PlantnetError, description="Identification, as Pl@ntNet has it"
+    "plantnet",
+    __name__,
+    url_prefix="/v2",
+    error=PlantnetError,
+    keyed=True,
+    description="Identification, as Pl@ntNet has it",
 )
 
 PHOTOS: Final = 5
@@ -60,7 +65,7 @@ def identify_upload(query: dict[str, Any], form: dict[str, Any], project: str) -
     advice on eating.
     """
     require_project(project)
-    photos = read_files(form["images"], most_photos(PHOTOS))
+    photos = read_files(form["images"], most_photos(PHOTOS), "images")
     return answer_identification(project, query, form["organs"] or query["organs"], photos)
 
 
@@ -72,7 +77,7 @@ def identify_addresses(query: dict[str, Any], project: str) -> dict[str, Any] | 
     """Rank the species of a project for photos that this server fetches from public addresses."""
     require_project(project)
     check_organs(query["organs"], len(query["images"]))
-    photos = fetch_addresses(query["images"], most_photos(PHOTOS))
+    photos = fetch_addresses(query["images"], most_photos(PHOTOS), "images")
     take_place()
     return answer_identification(project, query, query["organs"], photos)
 
@@ -80,8 +85,7 @@ def identify_addresses(query: dict[str, Any], project: str) -> dict[str, Any] | 
 def require_project(project: str) -> None:
     """Raise UnknownFlora for a project that there is not, before any photo is looked at."""
     with services().published.lease() as snapshot:
-        if project != BEST:
-            projects(snapshot).flora_of(project)
+        projects(snapshot).find(project)
 
 
 def check_organs(organs: Sequence[str], photos: int) -> None:
@@ -107,7 +111,7 @@ def answer_identification(
         return {
             **describe_query(project, query, organs, sent),
             **describe_answer(answer, query, snapshot, allowance),
-            **({"switchToProject": projects(snapshot).name_of(flora)} if project == BEST else {}),
+            **({"switchToProject": projects(snapshot).name_of(flora)} if is_chosen(project, snapshot) else {}),
         }
 
 
@@ -124,11 +128,17 @@ def read_place(query: Mapping[str, Any]) -> tuple[float, float] | None:
     return None if query["lat"] is None else (query["lat"], query["lon"])
 
 
+def is_chosen(project: str, snapshot: Snapshot) -> bool:
+    """Whether the flora of a project is chosen for each question, as that of `best` is."""
+    return projects(snapshot).find(project) is None
+
+
 def choose_flora(project: str, query: Mapping[str, Any], photos: Sequence[bytes], snapshot: Snapshot) -> str:
-    """The flora of a project; for `best` the best for the place, or, without one, for what the photos may show."""
+    """The flora of a project; where it is to be chosen, the best for the place, or else for what the photos show."""
     known = projects(snapshot)
-    if project != BEST:
-        return known.flora_of(project)
+    found = known.find(project)
+    if found is not None:
+        return found
     place = read_place(query)
     if place is not None:
         return known.by_place(snapshot, *place)[0]
@@ -204,13 +214,13 @@ def describe_species(found: Candidate, query: Mapping[str, Any], snapshot: Snaps
 
 
 def describe_score(found: Candidate) -> dict[str, Any]:
-    """The score, and the id at GBIF where it is known; left out where not, since a null breaks clients."""
+    """The score, and the id at GBIF."""
     return {"score": round(found.score, 5), **gbif_of(found.taxon)}
 
 
 def gbif_of(taxon: Taxon) -> dict[str, Any]:
-    """`gbif` with the id as text, or nothing."""
-    return {} if taxon.gbif_key is None else {"gbif": {"id": str(taxon.gbif_key)}}
+    """`gbif` with the id as text; empty where it is not known: clients read it unasked, and null breaks others."""
+    return {"gbif": {} if taxon.gbif_key is None else {"id": str(taxon.gbif_key)}}
 
 
 def describe_images(found: Candidate) -> list[dict[str, Any]]:

@@ -12,8 +12,11 @@ from web.contracts.openapi import ContractQuery
 from web.photos.uploads import PhotoFile
 from web.schemas.answers import Answer, about
 
-ORGANS: Final = ("auto", "leaf", "flower", "fruit", "bark", "habit", "other", "branch", "scan", "drawing", *ASPECTS)
-"""Pl@ntNet's, which say nothing of a fungus, and ours, which do."""
+ORGANS: Final = (
+    "auto", "leaf", "flower", "fruit", "bark", "habit", "other", "branch", "scan", "drawing",
+    "aerial", "sheet", "seed", "bud", "anatomy", *ASPECTS,
+)  # fmt: skip
+"""Pl@ntNet's (API 2.2.2), which say nothing of a fungus, and ours, which do."""
 
 TYPES: Final = ("kt", "legacy")
 MOST_RESULTS: Final = 100
@@ -69,20 +72,6 @@ class PhotoForm(ContractQuery):
     image: fields.List[FileStorage] = fields.List(PhotoFile(), load_default=list, metadata=about("One photo."))
 
 
-class SurveyForm(PhotoForm):
-    """A photo of many things, and how to look through it."""
-
-    tile_size = fields.Integer(load_default=600, validate=validate.Range(100, 2000), metadata=about("Pixels."))
-    tile_stride = fields.Integer(load_default=300, validate=validate.Range(50, 2000), metadata=about("Pixels."))
-    size_factor = fields.Float(load_default=2**0.5, validate=validate.Range(1.1, 4), metadata=about("Of tiles."))
-    min_score = fields.Float(load_default=0.3, validate=validate.Range(0, 1))
-    max_rank = fields.Integer(load_default=3, validate=validate.Range(1, 10))
-    multi_scale = fields.Boolean(load_default=False, metadata=about("Larger tiles, too, up to the whole photo."))
-    show_species = fields.Boolean(load_default=True)
-    show_genus = fields.Boolean(load_default=True)
-    show_family = fields.Boolean(load_default=True)
-
-
 class SpeciesQuery(LanguageQuery):
     """Which species to list."""
 
@@ -96,7 +85,13 @@ class AlignQuery(LanguageQuery):
     """A name to be matched."""
 
     name = fields.String(required=True, validate=validate.Length(1, 200))
-    authorship = fields.String(load_default="", validate=validate.Length(max=200))
+    authorship = fields.String(
+        load_default="",
+        validate=validate.Length(max=200),
+        metadata=about("The author of the name; or true or false, whether `name` holds it, which is found out anyway."),
+    )
+    synonyms = fields.Boolean(load_default=True, metadata=about("Whether synonyms count."))
+    fuzzy = fields.Boolean(load_default=True, metadata=about("Whether names that are nearly the same count."))
 
 
 class DayQuery(ContractQuery):
@@ -160,7 +155,7 @@ class Identifier(Answer):
 
 
 class Result(Answer):
-    """A species that the find may be. What is not known (gbif, powo, iucn) is left out, never null."""
+    """A species that the find may be. `gbif` is empty where the id is not known; powo and iucn are left out."""
 
     score = fields.Float()
     species = fields.Nested(PlantnetSpecies)
@@ -236,6 +231,8 @@ class ListedSpecies(Answer):
 
     id = fields.String()
     common_names = fields.List(fields.String())
+    genus = fields.String()
+    family = fields.String(metadata=about("Empty where it is not known."))
     scientific_name_without_author = fields.String()
     scientific_name_authorship = fields.String()
     gbif_id = fields.Integer(allow_none=True)
@@ -248,13 +245,15 @@ class AlignedSpecies(ListedSpecies):
     """A species with how its name was found."""
 
     match_type = fields.String(metadata=about("exact, synonym or close."))
+    matching_name = fields.String(metadata=about("The name that was found: the accepted one or a synonym."))
+    accepted_name = fields.String(metadata=about("With its author."))
 
 
 class DayCount(Answer):
     """Identifications of a day."""
 
     count = fields.Integer()
-    total = fields.Integer(metadata=about("Left out where nothing is limited."))
+    total = fields.Integer(metadata=about("1,000,000 where nothing is limited. A history has the count alone."))
     remaining = fields.Integer()
 
 
@@ -282,40 +281,3 @@ class Embedded(Answer):
 
     embeddings = fields.List(fields.Float(), metadata=about("256 numbers, a vector of length 1."))
     version = fields.String(metadata=about("The model: embeddings of two models cannot be compared."))
-
-
-class SurveyedTaxon(Answer):
-    """A taxon that tiles of a photo may show."""
-
-    name = fields.String()
-    max_score = fields.Float(data_key="max_score")
-    count = fields.Integer(metadata=about("Tiles in which it was found."))
-    coverage = fields.Float(metadata=about("Share of the photo that these tiles cover."))
-    reject = fields.Float(metadata=about('The least probability of "none of these" among these tiles.'))
-
-
-class Size(Answer):
-    """Of a photo, in pixels."""
-
-    width = fields.Integer()
-    height = fields.Integer()
-
-
-class Surveyed(Answer):
-    """What the tiles of a photo may show."""
-
-    image = fields.Nested(Size)
-    nb_sub_queries = fields.Integer(data_key="nb_sub_queries")
-    nb_matching_sub_queries = fields.Integer(data_key="nb_matching_sub_queries")
-    species = fields.List(fields.Nested(SurveyedTaxon))
-    genus = fields.List(fields.Nested(SurveyedTaxon))
-    family = fields.List(fields.Nested(SurveyedTaxon))
-
-
-class Survey(Answer):
-    """A survey of one photo."""
-
-    results = fields.Nested(Surveyed)
-    version = fields.String()
-    remaining_identification_requests = fields.Integer()
-    notice = fields.String()

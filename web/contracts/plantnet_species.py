@@ -10,7 +10,7 @@ import numpy as np
 from flask import Response
 from numpy.typing import NDArray
 
-from retrieval.domain import WORLD, Evidence, Taxon
+from retrieval.domain import Evidence, Taxon
 from retrieval.errors import InvalidOption, UnknownTaxon
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.openapi import ContractBlueprint, PlantnetError
@@ -23,17 +23,23 @@ from web.contracts.plantnet_schemas import (
     ProjectAnswer,
     SpeciesQuery,
 )
-from web.contracts.projects import BEST, projects
+from web.contracts.projects import projects
 from web.contracts.shapes import json_response
-from web.contracts.wording import common_names, dates_of
+from web.contracts.wording import common_names, dates_of, genus_of, names_of
 from web.services import services
 
 blueprint = ContractBlueprint(
-    "plantnet species", __name__, url_prefix="/v2", error=PlantnetError, description="Projects and their species"
+    "plantnet species",
+    __name__,
+    url_prefix="/v2",
+    error=PlantnetError,
+    keyed=True,
+    description="Projects and their species",
 )
 
 SHOWN: Final = 3  # reference photos of a species in a list
 MOST_PICTURED: Final = 100  # species of a page with photos
+TRUTHS: Final = frozenset({"true", "false", "1", "0", "yes", "no"})
 CLOSE: Final = 0.85  # how alike two names are, from 0 to 1, before one is taken for the other
 
 
@@ -55,7 +61,7 @@ def list_projects(query: dict[str, Any]) -> list[dict[str, Any]]:
 def list_project_species(query: dict[str, Any], project: str) -> list[dict[str, Any]]:
     """List the species of a project by name, those without reference photos among them."""
     with services().published.lease() as snapshot:
-        flora = WORLD if project == BEST else projects(snapshot).flora_of(project)
+        flora = projects(snapshot).list_of(project)
         return list_species(snapshot.by_name(snapshot.flora(flora)), query, snapshot)
 
 
@@ -74,10 +80,16 @@ def list_all_species(query: dict[str, Any]) -> list[dict[str, Any]]:
 def align_species(query: dict[str, Any], project: str) -> dict[str, Any]:
     """Match a name with a species of a project: as it is accepted, as a synonym, or as the closest."""
     with services().published.lease() as snapshot:
-        flora = WORLD if project == BEST else projects(snapshot).flora_of(project)
+        flora = projects(snapshot).list_of(project)
         species = snapshot.flora(flora).species.tolist()
-        taxon, how = align(query["name"], query["authorship"], species, snapshot)
-        return {**describe_listed(taxon, query["lang"], snapshot), "matchType": how}
+        taxon, matching, how = align(query, species, snapshot)
+        names = names_of(taxon)
+        return {
+            **describe_listed(taxon, query["lang"], snapshot),
+            "matchType": how,
+            "matchingName": matching,
+            "acceptedName": names["scientificName"],
+        }
 
 
 @blueprint.route("/languages")
@@ -123,6 +135,8 @@ def describe_listed(taxon: Taxon, language: str, snapshot: Snapshot) -> dict[str
     return {
         "id": str(taxon.id),
         "commonNames": common_names(taxon, snapshot, language),
+        "genus": genus_of(taxon, snapshot)["scientificNameWithoutAuthor"],
+        "family": names_of(snapshot.taxonomy.ancestor(taxon.id, "family"))["scientificNameWithoutAuthor"],
         "scientificNameWithoutAuthor": taxon.name,
         "scientificNameAuthorship": taxon.authorship,
         "gbifId": taxon.gbif_key,
@@ -138,25 +152,28 @@ def picture(taxon: Taxon, snapshot: Snapshot) -> list[dict[str, Any]]:
     return [describe_reference(each.reference, days) for each in shown]
 
 
-def align(name: str, authorship: str, species: Sequence[int], snapshot: Snapshot) -> tuple[Taxon, str]:
-    """The species that a name means, and how it was found; raises UnknownTaxon.
+def align(query: Mapping[str, Any], species: Sequence[int], snapshot: Snapshot) -> tuple[Taxon, str, str]:
+    """The species that a name means, the name that was found, and how it was found; raises UnknownTaxon.
 
     The name may hold its author, and may be written in any case.
     """
+    name, authorship = query["name"], query["authorship"]
+    authorship = "" if authorship.lower() in TRUTHS else authorship  # whether the name holds its author
     listed = set(species)
     words = name.replace(authorship, "").split() if authorship else name.split()
     plain = [word for word in words if word.replace("-", "").isalpha()]
     tries = dict.fromkeys(" ".join(given).capitalize() for given in (words, plain[:2], plain[:3], plain[:1]) if given)
     for text in tries:
         taxon = snapshot.taxonomy.find(text)
-        if taxon is not None and taxon.id in listed:
-            return taxon, "exact" if taxon.name == text else "synonym"
+        if taxon is not None and taxon.id in listed and (taxon.name == text or query["synonyms"]):
+            return taxon, text, "exact" if taxon.name == text else "synonym"
     wanted = " ".join(plain[:2]).capitalize()
-    near = {taxon.name: taxon for taxon in map(snapshot.taxonomy.taxon, species) if alike(taxon.name, wanted)}
+    compared = map(snapshot.taxonomy.taxon, species if query["fuzzy"] else ())
+    near = {taxon.name: taxon for taxon in compared if alike(taxon.name, wanted)}
     closest = difflib.get_close_matches(wanted, sorted(near), n=1, cutoff=CLOSE)
     if not closest:
         raise UnknownTaxon(f"no species of this project is called {name[:100]!r}")
-    return near[closest[0]], "close"
+    return near[closest[0]], closest[0], "close"
 
 
 def alike(name: str, wanted: str) -> bool:

@@ -1,7 +1,8 @@
 """Floras under the names that Pl@ntNet's clients know projects by, and which of them is the best for a place or a find.
 
 A flora is a project under its own id; one that is a unit of WGSRPD, level 2, also under `k-` and the unit's name.
-`all` and `k-world-flora` are every species that has references, `best` is chosen for each question.
+`all` and `k-world-flora` are every species that has references, `best` is chosen for each question. Aliases are names
+that clients have in their code and that no flora here has: each stands for a flora, or for `best`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import asin, cos, inf, radians, sin, sqrt
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 import shapely
@@ -59,7 +61,10 @@ class Project:
 class Projects:
     """The projects of one snapshot, and where those lie of which a place is known."""
 
-    def __init__(self, snapshot: Snapshot, places: Iterable[FloraPlace]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, places: Iterable[FloraPlace], aliases: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._aliases = aliases
         self._cards = {card.id: card for card in snapshot.floras}
         self._places = {place.flora: place for place in places if place.flora in self._cards}
         units = {WORLD_FLORA: WORLD}
@@ -79,11 +84,18 @@ class Projects:
                 areas[flora] = drawn[0] if len(drawn) == 1 else shapely.union_all(drawn)
         return areas
 
-    def flora_of(self, project: str) -> str:
-        """The id of the flora behind a project's name; raises UnknownFlora. `best` is none until it is chosen."""
-        if project not in self._floras:
-            raise UnknownFlora(f"there is no project {project[:64]!r}")
-        return self._floras[project]
+    def find(self, project: str) -> str | None:
+        """The id of the flora behind a project's name; None where it is to be chosen. Raises UnknownFlora."""
+        name = project if project in self._floras else self._aliases.get(project, project)
+        if BEST in (project, name):
+            return None
+        if name not in self._floras:
+            raise UnknownFlora(f"there is no project {name[:64]!r}")
+        return self._floras[name]
+
+    def list_of(self, project: str) -> str:
+        """The flora whose species a project lists: the world's, where the flora is chosen for each question."""
+        return self.find(project) or WORLD
 
     def name_of(self, flora: str) -> str:
         """The name that clients know a flora by: `k-...` where it has one."""
@@ -190,10 +202,11 @@ class KnownProjects:
         with self._lock:
             if self._known is None or self._known[0] != snapshot.edition:
                 try:
-                    self._known = snapshot.edition, Projects(snapshot, services().catalogue.flora_places())
+                    places = services().catalogue.flora_places()
+                    self._known = snapshot.edition, Projects(snapshot, places, services().project_aliases)
                 except DatabaseError as error:
                     log.warning("where floras lie is not known: %s", error)
-                    return Projects(snapshot, ())
+                    return Projects(snapshot, (), services().project_aliases)
             return self._known[1]
 
 

@@ -1,4 +1,7 @@
-"""Errors in the shape that each contract's clients read; statuses as in `web.http.errors`, but 400 for 422."""
+"""Errors in the shape that each contract's clients read; statuses as in `web.http.errors`, but 400 for 422.
+
+iNaturalist alone has a 422: for a missing image.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,6 @@ NAMES: Final[Mapping[int, str]] = {
     503: "Service Unavailable",
 }
 MESSAGES: Final[Mapping[str, str]] = {
-    "no-photo": '"images" is required',
     "unknown-flora": "Unknown project",
     "unsupported-photo": "Unsupported file type",
     "not-signed-in": "Unauthorized",
@@ -44,16 +46,25 @@ def plantnet_error(status: int, message: str, headers: Mapping[str, str] | None 
 def plantnet_problem(problem: Problem) -> Response:
     """A problem in Pl@ntNet's shape."""
     status = problem.status
-    message = MESSAGES.get(problem.type.rpartition("#")[2], problem.detail)
+    kind = problem.type.rpartition("#")[2]
+    message = MESSAGES.get(kind, problem.detail)
+    if kind == "no-photo":
+        message = message.removesuffix(".")  # `"images" is required`, to the letter
     if status == 404 and problem.type == "about:blank":
         message = "There is no such route; /api/contracts/openapi.json lists those there are."
     return plantnet_error(status, message, problem.headers)
 
 
 def inaturalist_problem(problem: Problem) -> Response:
-    """`{error: {original: {error}}, status}`, as iNaturalist's clients read it."""
-    body = {"error": {"original": {"error": problem.detail}}, "status": problem.status}
-    return json_response(body, problem.status, problem.headers)
+    """`{error: {original: {error}}, status}`, as iNaturalist's clients read it: 422 where the image is missing.
+
+    A request that is no form has no image either; only a photo of an unsupported format is 415.
+    """
+    kind = problem.type.rpartition("#")[2]
+    missing = kind == "no-photo" or (problem.status == 415 and kind != "unsupported-photo")
+    status = 422 if missing else problem.status
+    body = {"error": {"original": {"error": problem.detail}}, "status": status}
+    return json_response(body, status, problem.headers)
 
 
 def c4c_problem(problem: Problem) -> Response:
@@ -69,7 +80,7 @@ def danish_problem(problem: Problem) -> Response:
 
 
 SHAPES: Final[tuple[tuple[str, Callable[[Problem], Response]], ...]] = (
-    ("/v1/computervision", inaturalist_problem),
+    ("/v1/", inaturalist_problem),
     ("/v2/computervision", inaturalist_problem),
     ("/v2/", plantnet_problem),
     ("/c4c/", c4c_problem),

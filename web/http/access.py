@@ -84,13 +84,18 @@ def given_key() -> str:
     return "" if g.get("foreign_keys") and not key.startswith(MARK) else key
 
 
-def ignore_foreign_keys() -> None:
-    """Treat a key that is not one of ours as no key, in this request.
+def check_key(*, needed: bool) -> None:
+    """Check the key of a request to another API; raises NotSignedIn.
 
-    Clients of other APIs send a key for another server, or an invented one. It gives no permissions beyond those of
-    anonymous callers. A key in our format is still refused if it is not valid.
+    If anybody may identify, a key that is not one of ours is treated as no key: clients of other APIs send a key for
+    another server, or an invented one, and it gives no permissions beyond those of anonymous callers. A key in our
+    format is still refused if it is not valid. If identifying needs a key, a key that is sent must be valid on every
+    route, and where it is `needed`, there must be one.
     """
-    g.foreign_keys = True
+    if services().policy.identify_open:
+        g.foreign_keys = True
+    elif (given_key() or needed) and caller().by == "nobody":
+        raise NotSignedIn("an API key is needed", CHALLENGE)
 
 
 def require(scope: str) -> Callable[[Callable[Parameters, Answer]], Callable[Parameters, Answer]]:
@@ -145,13 +150,23 @@ def spend(action: str, amount: int = 1) -> Quota:
             give_back()
             g.quota = counts.left(holder, action, limit)
             raise QuotaSpent(
-                f"the daily quota of {limit:,} identifications is used up; it resets at 00:00 UTC",
+                say_spent(limit or 0, g.quota.remaining or 0, amount),
                 {"Retry-After": str(g.quota.reset_seconds)},
             )
         g.setdefault("spent", []).append((holder, action, amount))
         found = tighter(found, quota)
     g.quota = quota = found or Quota("", None, None, 0)
     return quota
+
+
+def say_spent(limit: int, remaining: int, amount: int) -> str:
+    """Why a day does not suffice for `amount` identifications."""
+    if not remaining:
+        return f"the daily quota of {limit:,} identifications is used up; it resets at 00:00 UTC"
+    return (
+        f"this needs {amount:,} identifications, and {remaining:,} of the daily quota of {limit:,} are left; "
+        "it resets at 00:00 UTC"
+    )
 
 
 def left(action: str) -> Quota:

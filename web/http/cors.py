@@ -5,13 +5,19 @@ Cookies from other pages are never accepted: a person signed in here is anonymou
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from flask import Flask, Response, request
 
 EVERYBODY: Final = "*"
 METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-HEADERS: Final = "Authorization, Content-Type, Accept, If-None-Match, If-Match, X-API-Key, X-Request-Id, Prefer"
+HEADERS: Final = (
+    "Authorization", "Content-Type", "Accept", "If-None-Match", "If-Match", "X-API-Key", "X-Request-Id", "Prefer",
+    "X-Via", "X-HTTP-Method-Override",
+)  # fmt: skip
+TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")  # what a header may be called: RFC 9110, 5.6.2
+MOST_ASKED: Final = 40  # headers that a page may ask leave for
 SHOWN: Final = (
     "RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, ETag, "
     "Location, Link, X-Request-Id"
@@ -40,12 +46,25 @@ def register_cors(app: Flask, origins: tuple[str, ...]) -> None:
             response.headers["Access-Control-Expose-Headers"] = SHOWN
         if origin and request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = METHODS
-            response.headers["Access-Control-Allow-Headers"] = HEADERS
+            response.headers["Access-Control-Allow-Headers"] = ", ".join(allowed_headers())
+            response.vary.add("Access-Control-Request-Headers")
             response.headers["Access-Control-Max-Age"] = str(REMEMBERED)
         return response
 
     app.before_request(answer_preflight)
     app.after_request(add_headers)
+
+
+def allowed_headers() -> list[str]:
+    """Headers that an allowed page may send: those known here, and those that its browser asks for.
+
+    Libraries have headers of their own, and one that is refused costs the whole request. None of them says who asks but
+    keys, which are known anyway.
+    """
+    asked = [name.strip() for name in request.headers.get("Access-Control-Request-Headers", "").split(",")]
+    known = {name.lower() for name in HEADERS}
+    others = (name for name in asked[:MOST_ASKED] if TOKEN.fullmatch(name) and name.lower() not in known)
+    return [*HEADERS, *dict.fromkeys(others)]
 
 
 def allowed_origin(origins: tuple[str, ...]) -> str:

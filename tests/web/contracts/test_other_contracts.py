@@ -189,7 +189,7 @@ def test_a_flora_may_be_chosen(client: FlaskClient, post: Post, route: str) -> N
         ("/c4c/identify", [], 400),
         ("/c4c/identify", [Part("image", b"no photo", "a.jpg")], 415),
         ("/c4c/identify?flora=nowhere", images(name="image"), 404),
-        ("/v1/computervision/score_image", [], 400),
+        ("/v1/computervision/score_image", [], 422),
         ("/v1/computervision/score_image", [*images(name="image"), Part("lat", b"1")], 400),
         ("/v1/computervision/score_image", [*images(name="image"), Part("taxon_id", b"999999")], 404),
         ("/v1/computervision/score_image", [*images(name="image"), Part("observed_on", b"today")], 400),

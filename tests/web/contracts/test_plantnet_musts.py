@@ -36,12 +36,14 @@ def test_1_images_is_always_an_array(post: Post) -> None:
     assert all(result["images"] == [] for rank in related["otherResults"].values() for result in rank)
 
 
-def test_2_what_is_not_known_is_left_out_and_never_null(post: Post) -> None:
+def test_2_what_is_not_known_is_empty_or_left_out_and_never_null(post: Post) -> None:
     body = post("/v2/identify/all?detailed=true").get_json()
 
     by_name = {result["species"]["scientificNameWithoutAuthor"]: result for result in body["results"]}
     assert by_name["Amanita muscaria"]["gbif"] == {"id": "900011"}
-    assert not {"gbif", "powo", "iucn"} & by_name["Russula emetica"].keys()
+    assert by_name["Russula emetica"]["gbif"] == {}
+    assert all(result["gbif"] == {} for rank in body["otherResults"].values() for result in rank)
+    assert not {"powo", "iucn"} & by_name["Russula emetica"].keys()
     assert "null" not in json.dumps([body["results"], body["otherResults"]])
 
 
@@ -74,6 +76,13 @@ def test_3_our_own_aspects_may_be_told_as_organs_and_weigh(post: Post) -> None:
     answer = post("/v2/identify/all?organs=cap&organs=hymenium").get_json()
 
     assert [organ["organ"] for organ in answer["predictedOrgans"]] == ["cap", "hymenium"]
+
+
+@pytest.mark.parametrize("organ", ["aerial", "sheet", "seed", "bud", "anatomy", "scan", "drawing", "branch", "habit"])
+def test_3_every_organ_that_clients_may_name_is_taken(post: Post, organ: str) -> None:
+    body = post("/v2/identify/all", [*images(FIND[:1]), Part("organs", organ.encode())]).get_json()
+
+    assert body["query"]["organs"] == [organ]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +160,9 @@ ROUTES = [
     "/v2/subscription",
     "/v2/_status",
     "/v2/survey/tiles/all",
+    "/v2/cost/survey/all",
+    "/v2/diseases",
+    "/v2/varieties",
     "/v2/embeddings",
     "/c4c/identify",
     "/c4c/taxa",
@@ -158,6 +170,9 @@ ROUTES = [
     "/c4c/help",
     "/v1/computervision/score_image",
     "/v2/computervision/score_image",
+    "/v1/computervision/score_observation/1",
+    "/v1/taxa/1",
+    "/v1/taxa/autocomplete",
     "/api/imagevision",
     "/api/v1/identify",
     "/api/v1/floras",
@@ -186,6 +201,38 @@ def test_7_pages_of_others_may_ask_every_route(client: FlaskClient, route: str) 
     assert "Origin" in answer.headers["Vary"]
     assert "Access-Control-Allow-Origin" not in stranger.headers
     assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "x-via",
+        "authorization,x-via,access-control-allow-methods",  # an upload by inaturalistjs
+        "content-type,x-http-method-override",
+        "user-agent,x-user-agent,x-requested-with",
+        ",".join(f"x-{number}" for number in range(20)),
+    ],
+)
+def test_7_pages_of_others_may_send_the_headers_that_their_browser_asks_for(client: FlaskClient, asked: str) -> None:
+    question = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+
+    preflight = client.options("/v1/taxa/1", headers={"Origin": "https://fungi.example", **question})
+    stranger = client.options("/v1/taxa/1", headers={"Origin": "https://other.example", **question})
+
+    allowed = {name.strip().lower() for name in preflight.headers["Access-Control-Allow-Headers"].split(",")}
+    assert set(asked.split(",")) <= allowed
+    assert "Access-Control-Request-Headers" in preflight.headers["Vary"]
+    assert "Access-Control-Allow-Headers" not in stranger.headers
+
+
+@pytest.mark.parametrize("asked", ["x y", "x:y", "é", "", "x" * 65])
+def test_7_what_is_no_name_of_a_header_is_not_repeated(client: FlaskClient, asked: str) -> None:
+    headers = {"Origin": "https://fungi.example", "Access-Control-Request-Method": "POST"}
+
+    plain = client.options("/v1/taxa/1", headers=headers)
+    odd = client.options("/v1/taxa/1", headers={**headers, "Access-Control-Request-Headers": asked})
+
+    assert odd.headers["Access-Control-Allow-Headers"] == plain.headers["Access-Control-Allow-Headers"]
 
 
 def test_8_unknown_query_parameters_and_keys_are_taken(post: Post) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from PIL import Image
 from werkzeug.test import TestResponse
 
 from database.errors import DatabaseError
@@ -18,7 +16,7 @@ from retrieval.models.descriptor import Descriptor
 from retrieval.photos.addresses import Guard
 from retrieval.photos.views import PhotoLimits, decode_view
 from tests.indexer.photos.servers import LOOPBACK, Answer, PhotoServer
-from tests.snapshots import CIBARIUS, CITRINA, FLORAS, MUSCARIA, Made, draw_photo
+from tests.snapshots import CITRINA, FLORAS, MUSCARIA, Made
 from tests.web.conftest import make_app
 from tests.web.contracts.conftest import FIND, LIMITS, Part, images, multipart
 from web.catalogue import DatabaseCatalogue
@@ -133,6 +131,8 @@ def test_species_of_a_project_are_flat_and_have_every_key(client: FlaskClient) -
     assert listed[1] == {
         "id": str(MUSCARIA),
         "commonNames": ["rød fluesvamp"],
+        "genus": "Amanita",
+        "family": "Amanitaceae",
         "scientificNameWithoutAuthor": "Amanita muscaria",
         "scientificNameAuthorship": "(L.) Lam.",
         "gbifId": 900011,
@@ -164,7 +164,17 @@ def test_species_are_found_by_how_any_name_begins(client: FlaskClient, query: st
     assert len(client.get(f"/v2/species?{query}").get_json()) == found
 
 
-@pytest.mark.parametrize("query", ["pageSize=3", "page=1", "images=true", "images=true&pageSize=101&page=1", "page=x"])
+@pytest.mark.parametrize(
+    "query",
+    ["pageSize=&page=", "pageSize=", "page=", "prefix=", "lang=", "images=&type=", "pageSize=&page=&prefix=&lang="],
+)
+def test_an_empty_value_is_as_if_it_was_not_sent(client: FlaskClient, query: str) -> None:
+    assert client.get(f"/v2/species?{query}").get_json() == client.get("/v2/species").get_json()
+
+
+@pytest.mark.parametrize(
+    "query", ["pageSize=3", "pageSize=3&page=", "page=1", "images=true", "images=true&pageSize=101&page=1", "page=x"]
+)
 def test_half_a_page_and_too_many_images_are_refused(client: FlaskClient, query: str) -> None:
     assert client.get(f"/v2/species?{query}").status_code == 400
 
@@ -199,6 +209,51 @@ def test_a_name_is_matched_with_a_species(
 
 
 @pytest.mark.parametrize(
+    ("query", "how"),
+    [
+        ("name=Amanita muscaria (L.) Lam.&authorship=true", "exact"),
+        ("name=Amanita muscaria&authorship=false", "exact"),
+        ("name=Amanita muscaria&authorship=True&fuzzy=true", "exact"),
+        ("name=Agaricus muscarius L.&authorship=true&synonyms=true", "synonym"),
+        ("name=Agaricus muscarius&synonyms=false", ""),
+        ("name=Amanita muscarla&fuzzy=true", "close"),
+        ("name=Amanita muscarla&fuzzy=false", ""),
+        ("name=Amanita muscarla&fuzzy=0", ""),
+        ("name=Amanita muscaria&authorship=&fuzzy=&synonyms=", "exact"),
+    ],
+)
+def test_a_name_is_matched_as_far_as_the_caller_allows(client: FlaskClient, query: str, how: str) -> None:
+    answer = client.get(f"/v2/projects/north/species/align?{query}")
+
+    assert answer.status_code == (200 if how else 404)
+    if how:
+        found = answer.get_json()
+        assert (found["matchType"], found["id"]) == (how, str(MUSCARIA))
+        assert found["acceptedName"] == "Amanita muscaria (L.) Lam."
+        assert found["matchingName"] == ("Agaricus muscarius" if how == "synonym" else "Amanita muscaria")
+
+
+@pytest.mark.parametrize(
+    ("route", "part"),
+    [
+        ("/v2/identify/all", "images"),
+        ("/v2/survey/tiles/all", "image"),
+        ("/v2/embeddings", "image"),
+        ("/c4c/identify", "image"),
+        ("/v1/computervision/score_image", "image"),
+    ],
+)
+@pytest.mark.parametrize(
+    "sent", [[], [Part("photo", FIND[0], "a.jpg")], [Part("lang", b"en")]], ids=["none", "other", "text"]
+)
+def test_a_refusal_names_the_part_that_is_missing(post: Post, route: str, part: str, sent: list[Part]) -> None:
+    answer = post(route, sent)
+
+    assert f'\\"{part}\\" is required' in answer.get_data(as_text=True)
+    assert answer.status_code == (422 if route.startswith("/v1") else 400)
+
+
+@pytest.mark.parametrize(
     ("name", "status"), [("Boletus edulis", 404), ("Cantharellus cibarius", 404), ("", 400), ("?", 404)]
 )
 def test_a_name_that_means_none_of_the_project_is_404(client: FlaskClient, name: str, status: int) -> None:
@@ -211,21 +266,31 @@ def test_languages_are_those_of_the_common_names(client: FlaskClient) -> None:
     assert client.get("/v2/languages").get_json() == ["da", "en", "fr"]
 
 
-def test_quotas_are_arrays_of_days(client: FlaskClient) -> None:
-    for route in ("/v2/quota", "/v2/quota/daily?day=2024-01-01"):
-        days = client.get(route).get_json()
+@pytest.mark.parametrize(
+    "route", ["/v2/quota", "/v2/quota/daily", "/v2/quota/daily?day=2024-01-01", "/v2/quota/daily?day="]
+)
+def test_a_quota_is_one_day_with_three_numbers(client: FlaskClient, route: str) -> None:
+    day = client.get(route).get_json()
 
-        assert len(days) == 1
-        assert isinstance(days[0]["quota"]["identify"]["count"], int)
-    assert days[0]["day"] == "2024-01-01"
-    assert client.get("/v2/quota/daily?day=yesterday").status_code == 400
+    assert day.keys() == {"day", "quota"}
+    assert day["quota"].keys() == {"identify"}
+    assert day["quota"]["identify"] == {"count": 0, "total": 1_000_000, "remaining": 1_000_000}  # nothing is limited
+    assert day["day"] == "2024-01-01" if "2024" in route else day["day"] > "2024-01-01"
+
+
+def test_a_history_is_an_array_of_days(client: FlaskClient) -> None:
     assert client.get("/v2/quota/history?year=2024").get_json() == []
+    assert client.get("/v2/quota/history?year=").get_json() == []
+    assert client.get("/v2/quota/daily?day=yesterday").status_code == 400
     assert client.get("/v2/subscription").get_json().keys() == {"account", "contract", "history", "billing", "security"}
 
 
-def test_diseases_are_clearly_not_ours(post: Post) -> None:
-    answer = post("/v2/diseases/identify")
+@pytest.mark.parametrize("kind", ["diseases", "varieties"])
+def test_diseases_and_varieties_of_plants_are_clearly_not_ours(client: FlaskClient, post: Post, kind: str) -> None:
+    listed = client.get(f"/v2/{kind}?lang=en&prefix=a&api-key=k")
+    answer = post(f"/v2/{kind}/identify")
 
+    assert (listed.status_code, listed.get_json()) == (200, [])
     assert (answer.status_code, answer.get_json()["error"]) == (404, "Not Found")
     assert "fungi" in answer.get_json()["message"]
 
@@ -236,48 +301,6 @@ def test_an_embedding_is_the_models_own(post: Post) -> None:
     expected = Descriptor().embed([decode_view(FIND[0], Descriptor.short_side)])[0]
     assert body["embeddings"] == pytest.approx(expected.tolist(), abs=1e-6)
     assert body["version"] == "descriptor@1"
-
-
-def basket() -> bytes:
-    """Two kinds of fungi side by side, each in a square of 300 pixels."""
-    halves = [
-        Image.open(io.BytesIO(draw_photo(kind, 7, side=300))).crop((10, 0, 310, 300)) for kind in (MUSCARIA, CIBARIUS)
-    ]
-    both = Image.new("RGB", (600, 300))
-    for number, half in enumerate(halves):
-        both.paste(half, (300 * number, 0))
-    drawn = io.BytesIO()
-    both.save(drawn, "JPEG", quality=95)
-    return drawn.getvalue()
-
-
-def test_a_survey_finds_each_kind_in_its_tile(post: Post) -> None:
-    form = {"tile_size": 300, "tile_stride": 300, "min_score": 0.3, "max_rank": 1, "api-key": "k"}
-    parts = [*images([basket()], "image"), *(Part(name, str(value).encode()) for name, value in form.items())]
-
-    answer = post("/v2/survey/tiles/all", parts)
-
-    results = answer.get_json()["results"]
-    assert results["image"] == {"width": 600, "height": 300}
-    assert (results["nb_sub_queries"], results["nb_matching_sub_queries"]) == (2, 2)
-    found = {species["name"]: species for species in results["species"]}
-    assert found.keys() == {"Amanita muscaria", "Cantharellus cibarius"}
-    assert all((each["count"], each["coverage"]) == (1, 0.5) for each in found.values())
-    assert [genus["name"] for genus in results["genus"]] == ["Amanita"]
-
-
-def test_a_survey_shows_what_was_asked_for_and_refuses_too_many_tiles(post: Post) -> None:
-    def ask(**form: Any) -> TestResponse:
-        return post(
-            "/v2/survey/tiles/north",
-            [*images([basket()], "image"), *(Part(name, str(value).encode()) for name, value in form.items())],
-        )
-
-    few = ask(tile_size=300, show_species="false", show_family="false").get_json()["results"]
-    assert (few["species"], few["family"], bool(few["genus"])) == ([], [], True)
-    assert ask(tile_size=150, tile_stride=100, multi_scale="true").get_json()["results"]["nb_sub_queries"] > 15
-    assert ask(tile_size=5).status_code == 400
-    assert post("/v2/survey/tiles/k-atlantis", images(name="image")[:1]).status_code == 404
 
 
 def test_without_a_database_projects_keep_their_own_names(made: Made) -> None:

@@ -81,9 +81,30 @@ def test_names_of_the_contract_are_not_taken_by_floras(tmp_path: Path) -> None:
     with closing(made.open()) as opened:
         known = Projects(opened, (FloraPlace("all", PLACES[1].regions),))
 
-        assert known.flora_of("k-northern-europe") == "k-northern-europe"  # its own id comes first
+        assert known.find("k-northern-europe") == "k-northern-europe"  # its own id comes first
+        assert known.find("best") is None  # it is to be chosen
         with pytest.raises(UnknownFlora):
-            known.flora_of("best")
+            known.find("k-atlantis")
+
+
+@pytest.mark.parametrize(
+    ("project", "flora"),
+    [
+        ("weurope", "north"),
+        ("useful", None),
+        ("world-flora", "world"),  # an alias may mean what is no flora of its own
+        ("north", "north"),  # a flora of that id comes before the alias
+        ("k-northern-europe", "north"),
+    ],
+)
+def test_an_alias_stands_for_a_flora_or_for_the_best(snapshot: Snapshot, project: str, flora: str | None) -> None:
+    aliases = {"weurope": "north", "useful": "best", "world-flora": "all", "north": "south", "gone": "elsewhere"}
+    known = Projects(snapshot, PLACES, aliases)
+
+    assert known.find(project) == flora
+    with pytest.raises(UnknownFlora):
+        known.find("gone")  # what it stands for is not published
+    assert known.list_of("useful") == "world"
 
 
 def test_where_floras_lie_is_read_from_their_regions_and_their_checklists(database: Database) -> None:
