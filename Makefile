@@ -5,9 +5,6 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 SERVE ?= yes
-MODEL_WORK ?= data/training/default
-MODEL_OUT ?= retrieval/models/fungarium_small.onnx
-MODEL_PLAN ?=
 PROCESSES ?= 2
 REGIONS := north west south
 
@@ -20,7 +17,7 @@ PAGES := web/static/built/manifest.json
 PAGE_SOURCES := $(wildcard web/frontend/*.* web/frontend/.npmrc web/frontend/src/*.ts web/frontend/src/*/* web/static/*.css)
 TFHUB := .venv-tfhub
 
-.PHONY: demo model test test-tfhub check lint environment development pages screenshots clean-demo
+.PHONY: demo test test-tfhub check lint environment development pages screenshots clean-demo
 
 demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
 	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
@@ -75,9 +72,6 @@ $(PAGES): $(PAGE_SOURCES) | $(VENV)/installed
 	@sh web/frontend/build.sh $(CURDIR)/$(RUN) || \
 	  echo "not built, for the reason above: the pages work without scripts; 'make pages' tries again" >&2
 
-model: $(VENV)/installed-train ## draw, train and export the default model from nothing (docs/training.md says how long it takes)
-	OMP_NUM_THREADS=1 $(RUN) -m fungarium model make-default --work $(MODEL_WORK) --out $(MODEL_OUT) $(MODEL_PLAN)
-
 environment: $(VENV)/installed
 
 development: $(VENV)/installed-dev
@@ -94,11 +88,6 @@ $(VENV)/installed: requirements.txt requirements-evaluation.txt pyproject.toml |
 
 $(VENV)/installed-dev: requirements.txt requirements-evaluation.txt requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(INSTALL_HERE)
-	@touch $@ $(VENV)/installed
-
-$(VENV)/installed-train: requirements.txt requirements-train.txt | $(VENV)/bin/python
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
 	$(INSTALL_HERE)
 	@touch $@ $(VENV)/installed
 

@@ -27,7 +27,8 @@ class Settings:
     flora_indexes: Path = field(default=Path("flora_indexes"), metadata={"help": "folder of the published snapshots"})
     database: str = field(default="", metadata={"help": "SQLAlchemy URL; empty: an SQLite file in the data folder"})
     model: str = field(
-        default="default", metadata={"help": "model handle, such as default, descriptor, onnx:PATH or hub:PATH_OR_URL"}
+        default="default",
+        metadata={"help": "model handle, such as default, descriptor, onnx:PATH or hub:PATH_OR_URL"},
     )
     model_card: str = field(
         default="", metadata={"help": "file with the model's preprocessing, if not beside the model"}

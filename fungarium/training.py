@@ -1,4 +1,4 @@
-"""The commands of `fungarium model` that draw or gather photos, train and export; they need requirements-train.txt.
+"""The commands of `fungarium model` that gather photos, train and export; they need requirements-train.txt.
 
 For several GPUs: `torchrun --nproc-per-node 4 -m fungarium model train ...`.
 """
@@ -35,31 +35,10 @@ AUGMENTATIONS: Final = {
 threads_choice = click.option(
     "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of PyTorch."
 )
-processes_choice = click.option("--processes", type=int, help="Number of processes.  [default: all processors]")
 seed_choice = click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
 held_out_choice = click.option(
     "--held-out", type=float, default=0.1, show_default=True, help="Share of observations held out for evaluation."
 )
-
-
-@click.command()
-@click.argument("folder", type=PATH)
-@click.option(
-    "--part",
-    "parts",
-    type=(str, int, int, int),
-    multiple=True,
-    required=True,
-    metavar="NAME UNITS INDIVIDUALS PHOTOS",
-    help="What to draw: fungi, things; other forms and things are for evaluation only. Repeat for several.",
-)
-@click.option("--side", type=int, default=144, show_default=True, help="Pixels of each photo.")
-@seed_choice
-@processes_choice
-def draw(**options: Any) -> None:
-    """Draw a pool of photos of species that do not exist."""
-    with ProgressBars("unit") as bars:
-        jobs().draw(options, bars)
 
 
 @click.command()
@@ -110,7 +89,6 @@ def augmentations(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Widths of the residual trunk's stages.",
 )
-@click.option("--learned", type=int, default=256, show_default=True, help="Learned numbers; the rest are statistics.")
 @click.option("--steps", type=int, default=1000, show_default=True)
 @click.option("--batch", type=int, default=64, show_default=True)
 @click.option("--rate", type=float, default=2e-3, show_default=True, help="Peak learning rate.")
@@ -143,7 +121,6 @@ def train(threads: int, **options: Any) -> None:
 @held_out_choice
 @seed_choice
 @click.option("--side", type=int, default=128, show_default=True, help="Pixels of the network's input.")
-@click.option("--statistics", type=float, default=0.0, show_default=True, help="Share of statistics in an embedding.")
 @click.option("--licence", default="not stated", show_default=True)
 @click.option("--suitable", default="", help="Suitable uses.")
 @click.option("--unsuitable", default="", help="Unsuitable uses.")
@@ -154,33 +131,6 @@ def export(threads: int, **options: Any) -> None:
     --held-out and --seed are those given to train.
     """
     jobs(threads).export(options)
-
-
-@click.command("compare-options")
-@click.option("--work", type=PATH, default=Path("data/training/options"), show_default=True, help="Working folder.")
-@click.option("--docs", type=PATH, default=Path("docs"), show_default=True, help="Folder of the page.")
-@threads_choice
-def compare_options(threads: int, work: Path, docs: Path) -> None:
-    """Measure the gain of each training option.
-
-    Uses drawings; writes docs/training.md.
-    """
-    with ProgressBars() as bars:
-        jobs(threads).compare_options(work, docs, bars)
-
-
-@click.command("make-default")
-@click.option("--work", type=PATH, default=Path("data/training/default"), show_default=True, help="Working folder.")
-@click.option("--out", type=PATH, required=True, help="ONNX file; its cards are written beside it.")
-@click.option("--genera", type=int, help="Number of genera to draw; fewer for a trial run.")
-@click.option("--things", type=int, help="Drawn.")
-@click.option("--steps", type=int, help="Number of training steps.")
-@processes_choice
-@threads_choice
-def make_default(threads: int, work: Path, out: Path, processes: int | None, **plan: int | None) -> None:
-    """Make the default model from scratch."""
-    with ProgressBars() as bars:
-        jobs(threads).make_default(work, out, plan, processes, bars)
 
 
 def jobs(threads: int = 1) -> ModuleType:
@@ -199,4 +149,4 @@ def jobs(threads: int = 1) -> ModuleType:
     return training
 
 
-TRAINING: Final = (draw, gather, train, export, compare_options, make_default)
+TRAINING: Final = (gather, train, export)

@@ -70,8 +70,6 @@ ROOMS = {
     "evaluation/learning": ("galleries",),
     "evaluation/measuring": ("galleries", "learning"),
     "evaluation/reports": ("galleries", "learning", "measuring"),
-    "training/drawn": (),
-    "training/recipes": ("drawn",),
     "fungarium/jobs": (),
 }
 """Which rooms of its package a room may import, from the ground up. Modules at the top of a package are open to all."""
@@ -97,7 +95,11 @@ HOMES = {
     "h3": ("retrieval/snapshots/cells.py",),
     "openTSNE": ("indexer/building/atlas.py",),
     "sklearn": ("evaluation/learning/estimators.py",),
-    "openvino": ("retrieval/models/openvino.py", "indexer/embedding/quantise.py"),
+    "openvino": (
+        "retrieval/models/openvino.py",
+        "retrieval/models/openvino_graph.py",
+        "indexer/embedding/quantise.py",
+    ),
     "onnxruntime": ("retrieval/models/onnxruntime.py",),
     "tensorflow": ("retrieval/models/tfhub_child.py",),
     "tensorflow_hub": ("retrieval/models/tfhub_child.py",),
@@ -114,9 +116,7 @@ HOMES = {
         "retrieval/models/*",
         "evaluation/specimens/*",
         "training/augment.py",
-        "training/drawn/drawing.py",
-        "training/pool.py",  # its version alone
-        "training/drawn/things.py",
+        "training/gather.py",
         "indexer/photos/finding.py",
     ),
 }

@@ -10,7 +10,7 @@ import torch
 
 from training.network import TrainingError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

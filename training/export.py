@@ -17,12 +17,21 @@ from numpy.typing import NDArray
 
 from retrieval.models.embedder import View
 from retrieval.models.handles import open_model
-from training.network import Network, TrainingError
+from training.checkpoint import read_checkpoint
+from training.network import Network, Shape, TrainingError
 
 OPSET = 18
 OUTPUT = "embedding"
 LIKENESS = 1e-3
 """Maximum difference between a number of the ONNX file's embeddings and the network's."""
+
+
+def open_network(checkpoint: Path) -> Network:
+    """Load the averaged network of a training."""
+    found = read_checkpoint(checkpoint)
+    network = Network(Shape(**found.recipe["shape"]))
+    network.load_state_dict(found.average)
+    return network.eval()
 
 
 def export_network(network: Network, path: Path, *, side: int, card: dict[str, Any]) -> Path:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto, UnsupportedPhoto
 from retrieval.photos.views import decode_view
 from retrieval.progress import Progress, silent
-from training.drawn.drawing import square
 from training.pool import COLUMNS, Pool, PoolError, fill_pool, write_shard
 
 PHOTOS_PER_SHARD = 256
@@ -43,7 +43,7 @@ def gather_pool(table: Path, folder: Path, *, side: int, progress: Progress = si
                 stacked = [picture for _, picture in kept] or [np.zeros((side, side, 3), np.uint8)][:0]
                 pixels = np.stack(stacked) if stacked else np.zeros((0, side, side, 3), np.uint8)
                 write_shard(folder, name, pixels, [name_line(line) for line, _ in kept])
-                progress("drawing", len(chunk), len(lines))
+                progress("gather", len(chunk), len(lines))
 
     return fill_pool(folder, plan, list(shards), read, total=len(lines), progress=progress)
 
@@ -73,6 +73,17 @@ def read_square(home: Path, file: str, side: int) -> NDArray[np.uint8] | None:
         print(f"{file} is left out: {error}", file=sys.stderr)
         return None
     return square(view.pixels, side)
+
+
+def square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Crop the centre square of an image and scale it to `side`."""
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    left, top = (width - short) // 2, (height - short) // 2
+    cut = Image.fromarray(pixels[top : top + short, left : left + short])
+    if short != side:
+        cut = cut.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return np.asarray(cut)
 
 
 def name_line(line: dict[str, str]) -> dict[str, str]:

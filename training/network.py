@@ -1,4 +1,4 @@
-"""The trained network: a residual trunk with an embedding head, and optionally a branch of fixed statistics."""
+"""The trained network: a trunk with an embedding head."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from retrieval.errors import FungariumError
-from training.statistics import Rotation, Statistics
 
 DIM = 256
 """Width of every embedding in Fungarium."""
@@ -26,12 +25,8 @@ class Shape:
 
     trunk: str = "residual"  # or timm:NAME, where timm is installed
     widths: tuple[int, ...] = (32, 48, 96, 160)
-    learned: int = DIM  # learned numbers of the embedding; the rest are statistics
-    statistics_share: float = 0.0  # share of statistics in the squared length of an embedding
 
     def __post_init__(self) -> None:
-        if not 0 < self.learned <= DIM:
-            raise TrainingError(f"between 1 and {DIM} numbers of an embedding can be learned, not {self.learned}")
         if min(self.widths, default=0) < 1:
             raise TrainingError(f"the trunk's stages are 1 plane wide at least, not {min(self.widths, default=0)}")
 
@@ -66,7 +61,7 @@ class Residual(nn.Module):
 class Trunk(nn.Module):
     """Pooled features of every stage: means of all stages, and standard deviations of the last two.
 
-    Early stages are included because edges and colours depend less on the style of drawings than late features.
+    Early stages are included because edges and colours tell species apart too.
     """
 
     def __init__(self, widths: tuple[int, ...]) -> None:
@@ -105,28 +100,12 @@ class Network(nn.Module):
         self.shape = shape
         self.trunk, width = build_trunk(shape)
         self.spread = nn.BatchNorm1d(width)
-        self.head = nn.Linear(width, shape.learned)
-        self.statistics: Statistics | None = None
-        self.rotation: Rotation | None = None
-        if shape.learned < DIM:
-            self.statistics = Statistics()
-            self.rotation = Rotation(Statistics.width, DIM - shape.learned)
-
-    def learned(self, pictures: Tensor) -> Tensor:
-        """Return the learned part alone, with length 1: (n, `shape.learned`)."""
-        features = self.trunk((pictures - 0.45) * 4.0)
-        return functional.normalize(self.head(self.spread(features.float())).float(), dim=1)
+        self.head = nn.Linear(width, DIM)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return the whole embedding, (n, 256)."""
-        learned = self.learned(pictures)
-        share = self.shape.statistics_share
-        if self.statistics is None or self.rotation is None:
-            return learned
-        if share == 0:
-            return functional.pad(learned, (0, DIM - self.shape.learned))
-        fixed = self.rotation(self.statistics(pictures))
-        return torch.cat([learned * (1 - share) ** 0.5, fixed * share**0.5], dim=1)
+        """Return the embeddings, (n, 256)."""
+        features = self.trunk((pictures - 0.45) * 4.0)
+        return functional.normalize(self.head(self.spread(features.float())).float(), dim=1)
 
 
 def build_trunk(shape: Shape) -> tuple[nn.Module, int]:

@@ -14,7 +14,7 @@ from training.network import TrainingError
 from training.pool import COLUMNS, Pool
 
 RANKS = tuple(column for column in COLUMNS if column not in ("observation", "aspect"))
-"""Ranks that can be learned: taxonomic ranks, and `seen` (visible traits) for drawings."""
+"""Taxonomic ranks that can be learned."""
 
 
 @dataclass(frozen=True, slots=True)

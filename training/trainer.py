@@ -7,8 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,12 @@ from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.log import Log
 from training.losses import Objective, RankHeads, random_directions, transfer_directions
 from training.measure import Judge
-from training.network import Network, Shape, TrainingError
+from training.network import DIM, Network, Shape, TrainingError
 from training.samples import Samples, batches
 
 PRECISIONS = ("f32", "bf16")
 AHEAD = 3
 """Batches prepared in advance."""
-GENERA_SHARE = 1 / 3
-"""Share of a hierarchical training's steps spent on genera: 1.5 of 4.5 epochs in the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +142,7 @@ class Joined(nn.Module):
 
     def forward(self, pictures: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the total loss and the loss of each rank."""
-        total, parts = self.heads(self.network.learned(pictures), classes)
+        total, parts = self.heads(self.network(pictures), classes)
         return total, parts
 
 
@@ -164,7 +161,7 @@ def join_processes() -> tuple[int, int, torch.device]:
 def begin(recipe: TrainingRecipe, samples: Samples, device: torch.device, start: Path | None) -> State:
     """Initialise the state of a training."""
     network = Network(recipe.shape)
-    heads = RankHeads(recipe.objective, [len(names) for names in samples.names], recipe.shape.learned)
+    heads = RankHeads(recipe.objective, [len(names) for names in samples.names], DIM)
     if start is not None:
         take_over(network, heads, recipe, samples, read_checkpoint(start))
     elif recipe.transfer is not None:
@@ -301,20 +298,3 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: as_plain(part) for name, part in value.items()}
     return [as_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
-
-
-@contextmanager
-def quiet_threads(count: int) -> Iterator[None]:
-    """Limit torch's threads: on a busy machine, its default number mostly spins."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def genera_first(recipe: TrainingRecipe) -> TrainingRecipe:
-    """Return the recipe of a hierarchical training's first part: genera only, in GENERA_SHARE of the steps."""
-    objective = replace(recipe.objective, ranks=("genus",), weights=())
-    return replace(recipe, objective=objective, steps=max(1, round(recipe.steps * GENERA_SHARE)), transfer=None)

@@ -3,7 +3,8 @@
 docs/accuracy/simulated.json   the simulated collection
 docs/accuracy/drawings.json    the demo collection, if a snapshot of it is given
 docs/accuracy/photos.json      real photos, if a snapshot of them is given
-docs/accuracy.md               the table, from these three
+docs/accuracy/default-*.json   the same two, if the snapshot was made with the default model
+docs/accuracy.md               the table, from all of these
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from retrieval.domain import WORLD
 
 PROMISED = 0.90
 SIMULATED, DRAWINGS, PHOTOS = "accuracy/simulated.json", "accuracy/drawings.json", "accuracy/photos.json"
+DEFAULT_DRAWINGS, DEFAULT_PHOTOS = "accuracy/default-drawings.json", "accuracy/default-photos.json"
+DEFAULT = "efficientnet-lite0@"  # how the default model's names begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,47 +199,57 @@ DRAWING_LINES = (
 )
 
 
-PHOTO_LINES = (
-    AccuracyLine(
-        "species top-1 by observation",
-        "0.45",
-        lambda found: bool(found["measures"]["top1"]["value"] >= 0.45),
-        lambda found: interval(found, "top1"),
-    ),
-    AccuracyLine(
-        "species top-5 by observation",
-        "0.65",
-        lambda found: bool(found["measures"]["top5"]["value"] >= 0.65),
-        lambda found: interval(found, "top5"),
-    ),
-    AccuracyLine("genus top-1", "report", lambda found: True, lambda found: interval(found, "genusTop1")),
-    AccuracyLine(
-        "telling photos of no fungus apart, AUROC",
-        "0.99",
-        lambda found: bool(found["rejection"].get("notFungi", {"auroc": 0.0})["auroc"] >= 0.99),
-        lambda found: f"{found['rejection'].get('notFungi', {'auroc': float('nan')})['auroc']:.4f}",
-    ),
-    least_line(
-        "species left out of the gallery, AUROC",
-        0.68,
-        lambda found: [found["rejection"]["unreferencedByProbability"]["auroc"]],
-    ),
-    AccuracyLine(
-        "expected calibration error of the top score",
-        "report",
-        lambda found: True,
-        lambda found: (
-            f"{found['calibrationError']:.3f}; {found['calibrationErrorByChance']:.3f} if scores were perfect, "
-            "by so few observations"
+def photo_lines(first: float, five: float, unreferenced: float | None = None) -> tuple[AccuracyLine, ...]:
+    """The lines of real photos: what is demanded of a model's first place, first five, and of strange species.
+
+    Recall is compared at two digits, as it is demanded: one observation of 264 is 0.004.
+    """
+    return (
+        AccuracyLine(
+            "species top-1 by observation",
+            f"{first:g}, at two digits",
+            lambda found: round(found["measures"]["top1"]["value"], 2) >= first,
+            lambda found: interval(found, "top1"),
         ),
-    ),
-    AccuracyLine(
-        "answers at species right, target 90 %, world",
-        "report",
-        lambda found: True,
-        lambda found: show_stop(found["promises"][WORLD]["allPhotos"]["byRank"]["species"]),
-    ),
-)
+        AccuracyLine(
+            "species top-5 by observation",
+            f"{five:g}, at two digits",
+            lambda found: round(found["measures"]["top5"]["value"], 2) >= five,
+            lambda found: interval(found, "top5"),
+        ),
+        AccuracyLine("genus top-1", "report", lambda found: True, lambda found: interval(found, "genusTop1")),
+        AccuracyLine(
+            "telling photos of no fungus apart, AUROC",
+            "0.99",
+            lambda found: bool(found["rejection"].get("notFungi", {"auroc": 0.0})["auroc"] >= 0.99),
+            lambda found: f"{found['rejection'].get('notFungi', {'auroc': float('nan')})['auroc']:.4f}",
+        ),
+        AccuracyLine(
+            "species left out of the gallery, AUROC",
+            f"{unreferenced:g}" if unreferenced else "report",
+            lambda found: bool(found["rejection"]["unreferencedByProbability"]["auroc"] >= (unreferenced or 0.0)),
+            lambda found: f"{found['rejection']['unreferencedByProbability']['auroc']:.3f}",
+        ),
+        AccuracyLine(
+            "expected calibration error of the top score",
+            "report",
+            lambda found: True,
+            lambda found: (
+                f"{found['calibrationError']:.3f}; {found['calibrationErrorByChance']:.3f} if scores were perfect, "
+                "by so few observations"
+            ),
+        ),
+        AccuracyLine(
+            "answers at species right, target 90 %, world",
+            "report",
+            lambda found: True,
+            lambda found: show_stop(found["promises"][WORLD]["allPhotos"]["byRank"]["species"]),
+        ),
+    )
+
+
+PHOTO_LINES = photo_lines(0.45, 0.65, 0.68)
+DEFAULT_PHOTO_LINES = photo_lines(0.44, 0.62)
 
 
 def show_stop(row: Mapping[str, Any]) -> str:
@@ -253,6 +266,12 @@ def write_measurement(docs: Path, place: str, found: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(found, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def place_of(measured: str, model: str) -> str:
+    """Where a measurement of drawings or photos with a model is kept."""
+    default = {DRAWINGS: DEFAULT_DRAWINGS, PHOTOS: DEFAULT_PHOTOS}
+    return default[measured] if model.startswith(DEFAULT) else measured
+
+
 def read_measurement(docs: Path, place: str) -> dict[str, Any]:
     """Read a measurement from the repository; empty if there is none."""
     path = docs / place
@@ -262,19 +281,28 @@ def read_measurement(docs: Path, place: str) -> dict[str, Any]:
 def write_table(docs: Path) -> str:
     """Write docs/accuracy.md from the stored measurements. Returns its text."""
     simulated, drawn, photos = (read_measurement(docs, place) for place in (SIMULATED, DRAWINGS, PHOTOS))
-    lines = [*introduction(simulated, drawn, photos), *tables(simulated, drawn, photos), *closing(simulated, photos)]
+    default = [read_measurement(docs, place) for place in (DEFAULT_DRAWINGS, DEFAULT_PHOTOS)]
+    lines = [
+        *introduction(simulated, [drawn, default[0]], [photos, default[1]]),
+        *tables(simulated, [drawn, default[0]], [photos, default[1]]),
+        *closing(simulated, photos),
+    ]
     text = "\n".join(lines) + "\n"
     (docs / "accuracy.md").write_text(text, encoding="utf-8")
     return text
 
 
-def tables(simulated: Mapping[str, Any], drawn: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str]:
-    """Format the lines with target, measured value, and whether it is reached."""
+def tables(
+    simulated: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]], photos: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Format the lines with target, measured value, and whether it is reached; the default model's last."""
     lines = []
     for title, given, found in (
         ("on the simulated operating point", SIMULATED_LINES, simulated),
-        ("on the demo's drawings, asked of its three floras, by nested cross-validation", DRAWING_LINES, drawn),
-        ("on real photos, B4 model, by nested cross-validation", PHOTO_LINES, photos),
+        ("on the demo's drawings, model trained on drawings, its three floras, nested", DRAWING_LINES, drawn[0]),
+        ("on the demo's drawings, default model, its three floras, nested", DRAWING_LINES, drawn[1]),
+        ("on real photos, B4 model, by nested cross-validation", PHOTO_LINES, photos[0]),
+        ("on real photos, default model, by nested cross-validation", DEFAULT_PHOTO_LINES, photos[1]),
     ):
         if found:
             lines += ["", f"| {title} | at least | measured | |", "|---|---|---|---|"]
@@ -285,7 +313,9 @@ def tables(simulated: Mapping[str, Any], drawn: Mapping[str, Any], photos: Mappi
     return lines
 
 
-def introduction(simulated: Mapping[str, Any], drawn: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str]:
+def introduction(
+    simulated: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]], photos: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """Format what was measured, and how to repeat it."""
     return [
         "# Accuracy",
@@ -300,14 +330,25 @@ def introduction(simulated: Mapping[str, Any], drawn: Mapping[str, Any], photos:
         f"{simulated.get('queries', 0):,} observations, seed {simulated.get('seed', 0)}, "
         f"{simulated.get('seconds', 0)} s in all. Every gain is over the same baseline",
         "(one photo, world, votes and prototypes, no prior), with its 95 % bootstrap interval over observations.",
-        f"Real: {photos.get('observations', 0)} observations, {photos.get('references', 0)} photos, model "
-        f"{photos.get('model', '-')}, seed {photos.get('seed', 0)}, {photos.get('folds', 0)} folds; each one is judged "
-        "by",
-        "numbers that were learned without it.",
-        f"Drawn: {drawn.get('observations', 0)} observations, {drawn.get('references', 0)} drawings, model "
-        f"{drawn.get('model', '-')}, seed {drawn.get('seed', 0)}, {drawn.get('folds', 0)} folds of whole groups.",
+        *(
+            f"Real: {found['observations']} observations, {found['references']} photos, model {found['model']}, "
+            f"seed {found['seed']}, {found['folds']} folds;\neach observation is judged by numbers learned without it."
+            for found in photos
+            if found
+        ),
+        *(
+            f"Drawn: {found['observations']} observations, {found['references']} drawings, model {found['model']}, "
+            f"seed {found['seed']}, {found['folds']} folds of whole groups."
+            for found in drawn
+            if found
+        ),
         "Every find is asked of each flora, whether its species is on the list or not; species and genera without",
         "references are judged by folds of whole genera.",
+        "",
+        "The rules are guarded on drawings by a network that was trained on drawings: with it they can be judged at",
+        "scores near 1, as a network of fungi gives. It was the default until November 2026, is in the repository's",
+        "history (fungarium_small.onnx, with its card) and opens as `onnx:PATH`. With the default of today, which",
+        "has seen no drawings, the same rules keep fewer of these lines; both are given.",
     ]
 
 

@@ -21,6 +21,7 @@ from fungarium import PROGRAM, __version__
 from retrieval.devices.faiss_gpu import count_gpus
 from retrieval.errors import FungariumError, NoSnapshot, SettingsError
 from retrieval.models.handles import open_model
+from retrieval.models.retired import describe_mismatch
 from retrieval.progress import Progress
 from retrieval.snapshots.card import describe_calibration
 from retrieval.snapshots.history import read_history
@@ -201,13 +202,10 @@ def check_snapshot(settings: Settings) -> Iterator[Finding]:
         yield Finding("snapshot", OK, text, details=details)
     yield Finding("scores", OK if manifest.calibration else NOTE, describe_calibration(manifest))
     model = str(manifest.model.get("model"))
-    if model != (
-        configured := open_model(settings.model, Path(settings.model_card) if settings.model_card else None).model
-    ):
-        advice = "set FUNGARIUM_MODEL to that model, or embed, build and publish with this one"
-        yield Finding(
-            "snapshot", BROKEN, f"made with the model {model}, but {configured} is set: queries are refused", advice
-        )
+    card = Path(settings.model_card) if settings.model_card else None
+    if model != (configured := open_model(settings.model, card).model):
+        advice = "until then queries are refused; FUNGARIUM_MODEL chooses the model"
+        yield Finding("snapshot", BROKEN, describe_mismatch(model, configured), advice)
 
 
 def find_last_event(events: list[dict[str, str]], *kinds: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluation.measuring.leave_one_out import count_queries, judge_snapshot
 from evaluation.measuring.metrics import Outcome, measure
-from evaluation.reports.accuracy import DRAWINGS, PHOTOS, SIMULATED, write_measurement, write_table
+from evaluation.reports.accuracy import DRAWINGS, PHOTOS, SIMULATED, place_of, write_measurement, write_table
 from evaluation.reports.operating_point import measure_operating_point
 from evaluation.reports.report import make_report
 from evaluation.reports.report_page import write_page
@@ -127,12 +127,12 @@ def write_accuracy(options: Options, progress: Progress) -> None:
         if options["drawings"]:
             drawn = open_snapshot(options["drawings"])
             found = make_report(drawn, seed=options["seed"], ablations=False, progress=progress)
-            write_measurement(docs, DRAWINGS, found)
+            write_measurement(docs, place_of(DRAWINGS, drawn.model), found)
         if options["photos"]:
             snapshot = open_snapshot(options["photos"])
             not_fungi = embed_not_fungi(options, snapshot.model, progress)
             found = make_report(snapshot, seed=options["seed"], not_fungi=not_fungi, progress=progress)
-            write_measurement(docs, PHOTOS, found)
+            write_measurement(docs, place_of(PHOTOS, snapshot.model), found)
     print(write_table(docs), end="")
 
 

@@ -88,14 +88,17 @@ def fit_head(
 
     A share `held_out` of the observations is held out of fitting, for the comparison.
     """
-    backbone, _ = open_network(settings, handle, card)
+    backbone, card_file = open_network(settings, handle, card)
+    named = backbone.preprocessing.head
+    head_there = read_head(card_file.parent / named) if card_file and named else None
+    own = head_there if head_there and "recipe" in head_there.facts else None  # a fitted head knows these photos
     features, labels, photos = read_features(settings, backbone, handle, card, progress)
     centred = unit_rows(features - features.mean(axis=0))  # all features of a network share a large mean
     labels = replace(
         labels, observations=group_observations(labels.observations, centred)
     )  # copies are one observation
     progress(f"{len(features)} photos, {features.shape[1]} numbers each")
-    verdict = heads.judge_heads(features, labels, seed=seed, progress=progress)
+    verdict = heads.judge_heads(features, labels, own=own, seed=seed, progress=progress)
     print_verdict(verdict)
     if verdict.needless and kind == "best":
         raise BuildError(
@@ -141,7 +144,7 @@ def lower_precision(
     photos, labels = read_photos(settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".lower-") as folder:
-        source = Path(handle.partition(":")[2]).expanduser()
+        source = backbone.network.path
         preprocessing, drafted = backbone.preprocessing, source
         trusted = {"recall": 0.0, "recall_f32": 0.0}  # until it has been measured
         if precision == "int8":

@@ -1,4 +1,4 @@
-"""Draws and gathers pools of photos, trains, exports, and makes the default model."""
+"""Gathers pools of photos, trains and exports."""
 
 from __future__ import annotations
 
@@ -12,34 +12,16 @@ import numpy as np
 
 from retrieval.progress import Progress
 from training.augment import Augmentation
-from training.drawn.drawing import PARTS, PoolPart
-from training.export import export_network
-from training.finish import learn_statistics, open_network, with_share
+from training.export import export_network, open_network
 from training.gather import gather_pool
 from training.losses import Objective
 from training.measure import Judge, embed_pool, find_species
-from training.network import Shape, TrainingError
-from training.pool import draw_pool, open_pool
-from training.recipes import default
-from training.recipes import options as comparison
+from training.network import Shape
+from training.pool import open_pool
 from training.samples import choose_parts, make_samples, split_observations
 from training.trainer import TrainingRecipe, train
 
 Options = Mapping[str, Any]
-
-
-def draw(options: Options, progress: Progress) -> None:
-    """Draw a pool; raises TrainingError for an unknown part."""
-    parts = []
-    for name, *counts in options["parts"]:
-        if name not in PARTS or min(counts) < 1:
-            raise TrainingError(f"--part takes one of {', '.join(PARTS)} and three whole numbers above 0")
-        parts.append(PoolPart(name, *counts))
-    folder: Path = options["folder"]
-    pool = draw_pool(
-        folder, parts, seed=options["seed"], side=options["side"], processes=options["processes"], progress=progress
-    )
-    print(f"{len(pool)} photos in {folder}")
 
 
 def gather(table: Path, folder: Path, side: int, progress: Progress) -> None:
@@ -54,7 +36,7 @@ def read_recipe(options: Options) -> TrainingRecipe:
         setting.name: options[setting.name] for setting in fields(Augmentation) if options[setting.name] is not None
     }
     return TrainingRecipe(
-        shape=Shape(options["trunk"], tuple(options["widths"]), options["learned"]),
+        shape=Shape(options["trunk"], tuple(options["widths"])),
         objective=Objective(options["loss"], options["ranks"], scale=options["scale"], margin=options["margin"]),
         augmentation=Augmentation(**changes),
         **{name: options[name] for name in TAKEN},
@@ -97,9 +79,6 @@ def export(options: Options) -> None:
     network = open_network(options["checkpoint"])
     pool = open_pool(options["pool"])
     learned, judged = split_observations(pool, choose_parts(pool, ()), options["held_out"], seed=options["seed"])
-    if options["statistics"]:
-        learn_statistics(network, pool, side=options["side"], seed=options["seed"])
-        network = with_share(network, options["statistics"])
     card = {name: options[name] for name in ("licence", "suitable", "unsuitable")}
     export_network(network, out, side=options["side"], card=card)
     numbers = np.concatenate([judged, learned])
@@ -117,18 +96,3 @@ def export(options: Options) -> None:
     beside = out.with_suffix(".json")
     beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     print(f"{out}: {found.top1:.3f} ({low:.3f} to {high:.3f}) of {len(found.first)} held-out observations")
-
-
-def compare_options(work: Path, docs: Path, progress: Progress) -> None:
-    """Measure the options and write the table."""
-    kept, page = docs / "training" / "options.json", docs / "training.md"
-    comparison.compare_options(work, keep=lambda found: comparison.write_options(found, kept, page), progress=progress)
-
-
-def make_default(
-    work: Path, out: Path, plan: Mapping[str, int | None], processes: int | None, progress: Progress
-) -> None:
-    """Make the default model; what a plan leaves out has the default's value."""
-    chosen = default.DefaultPlan(**{name: count for name, count in plan.items() if count is not None})
-    about = default.make_default(work, out, chosen, processes=processes, progress=progress)
-    print(json.dumps(about["measured on drawings never trained on"], indent=1))

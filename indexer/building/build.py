@@ -128,7 +128,7 @@ def build_snapshot(
             species=0,
             floras=(),
             files=(),
-            voting=dict(kept.voting) if kept and calibration else vars_of(voting or Voting()),
+            voting=dict(kept.voting) if kept and calibration else vars_of(voting or suited_voting(card)),
             calibration=calibration,
             codebook=before.codebook if before else "",
             recipes=before.recipes if before else {},
@@ -156,6 +156,12 @@ def sum_written(root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDA
     finally:
         for segment in opened:
             segment.close()
+
+
+def suited_voting(card: Mapping[str, Any]) -> Voting:
+    """The votes that suit a model: the kernel's temperature belongs to the head that projected the embeddings."""
+    head = card.get("head") or {}
+    return Voting(temperature=float(head.get("temperature", Voting().temperature)))
 
 
 def vars_of(voting: Voting) -> dict[str, float]:

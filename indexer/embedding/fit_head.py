@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.embedding.held_out import MOST_ASKED, MeasuredRecall, askable, measure_recall
-from indexer.embedding.projection import TEMPERATURE, Labels, Rows, fit_pca, learn_projection
+from indexer.embedding.projection import Labels, Rows, fit_pca, learn_projection
 from retrieval.errors import BuildError, ModelError
 from retrieval.models.card import Preprocessing
 from retrieval.models.embedder import DIM, unit_rows
-from retrieval.models.head import Head, read_head, write_head
+from retrieval.models.head import TEMPERATURE, Head, read_head, write_head
 from retrieval.models.provenance import note_taught
 from retrieval.progress import Progress, silent
 
@@ -57,6 +57,7 @@ def judge_heads(
     features: Rows,
     labels: Labels,
     *,
+    own: Head | None = None,
     folds: int = FOLDS,
     seed: int = 1,
     most: int = MOST_ASKED,
@@ -90,8 +91,9 @@ def judge_heads(
             f"fold {fold + 1} of {folds}: {found['pca'][-1].first:.3f} by principal components, "
             f"{found['learned'][-1].first:.3f} learned in {taken} steps"
         )
-    own = measure_recall(features, labels, asked, temperature=TEMPERATURE) if features.shape[1] == DIM else None
-    return HeadComparison(pool(found["pca"]), pool(found["learned"]), int(np.median(steps)), own)
+    used = unit_rows(own.project(features)) if own else features if features.shape[1] == DIM else None
+    there = None if used is None else measure_recall(used, labels, asked, temperature=TEMPERATURE)
+    return HeadComparison(pool(found["pca"]), pool(found["learned"]), int(np.median(steps)), there)
 
 
 def pool(parts: list[MeasuredRecall]) -> MeasuredRecall:
@@ -120,6 +122,7 @@ def fit_head(
     """
     facts = {
         "kind": kind,
+        "temperature": TEMPERATURE,
         **({"taught": note_taught(photos)} if len(photos) else {}),
         "fitted": {"photos": len(features), "species": len(np.unique(labels.species)), "seed": seed},
         "heldOut": {

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.models.embedder import DIM
-from retrieval.models.head import Head
+from retrieval.models.head import TEMPERATURE, Head
 from retrieval.progress import Progress, silent
 
 Rows: TypeAlias = NDArray[np.float32]  # (photos, width), every row of length 1
 Ids: TypeAlias = NDArray[np.int64]  # (photos,)
 
 WHITENING = 0.5  # components are divided by their standard deviation to this power; 1 is full whitening
-TEMPERATURE = 0.08
 RATE = 0.01  # learning rate of Adam, relative to the root mean square of the matrix
 DECAY = 0.005  # weight decay per step, towards the initial matrix
 STEPS = 300

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.embedding.held_out import MeasuredRecall, askable, measure_recall
-from indexer.embedding.projection import TEMPERATURE, Labels
+from indexer.embedding.projection import Labels
 from retrieval.errors import BuildError, ModelError
 from retrieval.models.card import MOST_LOST, Preprocessing
 from retrieval.models.embedder import Embeddings, Pixels
+from retrieval.models.head import TEMPERATURE
 from retrieval.models.network import normalise
 from retrieval.models.openvino import open_network, show_output
 from retrieval.progress import Progress, silent

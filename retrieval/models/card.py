@@ -16,7 +16,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 PRECISIONS = ("f32", "bf16", "int8")
 MOST_LOST = 0.005  # of recall@1 that a lower precision may cost
-FOR_PEOPLE = {"licence", "suitable", "unsuitable", "gate", "seconds", "taught"}  # entries of a card that no pixel sees
+FOR_PEOPLE = {"licence", "origin", "measured", "suitable", "unsuitable", "gate", "seconds", "taught"}
+"""Entries of a card that no pixel sees."""
+
 SETTLED_APART = {"precision", "head"}  # they are in the name too, but not as they are written
 
 
@@ -31,6 +33,8 @@ class Preprocessing:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     output: str = ""  # name of the network's output; empty: the only one, or the one of the right width
     licence: str = "not stated"
+    origin: str = ""  # who trained the network, on what, and where the weights come from
+    measured: str = ""  # what it was measured to do
     suitable: str = ""
     unsuitable: str = ""
     precision: str = "f32"  # one of PRECISIONS; what is not f32 has passed the recall gate

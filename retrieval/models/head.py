@@ -17,6 +17,7 @@ from retrieval.errors import ModelError
 from retrieval.models.embedder import DIM, unit_rows
 
 FORMAT = 1
+TEMPERATURE = 0.08  # of the votes' kernel that suits rows which a head has projected, where its facts say nothing else
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Head:
 
     mean: NDArray[np.float32]  # (width,)
     matrix: NDArray[np.float32]  # (width, 256)
-    facts: Mapping[str, Any] = field(default_factory=dict)  # how it was fitted, and its measured quality
+    facts: Mapping[str, Any] = field(default_factory=dict)  # how it was made, its measured quality, its temperature
 
     @property
     def width(self) -> int:
@@ -39,6 +40,14 @@ class Head:
         for array in (self.mean, self.matrix):
             digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
         return digest.hexdigest()
+
+    @property
+    def name(self) -> str:
+        """What the model is named by: the digest, or the recipe of a head that the network's own weights determine.
+
+        The bytes of such a head differ between processors in the last digits, which changes no embedding to speak of.
+        """
+        return str(self.facts.get("recipe") or self.digest)
 
     def project(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Project features (views, width) to (views, 256); raises ValueError for a row of zeros or not finite."""

@@ -89,7 +89,7 @@ class NetworkEmbedder:
             )
         preprocessing = backbone.preprocessing
         self._model = name_model(
-            name, backbone.identity.digest, preprocessing, preprocessing.precision, head.digest if head else ""
+            name, backbone.identity.digest, preprocessing, preprocessing.precision, head.name if head else ""
         )
 
     @property
@@ -113,7 +113,8 @@ class NetworkEmbedder:
             "preprocessing": asdict(preprocessing),
         }
         if self._head is not None:
-            described["head"] = {"digest": self._head.digest, "width": self._head.width, **self._head.facts}
+            made = {} if "recipe" in self._head.facts else {"digest": self._head.digest}
+            described["head"] = {**made, "width": self._head.width, **self._head.facts}
         return described
 
     def embed(self, views: Sequence[View]) -> Embeddings:

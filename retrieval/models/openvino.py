@@ -26,7 +26,7 @@ class OpenVinoNetwork:
 
     def __init__(self, path: Path, preprocessing: Preprocessing, threads: int = 0) -> None:
         """Compile the network; `threads` is the number of CPU threads, 0 means one for each core."""
-        self._path, self._preprocessing = path, preprocessing
+        self.path, self._preprocessing = path, preprocessing
         compiled, self._output = compile_network(path, preprocessing, threads)
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._request = compiled.create_infer_request()
@@ -38,7 +38,7 @@ class OpenVinoNetwork:
                 found = self._request.infer({0: np.ascontiguousarray(squares)})
                 return np.array(found[self._output], dtype=np.float32).reshape(len(squares), -1)
         except RuntimeError as error:  # some wrong shapes are detected only at inference
-            raise wrong_size(self._path, self._preprocessing) from error
+            raise wrong_size(self.path, self._preprocessing) from error
 
 
 def open_network(path: Path) -> Any:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from retrieval.domain import WORLD, Reference
 from retrieval.errors import DamagedSnapshot, SnapshotMismatch, UnknownFlora, UnknownPhoto
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
+from retrieval.models.retired import describe_mismatch
 from retrieval.ranking.aspects import AspectClassifier, name_aspects
 from retrieval.ranking.calibration import Calibration, read_calibration
 from retrieval.ranking.nodes import Classification
@@ -243,10 +244,7 @@ class Snapshot:
     def require_model(self, model: str) -> None:
         """Refuse a query made with another model, precision or preprocessing than the references."""
         if model != self.model:
-            raise SnapshotMismatch(
-                f"snapshot {self.name} was made with the model {self.model}, but {model} is open; "
-                "choose that model, or embed and publish anew with this one"
-            )
+            raise SnapshotMismatch(f"snapshot {self.name} was {describe_mismatch(self.model, model)}")
 
     def _flora(self, flora: str) -> Flora:
         """The flora of an id, or one in words, as `flora_expressions` reads them; raises UnknownFlora."""

@@ -211,13 +211,10 @@ def test_the_choices_of_a_training_are_those_of_its_modules() -> None:
     pytest.importorskip("torch", reason="needs requirements-train.txt")
     from training.augment import Augmentation
     from training.losses import KINDS
-    from training.network import DIM
     from training.trainer import PRECISIONS
 
-    options = {option.name: option for option in training_commands.train.params}
     assert training_commands.LOSSES == KINDS
     assert training_commands.PRECISIONS == PRECISIONS
-    assert options["learned"].default == DIM
     assert {*training_commands.AUGMENTATIONS, "mirror"} == {setting.name for setting in fields(Augmentation)}
 
 

@@ -165,7 +165,12 @@ def fill_disk(_: Path, patch: pytest.MonkeyPatch) -> None:
         (age_database, "database", "has the tables of an older version (0001", ""),
         (cut_segment, "snapshot", "embeddings.npy is missing or has the wrong length", "fungarium index rollback"),
         (lose_manifest, "snapshot", "the manifest of snapshot", ""),
-        (choose_other_model, "snapshot", "made with the model descriptor@1, but fungarium_small@", "FUNGARIUM_MODEL"),
+        (
+            choose_other_model,
+            "snapshot",
+            "the model descriptor@1, but efficientnet-lite0@",
+            "FUNGARIUM_MODEL",
+        ),
         (choose_no_model, "model", "there is no model at /nowhere/net.onnx", ""),
         (misspell, "settings", "there is no setting FUNGARIUM_PROT", "correct the environment variable"),
         (ask_for_gpu, "gpus", "FAISS finds no GPU", "requirements-gpu.txt"),

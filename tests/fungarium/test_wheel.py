@@ -26,8 +26,6 @@ NEEDED = (
     "settings.py",
     "database/migrations/env.py",
     "database/migrations/versions/0001_first_tables.py",
-    "retrieval/models/fungarium_small.onnx",
-    "retrieval/models/fungarium_small.onnx.card.json",
     "retrieval/models/tfhub_child.py",
     "web/templates/identify.html",
     "web/static/fungarium.css",

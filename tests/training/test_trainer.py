@@ -21,18 +21,17 @@ import torch
 
 from training.augment import Augmentation
 from training.checkpoint import read_checkpoint
-from training.export import export_network, run_onnx
-from training.finish import learn_statistics, open_network, with_share
+from training.export import export_network, open_network, run_onnx
 from training.losses import Objective
 from training.measure import Judge, embed_pool, find_species
 from training.network import Network, Shape, TrainingError
 from training.pool import Pool
 from training.samples import Samples, choose_parts, make_samples
-from training.trainer import TrainingRecipe, genera_first, train
+from training.trainer import TrainingRecipe, train
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = TrainingRecipe(
-    shape=Shape(widths=(8, 8, 16, 16), learned=160),
+    shape=Shape(widths=(8, 8, 16, 16)),
     objective=Objective(ranks=("species", "genus")),
     augmentation=Augmentation(side=32, hue=0.02, blur=0.3, noise=0.05, erase=0.3),
     steps=6,
@@ -113,7 +112,7 @@ def test_training_finds_species_better_than_chance_and_writes_its_curves(pool: P
 
 def test_species_begin_from_the_genera_of_an_earlier_training(pool: Pool, tmp_path: Path) -> None:
     fungi = choose_parts(pool, ["fungi"])
-    first = genera_first(RECIPE)
+    first = replace(RECIPE, objective=Objective(ranks=("genus",)), steps=2)
     train(first, make_samples(pool, fungi, ("genus",)), tmp_path / "genera")
     recipe = replace(RECIPE, steps=1, transfer=1.0, rate=1e-9, decay=0.0)
     samples = make_samples(pool, fungi, ("species", "genus"))
@@ -157,11 +156,9 @@ def test_two_processes_train_as_one_and_only_the_first_writes(pool: Pool, tmp_pa
     assert [line.split(",")[0] for line in lines] == ["step", "1"]
 
 
-def test_the_exported_network_answers_as_the_trained_one_with_any_share(pool: Pool, tmp_path: Path) -> None:
+def test_the_exported_network_answers_as_the_trained_one(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = Network(RECIPE.shape).eval()
-    learn_statistics(network, pool, side=32, seed=1)
-    network = with_share(network, 0.5)
 
     path = export_network(network, tmp_path / "tiny.onnx", side=32, card={"licence": "CC0-1.0"})
 
@@ -169,24 +166,8 @@ def test_the_exported_network_answers_as_the_trained_one_with_any_share(pool: Po
     with torch.no_grad():
         wanted = network(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255).numpy()
     np.testing.assert_allclose(run_onnx(path, pictures), wanted, atol=1e-3)
-    np.testing.assert_allclose(np.linalg.norm(wanted[:, 160:], axis=1) ** 2, 0.5, atol=1e-4)
     card = json.loads((tmp_path / "tiny.onnx.card.json").read_text(encoding="utf-8"))
     assert (card["resize"], card["crop"], card["licence"]) == (32, 32, "CC0-1.0")
-
-
-def test_statistics_are_of_length_1_and_do_not_ask_where_the_left_is(pool: Pool) -> None:
-    network = Network(RECIPE.shape)
-    learn_statistics(network, pool, side=32, seed=1)
-    assert network.statistics is not None
-    pictures = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
-
-    rows = network.statistics(pictures)
-    colours = rows[:, : 2 * 140]
-
-    assert rows.shape == (3, network.statistics.width)
-    torch.testing.assert_close(rows.norm(dim=1), torch.ones(3))
-    mirrored = network.statistics(pictures.flip(3))[:, : 2 * 140]
-    torch.testing.assert_close(colours, mirrored, atol=2e-3, rtol=0)
 
 
 def test_the_commands_train_and_export_with_measured_accuracy(
@@ -216,7 +197,7 @@ def test_the_commands_train_and_export_with_measured_accuracy(
     assert "held-out observations" in capsys.readouterr().out
     about = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
     assert 0 <= about["recall@1"] <= about["recall@5"] <= 1
-    assert open_network(tmp_path / "run" / "last.pt").shape.learned == 256
+    assert open_network(tmp_path / "run" / "last.pt").shape.widths == (8, 8, 16, 16)
 
 
 def test_recall_is_counted_by_observation_without_its_own_pictures() -> None:
@@ -261,7 +242,6 @@ def test_only_the_pictures_that_may_answer_do() -> None:
         (lambda: Augmentation(smallest=0.0), "a share above 0"),
         (lambda: Augmentation(jpeg=2.0), "jpeg is a share"),
         (lambda: Augmentation(turn=-1.0), "turn says how far"),
-        (lambda: Shape(learned=300), "between 1 and 256"),
         (lambda: Shape(widths=(0, 8, 8, 8)), "1 plane wide at least"),
         (lambda: Network(Shape(trunk="oak")), "no trunk"),
         (lambda: Network(Shape(trunk="timm:resnet18")), "needs timm"),

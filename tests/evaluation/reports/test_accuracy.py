@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from evaluation.reports.accuracy import (
+    DEFAULT_DRAWINGS,
+    DEFAULT_PHOTO_LINES,
+    DEFAULT_PHOTOS,
     DRAWING_LINES,
     DRAWINGS,
     PHOTO_LINES,
@@ -16,9 +19,11 @@ from evaluation.reports.accuracy import (
     SIMULATED,
     SIMULATED_LINES,
     AccuracyLine,
+    place_of,
     read_measurement,
     write_table,
 )
+from retrieval.models.handles import open_model
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -49,6 +54,36 @@ def test_the_line_of_the_real_photos_holds(line: AccuracyLine) -> None:
     found = read_measurement(DOCS, PHOTOS)
 
     assert line.holds(found), f"{line.title}: {line.shown(found)}, and {line.demand} is demanded"
+
+
+KEPT_BY_DEFAULT = {
+    "the same for one photo",
+    "finds on the list answered at species, of those that thresholds fitted on them would answer",
+}
+"""Lines that a network which has seen no drawings keeps on drawings; the page shows all of them, beside the others."""
+
+
+@pytest.mark.parametrize("line", DRAWING_LINES, ids=lambda line: line.title)
+def test_the_page_shows_which_lines_the_default_model_keeps_on_drawings(line: AccuracyLine) -> None:
+    found = read_measurement(DOCS, DEFAULT_DRAWINGS)
+
+    assert line.holds(found) == (line.title in KEPT_BY_DEFAULT), line.shown(found)
+
+
+@pytest.mark.parametrize("line", DEFAULT_PHOTO_LINES, ids=lambda line: line.title)
+def test_the_line_of_the_default_model_on_real_photos_holds(line: AccuracyLine) -> None:
+    found = read_measurement(DOCS, DEFAULT_PHOTOS)
+
+    assert line.holds(found), f"{line.title}: {line.shown(found)}, and {line.demand} is demanded"
+
+
+def test_measurements_of_the_default_model_are_kept_apart() -> None:
+    default = open_model("default").model
+
+    assert read_measurement(DOCS, DEFAULT_DRAWINGS)["model"] == default
+    assert read_measurement(DOCS, DEFAULT_PHOTOS)["model"] == default
+    assert [place_of(kind, default) for kind in (DRAWINGS, PHOTOS)] == [DEFAULT_DRAWINGS, DEFAULT_PHOTOS]
+    assert [place_of(kind, "net@1") for kind in (DRAWINGS, PHOTOS)] == [DRAWINGS, PHOTOS]
 
 
 def test_the_page_is_what_the_measurements_say(tmp_path: Path) -> None:

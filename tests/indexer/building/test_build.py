@@ -87,6 +87,16 @@ def test_a_withdrawn_or_changed_reference_rewrites_its_segment_only(tmp_path: Pa
     assert read_manifest(root, name).references == len(more) - 1
 
 
+def test_the_temperature_of_the_votes_is_that_of_the_model_s_head(tmp_path: Path) -> None:
+    references = make_references()
+    headed = {**CARD, "head": {"kind": "pca", "temperature": 0.08}}
+
+    with fill_store(tmp_path / "e", references) as store:
+        names = [build_snapshot(tmp_path, make_catalogue(references), store, card) for card in (CARD, headed)]
+
+    assert [read_manifest(tmp_path, name).voting["temperature"] for name in names] == [0.05, 0.08]
+
+
 def test_every_flora_answers_as_brute_force_over_its_species(tmp_path: Path) -> None:
     root, references = tmp_path / "a", make_references()
     build(root, tmp_path / "e", references[: len(references) // 2 * 2 - 6], FLORAS)

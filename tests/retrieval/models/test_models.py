@@ -38,7 +38,9 @@ def open_beside(folder: Path, name: str = "tiny.onnx", **changes: Any) -> str:
 
 @pytest.mark.parametrize("handle", ["", "resnet", "onnx:", "descriptor:x", "hub"])
 def test_an_unknown_handle_is_refused_and_the_known_ones_are_named(handle: str) -> None:
-    with pytest.raises(UnknownModel, match="no model handle; there are: default, descriptor, onnx:PATH"):
+    with pytest.raises(
+        UnknownModel, match="no model handle; there are: default, lite0, lite1, lite2, descriptor, onnx:PATH"
+    ):
         open_model(handle)
 
 

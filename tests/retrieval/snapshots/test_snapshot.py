@@ -6,6 +6,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -191,6 +192,20 @@ def test_another_model_is_refused_with_both_names(made: Made) -> None:
 
     with pytest.raises(SnapshotMismatch, match=r"made with the model descriptor@1, but descriptor@2 is open"):
         snapshot.require_model("descriptor@2")
+
+
+def test_a_collection_of_the_former_default_model_is_told_what_it_must_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = make_snapshot(tmp_path).open()
+    monkeypatch.setitem(cast(dict[str, object], snapshot.manifest.model), "model", "fungarium_small@57280c3cee1b")
+
+    with pytest.raises(
+        SnapshotMismatch,
+        match=r"made with fungarium_small@57280c3cee1b, the network trained on drawings, .* no longer included: "
+        r"run `fungarium index embed`, `index build`, .* once, for efficientnet-lite0@1",
+    ):
+        snapshot.require_model("efficientnet-lite0@1")
 
 
 def test_a_snapshot_that_holds_other_than_it_promises_is_refused(tmp_path: Path, made: Made) -> None:

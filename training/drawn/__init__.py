@@ -1,1 +1,0 @@
-"""Drawn training images: fungi, things and textures that do not exist."""

@@ -1,1 +1,0 @@
-"""Training recipes: the default model from scratch, and the comparison of options."""
