@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
 from database.errors import DatabaseBusy, DatabaseError, SchemaMismatch
 from database.tables import Base
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 __all__ = ["Database", "Session", "open_database", "upgrade"]
 
@@ -106,7 +105,10 @@ def upgrade(url: str, revision: str = "head") -> None:
     engine = _connect(url, create=True)
     try:
         with _connected(engine.execution_options(writing=True)) as connection, connection.begin():
-            _refuse_strangers(connection, engine.url)
+            if _refuse_strangers(connection, engine.url) == latest_revision() and revision == "head":
+                return
+            from alembic import command  # 11 MB that only a migration needs
+
             command.upgrade(_migrations(connection), revision)
     finally:
         engine.dispose()
@@ -114,7 +116,12 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 def latest_revision() -> str:
     """Return the schema revision of this version."""
-    return str(ScriptDirectory.from_config(_migrations()).get_current_head())
+    return known_revisions()[-1]
+
+
+def known_revisions() -> list[str]:
+    """Return the schema revisions of this version, the oldest first: files of migrations begin with theirs."""
+    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def describe_address(url: str) -> str:
@@ -128,6 +135,8 @@ def downgrade(url: str, revision: str = "base") -> None:
     try:
         with _connected(engine.execution_options(writing=True)) as connection, connection.begin():
             _refuse_strangers(connection, engine.url)
+            from alembic import command
+
             command.downgrade(_migrations(connection), revision)
     finally:
         engine.dispose()
@@ -209,7 +218,9 @@ def _connected(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _migrations(connection: Connection | None = None) -> Config:
+def _migrations(connection: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -228,8 +239,9 @@ def _check_revision(connection: Connection, url: URL) -> None:
 def _refuse_strangers(connection: Connection, url: URL) -> str | None:
     """Return the revision of the schema, None where there are no tables yet. Raises SchemaMismatch, DatabaseError."""
     try:
-        current = MigrationContext.configure(connection).get_current_revision()
         tables = set(inspect(connection).get_table_names())
+        marked = "alembic_version" in tables
+        current = connection.scalar(text("SELECT version_num FROM alembic_version")) if marked else None
     except sql_errors.DatabaseError as error:
         raise DatabaseError(f"{_spoken(url)} cannot be read: {_first_line(error)}") from error
     if current is None:
@@ -239,13 +251,12 @@ def _refuse_strangers(connection: Connection, url: URL) -> str | None:
                 " it was not made by this program; use another database"
             )
         return None
-    known = {script.revision for script in ScriptDirectory.from_config(_migrations()).walk_revisions()}
-    if current not in known:
+    if current not in known_revisions():
         raise SchemaMismatch(
             f"{_spoken(url)} is of version {current}, which this program does not know:"
             " it was made by a newer one; update the program"
         )
-    return current
+    return str(current)
 
 
 def _spoken(url: URL) -> str:

@@ -36,6 +36,7 @@ def import_list(settings: Settings, path: Path, checklist_id: str, title: str, r
     from database.collection.imports import RejectionEntry
     from database.session import open_database, upgrade
     from indexer.curation.listing import count_reasons, import_checklist
+    from indexer.curation.reasons import DROPPED
     from indexer.importing import write_rejections
 
     upgrade(settings.database_url)
@@ -48,13 +49,20 @@ def import_list(settings: Settings, path: Path, checklist_id: str, title: str, r
     print(f"  rejected {len(report.rejections)}")
     for reason, count in count_reasons(report.rejections):
         print(f"    {reason} {count}")
-    for reason, count in count_reasons(report.remarks):
+    dropped = [remark for remark in report.remarks if remark.reason in DROPPED]
+    if dropped:
+        print(f"  values dropped {len(dropped)}; their lines are kept")
+    for reason, count in count_reasons(dropped):
+        print(f"    {reason} {count}")
+    for reason, count in count_reasons(remark for remark in report.remarks if remark.reason not in DROPPED):
         print(f"  {reason} {count}")
     table = settings.data / "reports" / f"{report.checklist}-checklist-rejections.csv"
-    said = (*report.rejections, *report.remarks)
-    write_rejections((RejectionEntry(line.reason, line.detail, line.file, line.line) for line in said), table)
-    if said:
-        print(f"  each with its reason in {table}")
+    rejections, remarks = (
+        [RejectionEntry(one.reason, one.detail, one.file, one.line, "", one.field, one.text) for one in found]
+        for found in (report.rejections, report.remarks)
+    )
+    if write_rejections(rejections, table, dropped=remarks):
+        print(f"  each with line, text and what to do in {table}")
 
 
 @checklist.command("list")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -28,7 +29,7 @@ from indexer.archives.shelf import RowShelf
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.inspection import Inspected, PhotoDesk, address_of, inspect_photos, locate_photo
 from indexer.curation.names import KnownNames, NameResolver
-from indexer.curation.reasons import ADVICE, DROPPED
+from indexer.curation.reasons import ADVICE, DROPPED, LISTED
 from indexer.records import CuratedRecord, DroppedValue, Record, RejectedRecord
 from retrieval.progress import Progress, silent
 
@@ -121,13 +122,16 @@ def write_rejections(rejected: Iterable[RejectionEntry], path: Path, *, dropped:
             for one in entries:
                 where = (one.file, one.line or "", one.photo)
                 advice = ADVICE.get(one.reason, "")
-                writer.writerow([one.reason, one.detail, *where, left_out, one.term, one.text, advice])
+                left = "" if one.reason in LISTED else left_out  # nothing is: it was said of a line that is kept
+                writer.writerow([one.reason, one.detail, *where, left, one.term, one.text, advice])
                 lines += 1
     unfinished.replace(path)
     return lines
 
 
 Outcome = FiledPhoto | RejectedRecord
+
+TEXTS_OF = attrgetter(*(field.name for field in dataclasses.fields(CuratedRecord) if field.type == "str"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ class _Run:
     progress: Progress
     refused: RowShelf  # photos that curation refused, by their key
     register: TaxonRegister = field(default_factory=TaxonRegister)
+    conflicts: dict[tuple[str, int | None], str] = field(default_factory=dict)  # (name, key) -> whose key it is
 
 
 def _import_batch(
@@ -163,20 +168,27 @@ def _import_batch(
     with database.writing() as session:
         log.remember(session, list(_fresh(inspected, remembered)))
         outcomes = _file(session, run, inspected)
-        doubted = _find_doubts(outcomes, curated)
+        doubted = _find_doubts(outcomes, curated, run.conflicts)
         _count(session, run.number, outcomes, doubted)
     return outcomes, doubted
 
 
 def _find_doubts(
-    outcomes: Sequence[Outcome], curated: Sequence[CuratedRecord | RejectedRecord]
+    outcomes: Sequence[Outcome],
+    curated: Sequence[CuratedRecord | RejectedRecord],
+    conflicts: Mapping[tuple[str, int | None], str],
 ) -> list[tuple[CuratedRecord, DroppedValue]]:
-    return [
-        (record, doubt)
-        for outcome, record in zip(outcomes, curated, strict=True)
-        if isinstance(outcome, FiledPhoto) and isinstance(record, CuratedRecord)
-        for doubt in record.doubts
-    ]
+    """Pair what was doubted with the accepted record; a GBIF key that is another species' was dropped too."""
+    found = []
+    for outcome, record in zip(outcomes, curated, strict=True):
+        if not (isinstance(outcome, FiledPhoto) and isinstance(record, CuratedRecord)):
+            continue
+        found += [(record, doubt) for doubt in record.doubts]
+        if known := conflicts.get((record.species_name, record.species_key)):
+            detail = f"key {record.species_key} is that of {known}, not of {record.species_name}; the name was believed"
+            doubt = DroppedValue("key-of-another-species", "taxonKey", str(record.species_key), detail)
+            found.append((record, doubt))
+    return found
 
 
 def _check(
@@ -216,6 +228,7 @@ def _file(session: Session, run: _Run, inspected: Sequence[Inspected | RejectedR
         waiting.append((len(outcomes), record, inspection))
         outcomes.append(None)
     taxa = run.register.file_all(session, [_taxon_entry(record) for _, record, _ in waiting])
+    run.conflicts.update(((one.name, one.gbif_key), one.known) for one in run.register.conflicts)
     run.register.forget_remarks()
     entries = [
         _photo_entry(record, inspection, species)
@@ -308,12 +321,14 @@ def _is_text(name: str) -> bool:
 
 def _storable(record: CuratedRecord) -> CuratedRecord:
     """Drop what no database takes: NUL characters, halves of surrogate pairs."""
+    if _is_text("".join(TEXTS_OF(record))):
+        return record
     odd: dict[str, Any] = {
         attribute.name: value.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
         for attribute in dataclasses.fields(record)
         if isinstance(value := getattr(record, attribute.name), str) and not _is_text(value)
     }
-    return dataclasses.replace(record, **odd) if odd else record
+    return dataclasses.replace(record, **odd)
 
 
 def _addressed(records: Iterable[Record | RejectedRecord], base_url: str) -> Iterator[Record | RejectedRecord]:

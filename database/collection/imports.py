@@ -161,8 +161,13 @@ def _row(run: int, entry: RejectionEntry) -> dict[str, Any]:
 def inspections(session: Session, addresses: Sequence[str]) -> dict[str, Inspection]:
     """What is remembered of these addresses, by address."""
     keys = {short_key(address, 1024): address for address in addresses}
-    found = session.scalars(select(InspectedFile).where(InspectedFile.address.in_(keys)))
-    return {keys[row.address]: _inspection(row, keys[row.address]) for row in found}
+    seen = InspectedFile
+    columns = (
+        seen.address, seen.size, seen.modified, seen.location, seen.sha256, seen.reason, seen.detail, seen.byte_count,
+        seen.width, seen.height, seen.media_format,
+    )  # fmt: skip
+    found = session.execute(select(*columns).where(seen.address.in_(keys)))
+    return {keys[address]: Inspection(keys[address], *rest) for address, *rest in found}
 
 
 def remember(session: Session, seen: Sequence[Inspection]) -> None:
@@ -186,22 +191,6 @@ def remember(session: Session, seen: Sequence[Inspection]) -> None:
         row.height = inspection.height
         row.media_format = inspection.media_format
     session.flush()
-
-
-def _inspection(row: InspectedFile, address: str) -> Inspection:
-    return Inspection(
-        address=address,
-        size=row.size,
-        modified=row.modified,
-        location=row.location,
-        sha256=row.sha256,
-        reason=row.reason,
-        detail=row.detail,
-        byte_count=row.byte_count,
-        width=row.width,
-        height=row.height,
-        media_format=row.media_format,
-    )
 
 
 def _storable(text: str) -> str:

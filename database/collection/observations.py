@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.orm import Session, joinedload
 
 from database.keys import short_key
@@ -74,6 +74,7 @@ def file_photos(
     """
     shelf = _Shelf(session, dataset, run, entries)
     outcomes = [shelf.file(entry) for entry in entries]
+    shelf.write_new()
     session.flush()
     return outcomes
 
@@ -98,8 +99,32 @@ def drop_empty_observations(session: Session, dataset: str) -> None:
     )
 
 
+class _NewObservation:
+    """An observation that is inserted with the others of its batch, with the attributes of its row."""
+
+    id = 0  # until it is inserted
+
+    def __init__(self, dataset: str, key: str) -> None:
+        self.dataset_id, self.observation_key = dataset, key
+        self.taxon_id = 0
+        self.import_run_id: int | None = None
+
+
+class _NewPhoto:
+    """A photo that is inserted with the others of its batch, with the attributes of its row."""
+
+    withdrawn = False
+    observation: Observation | _NewObservation
+    record_key: str
+    sha256: str
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset_id = dataset
+        self.import_run_id: int | None = None
+
+
 class _Shelf:
-    """The existing rows of one batch's photos and observations, loaded in bulk."""
+    """One batch: the existing rows of its photos and observations, loaded in bulk, and new ones, inserted in bulk."""
 
     def __init__(self, session: Session, dataset: str, run: int, entries: Sequence[PhotoEntry]) -> None:
         self.session = session
@@ -112,9 +137,13 @@ class _Shelf:
         by_key = with_observation.where(Photo.dataset_id == dataset, Photo.record_key.in_(keys))
         by_digest = with_observation.where(Photo.sha256.in_(digests))
         seen = select(Observation).where(Observation.dataset_id == dataset, Observation.observation_key.in_(observed))
-        self.by_key = {photo.record_key: photo for photo in session.scalars(by_key)}
-        self.by_digest = {photo.sha256: photo for photo in session.scalars(by_digest)}
-        self.observations = {observation.observation_key: observation for observation in session.scalars(seen)}
+        self.by_key: dict[str, Photo | _NewPhoto] = {photo.record_key: photo for photo in session.scalars(by_key)}
+        self.by_digest: dict[str, Photo | _NewPhoto] = {photo.sha256: photo for photo in session.scalars(by_digest)}
+        self.observations: dict[str, Observation | _NewObservation] = {
+            observation.observation_key: observation for observation in session.scalars(seen)
+        }
+        self.new_photos: list[_NewPhoto] = []
+        self.new_observations: list[_NewObservation] = []
 
     def file(self, entry: PhotoEntry) -> FiledPhoto | RefusedPhoto:
         key = short_key(entry.record_key, 512)
@@ -137,10 +166,11 @@ class _Shelf:
             self.by_key.pop(twin.record_key, None)
         added = photo is None
         if photo is None:
-            photo = Photo(dataset_id=self.dataset)
-            self.session.add(photo)
+            photo = _NewPhoto(self.dataset)
+            self.new_photos.append(photo)
         else:
             self.by_digest.pop(photo.sha256, None)
+            observation = self._row_of(observation)
         renewed = not added and (photo.sha256, photo.record_key) != (entry.sha256, key)
         _describe(photo, key, entry, observation, self.run)
         if renewed:  # now: the next photo may have this one's former digest or path
@@ -148,13 +178,38 @@ class _Shelf:
         self.by_key[key] = self.by_digest[entry.sha256] = photo
         return FiledPhoto(added)
 
-    def _remove(self, photo: Photo) -> None:
+    def write_new(self) -> None:
+        """Insert what is new, observations before their photos."""
+        if self.new_observations:
+            numbers = insert(Observation).returning(Observation.id, sort_by_parameter_order=True)
+            inserted = self.session.scalars(numbers, [vars(observation) for observation in self.new_observations])
+            for observation, number in zip(self.new_observations, list(inserted), strict=True):
+                observation.id = number
+            self.new_observations = []
+        if self.new_photos:
+            self.session.execute(insert(Photo), [
+                {name: value for name, value in vars(photo).items() if name != "observation"}
+                | {"observation_id": photo.observation.id}
+                for photo in self.new_photos
+            ])  # fmt: skip
+            self.new_photos = []
+
+    def _row_of(self, observation: Observation | _NewObservation) -> Observation:
+        """Return the row of an observation, which is written where it is new: an existing photo moves to it."""
+        if isinstance(observation, Observation):
+            return observation
+        self.write_new()
+        row = self.session.get_one(Observation, observation.id)
+        self.observations[row.observation_key] = row
+        return row
+
+    def _remove(self, photo: Photo | _NewPhoto) -> None:
         self.by_key.pop(photo.record_key, None)
         self.by_digest.pop(photo.sha256, None)
         self.session.delete(photo)
         self.session.flush()
 
-    def _refuse(self, entry: PhotoEntry, photo: Photo) -> RefusedPhoto:
+    def _refuse(self, entry: PhotoEntry, photo: Photo | _NewPhoto) -> RefusedPhoto:
         """Return why `entry` is rejected in favour of `photo`, which has the same bytes or the same path."""
         where = f"{photo.record_key} in dataset {photo.dataset_id}"
         if photo.withdrawn:
@@ -166,12 +221,12 @@ class _Shelf:
             )
         return RefusedPhoto("duplicate", f"the same photo is there already: {where}")
 
-    def _observe(self, entry: ObservationEntry) -> Observation | RefusedPhoto:
+    def _observe(self, entry: ObservationEntry) -> Observation | _NewObservation | RefusedPhoto:
         key = short_key(entry.key, 255)
         observation = self.observations.get(key)
         if observation is None:
-            observation = Observation(dataset_id=self.dataset, observation_key=key, taxon_id=entry.species)
-            self.session.add(observation)
+            observation = _NewObservation(self.dataset, key)
+            self.new_observations.append(observation)
             self.observations[key] = observation
             _overwrite(observation, entry)
         elif observation.import_run_id != self.run:
@@ -200,19 +255,21 @@ _FIELDS = (
 )
 
 
-def _overwrite(observation: Observation, entry: ObservationEntry) -> None:
+def _overwrite(observation: Observation | _NewObservation, entry: ObservationEntry) -> None:
     observation.taxon_id = entry.species
     for name in _FIELDS:
         setattr(observation, name, getattr(entry, name))
 
 
-def _complete(observation: Observation, entry: ObservationEntry) -> None:
+def _complete(observation: Observation | _NewObservation, entry: ObservationEntry) -> None:
     for name in _FIELDS:
         if getattr(observation, name) in (None, ""):
             setattr(observation, name, getattr(entry, name))
 
 
-def _describe(photo: Photo, key: str, entry: PhotoEntry, observation: Observation, run: int) -> None:
+def _describe(
+    photo: Photo | _NewPhoto, key: str, entry: PhotoEntry, observation: Observation | _NewObservation, run: int
+) -> None:
     photo.record_key = key
     photo.observation = observation
     photo.import_run_id = run

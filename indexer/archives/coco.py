@@ -40,6 +40,14 @@ def read_coco(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
                 if not isinstance(image, dict) or not text_of(image.get("file_name")):
                     yield RejectedRecord("no-photo", f"{file}, line {line}: an image without file_name", file, line)
                     continue
+                found = annotations.find(text_of(image.get("id")))
+                if found and found.uses:
+                    detail = (
+                        f"{file}, line {line}: there are several images {found.key}, and which one is meant is not said"
+                    )
+                    photo = text_of(image["file_name"])
+                    yield RejectedRecord("ambiguous-identification", detail, file, line, photo)
+                    continue
                 annotations.use(text_of(image.get("id")))
                 yield read_image(image, annotations, categories, licences, file, line)
         for row in annotations.unused():

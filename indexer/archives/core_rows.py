@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from indexer.archives.container import Container
 from indexer.archives.descriptor import PHOTO_TABLE, KeyedRow, Table, read_table
-from indexer.archives.shelf import ShelvedRow
+from indexer.archives.shelf import RowShelf, ShelvedRow
 from indexer.archives.terms import (
     MEDIA_TERMS,
     OCCURRENCE_TERMS,
@@ -65,6 +65,34 @@ def read_properties(text: str) -> dict[str, str]:
         return {}
     said = properties.get("substrate") if isinstance(properties, dict) else None
     return {"substrate": said.strip()} if isinstance(said, str) and said.strip() else {}
+
+
+def shelve_row(rows: RowShelf, key: str, fields: Mapping[str, str], row: KeyedRow, kind: str) -> RejectedRecord | None:
+    """Put a row aside, or say why not: its key is taken. Where the two name different species, that is noted."""
+    if rows.put(key, fields, row.file, row.line):
+        return None
+    detail = f"{row.file}, line {row.line}: {kind} {key} has been there before"
+    first = rows.find(key)
+    if first and (name := name_of(fields)) != (known := name_of(first.fields)):
+        rows.mark(key, "+other", name)
+        detail += f", in line {first.line}, as {known or 'nothing named'}; here it is {name or 'nothing named'}"
+    return RejectedRecord("duplicate", detail, row.file, row.line)
+
+
+def name_of(fields: Mapping[str, str]) -> str:
+    """The name that a row gives, as far as rows can be told apart by it: genus and epithet, or what stands there."""
+    text = fields.get("scientific_name") or f"{fields.get('genus', '')} {fields.get('specific_epithet', '')}"
+    return " ".join(text.replace("_", " ").split()[:2]).capitalize()
+
+
+def refuse_ambiguous(found: ShelvedRow, row: KeyedRow, photo: str = "") -> RejectedRecord | None:
+    """Refuse a photo whose key two rows have that name different species; nothing where there is one such row."""
+    other = found.fields.get("+other")
+    if other is None:
+        return None
+    names = f"{name_of(found.fields) or 'nothing named'} and {other or 'nothing named'}"
+    detail = f"{row.file}, line {row.line}: {found.key} is the key of two rows, of {names}"
+    return RejectedRecord("ambiguous-identification", detail, row.file, row.line, photo)
 
 
 def unkeyed(row: KeyedRow) -> str:

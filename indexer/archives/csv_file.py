@@ -53,7 +53,12 @@ def field_reader(headers: Sequence[str], source: ArchiveSource, file: str) -> Ca
         columns = find_columns(headers, TABLE_TERMS, source.columns, file)
         return lambda cells: share_attribution(columns.read(cells))
     exported = find_columns(headers, inat_export.TERMS, source.columns, file)
-    return lambda cells: inat_export.read_public_place(exported.read(cells), dict(zip(terms, cells, strict=True)))
+
+    def read(cells: Sequence[str]) -> dict[str, str]:
+        row = dict(zip(terms, cells, strict=True))
+        return inat_export.read_licence(inat_export.read_public_place(exported.read(cells), row), row)
+
+    return read
 
 
 def read_photos(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from indexer.archives.terms import NAMING, photo_columns, plain_term
 from indexer.archives.workbook import ENDINGS as WORKBOOK_ENDINGS
 from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
+
+logger = logging.getLogger(__name__)
 
 LARGEST_META = 8 * 2**20
 TABLE_ENDINGS = (".txt", ".csv", ".tsv", *WORKBOOK_ENDINGS)
@@ -90,9 +93,11 @@ def read_tables(archive: Container, encoding: str = "") -> list[Table]:
             tables = [replace(table, dialect=replace(table.dialect, encoding=encoding, told=True)) for table in tables]
         return tables
     tables = _find_tables(archive, names, encoding)
-    by_stem = {table.files[0].rsplit(".", 1)[0].lower(): table for table in tables}
-    if "occurrence" in by_stem and "multimedia" in by_stem:  # a GBIF download that lost its descriptor
-        return [replace(by_stem[stem], row_type=stem) for stem in ("occurrence", "multimedia")]
+    by_stem = {_stem(table): table for table in tables}
+    for stem in ("occurrence", "taxon"):  # of these, GBIF's downloads have the first two
+        if stem in by_stem and "multimedia" in by_stem:
+            _tell_unread(archive, tables, {stem, "multimedia", "verbatim"})
+            return [replace(by_stem[stem], row_type=stem), replace(by_stem["multimedia"], row_type="multimedia")]
     named = [table for table in tables if names_taxa(table)]
     if len(named) != 1:
         refuse_nested(archive.path, names)
@@ -103,9 +108,20 @@ def read_tables(archive: Container, encoding: str = "") -> list[Table]:
             "a column for names, such as scientificName"
         )
     table = named[0]
+    _tell_unread(archive, tables, {_stem(table)})
     if table.row_type != "taxon" and any(photo_columns(table.terms)):
         return [replace(table, row_type=PHOTO_TABLE, key=None)]
     return [table]
+
+
+def _stem(table: Table) -> str:
+    return table.files[0].rsplit(".", 1)[0].lower()
+
+
+def _tell_unread(archive: Container, tables: list[Table], read: set[str]) -> None:
+    """Name the tables that nothing is read from, since no descriptor says what they hold."""
+    if unread := [table.files[0] for table in tables if _stem(table) not in read]:
+        logger.warning("%s: nothing is read from %s: there is no %s", archive.path.name, ", ".join(unread), META)
 
 
 def _find_tables(archive: Container, names: list[str], encoding: str) -> list[Table]:

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from indexer.archives.container import META, Container, open_container
-from indexer.archives.core_rows import find_core_columns, read_media_rows, read_without_media, unkeyed
+from indexer.archives.core_rows import (
+    find_core_columns,
+    read_media_rows,
+    read_without_media,
+    refuse_ambiguous,
+    shelve_row,
+    unkeyed,
+)
 from indexer.archives.descriptor import PHOTO_TABLE, Table, names_taxa, read_table, read_tables
 from indexer.archives.events import read_events
 from indexer.archives.shelf import RowShelf, ShelvedRow
@@ -45,29 +52,26 @@ def read_dwca(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 
 
 def shelve_core(archive: Container, core: Table, rows: RowShelf) -> Iterator[RejectedRecord]:
-    """Put the core aside. Rows without an id can have no media; rows that repeat one cannot be told from the first.
+    """Put the core aside. Rows without an id can have no media; where two rows have one, the first counts.
+
+    Where the two name different species, nobody can tell which of them a photo shows, and it is refused.
 
     An occurrenceID names a find only while no other row has it: publishers number from 1, and a download holds several
     of them. Where one repeats, the archive's own ids are the keys of all finds.
     """
     columns = find_core_columns(core)
     is_keyed = core.row_type not in ("taxon", PHOTO_TABLE)
-    repeated = False
-    with RowShelf() as named:
-        for row in read_table(archive, core):
-            if isinstance(row, RejectedRecord):
-                yield row
-                continue
-            fields = columns.read(row)
-            if is_keyed and row.key:
-                own = fields.setdefault("observation", row.key)
-                fields["+key"] = row.key
-            if not rows.put(row.key or unkeyed(row), fields, row.file, row.line):
-                detail = f"{row.file}, line {row.line}: id {row.key} has been there before"
-                yield RejectedRecord("duplicate", detail, row.file, row.line)
-            elif is_keyed and row.key:
-                repeated = repeated or not named.put(own, {})
-    if repeated:
+    for row in read_table(archive, core):
+        if isinstance(row, RejectedRecord):
+            yield row
+            continue
+        fields = columns.read(row)
+        if is_keyed and row.key:
+            fields.setdefault("observation", row.key)
+            fields["+key"] = row.key
+        if refused := shelve_row(rows, row.key or unkeyed(row), fields, row, "id"):
+            yield refused
+    if is_keyed and rows.repeats("observation"):
         rows.rename("observation", "+key")
 
 
@@ -89,6 +93,9 @@ def read_media(archive: Container, table: Table, rows: RowShelf) -> Iterator[Rec
             detail = f"{row.file}, line {row.line}: the media row has no address of a photo"
             yield RejectedRecord("no-photo", detail, row.file, row.line)
             continue
+        if refused := refuse_ambiguous(found, row, fields["photo"]):
+            yield refused
+            continue
         fields.setdefault("position", str(found.uses))
         yield Record(**{**accept(found, rows), **fields}, file=row.file, line=row.line)
 
@@ -106,6 +113,9 @@ def read_occurrences(archive: Container, table: Table, rows: RowShelf) -> Iterat
             yield RejectedRecord("orphan", detail, row.file, row.line)
             continue
         rows.use(row.key)
+        if refused := refuse_ambiguous(taxon, row):
+            yield refused
+            continue
         fields = {**accept(taxon, rows), **columns.read(row)}
         yield from read_without_media(ShelvedRow(row.key, fields, row.file, row.line, 0))
 

@@ -31,10 +31,14 @@ ALPHABETS: dict[str, tuple[str, ...]] = {
 
 DAILY = {
     "shift_jis": (b"\x88\x9f", b"\x98\x72"), "gb2312": (b"\xb0\xa1", b"\xd7\xf9"), "big5": (b"\xa4\x40", b"\xc6\x7e"),
-    "euc_kr": (b"\xb0\xa1", b"\xc8\xfe"),
+    "euc_kr": (b"\xb0\xa1", b"\xc8\xfe"), "euc_jp": (b"\xb0\xa1", b"\xcf\xd3"),
 }  # fmt: skip
 """Encodings of two bytes a sign, and where in them the signs in daily use lie: wrong readings hold the others."""
+TELLING = (("euc_kr", 24), ("euc_jp", 48))
+"""So many different signs, all among those in daily use, are no chance: gb2312 has its own where these have theirs."""
 WIDER = {"shift_jis": "cp932", "gb2312": "gb18030", "big5": "cp950", "euc_kr": "cp949"}
+
+CHINESE = frozenset({"gb2312", "big5"})
 
 QUOTES = "’‘“”„‚«»´`–—…\u00a0"  # may touch a letter
 SIGNS = frozenset(QUOTES + "×°±©®§·•µ¹²³½¼¾€™†")
@@ -46,7 +50,21 @@ MOST_CONSONANTS, MOST_VOWELS = 3, 2
 
 def read_legacy(lines: Sequence[bytes]) -> list[str]:
     """Name the encodings in which all of these lines are words; several where nothing in them tells which."""
-    return [name for name in (*ALPHABETS, *DAILY) if all(_makes_sense(line, name) for line in lines)]
+    found = [name for name in (*ALPHABETS, *DAILY) if all(_makes_sense(line, name) for line in lines)]
+    for name, enough in TELLING:
+        if name in found and len({sign for line in lines for sign in line.decode(name) if ord(sign) > 0x2E7F}) > enough:
+            return [name]
+    return found
+
+
+def explain_reading(lines: Sequence[bytes], encodings: Sequence[str]) -> str:
+    """Say in a sentence in what encoding lines are read, or why some of them are not."""
+    if not encodings:
+        return "in which encoding it is cannot be told; such lines are left out (say it with --encoding)"
+    if all(decode_legacy(line, encodings) is not None for line in lines):
+        return f"it is read as {encodings[0]} (--encoding says otherwise)"
+    named = f"{', '.join(encodings[:-1])} or {encodings[-1]}"
+    return f"it may be in {named}; lines that these read differently are left out (say with --encoding which it is)"
 
 
 def decode_legacy(line: bytes, encodings: Iterable[str]) -> str | None:
@@ -107,6 +125,8 @@ def _is_ideographic(cell: str, encoding: str) -> bool:
             continue
         name = unicodedata.name(sign, "?")
         if name.startswith(("HALFWIDTH", "LATIN", "GREEK", "CYRILLIC", "BOX", "?")):
+            return False
+        if encoding in CHINESE and name.startswith(("HIRAGANA", "KATAKANA")):
             return False
         if name.startswith(("CJK UNIFIED", "HANGUL")) and not first <= sign.encode(encoding) <= last:
             return False

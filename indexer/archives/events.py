@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from indexer.archives.container import Container
-from indexer.archives.core_rows import find_core_columns, read_media_rows, read_without_media, unkeyed
+from indexer.archives.core_rows import (
+    find_core_columns,
+    read_media_rows,
+    read_without_media,
+    refuse_ambiguous,
+    shelve_row,
+    unkeyed,
+)
 from indexer.archives.descriptor import Table, read_table
 from indexer.archives.shelf import RowShelf
 from indexer.records import Record, RejectedRecord
@@ -40,7 +47,7 @@ def read_events(
 
 
 def shelve_events(archive: Container, core: Table, events: RowShelf) -> Iterator[RejectedRecord]:
-    """Put the events aside; those that repeat an id cannot be told from the first."""
+    """Put the events aside; where one repeats an id and says something else, neither is believed."""
     columns = find_core_columns(core)
     for row in read_table(archive, core):
         if isinstance(row, RejectedRecord):
@@ -48,9 +55,14 @@ def shelve_events(archive: Container, core: Table, events: RowShelf) -> Iterator
             continue
         fields = columns.read(row)
         fields.pop("observation", None)
-        if not events.put(row.key or unkeyed(row), fields, row.file, row.line):
-            detail = f"{row.file}, line {row.line}: event {row.key} has been there before"
-            yield RejectedRecord("duplicate", detail, row.file, row.line)
+        if events.put(row.key or unkeyed(row), fields, row.file, row.line):
+            continue
+        detail = f"{row.file}, line {row.line}: event {row.key} has been there before"
+        first = events.find(row.key)
+        if first and dict(first.fields) != fields:
+            events.mark(row.key, "+other", "yes")
+            detail += f", in line {first.line}, with another day or place: neither is taken"
+        yield RejectedRecord("duplicate", detail, row.file, row.line)
 
 
 def shelve_finds(
@@ -69,12 +81,12 @@ def shelve_finds(
             continue
         own = columns.read(row)
         key = own.setdefault("observation", f"{row.key}:{row.file}:{row.line}")
-        if not finds.put(key, {**above, **own}, row.file, row.line):
-            detail = f"{row.file}, line {row.line}: occurrence {key} has been there before"
-            yield RejectedRecord("duplicate", detail, row.file, row.line)
+        if refused := shelve_row(finds, key, {**above, **own}, row, "occurrence"):
+            yield refused
             continue
         events.use(row.key)
         only.put(row.key, {"find": key})
+        only.use(row.key)
 
 
 def find_event(key: str, events: RowShelf) -> dict[str, str] | None:
@@ -84,6 +96,8 @@ def find_event(key: str, events: RowShelf) -> dict[str, str] | None:
         return None
     fields: dict[str, str] = {}
     for _ in range(DEPTH):
+        if "+other" in event.fields:  # it stands in two ways
+            break
         fields = {**event.fields, **fields}
         parent = events.find(event.fields.get("+parent", ""))
         if parent is None:
@@ -115,18 +129,26 @@ def read_media(
             continue
         stated = fields.pop("observation", "")
         first = only.find(row.key)
-        find = finds.find(stated or (first.fields["find"] if first and event.uses == 1 else ""))
+        find = finds.find(stated or (first.fields["find"] if first and first.uses == 1 else ""))
         if find is None:
-            reason, detail = (
-                ("orphan", f"there is no occurrence {stated!r}")
-                if stated
-                else (
-                    "ambiguous-identification",
-                    f"event {row.key} has {event.uses} occurrences, and which one this photo shows is not said",
-                )
-            )
+            reason, detail = explain_no_find(row.key, stated, first.uses if first else 0)
             yield RejectedRecord(reason, f"{where}: {detail}", row.file, row.line, photo)
             continue
         finds.use(find.key)
+        if refused := refuse_ambiguous(find, row, photo):
+            yield refused
+            continue
         known = {field: text for field, text in find.fields.items() if not field.startswith("+")}
         yield Record(**{"position": str(find.uses), **known, **fields}, file=row.file, line=row.line)
+
+
+def explain_no_find(event: str, stated: str, occurrences: int) -> tuple[str, str]:
+    """Say why a photo of an event is of no occurrence: reason and detail."""
+    if stated:
+        return "orphan", f"there is no occurrence {stated!r}"
+    if not occurrences:
+        return "orphan", f"no occurrence of event {event} was read, so nothing says what this photo shows"
+    detail = (
+        f"event {event} has {occurrences} occurrences, and the row has no occurrenceID that says which one it shows"
+    )
+    return "ambiguous-identification", detail

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from indexer.archives.terms import TABLE_TERMS, plain_term
 
+RESERVED_HOST = "static.inaturalist.org"
 MARKS = frozenset({"imageurl", "qualitygrade", "iconictaxonname"})
 """Headers that only these exports have together."""
 OBSCURED_CELL = "31400"  # metres: the diagonal of the cell of 0.2 degrees that an obscured place lies in
@@ -18,7 +20,12 @@ TERMS: Mapping[str, tuple[str, ...]] = {
     "country_code": ("placecountryname",),
     "creator": ("username", "userlogin"),
     "recorded_by": ("username", "userlogin"),
-    "licence": ("photolicense", "photolicence", "imagelicense", "imagelicence"),  # `license` is the observation's
+    "licence": tuple(
+        f"{kind}{licence}{code}"
+        for kind in ("photo", "photos", "photos0", "image")
+        for licence in ("license", "licence")
+        for code in ("code", "")
+    ),  # `license` is the observation's
     "references": ("url",),
 }
 
@@ -26,6 +33,20 @@ TERMS: Mapping[str, tuple[str, ...]] = {
 def is_export(headers: Sequence[str]) -> bool:
     """Tell an export from other tables by its headers."""
     return {plain_term(header) for header in headers} >= MARKS
+
+
+def read_licence(fields: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, str]:
+    """Say what the export tells of a photo's licence, where no column holds it.
+
+    Photos under a licence lie in a place of their own; on the other server, all rights are reserved.
+    """
+    if fields.get("licence"):
+        return dict(fields)
+    if urlsplit(cells.get("imageurl", "").strip()).hostname == RESERVED_HOST:
+        return {**fields, "licence": "all rights reserved"}
+    if licence := cells.get("license", "").strip():
+        return {**fields, "rights": f"{licence}, of the observation and not of its photos"}
+    return dict(fields)
 
 
 def read_public_place(fields: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, str]:

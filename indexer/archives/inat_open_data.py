@@ -55,7 +55,19 @@ def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | RejectedReco
                 yield RejectedRecord("orphan", detail, file, line, name)
                 continue
             observations.use(observation.key)
+            if other := observation.fields.get("+other"):
+                detail = (
+                    f"{file}, line {line}: observation {observation.key} stands in two rows, as taxon "
+                    f"{observation.fields['taxon_id']} and {other}"
+                )
+                yield RejectedRecord("ambiguous-identification", detail, file, line, name)
+                continue
             taxon = dict(taxon_fields(observation.fields["taxon_id"]))
+            if other := taxon.pop("+other", ""):
+                number, name_of_taxon = observation.fields["taxon_id"], taxon["scientific_name"]
+                detail = f"{file}, line {line}: taxon {number} stands in two rows, as {name_of_taxon} and {other}"
+                yield RejectedRecord("ambiguous-identification", detail, file, line, name)
+                continue
             if not taxon:
                 detail = (
                     f"{file}, line {line}: taxon {observation.fields['taxon_id'] or 'none'} is not in the table of taxa"
@@ -133,6 +145,10 @@ def fill(shelf: RowShelf, path: Path, key: str) -> Iterator[RejectedRecord]:
             continue
         file, line, cells = row
         if not shelf.put(cells[key], cells, file, line):
+            meant = "name" if key == "taxon_id" else "taxon_id"
+            first = shelf.find(cells[key])
+            if first and first.fields.get(meant) != cells.get(meant):
+                shelf.mark(cells[key], "+other", cells[meant])
             yield RejectedRecord(
                 "duplicate", f"{file}, line {line}: {key} {cells[key]} has been there before", file, line
             )
@@ -144,6 +160,8 @@ def read_taxon(taxon_id: str, taxa: RowShelf) -> tuple[tuple[str, str], ...]:
     if row is None:
         return ()
     fields = {"scientific_name": row.fields["name"], "taxon_rank": row.fields["rank"]}
+    if "+other" in row.fields:
+        fields["+other"] = row.fields["+other"]
     for ancestor_id in [*row.fields["ancestry"].split("/"), taxon_id]:
         ancestor = taxa.find(ancestor_id) if ancestor_id else None
         if ancestor and ancestor.fields["rank"] in RANKS:

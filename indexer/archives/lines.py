@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from indexer.archives.encodings import decode_legacy, read_legacy
+from indexer.archives.encodings import decode_legacy, explain_reading, read_legacy
 from indexer.records import RejectedRecord
 from retrieval.errors import ArchiveError
 
@@ -34,6 +34,7 @@ SEP = re.compile(r"^\ufeff?\"?sep=(.)\"?\s*$", re.I)  # what Excel writes and re
 DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, NotImplementedError)
 """What reading a damaged compressed file can raise, whatever packed it."""
 NEVER_CLOSED = -1  # in place of a cell's number: its quote is not closed by the next quote there is
+NO_TEXT = re.compile("[\0-\x08\x0e-\x1f\ufffd]")
 SINGLE_BYTE = re.compile(r"^(?:cp12\d\d|iso8859|latin|ascii|mac|koi8|cp4|cp8)")
 
 
@@ -48,6 +49,7 @@ class Dialect:
     lax_quotes: bool = False  # a quote that is opened and not closed is text, where the line has its columns without it
     told: bool = False  # a person has named the encoding: it is not doubted
     preamble: int = 0  # lines above the header that are none
+    quiet: bool = False  # nothing is said of its encoding: it is only looked at, and read later
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def sniff_dialect(head: bytes, file: str, encoding: str = "") -> Dialect:
     told = encoding if encoding and marked == "utf-8" else ""  # a mark at the start is surer than what is told
     encoding = check_encoding(told) if told else marked
     text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
-    if "\0" in text:
+    if "\0" in text and len(NO_TEXT.findall(text)) * 20 > len(text):  # a single one may stand in a cell
         raise ArchiveError(f"{file}, line 1: this is no text but a binary file")
     terminator = "\r" if "\r" in text and "\n" not in text else "\n"
     lines = text.split(terminator)
@@ -126,7 +128,7 @@ def read_rows(stream: BinaryIO, dialect: Dialect, file: str, width: int = 0) -> 
         if number <= dialect.preamble:
             continue
         if text is None:
-            yield _unreadable(file, number)
+            yield refuse_unreadable(dialect, file, number)
             continue
         row = _read_row(number, text, lines, dialect, width)
         if row is None:
@@ -137,8 +139,11 @@ def read_rows(stream: BinaryIO, dialect: Dialect, file: str, width: int = 0) -> 
             yield row
 
 
-def _unreadable(file: str, number: int) -> RejectedRecord:
+def refuse_unreadable(dialect: Dialect, file: str, number: int) -> RejectedRecord:
+    """Reject a line whose bytes are in no encoding that is told or can be told."""
     detail = "the line is not in UTF-8, and in which encoding it is cannot be told: say it with --encoding"
+    if dialect.told:
+        detail = f"the line is not in {dialect.encoding}, which was said to be its encoding"
     return RejectedRecord("unreadable-text", f"{file}, line {number}: {detail}", file, number)
 
 
@@ -265,11 +270,14 @@ def read_lines(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[Line]:
         raw_lines = _read_narrow(stream, dialect.terminator)
         for raw in decoder.watch(raw_lines):
             number += 1
+            if number > 1:
+                decoder.tell()
             if len(raw) > LONGEST_LINE:
                 raise ArchiveError(f"{file}, line {number}: the line is longer than {LONGEST_LINE:,} bytes")
             if number == 1:
                 raw = raw.removeprefix(codecs.BOM_UTF8)
             yield number, decoder.decode(raw)
+        decoder.tell()
     except (*DAMAGED, UnicodeError) as error:
         raise ArchiveError(f"{file}, line {number + 1}: the file is damaged ({error})") from error
 
@@ -284,8 +292,10 @@ class _Decoder:
         self._file = file
         self._encoding = dialect.encoding
         self._told = dialect.told
+        self._quiet = dialect.quiet
         self._doubtful = not dialect.told and SINGLE_BYTE.match(codecs.lookup(dialect.encoding).name) is not None
         self._legacy: list[str] | None = None
+        self._untold = ""
         self._lines: Iterator[bytes] = iter(())
         self._ahead: deque[bytes] = deque()
 
@@ -312,12 +322,16 @@ class _Decoder:
             if self._told:
                 return None
         if self._legacy is None:
-            self._legacy = read_legacy(self._sample(raw))
-            if self._legacy:
-                logger.warning(
-                    "%s is not in UTF-8; it is read as %s (--encoding says otherwise)", self._file, self._legacy[0]
-                )
+            sample = self._sample(raw)
+            self._legacy = read_legacy(sample)
+            self._untold = explain_reading(sample, self._legacy)
         return decode_legacy(raw, self._legacy)
+
+    def tell(self) -> None:
+        """Say how lines are read that are not in UTF-8: once, and not where only the header of a table is looked at."""
+        if self._untold and not self._quiet:
+            logger.warning("%s is not in UTF-8; %s", self._file, self._untold)
+            self._untold = ""
 
     def _sample(self, raw: bytes) -> list[bytes]:
         size, found = 0, [raw]

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
+write_json = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class ShelvedRow:
@@ -48,7 +50,7 @@ class RowShelf:
         """Put a row aside; False where the key is taken, and the first row stays."""
         placed = self._rows.execute(
             "INSERT OR IGNORE INTO rows (key, fields, file, line) VALUES (?, ?, ?, ?)",
-            (key, json.dumps(fields, ensure_ascii=False), file, line),
+            (key, write_json(fields), file, line),
         )
         return placed.rowcount == 1
 
@@ -56,6 +58,14 @@ class RowShelf:
         """Return the row of that key."""
         found = self._rows.execute("SELECT key, fields, file, line, uses FROM rows WHERE key = ?", (key,)).fetchone()
         return ShelvedRow(found[0], json.loads(found[1]), *found[2:]) if found else None
+
+    def repeats(self, field: str) -> bool:
+        """Say whether any two rows say the same in a field."""
+        found = self._rows.execute(
+            "SELECT 1 FROM rows GROUP BY json_extract(fields, ?) HAVING count(json_extract(fields, ?)) > 1 LIMIT 1",
+            (f'$."{field}"',) * 2,
+        )
+        return found.fetchone() is not None
 
     def rename(self, field: str, source: str) -> None:
         """Let every row's `field` be what its field `source` says."""
@@ -65,6 +75,10 @@ class RowShelf:
             "WHERE json_extract(fields, ?) NOT NULL",
             (f'$."{field}"', there, there),
         )
+
+    def mark(self, key: str, field: str, text: str) -> None:
+        """Let a row say `text` in a field beside what it says itself."""
+        self._rows.execute("UPDATE rows SET fields = json_set(fields, ?, ?) WHERE key = ?", (f'$."{field}"', text, key))
 
     def use(self, key: str) -> None:
         """Note that a row was asked for."""
@@ -106,7 +120,7 @@ class GroupShelf:
         """Put a row aside."""
         self._rows.execute(
             "INSERT INTO rows (key, fields, file, line) VALUES (?, ?, ?, ?)",
-            (key, json.dumps(fields, ensure_ascii=False), file, line),
+            (key, write_json(fields), file, line),
         )
 
     def find(self, key: str) -> list[dict[str, str]]:

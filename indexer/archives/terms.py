@@ -136,6 +136,10 @@ class Columns:
         """Return the fields that the row fills."""
         found: dict[str, str] = {}
         for field, places in self.fields:
+            if len(places) == 1:
+                if text := cells[places[0]].strip():
+                    found[field] = text
+                continue
             texts = [text for place in places if (text := cells[place].strip())]
             if texts:  # dcterms:creator holds an address where dc:creator beside it holds the name
                 named = [text for text in texts if field in PEOPLE and not text.startswith(("http://", "https://"))]
@@ -166,6 +170,9 @@ def find_columns(headers: Sequence[str], terms: Mapping[str, tuple[str, ...]], g
         found.setdefault("accepted_name", []).insert(
             0, place_of["species"]
         )  # as GBIF: the accepted species of the name given
+    granting = [place for name in terms.get("licence", ()) if name not in RIGHTS for place in places_of.get(name, ())]
+    if "rights" in found:  # another column of the licence says the same, or what is said of the rights contradicts it
+        found["rights"] = [*granting[1:], *found["rights"]]
     for field, header in given:
         if plain_term(header) not in place_of:
             raise ArchiveError(f"{file}, line 1: there is no column {header!r}; there are {', '.join(headers)}")

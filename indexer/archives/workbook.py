@@ -64,7 +64,7 @@ def open_workbook(path: Path, file: str) -> BinaryIO:
                     f"{file}: one sheet with a table is needed, and there are {len(chosen or filled)} ({names}); "
                     "save the one that is meant as a workbook or a CSV of its own"
                 )
-            return _write(chosen[0].iter_rows())
+            return _write(chosen[0].iter_rows(), _titles(chosen[0].to_python(nrows=HEADER_ROWS)))
     except (CalamineError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise ArchiveError(f"{file}: the Excel workbook is damaged or locked ({error})") from error
 
@@ -80,14 +80,29 @@ def check_size(path: Path, file: str) -> None:
 
 
 def _has_header(rows: Iterable[Sequence[object]]) -> bool:
-    return any(len({plain_term(_text(cell)) for cell in row} & KNOWN_TERMS) > 1 for row in rows)
+    return any(map(_is_header, rows))
 
 
-def _write(rows: Iterable[Sequence[object]]) -> BinaryIO:
-    """Write the rows, one a line; what would break a line becomes a blank, and a quote is doubled within quotes."""
+def _is_header(row: Sequence[object]) -> bool:
+    return len({plain_term(_text(cell)) for cell in row} & KNOWN_TERMS) > 1
+
+
+def _titles(rows: Sequence[Sequence[object]]) -> int:
+    """How many rows stand above the header, such as a title: 0 where no row has headers that we know."""
+    return next((number for number, row in enumerate(rows) if _is_header(row)), 0)
+
+
+def _write(rows: Iterable[Sequence[object]], titles: int = 0) -> BinaryIO:
+    """Write the rows, one a line; what would break a line becomes a blank, and a quote is doubled within quotes.
+
+    Of the first rows, which are titles, empty lines are left: other rows keep their numbers.
+    """
     table = tempfile.TemporaryFile()  # noqa: SIM115 - handed on to whoever reads it
     table.write("\ufeff".encode())
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number < titles:
+            table.write(b"\n")
+            continue
         cells = [" ".join(_text(cell).split()) for cell in row]
         line = "\t".join('"' + cell.replace('"', '""') + '"' if '"' in cell else cell for cell in cells)
         table.write(f"{line}\t\n".encode("utf-8", "replace"))

@@ -27,6 +27,7 @@ ABSENT = re.compile(
 KEPT = re.compile(
     r"(?:in )?captiv.*|cultivat.*|managed\b.*|planted|farmed|commercial.*|in culture|greenhouse|zuchtpilz\w*", re.I
 )
+BEFORE_TERM = re.compile(r".*[/#:]|[\W_]", re.S)
 NO_FIND = {
     "materialsample": "a sample", "livingspecimen": "a culture or captive specimen", "fossilspecimen": "a fossil",
     "materialcitation": "a citation from literature", "literature": "a citation from literature",
@@ -48,7 +49,7 @@ def find_wild_fault(record: Record) -> RecordFault | None:
     ):
         if KEPT.fullmatch(read_text(text)):
             return RecordFault("cultivated", f"the find is not a wild one: {text}", term, text)
-    basis = re.sub(r"[\W_]", "", re.split("[/#:]", record.basis_of_record.lower())[-1])
+    basis = BEFORE_TERM.sub("", record.basis_of_record.lower())
     if basis in NO_FIND:
         text = record.basis_of_record
         return RecordFault("not-a-find", f"the record is of {NO_FIND[basis]}", "basisOfRecord", text)

@@ -7,13 +7,13 @@ each name is taken apart once, and then they are read in their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from indexer.archives.container import Container
 from indexer.archives.core_rows import unkeyed
-from indexer.archives.descriptor import KeyedRow, Table, read_table
+from indexer.archives.descriptor import KeyedRow, Table
 from indexer.archives.shelf import RowShelf, ShelvedRow
 from indexer.archives.terms import TAXON_TERMS, find_columns, plain_term
 from indexer.curation.names import ABOVE_SPECIES, ParsedName, compose_name, parse_name
@@ -90,6 +90,11 @@ class TaxonLine:
         """Whether the line itself calls its name a synonym."""
         return SYNONYM.search(self.fields.get("taxonomic_status", "")) is not None
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether another line has the same key and another name: what refers to the key may mean either."""
+        return "+other" in self.fields
+
 
 class TaxonLines:
     """The lines of a taxon table, put aside, and what they say of each other."""
@@ -100,13 +105,18 @@ class TaxonLines:
         self._leads = leads  # names that no line calls accepted -> what they point to
         self._lineage = lru_cache(maxsize=20_000)(self._read_lineage)
 
-    def shelve(self, archive: Container, table: Table) -> Iterator[RejectedRecord]:
-        """Read the table; lines that are none come back as rejections."""
-        read = line_reader(table, is_backbone=is_backbone(archive))
-        for row in read_table(archive, table):
+    def shelve(
+        self, rows: Iterable[KeyedRow | RejectedRecord], table: Table, *, is_backbone: bool
+    ) -> Iterator[RejectedRecord]:
+        """Put the rows of a table aside; lines that are none come back as rejections."""
+        read = line_reader(table, is_backbone=is_backbone)
+        for row in rows:
             if isinstance(row, RejectedRecord):
                 yield row
             elif not self._rows.put(row.key or unkeyed(row), fields := read(row), row.file, row.line):
+                if (first := self.find(row.key)) and first.name.full != as_name(fields).full:
+                    self._rows.mark(row.key, "+other", as_name(fields).full or "nothing named")
+                    fields["+other"] = first.name.full or "nothing named"
                 self._rows.put(unkeyed(row), fields, row.file, row.line)
 
     def link(self) -> None:
@@ -121,10 +131,6 @@ class TaxonLines:
         """Every line in the order of the table."""
         return (as_line(row) for row in self._rows.rows())
 
-    def has(self, key: str) -> bool:
-        """Whether there is a line of that key."""
-        return self._rows.find(key) is not None
-
     def find(self, key: str) -> TaxonLine | None:
         """Return the line of a key."""
         row = self._rows.find(key) if key else None
@@ -138,12 +144,15 @@ class TaxonLines:
         accepted = line.fields.get("+accepted_full", "")
         accepted_id = line.fields.get("+accepted", "")
         if not accepted and accepted_id not in ("", line.key) and (other := self.find(accepted_id)):
+            if other.is_ambiguous:
+                return None
             accepted = other.name.full
         if (
             not accepted
             and line.is_synonym
             and (parent := self.find(line.fields.get("+parent", "")))
             and parent.name.species
+            and not parent.is_ambiguous
         ):
             accepted = parent.name.full
         if accepted and accepted not in (line.name.full, line.name.species):
@@ -271,8 +280,12 @@ def is_backbone(archive: Container) -> bool:
 def as_line(row: ShelvedRow) -> TaxonLine:
     """Return a shelved row as what it was put aside as."""
     fields = row.fields
-    name = ParsedName(**{part: fields.get(f"+{part}", "") for part in PARTS})
-    return TaxonLine(fields["+key"], name, fields["taxon_rank"], fields, row.file, row.line)
+    return TaxonLine(fields["+key"], as_name(fields), fields["taxon_rank"], fields, row.file, row.line)
+
+
+def as_name(fields: Mapping[str, str]) -> ParsedName:
+    """Return the name that a line was put aside with."""
+    return ParsedName(**{part: fields.get(f"+{part}", "") for part in PARTS})
 
 
 def read_taxon_name(fields: Mapping[str, str], rank: str) -> ParsedName:

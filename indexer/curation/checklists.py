@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 from indexer.archives.container import META, Container, FileContainer, FolderContainer, open_container, refuse_nested
-from indexer.archives.descriptor import KeyedRow, Table, read_table, read_tables, sniff_table
-from indexer.archives.lines import HEAD, Dialect, read_lines, sniff_dialect
+from indexer.archives.descriptor import Table, read_table, read_tables, sniff_table
+from indexer.archives.lines import HEAD, Dialect, read_lines, refuse_unreadable, sniff_dialect
 from indexer.archives.shelf import GroupShelf, RowShelf
 from indexer.archives.terms import NAMING, plain_term
 from indexer.curation.checklist_taxa import (
@@ -19,16 +19,18 @@ from indexer.curation.checklist_taxa import (
     TaxonLines,
     find_kingdom,
     infer_rank,
+    is_backbone,
     refuse_name,
     settle_rank,
 )  # fmt: skip
+from indexer.curation.coldp import by_term, describe_usages, find_split_tables, read_usages
 from indexer.curation.curate import find_toxicity
 from indexer.curation.names import parse_name, same_authorship
 from indexer.curation.occurrence_status import read_status
-from indexer.curation.places import parse_country, parse_language
+from indexer.curation.places import is_no_language, parse_country, parse_language
 from indexer.curation.species import find_lineage_keys, read_gbif_key
 from indexer.curation.texts import read_text
-from indexer.records import RejectedRecord
+from indexer.records import DroppedValue, RejectedRecord
 from retrieval.errors import ArchiveError
 
 FUNGAL_KINGDOMS = frozenset({"Fungi", "Protozoa", ""})
@@ -40,6 +42,7 @@ TABLE_STEMS = (
     ("distribution", ("distribution", "distributions")),
     ("vernacularname", ("vernacularname", "vernacularnames", "vernacular")),
 )
+SPLIT_STEMS = frozenset({"Name", "Taxon", "Synonym"})
 SEVERAL = re.compile(r"\s*[|;,]\s*")
 NAME_HEADERS = NAMING | {"nameoffungus"}
 
@@ -66,6 +69,7 @@ class ChecklistLine:
     synonym_of: str = ""  # accepted name without authorship, where this line is a synonym
     is_homonym: bool = False  # a synonym that is spelt as an accepted name of this list: names do not tell them apart
     listed: bool = True  # False where a synonym has no place of its own: the line of its accepted name speaks for both
+    dropped: tuple[RejectedRecord, ...] = ()  # values that were not understood, though the line is kept
     file: str = ""
     line: int = 0
 
@@ -86,6 +90,8 @@ def read_checklist(
     """
     if path.stem.lower() in TABLE_STEMS[0][1] and any(path.parent.glob("[Dd]istribution*.*")):
         path = path.parent  # what is absent or doubtful stands in the table beside it
+    if path.stem in SPLIT_STEMS and all((path.with_stem(stem)).is_file() for stem in ("Name", "Taxon")):
+        path = path.parent  # a list in ColDP, of which one table was named
     if path.is_file():
         with open_container(path) as container:
             single = isinstance(container, FileContainer)
@@ -109,11 +115,12 @@ def find_tables(archive: Container, encoding: str = "") -> dict[str, Table]:
         return {"taxon": core, **{table.row_type: table for table in extensions}}
     by_stem = {name.rsplit("/", 1)[-1].split(".")[0].lower(): name for name in names if "." in name}
     if isinstance(archive, FolderContainer) or len(names) > 1:
-        found = {
+        split = find_split_tables(archive, by_stem, encoding)
+        found = split | {
             kind: sniff_table(archive, by_stem[stem], kind, encoding)
             for kind, stems in TABLE_STEMS
             for stem in stems
-            if stem in by_stem
+            if stem in by_stem and kind not in split
         }
         if "taxon" in found:
             return found
@@ -129,7 +136,8 @@ def read_taxa(
     archive: Container, tables: Mapping[str, Table], kingdoms: frozenset[str]
 ) -> Iterator[ChecklistLine | RejectedRecord]:
     """Read the taxa, each joined with its places and vernacular names."""
-    taxon = tables["taxon"]
+    taxon = describe_usages(tables) if "name" in tables else tables["taxon"]
+    rows_of_taxa = read_usages(archive, tables) if "name" in tables else read_table(archive, taxon)
     terms = {plain_term(term) for term in taxon.terms}
     if not terms & NAME_HEADERS and not {"genus", "specificepithet"} <= terms:
         raise ArchiveError(f"{taxon.files[0]}, line 1: no column holds names; the columns are {', '.join(taxon.terms)}")
@@ -141,15 +149,21 @@ def read_taxa(
                 if isinstance(row, RejectedRecord):
                     yield row
                 else:
-                    shelf.put(row.key, by_term(tables[kind], row), row.file, row.line)
+                    cells = by_term(tables[kind], row) | {"+file": row.file, "+line": str(row.line)}
+                    shelf.put(row.key, cells, row.file, row.line)
         lines = TaxonLines(rows, standing, leads)
-        yield from lines.shelve(archive, taxon)
+        yield from lines.shelve(rows_of_taxa, taxon, is_backbone=is_backbone(archive))
         lines.link()
         for line in lines:
-            yield from read_taxon(line, lines, places.find(line.key), names.find(line.key), kingdoms)
+            key = "" if line.is_ambiguous else line.key
+            yield from read_taxon(line, lines, places.find(key), names.find(key), kingdoms)
         for key, file, number in (*places.places(), *names.places()):
-            if not lines.has(key):
+            meant = lines.find(key)
+            if meant is None:
                 yield RejectedRecord("orphan", f"{file}, line {number}: there is no taxon {key!r}", file, number)
+            elif meant.is_ambiguous:
+                detail = f"{file}, line {number}: {key} is the key of {meant.name.full} and {meant.fields['+other']}"
+                yield RejectedRecord("ambiguous-identification", detail, file, number)
 
 
 def read_taxon(
@@ -179,7 +193,9 @@ def read_taxon(
     rank = settle_rank(line)
     if line.name.species or rank == "genus":
         lineage = (*lineage, ("genus", line.name.genus))
-    for (status, means), countries in find_places(line, places):
+    vernacular_names, unknown = find_vernacular_names(line, names)
+    found, unread = find_places(line, places)
+    for place, ((status, means), countries) in enumerate(found):
         yield ChecklistLine(
             scientific_name=line.name.full,
             scientific_name_authorship=same_authorship(read_text(line.fields.get("scientific_name_authorship", "")))
@@ -193,10 +209,11 @@ def read_taxon(
             occurrence_status=status,
             establishment_means=means,
             toxicity=find_toxicity(line.fields.get("toxicity", "")),
-            vernacular_names=find_vernacular_names(line, names),
+            vernacular_names=vernacular_names,
             synonym_of=accepted,
             is_homonym=bool(accepted and lines.standing(line.name.full)),
             listed=not (stands_for and not countries and not line.fields.get("+occurrencestatus")),
+            dropped=(*unknown, *unread) if not place else (),
             file=line.file,
             line=line.line,
         )
@@ -212,8 +229,15 @@ def find_accepted_key(line: TaxonLine, accepted: str) -> int | None:
     return key if key or accepted else read_gbif_key(line.fields.get("taxon_key", ""))
 
 
-def find_places(line: TaxonLine, places: Iterable[Mapping[str, str]]) -> list[tuple[tuple[str, str], set[str]]]:
-    """Return the countries that a taxon is listed for, by (status, means); where no table says so, by its own line."""
+Places: TypeAlias = list[tuple[tuple[str, str], set[str]]]
+
+
+def find_places(line: TaxonLine, places: Iterable[Mapping[str, str]]) -> tuple[Places, list[RejectedRecord]]:
+    """Return the countries that a taxon is listed for, by (status, means); where no table says so, by its own line.
+
+    Beside them, what is no country that is known.
+    """
+    unread: list[RejectedRecord] = []
     found: dict[tuple[str, str], set[str]] = {}
     own = {name.removeprefix("+"): text for name, text in line.fields.items() if name.startswith("+")}
     for cells in list(places) or [own | {"status": line.fields.get("taxonomic_status", "")}]:
@@ -224,15 +248,31 @@ def find_places(line: TaxonLine, places: Iterable[Mapping[str, str]]) -> list[tu
             read_status("" if said.lower() in UNSAID else said),
             read_text(cells.get("establishmentmeans", "")).lower(),
         )
-        found.setdefault(key, set()).update(find_countries(cells))
-    return sorted(found.items())
+        codes, doubts = find_countries(cells)
+        found.setdefault(key, set()).update(codes)
+        unread += [drop_value(line, cells, doubt.reason, doubt.field, doubt.text, doubt.detail) for doubt in doubts]
+    return sorted(found.items()), unread
 
 
 UNSAID = frozenset({"n/a", "na", "nan", "null", "none", "\\n"})
 
 
-def find_vernacular_names(line: TaxonLine, names: Iterable[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return (BCP 47 language or nothing, name), each once, that of the line itself first."""
+def drop_value(
+    line: TaxonLine, cells: Mapping[str, str], reason: str, term: str, text: str, detail: str
+) -> RejectedRecord:
+    """Say which value was not understood, and where it stands: in the line itself or in a table beside it."""
+    file, number = cells.get("+file", line.file), int(cells.get("+line", line.line))
+    return RejectedRecord(reason, f"{file}, line {number}: {text!r}: {detail}", file, number, field=term, text=text)
+
+
+def find_vernacular_names(
+    line: TaxonLine, names: Iterable[Mapping[str, str]]
+) -> tuple[tuple[tuple[str, str], ...], list[RejectedRecord]]:
+    """Return (BCP 47 language or nothing, name), each once, that of the line itself first.
+
+    Beside them, the languages that are none.
+    """
+    unknown: list[RejectedRecord] = []
     own = {
         "vernacularname": line.fields.get("vernacular_name", ""),
         "language": line.fields.get("vernacular_language", ""),
@@ -240,33 +280,35 @@ def find_vernacular_names(line: TaxonLine, names: Iterable[Mapping[str, str]]) -
     found = []
     for cells in (own, *names):
         if name := read_text(cells.get("vernacularname") or cells.get("name", "")):
-            found.append((parse_language(cells.get("language") or cells.get("languagecode", "")), name))
-    return tuple(dict.fromkeys(found))
+            said = read_text(cells.get("language") or cells.get("languagecode", ""))
+            language = parse_language(said)
+            found.append((language, name))
+            if said and not language and not is_no_language(said):
+                detail = "no language is known by this name"
+                unknown.append(drop_value(line, cells, "language-not-known", "language", said, detail))
+    return tuple(dict.fromkeys(found)), unknown
 
 
-def find_countries(cells: Mapping[str, str]) -> set[str]:
-    """Return the ISO 3166-1 alpha-2 codes that a line names: by code, `ISO_3166-2:BE`, name, or ColDP's area."""
+def find_countries(cells: Mapping[str, str]) -> tuple[set[str], list[DroppedValue]]:
+    """Return the ISO 3166-1 alpha-2 codes that a line names: by code, `ISO_3166-2:BE`, name, or ColDP's area.
+
+    Beside them, what is no country. An area counts as such only where it is said to be a country.
+    """
     texts = SEVERAL.split(read_text(cells.get("countrycode", "")))
     if not any(texts):
         found = PLACE.match(read_text(cells.get("locationid", "")))
-        texts = [found[1]] if found else [read_text(cells.get("country") or cells.get("area", ""))]
-    return {code for code, _ in map(parse_country, texts) if code}
-
-
-def by_term(table: Table, row: KeyedRow) -> dict[str, str]:
-    """Return a row's cells by their plain terms: of a repeated one, the first that is not empty."""
-    cells: dict[str, str] = {}
-    for term, cell in zip(table.terms, row.cells, strict=True):
-        if cell:
-            cells.setdefault(plain_term(term), cell)
-    return cells
+        area = cells.get("country") or cells.get("areaid") or cells.get("area", "")
+        texts = [found[1]] if found else [re.sub(r"^iso:", "", read_text(area), flags=re.I)]
+    read = [parse_country(text) for text in texts]
+    stated = cells.get("countrycode") or cells.get("country") or cells.get("gazetteer", "").lower().startswith("iso")
+    return {code for code, _ in read if code}, [doubt for _, doubt in read if doubt and stated]
 
 
 def is_plain(path: Path, encoding: str = "") -> bool:
     """Tell one name per line from a table: a table's first line is a header with a word that we know."""
     with open_container(path) as archive, archive.open(path.name) as stream:
         dialect = sniff_dialect(stream.read(HEAD), path.name, encoding)
-    first = next((text.strip() for _, text in plain_lines(path, dialect)), "")
+    first = next((text.strip() for _, text in plain_lines(path, replace(dialect, quiet=True)) if text), "")
     headers = {plain_term(cell) for cell in first.replace('"', "").split(dialect.delimiter)}
     if headers & NAME_HEADERS or {"genus", "specificepithet"} <= headers:
         return False
@@ -287,17 +329,15 @@ def is_table_line(text: str) -> bool:
     return re.search(r"[;|\t]", text) is not None or ("," in text and not parse_name(text).species)
 
 
-def plain_lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, str]]:
-    """Read the lines of a text that are neither empty nor remarks behind a #."""
+def plain_lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, str | None]]:
+    """Read the lines of a text that are neither empty nor remarks behind a #; None for one that cannot be read."""
     with open_container(path) as archive, archive.open(path.name) as stream:
         for number, text in read_lines(cast(io.BufferedReader, stream), dialect, path.name):
             if number <= dialect.preamble:
                 continue
             if text is None:
-                raise ArchiveError(
-                    f"{path.name}, line {number}: the line is not in UTF-8; say with --encoding in what it is"
-                )
-            if name := re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip():
+                yield number, None
+            elif name := re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip():
                 yield number, name
 
 
@@ -306,6 +346,9 @@ def read_names(path: Path, encoding: str = "") -> Iterator[ChecklistLine | Rejec
     with open_container(path) as archive, archive.open(path.name) as stream:
         dialect = sniff_dialect(stream.read(HEAD), path.name, encoding)
     for number, text in plain_lines(path, dialect):
+        if text is None:
+            yield refuse_unreadable(dialect, path.name, number)
+            continue
         name = parse_name(text)
         if is_table_line(text):
             detail = f"{path.name}, line {number}: {text!r} holds more than a name, and no header says which part is it"

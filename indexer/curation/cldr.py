@@ -29,6 +29,7 @@ class WorldNames:
     languages: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # in English and in themselves
     months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # whole and abbreviated
     english_months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    weekdays: set[str] = field(default_factory=set)  # whole and abbreviated
 
 
 @cache
@@ -45,15 +46,16 @@ def read_names() -> WorldNames:
         for code, name in locale.get("languages", {}).items():
             if re.fullmatch("[a-z]{2,3}", code) and (tag == "en" or code == tag.split("_")[0]):
                 names.languages[fold_name(name)].add(code)
-        for number, name in _months(locale.get("months", {})):
+        for number, name in _calendar_names(locale.get("months", {})):
             names.months[fold_name(name)].add(number)
             if tag == "en":
                 names.english_months[fold_name(name)].add(number)
+        names.weekdays.update(fold_name(name) for _, name in _calendar_names(locale.get("days", {})))
         localedata._cache.clear()  # noqa: SLF001 - else all of them stay in memory
     return names
 
 
-def _months(contexts: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+def _calendar_names(contexts: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
     """Go through the names that are words: some languages abbreviate to a number, and some widths stand for others."""
     for widths in contexts.values():
         for width in ("wide", "abbreviated"):

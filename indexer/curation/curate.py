@@ -23,6 +23,7 @@ from indexer.curation.licences import (
 from indexer.curation.media import find_media_fault
 from indexer.curation.names import NameResolver
 from indexer.curation.places import (
+    is_no_language,
     parse_coordinates,
     parse_country,
     parse_language,
@@ -61,6 +62,7 @@ ASPECT_WORDS = {
 }
 
 
+POSITION = re.compile(r"\d{1,9}")
 DRAWN = re.compile(
     r"drawing|painting|illustration|artwork|diagram|(?<!photo)graph(?:ic)?\b|logo|icon|map\b|spectrogram|sketch", re.I
 )
@@ -177,7 +179,8 @@ def find_lesser_doubts(record: Record, licence: str, language: str) -> Iterator[
     if not licence:  # the policy lets it pass
         detail = "the licence is not known" if read_text(record.licence) else "no licence is given"
         yield DroppedValue("licence-not-known", "license", record.licence, detail)
-    if read_text(record.vernacular_name) and read_text(record.vernacular_language) and not language:
+    said = read_text(record.vernacular_language)
+    if read_text(record.vernacular_name) and said and not language and not is_no_language(said):
         yield DroppedValue(
             "language-not-known", "language", record.vernacular_language, "no language is known by this name"
         )
@@ -191,7 +194,7 @@ def find_lesser_doubts(record: Record, licence: str, language: str) -> Iterator[
 
 def is_position(text: str) -> bool:
     """Say whether a text is a number that can order photos; longer ones count nothing."""
-    return re.fullmatch(r"\d{1,9}", text) is not None
+    return POSITION.fullmatch(text) is not None
 
 
 def find_photo_fault(record: Record) -> RecordFault | None:
@@ -229,7 +232,8 @@ def find_licence(record: Record, policy: CurationPolicy) -> tuple[str, RecordFau
     if policy.licences == "any":
         return code or "", None
     if not text:
-        return "", _licence_fault("licence-missing", "no licence is given for the photo", text)
+        beside = f"; beside it stands {rights}" if rights else ""
+        return "", _licence_fault("licence-missing", f"no licence is given for the photo{beside}", text or rights)
     if code is None and is_reserved(text):
         return "", _licence_fault("licence-reserved", f"licence {text!r} keeps all rights", text)
     if code is None:

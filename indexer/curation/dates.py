@@ -19,6 +19,7 @@ TIME = (
 SEPARATOR = r"\s*[./\s,-]\s*"
 ROMAN = dict(zip(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"], range(1, 13), strict=True))
 WORD = r"(?P<word>[^\W\d_]+)\.?"
+WEEKDAY = r"(?P<weekday>[^\W\d_]+(?:-feira)?)"
 DAY = r"(?P<day>\d{1,2})(?:\.|st|nd|rd|th|er|º|ª)?"
 YEAR = r"(?P<year>\d{4})"
 OF = r"(?:\s+(?:of|de|d'|del|du))?"
@@ -42,8 +43,8 @@ EITHER = re.compile(
 WORDS = tuple(
     re.compile(f"{pattern}{TIME}")
     for pattern in (
-        rf"(?:[^\W\d_]+\.?,?\s+)?{DAY}{OF}(?:{SEPARATOR})?{WORD}{OF}(?:{SEPARATOR})?{YEAR}",  # 5 Sep 2019, 12.IX.2019
-        rf"(?:[^\W\d_]+\.?,?\s+)?{WORD}(?:{SEPARATOR})?{DAY}(?:{SEPARATOR})?{YEAR}(?:\s+[\d:]+.*)?",  # Sep 5, 2019
+        rf"(?:{WEEKDAY}\.?,?\s+)?{DAY}{OF}(?:{SEPARATOR})?{WORD}{OF}(?:{SEPARATOR})?{YEAR}",  # 5 Sep 2019, 12.IX.2019
+        rf"(?:{WEEKDAY}\.?,?\s+)?{WORD}(?:{SEPARATOR})?{DAY}(?:{SEPARATOR})?{YEAR}(?:\s+[\d:]+.*)?",  # Sep 5, 2019
         rf"{YEAR}{SEPARATOR}{WORD}{SEPARATOR}{DAY}",
         rf"[^\W\d_]{{2,3}}\s{WORD}\s{DAY}\s[\d:]+\s\S+\s{YEAR}",  # Tue Apr 01 00:00:00 CET 1930, GBIF in 2013
     )
@@ -62,6 +63,8 @@ BETWEEN = re.compile(r"\s*/\s*|\s+(?:to|bis|au|al|until|through|till)\s+|\s+[-�
 DAYS = re.compile(
     r"(?P<first>\d{1,2})\.?\s*(?:[-–/&+]|to|bis|und|and)\s*\d{1,2}(?P<rest>(?:[.\s]\s*)(?:[^\W\d_]+|\d{1,2})[.,]?\s*\d{4})"
 )
+WHOLE = re.compile(r"(\d+)\.0+")  # as spreadsheets write whole numbers
+UNREAD = frozenset({"date-not-read", "date-ambiguous", "date-without-month"})
 MIDNIGHT_OF_NEW_YEAR = re.compile(r"\d{4}-?01-?01(?:[T\s]00:?00(?::?00(?:\.0+)?)?(?:Z|[+-]00:?00)?)?")
 
 
@@ -73,7 +76,7 @@ def find_date(
     The columns help where the text cannot be read, and show where a text was padded: `2019-01-01T00:00:00` beside a
     year without a month is no January.
     """
-    year, month, day = (part.strip() for part in parts)
+    year, month, day = (WHOLE.sub(r"\1", part.strip()) for part in parts)
     month, day = ("" if part.strip("0") == "" else part for part in (month, day))
     apart = "-".join(part for part in (year, month, day) if part) if month else year
     if text and year and not month and MIDNIGHT_OF_NEW_YEAR.fullmatch(text) and text.startswith(year):
@@ -83,21 +86,43 @@ def find_date(
     found, doubt = parse_date(text or apart, earliest=earliest, today=today)
     if not text and day and not month and year:
         return None, DroppedValue("date-without-month", "day", f"{year}, day {day}", "there is a day and no month")
-    if (
-        found is None
-        and text
-        and month
-        and day
-        and doubt
-        and doubt.reason in ("date-not-read", "date-ambiguous", "date-without-month")
-    ):
-        apart_found, _ = parse_date(apart, earliest=earliest, today=today)
-        if apart_found is not None:
-            return apart_found, None
+    if text and year and (found or (doubt and doubt.reason in UNREAD)):
+        stated, _ = parse_date(apart, earliest=earliest, today=today) if month and day else (None, None)
+        if _contradicts(found, text, (year, month, day), stated):
+            columns = "-".join(part for part in (year, month, day) if part)
+            detail = f"eventDate says {text}, and the columns of year, month and day say {columns}"
+            return None, DroppedValue("date-contradicted", "eventDate", text, detail)
+        if found is None and stated is not None:
+            return stated, None
     return found, doubt
 
 
-@lru_cache(maxsize=16_384)
+def _contradicts(found: date | None, text: str, parts: tuple[str, str, str], stated: date | None) -> bool:
+    """Tell whether the columns name another day than the text; one day more or less is a time zone."""
+    if found is None:
+        either = EITHER.fullmatch(text)
+        if either and stated:
+            return {stated.day, stated.month} != {int(either["first"]), int(either["second"])}
+        years = re.findall(r"(?<!\d)(?:1[6-9]|20)\d\d(?!\d)", text)
+        return bool(years) and parts[0].isdigit() and parts[0] not in years
+    if stated is not None and abs((stated - found).days) <= 1:
+        return False
+    year, month, _ = parts
+    if year.isdigit() and int(year) != found.year:
+        return True
+    number = int(month) if month.isdigit() else find_month(month)
+    if number and number != found.month:
+        return True
+    return stated is not None and _is_one_day(text)
+
+
+def _is_one_day(text: str) -> bool:
+    """Tell a text of one day from one of an interval, or of a month."""
+    found, doubt = _read(" ".join(unicodedata.normalize("NFKC", text).split()))
+    return found is not None and not doubt
+
+
+@lru_cache(maxsize=4096)
 def parse_date(text: str, *, earliest: date, today: date) -> tuple[date | None, DroppedValue | None]:
     """Return (day or None, doubt): the day that a text names, and what was wrong or missing.
 
@@ -159,6 +184,9 @@ def _read_numbers(text: str) -> tuple[date | None, str] | None:
 def _read_words(text: str) -> tuple[date | None, str] | None:
     for pattern in WORDS:
         if (found := pattern.fullmatch(text)) and (month := find_month(found["word"])):
+            before = found.groupdict().get("weekday")
+            if before and fold_name(before) not in read_names().weekdays:
+                continue  # `about 5 Sep 2019`, `before 5 Sep 2019`
             return _day(found["year"], month, int(found["day"]))
     return None
 

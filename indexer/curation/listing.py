@@ -35,7 +35,9 @@ class ChecklistReport:
     present: int  # species that are listed as present anywhere
     statuses: tuple[tuple[str, int], ...]  # (status other than present, pairs)
     rejections: tuple[RejectedRecord, ...]
-    remarks: tuple[RejectedRecord, ...] = ()  # of lines that were accepted: keys not believed, species merged
+    remarks: tuple[
+        RejectedRecord, ...
+    ] = ()  # of lines that were accepted: values and keys not believed, merged species
 
 
 def import_checklist(
@@ -70,6 +72,7 @@ def import_checklist(
                 if isinstance(line, ChecklistLine) and isinstance(entry, TaxonEntry)
             ]
             remarks += [_remark("homonym", HOMONYM, line) for line, _ in pairs if line.is_homonym]
+            remarks += [value for line, _ in pairs for value in line.dropped]
             remarks += _file(session, register, revision, pairs)
             read += len(batch)
             progress(f"import {checklist}", len(batch))

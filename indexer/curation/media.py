@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 PHOTO_FORMAT = re.compile(
     r"^(?:image[/ ]|\.)?(?:x-)?(?:p?jpe?g|jfif|png|webp|hei[cf]|gif|tiff?|(?:ms-)?bmp)\b|^image/\*$", re.I
@@ -15,6 +16,7 @@ STILL = frozenset({
 """Words of DCMI types and of people, without blanks: `StillImage`, `Still Image`, `.../dcmitype/StillImage`."""
 
 
+@lru_cache(maxsize=1024)
 def find_media_fault(media_type: str, media_format: str) -> tuple[str, str] | None:
     """Return (type or format, what it says) where it says that there is no photo. The two are often swapped."""
     for name, text in (("type", media_type), ("format", media_format)):

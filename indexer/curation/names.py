@@ -48,6 +48,12 @@ UNCERTAIN = frozenset((
     "cf", "cfr", "conf", "confer", "comp", "aff", "affin", "nr", "near", "prox", "prob", "probably", "poss",
     "possibly", "perhaps", "maybe", "likely", "apparently", "presumably", "id", "incertae",
 ))  # fmt: skip
+REMARKS_OF_DOUBT = re.compile(
+    r"[(\[]?(?<![a-z-])(doubtful|dubious|uncertain|unsure|unconfirmed|unverified|tentative(?:ly)?|provisional|prov\.|"
+    r"ad int\.?|tbc|to be confirmed|not (?:certain|sure|confirmed)|unsicher|fraglich|vermutlich|wahrscheinlich|"
+    r"incertaine?|douteu(?:x|se)|probable(?:ment)?|dudos[ao]|usikker|osäker|onzeker)(?![a-z-])[)\]]?"
+)
+"""Words behind a name that make it a guess; none of them is an epithet."""
 GROUPS = frozenset({"gr", "grp", "group", "agg", "aggr", "aggregate", "coll", "complex", "stirps", "ex gr"})
 NO_GENUS = frozenset((
     "Unknown", "Unidentified", "Undetermined", "Indet", "Mixed", "Imageless", "Incertae", "Various", "Fungus",
@@ -55,6 +61,8 @@ NO_GENUS = frozenset((
     "Sp", "Bolete", "Polypore",
 ))  # fmt: skip
 GENUS = re.compile(r"[A-ZÀ-Þ][a-zß-ÿ]+(?:-[a-zß-ÿ]+)?")
+BINOMIAL = re.compile(r"([A-Z][a-z]{3,}) ([a-z]{4,}(?:a|ae|i|is|us|um|ens|ans))")
+NO_LATIN = frozenset({"virus", "phage", "plasmid", "prion", "species", "genus", "incertae", "bacterium"})
 EPITHET = re.compile(r"[a-zß-ÿ]{2,}(?:-[a-zß-ÿ]+)*")
 ENDING_OF_FAMILY_AND_ABOVE = re.compile(r"(?:aceae|oideae|ales|ineae|mycetes|mycota|mycotina)$")
 LIKE = re.compile(r"-(?:like|group|complex|type|agg|gr|ish)$")
@@ -72,7 +80,20 @@ RANK_MARKS = {
     "SUBSPECIES": "subsp.", "VARIETY": "var.", "SUBVARIETY": "subvar.", "FORM": "f.", "SUBFORM": "subf.",
     "FORMA_SPECIALIS": "f. sp.", "MORPH": "f.",
 }  # fmt: skip
-LIGATURES = str.maketrans({"œ": "oe", "Œ": "Oe", "æ": "ae", "Æ": "Ae"})
+UNTIDY = re.compile(r"[&<_\"']| -|- ")
+TRANSCRIBED = {
+    "æ": "ae", "œ": "oe", "ø": "oe", "å": "ao", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ð": "d", "þ": "th",
+    "ł": "l", "đ": "d", "ı": "i",
+}  # fmt: skip
+"""Signs that a scientific name has no more than other diacritics, by article 60.7 of the nomenclatural code (ICN)."""
+DIAERESIS = re.compile("(?<=[aeiouy])[äöü]")
+"""Says only that two vowels are spoken apart: `aërugineus` is `aerugineus`."""
+HALVES = re.compile(r"^(\S+ (?:\([A-Z]\w+\) )?[a-zß-ÿ]{3,})( - |- | -|_)([a-zß-ÿ]{3,})(?=[\s,]|$)")
+"""Halves of an epithet with a hyphen that was set between blanks, or written as an underscore."""
+LATIN = re.compile(r"(?:a|ae|i|is|us|um|ens|ans|or|on|os|ix|ax)$")
+"""Endings of epithets, which few words of remarks have: `campestris - young` is no epithet."""
+HYPHENS = frozenset("\u2212\u2043\u02d7\u2500\u30fb\u2027")
+"""Signs used as hyphens beside those that Unicode calls dashes."""
 HOMOGLYPHS = str.maketrans("АВЕКМНОРСТХаеорсухі", "ABEKMHOPCTXaeopcyxi")
 """Cyrillic letters that look Latin, in words that have Latin ones too."""
 PARTICLES = frozenset((
@@ -91,6 +112,8 @@ SPELLINGS = tuple(
         (r"(?<= )s\.\s?(?=auct\b|[A-ZÀ-Þ][a-zß-ÿ]{2})", "sensu "),
         (r"(?<= )(?:f\.? ?sp\.?|fsp\.?|forma specialis|f\. ?spec\.)(?= [a-zß-ÿ]{3})", "f. sp."),
         (r" coll\.?$", " agg."),
+        (r"^(?:\d{1,4}|[IVX]+)[.)] +(?=[A-Z×])", ""),  # the number of a list
+        (r"(?<=[a-z]{3})(?:[, +]+(?:0|I{1,3}|IV))+$", ""),  # stages of a rust
     )
 )
 """Spellings that GBIF's parser takes for something else, and the usual ones."""
@@ -148,13 +171,15 @@ class KnownNames:
         return by_name
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16_384)
 def parse_name(text: str) -> ParsedName:
     """Take a scientific name apart: authorship off, markers off, infraspecific names down to their species.
 
     Pure; never raises. What cannot be read as a name gives empty fields.
     """
-    uncertain, plain = _take_doubt(clean_text(text))
+    if binomial := _read_binomial(text):
+        return binomial
+    uncertain, plain = _take_doubt(_transcribe_name(clean_text(text)))
     words = plain.split()
     genus = _find_genus([word for word in words if word not in {"×", "x", "X"}])
     if not genus:
@@ -170,6 +195,16 @@ def parse_name(text: str) -> ParsedName:
     if isinstance(parsed, nameparser.Informal):
         return ParsedName(genus, "", "", uncertain=uncertain)
     return _read(parsed, genus, uncertain)
+
+
+def _read_binomial(text: str) -> ParsedName | None:
+    """Read what is a genus and an epithet and nothing else, as most names of lists are: the parser says the same."""
+    if not (found := BINOMIAL.fullmatch(text)):
+        return None
+    genus, epithet = found.groups()
+    if epithet in NO_EPITHETS or epithet in UNCERTAIN or epithet in NO_LATIN or genus in NO_GENUS:
+        return None
+    return None if ENDING_OF_FAMILY_AND_ABOVE.search(genus) else ParsedName(genus, text, "")
 
 
 def compose_name(genus: str, specific_epithet: str) -> str:
@@ -190,13 +225,14 @@ def clean_text(text: str) -> str:
     Entities and tags of the web are undone, invisible signs and quotation marks around the whole taken off, hyphens and
     ligatures of typesetters resolved; the result is in Unicode's form NFC.
     """
-    if text.isascii() and not re.search(r"[&<_\"']", text):
+    if text.isascii() and not UNTIDY.search(text):
         return " ".join(text.split())
     text = re.sub(r"<[^<>]*>", "", html.unescape(html.unescape(text)))
-    text = re.sub("[ﬀ-ﬆ]", lambda found: unicodedata.normalize("NFKC", found[0]), text)
+    text = re.sub("[ﬀ-ﬆⅠ-ⅿ！-～\u3000]", lambda found: unicodedata.normalize("NFKC", found[0]), text)
     text = re.sub(r"\w*[A-Za-z]\w*", lambda found: found[0].translate(HOMOGLYPHS), text)
     text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
-    text = re.sub("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]", "-", text).replace("_", " ")
+    text = "".join("-" if sign in HYPHENS or unicodedata.category(sign) == "Pd" else sign for sign in text)
+    text = HALVES.sub(_join_halves, " ".join(text.split())).replace("_", " ")
     text = re.sub("[“”„‟«»]", '"', re.sub("[‘’‚‛`´]", "'", text))
     text = " ".join(unicodedata.normalize("NFC", text).split())
     while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
@@ -204,10 +240,36 @@ def clean_text(text: str) -> str:
     return text
 
 
+def _join_halves(found: re.Match[str]) -> str:
+    start, between, end = found.groups()
+    is_remark = end in NO_EPITHETS or end in UNCERTAIN or (between == " - " and not LATIN.search(end))
+    return found[0] if is_remark else f"{start}-{end}"
+
+
+def transcribe(word: str) -> str:
+    """Write a word of a scientific name in the letters that names have: without diacritics, ligatures, apostrophes."""
+    if word.isascii() and "'" not in word:
+        return word
+    plain = DIAERESIS.sub(lambda found: unicodedata.normalize("NFD", found[0])[0], word.lower())
+    plain = "".join(TRANSCRIBED.get(sign, sign) for sign in plain)
+    plain = "".join(sign for sign in unicodedata.normalize("NFD", plain) if not unicodedata.combining(sign))
+    plain = re.sub(r"(?<=[a-z])'(?=[a-z])", "", plain)
+    return plain[:1].upper() + plain[1:] if word[:1].isupper() else plain
+
+
+def _transcribe_name(plain: str) -> str:
+    """Transcribe the genus and what stands in small letters; authors keep their letters."""
+    words = plain.split()
+    return " ".join(transcribe(word) if place == 0 or word.islower() else word for place, word in enumerate(words))
+
+
 def _take_doubt(plain: str) -> tuple[str, str]:
     """Return (mark of doubt or "", the name without it)."""
     uncertain = "?" if "?" in plain else ""
     plain = plain.replace("?", " ")
+    if (remark := REMARKS_OF_DOUBT.search(plain)) and remark.start():
+        uncertain = uncertain or remark[1]
+        plain = REMARKS_OF_DOUBT.sub(" ", plain).strip(" ,;:-")
     for pattern, plainer in SPELLINGS:
         plain = pattern.sub(plainer, plain)
     words = plain.split()
@@ -228,7 +290,7 @@ def _take_doubt(plain: str) -> tuple[str, str]:
 
 def _read(parsed: Any, genus: str, uncertain: str) -> ParsedName:
     """Take from GBIF's parser what we keep."""
-    epithet = (parsed.specific_epithet or "").translate(LIGATURES)
+    epithet = transcribe(parsed.specific_epithet or "")
     if parsed.epithet_qualifier:
         uncertain = uncertain or next(iter(parsed.epithet_qualifier.values()))
     note = parsed.taxonomic_note or ""
@@ -237,7 +299,7 @@ def _read(parsed: Any, genus: str, uncertain: str) -> ParsedName:
         loose = "aggregate"
     elif note and not NARROW.search(note):
         loose, uncertain = OTHER_SENSE, uncertain or note
-    elif parsed.notho:
+    elif set(parsed.notho or ()) - {"INFRASPECIFIC"}:  # a hybrid of two varieties is of one species
         loose = "hybrid"
     if parsed.manuscript or PROVISIONAL.search(parsed.nomenclatural_note or ""):
         uncertain = uncertain or parsed.nomenclatural_note or "not published"
@@ -252,7 +314,7 @@ def _read(parsed: Any, genus: str, uncertain: str) -> ParsedName:
         return ParsedName(genus, "", "", uncertain=uncertain)
     if parsed.doubtful:
         uncertain = uncertain or "?"
-    species, below = f"{genus} {epithet}", (parsed.infraspecific_epithet or "").translate(LIGATURES)
+    species, below = f"{genus} {epithet}", transcribe(parsed.infraspecific_epithet or "")
     authorship = same_authorship(parsed.authorship_complete() or "")
     if genus in authorship:
         return ParsedName(genus, "", "", uncertain="one of several")
@@ -285,7 +347,7 @@ def _find_genus(words: list[str]) -> str:
     """
     if not words:
         return ""
-    word = words[0].lstrip("×").translate(LIGATURES)
+    word = transcribe(words[0].lstrip("×"))
     if (word.isupper() and len(word) > 2) or (word.islower() and _is_epithet(words[1:2])):
         word = word.capitalize()
     return word if GENUS.fullmatch(word) and word not in NO_GENUS else ""

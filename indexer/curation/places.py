@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import defaultdict
 from functools import cache, lru_cache
+from importlib import resources
 from typing import Any
 
 import pycountry
@@ -13,6 +15,7 @@ import pycountry
 from indexer.curation.cldr import fold_name, read_names
 from indexer.records import DroppedValue
 
+SUBDIVISIONS = resources.files(pycountry) / "databases" / "iso3166-2.json"
 EARTH = 20_037_500.0  # metres: half the way round; no uncertainty can be larger
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)"
 DECIMAL = re.compile(rf"{NUMBER}(?:[eE][+-]?\d{{1,2}})?")
@@ -35,6 +38,14 @@ METRES = re.compile(
     re.I,
 )
 UNITS = {"k": 1000.0, "f": 0.3048, "mi": 1609.344}
+IN_DOUBT = re.compile(
+    r"\?|\b(?:un(?:certain|sure|clear|confirmed|likely)|prob(?:able|ably)?|poss(?:ible|ibly)?|perhaps|maybe|presumabl[ey]|"
+    r"presumed|doubtful|dubious|likely|cf|aff|not|or|approx\w*|ca|circa|near|fraglich|unsicher|vermutlich|vielleicht|"
+    r"wohl|wahrscheinlich|oder|nicht|incertaine?|probablement|peut|ou|incierto|dudos[ao]|quiz[aá]s?|forse|incerto|"
+    r"dubbio|usikker|muligvis|eller|osäker|kanske|misschien|onzeker)\b",
+    re.I,
+)
+"""Words beside a country, outside its name or within brackets, that make it a guess."""
 SPOKEN_IN = re.compile(r"(?P<language>[^()]+?)\s*\((?P<country>[^()]+)\)")
 """A language with where it is spoken: `English (US)`."""
 NOT_COUNTRIES = frozenset({"ZZ", "XZ", "XX", "-", "UNKNOWN", "ZZZ"})
@@ -163,11 +174,20 @@ def parse_country(text: str) -> tuple[str, DroppedValue | None]:
     if not text or text.upper() in NOT_COUNTRIES:
         return "", None
     code = _country(text)
-    return (
-        (code, None)
-        if code
-        else ("", DroppedValue("country-not-known", "countryCode", text, "no country is known by this name"))
-    )
+    if not code:
+        return "", DroppedValue("country-not-known", "countryCode", text, "no country is known by this name")
+    if _is_guess(text, code):
+        return "", DroppedValue("country-uncertain", "countryCode", text, "what stands beside the country is a doubt")
+    return code, None
+
+
+@lru_cache(maxsize=4096)
+def _is_guess(text: str, code: str) -> bool:
+    """Tell whether a country is doubted: by a question mark, by words in brackets, or by another country in them."""
+    if text.isalpha():
+        return False
+    within = re.findall(r"[(\[]([^()\[\]]*)", text) if not _named_country(text) else []
+    return "?" in text or any(IN_DOUBT.search(words) or _country(words) not in ("", code) for words in within)
 
 
 @lru_cache(maxsize=1024)
@@ -194,6 +214,11 @@ def parse_language(text: str) -> str:
     return tag if re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", tag) else language
 
 
+def is_no_language(text: str) -> bool:
+    """Say whether a text is the tag for no certain language: `und`, `mul`, `zxx`."""
+    return text.strip().lower() in NO_LANGUAGE
+
+
 def _language(text: str) -> str:
     """Look a code up by its length: looked up by anything, `en` is a language called En."""
     languages = pycountry.languages
@@ -214,6 +239,13 @@ def _languages_by_name() -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _country(text: str) -> str:
+    if found := _named_country(text):
+        return found
+    without = re.sub(r"[(\[].*", "", text)  # `Germany (DE)`
+    return _named_country(without) if fold_name(without) not in ("", fold_name(text)) else ""
+
+
+def _named_country(text: str) -> str:
     name = fold_name(text)
     if name in COUNTRIES:
         return COUNTRIES[name]
@@ -222,9 +254,7 @@ def _country(text: str) -> str:
         code = pycountry.countries.get(**{f"alpha_{len(letters)}": letters.upper()})
         if code is not None:
             return str(code.alpha_2)
-    found = _english_countries().get(name) or _countries_elsewhere().get(name, "")
-    within = re.sub(r"\(.*", "", text)
-    return found if found or fold_name(within) in ("", name) else _country(within)  # `Germany (DE)`
+    return _english_countries().get(name) or _countries_elsewhere().get(name, "")
 
 
 @cache
@@ -251,9 +281,9 @@ def _countries_elsewhere() -> dict[str, str]:
     Subdivisions of one country alone (Scotland, Bayern) stand for it.
     """
     parts: dict[str, set[str]] = defaultdict(set)
-    for part in pycountry.subdivisions:
-        if not DIRECTIONS.issuperset((name := fold_name(part.name)).split()):
-            parts[name].add(part.country_code)
+    for part in json.loads(SUBDIVISIONS.read_text("utf-8"))["3166-2"]:  # as objects of pycountry, they take 6 MB
+        if not DIRECTIONS.issuperset((name := fold_name(part["name"])).split()):
+            parts[name].add(part["code"].partition("-")[0])
     others = {name: codes & _codes() for name, codes in read_names().countries.items()}
     return {name: next(iter(codes)) for table in (parts, others) for name, codes in table.items() if len(codes) == 1}
 

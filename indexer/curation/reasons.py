@@ -52,12 +52,15 @@ DROPPED: Mapping[str, str] = {
     "coordinates-not-read": "give decimal degrees in decimalLatitude and decimalLongitude",
     "coordinates-zero": "nothing, or give the place",
     "country-not-known": "write a code of ISO 3166-1, such as BE",
+    "country-uncertain": "settle the country, and write it without remarks",
     "date-ambiguous": "write the date as 2019-09-05",
+    "date-contradicted": "correct eventDate, or year, month and day: they are of different days",
     "date-in-future": "correct the date",
     "date-not-read": "write the date as 2019-09-05",
     "date-over-months": "nothing: the month of the find is not known",
     "date-too-early": "correct the date",
     "date-without-month": "nothing, or give the month",
+    "key-of-another-species": "correct the key, or leave it out",
     "language-not-known": "write a language tag, such as en or pt-BR",
     "licence-not-known": LICENCE_ADVICE,
     "position-not-read": "number the photos of an observation",
@@ -68,7 +71,6 @@ DROPPED: Mapping[str, str] = {
 
 LISTED: Mapping[str, str] = {
     "homonym": "nothing, or import the photos of this name under the accepted one",
-    "key-of-another-species": "correct the key, or leave it out",
     "merged-species": "nothing; were it wrong, import a list that has both as accepted, and the photos again",
 }
 """What is said of lines of a checklist that were accepted."""

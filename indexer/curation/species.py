@@ -21,6 +21,8 @@ KINGDOMS = {
 }
 GBIF_KEY = re.compile(r"(?:^|gbif:|gbif\.org/(?:\w\w/)?species/)(\d{1,10})(?:\.0)?$")
 SYNONYM_STATUS = re.compile(r"synonym|misapplied|not accepted|unaccepted|invalid|replaced", re.I)
+SIGN = re.compile(r"[\W_]")
+WORD = re.compile(r"[^\W\d_]+")
 SENSE_IN_AUTHORSHIP = re.compile(r"\b(?:auctt?|sensu|ss|non|nec|s\.\s?l|s\.\s?lat|agg|prov|ined|cf)\b", re.I)
 
 
@@ -52,7 +54,7 @@ def find_species(record: Record, names: NameResolver, *, uncertain: bool = False
     guess = _fault("uncertain-identification", f"{written!r} is marked {mark}", written) if mark else find_doubt(record)
     if guess and not uncertain:
         return guess
-    rank = re.sub(r"[\W_]", "", record.taxon_rank.lower())
+    rank = SIGN.sub("", record.taxon_rank.lower())
     if not stated.species and (not given.species or rank in ABOVE_SPECIES):
         return _fault("not-to-species", f"{written!r} is not identified to species", written)
     given_key, name, key = (
@@ -168,9 +170,5 @@ def find_lineage(record: Record, species: str) -> tuple[tuple[str, str], ...]:
     ):
         ranks.append(("family", record.family))  # of another genus, the family may be another too
     lineage = [(rank, read_text(name)) for rank, name in ranks]
-    kept = [
-        (rank, KINGDOMS.get(name.lower(), name.capitalize()))
-        for rank, name in lineage
-        if re.fullmatch(r"[^\W\d_]+", name)
-    ]
+    kept = [(rank, KINGDOMS.get(name.lower(), name.capitalize())) for rank, name in lineage if WORD.fullmatch(name)]
     return (*kept, ("genus", genus))

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from database.errors import DatabaseBusy, DatabaseError, SchemaMismatch
 from database.models import Base, Dataset, Observation
-from database.session import Database, downgrade, open_database, upgrade
+from database.session import MIGRATIONS, Database, downgrade, known_revisions, open_database, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +36,28 @@ def test_models_and_migrations_agree(database: Database) -> None:
         differences = compare_metadata(context, Base.metadata)
 
     assert differences == []
+
+
+def test_revisions_are_told_by_the_names_of_their_files_as_alembic_tells_them() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    walked = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+    assert known_revisions() == walked[::-1]
+
+
+def test_alembic_is_not_loaded_where_there_is_nothing_to_migrate(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'data.sqlite'}"
+    upgrade(url)
+    script = (
+        "import sys; from database.session import open_database, upgrade; "
+        "upgrade(sys.argv[1]); open_database(sys.argv[1]).close(); print('alembic' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script, url], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False\n"
 
 
 def test_upgrading_twice_keeps_what_is_there(fresh: Database, database_url: str) -> None:

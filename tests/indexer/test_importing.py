@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 from sqlalchemy import select
 
-from database.collection.imports import rejections
+from database.collection.imports import dropped_values, rejections
 from database.collection.photos import references
 from database.models import Photo
 from database.session import Database, open_database, upgrade
@@ -48,6 +48,24 @@ def rewrite_unseen(path: Path, content: bytes) -> None:
     before = path.stat()
     path.write_bytes(content.ljust(before.st_size, b"\0")[: before.st_size])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_gbif_key_of_another_species_is_counted_on_every_record_that_has_it(
+    database: Database, tmp_path: Path
+) -> None:
+    rows = [line("a.png", "Amanita citrina", taxonKey="77"), line("b.png", "Boletus calopus", taxonKey="77")]
+    rows += [line("c.png", "Boletus calopus", taxonKey="77"), line("d.png", "Boletus calopus", taxonKey="78")]
+
+    report = load(database, desk_for(write_table(tmp_path / "walks", rows)), batch_size=1)
+
+    assert (report.read, report.accepted, report.rejected) == (4, 4, ())
+    assert report.dropped == (("key-of-another-species", 2),)
+    with database.reading() as session:
+        said = list(dropped_values(session, "walks"))
+        keys = {taxon.name: taxon.gbif_key for taxon in taxa(session) if taxon.rank == "species"}
+    assert keys == {"Amanita citrina": 77, "Boletus calopus": 78}
+    assert [(value.line, value.term, value.text) for value in said] == [(3, "taxonKey", "77"), (4, "taxonKey", "77")]
+    assert said[0].detail == "key 77 is that of Amanita citrina, not of Boletus calopus; the name was believed"
 
 
 def test_every_record_is_accepted_or_rejected_with_its_reason(database: Database, tmp_path: Path) -> None:

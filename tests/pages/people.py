@@ -43,7 +43,11 @@ def populated(site: Site) -> Populated:
                 wrong = [
                     RejectionEntry("no-licence", "the photo has no licence", "multimedia.csv", line) for line in (3, 9)
                 ]
-                count_batch(session, run, accepted=5, added=5, rejections=[*wrong, RejectionEntry("no-photo", "gone")])
+                odd = RejectionEntry(
+                    "date-not-read", "no date", "multimedia.csv", 7, "a.jpg", "eventDate", "late autumn"
+                )
+                left = [*wrong, RejectionEntry("no-photo", "gone")]
+                count_batch(session, run, accepted=5, added=5, rejections=left, dropped=[odd])
                 finish_run(session, run)
                 start_run(session, "photographs", archive="/archives/winter.zip")
     return Populated(site, ids)

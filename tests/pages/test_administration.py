@@ -80,6 +80,12 @@ def test_imports_show_progress_and_what_was_left_out(visit: Opener, width: str, 
     expect(seen.page.get_by_text("multimedia.csv:3")).to_be_visible()
     assert violations(seen.page, axe) == []
 
+    seen.page.get_by_role("link", name="date-not-read").click()
+
+    expect(seen.page.locator("tbody tr")).to_have_count(1)
+    expect(seen.page.get_by_text("eventDate: late autumn")).to_be_visible()
+    assert violations(seen.page, axe) == []
+
 
 @pytest.mark.usefixtures("built")
 def test_people_are_made_and_given_roles_and_quotas(visit: Opener, width: str, populated: Populated, axe: str) -> None:

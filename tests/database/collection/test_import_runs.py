@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from database.collection.import_runs import import_run, list_runs, rejection_page, rejection_reasons
+from database.collection.import_runs import (
+    dropped_page,
+    dropped_reasons,
+    import_run,
+    list_runs,
+    rejection_page,
+    rejection_reasons,
+)
 from database.collection.imports import RejectionEntry, count_batch, finish_run, start_run
 from database.errors import UnknownRun
 from database.session import Database
@@ -71,6 +78,29 @@ def test_what_was_left_out_is_counted_by_reason_and_paged(database: Database) ->
     assert reasons == [("no-licence", 2), ("a-late-one", 1), ("no-photo", 1)]  # the commonest first, then by name
     assert [entry for _, entry in [*page, *rest]] == REJECTED
     assert [entry.line for _, entry in unlicensed] == [3, 9]
+    assert others == []
+
+
+def test_values_that_were_dropped_are_counted_by_reason_and_paged_beside_the_rejections(database: Database) -> None:
+    first, second, _ = log_runs(database)
+    dropped = [
+        RejectionEntry("date-not-read", "no date", "photos.csv", 2, "a.jpg", "eventDate", "autumn"),
+        RejectionEntry("country-not-known", "no country", "photos.csv", 3, "b.jpg", "countryCode", "Atlantis"),
+        RejectionEntry("date-not-read", "no date", "photos.csv", 5, "c.jpg", "eventDate", "soon"),
+    ]
+    with database.writing() as session:
+        count_batch(session, first, accepted=3, added=3, rejections=[], dropped=dropped)
+
+    with database.reading() as session:
+        reasons = dropped_reasons(session, first)
+        page = dropped_page(session, first, limit=2)
+        rest = dropped_page(session, first, after=page[-1][0])
+        undated = dropped_page(session, first, reason="date-not-read")
+        others = dropped_page(session, second)
+
+    assert reasons == [("date-not-read", 2), ("country-not-known", 1)]
+    assert [entry for _, entry in [*page, *rest]] == dropped
+    assert [entry.text for _, entry in undated] == ["autumn", "soon"]
     assert others == []
 
 

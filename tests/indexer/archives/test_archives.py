@@ -226,6 +226,40 @@ def test_open_data_without_a_table_or_a_column_is_refused(tmp_path: Path) -> Non
         read(tmp_path, "inat-open-data")
 
 
+def test_an_open_data_observation_of_two_taxa_has_no_photos(tmp_path: Path) -> None:
+    write_folder(tmp_path, OPEN_DATA | {
+        "observations.csv": OPEN_DATA["observations.csv"]
+        + "u1\t1\t\t\t\t10\tresearch\t2020-09-01\nu1\t1\t\t\t\t11\tresearch\t2020-09-01\n",
+        "photos.csv": OPEN_DATA["photos.csv"] + "p1\t5\tu1\t1\tjpg\tCC0\t9\t9\t0\n",
+        "taxa.csv": OPEN_DATA["taxa.csv"] + "10\t\t10\tspecies\tMycena pura\ttrue\n"
+        "11\t\t10\tspecies\tMycena rosea\ttrue\n",
+    })  # fmt: skip
+
+    records, rejections = read(tmp_path, "inat-open-data")
+
+    assert records == []
+    assert [(one.reason, one.file, one.line) for one in rejections] == [
+        ("duplicate", "observations.csv", 3),
+        ("ambiguous-identification", "photos.csv", 2),
+    ]
+    assert rejections[1].detail.endswith("observation u1 stands in two rows, as taxon 10 and 11")
+
+
+def test_an_open_data_taxon_of_two_names_names_no_photo(tmp_path: Path) -> None:
+    write_folder(tmp_path, OPEN_DATA | {
+        "observations.csv": OPEN_DATA["observations.csv"] + "u1\t1\t\t\t\t10\tresearch\t2020-09-01\n",
+        "photos.csv": OPEN_DATA["photos.csv"] + "p1\t5\tu1\t1\tjpg\tCC0\t9\t9\t0\n",
+        "taxa.csv": OPEN_DATA["taxa.csv"] + "10\t\t10\tspecies\tMycena pura\ttrue\n"
+        "10\t\t10\tspecies\tMycena rosea\ttrue\n",
+    })  # fmt: skip
+
+    records, rejections = read(tmp_path, "inat-open-data")
+
+    assert records == []
+    assert [one.reason for one in rejections] == ["duplicate", "ambiguous-identification"]
+    assert rejections[1].detail.endswith("taxon 10 stands in two rows, as Mycena pura and Mycena rosea")
+
+
 def test_fungitastic_finds_its_photos_by_size_and_leaves_unknown_species_out(tmp_path: Path) -> None:
     header = (
         "eventDate,countryCode,scientificName,species,kingdom,latitude,longitude,observationID,filename,category_id,"

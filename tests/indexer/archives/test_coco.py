@@ -150,3 +150,16 @@ def test_real_test_images_have_no_identification(shared: Path) -> None:
 
     assert records == []
     assert Counter(rejection.reason for rejection in rejections) == {"no-identification": 200}
+
+
+def test_an_image_id_that_stands_twice_is_of_the_first_image_only(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({
+        "annotations": [{"image_id": 3, "category_id": 1}],
+        "categories": [{"id": 1, "name": "Mycena pura"}],
+        "images": [{"id": 3, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}],
+    }))  # fmt: skip
+
+    records, rejections = read(tmp_path / "a.json")
+
+    assert [record.photo for record in records] == ["a.jpg"]
+    assert [(one.reason, one.photo) for one in rejections] == [("ambiguous-identification", "b.jpg")]

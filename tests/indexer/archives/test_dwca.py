@@ -192,7 +192,7 @@ def test_a_table_in_several_files_is_one_table(tmp_path: Path) -> None:
 
 def test_short_lines_and_repeated_ids_are_left_out_by_line(tmp_path: Path) -> None:
     files = occurrence_files()
-    files["occurrence.txt"] = str(files["occurrence.txt"]) + "4\turn:d\n1\turn:e\tBoletus edulis\t\n"
+    files["occurrence.txt"] = str(files["occurrence.txt"]) + "4\turn:d\n1\turn:e\tAmanita muscaria\t\n"
 
     records, rejections = read(as_zip(tmp_path, files))
 

@@ -28,7 +28,23 @@ NAMES = {
     "cp932": ("山田太郎", "ベニテングタケ 長野県"),
     "gb18030": ("王小明", "云南省昆明市"),
     "cp949": ("김철수",),
+    "euc_jp": ("田中太郎", "すずき"),
 }  # fmt: skip
+
+KOREAN = [
+    "김가람",
+    "박나래",
+    "서다은",
+    "신라희",
+    "유마루",
+    "조바다",
+    "최사랑",
+    "한아름",
+    "강자연",
+    "고차돌",
+    "노하늘",
+    "문보라",
+]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +82,35 @@ def test_the_names_of_a_table_tell_its_encoding_together_and_it_is_said(
     assert "t.csv is not in UTF-8; it is read as" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("encoding", "names", "left", "said"),
+    [
+        ("cp1252", ["Sørensen"], [], "t.csv is not in UTF-8; it may be in cp1252, "),
+        ("cp1252", ["Iñigo Muñoz", "Zoé Bell"], ["Zoé Bell"], "t.csv is not in UTF-8; it may be in cp1252, "),
+        ("cp949", ["박영수", "이민호"], [], "t.csv is not in UTF-8; it may be in gb2312"),
+        ("euc_jp", ["佐藤健", "高橋"], [], "t.csv is not in UTF-8; it may be in gb2312"),
+        ("euc_jp", ["さとう けん"], [], "t.csv is not in UTF-8; it may be in big5 or euc_jp"),
+        ("cp1257", ["Jānis Bērziņš"], [], "t.csv is not in UTF-8; in which encoding it is cannot be told"),
+        ("cp949", KOREAN, KOREAN, "t.csv is not in UTF-8; it is read as euc_kr"),
+    ],
+)
+def test_what_is_said_of_an_encoding_is_said_once_and_is_what_is_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, encoding: str, names: list[str], left: list[str], said: str
+) -> None:
+    rows = "".join(f"{place}.jpg;Amanita muscaria;{name}\n" for place, name in enumerate(names))
+    (tmp_path / "t.csv").write_bytes(f"file;species;author\n{rows}".encode(encoding))
+
+    with caplog.at_level(logging.WARNING):
+        records, rejections = read(tmp_path / "t.csv")
+
+    assert [record.creator for record in records] == left
+    assert {rejection.reason for rejection in rejections} <= {"unreadable-text"}
+    assert len(records) + len(rejections) == len(names)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(said)
+    assert ("left out" in caplog.messages[0]) == (left != names)
+
+
 def test_a_line_whose_encoding_cannot_be_told_is_left_out_and_read_once_it_is_told(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("file;species;author\na.jpg;Amanita muscaria;Jānis Bērziņš\n".encode("cp1257"))
 
@@ -75,6 +120,7 @@ def test_a_line_whose_encoding_cannot_be_told_is_left_out_and_read_once_it_is_to
     assert records == []
     assert [(rejection.reason, rejection.line) for rejection in rejections] == [("unreadable-text", 2)]
     assert "--encoding" in rejections[0].detail
+    assert "not in utf-8, which was said" in read(tmp_path / "t.csv", encoding="utf-8")[1][0].detail
     assert [record.creator for record in told] == ["Jānis Bērziņš"]
     assert none == []
 

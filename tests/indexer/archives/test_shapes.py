@@ -5,19 +5,23 @@ from __future__ import annotations
 import unicodedata
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from indexer.archives.terms import split_photos
+from indexer.curation.curate import curate
+from indexer.curation.names import KnownNames
 from indexer.photos.finding import LocalPhoto, MemberPhoto, PhotoStore, locate, open_photo, read_member
-from indexer.records import ArchiveSource, Record
+from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 from tests.indexer.archives.samples import (
     DC,
     DWC,
     MULTIMEDIA,
     OCCURRENCE,
+    POLICY,
     descriptor,
     occurrence_files,
     photo_bytes,
@@ -167,6 +171,68 @@ def test_occurrences_of_events_take_place_and_day_from_them(tmp_path: Path) -> N
     ]
 
 
+def test_a_photo_of_an_event_without_an_occurrence_says_so(tmp_path: Path) -> None:
+    media = "trip\tz.jpg\t\ne3\ty.jpg\t\ne1\tx.jpg\t\n"
+
+    _, rejections = read(event_archive(tmp_path, media, "e1\to1\tMycena pura\t\t\ne1\to2\tMycena rosea\t\t\n"))
+
+    said = {rejection.photo: (rejection.reason, rejection.detail) for rejection in rejections if rejection.photo}
+    assert said["z.jpg"] == (
+        "orphan", "m.txt, line 2: no occurrence of event trip was read, so nothing says what this photo shows"
+    )  # fmt: skip
+    assert said["y.jpg"][0] == "orphan"
+    assert said["x.jpg"] == (
+        "ambiguous-identification",
+        "m.txt, line 4: event e1 has 2 occurrences, and the row has no occurrenceID that says which one it shows",
+    )
+
+
+def test_photos_of_a_key_that_two_species_share_are_refused(tmp_path: Path) -> None:
+    files = occurrence_files()
+    files["occurrence.txt"] = str(files["occurrence.txt"]) + (
+        "1\turn:x\tTricholoma scalpturatum (Fr.) Quél.\t2024-09-30\n3\turn:y\tRussula emetica\t2023-08-01\n"
+    )
+
+    records, rejections = read(write_archive(tmp_path / "a.zip", files))
+
+    assert [record.photo for record in records] == ["photos/3.jpg"]
+    refused = [rejection for rejection in rejections if rejection.reason == "ambiguous-identification"]
+    assert [(rejection.photo, rejection.line) for rejection in refused] == [
+        ("https://photos.example/1.jpg", 2),
+        ("https://photos.example/2.jpg", 4),
+    ]
+    assert refused[0].detail.endswith("1 is the key of two rows, of Amanita muscaria and Tricholoma scalpturatum")
+    assert [rejection.line for rejection in rejections if rejection.reason == "duplicate"] == [5, 6]
+
+
+def test_an_event_that_stands_in_two_ways_gives_no_day_and_place(tmp_path: Path) -> None:
+    path = event_archive(
+        tmp_path, "e1\ta.jpg\to1\ne2\tb.jpg\to2\n", "e1\to1\tMycena pura\t\t\ne2\to2\tMycena alba\t\t\n"
+    )
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["event.txt"] += b"e1\ttrip\t2019-10-31\tDK\ne2\ttrip\t2019-09-02\tFR\n"
+
+    records, rejections = read(write_archive(path, files))
+
+    assert sorted((r.photo, r.event_date, r.country_code) for r in records) == [
+        ("a.jpg", "", ""),
+        ("b.jpg", "2019-09-02", "FR"),
+    ]
+    said = {rejection.line: rejection.detail for rejection in rejections if rejection.reason == "duplicate"}
+    assert said[6].endswith("with another day or place: neither is taken")
+    assert said[7].endswith("has been there before")
+
+
+def test_photos_of_an_occurrence_id_that_two_species_share_are_refused_in_event_archives(tmp_path: Path) -> None:
+    occurrences = "e1\to1\tMycena pura\t\t\ne2\to1\tRussula emetica\t\t\ne2\to2\tAmanita citrina\t\t\n"
+
+    records, rejections = read(event_archive(tmp_path, "e1\ta.jpg\to1\ne2\tb.jpg\to2\n", occurrences))
+
+    assert [record.photo for record in records] == ["b.jpg"]
+    assert ("ambiguous-identification", "a.jpg") in {(one.reason, one.photo) for one in rejections}
+
+
 def test_cores_of_other_things_are_refused(tmp_path: Path) -> None:
     measured = section("core", "http://rs.iobis.org/obis/terms/ExtendedMeasurementOrFact", "m.txt", {DWC + "day": 1})
     path = write_archive(tmp_path / "a.zip", {"meta.xml": descriptor(measured), "m.txt": "id\tday\n1\t2\n"})
@@ -247,6 +313,31 @@ def test_an_export_of_inaturalist_is_read_as_it_is(tmp_path: Path) -> None:
     assert (first.licence, told[0].licence) == ("", "CC-BY"), "the export has the licence of the observation only"
 
 
+def test_an_export_with_a_column_of_the_photos_licence_is_read_by_it(tmp_path: Path) -> None:
+    for header in ("photo_license", "photo_license_code", "photos.0.license_code", "Image licence"):
+        first, second, _ = EXPORT.replace("taxon_id\n", f"taxon_id,{header}\n").splitlines()
+        (tmp_path / "observations-1.csv").write_text(f"{first}\n{second},cc-by-sa\n")
+        records, rejections = read(tmp_path / "observations-1.csv")
+        assert [record.licence for record in records] == ["cc-by-sa"], header
+        assert rejections == []
+
+
+def test_a_photo_of_an_export_without_licence_says_what_there_is_beside(tmp_path: Path) -> None:
+    reserved = EXPORT.replace("https://p.org/2/", "https://static.inaturalist.org/photos/2/")
+    (tmp_path / "observations-1.csv").write_text(reserved)
+
+    records, _ = read(tmp_path / "observations-1.csv")
+    missing, kept = (curate(replace(record, kingdom="Fungi", verification_status="research", establishment_means=""),
+                            POLICY, KnownNames()) for record in records)  # fmt: skip
+
+    assert isinstance(missing, RejectedRecord)
+    assert isinstance(kept, RejectedRecord)
+    assert (missing.reason, kept.reason) == ("licence-missing", "licence-reserved")
+    assert missing.detail == (
+        "no licence is given for the photo; beside it stands CC-BY, of the observation and not of its photos"
+    )
+
+
 def test_file_names_in_composed_and_decomposed_letters_are_the_same(tmp_path: Path) -> None:
     name = "Jørgen å é.jpg"
     composed, decomposed = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
@@ -274,3 +365,46 @@ def test_photos_in_a_zip_are_found_in_any_spelling(tmp_path: Path, flagged: bool
     with PhotoStore(tmp_path / "store") as store:
         assert read_member(store.archive(path), found.member) == photo_bytes()
         assert not hasattr(open_photo(Record("bilder/é.jpg"), source, store), "reason")
+
+
+def test_a_second_column_of_the_licence_can_contradict_the_first(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "photo,species,creator,licence,licence,dc:license\n"
+        "a.jpg,Mycena pura,A. Bell,CC0,,\n"
+        "b.jpg,Mycena pura,A. Bell,,CC BY 4.0,\n"
+        "c.jpg,Mycena pura,A. Bell,CC BY 4.0,,CC BY-NC 4.0\n"
+        "d.jpg,Mycena pura,A. Bell,CC BY 4.0,CC BY 4.0,http://creativecommons.org/licenses/by/4.0/\n"
+    )
+
+    records, _ = read(tmp_path / "t.csv", "csv")
+    curated = [curate(record, POLICY, KnownNames()) for record in records]
+
+    said = [getattr(one, "licence", None) or getattr(one, "reason", "") for one in curated]
+    assert said == ["CC0-1.0", "CC-BY-4.0", "licence-unknown", "CC-BY-4.0"]
+
+
+def test_a_nul_in_a_cell_makes_no_binary_file_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("photo,species,habitat\na.jpg,Mycena pura,be\0ech\nb.jpg,Mycena rosea,oak\n")
+
+    records, rejections = read(tmp_path / "t.csv")
+
+    assert [record.photo for record in records] == ["a.jpg", "b.jpg"]
+    assert rejections == []
+
+
+@pytest.mark.parametrize("core", ["taxon", "occurrence"])
+def test_media_beside_a_core_are_joined_without_a_descriptor_and_other_tables_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, core: str
+) -> None:
+    key = "taxonID" if core == "taxon" else "occurrenceID"
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / f"{core}.txt").write_text(f"{key}\tscientificName\n1\tMycena pura\n2\tMycena rosea\n")
+    (folder / "multimedia.txt").write_text(f"{key}\tidentifier\n2\ta.jpg\n")
+    (folder / "measurements.txt").write_text(f"{key}\tlength\n2\t4 cm\n")
+
+    records, rejections = read(folder)
+
+    assert [(record.photo, record.scientific_name) for record in records] == [("a.jpg", "Mycena rosea")]
+    assert [rejection.reason for rejection in rejections] == ["no-photo"]
+    assert caplog.messages == ["a: nothing is read from measurements.txt: there is no meta.xml"]

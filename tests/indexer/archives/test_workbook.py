@@ -69,6 +69,20 @@ PHOTOS: list[list[object]] = [
 ]
 
 
+def test_titles_above_the_header_are_no_rows(tmp_path: Path) -> None:
+    write_photos(tmp_path, "a.jpg", "b.jpg")
+    titled: list[list[object]] = [["Foray of our society"], ["sent by", "the secretary"], [], *PHOTOS]
+    path = write_workbook(tmp_path / "photos.xlsx", {"Foray": titled})
+
+    records, rejections = read(path)
+
+    assert rejections == []
+    assert [(record.photo, record.line, record.event_date) for record in records] == [
+        ("a.jpg", 5, "2020-01-02"),
+        ("b.jpg", 7, "2019"),
+    ]
+
+
 def test_a_sheet_is_read_as_a_table_and_rows_keep_their_numbers(tmp_path: Path) -> None:
     write_photos(tmp_path, "a.jpg", "b.jpg")
     path = write_workbook(tmp_path / "photos.xlsx", {"Tabelle1": PHOTOS})

@@ -297,6 +297,90 @@ def test_a_coldp_list_says_which_names_are_accepted_by_status_and_parent(tmp_pat
         assert species["Imleria obscura"].occurrence_status == "doubtful"
 
 
+SPLIT_COLDP: dict[str, str | bytes] = {
+    "metadata.yaml": "title: a list\n",
+    "Name.tsv": "ID\tscientificName\tauthorship\trank\tgenus\tspecificEpithet\tcode\tstatus\n"
+    "n1\tHypholoma\t(Fr.) P.Kumm.\tgenus\t\t\tbotanical\t\n"
+    "n2\tHypholoma capnoides\t(Fr.) P.Kumm.\tspecies\tHypholoma\tcapnoides\tbotanical\t\n"
+    "n3\tNematoloma capnoides\t(Fr.) P.Karst.\tspecies\tNematoloma\tcapnoides\tbotanical\t\n"
+    "n4\t\tFr.\tspecies\tAgaricus\tcapnoides\tbotanical\tillegitimate\n"
+    "n5\tHypholoma lapponicum\t\tspecies\tHypholoma\tlapponicum\tbotanical\t\n"
+    "n6\tHypholoma nudum\t\tspecies\tHypholoma\tnudum\tbotanical\t\n"
+    "n2\tHypholoma capnoides\t(Fr.) P.Kumm.\tspecies\tHypholoma\tcapnoides\tbotanical\t\n",
+    "Taxon.tsv": "ID\tparentID\tnameID\tprovisional\tkingdom\tfamily\n"
+    "t1\t\tn1\t\tFungi\tStrophariaceae\nt2\tt1\tn2\tfalse\t\t\nt5\tt1\tn5\ttrue\t\t\nt9\tt1\tn99\t\t\t\n",
+    "Synonym.tsv": "ID\ttaxonID\tnameID\tstatus\ns1\tt2\tn3\tsynonym\ns2\tt2\tn4\t\n",
+    "Distribution.tsv": "taxonID\tareaID\tarea\tgazetteer\tstatus\n"
+    "t2\tSE\tSweden\tiso\tnative\nt2\tXQ\t\tiso\tnative\nt5\t\tLappi\ttext\tuncertain\n",
+    "VernacularName.tsv": "taxonID\tname\tlanguage\nt2\tRökslöjskivling\tswe\nt2\tGråling\tof the hills\nt2\tX\tund\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["table", "folder", "zip"])
+def test_a_coldp_list_with_names_taxa_and_synonyms_apart_is_put_together(tmp_path: Path, form: str) -> None:
+    folder = write_folder(tmp_path / "list", SPLIT_COLDP)
+    packed = write_archive(tmp_path / "a.zip", SPLIT_COLDP)
+    lines, rejections = read({"table": folder / "Taxon.tsv", "folder": folder, "zip": packed}[form])
+
+    species = {line.scientific_name: line for line in lines if line.species}
+    assert {name: (line.synonym_of, line.file, line.line) for name, line in species.items()} == {
+        "Hypholoma capnoides": ("", "Taxon.tsv", 3),
+        "Hypholoma lapponicum": ("", "Taxon.tsv", 4),
+        "Nematoloma capnoides": ("Hypholoma capnoides", "Synonym.tsv", 2),
+        "Agaricus capnoides": ("Hypholoma capnoides", "Synonym.tsv", 3),
+    }
+    capnoides = species["Hypholoma capnoides"]
+    assert dict(capnoides.lineage) == {"kingdom": "Fungi", "family": "Strophariaceae", "genus": "Hypholoma"}
+    assert capnoides.scientific_name_authorship == "(Fr.) P. Kumm."
+    assert (capnoides.country_codes, capnoides.occurrence_status) == (("SE",), "present")
+    assert capnoides.vernacular_names == (("sv", "Rökslöjskivling"), ("", "Gråling"), ("", "X"))
+    assert [(value.reason, value.file, value.line, value.text) for value in capnoides.dropped] == [
+        ("language-not-known", "VernacularName.tsv", 3, "of the hills"),
+        ("country-not-known", "Distribution.tsv", 3, "XQ"),
+    ]
+    assert species["Hypholoma lapponicum"].occurrence_status == "doubtful"
+    assert species["Hypholoma lapponicum"].dropped == ()
+    assert sorted((one.reason, one.file, one.line) for one in rejections) == [
+        ("duplicate", "Name.tsv", 8),
+        ("not-accepted", "Name.tsv", 7),
+        ("orphan", "Taxon.tsv", 5),
+    ]
+
+
+def test_what_refers_to_a_key_of_two_names_refers_to_neither(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "taxon.csv": "taxonID,scientificName,taxonomicStatus,acceptedNameUsageID\n"
+        "1,Mycena pura,accepted,\n1,Mycena rosea,accepted,\n2,Agaricus purus,synonym,1\n3,Mycena alba,accepted,\n",
+        "distribution.csv": "taxonID,countryCode\n1,DK\n3,SE\n",
+        "vernacularname.csv": "taxonID,vernacularName,language\n1,Rosa huesvamp,da\n",
+    }
+
+    lines, rejections = read(write_folder(tmp_path / "list", files))
+
+    assert [(line.scientific_name, line.country_codes, line.vernacular_names) for line in lines] == [
+        ("Mycena pura", (), ()), ("Mycena rosea", (), ()), ("Mycena alba", ("SE",), ()),
+    ]  # fmt: skip
+    assert sorted((one.reason, one.file, one.line) for one in rejections) == [
+        ("ambiguous-identification", "distribution.csv", 2),
+        ("ambiguous-identification", "vernacularname.csv", 2),
+        ("unresolved-synonym", "taxon.csv", 4),
+    ]
+
+
+def test_a_coldp_name_id_of_two_names_names_no_taxon(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "Name.tsv": "ID\tscientificName\trank\nn1\tMycena pura\tspecies\nn1\tMycena rosea\tspecies\n",
+        "Taxon.tsv": "ID\tnameID\nt1\tn1\n",
+    }
+
+    lines, rejections = read(write_folder(tmp_path / "list", files))
+
+    assert lines == []
+    assert [(one.reason, one.file) for one in rejections] == [
+        ("duplicate", "Name.tsv"), ("ambiguous-identification", "Taxon.tsv"),
+    ]  # fmt: skip
+
+
 def test_lists_of_index_fungorum_and_of_gbif_are_read_by_their_own_headers(tmp_path: Path) -> None:
     (tmp_path / "if.csv").write_text(
         "NAME OF FUNGUS,AUTHORS,INFRASPECIFIC RANK,CURRENT NAME,CURRENT NAME RECORD NUMBER,RECORD NUMBER,Family name\n"
@@ -378,3 +462,16 @@ def test_a_plain_list_takes_no_name_that_is_in_doubt(tmp_path: Path) -> None:
 
     assert [line.scientific_name for line in lines if isinstance(line, ChecklistLine)] == ["Amanita muscaria"]
     assert {line.reason for line in lines if isinstance(line, RejectedRecord)} == {"uncertain-identification"}
+
+
+def test_a_name_in_an_unknown_encoding_costs_its_own_line_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "names.txt"
+    path.write_bytes("Mycena pura Sørensen\nMycena rosea\n".encode("cp1252"))
+
+    lines = list(read_checklist(path))
+
+    assert [line.scientific_name for line in lines if isinstance(line, ChecklistLine)] == ["Mycena rosea"]
+    assert [(line.reason, line.line) for line in lines if isinstance(line, RejectedRecord)] == [("unreadable-text", 1)]
+    assert len(caplog.messages) == 1

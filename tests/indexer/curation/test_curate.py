@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from indexer.curation.curate import CurationPolicy, curate
 from indexer.curation.names import KnownNames
-from indexer.curation.places import NOT_COUNTRIES
+from indexer.curation.places import NOT_COUNTRIES, is_no_language
 from indexer.curation.reasons import DROPPED
 from indexer.curation.texts import read_text
 from indexer.records import CuratedRecord, Record, RejectedRecord
@@ -466,4 +466,6 @@ def says_nothing(field: str, text: str) -> bool:
     """Codes and zeros that stand for nothing."""
     if field == "country_code":
         return " ".join(text.split()).upper() in NOT_COUNTRIES
+    if field == "vernacular_language":
+        return is_no_language(text)
     return field == "event_date" and not re.sub(r"[0\W]|[T\s].*", "", text)

@@ -120,3 +120,61 @@ def test_an_interval_is_its_start_where_it_stays_within_a_month(start: date, day
 
     same_month = (start.year, start.month) == (end.year, end.month)
     assert read(text) == ((start, "") if same_month else (None, "date-over-months"))
+
+
+@pytest.mark.parametrize("before", ["before", "after", "about", "until", "vor", "avant", "not", "w"])
+def test_a_word_before_a_date_must_be_a_day_of_the_week(before: str) -> None:
+    assert read(f"{before} 7 October 2018") == (None, "date-not-read")
+    assert read(f"{before} October 7, 2018") == (None, "date-not-read")
+
+
+@pytest.mark.parametrize("weekday", ["Sonntag,", "dimanche", "søndag,", "So.", "neděle", "domingo,"])
+def test_a_day_of_the_week_says_nothing(weekday: str) -> None:
+    assert read(f"{weekday} 7 October 2018") == (date(2018, 10, 7), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("2018-10-07", ("2017", "10", "7")),
+        ("2018-10-07", ("2018", "9", "7")),
+        ("2018-10-07", ("2018", "7", "10")),
+        ("2018-10-07", ("2018", "10", "17")),
+        ("2018-10-07", ("2018", "September", "")),
+        ("2018-10-07", ("1918", "", "")),
+        ("2018-10", ("2018", "11", "")),
+        ("2018-10-07/2018-10-09", ("2018", "11", "8")),
+        ("7/10/2018", ("2018", "8", "7")),
+        ("2018", ("2017", "10", "7")),
+        ("autumn 2018", ("2017", "10", "7")),
+    ],
+)
+def test_a_day_that_the_columns_beside_it_contradict_is_dropped_and_counted(
+    text: str, parts: tuple[str, str, str]
+) -> None:
+    found, doubt = find_date(text, parts, earliest=EARLIEST, today=TODAY)
+
+    assert found is None
+    assert doubt is not None
+    assert (doubt.reason, doubt.text) == ("date-contradicted", text)
+    assert parts[0] in doubt.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "day"),
+    [
+        ("2018-10-07", ("2018", "10", "07"), 7),
+        ("2018-10-07", ("2018", "X", "7"), 7),
+        ("2018-10-07", ("2018.0", "10.0", "7.0"), 7),
+        ("", ("2018.0", "10.0", "7.0"), 7),
+        ("2018-10-07", ("2018", "", ""), 7),
+        ("2018-10-07T23:30:00Z", ("2018", "10", "8"), 7),  # by the clock of another place
+        ("2018-10-07/2018-10-09", ("2018", "10", "9"), 7),
+        ("2018-10-07", ("n/a", "10", "7"), 7),
+        ("7/10/2018", ("2018", "10", "7"), 7),
+        ("autumn 2018", ("2018", "10", "7"), 7),
+        ("43380", ("2018", "10", "7"), 7),
+    ],
+)
+def test_columns_that_agree_with_the_text_change_nothing(text: str, parts: tuple[str, str, str], day: int) -> None:
+    assert find_date(text, parts, earliest=EARLIEST, today=TODAY) == (date(2018, 10, day), None)

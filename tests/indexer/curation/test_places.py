@@ -196,6 +196,31 @@ def test_a_language_may_say_where_it_is_spoken(text: str, tag: str) -> None:
     assert parse_language(text) == tag
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Botswana?", "?Botswana", "Botswana (?)", "BW ?", "Botswana [?]", "Botswana (probably)", "Botswana (or Zambia)",
+     "Botswana (Zambia)", "Botswana (nicht sicher, vermutlich)", "Botswana (not confirmed)"],
+)  # fmt: skip
+def test_a_country_in_doubt_is_dropped_and_counted(text: str) -> None:
+    code, doubt = parse_country(text)
+
+    assert code == ""
+    assert doubt is not None
+    assert (doubt.reason, doubt.text) == ("country-uncertain", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("[Botswana]", "BW"), ("Botswana (BW)", "BW"), ("Botswana [BW]", "BW"), ("Iran (Islamic Republic of)", "IR"),
+        ("Virgin Islands (U.S.)", "VI"), ("Saint Martin (French part)", "MF"), ("Austria (Tyrol)", "AT"),
+        ("United Kingdom (Scotland)", "GB"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_brackets_is_no_doubt_by_itself(text: str, code: str) -> None:
+    assert parse_country(text) == (code, None)
+
+
 @pytest.mark.parametrize("text", ["north", "South", "the North", "Littoral", "Central Region"])
 def test_a_direction_is_no_country_though_some_country_has_such_a_province(text: str) -> None:
     assert parse_country(text)[0] == ""

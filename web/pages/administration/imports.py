@@ -6,7 +6,14 @@ from typing import Final
 
 from flask import render_template, request
 
-from database.collection.import_runs import import_run, list_runs, rejection_page, rejection_reasons
+from database.collection.import_runs import (
+    dropped_page,
+    dropped_reasons,
+    import_run,
+    list_runs,
+    rejection_page,
+    rejection_reasons,
+)
 from web.http.access import require
 from web.pages.blueprint import blueprint
 from web.pages.identify import FRAGMENT
@@ -33,18 +40,21 @@ def show_imports() -> str:
 @blueprint.route("/administration/imports/<int(max=2147483647):run>")
 @require("administer")
 def show_import(run: int) -> str:
-    """One run, with what it left out by reason."""
-    reason = request.args.get("reason", "")
+    """One run, with the records and the values that it left out by reason."""
+    reason, value = request.args.get("reason", ""), request.args.get("value", "")
     after = min(max(0, request.args.get("after", 0, type=int)), LARGEST)
     with services().database().reading() as session:
         entry = import_run(session, run)
-        reasons = rejection_reasons(session, run)
-        listed = rejection_page(session, run, reason=reason, after=after, limit=REJECTIONS + 1)
+        reasons, dropped = rejection_reasons(session, run), dropped_reasons(session, run)
+        page = dropped_page if value else rejection_page
+        listed = page(session, run, reason=value or reason, after=after, limit=REJECTIONS + 1)
     return render_template(
         "import.html",
         run=entry,
         reasons=reasons,
-        reason=reason,
+        dropped=dropped,
+        reason="" if value else reason,
+        value=value,
         listed=[rejection for _, rejection in listed[:REJECTIONS]],
         following=listed[REJECTIONS - 1][0] if len(listed) > REJECTIONS else None,
     )
