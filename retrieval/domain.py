@@ -195,4 +195,5 @@ class Identification:
     aspects_predicted: bool = False  # by the machine, from the photos
     effective_photos: float = 1.0  # near-identical ones counted once
     same_photos: tuple[tuple[int, ...], ...] = ()  # groups of photos that show the same, by their positions from 0
+    unlike_photos: tuple[tuple[int, int], ...] = ()  # pairs that look like two finds, by their positions from 0
     skipped: SkippedReferences | None = None  # only where somebody asked for an answer all the same

@@ -111,6 +111,7 @@ HOMES = {
     "python_calamine": ("indexer/archives/workbook.py",),
     "PIL": (
         "retrieval/photos/views.py",
+        "retrieval/photos/colour.py",
         "retrieval/photos/crops.py",
         "retrieval/photos/heif.py",
         "retrieval/models/*",

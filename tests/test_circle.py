@@ -140,7 +140,9 @@ def remove(installation: Installation, body: dict[str, Any]) -> None:
 
 def reserve(installation: Installation, body: dict[str, Any]) -> None:
     change = {"licence": "all-rights-reserved"}
-    answer = installation.client().patch(body["url"], json=change, headers=installation.keys["olga"])
+    answer = installation.client().patch(
+        body["url"], json=change | {"version": body["version"]}, headers=installation.keys["olga"]
+    )
     assert answer.status_code == 200
 
 
@@ -251,7 +253,9 @@ def test_a_place_that_is_obscured_later_is_published_anew(installation: Installa
     adopt(installation)
     assert cell_of(56.358, 10.401) != cell_of(56.3, 10.5)
 
-    installation.client().patch(body["url"], json={"obscured": True}, headers=installation.keys["olga"])
+    installation.client().patch(
+        body["url"], json={"obscured": True, "version": body["version"]}, headers=installation.keys["olga"]
+    )
     adopt(installation)
 
     snapshot = open_snapshot(installation.settings.flora_indexes)

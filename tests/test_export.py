@@ -174,7 +174,7 @@ def test_the_same_observations_give_the_same_bytes_and_changes_are_told(
     assert export(path) == 0
     assert "unchanged: 2 observations, 3 photos\n  0 new, 0 changed, 0 removed" in capsys.readouterr().out
     assert (path.read_bytes(), (tmp_path / "fungi.zip.json").read_bytes()) == (before, notes)
-    change = {"habitat": "under oak"}
+    change = {"habitat": "under oak", "version": first["version"]}
     installation.client().patch(first["url"], json=change, headers=installation.keys["olga"])
     installation.client().delete(second["url"], headers=installation.keys["olga"])
     export(path)

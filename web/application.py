@@ -35,6 +35,7 @@ from web.http.cors import register_cors
 from web.http.errors import register_errors
 from web.http.etags import set_etag
 from web.http.languages import register_languages
+from web.http.versions import register_versions, set_version_etag
 from web.inference.serving import Serving
 from web.pages.blueprint import load_pages
 from web.pages.problems import render_problem, wants_page
@@ -43,7 +44,7 @@ from web.pages.wording.template_words import template_words
 from web.pages.wording.uncertainty import uncertainty_words
 from web.photos.uploads import PhotoRequest, upload_config
 from web.request_lifecycle import register_request_lifecycle
-from web.schemas.openapi import CONFIG, ProblemApi
+from web.schemas.openapi import CONFIG, ProblemApi, refuse_overlooked_query
 from web.services import Services, services
 
 SECURITY: Final = {
@@ -68,6 +69,8 @@ def create_app(services: Services) -> Flask:
     if services.policy.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=services.policy.proxies, x_proto=services.policy.proxies)  # type: ignore[method-assign]
     register_access(app)
+    register_versions(app)
+    app.before_request(refuse_overlooked_query)
     api = ProblemApi(app)
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
@@ -88,7 +91,7 @@ def create_app(services: Services) -> Flask:
 
 def add_headers(response: Response) -> Response:
     """Add headers to every response. Browsers may only cache files and images, which set their own header."""
-    set_etag(response)
+    set_version_etag(set_etag(response))
     headers = {**SECURITY, "Content-Security-Policy": content_security_policy(services().tiles)}
     response.headers.extend({name: value for name, value in headers.items() if name not in response.headers})
     if "Cache-Control" not in response.headers:

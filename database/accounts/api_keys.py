@@ -47,9 +47,11 @@ def issue_key(
     label: str = "",
     daily_quota: int | None = None,
     expires: datetime | None = None,
+    secret: str = "",
 ) -> tuple[str, KeyEntry]:
     """Issue a key; returns the key, which cannot be retrieved later, and its entry. Raises UnknownPerson, InvalidKey.
 
+    `secret` is what the key is made of, in place of random bits that nobody knows: the same again is the same key.
     Only its SHA-256 is stored. Unlike a password, a key of 256 random bits cannot be guessed, so a fast digest is safe
     and can be looked up by an index.
     """
@@ -61,9 +63,14 @@ def issue_key(
         raise InvalidKey(f"a key needs one or more of the scopes {', '.join(SCOPES)}")
     if beyond := wanted - SCOPES_OF[person.role]:
         raise InvalidKey(f"a key of an {person.role} cannot have the scope {', '.join(sorted(beyond))}")
+    key = MARK + (secret or secrets.token_urlsafe(32))
+    known = session.scalar(select(ApiKey).where(ApiKey.digest == digest_of(key)))
+    if known is not None:
+        if known.revoked is not None:
+            raise InvalidKey("this key was made before and has been revoked; make another")
+        return key, _entry(known)
     if count_keys(session, person_id) >= MOST:
         raise InvalidKey(f"{person.login} has {MOST} keys already; revoke one first")
-    key = MARK + secrets.token_urlsafe(32)
     row = ApiKey(
         person_id=person_id,
         digest=digest_of(key),

@@ -147,6 +147,11 @@ def person_by_id(session: Session, person_id: int) -> PersonEntry | None:
     return None if person is None else entry_of(person)
 
 
+def known_person(session: Session, person_id: int) -> PersonEntry:
+    """A person. Raises UnknownPerson."""
+    return entry_of(_person(session, person_id))
+
+
 def person_by_login(session: Session, login: str) -> PersonEntry:
     """A person by login, in any spelling. Raises UnknownPerson."""
     person = session.scalar(select(Person).where(Person.login == login.strip().casefold()))

@@ -95,7 +95,12 @@ def record(
 
 
 def edit(session: Session, observation: FieldObservation, changes: Mapping[str, Any]) -> None:
-    """Change what is given, and work out anew what hangs on time and place. Raises InvalidObservation."""
+    """Change what is given, and work out anew what hangs on time and place. Raises InvalidObservation.
+
+    A place that is taken out takes its accuracy with it.
+    """
+    if changes.get("decimal_latitude", 0) is None and changes.get("decimal_longitude", 0) is None:
+        changes = {"coordinate_uncertainty": None, **changes}
     for name in EDITABLE:
         if name in changes:
             setattr(observation, name, changes[name])
@@ -165,6 +170,12 @@ def observation_by_key(session: Session, key: str) -> FieldObservation:
     if found is None:
         raise UnknownObservation("there is no such observation; it may have been deleted")
     return found
+
+
+def last_licence(session: Session, person_id: int) -> str:
+    """The licence that a person stated for what they recorded last; empty where they stated none."""
+    query = select(FieldObservation.licence).where(FieldObservation.person_id == person_id)
+    return session.scalar(query.order_by(FieldObservation.id.desc()).limit(1)) or ""
 
 
 def photo_of(observation: FieldObservation, sha256: str) -> FieldPhoto:

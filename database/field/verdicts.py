@@ -30,11 +30,16 @@ def give_opinion(
 ) -> Verdict:
     """Say what an observation is: a proposal, or agreement where somebody said so before.
 
-    A person has one opinion of an observation; a new one supersedes theirs. Raises InvalidVerdict.
+    A person has one opinion of an observation; a new one supersedes theirs, the same one again is kept once.
+    Raises InvalidVerdict.
     """
     if certainty not in CERTAINTIES:
         raise InvalidVerdict(f"certainty must be one of {', '.join(CERTAINTIES)}, not {certainty!r}")
     now = utc_now()
+    for verdict in standing_verdicts(session, observation):
+        mine = verdict.person_id == person_id and verdict.kind in OPINIONS
+        if mine and (verdict.taxon_id, verdict.certainty, verdict.remarks) == (taxon.id, certainty, remarks):
+            return verdict
     said_before = any(
         verdict.taxon_id == taxon.id and verdict.person_id != person_id and verdict.kind in OPINIONS
         for verdict in standing_verdicts(session, observation)
@@ -61,8 +66,18 @@ def withdraw_opinion(session: Session, observation: FieldObservation, person_id:
 def approve(
     session: Session, observation: FieldObservation, expert_id: int, taxon: Taxon, remarks: str = ""
 ) -> Verdict:
-    """Settle what an observation is, whatever the score; a later approval supersedes an earlier one."""
+    """Settle what an observation is, whatever the score; a later approval supersedes an earlier one.
+
+    The same expert's same approval again is kept once.
+    """
     now = utc_now()
+    for verdict in standing_verdicts(session, observation):
+        if verdict.kind == "approve" and (verdict.person_id, verdict.taxon_id, verdict.remarks) == (
+            expert_id,
+            taxon.id,
+            remarks,
+        ):
+            return verdict
     _supersede(session, observation, now, ("approve",))
     return _say(session, observation, expert_id, "approve", taxon, now, remarks=remarks)
 

@@ -22,6 +22,7 @@ from retrieval.devices.faiss_gpu import count_gpus
 from retrieval.errors import FungariumError, NoSnapshot, SettingsError
 from retrieval.models.handles import open_model
 from retrieval.models.retired import describe_mismatch
+from retrieval.photos.views import RULE
 from retrieval.progress import Progress
 from retrieval.snapshots.card import describe_calibration
 from retrieval.snapshots.history import read_history
@@ -201,6 +202,9 @@ def check_snapshot(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("snapshot", OK, text, details=details)
     yield Finding("scores", OK if manifest.calibration else NOTE, describe_calibration(manifest))
+    if manifest.references and manifest.model.get("photo_rules", [1]) != [RULE]:
+        said = "some reference photos were embedded before colour profiles were read; they keep working"
+        yield Finding("colours", NOTE, said, "`fungarium index embed` says how to make them anew")
     model = str(manifest.model.get("model"))
     card = Path(settings.model_card) if settings.model_card else None
     if model != (configured := open_model(settings.model, card).model):

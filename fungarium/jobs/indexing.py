@@ -43,6 +43,8 @@ def embed_catalogue(
         adopt_observations(database, settings.reference_licences, settings.public_url)
     tools = describe_tools(described)
     with closing(photos_to_embed(settings)) as photos, EmbeddingStore(settings.data / "embeddings", tools) as store:
+        if told := store.tell_once():
+            print(told, file=sys.stderr)
         if retry:
             store.forget_failures()
         report = run_embedding(
@@ -84,6 +86,7 @@ def build_from_catalogue(
             print(f"{left_out} photos could not be embedded and are left out: {hint}", file=sys.stderr)
         if waiting:
             print(f"{len(waiting)} photos have not been embedded and are left out: run embed first", file=sys.stderr)
+        described["photo_rules"] = store.rules
         name = build_snapshot(settings.flora_indexes, catalogue, store, described, since=since, progress=progress)
         manifest = read_manifest(settings.flora_indexes, name)
         with database.writing() as writing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +15,19 @@ import numpy as np
 
 from retrieval.errors import BuildError
 from retrieval.models.embedder import DIM, Embeddings
+from retrieval.photos.views import RULE
 from retrieval.progress import Progress, silent
 
 STORED = np.dtype("<f2")  # float16 as in segments, so that new and stored rows are identical
 
 TOGETHER = 500  # photos per SQL statement
 
+UNCONVERTED = 1  # the rule of stores from before there was any; see retrieval.photos.views.RULE
+TOLD = "told of the photo rule"
 TABLES = (
-    "CREATE TABLE IF NOT EXISTS embeddings (photo TEXT PRIMARY KEY, embedding BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS embeddings (photo TEXT PRIMARY KEY, embedding BLOB NOT NULL,"
+    f" rule INTEGER NOT NULL DEFAULT {UNCONVERTED}) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS failures (photo TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
 )
 
@@ -46,6 +51,7 @@ class EmbeddingStore:
             self._table.execute("PRAGMA journal_mode = WAL")
             for statement in TABLES:
                 self._table.execute(statement)
+            self._add_rule()
         except sqlite3.Error as error:
             self._table.close()
             raise BuildError(f"{self.path} cannot be opened: {error}") from error
@@ -57,6 +63,38 @@ class EmbeddingStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._table.close()
+
+    def _add_rule(self) -> None:
+        """Bring a store from before there were photo rules up to date: instantly, as no row is touched."""
+        if "rule" in {column[1] for column in self._table.execute("PRAGMA table_info(embeddings)")}:
+            return
+        with suppress(sqlite3.OperationalError):  # another process was first
+            self._table.execute(f"ALTER TABLE embeddings ADD COLUMN rule INTEGER NOT NULL DEFAULT {UNCONVERTED}")
+        if self._table.execute("SELECT 1 FROM embeddings LIMIT 1").fetchone():
+            self._note(f"rule {UNCONVERTED}")
+
+    def _note(self, name: str) -> None:
+        self._table.execute("INSERT OR IGNORE INTO notes VALUES (?, 1)", (name,))
+
+    def _noted(self, name: str) -> bool:
+        return self._table.execute("SELECT 1 FROM notes WHERE name = ?", (name,)).fetchone() is not None
+
+    @property
+    def rules(self) -> list[int]:
+        """The rules by which photos became views of these embeddings, ascending; see `retrieval.photos.views.RULE`."""
+        notes = self._table.execute("SELECT name FROM notes WHERE name LIKE 'rule %'")
+        return sorted(int(name.removeprefix("rule ")) for (name,) in notes)
+
+    def tell_once(self) -> str:
+        """What the person has to know of old embeddings in this store; empty where that is nothing, or was told."""
+        if not self.rules or self.rules[0] == RULE or self._noted(TOLD):
+            return ""
+        self._note(TOLD)
+        return (
+            "embeddings in this store were made before colour profiles were read: photos in Display P3, Adobe RGB or"
+            " CMYK are embedded in duller colours than new ones. They keep working. To make all anew, delete"
+            f" {self.path} and run `index embed`, `index build` and `index publish` again"
+        )
 
     def __len__(self) -> int:
         return int(self._table.execute("SELECT count(*) FROM embeddings").fetchone()[0])
@@ -81,9 +119,10 @@ class EmbeddingStore:
         with self._written():
             self._table.execute("BEGIN")
             self._table.executemany(
-                "INSERT OR REPLACE INTO embeddings VALUES (?, ?)",
-                ((photo, row.tobytes()) for photo, row in zip(photos, rows, strict=True)),
+                "INSERT OR REPLACE INTO embeddings (photo, embedding, rule) VALUES (?, ?, ?)",
+                ((photo, row.tobytes(), RULE) for photo, row in zip(photos, rows, strict=True)),
             )
+            self._note(f"rule {RULE}")
 
     def add_failure(self, photo: str, reason: str) -> None:
         """Store why a photo cannot be embedded, so that it is not tried again each time."""

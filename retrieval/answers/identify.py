@@ -21,6 +21,7 @@ from retrieval.models.embedder import Embedder, Embeddings
 from retrieval.photos.crops import WHOLE, ViewOptions, decode_crops, pool_crops
 from retrieval.photos.views import PhotoLimits, check_count, decode_views
 from retrieval.ranking.fusion import deciding_photo, same_photos
+from retrieval.ranking.mixed import unlike_photos
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.votes import Voting
 from retrieval.search.partial_results import PartialSearch
@@ -97,6 +98,7 @@ def identify_embeddings(
     if answer.on_list is not None:
         outside = make_candidates(beside, snapshot, OUTSIDE, among=looks_better(beside, answer.on_list))
     rejection, units = answer.rejection, sum_units(answer, snapshot)
+    rankings = make_rankings(answer, snapshot)
     return Identification(
         species=make_candidates(answer, snapshot, candidates, among=answer.on_list),
         genera=make_higher(units, snapshot, "genus", candidates),
@@ -112,10 +114,11 @@ def identify_embeddings(
         specificity=decide_specificity(answer, snapshot, options, query.effective_photos),
         rejection=Rejection(rejection.rejected, rejection.probability, rejection.similarity, rejection.reason),
         of_list=judge_list(answer, outside),
-        rankings=make_rankings(answer, snapshot),
+        rankings=rankings,
         decided_by=deciding_photo(answer.per_photo, query.weights, rule=query.fusion, sharpening=query.sharpening),
         effective_photos=query.effective_photos,
         same_photos=tuple(tuple(group) for group in same_photos(embeddings)),
+        unlike_photos=unlike_photos(rankings),
         aspects=aspects,
         aspects_predicted=not options.aspects and bool(aspects),
         skipped=None if partial is None else partial.skipped,

@@ -170,6 +170,14 @@ def same_words(groups: Sequence[Sequence[int]]) -> str:
     return " ".join(f"Photos {one} show the same and count as one." for one in named)
 
 
+def unlike_words(pairs: Sequence[Sequence[int]]) -> str:
+    """Which photos look like two finds, as sentences."""
+    return " ".join(
+        f"Photos {one + 1} and {other + 1} look like different fungi: if they are two finds, identify them apart."
+        for one, other in pairs
+    )
+
+
 def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str, Any]:
     """The whole answer as JSON values."""
 
@@ -197,6 +205,7 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
         "floraList": None if answer.of_list is None else list_json(answer.of_list, snapshot),
         "effectivePhotos": round(answer.effective_photos, 4),
         "samePhotos": [list(group) for group in answer.same_photos],
+        "unlikePhotos": [list(pair) for pair in answer.unlike_photos],
         "photoRankings": [
             [{"taxonID": t.id, "scientificName": t.name, "share": round(share, 6)} for t, share in ranking]
             for ranking in answer.rankings
@@ -264,6 +273,8 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
         yield f"Photo {answer.decided_by + 1} decided."
     if answer.same_photos:
         yield same_words(answer.same_photos)
+    if answer.unlike_photos:
+        yield unlike_words(answer.unlike_photos)
     if answer.aspects_predicted:
         yield f"The photos seem to show: {', '.join(answer.aspects)}."
     if answer.priors:

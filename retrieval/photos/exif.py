@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from retrieval.errors import UnreadablePhoto
 from retrieval.photos.views import PhotoLimits, open_photo
 
 EXIF_IFD: Final = 0x8769
 GPS_IFD: Final = 0x8825
 TAKEN: Final = (0x9003, 0x9004)  # DateTimeOriginal, DateTimeDigitized
+EARLIEST: Final = date(1900, 1, 1)  # scans of slides may have their own day; the year 1 and 1601 are no days at all
+CLOCKS: Final = frozenset({date(1904, 1, 1), date(1970, 1, 1), date(1980, 1, 1)})  # where clocks begin that nobody set
 LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ERROR = 1, 2, 3, 4, 31
 
 
@@ -27,41 +28,64 @@ class PhotoMetadata:
 
 
 def read_metadata(photo: bytes, limits: PhotoLimits | None = None) -> PhotoMetadata:
-    """Read date and place from a photo's EXIF; raises the errors of `open_photo`, UnreadablePhoto for damaged EXIF."""
+    """Read date and place from a photo's EXIF, as far as they are whole; raises the errors of `open_photo`."""
     with open_photo(photo, limits or PhotoLimits()) as image:
-        try:
-            exif = image.getexif()
-            taken, place = exif.get_ifd(EXIF_IFD), exif.get_ifd(GPS_IFD)
-        except Exception as error:  # decoders raise arbitrary exceptions on damaged files
-            raise UnreadablePhoto("the photo's metadata are damaged") from error
-    latitude = _degrees(place, LATITUDE, LATITUDE_REF, "S", 90)
-    longitude = _degrees(place, LONGITUDE, LONGITUDE_REF, "W", 180)
+        taken, place = _read_block(image, EXIF_IFD), _read_block(image, GPS_IFD)
+    latitude = _degrees(place, LATITUDE, LATITUDE_REF, "NS", 90)
+    longitude = _degrees(place, LONGITUDE, LONGITUDE_REF, "EW", 180)
     if latitude is None or longitude is None or (latitude, longitude) == (0.0, 0.0):  # written by cameras without a fix
         return PhotoMetadata(_day(taken))
     uncertainty = _number(place.get(ERROR))
     return PhotoMetadata(_day(taken), latitude, longitude, uncertainty if uncertainty and uncertainty > 0 else None)
 
 
+def latest_day() -> date:
+    """The day that it is somewhere on Earth already."""
+    return (datetime.now(UTC) + timedelta(hours=14)).date()
+
+
+def _read_block(image: Any, tag: int) -> Mapping[int, Any]:
+    """A block of an open image's EXIF; empty where it has none, or a damaged one."""
+    try:
+        return dict(image.getexif().get_ifd(tag))
+    except Exception:  # decoders raise arbitrary exceptions on damaged files
+        return {}
+
+
 def _day(taken: Mapping[int, Any]) -> date | None:
+    """The first day that can be believed: none in the future or long past, and no clock that nobody set."""
     for tag in TAKEN:
         try:
-            return datetime.strptime(str(taken[tag])[:10], "%Y:%m:%d").date()  # noqa: DTZ007 - the day where it was taken
+            day = datetime.strptime(str(taken[tag]).strip()[:10], "%Y:%m:%d").date()  # noqa: DTZ007 - the day where it was taken
         except (KeyError, ValueError):
             continue
+        if EARLIEST <= day <= latest_day() and day not in CLOCKS:
+            return day
     return None
 
 
-def _degrees(place: Mapping[int, Any], tag: int, reference: int, negative: str, most: float) -> float | None:
+def _degrees(place: Mapping[int, Any], tag: int, reference: int, signs: str, most: float) -> float | None:
+    """Degrees, minutes and seconds as signed degrees. `signs` are the letters of the positive and negative hemisphere.
+
+    Without one of the two nobody knows on which half of the Earth the place is.
+    """
     parts = place.get(tag)
-    if not isinstance(parts, Sequence) or len(parts) != 3:
+    if not isinstance(parts, Sequence) or isinstance(parts, str | bytes) or len(parts) != 3:
         return None
     numbers = [_number(part) for part in parts]
-    if None in numbers:
+    letter = _letter(place.get(reference))
+    if letter not in tuple(signs) or None in numbers:
         return None
     degrees, minutes, seconds = (float(number or 0) for number in numbers)
     value = degrees + minutes / 60 + seconds / 3600
-    sign = -1 if str(place.get(reference, "")).strip("\0 ").upper() == negative else 1
-    return round(sign * value, 7) if value <= most else None
+    if min(degrees, minutes, seconds) < 0 or max(minutes, seconds) > 60 or value > most:
+        return None
+    return round(value if letter == signs[0] else -value, 7)
+
+
+def _letter(reference: Any) -> str:
+    text = reference.decode("ascii", "replace") if isinstance(reference, bytes) else str(reference or "")
+    return text.strip("\0 ").upper()
 
 
 def _number(part: Any) -> float | None:

@@ -15,8 +15,11 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from retrieval.errors import NoPhoto, PhotoTooLarge, TooManyPhotos, UnreadablePhoto, UnsupportedPhoto
+from retrieval.errors import NoPhoto, PhotoTooLarge, TooManyPhotos, UnreadablePhoto
 from retrieval.models.embedder import Pixels, View
+from retrieval.photos.colour import convert_to_srgb
+from retrieval.photos.formats import sniff as sniff
+from retrieval.photos.formats import strip_metadata
 from retrieval.photos.heif import register_heif
 
 ORIENTATION: Final = 0x0112
@@ -29,6 +32,10 @@ TRANSPOSES: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # other values, such as 0 (invalid, but written by some cameras), mean no rotation
+XMP: Final = ("XML:com.adobe.xmp", "xmp")  # where Pillow keeps it, and reads an orientation from it
+PLAIN: Final = frozenset({"L", "RGB", "CMYK"})  # modes whose pixels a colour profile can describe
+RULE: Final = 2
+"""How a photo's pixels become a view; it is noted with embeddings. 1: as they are in the file; 2: converted to sRGB."""
 SMALLEST: Final = 16  # pixels of the shorter side
 WEBP_EFFORT: Final = 2  # of 0 to 6: half the time of the default 4, for 3 % more bytes
 LONGEST_RATIO: Final = 4  # longer strips are centre-cropped: scaling up their short side would exhaust memory
@@ -44,24 +51,6 @@ class PhotoLimits:
 
 
 CURATED: Final = PhotoLimits(bytes=50_000_000, pixels=170_000_000)  # for archives; uploads have lower limits
-
-
-def sniff(photo: bytes) -> str:
-    """Detect the format by the first bytes, not the file name: JPEG, PNG, WEBP or HEIF.
-
-    Raises UnsupportedPhoto for anything else.
-    """
-    if photo[:3] == b"\xff\xd8\xff":
-        return "JPEG"
-    if photo[:8] == b"\x89PNG\r\n\x1a\n":
-        return "PNG"
-    if photo[:4] == b"RIFF" and photo[8:12] == b"WEBP":
-        return "WEBP"
-    if photo[4:8] == b"ftyp" and photo[8:12] in {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}:
-        return "HEIF"
-    if not photo:
-        raise UnsupportedPhoto("the file is empty")
-    raise UnsupportedPhoto("the file is not a JPEG, PNG, WebP or HEIC photo")
 
 
 def check_count(count: int, limits: PhotoLimits) -> None:
@@ -84,7 +73,7 @@ def open_photo(photo: bytes, limits: PhotoLimits) -> Image.Image:
     if kind == "HEIF":
         register_heif()
     try:
-        image = Image.open(io.BytesIO(photo), formats=[kind])
+        image = open_image(photo, kind)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoTooLarge(f"the photo has too many pixels; at most {limits.pixels:,} are accepted") from error
     except Exception as error:
@@ -95,6 +84,16 @@ def open_photo(photo: bytes, limits: PhotoLimits) -> Image.Image:
     if min(width, height) < SMALLEST:
         raise UnreadablePhoto(f"the photo has only {width} x {height} pixels; nothing can be seen on it")
     return image
+
+
+def open_image(photo: bytes, kind: str) -> Image.Image:
+    """Open an image of a format; where its metadata are damaged, without them. Raises what Pillow raises."""
+    try:
+        return Image.open(io.BytesIO(photo), formats=[kind])
+    except Exception as error:
+        if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+            raise
+        return Image.open(io.BytesIO(strip_metadata(photo, kind)), formats=[kind])
 
 
 def decode_view(photo: bytes, short_side: int, limits: PhotoLimits | None = None, aspect: str = "") -> View:
@@ -176,7 +175,7 @@ def scale_upright(image: Image.Image, scale: Callable[[int, int], float], *, cut
     suffice, UnreadablePhoto for damaged files.
     """
     try:
-        turn = TRANSPOSES.get(image.getexif().get(ORIENTATION, 1))
+        turn = TRANSPOSES.get(read_orientation(image))
         factor = scale(*image.size)
         image.draft(None, tuple(max(1, round(2 * side * factor)) for side in image.size))  # type: ignore[arg-type]
         image.load()
@@ -194,19 +193,36 @@ def scale_upright(image: Image.Image, scale: Callable[[int, int], float], *, cut
         raise UnreadablePhoto("the photo is damaged or cut short and cannot be decoded") from error
 
 
+def read_orientation(image: Image.Image) -> int:
+    """Return the orientation that the EXIF of an open image states, 1 (upright) where it states none or is damaged.
+
+    XMP does not count: browsers and cameras ignore it, and editors leave it behind after turning the pixels.
+    """
+    for xmp in XMP:
+        image.info.pop(xmp, None)
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # damaged metadata cost the metadata, not the photo
+        return 1
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB: 16-bit grey is scaled rather than clipped, transparency composited on white."""
+    """Convert any mode and colour profile to sRGB: 16-bit grey is scaled, not clipped; transparency lies on white."""
+    profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
         grey = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
         top = 65535 if grey.max(initial=0) > 255 else 255
         levels = (np.clip(np.arange(65536) / top, 0, 1) * 255).astype(np.uint8)  # a table: floats take 8 times as much
-        return Image.fromarray(levels[grey]).convert("RGB")
+        return convert_to_srgb(Image.fromarray(levels[grey]), profile)
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        layer = image if image.mode == "RGBA" else image.convert("RGBA")
+        opaque, layered = ("L", "LA") if image.mode in {"1", "L", "LA", "La"} else ("RGB", "RGBA")
+        layer = image if image.mode == layered else image.convert(layered)
         paper = Image.new("RGB", layer.size, "white")
-        paper.paste(layer, mask=layer.getchannel("A"))
+        paper.paste(convert_to_srgb(layer.convert(opaque), profile), mask=layer.getchannel("A"))
         return paper
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if image.mode in PLAIN:
+        return convert_to_srgb(image, profile)
+    return convert_to_srgb(image.convert("L" if image.mode == "1" else "RGB"), profile)
 
 
 def cut_strip(image: Image.Image) -> Image.Image:

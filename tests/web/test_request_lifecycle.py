@@ -125,7 +125,7 @@ def test_the_log_says_what_was_done_and_nothing_of_the_find(
     headers = {"X-Request-Id": "one", "Authorization": "Basic sesame", "X-Forwarded-For": "198.51.100.7"}
     with caplog.at_level(logging.DEBUG):
         client.post(
-            "/api/v1/identify?word=sesame&lat=55.676098",
+            "/api/v1/identify",
             headers=headers,
             **encode_photos([PHOTO], latitude="55.676098", longitude="12.568337", date="2026-10-03"),
         )
@@ -135,7 +135,7 @@ def test_the_log_says_what_was_done_and_nothing_of_the_find(
     records = [record for record in caplog.records if record.name == "web.requests"]
     assert [(r.fields["route"], r.fields["status"]) for r in records] == [  # type: ignore[attr-defined]
         ("/api/v1/identify", 200),
-        ("/api/v1/identify", 415),
+        ("/api/v1/identify", 400),
         ("(none)", 404),
     ]
     written = "\n".join(JsonLines().format(record) for record in caplog.records)

@@ -14,6 +14,7 @@ from database.accounts.people import (
     add_person,
     change_person,
     end_sessions,
+    known_person,
     list_people,
     set_password,
     set_quota,
@@ -25,6 +26,7 @@ from web.http import access
 from web.http.access import require
 from web.http.quotas import Quota, Throttle
 from web.http.refusals import NotSignedIn, TooManyAttempts
+from web.http.versions import check_version, tag_answer, version_of, versioned
 from web.schemas.answers import Answer, about
 from web.schemas.form_values import LARGEST_ID, CleanText
 from web.schemas.openapi import PREFIX, ApiBlueprint
@@ -133,6 +135,7 @@ class PersonAnswer(Answer):
     obscures = fields.Boolean(metadata=about("All their places are shown to others as a grid cell only."))
     daily_quota = fields.Integer(allow_none=True)
     created = fields.DateTime(metadata=about("UTC."))
+    version = fields.String(metadata=about("Of what can be changed; a change may name it as If-Match."))
 
 
 class People(Answer):
@@ -224,12 +227,14 @@ def change_own_password(form: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.route("/session/person", methods=["PATCH"])
 @require("session")
+@versioned
 @blueprint.arguments(OwnChanges)
 @blueprint.response(200, PersonAnswer)
 def change_own_account(form: dict[str, Any]) -> dict[str, Any]:
     """Change one's own name, or whether one's places are shown."""
     with services().database().writing() as session:
-        return person_answer(changed_person(session, signed_in().id, form))
+        check_version(person_version(known_person(session, signed_in().id)))
+        return tagged(changed_person(session, signed_in().id, form))
 
 
 @blueprint.route("/quota")
@@ -281,16 +286,23 @@ def make_person(form: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.route("/people/<int(max=2147483647):person>", methods=["PATCH"])
 @require("administer")
+@versioned
 @blueprint.arguments(Changes)
 @blueprint.response(200, PersonAnswer)
 def change_any_person(form: dict[str, Any], person: int) -> dict[str, Any]:
     """Change a person: role, name, password, quota, or whether they may still come in."""
     with services().database().writing() as session:
-        if "dailyQuota" in form:
-            set_quota(session, person, form.pop("dailyQuota"))
-        if password := form.pop("password", ""):
-            set_password(session, person, password)
-        return person_answer(changed_person(session, person, form))
+        check_version(person_version(known_person(session, person)))
+        return tagged(change_account(session, person, form))
+
+
+def change_account(session: Session, person: int, form: dict[str, Any]) -> PersonEntry:
+    """Change a person by a loaded form of Changes. Pages call it too."""
+    if "dailyQuota" in form:
+        set_quota(session, person, form.pop("dailyQuota"))
+    if password := form.pop("password", ""):
+        set_password(session, person, password)
+    return changed_person(session, person, form)
 
 
 def changed_person(session: Session, person: int, form: dict[str, Any]) -> PersonEntry:
@@ -347,6 +359,18 @@ def session_answer() -> dict[str, Any]:
     }
 
 
+def person_version(person: PersonEntry) -> str:
+    """The version of what can be changed of a person."""
+    return version_of([person.name, person.role, person.active, person.obscures, person.daily_quota])
+
+
+def tagged(person: PersonEntry) -> dict[str, Any]:
+    """A person as the answer to this request, with an ETag."""
+    answer = person_answer(person)
+    tag_answer(answer["version"], answer)
+    return answer
+
+
 def person_answer(person: PersonEntry) -> dict[str, Any]:
     """A person as the API shows one."""
     return {
@@ -358,6 +382,7 @@ def person_answer(person: PersonEntry) -> dict[str, Any]:
         "obscures": person.obscures,
         "dailyQuota": person.daily_quota,
         "created": person.created.replace(tzinfo=UTC),
+        "version": person_version(person),
     }
 
 

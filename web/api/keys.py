@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import urlsafe_b64encode
 from datetime import UTC, timedelta
+from hashlib import sha256
 from typing import Any
 
 from marshmallow import RAISE, Schema, fields, validate
@@ -13,7 +16,7 @@ from web.api.accounts import signed_in
 from web.http import access
 from web.http.access import require
 from web.schemas.answers import Answer, about
-from web.schemas.form_values import CleanText
+from web.schemas.form_values import UUID, CleanText
 from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
@@ -43,6 +46,12 @@ class NewKey(Schema):
     )
     days = fields.Integer(
         load_default=None, allow_none=True, validate=validate.Range(1, 3660), metadata=about("Days until it expires.")
+    )
+    requestId = CleanText(  # noqa: N815 - a name of the API
+        load_default=None,
+        allow_none=True,
+        validate=UUID,
+        metadata=about("A UUID made by the client: sent again after a broken connection, the same key comes back."),
     )
 
 
@@ -86,17 +95,29 @@ def show_keys() -> dict[str, Any]:
 @blueprint.response(201, IssuedKey)
 def make_key(form: dict[str, Any]) -> dict[str, Any]:
     """Issue a key to oneself; it is shown in this answer and never again."""
-    expires = utc_now() + timedelta(days=form["days"]) if form["days"] else None
+    key, entry = issue_own_key(form)
+    return key_answer(entry) | {"key": key}
+
+
+def issue_own_key(form: dict[str, Any]) -> tuple[str, KeyEntry]:
+    """Issue the key of a loaded form of NewKey to whoever is signed in. Pages call it too."""
+    person = signed_in().id
     with services().database().writing() as session:
-        key, entry = issue_key(
+        return issue_key(
             session,
-            signed_in().id,
+            person,
             form["scopes"],
             label=form["label"],
             daily_quota=form["dailyQuota"],
-            expires=expires,
+            expires=utc_now() + timedelta(days=form["days"]) if form["days"] else None,
+            secret=secret_of(person, form["requestId"]) if form["requestId"] else "",
         )
-    return key_answer(entry) | {"key": key}
+
+
+def secret_of(person: int, request_id: str) -> str:
+    """What a key is made of whose request has an id: nobody can work it out without the server's own secret."""
+    made = hmac.new(services().secret(), f"key of {person}: {request_id.lower()}".encode(), sha256)
+    return urlsafe_b64encode(made.digest()).decode().rstrip("=")
 
 
 @blueprint.route("/<int(max=2147483647):key>", methods=["DELETE"])

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import binascii
-import json
 import logging
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256 as digest
 from typing import Any
 from uuid import uuid4
 
-from flask import Response, request, url_for
+from flask import Response, request
 
 from database.errors import NotOwner, UnknownObservation
 from database.field.models import FieldObservation
-from database.field.obscuring import Box
 from database.field.records import (
     EngineAnswer,
     add_photos,
@@ -27,7 +23,7 @@ from database.field.records import (
     record,
     remove,
 )
-from database.field.search import ObservationFilter, Page, search, search_near
+from database.field.search import search, search_near
 from database.field.verdicts import give_opinion, settle
 from database.session import Session
 from database.taxonomy.lineages import find_taxon
@@ -35,16 +31,24 @@ from retrieval.domain import WORLD
 from retrieval.errors import FungariumError, InvalidOption
 from retrieval.ranking.options import IdentifyOptions
 from web.api.accounts import signed_in
+from web.api.observation_search import RADIUS, next_address, read_cursor, read_point, read_search, say_nothing
 from web.api.photos import WEBP, PictureQuery
 from web.http import access
 from web.http.access import require
+from web.http.refusals import TakenId
+from web.http.versions import check_version, tag_answer, versioned
 from web.inference.identification import answer_photos
 from web.photos.observation_photos import DrawnPhoto, candidates_of, draw_photos, fill_in, keep_photos, photos_say
 from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
 from web.photos.uploads import read_photos
-from web.schemas.form_values import LARGEST_ID
-from web.schemas.observation_forms import Described, MorePhotos, NewObservation, Search
-from web.schemas.observations import FieldObservationAnswer, FieldObservationsAnswer, observation_answer, owns
+from web.schemas.observation_forms import MorePhotos, NewObservation, ObservationChanges, Search
+from web.schemas.observations import (
+    FieldObservationAnswer,
+    FieldObservationsAnswer,
+    observation_answer,
+    observation_version,
+    owns,
+)
 from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
@@ -53,7 +57,6 @@ blueprint = ApiBlueprint(
 )
 
 log = logging.getLogger(__name__)
-FOREIGN = "was not given by this server for this question; begin again without it"
 CANDIDATES = 10  # of the engine's answer that are kept
 
 
@@ -66,7 +69,8 @@ def record_observation(form: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
     Once this has answered, photos and text are on the disk. With `id`, sending it again records nothing twice.
     """
-    return keep_find(form, read_photos(form | {"images": []}, services().limits))
+    answer, status = keep_find(form, read_photos(form | {"images": []}, services().limits))
+    return tagged(answer), status
 
 
 @blueprint.route("")
@@ -79,16 +83,17 @@ def find_observations(query: dict[str, Any]) -> dict[str, Any]:
     Obscured places are found by their grid cell, whoever asks.
     """
     asking, after = access.caller(), read_cursor(query["after"], 2 if query["near"] else 1)
-    wanted = read_search(query)
     with services().database().reading() as session:
+        wanted = read_search(session, query)
         if query["near"]:
-            latitude, longitude = read_numbers(query["near"], "near", 2)
-            page = search_near(session, wanted, latitude, longitude, query["radius"], after=after, limit=query["limit"])
+            (latitude, longitude), km = read_point(query["near"]), query["radius"] or RADIUS
+            page = search_near(session, wanted, latitude, longitude, km, after=after, limit=query["limit"])
         else:
             page = search(session, wanted, after=after, limit=query["limit"])
         return {
             "observations": [observation_answer(observation, asking) for observation in page.observations],
             "next": next_address(page),
+            "notice": None if page.observations or not request.args else say_nothing(query),
         }
 
 
@@ -99,24 +104,31 @@ def show_observation(key: str) -> dict[str, Any]:
     """Show an observation."""
     asking = access.caller()
     with services().database().reading() as session:
-        return observation_answer(observation_by_key(session, key), asking)
+        return tagged(observation_answer(observation_by_key(session, key), asking))
 
 
 @blueprint.route("/<string:key>", methods=["PATCH"])
 @require("write")
-@blueprint.arguments(Described)
+@versioned
+@blueprint.arguments(ObservationChanges)
 @blueprint.response(200, FieldObservationAnswer)
 def change_observation(form: dict[str, Any], key: str) -> dict[str, Any]:
-    """Change what is given of one's own observation; an administrator, of anybody's. null takes a value out."""
+    """Change what is given of one's own observation; an administrator, of anybody's. null takes a value out.
+
+    Say what the change was made from, by `If-Match` or `version`: 428 where that is missing, 412 where the observation
+    was changed since. A place taken out takes its accuracy with it.
+    """
     asking = access.caller()
     with services().database().writing() as session:
         observation = require_owned(session, key)
+        check_version(observation_version(observation), form.pop("version", None), required=True)
         edit(session, observation, form)
-        return observation_answer(observation, asking)
+        return tagged(observation_answer(observation, asking))
 
 
 @blueprint.route("/<string:key>", methods=["DELETE"])
 @require("write")
+@versioned
 @blueprint.response(204)
 def remove_observation(key: str) -> None:
     """Remove one's own observation with everything that was said of it; an administrator, anybody's.
@@ -132,15 +144,17 @@ def remove_observation(key: str) -> None:
 
 @blueprint.route("/<string:key>/photos", methods=["POST"])
 @require("write")
+@versioned
 @blueprint.arguments(MorePhotos, location="files")
 @blueprint.response(200, FieldObservationAnswer)
 def add_observation_photos(form: dict[str, Any], key: str) -> dict[str, Any]:
     """Add photos to one's own observation."""
-    return keep_more_photos(form, key)
+    return tagged(keep_more_photos(form, key))
 
 
 @blueprint.route("/<string:key>/photos/<string:sha256>", methods=["DELETE"])
 @require("write")
+@versioned
 @blueprint.response(200, FieldObservationAnswer)
 def remove_observation_photo(key: str, sha256: str) -> dict[str, Any]:
     """Remove a photo of one's own observation; the only one goes with its observation."""
@@ -151,7 +165,7 @@ def remove_observation_photo(key: str, sha256: str) -> dict[str, Any]:
         drop_photo(session, observation, sha256)
         answer = observation_answer(observation, asking)
     discard(services().database(), services().photo_files(), gone)
-    return answer
+    return tagged(answer)
 
 
 @blueprint.route("/<string:key>/photos/<string:sha256>")
@@ -179,14 +193,14 @@ def keep_find(form: dict[str, Any], photos: list[bytes]) -> tuple[dict[str, Any]
     if form["readMetadata"]:
         fill_in(form, photos_say(photos, given.limits))
     key = (form["id"] or str(uuid4())).lower()
-    if (known := already_recorded(key)) is not None:
+    if (known := already_recorded(key, drawn)) is not None:
         return known, 200
-    said = ask_engine(photos, form["flora"]) if form["suggest"] else None
+    said = ask_engine(photos, form) if form["suggest"] else None
     try:
         kept = keep_photos(given.photo_files(), drawn)
         with given.database().writing() as session:
             if (twin := record_once(session, key)) is not None:  # by the same request, sent twice at once
-                return answer_duplicate(twin), 200
+                return answer_duplicate(twin, drawn), 200
             keep_photos(given.photo_files(), drawn)  # again: somebody may have removed the same photo meanwhile
             observation = record(session, key, person.id, form, kept, said)
             if form["taxon_id"] is not None or form["scientific_name"]:
@@ -212,7 +226,7 @@ def keep_more_photos(form: dict[str, Any], key: str) -> dict[str, Any]:
         with given.database().writing() as session:
             observation = require_owned(session, key)
             keep_photos(given.photo_files(), drawn)
-            if len(observation.photos) + len(kept) > given.limits.photos:
+            if len({one.sha256 for one in observation.photos} | {one.sha256 for one in kept}) > given.limits.photos:
                 raise InvalidOption(f"an observation may have at most {given.limits.photos} photos")
             add_photos(session, observation, kept)
             return observation_answer(observation, asking)
@@ -227,19 +241,18 @@ def draw(photos: list[bytes], aspects: list[str]) -> list[DrawnPhoto]:
     return draw_photos(photos, aspects, given.limits, side=given.keeping.side, originals=given.keeping.originals)
 
 
-def ask_engine(photos: list[bytes], flora: str) -> EngineAnswer | None:
-    """What the engine says, where it can be asked and the caller has leave and quota to; else nothing.
+def ask_engine(photos: list[bytes], form: dict[str, Any]) -> EngineAnswer | None:
+    """What the engine says of the photos, and of day, place and aspects of a loaded form, as the identify page asks.
 
-    Whoever records an observation shall not lose it because nothing is published, or because their day is used up.
+    Nothing where it cannot be asked, or the caller has no leave or quota: whoever records an observation shall not lose
+    it because nothing is published, or because their day is used up.
     """
     if "identify" not in access.caller().scopes:
         return None
     try:
         access.spend("identify")
-        with answer_photos(photos, flora=flora or WORLD, candidates=CANDIDATES, options=IdentifyOptions()) as (
-            answer,
-            snapshot,
-        ):
+        asked = answer_photos(photos, flora=form["flora"] or WORLD, candidates=CANDIDATES, options=options_of(form))
+        with asked as (answer, snapshot):
             return EngineAnswer(snapshot.name, answer.model, answer.flora, answer.calibrated, candidates_of(answer))
     except FungariumError as error:
         log.warning(
@@ -248,11 +261,22 @@ def ask_engine(photos: list[bytes], flora: str) -> EngineAnswer | None:
         return None
 
 
-def already_recorded(key: str) -> dict[str, Any] | None:
+def options_of(form: dict[str, Any]) -> IdentifyOptions:
+    """What an observation's form says that bears on what it is; aspects count where each photo has one."""
+    latitude, longitude = form.get("decimal_latitude"), form.get("decimal_longitude")
+    aspects = tuple(form["aspects"])
+    return IdentifyOptions(
+        coordinates=(latitude, longitude) if latitude is not None and longitude is not None else None,
+        day=form.get("event_date"),
+        aspects=aspects if all(aspects) else (),
+    )
+
+
+def already_recorded(key: str, drawn: list[DrawnPhoto]) -> dict[str, Any] | None:
     """The answer to a request that was answered before."""
     with services().database().reading() as session:
         twin = record_once(session, key)
-        return answer_duplicate(twin) if twin is not None else None
+        return answer_duplicate(twin, drawn) if twin is not None else None
 
 
 def record_once(session: Session, key: str) -> FieldObservation | None:
@@ -263,19 +287,35 @@ def record_once(session: Session, key: str) -> FieldObservation | None:
         return None
 
 
-def answer_duplicate(twin: FieldObservation) -> dict[str, Any]:
-    """An observation that the caller has recorded before. Raises NotOwner where somebody else has."""
+def answer_duplicate(twin: FieldObservation, drawn: list[DrawnPhoto]) -> dict[str, Any]:
+    """An observation that the caller has recorded before.
+
+    Raises NotOwner where somebody else has, TakenId where it has none of these photos: then it is not the same
+    request sent again, and its photos would be lost without a word.
+    """
     if not owns(twin, access.caller()):
         raise NotOwner("this id is taken by somebody else's observation; make another UUID")
+    if not {photo.sha256 for photo in twin.photos} & {digest(photo.photo).hexdigest() for photo in drawn}:
+        raise TakenId("an observation with other photos was already saved with this id; nothing was saved now")
     return observation_answer(twin, access.caller())
 
 
 def require_owned(session: Session, key: str) -> FieldObservation:
-    """An observation that the caller may change. Raises UnknownObservation, NotOwner."""
+    """An observation that the caller may change, in the version that `If-Match` names where it does.
+
+    Raises UnknownObservation, NotOwner, ChangedMeanwhile.
+    """
     observation, asking = observation_by_key(session, key), access.caller()
     if not owns(observation, asking) and "administer" not in asking.scopes:
         raise NotOwner("this observation belongs to somebody else")
+    check_version(observation_version(observation))
     return observation
+
+
+def tagged(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer to this request, with an ETag."""
+    tag_answer(answer["version"], answer)
+    return answer
 
 
 def forget_photos(drawn: list[DrawnPhoto]) -> None:
@@ -285,62 +325,3 @@ def forget_photos(drawn: list[DrawnPhoto]) -> None:
         discard(services().database(), services().photo_files(), kept)
     except FungariumError as error:
         log.warning("photos of a refused observation are left for `sweep`: %s", type(error).__name__)
-
-
-def read_search(query: dict[str, Any]) -> ObservationFilter:
-    """What a query looks for. Raises InvalidOption, UnknownFlora."""
-    species = None
-    if query["flora"] and query["flora"] != WORLD:
-        with services().published.lease() as snapshot:
-            species = [int(one) for one in snapshot.flora(query["flora"]).species]
-    box = None
-    if query["box"]:
-        west, south, east, north = read_numbers(query["box"], "box", 4)
-        box = Box(west, south, east, north)
-    return ObservationFilter(
-        taxon_id=query["taxon"],
-        species=species,
-        box=box,
-        first_day=query["first_day"],
-        last_day=query["last_day"],
-        statuses=tuple(query["status"]),
-        person_id=query["person"],
-    )
-
-
-def read_numbers(text: str, name: str, count: int) -> list[float]:
-    """Degrees with commas between them. Raises InvalidOption."""
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count or not all(abs(number) <= 180 for number in numbers):
-        order = "latitude,longitude" if count == 2 else "west,south,east,north"
-        raise InvalidOption(f"{name} must be {order} in degrees")
-    return numbers
-
-
-def read_cursor(text: str, count: int) -> tuple[float, ...] | None:
-    """Where the page before ended. Raises InvalidOption."""
-    if not text:
-        return None
-    try:
-        numbers = tuple(float(part) for part in json.loads(urlsafe_b64decode(text.encode())))
-    except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError) as error:
-        raise InvalidOption(f"`after` {FOREIGN}") from error
-    if len(numbers) != count or not all(abs(number) <= LARGEST_ID for number in numbers):
-        raise InvalidOption(f"`after` {FOREIGN}")
-    return numbers
-
-
-def cursor_of(page: Page) -> str:
-    """Where the next page begins, as `read_cursor` reads it."""
-    return urlsafe_b64encode(json.dumps(page.after).encode()).decode()
-
-
-def next_address(page: Page) -> str | None:
-    """The same question for the next page."""
-    if page.after is None:
-        return None
-    asked: dict[str, Any] = {name: values for name, values in request.args.lists() if name not in ("after", "api-key")}
-    return url_for("observations.find_observations", **asked, after=cursor_of(page))

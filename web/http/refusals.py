@@ -31,6 +31,18 @@ class TooManyAttempts(Refusal):
     """Too many attempts to sign in."""
 
 
+class ChangedMeanwhile(Refusal):
+    """A change was made from something that has been changed since, or from something that has no versions."""
+
+
+class VersionMissing(Refusal):
+    """A change does not say what it was made from."""
+
+
+class TakenId(Refusal):
+    """An id that stands for something else already."""
+
+
 class UnknownAnswer(IdentificationError):
     """There is no stored answer at this link, or it has expired."""
 

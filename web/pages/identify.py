@@ -90,6 +90,7 @@ def show_identification() -> str | Response:
             form["within"] = [*form["within"], known_taxon(form["known"], snapshot)]
     with identify_request(form) as (answer, snapshot, photos):
         described = describe(identification_answer(answer, snapshot), snapshot)
+        described |= {"aspects": form["aspects"], "known": form["known"]}  # for whoever saves it as an observation
         if form["keep"]:
             limit_shared_answers()
             views = [render_photo(photo, KEPT, services().limits) for photo in photos]

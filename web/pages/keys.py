@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from flask import make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from database.accounts.api_keys import issue_key, list_keys, revoke_key
+from database.accounts.api_keys import list_keys, revoke_key
 from database.accounts.people import SCOPES, SCOPES_OF, utc_now
 from web.api.accounts import signed_in
-from web.api.keys import NewKey
+from web.api.keys import NewKey, issue_own_key
 from web.http.access import require
 from web.pages.blueprint import blueprint
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
@@ -32,18 +32,10 @@ def make_own_key() -> Response:
     try:
         form = load(
             NewKey(),
-            {name: request.form.get(name, "") for name in ("label", "dailyQuota", "days")}
+            {name: request.form.get(name, "") for name in ("label", "dailyQuota", "days", "requestId")}
             | {"scopes": request.form.getlist("scopes")},
         )
-        with services().database().writing() as session:
-            key, _ = issue_key(
-                session,
-                signed_in().id,
-                form["scopes"],
-                label=form["label"],
-                daily_quota=form["dailyQuota"],
-                expires=utc_now() + timedelta(days=form["days"]) if form["days"] else None,
-            )
+        key, _ = issue_own_key(form)
     except TROUBLE as error:
         return render_form_again("keys.html", error, **own_keys(), scopes_chosen=request.form.getlist("scopes"))
     return make_response(render_template("keys.html", **own_keys(), typed={}, issued=key), 201)
@@ -63,4 +55,9 @@ def own_keys() -> dict[str, Any]:
     person = signed_in()
     with services().database().reading() as session:
         keys = list_keys(session, person.id)
-    return {"keys": keys, "scopes": [scope for scope in SCOPES if scope in SCOPES_OF[person.role]], "now": utc_now()}
+    return {
+        "keys": keys,
+        "requestId": str(uuid4()),
+        "scopes": [scope for scope in SCOPES if scope in SCOPES_OF[person.role]],
+        "now": utc_now(),
+    }

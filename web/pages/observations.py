@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from flask import render_template, request, url_for
+from flask_babel import gettext
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
@@ -14,9 +15,10 @@ from database.taxonomy.lineages import find_taxon
 from retrieval.errors import FungariumError, InvalidOption
 from retrieval.snapshots.manifest import FloraCard
 from web.api.accounts import signed_in
-from web.api.observations import cursor_of, read_cursor, read_search
+from web.api.observation_search import RADIUS, cursor_of, read_cursor, read_point, read_search
 from web.http import access
 from web.http.access import require
+from web.http.decimals import with_points
 from web.pages.blueprint import blueprint
 from web.pages.visitor import describe, load
 from web.pages.wording.observation_words import observations_words
@@ -27,6 +29,11 @@ from web.services import services
 AT_ONCE: Final = 24
 RADII: Final = (2, 5, 10, 25, 50, 100)  # kilometres
 ASKED: Final = ("flora", "from", "to")
+KNOWN: Final = frozenset({*ASKED, "after", "done", "latitude", "longitude", "radius", "status", "taxon"})
+FOLLOWED: Final = frozenset(
+    {"fbclid", "gclid", *(f"utm_{what}" for what in ("source", "medium", "campaign", "content"))}
+)
+"""What other sites append to links; it filters nothing."""
 
 
 @blueprint.route("/observations")
@@ -47,7 +54,7 @@ def show_own_observations() -> str | tuple[str, int]:
 @require("read")
 def list_near_observations() -> str | tuple[str, int]:
     """Those near a place, the nearest first."""
-    latitude, longitude = request.args.get("latitude", "").strip(), request.args.get("longitude", "").strip()
+    latitude, longitude = (with_points(request.args.get(name, "").strip()) for name in ("latitude", "longitude"))
     return show_list("near", {"near": f"{latitude},{longitude}"} if latitude or longitude else {})
 
 
@@ -60,11 +67,11 @@ def show_list(kind: str, given: dict[str, Any]) -> str | tuple[str, int]:
         with services().database().reading() as session:
             if taxon := request.args.get("taxon", "").strip():
                 query["taxon"] = find_taxon(session, name=taxon[:1].upper() + taxon[1:]).id
-            wanted, near = read_search(query), query["near"]
+            wanted, near = read_search(session, query), query["near"]
             after = read_cursor(query["after"], 2 if near else 1)
             if near:
-                latitude, longitude = read_point(near)
-                found = search_near(session, wanted, latitude, longitude, query["radius"], after=after, limit=AT_ONCE)
+                (latitude, longitude), km = read_place(near), query["radius"] or RADIUS
+                found = search_near(session, wanted, latitude, longitude, km, after=after, limit=AT_ONCE)
             elif kind != "near":
                 found = search(session, wanted, after=after, limit=AT_ONCE)
             listed = [observation_answer(observation, asking) for observation in found.observations]
@@ -91,19 +98,25 @@ def show_list(kind: str, given: dict[str, Any]) -> str | tuple[str, int]:
 
 def read_query(args: MultiDict[str, str], given: dict[str, Any]) -> dict[str, Any]:
     """The filters as the API reads them; raises ValidationError, in the words of the form."""
-    asked: dict[str, Any] = {name: args.get(name, "").strip() for name in (*ASKED, "after", "radius")}
+    if unknown := sorted(set(args) - KNOWN - FOLLOWED):
+        raise InvalidOption(gettext("there is no filter “%(name)s”", name=unknown[0]))
+    asked: dict[str, Any] = {name: args.get(name, "").strip() for name in (*ASKED, "after")}
+    if given.get("near"):
+        asked["radius"] = args.get("radius", "").strip()
     return load(Search(), asked | {"status": args.getlist("status")} | given)
 
 
-def read_point(near: str) -> tuple[float, float]:
+def read_place(near: str) -> tuple[float, float]:
     """Latitude and longitude of the search; raises InvalidOption."""
     try:
         latitude, longitude = (float(part) for part in near.split(","))
     except ValueError as error:
         raise InvalidOption("give both latitude and longitude, in degrees such as 55.68 and 12.57") from error
+    if abs(latitude) > 90 >= abs(longitude):
+        raise InvalidOption("check the location: latitude and longitude may be the wrong way round")
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):
         raise InvalidOption("check the location: latitude must be between -90 and 90, longitude between -180 and 180")
-    return latitude, longitude
+    return read_point(f"{latitude},{longitude}")
 
 
 def known_floras() -> tuple[FloraCard, ...]:

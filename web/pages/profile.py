@@ -8,12 +8,13 @@ from typing import Any, Final
 from flask import render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from database.accounts.people import set_password
+from database.accounts.people import PersonEntry, known_person, set_password
 from database.field.track_record import track_record
 from web.api.accounts import NewPassword, OwnChanges, authenticate, changed_person, quota_answer, signed_in
 from web.http import access
 from web.http.access import require
 from web.pages.blueprint import blueprint
+from web.pages.edits import EditConflict, carried, read_edit
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.services import services
 
@@ -32,10 +33,11 @@ def show_profile() -> str:
 def change_profile() -> Response:
     """Change the name, or whether places are shown."""
     try:
-        form = load(OwnChanges(), {"name": request.form.get("name", "")})
-        form["obscures"] = "obscures" in request.form
         with services().database().writing() as session:
-            changed_person(session, signed_in().id, form)
+            person = known_person(session, signed_in().id)
+            changed_person(session, person.id, OwnChanges().load(read_edit(own_fields(person), request.form)))
+    except EditConflict as conflict:
+        return render_form_again("profile.html", conflict.problem, typed=conflict.typed, **account())
     except TROUBLE as error:
         return render_form_again("profile.html", error, **account())
     return go_to(url_for("page.show_profile", done="account"))
@@ -57,13 +59,20 @@ def change_password() -> Response:
     return go_to(url_for("page.show_profile", done="password"))
 
 
+def own_fields(person: PersonEntry) -> dict[str, Any]:
+    """What the form shows of an account."""
+    return {"name": person.name, "obscures": person.obscures}
+
+
 def account() -> dict[str, Any]:
     """Everything that the page shows of whoever is signed in."""
-    person, counts = signed_in(), services().counts
+    counts = services().counts
     with services().database().reading() as session:
+        person = known_person(session, signed_in().id)
         groups = track_record(session, person.id)
     return {
         "person": person,
+        "was": carried(own_fields(person)),
         "quota": quota_answer(access.left("identify")),
         "use": days_of_use(f"person:{person.id}", DAYS),
         "groups": groups,

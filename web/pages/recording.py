@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from uuid import uuid4
 
 from flask import render_template, request, url_for
-from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
-from database.field.records import digests, discard, drop_photo, edit, photo_of, remove
+from database.field.records import digests, discard, drop_photo, edit, last_licence, photo_of, remove
 from database.field.validation import CERTAINTIES
 from retrieval.domain import WORLD
 from retrieval.errors import NoPhoto
@@ -17,13 +17,15 @@ from web.api.observations import keep_find, keep_more_photos, require_owned
 from web.http import access
 from web.http.access import require
 from web.http.refusals import UnknownAnswer
+from web.http.versions import check_version
 from web.pages.blueprint import blueprint
+from web.pages.edits import EditConflict, as_text, carried, read_edit
 from web.pages.observations import known_floras
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.pages.wording.observation_words import recording_words
 from web.photos.uploads import read_photos
-from web.schemas.observation_forms import LICENCES, OPTIONAL, Described, MorePhotos, NewObservation
-from web.schemas.observations import observation_answer
+from web.schemas.observation_forms import LICENCES, Described, MorePhotos, NewObservation
+from web.schemas.observations import observation_answer, observation_version
 from web.services import services
 
 SUGGESTED: Final = 5  # names of an answer that are offered
@@ -38,6 +40,9 @@ OWN: Final = ("id", "scientificName", "certainty", "flora", "readMetadata", "obs
 def show_new_observation() -> str:
     """The empty form, or one for the photos of a kept answer."""
     typed = {name: text for name, text in request.args.items() if name in (*NAMES, *OWN, "answer")}
+    typed.setdefault("id", str(uuid4()))  # sent twice, it is kept once
+    with services().database().reading() as session:
+        typed.setdefault("licence", last_licence(session, signed_in().id))
     return render_template("recording.html", typed=typed, **choices(typed.get("answer", "")))
 
 
@@ -56,6 +61,7 @@ def record_find() -> Response:
             if not answer:
                 raise
             photos = photos_of_answer(answer)
+            form["aspects"] = form["aspects"] or aspects_of_answer(answer)
         recorded, _ = keep_find(form, photos)
     except TROUBLE as error:
         return render_form_again("recording.html", error, **choices(answer))
@@ -66,21 +72,23 @@ def record_find() -> Response:
 @require("write")
 def show_edit(key: str) -> str:
     """The form with what is known."""
-    observation = own_observation(key)
-    return render_template("recording.html", typed=filled(observation), observation=observation, **choices(""))
+    return render_template("recording.html", **as_known(own_observation(key)))
 
 
 @blueprint.route("/observations/<string:key>/edit", methods=["POST"])
 @require("write")
 def change_find(key: str) -> Response:
-    """Change it and show it."""
-    observation = own_observation(key)
+    """Change what was changed in the form, and show it; nothing where somebody else changed it meanwhile."""
     try:
-        form = Described().load(changes(request.form))
         with services().database().writing() as session:
-            edit(session, require_owned(session, key), form)
+            observation = require_owned(session, key)
+            edited = read_edit(filled(observation_answer(observation, access.caller())), request.form)
+            edit(session, observation, Described().load(edited))
+    except EditConflict as conflict:
+        shown = as_known(own_observation(key)) | {"typed": conflict.typed}
+        return render_form_again("recording.html", conflict.problem, **shown)
     except TROUBLE as error:
-        return render_form_again("recording.html", error, observation=observation, **choices(""))
+        return render_form_again("recording.html", error, **as_known(own_observation(key)) | {"typed": request.form})
     return go_to(url_for("page.show_observation", key=key, done="changed"))
 
 
@@ -93,9 +101,7 @@ def add_photos_to_find(key: str) -> Response:
         form = load(MorePhotos(), {"aspects": request.form.getlist("aspects")})
         keep_more_photos(form | {"photos": request.files.getlist("photos")}, key)
     except TROUBLE as error:
-        return render_form_again(
-            "recording.html", error, observation=observation, **choices(""), typed=filled(observation)
-        )
+        return render_form_again("recording.html", error, **as_known(observation))
     return go_to(url_for("page.show_edit", key=key))
 
 
@@ -111,9 +117,7 @@ def remove_photo_of_find(key: str, sha256: str) -> Response:
             drop_photo(session, found, sha256)
         discard(services().database(), services().photo_files(), gone)
     except TROUBLE as error:
-        return render_form_again(
-            "recording.html", error, observation=observation, **choices(""), typed=filled(observation)
-        )
+        return render_form_again("recording.html", error, **as_known(observation))
     return go_to(url_for("page.show_edit", key=key))
 
 
@@ -127,9 +131,10 @@ def show_removal(key: str) -> str:
 @blueprint.route("/observations/<string:key>/remove", methods=["POST"])
 @require("write")
 def remove_find(key: str) -> Response:
-    """Remove it with its photos and all that was said of it."""
+    """Remove it with its photos and all that was said of it, as it was shown when the person was asked."""
     with services().database().writing() as session:
         observation = require_owned(session, key)
+        check_version(observation_version(observation), request.form.get("version"), required=True)
         gone = digests(observation.photos)
         remove(session, observation)
     discard(services().database(), services().photo_files(), gone)
@@ -142,21 +147,15 @@ def own_observation(key: str) -> dict[str, Any]:
         return observation_answer(require_owned(session, key), access.caller())
 
 
-def changes(form: MultiDict[str, str]) -> dict[str, Any]:
-    """What the form says of everything that can be changed: what was emptied is taken out, a cleared box is a no."""
-    said: dict[str, Any] = {name: form.get(name, "").strip() for name in NAMES}
-    said = {name: None if text == "" and name in OPTIONAL else text for name, text in said.items()}
-    if not said["licence"]:
-        del said["licence"]
-    return said | {"obscured": "obscured" in form}
-
-
 def filled(observation: dict[str, Any]) -> dict[str, Any]:
-    """An observation as the form writes it."""
-    values = {name: observation[name] for name in NAMES}
-    return {name: "" if value is None else value for name, value in values.items()} | {
-        "obscured": "true" if observation["obscured"] else ""
-    }
+    """What the form shows of an observation, by the names of its fields."""
+    return {name: observation[name] for name in (*NAMES, "obscured")}
+
+
+def as_known(observation: dict[str, Any]) -> dict[str, Any]:
+    """What the form of an observation shows, and what it was made from."""
+    known = filled(observation)
+    return {"typed": as_text(known), "was": carried(known), "observation": observation, **choices("")}
 
 
 def choices(answer: str) -> dict[str, Any]:
@@ -180,6 +179,11 @@ def kept_answer(name: str) -> dict[str, Any] | None:
         return services().answers.read(name) | {"name": name}
     except UnknownAnswer:
         return None
+
+
+def aspects_of_answer(name: str) -> list[str]:
+    """What the photos of a kept answer show, as the person said when asking. Raises UnknownAnswer."""
+    return [str(aspect) for aspect in services().answers.read(name).get("aspects", ())]
 
 
 def photos_of_answer(name: str) -> list[bytes]:

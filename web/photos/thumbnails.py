@@ -17,7 +17,7 @@ from retrieval.photos.views import PhotoLimits, render_photo
 
 SHELVES: Final = 256  # folders, named by the first two digits of a photo's sha256
 SEEN: Final = 3600  # seconds: a picture that is used says so this often at most
-DRAWING: Final = 2  # raised when pictures are drawn in another way: it is part of their names and ETags
+DRAWING: Final = 3  # raised when pictures are drawn in another way: it is part of their names and ETags
 QUALITY: Final = {"JPEG": 85, "WEBP": 80}  # which look alike
 
 
@@ -101,7 +101,7 @@ def picture_response(name: str, form: str) -> Response:
     response.vary.add("Accept")
     etag = f"{name}-{form.lower()}"
     response.set_etag(etag)
-    if etag in request.if_none_match:
+    if request.if_none_match.contains_weak(etag):
         response.status_code = 304
     return response
 

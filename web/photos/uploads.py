@@ -14,7 +14,7 @@ from flask_smorest.fields import Upload
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
-from werkzeug.datastructures import CombinedMultiDict, FileStorage
+from werkzeug.datastructures import CombinedMultiDict, FileStorage, MultiDict
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from retrieval.domain import ASPECTS, HABITATS, SUBSTRATES, WORLD
@@ -25,6 +25,8 @@ from retrieval.ranking.fusion import FUSIONS, LEARNED
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.priors import PRIORS
 from retrieval.ranking.specificity import TARGET
+from web.http.decimals import LATITUDES, Decimal
+from web.http.multipart import PartsParser
 
 SLACK: Final = 1_000_000  # bytes of a form beside its photos
 DETAILS: Final = ("brief", "full")
@@ -34,9 +36,19 @@ PARTS: Final = 64  # parts of a form beyond as many photos as are allowed: so th
 class PhotoRequest(Request):
     """A request whose files stay in memory: a photo, and the place in it, is written to no disk."""
 
+    form_data_parser_class = PartsParser
+
     def _get_file_stream(self, *_: Any, **__: Any) -> BytesIO:
         """Werkzeug's own would move what is over 500 kB to a temporary file."""
         return BytesIO()
+
+    def _load_form_data(self) -> None:
+        """Read the form; one that cannot be read is refused once, and empty to the page that says so."""
+        try:
+            super()._load_form_data()
+        except BadRequest:
+            self.__dict__.update(form=self.parameter_storage_class(), files=self.parameter_storage_class())
+            raise
 
 
 class PhotoFile(Upload):  # type: ignore[misc] # flask-smorest has no type information
@@ -129,12 +141,12 @@ class IdentifyOptionsSchema(ViewOptionsSchema):
     count = fields.Integer(
         load_default=10, validate=validate.Range(1, 50), metadata={"description": "Candidates to list."}
     )
-    latitude = fields.Float(
+    latitude = Decimal(
         load_default=None,
-        validate=validate.Range(-90, 90),
+        validate=LATITUDES,
         metadata={"description": "Where the find was made, in degrees; used for this answer and forgotten."},
     )
-    longitude = fields.Float(
+    longitude = Decimal(
         load_default=None, validate=validate.Range(-180, 180), metadata={"description": "Goes with latitude."}
     )
     date = fields.Date(load_default=None, metadata={"description": "Day of the find, YYYY-MM-DD."})
@@ -239,7 +251,13 @@ class FormParser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012 - declared so by its base
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
         "files": None,  # let the schema decide
+        "query": None,
     }
+
+    def load_querystring(self, req: Request, schema: Schema) -> MultiDictProxy:
+        """The query without the key that may stand in it, which is no filter."""
+        asked = MultiDict((name, value) for name, value in req.args.items(multi=True) if name != "api-key")
+        return MultiDictProxy(asked, schema)
 
     def load_files(self, req: Request, schema: Schema) -> MultiDictProxy:
         if req.mimetype != "multipart/form-data":

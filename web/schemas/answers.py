@@ -187,6 +187,9 @@ class Identification(Answer):
     same_photos = fields.List(
         fields.List(fields.Integer()), metadata=about("Groups of near-identical photos, counted from 0.")
     )
+    unlike_photos = fields.List(
+        fields.List(fields.Integer()), metadata=about("Pairs of photos that look like two finds, counted from 0.")
+    )
     photo_rankings = fields.List(fields.List(fields.Nested(PhotoRank)), metadata=about("Ranking of each photo."))
     deciding_photo = fields.Integer(allow_none=True, metadata=about("The most decisive photo, counted from 0."))
     photo_aspects = fields.List(fields.String(), metadata=about("The aspect of each photo; empty if unknown."))

@@ -10,23 +10,21 @@ from werkzeug.datastructures import FileStorage
 
 from database.field.validation import CERTAINTIES, STATUSES
 from retrieval.domain import ASPECTS, WORLD
+from web.http.decimals import LATITUDES, Decimal
 from web.photos.uploads import PhotoFile
 from web.schemas.answers import about
-from web.schemas.form_values import CleanText, an_id
+from web.schemas.form_values import UUID, CleanText, EmptyableText, YesOrNo, an_id
 
 LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "all-rights-reserved")
 """What a person may choose for their photos. What the collection may use of them, its curator decides."""
 
 WORDS: Final = 2000  # letters of a remark, a habitat, a locality
 HALF_EARTH: Final = 20_037_500  # metres
-UUID: Final = validate.Regexp(
-    r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", error="This is no UUID, such as a client makes one."
-)
 
 
-def text(means: str) -> CleanText:
-    """A field of free text."""
-    return CleanText(validate=validate.Length(0, WORDS), metadata=about(means))
+def text(means: str) -> EmptyableText:
+    """A field of free text; null says that it is empty."""
+    return EmptyableText(validate=validate.Length(0, WORDS), metadata=about(means))
 
 
 OPTIONAL: Final = (
@@ -51,37 +49,48 @@ class Described(Schema):
     event_date = fields.Date(
         data_key="eventDate", allow_none=True, metadata=about("Day of the observation, YYYY-MM-DD.")
     )
-    decimal_latitude = fields.Float(
+    decimal_latitude = Decimal(
         data_key="decimalLatitude",
         allow_none=True,
-        validate=validate.Range(-90, 90),
+        validate=LATITUDES,
         metadata=about("Degrees, WGS 84."),
     )
-    decimal_longitude = fields.Float(
+    decimal_longitude = Decimal(
         data_key="decimalLongitude",
         allow_none=True,
         validate=validate.Range(-180, 180),
         metadata=about("Goes with latitude."),
     )
-    coordinate_uncertainty = fields.Float(
+    coordinate_uncertainty = Decimal(
         data_key="coordinateUncertaintyInMeters",
         allow_none=True,
         validate=validate.Range(0, HALF_EARTH, min_inclusive=False),
         metadata=about("Metres by which the place may be wrong."),
     )
-    obscured = fields.Boolean(metadata=about("Show the place to others as a grid cell of 0.2 degrees only."))
+    obscured = YesOrNo(metadata=about("Show the place to others as a grid cell of 0.2 degrees only; null: no."))
     locality = text("The place in words; not shown where the place is obscured.")
     habitat = text("What grows around it.")
     substrate = text("What it grows on.")
     remarks = text("Anything else.")
-    licence = CleanText(validate=validate.OneOf(LICENCES), metadata=about("Of text and photos."))
+    licence = EmptyableText(
+        validate=validate.OneOf(["", *LICENCES]),
+        metadata=about("Of text and photos; empty or null: not stated."),
+    )
 
     @pre_load
     def empty_is_none(self, data: Any, **_: Any) -> Any:
-        """A form that a browser sends has every field, empty ones too: those were left out."""
+        """What is empty in a form is null in JSON: nothing is known, or it is taken out."""
         if not isinstance(data, Mapping):
             return data  # the schema says what is wrong
-        return {name: data[name] for name in data if not (name in OPTIONAL and data[name] == "")}
+        return {name: None if name in OPTIONAL and data[name] == "" else data[name] for name in data}
+
+
+class ObservationChanges(Described):
+    """Changes to an observation, and what they were made from."""
+
+    version = CleanText(
+        allow_none=True, validate=validate.Length(0, 64), metadata=about("Of the answer that was changed; or If-Match.")
+    )
 
 
 class Opinion(Schema):
@@ -182,7 +191,9 @@ class Search(Schema):
     box = CleanText(load_default="", metadata=about("west,south,east,north in degrees; may cross the date line."))
     near = CleanText(load_default="", metadata=about("latitude,longitude: the nearest first."))
     radius = fields.Float(
-        load_default=10.0, validate=validate.Range(0, 200, min_inclusive=False), metadata=about("Kilometres from near.")
+        load_default=None,
+        validate=validate.Range(0, 200, min_inclusive=False),
+        metadata=about("Kilometres from near; 10 where it is left out."),
     )
     first_day = fields.Date(data_key="from", load_default=None, metadata=about("First day."))
     last_day = fields.Date(data_key="to", load_default=None, metadata=about("Last day."))

@@ -9,11 +9,13 @@ from flask import url_for
 from marshmallow import fields
 
 from database.field.models import FieldObservation, Proposal, Verdict
+from database.field.records import EDITABLE
 from database.field.validation import stars_of, status_of
 from database.field.verdicts import OPINIONS
 from database.models import Taxon
 from retrieval.domain import NOTICE
 from web.http.access import Caller
+from web.http.versions import version_of
 from web.schemas.answers import Answer, about
 
 
@@ -106,6 +108,7 @@ class FieldObservationAnswer(Answer):
     suggestion = fields.Nested(Suggested, allow_none=True)
     created = fields.DateTime()
     modified = fields.DateTime()
+    version = fields.String(metadata=about("Of what its person can change; send it back with a change."))
 
 
 class FieldObservationsAnswer(Answer):
@@ -113,6 +116,7 @@ class FieldObservationsAnswer(Answer):
 
     observations = fields.List(fields.Nested(FieldObservationAnswer))
     next = fields.String(allow_none=True, metadata=about("Address of the next page; null on the last."))
+    notice = fields.String(allow_none=True, metadata=about("Where nothing matches: what was looked for."))
 
 
 class VerdictAnswer(Answer):
@@ -176,7 +180,14 @@ def observation_answer(observation: FieldObservation, asking: Caller) -> dict[st
         "suggestion": suggestion_answer(observation),
         "created": zoned(observation.created),
         "modified": zoned(observation.modified),
+        "version": observation_version(observation),
     }
+
+
+def observation_version(observation: FieldObservation) -> str:
+    """The version of what its person can change: words, place, day, licence and photos."""
+    photos = [(photo.sha256, photo.aspect) for photo in observation.photos]
+    return version_of([[getattr(observation, name) for name in EDITABLE], photos])
 
 
 def owns(observation: FieldObservation, asking: Caller) -> bool:

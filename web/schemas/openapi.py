@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
+from flask import current_app, request
 from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
 
+from retrieval.errors import InvalidOption
 from web.http.errors import MEDIA_TYPE
 from web.photos.uploads import parser
 from web.schemas.answers import ProblemDetails
@@ -55,4 +58,21 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc] # as above
 
     def arguments(self, schema: Any, **options: Any) -> Any:
         """Read requests by one object of the schema: made anew for each, it costs as much as reading them."""
-        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
+        decorate = super().arguments(schema() if isinstance(schema, type) else schema, **options)
+
+        def marked(view: Callable[..., Any]) -> Any:
+            read = decorate(view)
+            read.reads_query = options.get("location") == "query" or getattr(view, "reads_query", False)
+            return read
+
+        return marked
+
+
+def refuse_overlooked_query() -> None:
+    """Refuse a query at addresses of our API that read none: a filter there would be ignored in silence."""
+    if not request.path.startswith(PREFIX) or (view := current_app.view_functions.get(request.endpoint or "")) is None:
+        return
+    asked = sorted(set(request.args) - {"api-key"})
+    is_own = isinstance(current_app.blueprints.get(request.blueprint or ""), ApiBlueprint)
+    if asked and is_own and not getattr(view, "reads_query", False):
+        raise InvalidOption(f"`{asked[0]}`: this address reads nothing from its query")

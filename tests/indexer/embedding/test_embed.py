@@ -19,7 +19,7 @@ from retrieval.errors import BuildError, ModelError
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import Embeddings, View, unit_rows
 from retrieval.photos.crops import AUGMENTATIONS, decode_crops
-from retrieval.photos.views import PhotoLimits, decode_view
+from retrieval.photos.views import RULE, PhotoLimits, decode_view
 from tests.progress import Recorder
 
 
@@ -227,3 +227,51 @@ def test_a_store_that_cannot_be_written_is_named(store: EmbeddingStore) -> None:
 
     with pytest.raises(BuildError, match=r"\.sqlite cannot be written: no such table"):
         store.add(["one"], Descriptor().embed([decode_view(draw(1), 96)]))
+
+
+# --- by which rule photos became views
+
+
+def old_store(folder: Path, photos: Sequence[bytes]) -> Path:
+    """A store as it was before embeddings said by which rule they were made."""
+    with EmbeddingStore(folder, Descriptor().model) as store:
+        path = store.path
+    with closing(sqlite3.connect(path)) as table, table:
+        table.execute("DROP TABLE embeddings")
+        table.execute("DROP TABLE notes")
+        table.execute("CREATE TABLE embeddings (photo TEXT PRIMARY KEY, embedding BLOB NOT NULL) WITHOUT ROWID")
+        rows = [(to_embed(photo).photo, np.full(256, 1 / 16, dtype="<f2").tobytes()) for photo in photos]
+        table.executemany("INSERT INTO embeddings VALUES (?, ?)", rows)
+    return path
+
+
+def test_embeddings_say_by_which_photo_rule_they_were_made(tmp_path: Path) -> None:
+    path = old_store(tmp_path, [draw(1), draw(2)])
+
+    with EmbeddingStore(tmp_path, Descriptor().model) as store:
+        before = store.rules
+        report = embed_photos([to_embed(draw(seed)) for seed in (1, 2, 3)], store, Descriptor())
+        after, old = store.rules, store.read([to_embed(draw(1)).photo])
+
+    assert (before, after) == ([1], [1, RULE])
+    assert (report.already, report.embedded) == (2, 1)  # what was embedded keeps working
+    assert np.allclose(old, 1 / 16, atol=1e-4)
+    with closing(sqlite3.connect(path)) as table:
+        assert table.execute("SELECT rule, count(*) FROM embeddings GROUP BY rule").fetchall() == [(1, 2), (RULE, 1)]
+
+
+def test_whoever_has_old_embeddings_is_told_once(tmp_path: Path) -> None:
+    old_store(tmp_path / "old", [draw(1)])
+    told = []
+
+    for _ in range(2):
+        with EmbeddingStore(tmp_path / "old", Descriptor().model) as store:
+            told.append(store.tell_once())
+    with EmbeddingStore(tmp_path / "new", Descriptor().model) as store:
+        told.append(store.tell_once())
+        embed_photos([to_embed(draw(1))], store, Descriptor())
+        told.append(store.tell_once())
+        assert store.rules == [RULE]
+
+    assert "before colour profiles were read" in told[0]
+    assert told[1:] == ["", "", ""]

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from retrieval.domain import NOTICE
 from tests.retrieval.photos.oddities import exif, save, scene
-from tests.snapshots import MUSCARIA, Made, draw_photo, drawn_references, make_snapshot
+from tests.snapshots import EMETICA, MUSCARIA, Made, draw_photo, drawn_references, make_snapshot
 from tests.web.conftest import encode_photos, make_app
 from web.pages.wording.template_words import percent
 
@@ -262,3 +262,14 @@ def test_every_address_that_templates_and_modules_build_is_one_of_the_applicatio
 
     assert {(file, endpoint) for file, endpoint in named if endpoint not in app.view_functions} == set()
     assert len(named) > 80
+
+
+def test_photos_of_two_finds_are_said_to_look_like_two(ask: Ask) -> None:
+    two = [draw_photo(MUSCARIA, 7), draw_photo(EMETICA, 3)]
+
+    mixed, single = ask("/", two).text, ask("/", FIND).text
+    body = ask("/api/v1/identify", two).get_json()
+
+    assert "Photos 1, 2 look like different fungi." in mixed
+    assert "look like different fungi" not in single
+    assert body["unlikePhotos"] == [[0, 1]]

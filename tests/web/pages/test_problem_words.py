@@ -31,7 +31,8 @@ def said(app: Flask, problem: Problem, language: str = "en") -> tuple[str, str]:
     [
         (
             {"latitude": ["Must be greater than or equal to -90 and less than or equal to 90."]},
-            "Check the location: latitude must be between -90 and 90.",
+            "Check the location: latitude must be between -90 and 90. "
+            "Latitude and longitude may be the wrong way round.",
         ),
         ({"decimalLongitude": ["Not a valid number."]}, "Check the location: longitude must be between -180 and 180."),
         ({"eventDate": ["Not a valid date."]}, "Date observed: not a valid date."),

@@ -2,6 +2,7 @@
 
 export interface Carried {
   photos: Blob[];
+  aspects: string[]; // of each photo, as chosen; empty: not known
   fields: Record<string, string>; // by the names of the form's fields
   names: string[]; // that the engine put first
   made: number; // milliseconds since 1970

@@ -12,17 +12,15 @@ from database.accounts.people import (
     ROLES,
     PersonEntry,
     add_person,
+    known_person,
     list_people,
-    person_by_id,
-    set_password,
-    set_quota,
     utc_now,
 )
-from database.errors import UnknownPerson
-from web.api.accounts import Changes, NewPerson, changed_person
+from web.api.accounts import Changes, NewPerson, change_account
 from web.http import access
 from web.http.access import require
 from web.pages.blueprint import blueprint
+from web.pages.edits import EditConflict, carried, read_edit
 from web.pages.profile import DAYS, days_of_use
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.services import services
@@ -62,14 +60,15 @@ def show_person(person: int) -> str:
 def change_person_from_page(person: int) -> Response:
     """Change name, role, quota, password, or whether they may still come in."""
     try:
-        given: dict[str, Any] = {name: request.form.get(name, "") for name in ("name", "role", "password")}
-        form = load(Changes(), given | {"dailyQuota": request.form.get("dailyQuota", "")})
-        form["active"] = "active" in request.form
         with services().database().writing() as session:
-            set_quota(session, known(person).id, form.pop("dailyQuota", None))
-            if password := form.pop("password", ""):
-                set_password(session, person, password)
-            changed_person(session, person, form)
+            edited: dict[str, Any] = read_edit(fields_of(known_person(session, person)), request.form)
+            if edited.get("dailyQuota") == "":
+                edited["dailyQuota"] = None
+            if password := request.form.get("password", ""):
+                edited["password"] = password
+            change_account(session, person, Changes().load(edited))
+    except EditConflict as conflict:
+        return render_form_again("person.html", conflict.problem, typed=conflict.typed, **somebody(person))
     except TROUBLE as error:
         return render_form_again("person.html", error, **somebody(person))
     asking = access.caller().person
@@ -103,22 +102,19 @@ def everybody() -> dict[str, Any]:
     return {"people": people[:AT_ONCE], "following": following, "used": used, "quota": quota, "ROLES": ROLES}
 
 
-def known(person: int) -> PersonEntry:
-    """A person. Raises UnknownPerson."""
-    with services().database().reading() as session:
-        found = person_by_id(session, person)
-    if found is None:
-        raise UnknownPerson(f"there is no person {person}")
-    return found
+def fields_of(person: PersonEntry) -> dict[str, Any]:
+    """What the form shows of a person."""
+    return {"name": person.name, "role": person.role, "dailyQuota": person.daily_quota, "active": person.active}
 
 
 def somebody(person: int) -> dict[str, Any]:
     """What the page of a person shows."""
-    found = known(person)
     with services().database().reading() as session:
+        found = known_person(session, person)
         keys = list_keys(session, person)
     return {
         "person": found,
+        "was": carried(fields_of(found)),
         "keys": keys,
         "now": utc_now(),
         "use": days_of_use(f"person:{person}", DAYS),

@@ -18,10 +18,13 @@ from web.http.languages import FOLDER, language
 PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s")
 
 LABELS: Final = {
+    "active": _("Active"),
     "certainty": _("Confidence"),
     "coordinateUncertaintyInMeters": _("Accuracy (m)"),
     "dailyQuota": _("Daily quota"),
     "date": _("Date observed"),
+    "decimalLatitude": _("Latitude"),
+    "decimalLongitude": _("Longitude"),
     "days": _("Expires after"),
     "eventDate": _("Date observed"),
     "flora": _("Region or checklist"),
@@ -34,9 +37,12 @@ LABELS: Final = {
     "login": _("Username"),
     "month": _("Month"),
     "name": _("Display name"),
+    "obscured": _("Obscure location"),
+    "obscures": _("Obscure all locations"),
     "password": _("Password"),
     "photos": _("Photos"),
     "remarks": _("Notes"),
+    "role": _("Role"),
     "scientificName": _("Species"),
     "scopes": _("Permissions"),
     "status": _("Status"),
@@ -46,7 +52,9 @@ LABELS: Final = {
 }
 """The labels of the pages' forms, by the names of their fields; other fields have their own names."""
 
-LATITUDE: Final = _("Check the location: latitude must be between -90 and 90.")
+LATITUDE: Final = _(
+    "Check the location: latitude must be between -90 and 90. Latitude and longitude may be the wrong way round."
+)
 LONGITUDE: Final = _("Check the location: longitude must be between -180 and 180.")
 COORDINATES: Final = {
     "latitude": LATITUDE,

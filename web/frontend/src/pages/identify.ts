@@ -200,10 +200,20 @@ function offerMore(): void {
 async function saveFind(): Promise<void> {
   const typed = new FormData(form);
   const said = (name: string): string => String(typed.get(name) ?? "");
-  const fields = { eventDate: said("date"), decimalLatitude: said("latitude"), decimalLongitude: said("longitude"), flora: said("flora") };
+  const chosen = (name: string): string =>
+    said(name) && (form.querySelector<HTMLInputElement>(`input[name="${name}"]:checked`)?.labels?.[0]?.textContent?.trim() ?? "");
+  const fields = {
+    eventDate: said("date"),
+    decimalLatitude: said("latitude"),
+    decimalLongitude: said("longitude"),
+    flora: said("flora"),
+    scientificName: said("known"),
+    habitat: chosen("habitat"),
+    substrate: chosen("substrate"),
+  };
   const names = [...answer.querySelectorAll(".candidate h3 a i")].slice(0, 5).map((name) => name.textContent ?? "");
   try {
-    await carry({ photos: await tray.prepared(), fields, names });
+    await carry({ photos: await tray.prepared(), aspects: tray.photos.map((photo) => photo.aspect), fields, names });
   } finally {
     window.location.assign(url("save"));
   }

@@ -60,7 +60,9 @@ function startNew(): void {
     if (!new URLSearchParams(window.location.search).has("carried")) return;
     const found = await takeUp();
     if (!found) return;
-    await take(found.photos.map((blob, number) => new File([blob], `photo-${number + 1}.jpg`, { type: "image/jpeg" })), false);
+    const files = found.photos.map((blob, number) => new File([blob], `photo-${number + 1}.jpg`, { type: "image/jpeg" }));
+    await tray.restore(files, (found.aspects ?? []).map((aspect) => ({ aspect, guessed: "" })));
+    field.value = "";
     for (const [named, value] of Object.entries(found.fields)) {
       const input = form.elements.namedItem(named);
       if (value && (input instanceof HTMLInputElement || input instanceof HTMLSelectElement)) input.value = value;

@@ -1,0 +1,109 @@
+"""What a file is, by its bytes: the formats that are read, and the names of those that are not."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from retrieval.errors import UnsupportedPhoto
+
+HEVC: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc"})
+BRANDS: Final = HEVC | {b"mif1", b"msf1"}
+OTHERS: Final = (
+    (b"GIF8", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"BM", "BMP"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"%PDF", "PDF"),
+    (b"8BPS", "PSD"),
+    (b"PK\x03\x04", "ZIP"),
+)
+"""First bytes of formats that are not read, and what people call them."""
+BASELINE: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # ways of JPEG that the decoder knows
+FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # markers that begin a JPEG's picture
+ESSENTIAL: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})  # chunks of a PNG that make its picture
+
+
+def sniff(photo: bytes) -> str:
+    """Detect the format by the bytes, not the file name: JPEG, PNG, WEBP or HEIF.
+
+    Raises UnsupportedPhoto for anything else, with the name of what it is where that is known.
+    """
+    if photo[:3] == b"\xff\xd8\xff":
+        if is_rare_jpeg(photo):
+            raise unsupported("lossless JPEG")
+        return "JPEG"
+    if photo[:8] == b"\x89PNG\r\n\x1a\n":
+        return "PNG"
+    if photo[:4] == b"RIFF" and photo[8:12] == b"WEBP":
+        return "WEBP"
+    if photo[4:8] == b"ftyp":
+        brands = read_brands(photo)
+        if brands[0] in BRANDS and (HEVC & set(brands) or b"avif" not in brands):
+            return "HEIF"
+        if b"avif" in brands or b"avis" in brands:
+            raise unsupported("AVIF")
+        raise UnsupportedPhoto("the file is not a JPEG, PNG, WebP or HEIC photo")
+    if not photo:
+        raise UnsupportedPhoto("the file is empty")
+    for begins, called in OTHERS:
+        if photo.startswith(begins):
+            raise unsupported(called)
+    raise UnsupportedPhoto("the file is not a JPEG, PNG, WebP or HEIC photo")
+
+
+def unsupported(called: str) -> UnsupportedPhoto:
+    """The error for a file of a known format that is not read."""
+    return UnsupportedPhoto(f"the file is not a JPEG, PNG, WebP or HEIC photo (it is {called})")
+
+
+def read_brands(photo: bytes) -> tuple[bytes, ...]:
+    """The brands of an ISO media file, the major one first."""
+    end = min(int.from_bytes(photo[:4], "big"), 256)
+    return (photo[8:12], *(photo[place : place + 4] for place in range(16, end, 4)))
+
+
+def is_rare_jpeg(photo: bytes) -> bool:
+    """Whether a JPEG is lossless, hierarchical, JPEG-LS or of 12 bits, which its decoder does not read."""
+    for marker, segment in read_segments(photo):
+        if marker in FRAMES:
+            return marker not in BASELINE or segment[4:5] != b"\x08"
+    return False
+
+
+def strip_metadata(photo: bytes, kind: str) -> bytes:
+    """A PNG or JPEG without its metadata, for a second try: these may be damaged where the picture is whole."""
+    if kind == "PNG":
+        return photo[:8] + b"".join(whole for name, whole in read_chunks(photo) if name in ESSENTIAL)
+    if kind == "JPEG":
+        kept, end = [photo[:2]], 2
+        for marker, segment in read_segments(photo):
+            end += len(segment)
+            is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
+            if not is_metadata or segment[4:10] == b"Exif\0\0" or (segment[4:9] == b"Adobe" and len(segment) >= 16):
+                kept.append(segment)  # Adobe's says how the colours are stored
+        return b"".join(kept) + photo[end:]
+    return photo
+
+
+def read_segments(photo: bytes) -> Iterator[tuple[int, bytes]]:
+    """The segments of a JPEG before its picture: marker, and all bytes with marker and length."""
+    place = 2
+    while place + 5 <= len(photo) and photo[place] == 0xFF and photo[place + 1] != 0xDA:
+        length = 1 if photo[place + 1] == 0xFF else 2 + int.from_bytes(photo[place + 2 : place + 4], "big")
+        yield photo[place + 1], photo[place : place + length]
+        place += length
+
+
+def read_chunks(photo: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG: kind, and all bytes with length and checksum."""
+    place = 8
+    while place + 8 <= len(photo):
+        (length,) = struct.unpack_from(">I", photo, place)
+        yield photo[place + 4 : place + 8], photo[place : place + 12 + length]
+        place += 12 + length
