@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,8 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+
+OFTEN = 0.01  # seconds between two samples of memory
 
 
 def describe_machine() -> dict[str, str]:
@@ -28,6 +32,7 @@ def describe_machine() -> dict[str, str]:
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "cpu": cpus[0].split(":")[1].strip(),
         "cores": str(len(cpus)),
+        "load": ", ".join(f"{load:.1f}" for load in os.getloadavg()),
         "python": platform.python_version(),
         "faiss": faiss.get_compile_options().strip(),
         **packages,
@@ -53,3 +58,39 @@ def second_thread() -> dict[str, float]:
         return float(np.median(gains))
 
     return {"hashing": gain(lambda: hashlib.sha256(block).digest()), "reading": gain(rows.max)}
+
+
+def memory_of(process: int) -> tuple[int, int]:
+    """Return a process's current private memory and its peak resident memory, in bytes."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0, 0
+    held = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("RssAnon", "VmHWM"))}
+    return 1024 * int(held.get("RssAnon", 0)), 1024 * int(held.get("VmHWM", 0))
+
+
+class PeakMemory:
+    """Samples the private memory of this process (RssAnon) while a block runs.
+
+    Pages of mapped files, which the system can reclaim, are in `resident` only.
+    """
+
+    def __init__(self) -> None:
+        self.private, self.resident = 0, 0  # bytes, at most
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+
+    def __enter__(self) -> PeakMemory:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._ended.wait(OFTEN):
+            private, self.resident = memory_of(os.getpid())
+            self.private = max(self.private, private)

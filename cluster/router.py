@@ -37,7 +37,7 @@ from retrieval.segments.store import (
     merge_parts,
     sort_distinct,
 )
-from retrieval.snapshots.flora import Flora
+from retrieval.snapshots.flora import AD_HOC, Flora
 from retrieval.snapshots.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class Router:
         self._name, self._placement = snapshot.edition, placement
         self._clients, self._timeouts, self._watch = tuple(clients), timeouts or Timeouts(), watch
         self._species: NDArray[np.int64] = snapshot.shelf.species
+        self._published = frozenset(card.id for card in snapshot.floras) - {AD_HOC}
         self._counts = snapshot.count_references(self._species)
         self._all = tuple(SegmentPart(segment, np.zeros(0, np.int64)) for segment in snapshot.segments)
         self._holds = placement.holds(self._species)  # (shards, species)
@@ -171,6 +172,7 @@ class Router:
     ) -> list[ShardReply]:
         """Query the shards that hold the flora's species, concurrently."""
         species = flora.packed.tobytes()
+        named = flora.card.id if flora.card.id in self._published else species  # shards have the same snapshot
         held = None if lists is None else self._lists_held[:, lists]  # (shards, views, lists)
         jobs: list[tuple[int, NDArray[np.int64] | None, Job]] = []
         for shard in self._shards_for(species):
@@ -178,7 +180,7 @@ class Router:
             if not len(chosen_views):
                 continue
             request = ShardRequest(
-                self._name, self._placement.id, species, flora.licences, chosen_views, k, candidates, chosen_lists
+                self._name, self._placement.id, named, flora.licences, chosen_views, k, candidates, chosen_lists
             )
             jobs.append((shard, chosen, self._clients[shard].submit(request)))
         self._watch(len(jobs), len(self._clients))

@@ -63,15 +63,18 @@ class PartSelector:
     """Selects what this shard searches of a flora: whole lists, and its own rows of split lists."""
 
     def __init__(self, snapshot: Snapshot, own: Placement) -> None:
-        self._shelf = snapshot.shelf
+        self._snapshot, self._shelf = snapshot, snapshot.shelf
         self._own = np.isin(snapshot.shelf.species, own.species)
         cut = (own.first > 0) | (own.last < SHARES)
         self._foreign = [_foreign_rows(segment, own, cut) for segment in snapshot.segments]
         self.of = lru_cache(maxsize=PREPARED)(self._of)
 
-    def _of(self, species: bytes, licences: tuple[str, ...]) -> tuple[SegmentPart, ...]:
+    def _of(self, species: bytes | str, licences: tuple[str, ...]) -> tuple[SegmentPart, ...]:
         shelf = self._shelf
-        bits = np.unpackbits(np.frombuffer(species, np.uint8), count=len(shelf.species)).astype(np.bool_)
+        if isinstance(species, str):
+            bits = self._snapshot.published(species).bits
+        else:
+            bits = np.unpackbits(np.frombuffer(species, np.uint8), count=len(shelf.species)).astype(np.bool_)
         parts = shelf.prepared(np.packbits(bits & self._own).tobytes(), licences).parts
         return tuple(self._without_foreign(part) for part in parts)
 

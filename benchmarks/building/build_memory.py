@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, memory_of
 from benchmarks.search.collection import Collection, make_collection
 from database.session import upgrade
 from indexer.embedding.embeddings import EmbeddingStore
@@ -254,16 +254,6 @@ def watch(command: Sequence[str], program: Path, environment: dict[str, str]) ->
             for stage in most
         },
     }
-
-
-def memory_of(process: int) -> tuple[int, int]:
-    """Return a process's current private memory and its peak resident memory, in bytes."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0, 0
-    held = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("RssAnon", "VmHWM"))}
-    return 1024 * int(held.get("RssAnon", 0)), 1024 * int(held.get("VmHWM", 0))
 
 
 def processor_of(process: int) -> float:

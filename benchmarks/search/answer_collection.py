@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.machine import PeakMemory
 from evaluation.learning.calibrate import write_calibrated
 from evaluation.learning.scoring import Method
 from indexer.building.build import Catalogue, FloraPlan, build_snapshot
+from indexer.curation.placed import PlacedReferences
+from indexer.embedding.embeddings import EmbeddingStore
 from retrieval.domain import Taxon
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
 from retrieval.ranking.calibration import Calibration
@@ -27,7 +32,6 @@ from retrieval.snapshots.snapshot import open_snapshot
 FIRST, GENERA, FAMILIES = 1_000_000, 10_000, 100  # taxon ids begin here
 PER_GENUS, PER_FAMILY = 8, 12
 AD_HOC = "taxon:Genus1 or taxon:Genus2"
-CARD = {"model": "synthetic@1", "runtime": "numpy", "precision": "f32"}
 BLOCK = 20_000
 GIVEN = Calibration(
     votes=0.5,
@@ -79,42 +83,28 @@ def draw_queries(species: int, seed: int, count: int, views: int) -> NDArray[np.
     return np.stack([draw_photos(np.repeat(number, views), seed, draw) for number in asked])
 
 
-class Rows:
-    """Embeddings by photo, drawn when they are asked for: what the build line reads in place of the store on disk."""
-
-    def __init__(self, species: NDArray[np.int64], seed: int) -> None:
-        self._species, self._seed = species, seed
-
-    def read(self, photos: list[str]) -> NDArray[np.float16]:
-        """The embeddings of photos whose names begin with their row."""
-        rows = np.array([int(photo[:8], 16) for photo in photos], dtype=np.int64)
-        draw = np.random.default_rng([self._seed, int(rows[0])])
-        return draw_photos(self._species[rows], self._seed, draw).astype(np.float16)
+def fill_store(folder: Path, species: NDArray[np.int64], seed: int) -> EmbeddingStore:
+    """The store of embeddings with a row for each reference, drawn in blocks."""
+    store = EmbeddingStore(folder, "drawn")
+    draw = np.random.default_rng([seed, 1])
+    for start in range(0, len(species), BLOCK):
+        some = species[start : start + BLOCK]
+        photos = [name_photo(row) for row in range(start, start + len(some))]
+        store.add(photos, draw_photos(some, seed, draw))
+    return store
 
 
-class Entries:
-    """The references in their places, made when they are gone through."""
-
-    def __init__(self, species: NDArray[np.int64]) -> None:
-        self._species = species
-
-    def __len__(self) -> int:
-        return len(self._species)
-
-    def __iter__(self) -> Iterator[ReferenceEntry]:
-        for row, number in enumerate(self._species.tolist()):
-            photo = f"{row:08x}" + hashlib.sha256(str(row).encode()).hexdigest()[:56]
-            yield ReferenceEntry(
-                photo, row, f"synthetic:{row}", FIRST + number, "Nobody", "CC0-1.0", "synthetic", "cap"
-            )
+def name_photo(row: int) -> str:
+    """A digest in no order, as photos have."""
+    return hashlib.sha256(str(row).encode()).hexdigest()
 
 
-class Placed(Catalogue):
-    """A catalogue whose references come in their places already."""
-
-    def placed(self) -> Any:
-        """The references."""
-        return self.references
+def make_entries(species: NDArray[np.int64]) -> Iterator[ReferenceEntry]:
+    """The references in their places."""
+    for row, number in enumerate(species.tolist()):
+        yield ReferenceEntry(
+            name_photo(row), row, f"synthetic:{row}", FIRST + number, "Nobody", "CC0-1.0", "synthetic", "cap"
+        )
 
 
 def make_taxa(species: int) -> list[tuple[Taxon, str]]:
@@ -134,6 +124,19 @@ def make_taxa(species: int) -> list[tuple[Taxon, str]]:
     return taxa
 
 
+def card_of_default() -> dict[str, Any]:
+    """The card of the default model, so that a server opens the collection for benchmarks of whole requests.
+
+    The model is opened in another process: its memory is not that of a build.
+    """
+    program = (
+        "import json; from retrieval.models.handles import open_model; print(json.dumps(open_model('default').card))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+    card: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return card
+
+
 def build_collection(work: Path, species: int, references: float, seed: int) -> dict[str, float]:
     """Build, calibrate and publish, unless it has been; seconds and megabytes of building and publishing alone."""
     kept = work / "built.json"
@@ -147,12 +150,18 @@ def build_collection(work: Path, species: int, references: float, seed: int) -> 
         for flora, share in (("part-30", 30), ("part-02", 2))
     ]
     common = [(FIRST + n, "en", f"common name {n}") for n in range(0, species, 3)]
-    catalogue = Placed(Entries(held), make_taxa(species), [], common, floras)  # type: ignore[arg-type]
-    started = time.perf_counter()
-    build_snapshot(work, catalogue, Rows(held, seed), CARD)  # type: ignore[arg-type]
-    built = time.perf_counter()
-    publish_snapshot(work)
-    published, peak = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with fill_store(work / "embeddings", held, seed) as store:
+        placed = PlacedReferences(work, make_entries(held))
+        catalogue = Catalogue(placed, make_taxa(species), [], common, floras)
+        card = card_of_default()
+        started, spent = time.perf_counter(), time.process_time()
+        with PeakMemory() as peak:
+            build_snapshot(work, catalogue, store, card)
+            built = time.perf_counter()
+            publish_snapshot(work)
+        published, processor = time.perf_counter(), time.process_time() - spent
+        catalogue.close()
+    shutil.rmtree(work / "embeddings")
     snapshot = open_snapshot(work)
     turn = np.eye(DIM, dtype=np.float32) + np.float32(0.02) * draw.standard_normal((DIM, DIM), dtype=np.float32)
     write_calibrated(work, snapshot, Method(Voting(50, 0.05), GIVEN, turn))
@@ -162,7 +171,9 @@ def build_collection(work: Path, species: int, references: float, seed: int) -> 
         "references": float(len(held)),
         "build_s": built - started,
         "publish_s": published - built,
-        "peak_mb": peak / 1024,
+        "cpu_s": processor,
+        "private_mb": peak.private / 1e6,
+        "resident_mb": peak.resident / 1e6,
     }
     kept.write_text(json.dumps(found), encoding="utf-8")
     return found

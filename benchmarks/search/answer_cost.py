@@ -169,9 +169,10 @@ def private() -> int:
 def describe(species: int, name: str, figures: dict[str, Any]) -> str:
     """The figures as lines; medians over the rounds."""
     built, opened = figures["build"], figures["open"]
+    memory = f"{built['cpu_s']:.1f} s of processor, {built['private_mb']:.0f} MB" if "cpu_s" in built else ""
     lines = [
         f"{species:,} species, {built['references']:,.0f} references, {name}: built in {built['build_s']:.1f} s, "
-        f"published in {built['publish_s']:.1f} s, {built['peak_mb']:.0f} MB; opened in {opened['ms']:.0f} ms with "
+        f"published in {built['publish_s']:.1f} s, {memory}; opened in {opened['ms']:.0f} ms with "
         f"{opened['private'] / 1e6:.0f} MB, {opened['private_after_answer'] / 1e6:.0f} MB after an answer"
     ]
     for key in figures["rounds"][0]:

@@ -286,7 +286,7 @@ def compare_parts(asked: Asked, work: Path) -> Iterator[str]:
         order = np.argsort(of_row, kind="stable")
         folder = work / f"parts-{least}-{size}"
         folder.mkdir(exist_ok=True)
-        write_coarse_quantiser(folder, np.arange(len(means)), means)
+        write_coarse_quantiser(folder, np.arange(len(means)), means, np.arange(len(means)))
         write_index(folder / "embeddings.npy", Reordered(asked.store, order))
         offsets = np.searchsorted(of_row[order], np.arange(len(means) + 1)).astype(np.int64)
         index = FaissIndex(folder / "embeddings.npy", offsets)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.building.codes import CODES_FROM, ensure_codes
+from indexer.building.codes import CODES_FROM, codes_pay, ensure_codes
 from indexer.building.recall import measure_recipes
 from indexer.building.shelving import lay_out
 from retrieval.domain import WORLD
@@ -69,7 +69,10 @@ def assemble(
     codebook, codes = draft.codebook, dict[str, str]()
     if codebook or rows >= codes_from:
         species = lay_out(folder, sums_of(folder))
-        codebook, codes = ensure_codes(root, staging, draft.segments, codebook, draft.codes, whole, species, progress)
+        if codebook or codes_pay(root, draft.segments):
+            codebook, codes = ensure_codes(
+                root, staging, draft.segments, codebook, draft.codes, whole, species, progress
+            )
     shelf = open_shelf(root, folder, replace(draft, codebook=codebook, codes=codes), withdrawn)
     try:
         floras = [

@@ -119,7 +119,7 @@ def build_snapshot(
         write_sums(folder, sum_written(root, segments, withdrawn))
         kept = before if voting is None else None  # votes that were asked for are not those that were learned from
         names = {taxon.id: taxon.name for taxon, _ in catalogue.taxa}
-        calibration = carry_calibration(root, folder, kept, names.get) if kept else {}
+        calibration = carry_calibration(root, folder, kept, names) if kept else {}
         draft = Manifest(
             model=dict(card),
             segments=tuple(segments),
@@ -169,12 +169,30 @@ def vars_of(voting: Voting) -> dict[str, float]:
     return {"neighbours": voting.neighbours, "temperature": voting.temperature}
 
 
-@dataclass(frozen=True, slots=True)
 class WantedReferences:
-    """What the wanted references belong to, each once, ascending."""
+    """What the wanted references belong to, noted as they go by in their places."""
 
-    species: NDArray[np.int64]
-    observations: NDArray[np.int64]
+    def __init__(self) -> None:
+        self._species, self._observations = array("q", [-1]), array("q", [-1])
+
+    def follow(self, entries: Iterable[ReferenceEntry]) -> Iterator[ReferenceEntry]:
+        """The same references."""
+        for entry in entries:
+            if self._species[-1] != entry.species:
+                self._species.append(entry.species)
+            if self._observations[-1] != entry.observation_id:
+                self._observations.append(entry.observation_id)
+            yield entry
+
+    @property
+    def species(self) -> NDArray[np.int64]:
+        """Each species once, ascending."""
+        return np.unique(np.array(self._species[1:], dtype=np.int64))
+
+    @property
+    def observations(self) -> NDArray[np.int64]:
+        """Each observation once, ascending."""
+        return np.unique(np.array(self._observations[1:], dtype=np.int64))
 
 
 def write_segments(
@@ -191,7 +209,8 @@ def write_segments(
     A segment most of which is still wanted is not rewritten; gives the segments and the rows withdrawn from each, and
     what the references, which come in their places, belong to.
     """
-    found, held = compare_published(root, references, model, before.segments if before else ())
+    noted, published = WantedReferences(), before.segments if before else ()
+    found = compare_published(root, noted.follow(references), model, published) if published else {}
     kept: list[str] = []
     withdrawn: dict[str, NDArray[np.int64]] = {}
     fresh = np.ones(len(references), dtype=np.bool_)
@@ -208,32 +227,28 @@ def write_segments(
     if fresh.any():
         naming, total = Naming(model), int(np.count_nonzero(fresh))
         entries = counted(compress(references, fresh.tobytes()), "references", total, progress)
+        if not published:  # nobody has gone through them yet
+            entries = noted.follow(entries)
         rows = StoredRows(store, staging / "segment" / "references.sqlite", progress)
         write_segment(staging / "segment", naming.follow(entries), rows)
         settle(staging / "segment", root / "segments" / naming.name)
         if naming.name not in kept:
             kept.append(naming.name)
-    return kept, withdrawn, held
+    return kept, withdrawn, noted
 
 
 def compare_published(
     root: Path, references: Iterable[ReferenceEntry], model: str, segments: Sequence[str]
-) -> tuple[dict[str, NDArray[np.int64]], WantedReferences]:
+) -> dict[str, NDArray[np.int64]]:
     """For each row of published segments where the very same reference is among those wanted, -1 where it is not.
 
     Both lie in their places, and are gone through side by side. A segment that is not what its name says is left out.
     """
     published = [PublishedRows(root / "segments" / name, model) for name in segments]
-    species, observations = array("q"), array("q")
     for place, entry in enumerate(references):
-        if not species or species[-1] != entry.species:
-            species.append(entry.species)
-        if not observations or observations[-1] != entry.observation_id:
-            observations.append(entry.observation_id)
         for rows in published:
             rows.meet(place, entry)
-    found = {name: rows.places for name, rows in zip(segments, published, strict=True) if rows.finish() == name}
-    return found, WantedReferences(np.unique(np.array(species)), np.unique(np.array(observations)))
+    return {name: rows.places for name, rows in zip(segments, published, strict=True) if rows.finish() == name}
 
 
 class PublishedRows:

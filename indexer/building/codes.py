@@ -10,10 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.progress import Progress, silent
-from retrieval.search.faiss_codes import read_codebook, train_codebook, write_codes
+from retrieval.search.faiss_codes import BLOCK, read_codebook, train_codebook, write_codes
+from retrieval.search.recipes import CODES_ROW, EXACT_ROW
 from retrieval.snapshots.staging import settle_file
 
 CODES_FROM = 50_000  # references of a collection from which PQ codes are written
+
+
+def codes_pay(root: Path, segments: Sequence[str]) -> bool:
+    """Whether scanning the codes of these segments costs less than comparing their rows.
+
+    Fast-scan pads the list of each species to whole blocks of 32: where species have two references on average, there
+    are sixteen times as many codes as rows, and codes are neither faster nor smaller.
+    """
+    sizes = [np.diff(np.load(root / "segments" / name / "offsets.npy")) for name in segments]
+    counts = np.concatenate([np.zeros(0, np.int64), *sizes])
+    return float(CODES_ROW * np.sum(-(-counts // BLOCK) * BLOCK)) < EXACT_ROW * float(counts.sum())
 
 
 def ensure_codes(

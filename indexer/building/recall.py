@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +24,7 @@ from retrieval.search.recipes import (
     cost,
     reaches,
 )
-from retrieval.segments.store import CoarseSearch, SegmentPart, choose_rows, search_parts
+from retrieval.segments.store import CoarseSearch, SegmentPart, choose_rows, scan_codes, search_parts, width_of
 from retrieval.snapshots.flora import Flora
 
 QUERIES = 192  # references of the flora used as queries, each without its own observation
@@ -58,22 +58,14 @@ def measure_recipe(flora: Flora) -> Recipe:
     parts, coarse = flora.prepared.parts, flora.prepared.coarse
     hopeful = Recipe(PROTOTYPE_FIRST, DEPTHS[0], references=references, probes=PROBES[0], looked_at=1)
     least = cheapest([exact, hopeful, replace(hopeful, depth=0)], references, species)
-    if any(part.segment.codes is None for part in parts) or least == exact:
+    has_codes = bool(parts) and all(part.segment.codes is not None for part in parts)
+    if least == exact or not (has_codes or coarse is not None):
         return exact
     queries, observations = draw_queries(parts)
     truth = search_parts(parts, queries, 50 + OWN, exact, threads=2)
     others = (truth.observations != observations[:, None]) & (truth.rows >= 0)
     counted = others & (np.cumsum(others, axis=1) <= 50)
     targets = [rows[here] for rows, here in zip(truth.rows, counted, strict=True)]
-
-    def measured(recipe: Recipe) -> Recipe:
-        """Return the recipe with its measured recalls."""
-        chosen = choose_rows(parts, queries, 50 + OWN, recipe, coarse)
-        at_10, at_50 = (
-            float(np.mean([np.isin(target[:k], rows).mean() for target, rows in zip(targets, chosen, strict=True)]))
-            for k in (10, 50)
-        )
-        return replace(recipe, recall_at_10=round(at_10, 5), recall_at_50=round(at_50, 5), queries=len(queries))
 
     def dearer(recipe: Recipe, *than: Recipe) -> bool:
         """Whether a recipe, in its kind's cheapest form, costs at least as much as one of the others."""
@@ -88,18 +80,54 @@ def measure_recipe(flora: Flora) -> Recipe:
             first = enough[0]
             recalls = (first.recall_at_10, first.recall_at_50, len(queries), references)
             found.append(Recipe(PROTOTYPE_FIRST, 0, *recalls, first.probes, first.looked_at))
-    if not dearer(Recipe(TWO_STAGE, DEPTHS[0]), *found):
-        deep = first_good(measured(Recipe(TWO_STAGE, depth, references=references)) for depth in DEPTHS)
+    if has_codes and not dearer(Recipe(TWO_STAGE, DEPTHS[0]), *found):
+        deep = first_good(measure_depths(parts, queries, targets, Recipe(TWO_STAGE, references=references)))
         found += [deep] if deep is not None else []
     wider: list[Probed] = []
-    if len(found) > 1 and found[1].probes:  # twice the species, or the most tried: PQ codes are cheap
+    if has_codes and len(found) > 1 and found[1].probes:  # twice the species, or the most tried: PQ codes are cheap
         wider = [one for one in tried if one.probes >= 2 * found[1].probes] or list(tried[-1:])
     if wider:
         coded = replace(hopeful, probes=wider[0].probes, looked_at=wider[0].looked_at)
         if not dearer(coded, *found):
-            deep = first_good(measured(replace(coded, depth=depth)) for depth in DEPTHS)
+            deep = first_good(measure_depths(parts, queries, targets, coded, coarse))
             found += [deep] if deep is not None else []
     return replace(cheapest(found, references, species), tried=tried)
+
+
+def measure_depths(
+    parts: Sequence[SegmentPart],
+    queries: Embeddings,
+    targets: Sequence[NDArray[np.int64]],
+    recipe: Recipe,
+    coarse: CoarseSearch | None = None,
+) -> Iterator[Recipe]:
+    """Yield the recipe for each of DEPTHS with its measured recalls, from one scan for the deepest.
+
+    The candidates of a depth are the rows whose codes are more similar than the one after the `depth` best. A query for
+    which these are too few is searched by itself, since it looks further. `targets` are each query's true neighbours.
+    """
+    k = 50 + OWN
+    near, rows, complete = scan_codes(parts, queries, width_of(parts, DEPTHS[-1]), recipe, coarse)
+    best = -np.sort(-near, axis=1)
+    found = [similarities_of(*line) for line in zip(near, rows, targets, strict=True)]
+    for depth in DEPTHS:
+        deep, border = replace(recipe, depth=depth), best[:, width_of(parts, depth) - 1]
+        few = (np.count_nonzero(best > border[:, None], axis=1) < k) & ~(complete & np.isneginf(border))
+        kept = [line > limit for line, limit in zip(found, border, strict=True)]
+        again = choose_rows(parts, queries[few], k, deep, coarse) if few.any() else []
+        for query, chosen in zip(np.flatnonzero(few).tolist(), again, strict=True):
+            kept[query] = np.isin(targets[query], chosen)
+        at_10, at_50 = (float(np.mean([line[:first].mean() for line in kept])) for first in (10, 50))
+        yield replace(deep, recall_at_10=round(at_10, 5), recall_at_50=round(at_50, 5), queries=len(queries))
+
+
+def similarities_of(
+    near: NDArray[np.float32], rows: NDArray[np.int64], wanted: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the similarities of the wanted rows among those found, (wanted,); -inf for those not found."""
+    order = np.argsort(rows)
+    places = order[np.minimum(np.searchsorted(rows, wanted, sorter=order), len(rows) - 1)]
+    return np.where(rows[places] == wanted, near[places], np.float32(-np.inf))
 
 
 def first_good(recipes: Iterable[Recipe]) -> Recipe | None:

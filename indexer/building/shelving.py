@@ -51,5 +51,5 @@ def lay_out(folder: Path, sums: SpeciesSums) -> NDArray[np.int64]:
         for column, packed in enumerate(bits):
             floras[:, column] = np.unpackbits(packed, count=len(species))
         order = held[order_species(floras[np.searchsorted(species, held)])]
-    write_coarse_quantiser(folder, order, sums.sums[np.searchsorted(sums.species, order)])
+    write_coarse_quantiser(folder, order, sums.sums, np.searchsorted(sums.species, order))
     return order

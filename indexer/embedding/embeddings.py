@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -180,6 +181,11 @@ class StoredRows:
         self._progress = progress
 
     def __len__(self) -> int:
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> int:
+        """Counted once, when the table has been written: SQLite reads all of it."""
         return int(self._ask("SELECT count(*) FROM photo_references")[0][0])
 
     def __getitem__(self, rows: slice) -> Embeddings:

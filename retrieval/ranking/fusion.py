@@ -143,7 +143,7 @@ def deciding_photo(
     """The photo without which the first species would lose most of its score; of equals the first."""
     if len(per_photo) == 1 or not per_photo.any():
         return 0
-    first = int(fuse_scores(per_photo, weights, rule=rule, sharpening=sharpening).argmax())
+    first = int(fuse_scores(per_photo, weights, rule=rule).argmax())  # sharpening changes no order
     without = []
     for photo in range(len(per_photo)):
         others = np.arange(len(per_photo)) != photo

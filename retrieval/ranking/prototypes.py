@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Rows: TypeAlias = NDArray[np.float64]  # (rows, dim)
 Metric: TypeAlias = NDArray[np.float32]  # (dim, dim): rows times the metric are whitened within species
 
+SHORT = 8  # rows up to which runs are added up together; NumPy adds longer ones in another order
+CACHED = 512  # prototypes that are compared with all views together: half a megabyte at float32
 BLOCK = 8_192  # species that prototypes are made of together: 16 MB
 
 
@@ -42,15 +44,46 @@ def sum_observations(
     sums, counts = np.zeros((width, embeddings.shape[1]), dtype=np.float64), np.zeros(width, dtype=np.int64)
     if not len(observations):
         return sums, counts
-    order = np.argsort(observations, kind="stable")
-    _, firsts, photos = np.unique(observations[order], return_index=True, return_counts=True)
-    means = np.add.reduceat(embeddings[order].astype(np.float64), firsts, axis=0) / photos[:, None]
-    column = columns[order[firsts]]
-    order = np.argsort(column, kind="stable")
-    listed, firsts, seen = np.unique(column[order], return_index=True, return_counts=True)
-    sums[listed] = np.add.reduceat(means[order], firsts, axis=0)
-    counts[listed] = seen
+    order, firsts = find_runs(observations)
+    means = add_runs(embeddings if order is None else embeddings[order], firsts)
+    several = np.diff(np.append(firsts, len(observations)))
+    means /= several[:, None]
+    column = columns[firsts if order is None else order[firsts]]
+    order, firsts = find_runs(column)
+    listed = column[firsts if order is None else order[firsts]]
+    sums[listed] = add_runs(means if order is None else means[order], firsts)
+    counts[listed] = np.diff(np.append(firsts, len(column)))
     return sums, counts
+
+
+def find_runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+    """The stable order that sorts the values, None where they are sorted, and where each value begins in it."""
+    steps = np.diff(values)
+    order = None if (steps >= 0).all() else np.argsort(values, kind="stable")
+    if order is not None:
+        steps = np.diff(values[order])
+    return order, np.append(0, np.flatnonzero(steps) + 1)
+
+
+def add_runs(rows: NDArray[np.floating], firsts: NDArray[np.int64]) -> Rows:
+    """Add up runs of rows at float64, (runs, dim), to the bits that `np.add.reduceat` gives.
+
+    Most runs are one or two rows long, and `reduceat` spends its time on starting each. Here the third rows of all
+    short runs are added to the second ones together, then the fourth, and so on, and at last all to the first rows.
+    """
+    sums = rows[firsts].astype(np.float64)
+    sizes = np.diff(np.append(firsts, len(rows)))
+    several = np.flatnonzero((sizes > 1) & (sizes <= SHORT))
+    others = rows[firsts[several] + 1].astype(np.float64)
+    for place in range(2, int(sizes[several].max(initial=0))):
+        longer = np.flatnonzero(sizes[several] > place)
+        others[longer] += rows[firsts[several[longer]] + place]
+    sums[several] += others
+    long = sizes > SHORT
+    if long.any():
+        own = rows[np.repeat(long, sizes)].astype(np.float64)
+        sums[long] = np.add.reduceat(own, np.cumsum(sizes[long]) - sizes[long], axis=0)
+    return sums
 
 
 def make_prototypes(
@@ -103,6 +136,22 @@ def mean_genera(
 def project(embeddings: NDArray[np.floating], centre: NDArray[np.float64], metric: Metric | None) -> Rows:
     """Embeddings as prototypes see them: without what all share, in the metric, of length 1."""
     return unit_or_zero((embeddings - centre) @ square(metric, embeddings.shape[1]))
+
+
+def compare_rows(prototypes: NDArray[np.floating], views: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Products of each view with each prototype, (views, species).
+
+    Of very many, which come from memory, some that the cache holds are compared with all views before the next are
+    read: a matrix product of so few columns takes a third longer.
+    """
+    if len(prototypes) <= CACHED:
+        return np.asarray((prototypes @ np.ascontiguousarray(views.T)).T)
+    found = np.empty((len(views), len(prototypes)), dtype=np.result_type(prototypes, views))
+    for start in range(0, len(prototypes), CACHED):
+        some = prototypes[start : start + CACHED]
+        for line, view in zip(found, views, strict=True):
+            np.dot(some, view, out=line[start : start + CACHED])
+    return found
 
 
 def whiten_within(scatter: Rows, shrinkage: float) -> Metric:

@@ -70,7 +70,7 @@ def choose_node(
     for rank in reversed(range(start.depth, UPPER)):
         taxa, sums = tree.sum_rank(units, rank)
         if len(taxa):
-            best = int(np.lexsort((taxa, -np.round(sums, 15)))[0])
+            best = int(np.round(sums, 15).argmax())  # the first of equals, and taxa come by their ids
             if sums[best] >= max(thresholds[rank], LEAST):
                 return SpecificityDecision(int(taxa[best]), float(sums[best]), rank + 1, float(thresholds[rank]))
     return start

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings
-from retrieval.search.arrays import load_array
+from retrieval.search.arrays import load_array, write_rows
 from retrieval.search.faiss_index import ROW_BYTES, BorrowedLists, scan_lists
 from retrieval.search.index import Lists
 
 MEANS, SPECIES = "guide.npy", "guide_species.npy"
 TOGETHER = 512  # lines that are multiplied with many views at once: 512 KB, which stay in the cache
 CLOSE = 4e-6  # similarities nearer than this may change places when sums are taken in another order
+WRITTEN = 8_192  # means written at once: 16 MB at float64
 SCATTERED, GATHERED = 32, 4_096  # stretches above which so many lines, at most, are copied together
 
 
@@ -108,9 +109,15 @@ class CoarseQuantiser:
         return lines
 
 
-def write_coarse_quantiser(folder: Path, species: NDArray[np.int64], means: NDArray[np.floating]) -> None:
-    """Write mean directions (species, 256), made to length 1, in the order given."""
-    np.save(folder / MEANS, directions(means))
+def write_coarse_quantiser(
+    folder: Path, species: NDArray[np.int64], means: NDArray[np.floating], places: NDArray[np.int64]
+) -> None:
+    """Write the directions of means (rows, 256) at some places, those of `species`, in the order given.
+
+    They are gone through in blocks: the means of very many species are the largest array of a build.
+    """
+    blocks = (directions(means[places[start : start + WRITTEN]]) for start in range(0, len(places), WRITTEN))
+    write_rows(folder / MEANS, blocks, (len(places), DIM), np.float16)
     np.save(folder / SPECIES, species.astype(np.int64))
 
 

@@ -9,7 +9,7 @@ give a wrong similarity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -32,6 +32,7 @@ CODE_BYTES = PARTS * BITS // 8
 BLOCK = 32  # rows that fast-scan compares at once; each list is padded to a multiple
 TRAINING_ROWS = 65_536
 CHUNK = 32_768  # rows encoded at once: 64 MB at float64
+FILLED = 8 * CHUNK  # the same with their padding: 8 MB of codes
 ROW_NUMBER = 8  # bytes
 TOGETHER = 13  # FAISS's `implem`: list by list, several queries at once, candidates in a reservoir
 GROUP = 16  # views searched in one call
@@ -140,50 +141,64 @@ def write_codes(
     with path.open("wb") as file:
         for pieces in gather_pieces(offsets, order):
             write_pieces(file, rows, pieces, codebook)
-            progress("codes", sum(last - first for first, last in pieces), len(rows))
+            progress("codes", int(np.sum(pieces[:, 1] - pieces[:, 0])), len(rows))
         for pieces in gather_pieces(offsets, order):
-            for first, last in pieces:
-                numbers = np.full(-(-(last - first) // BLOCK) * BLOCK, -1, dtype=np.int64)
-                numbers[: last - first] = np.arange(first, last)
-                file.write(numbers.data)
+            taken, places, end = spread_pieces(pieces)
+            numbers = np.full(end, -1, dtype=np.int64)
+            numbers[places] = taken
+            file.write(numbers.data)
         file.write(order.astype(np.int64).tobytes())
 
 
-def gather_pieces(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> Iterator[list[tuple[int, int]]]:
-    """Yield batches of (first row, end) of lists in the given order, at most CHUNK rows; large lists are split.
+def gather_pieces(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield batches of (first row, end), (pieces, 2), of lists in the given order; large lists are split.
 
-    A piece that is not its list's last is a whole number of blocks, so that splitting does not change the file.
+    A batch has at most CHUNK rows, and at most FILLED with the padding of its pieces to whole blocks. A piece that is
+    not its list's last is a whole number of blocks, so that splitting does not change the file.
     """
-    pieces: list[tuple[int, int]] = []
-    room = CHUNK
-    for number in order.tolist():
-        first, end = int(offsets[number]), int(offsets[number + 1])
-        while first < end:
-            if end - first > room and room < BLOCK:
-                yield pieces
-                pieces, room = [], CHUNK
-            last = end if end - first <= room else first + room // BLOCK * BLOCK
-            pieces.append((first, last))
-            room -= last - first
-            first = last
-    if pieces:
-        yield pieces
+    sizes = np.diff(offsets)[order]
+    split = np.maximum(1, -(-sizes // CHUNK))
+    lists = np.repeat(np.arange(len(order)), split)
+    firsts = offsets[order][lists] + CHUNK * (np.arange(len(lists)) - np.repeat(np.cumsum(split) - split, split))
+    ends = np.minimum(firsts + CHUNK, offsets[order + 1][lists])
+    pieces = np.stack([firsts, ends], axis=1)
+    held = np.append(0, np.cumsum(ends - firsts))
+    filled = np.append(0, np.cumsum(-(-(ends - firsts) // BLOCK) * BLOCK))
+    start = 0
+    while start < len(pieces):
+        by_rows, by_places = (
+            int(np.searchsorted(counts, counts[start] + most, side="right")) - 1
+            for counts, most in ((held, CHUNK), (filled, FILLED))
+        )
+        end = min(by_rows, by_places)
+        yield pieces[start:end]
+        start = end
 
 
-def write_pieces(
-    file: BinaryIO, rows: NDArray[np.float16], pieces: Sequence[tuple[int, int]], codebook: Codebook
-) -> None:
-    """Write the codes of pieces of lists in order, each padded to whole blocks."""
-    turned = codebook.rotate(np.concatenate([rows[first:last] for first, last in pieces]))
-    sizes = [last - first for first, last in pieces]
-    numbers = np.arange(len(turned), dtype=np.int64)
-    lists = np.repeat(np.arange(len(pieces), dtype=np.int64), sizes)
-    _quantiser, index = empty_index(codebook, len(pieces))
-    index.add_core(len(turned), faiss.swig_ptr(turned), faiss.swig_ptr(numbers), faiss.swig_ptr(lists))
+def spread_pieces(pieces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Return the rows of pieces, (rows,); the place of each once pieces are padded to whole blocks; and the end."""
+    sizes = pieces[:, 1] - pieces[:, 0]
+    padded = -(-sizes // BLOCK) * BLOCK
+    within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows = np.repeat(pieces[:, 0], sizes) + within
+    places = np.repeat(np.cumsum(padded) - padded, sizes) + within
+    return rows, places, int(padded.sum())
+
+
+def write_pieces(file: BinaryIO, rows: NDArray[np.float16], pieces: NDArray[np.int64], codebook: Codebook) -> None:
+    """Write the codes of pieces of lists in order, each padded to whole blocks.
+
+    Fast-scan packs each block by itself, so that all lists are packed in one call as if they were one.
+    """
+    taken, places, end = spread_pieces(pieces)
+    turned = codebook.rotate(rows[taken])
+    _quantiser, index = empty_index(codebook, 1)
+    codes, numbers = np.zeros((end, CODE_BYTES), dtype=np.uint8), np.zeros(end, dtype=np.int64)
+    codes[places] = index.pq.compute_codes(turned)
+    index.invlists.add_entries(0, end, faiss.swig_ptr(numbers), faiss.swig_ptr(codes))
     converted = faiss.IndexIVFPQFastScan(index)  # a name keeps it alive while it is read
     packed = faiss.downcast_InvertedLists(converted.invlists)
-    for place, size in enumerate(sizes):
-        file.write(faiss.rev_swig_ptr(packed.get_codes(place), -(-size // BLOCK) * BLOCK * CODE_BYTES).data)
+    file.write(faiss.rev_swig_ptr(packed.get_codes(0), end * CODE_BYTES).data)
 
 
 class FaissCodes:

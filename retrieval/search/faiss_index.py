@@ -10,6 +10,7 @@ FAISS is imported only here, in the other `faiss_*` modules and in `retrieval/de
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings
-from retrieval.search.arrays import load_array
+from retrieval.search.arrays import load_array, write_rows
 from retrieval.search.index import Lists, Rows, Similarities, best_rows
 
 SPARE = 8  # rows beyond the k-th: FAISS breaks ties arbitrarily, we break them by row
 BLAS_THRESHOLD = 2048  # FAISS 1.15's default of 128,000 makes batches five times slower at this width
 ROW_BYTES = 2 * DIM
+TOGETHER = 4_096  # rows that are compared with all queries before the next: 2 MB
+FEW_GROUPS = 12  # groups of so many rows up to which caches hold all of them anyway
 WRITTEN = 32_768  # rows written at once: 16 MB
 
 
@@ -39,11 +42,8 @@ class RowSource(Protocol):
 
 def write_index(path: Path, rows: RowSource) -> None:
     """Write embeddings (n, 256), ordered by species, to an `.npy` file at float16."""
-    form = np.lib.format.header_data_from_array_1_0(np.empty((0, DIM), dtype=np.float16))
-    with path.open("wb") as file:  # not mapped: dirty pages would count as memory of the process
-        np.lib.format.write_array_header_1_0(file, {**form, "shape": (len(rows), DIM)})
-        for start in range(0, len(rows), WRITTEN):
-            file.write(np.ascontiguousarray(rows[start : start + WRITTEN], dtype=np.float16).data)
+    blocks = (rows[start : start + WRITTEN] for start in range(0, len(rows), WRITTEN))
+    write_rows(path, blocks, (len(rows), DIM), np.float16)
 
 
 class BorrowedLists:
@@ -69,15 +69,25 @@ class BorrowedLists:
         self.faiss.ptr = None  # else FAISS would unmap memory it does not own
 
 
+@dataclass(frozen=True, slots=True)
+class ScannedRows:
+    """An index, the objects that must live as long, and the first row of each of its lists."""
+
+    index: faiss.IndexIVFScalarQuantizer
+    lists: BorrowedLists
+    quantiser: faiss.IndexFlatIP
+    offsets: NDArray[np.int64]
+
+
 class FaissIndex:
     """An exact index over a file of `write_index`; list i has rows [offsets[i], offsets[i + 1]). Thread-safe.
 
     Raises DamagedSnapshot where the file is no such array, or does not match the offsets.
     """
 
-    def __init__(self, path: Path, offsets: NDArray[np.int64]) -> None:
+    def __init__(self, path: Path, offsets: NDArray[np.int64], together: int = TOGETHER) -> None:
         faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
-        self._offsets = np.asarray(offsets, dtype=np.int64)
+        self._offsets, self._together = np.asarray(offsets, dtype=np.int64), together
         try:
             self._rows: NDArray[np.float16] = load_array(path, mapped=True)
         except (OSError, ValueError, EOFError) as error:
@@ -86,16 +96,23 @@ class FaissIndex:
             raise DamagedSnapshot(f"{path.name} holds embeddings of another kind or width")
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(self._rows) or np.any(np.diff(offsets) < 0):
             raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
-        sizes = np.diff(self._offsets)
-        lots = np.stack([sizes, sizes, ROW_BYTES * self._offsets[:-1]], axis=1)
-        self._quantiser = faiss.IndexFlatIP(DIM)  # unused: lists are preassigned
-        self._index = faiss.IndexIVFScalarQuantizer(
-            self._quantiser, DIM, len(sizes), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+        self._lists = self._over(self._offsets)
+        blocks = np.arange(0, len(self._rows), together, dtype=np.int64)
+        self._whole = self._over(np.append(blocks, len(self._rows)))  # starting a list costs as much as 20 rows
+
+    def _over(self, offsets: NDArray[np.int64]) -> ScannedRows:
+        """Return an index over the rows, in lists that begin at these offsets."""
+        sizes = np.diff(offsets)
+        lots = np.stack([sizes, sizes, ROW_BYTES * offsets[:-1]], axis=1)
+        quantiser = faiss.IndexFlatIP(DIM)  # unused: lists are preassigned
+        index = faiss.IndexIVFScalarQuantizer(
+            quantiser, DIM, len(sizes), faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
         )
-        self._lists = BorrowedLists(self._rows, ROW_BYTES, lots)
-        self._index.replace_invlists(self._lists.faiss, False)
-        self._index.is_trained = True  # float16 needs no training
-        self._index.ntotal = len(self._rows)
+        lists = BorrowedLists(self._rows, ROW_BYTES, lots)
+        index.replace_invlists(lists.faiss, False)
+        index.is_trained = True  # float16 needs no training
+        index.ntotal = len(self._rows)
+        return ScannedRows(index, lists, quantiser, offsets)
 
     @property
     def rows(self) -> int:
@@ -107,14 +124,17 @@ class FaissIndex:
         if not len(lists) or not views or not k:
             return best_rows(np.zeros((views, 0), np.float32), np.zeros((views, 0), np.int64), k)
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
+        every = lists.ndim == 1 and len(lists) == len(self._offsets) - 1
+        scanned = self._whole if every else self._lists
+        asked = np.arange(len(scanned.offsets) - 1, dtype=np.int64) if every else lists
         wider = min(k + SPARE, self.rows)
         while True:
-            similarities, rows = scan_lists(self._index, queries, wider, lists, pairs=True)
+            similarities, rows = scan_shared(scanned, queries, wider, asked, self._together)
             if rows[:, -1].min() < 0:
                 places = np.maximum(rows, 0)
-                rows = np.where(rows < 0, -1, self._offsets[places >> 32] + (places & 0xFFFFFFFF))
+                rows = np.where(rows < 0, -1, scanned.offsets[places >> 32] + (places & 0xFFFFFFFF))
             else:
-                rows = self._offsets[rows >> 32] + (rows & 0xFFFFFFFF)
+                rows = scanned.offsets[rows >> 32] + (rows & 0xFFFFFFFF)
             if wider == self.rows or not tied(similarities, k).any():
                 return settle_ties(similarities, rows, k)
             wider = min(4 * wider, self.rows)
@@ -134,6 +154,32 @@ class FaissIndex:
     def take(self, rows: Rows, out: NDArray[np.float16] | None = None) -> NDArray[np.float16]:
         """Return the given rows (rows, 256), in the order given, in a new array or in `out`."""
         return self._rows.take(rows, axis=0, out=out, mode="raise" if out is None else "clip")
+
+
+def scan_shared(
+    scanned: ScannedRows, queries: Embeddings, k: int, lists: Lists, together: int
+) -> tuple[Similarities, Rows]:
+    """Like `scan_lists` with pairs, but with about `together` rows at a time for all queries.
+
+    FAISS goes through all lists for one query after the other, and reads from memory each time what no cache holds.
+    """
+    sizes = np.diff(scanned.offsets)[lists] if lists.ndim == 1 else np.zeros(0, np.int64)
+    ends = np.cumsum(sizes)
+    if len(queries) == 1 or not len(sizes) or ends[-1] <= FEW_GROUPS * together:
+        return scan_lists(scanned.index, queries, k, lists, pairs=True)
+    cuts = np.unique(np.searchsorted(ends, np.arange(together, ends[-1], together)) + 1)
+    groups = [group for group in np.split(np.arange(len(lists)), cuts) if len(group)]
+    found = [scan_lists(scanned.index, queries, min(k, int(sizes[g].sum())), lists[g], pairs=True) for g in groups]
+    near, rows = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+    if near.shape[1] < k:
+        missing = ((0, 0), (0, k - near.shape[1]))
+        near = np.pad(near, missing, constant_values=-np.inf)
+        rows = np.pad(rows, missing, constant_values=-1)
+    best = (
+        np.argpartition(-near, k - 1, axis=1)[:, :k] if near.shape[1] > k else np.arange(k)[None].repeat(len(near), 0)
+    )
+    order = np.take_along_axis(best, np.argsort(-np.take_along_axis(near, best, axis=1), axis=1), axis=1)
+    return np.take_along_axis(near, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
 def scan_lists(

@@ -285,24 +285,11 @@ def choose_rows(
     similarities: rows tied at the boundary are all excluded, so that the selection depends neither on the segments nor
     on how FAISS breaks ties. Where fewer than `k` remain, depth and probes are increased, in the end to all rows.
     """
-    codes = parts[0].segment.codes
-    if codes is None:
-        raise ValueError("a segment without codes can be searched exactly only")
-    turned = codes.codebook.rotate_views(embeddings)
-    every = sum(part.segment.count_rows(part.lists) for part in parts)
-    probes = recipe.probes if coarse is not None else 0
-    wide = min(recipe.depth, every) + 1
-    lines = coarse.quantiser.nearest(embeddings, probes, coarse.cut) if coarse is not None and probes else None
-    near, at = [], []
-    for part in parts:
-        similarities, rows = scan_part(part, turned, wide, lines)
-        near.append(similarities)
-        at.append(np.where(rows < 0, -1, rows + part.segment.base) if part.segment.base else rows)
-    found, numbers = (near[0], at[0]) if len(parts) == 1 else (np.concatenate(near, 1), np.concatenate(at, 1))
+    wide = width_of(parts, recipe.depth)
+    found, numbers, complete = scan_codes(parts, embeddings, wide, recipe, coarse)
     border = np.partition(found, -wide, axis=1)[:, -wide]
     kept = found > border[:, None]
     chosen = [np.sort(line[keep]) for line, keep in zip(numbers, kept, strict=True)]
-    complete = lines is None or (coarse is not None and lines.shape[1] >= coarse.cut.lines)
     few = (np.count_nonzero(kept, axis=1) < k) & ~(complete & np.isneginf(border))
     if few.any():
         wider = replace(recipe, depth=4 * recipe.depth, probes=4 * recipe.probes)
@@ -310,6 +297,33 @@ def choose_rows(
         for view, rows in zip(np.flatnonzero(few).tolist(), again, strict=True):
             chosen[view] = rows
     return chosen
+
+
+def width_of(parts: Sequence[SegmentPart], depth: int) -> int:
+    """Return how many rows are scanned for `depth` candidates: one more, or all and one where there are fewer."""
+    return min(depth, sum(part.segment.count_rows(part.lists) for part in parts)) + 1
+
+
+def scan_codes(
+    parts: Sequence[SegmentPart], embeddings: Embeddings, wide: int, recipe: Recipe, coarse: CoarseSearch | None
+) -> tuple[Similarities, Rows, bool]:
+    """Return the `wide` best rows of each part by their codes, (views, parts x wide), padded with -inf and -1.
+
+    Third, whether all species were looked in: a prototype-first recipe has each view look in its own.
+    """
+    codes = parts[0].segment.codes
+    if codes is None:
+        raise ValueError("a segment without codes can be searched exactly only")
+    turned = codes.codebook.rotate_views(embeddings)
+    probes = recipe.probes if coarse is not None else 0
+    lines = coarse.quantiser.nearest(embeddings, probes, coarse.cut) if coarse is not None and probes else None
+    near, at = [], []
+    for part in parts:
+        similarities, rows = scan_part(part, turned, wide, lines)
+        near.append(similarities)
+        at.append(np.where(rows < 0, -1, rows + part.segment.base) if part.segment.base else rows)
+    found, numbers = (near[0], at[0]) if len(parts) == 1 else (np.concatenate(near, 1), np.concatenate(at, 1))
+    return found, numbers, lines is None or (coarse is not None and lines.shape[1] >= coarse.cut.lines)
 
 
 def scan_part(part: SegmentPart, turned: Embeddings, wide: int, lines: Lists | None) -> tuple[Similarities, Rows]:

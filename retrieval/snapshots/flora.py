@@ -85,6 +85,10 @@ class ReferenceShelf:
             return np.zeros(len(species), dtype=np.int64)
         return np.where(self.species[places] == species, self._counts[places], 0)
 
+    def counts_where(self, bits: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the number of references of each species whose bit is set."""
+        return self._counts[bits]
+
     def _prepared(self, packed: bytes, licences: tuple[str, ...]) -> Prepared:
         """Look up the species' lists in each segment, and their lines in the coarse quantiser."""
         bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(self.species)).astype(np.bool_)
@@ -141,8 +145,21 @@ class Flora:
         return np.asarray(self.shelf.species)[self.bits]
 
     def __contains__(self, species: int) -> bool:
-        place = int(np.searchsorted(self.shelf.species, species))
-        return place < len(self.shelf.species) and int(self.shelf.species[place]) == species and bool(self.bits[place])
+        return bool(self.contains(np.array([species], dtype=np.int64))[0])
+
+    def contains(self, species: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the given species it has, (species,)."""
+        known = self.shelf.species
+        if not len(known):
+            return np.zeros(len(species), dtype=np.bool_)
+        places = np.minimum(np.searchsorted(known, species), len(known) - 1)
+        held = (self.packed[places >> 3] >> (7 - (places & 7)).astype(np.uint8)) & 1  # one bit each: all are many
+        return np.asarray((known[places] == species) & (held > 0))
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """References of each of `species`, (species,)."""
+        return self.shelf.counts_where(self.bits)
 
     def __or__(self, other: Flora) -> Flora:
         return self._combined(self.bits | other.bits, other, "and")

@@ -18,7 +18,7 @@ from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM
 from retrieval.ranking.aspects import AspectClassifier
 from retrieval.ranking.prototypes import Metric, SpeciesSums, sum_observations
-from retrieval.search.arrays import load_array, load_arrays
+from retrieval.search.arrays import load_array, load_arrays, map_array
 from retrieval.segments.segment import Segment
 
 ASPECTS_FILE = "aspects.npz"
@@ -26,8 +26,8 @@ SUMS = "prototypes.npz"
 METRIC = "metric.npy"
 TYPICAL = "typical.npz"
 LEARNED = (METRIC, ASPECTS_FILE, TYPICAL)  # that calibration writes; a snapshot made from a calibrated one has them too
-BLOCK = 65_536  # rows read together, but for a species that has more: 32 MB
 AT_ONCE = 1 << 22  # numbers that are added up together: 32 MB
+BLOCK = AT_ONCE // DIM  # rows read together, but for a species that has more
 
 
 def sum_segments(segments: Sequence[Segment], only: NDArray[np.int64] | None = None) -> SpeciesSums:
@@ -83,13 +83,13 @@ def write_sums(folder: Path, sums: SpeciesSums) -> None:
 
 
 def read_sums(folder: Path) -> SpeciesSums | None:
-    """Read the sums of a snapshot's folder; None where there are none."""
+    """Read the sums of a snapshot's folder, mapped; None where there are none."""
     path = folder / SUMS
     if not path.exists():
         return None
     try:
-        held = load_arrays(path)
-        return SpeciesSums(held["species"], held["sums"], held["observations"])
+        species, observations = (map_array(path, name).copy() for name in ("species", "observations"))
+        return SpeciesSums(species, map_array(path, "sums"), observations)
     except (OSError, ValueError, KeyError) as error:
         raise DamagedSnapshot(f"{path.name} cannot be read") from error
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.errors import BuildError, UnknownTaxon
+from retrieval.errors import BuildError
 from retrieval.search.arrays import load_array
 from retrieval.snapshots.card import write_card
 from retrieval.snapshots.history import CALIBRATED, log_built, read_history
@@ -94,17 +94,15 @@ def put_calibration(root: Path, calibrated: str, onto: str) -> str:
             " calibrate that one"
         )
     with closing(Taxonomy(root / "snapshots" / onto / "taxonomy.sqlite")) as taxonomy:
-        carry = partial(carry_calibration, root, before=teacher, name_of=partial(find_name, taxonomy))
+        carry = partial(carry_calibration, root, before=teacher, names=taxonomy.names())
         return write_calibrated_copy(root, manifest, teacher.voting, carry)
 
 
-def carry_calibration(
-    root: Path, folder: Path, before: Manifest, name_of: Callable[[int], str | None]
-) -> dict[str, Any]:
+def carry_calibration(root: Path, folder: Path, before: Manifest, names: Mapping[int, str]) -> dict[str, Any]:
     """The calibration of the snapshot `before`, of the same model, for the new one in `folder`; its files are copied.
 
     Look-alikes, and what is typical of a species, are by id, which another catalogue may have given to others: species
-    whose name has changed, as `name_of` tells, are left out.
+    whose name is another among the `names` of the new one, or is not there, are left out.
     """
     if not before.calibration:
         return {}
@@ -113,25 +111,12 @@ def carry_calibration(
         if (old / learned).is_file():
             shutil.copyfile(old / learned, folder / learned)
     with closing(Taxonomy(old / "taxonomy.sqlite")) as taxonomy:
-
-        def is_same(taxon: int) -> bool:
-            return find_name(taxonomy, taxon) == name_of(taxon) is not None
-
-        lookalikes = [
-            pair for pair in before.calibration.get("lookalikes", []) if all(is_same(int(taxon)) for taxon in pair[:2])
-        ]
-        known: list[int] = load_array(old / "species.npy").tolist()
-        same = np.array([taxon for taxon in known if is_same(taxon)], dtype=np.int64)
-    write_typical(folder, same, read_typical(old, same))
+        same = {taxon for taxon, name in taxonomy.names().items() if names.get(taxon) == name}
+    lookalikes = [pair for pair in before.calibration.get("lookalikes", []) if {int(pair[0]), int(pair[1])} <= same]
+    species = load_array(old / "species.npy")
+    species = species[np.isin(species, np.fromiter(same, dtype=np.int64))]
+    write_typical(folder, species, read_typical(old, species))
     return {**before.calibration, "lookalikes": lookalikes}
-
-
-def find_name(taxonomy: Taxonomy, taxon: int) -> str | None:
-    """The name that an id stands for, if it stands for one."""
-    try:
-        return taxonomy.taxon(taxon).name
-    except UnknownTaxon:
-        return None
 
 
 def write_calibrated_copy(

@@ -19,7 +19,7 @@ from retrieval.models.retired import describe_mismatch
 from retrieval.ranking.aspects import AspectClassifier, name_aspects
 from retrieval.ranking.calibration import Calibration, read_calibration
 from retrieval.ranking.nodes import Classification
-from retrieval.ranking.prototypes import Metric, SpeciesSums, make_prototypes, project
+from retrieval.ranking.prototypes import Metric, SpeciesSums, compare_rows, make_prototypes, project
 from retrieval.ranking.votes import Voting
 from retrieval.search.arrays import load_array
 from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
@@ -225,7 +225,7 @@ class Snapshot:
     def compare_prototypes(self, embeddings: Embeddings) -> NDArray[np.floating]:
         """Similarity of each view to the prototype of each species with references, (views, species)."""
         views = project(embeddings, self.arrays.centre, self.metric).astype(self.prototypes.dtype)
-        return np.asarray((self.prototypes @ np.ascontiguousarray(views.T)).T)
+        return compare_rows(self.prototypes, views)
 
     @property
     def all_species(self) -> NDArray[np.int64]:

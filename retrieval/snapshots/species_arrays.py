@@ -137,8 +137,9 @@ def write_prototypes(
     made = np.lib.format.open_memmap(
         folder / PROTOTYPES, mode="w+", dtype=np.float32, shape=(int(np.count_nonzero(held)), DIM)
     )
+    every = bool(held.all())  # then the sums, which are mapped, need not be copied
     make_prototypes(
-        sums.sums[held],
+        sums.sums if every else sums.sums[held],
         sums.observations[held],
         number_genera(own)[held],
         shrinkage=shrinkage,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ LARGEST = 2**63  # what SQLite takes for a number
 LAST = "\U0010ffff"  # after every sign that a name may go on with
 BEGINS = "name >= ?1 COLLATE NOCASE AND name < ?2 COLLATE NOCASE"
 ENDS = "ending >= ?1 COLLATE NOCASE AND ending < ?2 COLLATE NOCASE"
-FEW = 500  # taxa that are asked for one by one rather than by reading all
+TOGETHER = 1_000  # taxa that one query asks for
 
 TABLES = (
     "CREATE TABLE taxa (id INTEGER PRIMARY KEY, name TEXT NOT NULL, rank TEXT NOT NULL, parent INTEGER, "
@@ -161,34 +162,66 @@ class Taxonomy:
         found = self._table.execute("SELECT id FROM taxa WHERE parent = ? ORDER BY name, id", (taxon,))
         return [self.taxon(child) for (child,) in found]
 
-    def starting_with(self, prefix: str) -> set[int]:
-        """Taxa one of whose names, accepted, synonym or common, begins so; upper and lower case are the same."""
+    def starting_with(self, prefix: str) -> NDArray[np.int64]:
+        """Taxa one of whose names, accepted, synonym or common, begins so; upper and lower case are the same.
+
+        Ids, ascending.
+        """
         query = f"""
             SELECT id FROM taxa WHERE {BEGINS}
-            UNION SELECT taxon FROM synonyms WHERE {BEGINS}
-            UNION SELECT taxon FROM vernacular_names WHERE {BEGINS}
+            UNION ALL SELECT taxon FROM synonyms WHERE {BEGINS}
+            UNION ALL SELECT taxon FROM vernacular_names WHERE {BEGINS}
         """  # noqa: S608 - ours
-        return {taxon for (taxon,) in self._table.execute(query, (prefix, prefix + LAST))}
+        return as_ids(self._table.execute(query, (prefix, prefix + LAST)))
+
+    def containing(self, words: str, rank: str, *, common: bool = False) -> NDArray[np.int64]:
+        """Taxa of a rank whose accepted name, or one of whose `common` names, has the words in it, in any letter case.
+
+        Ids, ascending. SQLite knows the cases of ASCII alone: other letters may be any there, and are compared here.
+        """
+        plain = words.lower()
+        pattern = "".join(f"\\{sign}" if sign in "\\%_" else sign if sign.isascii() else "_" for sign in plain)
+        queries = ["SELECT id, name FROM taxa WHERE rank = ?1 AND name LIKE ?2 ESCAPE '\\'"]
+        if common:
+            queries.append(
+                "SELECT id, v.name FROM vernacular_names AS v CROSS JOIN taxa ON id = taxon "
+                "WHERE rank = ?1 AND v.name LIKE ?2 ESCAPE '\\'"
+            )
+        found = [self._table.execute(query, (rank, f"%{pattern}%")) for query in queries]
+        return as_ids([(taxon,) for rows in found for taxon, name in rows if plain in name.lower()])
+
+    def named_alike(self, rank: str, beginning: str, ending: str) -> list[tuple[int, str]]:
+        """(id, name) of the taxa of a rank whose name begins so, or whose last word is `ending`; letter case counts."""
+        query = "SELECT id, name FROM taxa WHERE rank = ?1 AND (substr(name, 1, ?3) = ?2 OR name LIKE ?4 ESCAPE '\\')"
+        escaped = "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in ending)
+        rows = self._table.execute(query, (rank, beginning, len(beginning), f"%{escaped}"))
+        return [
+            (taxon, name)
+            for taxon, name in rows
+            if name[: len(beginning)] == beginning or name.rpartition(" ")[2] == ending
+        ]
 
     def describe_many(self, taxa: Collection[int]) -> dict[int, TaxonFacts]:
-        """Many taxa in short, in a few queries rather than several for each."""
-        every = len(taxa) > FEW
-        wanted = "" if every else f"WHERE taxon IN ({', '.join(str(int(taxon)) for taxon in taxa)})"
+        """Many taxa in short, in a few queries rather than several for each; raises KeyError for an unknown one."""
         names: dict[int, list[str]] = {}
-        query = f"SELECT taxon, name FROM vernacular_names {wanted} ORDER BY taxon, language, name"  # noqa: S608 - numbers
-        for taxon, name in self._table.execute(query):
+        query = "SELECT taxon, name FROM vernacular_names WHERE taxon IN ({}) ORDER BY taxon, language, name"
+        for taxon, name in self._of_many(query, taxa):
             names.setdefault(taxon, []).append(name)
-        query = f"SELECT id, name, rank, parent, toxicity FROM taxa {wanted.replace('taxon IN', 'id IN')}"  # noqa: S608 - numbers
-        nodes = {row[0]: row[1:] for row in self._table.execute(query)}
+        nodes: dict[int, tuple[str, str, int | None, str]] = {}
+        wanted: Collection[int] = taxa
+        while wanted:  # all climb together, a parent at a time
+            query = "SELECT id, name, rank, parent, toxicity FROM taxa WHERE id IN ({})"
+            nodes |= {row[0]: row[1:] for row in self._of_many(query, wanted)}
+            above = {nodes[taxon][2] for taxon in wanted if taxon in nodes}
+            wanted = {parent for parent in above if parent is not None} - nodes.keys()
 
-        def family(taxon: int) -> str:
-            if not every:
-                found = self.ancestor(taxon, "family")
-                return "" if found is None else found.name
+        def family(taxon: int | None) -> str:
             for _ in RANKS:
-                name, rank, parent, _toxicity = nodes.get(taxon, ("", "", None, ""))
-                if rank == "family" or parent is None:
-                    return str(name) if rank == "family" else ""
+                if taxon is None or taxon not in nodes:
+                    break
+                name, rank, parent, _toxicity = nodes[taxon]
+                if rank == "family":
+                    return name
                 taxon = parent
             return ""
 
@@ -196,6 +229,12 @@ class Taxonomy:
             taxon: TaxonFacts(nodes[taxon][0], family(taxon), tuple(names.get(taxon, ())), bool(nodes[taxon][3]))
             for taxon in taxa
         }
+
+    def _of_many(self, query: str, taxa: Collection[int]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query for many taxa, which has {} where their ids go; some at a time, ascending."""
+        ordered = sorted(int(taxon) for taxon in taxa)
+        for start in range(0, len(ordered), TOGETHER):
+            yield from self._table.execute(query.format(", ".join(map(str, ordered[start : start + TOGETHER]))))
 
     def complete(self, beginning: str, most: int) -> list[Taxon]:
         """Taxa one of whose names begins so, in any letter case: accepted names first, then synonyms and common ones.
@@ -209,20 +248,22 @@ class Taxonomy:
         if not self._has_endings:
             words = "SELECT taxon FROM vernacular_names WHERE instr(lower(name), ' ' || lower(?1))"
         kinds = (
-            f"SELECT id FROM taxa WHERE {BEGINS}",  # noqa: S608 - ours
-            f"SELECT taxon AS id FROM synonyms WHERE {BEGINS}",  # noqa: S608 - ours
-            f"SELECT taxon AS id FROM vernacular_names WHERE {BEGINS} UNION {words}",  # noqa: S608 - ours
+            BEGINS,  # all of it stands in the index of names
+            f"id IN (SELECT taxon FROM synonyms WHERE {BEGINS})",  # noqa: S608 - ours
+            f"id IN (SELECT taxon FROM vernacular_names WHERE {BEGINS} UNION ALL {words})",  # noqa: S608 - ours
         )
         found: dict[int, None] = {}
         for kind in kinds:  # the next only where those before are too few
             wanted = f"{most} + {len(found)}"
-            query = (
-                f"SELECT DISTINCT id FROM ({kind}) JOIN taxa USING (id) ORDER BY length(name), name, id LIMIT {wanted}"  # noqa: S608
-            )
+            query = f"SELECT id FROM taxa WHERE {kind} ORDER BY length(name), name, id LIMIT {wanted}"  # noqa: S608 - ours
             found |= dict.fromkeys(taxon for (taxon,) in self._table.execute(query, (plain, plain + LAST)))
             if len(found) >= most:
                 break
         return [self.taxon(taxon) for taxon in list(found)[:most]]
+
+    def names(self) -> dict[int, str]:
+        """The accepted names of all taxa, by their ids."""
+        return dict(self._table.execute("SELECT id, name FROM taxa"))
 
     def by_name(self) -> NDArray[np.int64]:
         """Ids of all taxa in the order of their names, then of their ids."""
@@ -231,3 +272,8 @@ class Taxonomy:
     def close(self) -> None:
         """Let go of the file."""
         self._table.close()
+
+
+def as_ids(rows: Iterable[tuple[int]]) -> NDArray[np.int64]:
+    """Rows of one taxon id each, as an array of them, ascending, each once."""
+    return np.unique(np.fromiter((taxon for (taxon,) in rows), dtype=np.int64))

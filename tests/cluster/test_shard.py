@@ -182,6 +182,39 @@ def test_an_ask_arrives_as_it_was_sent(lines: np.ndarray | None) -> None:
     assert lines is None or (arrived.lists.shape == lines.shape and np.array_equal(arrived.lists, lines))
 
 
+def test_a_flora_is_asked_for_by_its_name_and_a_list_of_species_by_few_bytes() -> None:
+    bits = np.packbits(np.random.default_rng(1).random(300_000) < 0.02).tobytes()
+    view = np.zeros((1, 256), np.float32)
+
+    by_name = pack([ShardRequest("snapshot", "placement", "north", (), view, 50)])
+    by_list = pack([ShardRequest("snapshot", "placement", bits, (), view, 50)])
+
+    assert unpack(by_name)[0].species == "north"
+    assert unpack(by_list)[0].species == bits
+    assert len(by_name) < 2_000
+    assert len(by_list) < 16_000
+
+
+def test_a_published_flora_is_searched_alike_by_name_and_by_its_species(
+    held: Held, ask: ShardRequest, tmp_path: Path
+) -> None:
+    held.let.set()
+    held.open(ask.snapshot, ask.placement)
+    snapshot = open_snapshot(tmp_path)
+    for card in snapshot.floras:
+        by_name, by_list = (
+            answer_to(held, replace(ask, species=species))
+            for species in (card.id, snapshot.flora(card.id).packed.tobytes())
+        )
+
+        assert isinstance(by_name, ShardReply)
+        assert isinstance(by_list, ShardReply)
+        assert np.array_equal(by_name.rows, by_list.rows)
+        assert np.array_equal(by_name.similarities, by_list.similarities)
+    assert held.answer([replace(ask, species="north"), replace(ask, species="few")])[0] is not None
+    snapshot.close()
+
+
 @pytest.mark.parametrize("codes", [None, np.array([[0.5, -np.inf, 0.25]], np.float32)])
 def test_answers_arrive_as_they_were_given(codes: np.ndarray | None) -> None:
     reply = ShardReply(np.array([[0.75, 0.5, -np.inf]], np.float32), np.array([[2**40, 1, -1]]), codes)

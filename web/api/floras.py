@@ -66,10 +66,11 @@ def list_species(query: dict[str, Any], flora: str) -> dict[str, Any]:
     """
     with services().published.lease() as snapshot:
         follows(snapshot)
-        species = snapshot.flora(flora).species
+        chosen = snapshot.flora(flora)
+        species, counts = chosen.species, chosen.counts
         if query["prefix"]:
-            species = species[np.isin(species, list(snapshot.taxonomy.starting_with(query["prefix"])))]
-        counts = snapshot.count_references(species)
+            fitting = np.isin(species, snapshot.taxonomy.starting_with(query["prefix"]))
+            species, counts = species[fitting], counts[fitting]
         if query["covered"] is not None:
             fitting = (counts > 0) == query["covered"]
             species, counts = species[fitting], counts[fitting]
@@ -80,12 +81,12 @@ def list_species(query: dict[str, Any], flora: str) -> dict[str, Any]:
         lines = [species_line(snapshot.taxonomy.taxon(taxon), count, snapshot) for taxon, count in page]
         following = None
         if stop < len(species):
-            chosen = {"limit": query["limit"], "cursor": write_cursor(KIND, int(species[stop - 1]))}
+            asked = {"limit": query["limit"], "cursor": write_cursor(KIND, int(species[stop - 1]))}
             if query["covered"] is not None:
-                chosen["covered"] = str(query["covered"]).lower()
+                asked["covered"] = str(query["covered"]).lower()
             if query["prefix"]:
-                chosen["prefix"] = query["prefix"]
-            following = url_for("floras.list_species", flora=flora, **chosen)
+                asked["prefix"] = query["prefix"]
+            following = url_for("floras.list_species", flora=flora, **asked)
         return {
             "species": lines,
             "total": len(species),

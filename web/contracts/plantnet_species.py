@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from retrieval.domain import Evidence, Taxon
 from retrieval.errors import InvalidOption, UnknownTaxon
+from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.openapi import ContractBlueprint, PlantnetError
 from web.contracts.plantnet import describe_reference, read_place
@@ -81,8 +83,7 @@ def align_species(query: dict[str, Any], project: str) -> dict[str, Any]:
     """Match a name with a species of a project: as it is accepted, as a synonym, or as the closest."""
     with services().published.lease() as snapshot:
         flora = projects(snapshot).list_of(project)
-        species = snapshot.flora(flora).species.tolist()
-        taxon, matching, how = align(query, species, snapshot)
+        taxon, matching, how = align(query, snapshot.flora(flora), snapshot)
         names = names_of(taxon)
         return {
             **describe_listed(taxon, query["lang"], snapshot),
@@ -109,11 +110,11 @@ def list_species(species: NDArray[np.int64], query: Mapping[str, Any], snapshot:
         raise InvalidOption(f"species are listed with images on pages of at most {MOST_PICTURED}")
     prefix = " ".join(query["prefix"].casefold().split())
     if prefix.isascii():  # letters of other alphabets have cases that the index does not know
-        species = species[np.isin(species, list(snapshot.taxonomy.starting_with(prefix)))] if prefix else species
+        species = species[np.isin(species, snapshot.taxonomy.starting_with(prefix))] if prefix else species
     if prefix:
-        taxa = [snapshot.taxonomy.taxon(each) for each in species.tolist()]
-        taxa = [taxon for taxon in taxa if begins(taxon, prefix, query["lang"], snapshot)]
-        taxa = taxa if size is None else taxa[(page - 1) * size : page * size]
+        every = map(snapshot.taxonomy.taxon, species.tolist())
+        fitting = (taxon for taxon in every if begins(taxon, prefix, query["lang"], snapshot))
+        taxa = list(fitting if size is None else islice(fitting, (page - 1) * size, page * size))
     else:
         listed = species if size is None else species[(page - 1) * size : page * size]
         taxa = [snapshot.taxonomy.taxon(each) for each in listed.tolist()]
@@ -152,30 +153,26 @@ def picture(taxon: Taxon, snapshot: Snapshot) -> list[dict[str, Any]]:
     return [describe_reference(each.reference, days) for each in shown]
 
 
-def align(query: Mapping[str, Any], species: Sequence[int], snapshot: Snapshot) -> tuple[Taxon, str, str]:
-    """The species that a name means, the name that was found, and how it was found; raises UnknownTaxon.
+def align(query: Mapping[str, Any], flora: Flora, snapshot: Snapshot) -> tuple[Taxon, str, str]:
+    """The species of a flora that a name means, the name that was found, and how it was found; raises UnknownTaxon.
 
     The name may hold its author, and may be written in any case.
     """
     name, authorship = query["name"], query["authorship"]
     authorship = "" if authorship.lower() in TRUTHS else authorship  # whether the name holds its author
-    listed = set(species)
     words = name.replace(authorship, "").split() if authorship else name.split()
     plain = [word for word in words if word.replace("-", "").isalpha()]
     tries = dict.fromkeys(" ".join(given).capitalize() for given in (words, plain[:2], plain[:3], plain[:1]) if given)
     for text in tries:
         taxon = snapshot.taxonomy.find(text)
-        if taxon is not None and taxon.id in listed and (taxon.name == text or query["synonyms"]):
+        if taxon is not None and taxon.id in flora and (taxon.name == text or query["synonyms"]):
             return taxon, text, "exact" if taxon.name == text else "synonym"
     wanted = " ".join(plain[:2]).capitalize()
-    compared = map(snapshot.taxonomy.taxon, species if query["fuzzy"] else ())
-    near = {taxon.name: taxon for taxon in compared if alike(taxon.name, wanted)}
+    compared = wanted and query["fuzzy"]
+    alike = snapshot.taxonomy.named_alike("species", wanted[:1], wanted.rpartition(" ")[2]) if compared else []
+    listed = flora.contains(np.array([taxon for taxon, _ in alike], dtype=np.int64))
+    near = {name: taxon for (taxon, name), held in zip(alike, listed.tolist(), strict=True) if held}
     closest = difflib.get_close_matches(wanted, sorted(near), n=1, cutoff=CLOSE)
     if not closest:
         raise UnknownTaxon(f"no species of this project is called {name[:100]!r}")
-    return near[closest[0]], closest[0], "close"
-
-
-def alike(name: str, wanted: str) -> bool:
-    """Whether two names are worth comparing: the same first letter, or the same last word."""
-    return name[:1] == wanted[:1] or name.rpartition(" ")[2] == wanted.rpartition(" ")[2]
+    return snapshot.taxonomy.taxon(near[closest[0]]), closest[0], "close"

@@ -18,6 +18,7 @@ from web.schemas.countries import country_names, country_numbers
 from web.services import services
 
 AT_ONCE: Final = 100  # species on a page without scripts
+MOST_SCRIPTED: Final = 50_000  # species of a flora up to which scripts show them all: some four megabytes
 COVERAGES: Final = ("all", "covered", "missing")
 
 
@@ -52,7 +53,7 @@ def list_areas() -> Response:
 
 @blueprint.route("/floras/<string:flora>")
 def show_flora(flora: str) -> str:
-    """A flora's species: all of them with scripts, a page of them without."""
+    """A flora's species: all of them with scripts, a page of them without, and of very many."""
     wanted = " ".join(request.args.get("q", "").split())
     coverage = request.args.get("show", "all")
     first = max(0, request.args.get("from", 0, type=int))
@@ -60,14 +61,13 @@ def show_flora(flora: str) -> str:
         chosen = snapshot.flora(flora)
         species = covered_species(snapshot, chosen, coverage)
         if wanted:
-            fitting = [row for row in species_rows(snapshot, species) if fits(row, wanted.lower())]
-            total, rows = len(fitting), fitting[first : first + AT_ONCE]
-        else:
-            total, rows = len(species), species_rows(snapshot, species[first : first + AT_ONCE])
+            species = species[named_so(snapshot, species, wanted)]
+        total = len(species)
         return render_template(
             "flora.html",
             card=chosen.card,
-            rows=rows,
+            rows=species_rows(snapshot, species[first : first + AT_ONCE]),
+            scripted=chosen.card.species <= MOST_SCRIPTED,
             total=total,
             first=first,
             following=first + AT_ONCE if first + AT_ONCE < total else None,
@@ -112,6 +112,9 @@ def species_rows(snapshot: Snapshot, species: NDArray[np.int64]) -> list[list[An
     ]
 
 
-def fits(row: list[Any], wanted: str) -> bool:
-    """Whether a species has the words in a name."""
-    return any(wanted in str(row[place]).lower() for place in (1, 2, 3))
+def named_so(snapshot: Snapshot, species: NDArray[np.int64], words: str) -> NDArray[np.bool_]:
+    """Which species have the words in their name, in a common one, or in that of their family, (species,)."""
+    named = snapshot.taxonomy.containing(words, "species", common=True)
+    families = snapshot.taxonomy.containing(words, "family").tolist()
+    under = snapshot.all_species[snapshot.arrays.tree.under(families)] if families else named[:0]
+    return np.asarray(np.isin(species, named) | np.isin(species, under))

@@ -16,7 +16,7 @@ from benchmarks.building.build_memory import draw
 from database.collection.photos import digests
 from database.field.photo_files import PhotoFiles
 from database.session import open_database
-from indexer.building.build import build_snapshot, compare_published
+from indexer.building.build import WantedReferences, build_snapshot, compare_published
 from indexer.building.catalogue import PhotosToEmbed
 from indexer.building.grow import append_references
 from indexer.building.recall import draw_queries
@@ -107,7 +107,8 @@ def test_published_rows_are_compared_with_what_is_wanted_as_by_photo(tmp_path: P
         for folder in (name, other):
             write_segment(tmp_path / "segments" / folder, held, np.zeros((50, 256), np.float16))
 
-        found, belongs = compare_published(tmp_path, wanted, "model", [name, other])
+        belongs = WantedReferences()
+        found = compare_published(tmp_path, belongs.follow(wanted), "model", [name, other])
 
         numbers = {entry: number for number, entry in enumerate(wanted)}
         assert list(found) == [name]  # the other is not what its name says

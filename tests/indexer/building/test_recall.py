@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.building.recall import draw_queries, measure_recipes, try_probes
+from indexer.building.codes import codes_pay
+from indexer.building.recall import OWN, draw_queries, measure_depths, measure_recipes, try_probes
 from retrieval.domain import WORLD
 from retrieval.models.embedder import unit_rows
 from retrieval.search.recipes import (
     ALIKE,
+    DEPTHS,
     EXACT,
     PROTOTYPE_FIRST,
     TWO_STAGE,
@@ -25,6 +27,7 @@ from retrieval.search.recipes import (
     read_recipe,
     recipe_for,
 )
+from retrieval.segments.store import choose_rows
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from tests.catalogues import make_reference
 from tests.floras import SPECIES, make_entries, publish
@@ -173,3 +176,56 @@ def test_a_snapshot_without_codes_is_searched_exactly(tmp_path: Path) -> None:
     assert opened.manifest.codebook == ""
     assert all(segment.codes is None for segment in opened.segments)
     assert replace(opened.flora(WORLD), recipe=Recipe(TWO_STAGE, 60)).neighbours(np.eye(1, 256, dtype=np.float32), 3)[0]
+
+
+@pytest.mark.parametrize("probes", [0, 3])
+@pytest.mark.parametrize("alike", [False, True])
+def test_one_scan_measures_every_depth_as_a_search_for_each_would(tmp_path: Path, probes: int, *, alike: bool) -> None:
+    """Of a flora whose rows differ, and of one in which so many are alike that few stand out."""
+    entries = make_entries()
+    rows = np.random.default_rng(3).normal(size=(len(entries), 256))
+    rows[: len(rows) // 2 * alike] = rows[0]
+    publish(tmp_path, entries, rows=unit_rows(rows), segments=2)
+    opened = open_snapshot(tmp_path)
+    world = opened.flora(WORLD)
+    parts, coarse = world.prepared.parts, world.prepared.coarse if probes else None
+    queries = draw_queries(parts)[0][::6]
+    targets = [line[line >= 0] for line in replace(world, recipe=Recipe()).search(queries, 50).rows]
+    recipe = Recipe(PROTOTYPE_FIRST if probes else TWO_STAGE, probes=probes)
+
+    measured = list(measure_depths(parts, queries, targets, recipe, coarse))
+
+    assert [one.depth for one in measured] == list(DEPTHS)
+    for one in measured:
+        chosen = choose_rows(parts, queries, 50 + OWN, replace(recipe, depth=one.depth), coarse)
+        for recall, k in ((one.recall_at_10, 10), (one.recall_at_50, 50)):
+            found = [np.isin(target[:k], rows).mean() for target, rows in zip(targets, chosen, strict=True)]
+            assert recall == round(float(np.mean(found)), 5)
+
+
+def test_codes_pay_where_species_have_enough_references_to_fill_a_block(tmp_path: Path) -> None:
+    def lay(name: str, sizes: list[int]) -> None:
+        (tmp_path / "segments" / name).mkdir(parents=True)
+        np.save(tmp_path / "segments" / name / "offsets.npy", np.append(0, np.cumsum(sizes)))
+
+    lay("few", [2] * 100)  # 3,200 codes of 200 rows
+    lay("many", [40] * 100)  # 6,400 codes of 4,000 rows
+    lay("none", [0])
+
+    assert not codes_pay(tmp_path, ["few"])
+    assert codes_pay(tmp_path, ["many"])
+    assert codes_pay(tmp_path, ["few", "many"])
+    assert not codes_pay(tmp_path, ["none"])
+
+
+def test_where_codes_do_not_pay_floras_are_still_looked_for_where_prototypes_point(tmp_path: Path) -> None:
+    noise = np.random.default_rng(5)
+    entries = [make_reference(taxon, 1_000 * taxon + n, 0) for taxon in SPECIES for n in range(2)]
+    entries.sort(key=lambda entry: entry.place)
+    rows = unit_rows(np.repeat(noise.normal(size=(len(SPECIES), 256)), 2, axis=0) + noise.normal(size=(120, 256)))
+
+    publish(tmp_path, entries, rows=rows)
+
+    opened = open_snapshot(tmp_path)
+    assert opened.manifest.codebook == ""
+    assert opened.flora(WORLD).prepared.coarse is not None

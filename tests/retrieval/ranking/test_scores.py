@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from retrieval.errors import SnapshotMismatch
 from retrieval.ranking.calibration import Calibration, normalise, read_calibration, score_views
 from retrieval.ranking.lookalikes import confusions, lookalikes_of
-from retrieval.ranking.prototypes import make_prototypes, project, sum_observations, whiten_within
+from retrieval.ranking.prototypes import compare_rows, make_prototypes, project, sum_observations, whiten_within
 from retrieval.ranking.recalibration import raise_to_top, recalibrate_top_score
 from retrieval.ranking.rejection import decide_rejection, none_probability, observe
 
@@ -137,3 +138,50 @@ def test_lookalikes_are_named_from_both_sides_and_one_slip_is_none() -> None:
     assert lookalikes_of(1, known) == [(4, 1.0), (2, 0.3)]
     assert lookalikes_of(2, known) == [(1, 0.3)]
     assert lookalikes_of(3, known) == []
+
+
+def sum_plainly(
+    embeddings: NDArray[np.floating], columns: NDArray[np.int64], observations: NDArray[np.int64], width: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """`sum_observations` in a few lines of NumPy that sort everything."""
+    sums, counts = np.zeros((width, embeddings.shape[1])), np.zeros(width, dtype=np.int64)
+    order = np.argsort(observations, kind="stable")
+    _, firsts, photos = np.unique(observations[order], return_index=True, return_counts=True)
+    means = np.add.reduceat(embeddings[order].astype(np.float64), firsts, axis=0) / photos[:, None]
+    column = columns[order[firsts]]
+    order = np.argsort(column, kind="stable")
+    listed, firsts, seen = np.unique(column[order], return_index=True, return_counts=True)
+    sums[listed], counts[listed] = np.add.reduceat(means[order], firsts, axis=0), seen
+    return sums, counts
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(("rows", "width", "photos"), [(1, 1, 1), (40, 60, 1), (300, 7, 2), (300, 40, 30), (90, 2, 1)])
+def test_observations_add_up_to_the_very_bits_of_numpys_own_sums(
+    rows: int, width: int, photos: int, *, ordered: bool, kind: type[np.floating]
+) -> None:
+    draw = np.random.default_rng([rows, width, photos])
+    columns, observations = draw.integers(0, width, rows), draw.integers(0, max(1, rows // photos), rows)
+    if ordered:
+        columns, observations = np.sort(columns), np.sort(observations)
+    embeddings = draw.normal(size=(rows, 16)).astype(kind)
+
+    sums, counts = sum_observations(embeddings, columns, observations, width)
+
+    expected, seen = sum_plainly(embeddings, columns, observations, width)
+    assert np.array_equal(sums, expected)
+    assert np.array_equal(counts, seen)
+
+
+@pytest.mark.parametrize("species", [0, 1, 511, 512, 513, 1_300])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_prototypes_compared_in_blocks_are_compared_all(species: int, kind: type[np.floating]) -> None:
+    draw = np.random.default_rng(species)
+    prototypes, views = draw.normal(size=(species, 32)).astype(kind), draw.normal(size=(3, 32)).astype(kind)
+
+    found = compare_rows(prototypes, views)
+
+    assert found.shape == (3, species)
+    assert found.dtype == kind
+    assert np.allclose(found, np.einsum("sd,vd->vs", prototypes, views), rtol=1e-4, atol=1e-4)

@@ -22,7 +22,7 @@ VIEWS = unit_rows(np.random.default_rng(5).normal(size=(4, DIM)))
 @pytest.fixture(scope="module")
 def quantiser(tmp_path_factory: pytest.TempPathFactory) -> CoarseQuantiser:
     folder = tmp_path_factory.mktemp("guide")
-    write_coarse_quantiser(folder, TAXA, MEANS_OF)
+    write_coarse_quantiser(folder, TAXA, MEANS_OF, np.arange(len(TAXA)))
     return CoarseQuantiser(folder)
 
 
@@ -61,7 +61,7 @@ def test_species_are_found_by_their_ids(quantiser: CoarseQuantiser) -> None:
 
 
 def test_a_guide_of_other_species_or_cut_short_is_refused(tmp_path: Path) -> None:
-    write_coarse_quantiser(tmp_path, TAXA, MEANS_OF)
+    write_coarse_quantiser(tmp_path, TAXA, MEANS_OF, np.arange(len(TAXA)))
     np.save(tmp_path / SPECIES, TAXA[:-1])
     with pytest.raises(DamagedSnapshot, match="another kind or width"):
         CoarseQuantiser(tmp_path)

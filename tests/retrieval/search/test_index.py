@@ -21,7 +21,7 @@ from retrieval.devices.device_lists import HotLists
 from retrieval.domain import Taxon
 from retrieval.errors import DamagedSnapshot
 from retrieval.models.embedder import DIM, Embeddings, unit_rows
-from retrieval.search.faiss_index import FaissIndex, rank_candidates, write_index
+from retrieval.search.faiss_index import TOGETHER, FaissIndex, rank_candidates, write_index
 from retrieval.search.filtered_index import FilteredIndex
 from retrieval.search.index import ExactIndex, VectorIndex, best_rows
 from retrieval.segments.store import SegmentPart, rank_chosen
@@ -39,15 +39,22 @@ def exact_index() -> Iterator[Build]:
 
 
 @contextmanager
-def faiss_index() -> Iterator[Build]:
+def faiss_index(together: int = TOGETHER) -> Iterator[Build]:
     with TemporaryDirectory() as folder:
         names = iter(range(1_000_000))
 
         def build(rows: Embeddings, lists: NDArray[np.int64]) -> VectorIndex:
             path = Path(folder) / f"{next(names)}.faiss"
             write_index(path, rows)
-            return FaissIndex(path, offsets_of(lists))
+            return FaissIndex(path, offsets_of(lists), together)
 
+        yield build
+
+
+@contextmanager
+def grouping_index() -> Iterator[Build]:
+    """A row at a time is compared with all views, where there are more than a dozen."""
+    with faiss_index(together=1) as build:
         yield build
 
 
@@ -175,6 +182,7 @@ def sharded_index() -> Iterator[Build]:
 BUILDS = {
     "exact": exact_index,
     "faiss": faiss_index,
+    "faiss-in-groups": grouping_index,
     "hiding": hiding_index,
     "sharded": sharded_index,
     **ON_DEVICES,

@@ -122,6 +122,10 @@ def test_membership_is_of_species_listed(snapshot: Snapshot) -> None:
     assert SPECIES[1] not in few
     assert 5 not in few
     assert 10**9 not in few
+    asked = np.array([10**9, *SPECIES, 5, -1, SPECIES[0]])
+    assert few.contains(asked).tolist() == [int(species) in few for species in asked]
+    assert few.contains(np.zeros(0, np.int64)).tolist() == []
+    assert np.array_equal(few.counts, snapshot.count_references(few.species))
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), DEEP], ids=["exact", "two-stage"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from retrieval.domain import Taxon
-from retrieval.snapshots.taxonomy import Taxonomy, write_taxonomy
+from retrieval.snapshots.taxonomy import TaxonFacts, Taxonomy, write_taxonomy
 
 TAXA = (
     Taxon(1, "Fungi", "kingdom"),
@@ -18,15 +18,16 @@ TAXA = (
     Taxon(6, "Amanita", "genus", 1),
     Taxon(7, "Amanita muscaria", "species", 6),
     Taxon(8, "Agaricus 100%_pure", "species", 1),
+    Taxon(9, "Lactarius", "genus", 5),
 )
 SYNONYMS = (("Russula amoenolens", 7), ("Agaricus emeticus", 4))
-COMMON = ((7, "en", "fly agaric"), (4, "en", "Russula sickener"), (3, "de", "Rosa Täubling"))
+COMMON = ((7, "en", "fly agaric"), (4, "en", "Russula sickener"), (3, "de", "Rosa Täubling"), (7, "da", "Østlig hat"))
 
 
 @pytest.fixture(scope="module")
 def taxonomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxonomy]:
     path = tmp_path_factory.mktemp("taxonomy") / "taxonomy.sqlite"
-    write_taxonomy(path, [(taxon, "") for taxon in TAXA], SYNONYMS, COMMON)
+    write_taxonomy(path, [(taxon, "poisonous" if taxon.id == 7 else "") for taxon in TAXA], SYNONYMS, COMMON)
     opened = Taxonomy(path)
     yield opened
     opened.close()
@@ -66,3 +67,53 @@ def test_signs_of_the_database_stand_for_themselves(taxonomy: Taxonomy, typed: s
 
 def test_a_name_with_such_signs_is_found_by_them(taxonomy: Taxonomy) -> None:
     assert names(taxonomy.complete("agaricus 100%_", 10)) == ["Agaricus 100%_pure"]
+
+
+@pytest.mark.parametrize(
+    "words", ["russ", "RUSSULA R", "a", "%", "_", "\\", "täub", "TÄUB", "øst", "ØST", "agaric", "zzz", "100%_p"]
+)
+def test_words_within_names_are_found_in_any_letter_case_as_by_comparing_each(taxonomy: Taxonomy, words: str) -> None:
+    for rank in ("species", "family"):
+        accepted = [taxon.id for taxon in TAXA if taxon.rank == rank and words.lower() in taxon.name.lower()]
+        ranks = {taxon.id: taxon.rank for taxon in TAXA}
+        common = [taxon for taxon, _, name in COMMON if ranks[taxon] == rank and words.lower() in name.lower()]
+
+        assert taxonomy.containing(words, rank).tolist() == sorted(set(accepted))
+        assert taxonomy.containing(words, rank, common=True).tolist() == sorted({*accepted, *common})
+
+
+@pytest.mark.parametrize("words", ["russ", "Agaric", "f", "rosa", "%", "zzz"])
+def test_names_that_begin_so_are_found_as_by_comparing_each(taxonomy: Taxonomy, words: str) -> None:
+    named = [(taxon.name, taxon.id) for taxon in TAXA] + list(SYNONYMS) + [(name, taxon) for taxon, _, name in COMMON]
+    expected = {taxon for name, taxon in named if name.lower().startswith(words.lower())}
+
+    assert taxonomy.starting_with(words).tolist() == sorted(expected)
+
+
+def test_names_worth_comparing_begin_with_the_same_letter_or_end_with_the_same_word(taxonomy: Taxonomy) -> None:
+    found = taxonomy.named_alike("species", "R", "muscaria")
+
+    assert [name for _, name in found] == ["Russula rosea", "Russula emetica", "Amanita muscaria"]
+    assert taxonomy.named_alike("species", "r", "100%_pure") == [(8, "Agaricus 100%_pure")]
+    assert taxonomy.named_alike("species", "r", "pure") == []
+    assert taxonomy.named_alike("family", "R", "x") == [(5, "Russulaceae")]
+
+
+def test_many_taxa_are_described_as_each_alone_is(taxonomy: Taxonomy) -> None:
+    taxa = [taxon.id for taxon in TAXA]
+
+    described = taxonomy.describe_many(taxa)
+
+    assert list(described) == taxa
+    for taxon, facts in described.items():
+        family = taxonomy.ancestor(taxon, "family")
+        assert facts == TaxonFacts(
+            taxonomy.taxon(taxon).name,
+            "" if family is None else family.name,
+            tuple(name for _, name in taxonomy.vernacular_names(taxon)),
+            bool(taxonomy.toxicity(taxon)),
+        )
+    assert taxonomy.describe_many([]) == {}
+    assert taxonomy.describe_many([9])[9].family == "Russulaceae"
+    with pytest.raises(KeyError):
+        taxonomy.describe_many([404])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from retrieval.domain import NOTICE
-from tests.snapshots import CITRINA, COLOURS, FLORAS, MUSCARIA, PANTHERINA, TAXA, Made
+from tests.snapshots import CITRINA, COLOURS, EMETICA, FLORAS, MUSCARIA, PANTHERINA, TAXA, Made
 from tests.web.conftest import make_app
 
 
@@ -208,3 +209,23 @@ def test_every_taxon_above_a_species_is_refused_by_its_rank(client: FlaskClient)
         assert (answer.status_code == 200) == (taxon.rank == "species")
         if taxon.rank != "species":
             assert taxon.rank in answer.get_json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("amanita", [CITRINA, MUSCARIA, PANTHERINA]),  # a genus, within the names of its species
+        ("CITRI", [CITRINA]),
+        ("RØD", [MUSCARIA]),  # a common name
+        ("russulac", [EMETICA]),  # a family
+        ("agaricus", []),  # synonyms are not searched
+        ("girolle", []),  # of no species of this flora
+        ("%", []),
+    ],
+)
+def test_the_page_of_a_flora_finds_words_in_names_common_names_and_families(
+    client: FlaskClient, words: str, expected: list[int]
+) -> None:
+    page = client.get("/floras/north", query_string={"q": words}).get_data(as_text=True)
+
+    assert [int(taxon) for taxon in re.findall(r'<td><a href="/species/(\d+)"', page)] == expected
