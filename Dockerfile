@@ -1,4 +1,4 @@
-# Fungarium in one image: the server by default, every command by its words.
+# Fungarium: runs the server by default; any other command can be given.
 #   docker build --tag fungarium .
 #   docker run --publish 8000:8000 --volume fungarium:/var/lib/fungarium fungarium
 FROM python:3.12-slim-bookworm AS packages
@@ -24,7 +24,7 @@ FROM python:3.12-slim-bookworm
 LABEL org.opencontainers.image.title="Fungarium" \
       org.opencontainers.image.licenses="Apache-2.0"
 
-# pg_dump and pg_restore for `fungarium backup`, of the version of compose.yaml's PostgreSQL.
+# pg_dump and pg_restore for `fungarium backup`, in the version of PostgreSQL in compose.yaml.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends postgresql-client \

@@ -1,4 +1,4 @@
-# The two commands of the README, and their parts. Tried on Python 3.11; no root, no GPU.
+# `make demo`, `make test`, and what they consist of. Tested with Python 3.11; needs neither root nor a GPU.
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
@@ -19,8 +19,8 @@ TFHUB := .venv-tfhub
 
 .PHONY: demo test test-tfhub check lint environment development pages screenshots clean-demo
 
-demo: environment pages ## draw a collection, build its index, identify a find, serve the page (SERVE=no: without serving)
-	@echo "== 1/6 drawing the demo collection: drawings of fungi that do not exist, made by this project"
+demo: environment pages ## draw a collection, build its index, identify an observation, serve the pages (SERVE=no: do not serve)
+	@echo "== 1/6 drawing the demo collection: invented fungi, drawn by this project"
 	@$(FUNGARIUM) demo draw $(DEMO)/collection
 	@echo "== 2/6 importing the archive and three regional checklists"
 	@$(FUNGARIUM) collection import dwca $(DEMO)/collection/archive --dataset drawings --title "Drawings of fungi that do not exist"
@@ -30,28 +30,28 @@ demo: environment pages ## draw a collection, build its index, identify a find, 
 	done
 	@echo "== 3/6 embedding"
 	@$(FUNGARIUM) index embed
-	@echo "== 4/6 building, learning what scores mean on held-out finds, and publishing"
+	@echo "== 4/6 building, calibrating scores on held-out observations, and publishing"
 	@$(FUNGARIUM) index build
 	@$(FUNGARIUM) index publish
 	@$(FUNGARIUM) evaluate calibrate
 	@$(FUNGARIUM) index publish
-	@echo "== 5/6 identifying two drawings of one find that the index has not seen"
+	@echo "== 5/6 identifying two drawings of an observation that is not in the index"
 	@$(FUNGARIUM) identify --flora north --count 5 $(DEMO)/collection/held_out/find-01/*.jpg
 	@$(RUN) -c 'import json, sys; print("It was drawn as", json.load(open(sys.argv[1]))["observations"][0]["scientificName"])' \
 	  $(DEMO)/collection/held_out/answers.json
 ifeq ($(SERVE),yes)
-	@echo "== 6/6 serving the page; stop it with Ctrl-C. Photos to try lie in $(DEMO)/collection/held_out"
+	@echo "== 6/6 serving the pages; stop with Ctrl-C. Photos to try are in $(DEMO)/collection/held_out"
 	@$(FUNGARIUM) serve
 else
-	@echo "== 6/6 not serving, as asked; to serve it: $(DEMO_SETTINGS) $(VENV)/bin/fungarium serve"
+	@echo "== 6/6 not serving; to serve it later: $(DEMO_SETTINGS) $(VENV)/bin/fungarium serve"
 endif
 
-test: development pages lint ## everything that must pass
+test: development pages lint ## lint, types and all tests
 	$(RUN) -m pytest --numprocesses $(PROCESSES) -rfEs $(TEST_OPTIONS)
 
-check: test ## the same
+check: test ## alias of test
 
-test-tfhub: $(TFHUB)/installed ## what needs TensorFlow (2 GB), in an environment of its own
+test-tfhub: $(TFHUB)/installed ## tests that need TensorFlow (2 GB), in a separate environment
 	$(TFHUB)/bin/python -m pytest -s -p no:cacheprovider tests/retrieval/models/test_tfhub.py
 
 $(TFHUB)/installed: requirements-dev.txt requirements-tfhub.txt
@@ -95,5 +95,5 @@ screenshots: development pages ## take the pictures of docs/images from the demo
 	@[ -e $(DEMO)/flora_indexes/CURRENT ] || $(MAKE) demo SERVE=no
 	$(RUN) -m benchmarks.server.screenshots $(DEMO) docs/images
 
-clean-demo: ## remove what make demo drew and built
+clean-demo: ## remove the files of make demo
 	rm -rf $(DEMO)

@@ -1,4 +1,4 @@
-"""The WSGI entry: `gunicorn -c python:web.gunicorn 'app:create()'`, or `python app.py`, which is `fungarium serve`."""
+"""WSGI entry point: `gunicorn -c python:web.gunicorn 'app:create()'`. `python app.py` is `fungarium serve`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from retrieval.snapshots.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaStanding:
+class ReplicaStatus:
     """The state of a replica as `/healthz` shows it."""
 
     shard: int
@@ -39,7 +39,7 @@ def ignore_search(asked: int, shards: int) -> None:
     """Do nothing."""
 
 
-def ignore_standing(standing: Sequence[ReplicaStanding]) -> None:
+def ignore_status(status: Sequence[ReplicaStatus]) -> None:
     """Do nothing."""
 
 
@@ -53,21 +53,21 @@ class Cluster:
         *,
         timeouts: Timeouts | None = None,
         namespace: str = NAMESPACE,
-        saw_call: Callable[[int, str], None] = ignore_call,
-        saw_search: Callable[[int, int], None] = ignore_search,
-        saw_standing: Callable[[Sequence[ReplicaStanding]], None] = ignore_standing,
+        on_call: Callable[[int, str], None] = ignore_call,
+        on_search: Callable[[int, int], None] = ignore_search,
+        on_status: Callable[[Sequence[ReplicaStatus]], None] = ignore_status,
     ) -> None:
         """Connect, and start the replicas that are not running; raises ClusterError."""
         self.address, self.plan = address, plan
-        self._timeouts, self._saw_search = timeouts or Timeouts(), saw_search
+        self._timeouts, self._on_search = timeouts or Timeouts(), on_search
         ray = connect(address, namespace=namespace)
         running_shards = start_shards(ray, plan, namespace=namespace)
         self._clients = [
-            ReplicaClient(shard, own, lambda outcome, shard=shard: saw_call(shard, outcome))  # type: ignore[misc]
+            ReplicaClient(shard, own, lambda outcome, shard=shard: on_call(shard, outcome))  # type: ignore[misc]
             for shard, own in enumerate(running_shards)
         ]
         replicas = [replica for own in running_shards for replica in own]
-        self._watch = HealthMonitor(replicas, self._welcome, lambda: saw_standing(self.standing()))
+        self._watch = HealthMonitor(replicas, self._welcome, lambda: on_status(self.status()))
         self._watch.start()
 
     @property
@@ -102,12 +102,12 @@ class Cluster:
                 raise ShardUnavailable(
                     f"no replica of shard {client.shard} has opened snapshot {snapshot.name}: {lost or 'no answer'}"
                 )
-        snapshot.shelf.searcher = Router(snapshot, placement, self._clients, self._timeouts, self._saw_search)
+        snapshot.shelf.searcher = Router(snapshot, placement, self._clients, self._timeouts, self._on_search)
 
-    def standing(self) -> list[ReplicaStanding]:
+    def status(self) -> list[ReplicaStatus]:
         """Return the last known state of each replica, without a call."""
         return [
-            ReplicaStanding(replica.shard, replica.replica, state is not None, state)
+            ReplicaStatus(replica.shard, replica.replica, state is not None, state)
             for replica, state in self._watch.states()
         ]
 

@@ -146,7 +146,7 @@ class Shard:
         self._close_idle()
         with self._guard:
             names = tuple(dict.fromkeys(name for name, _ in self._versions))
-        standing = "cpu" if self._accelerator is None else self._accelerator.standing
+        description = "cpu" if self._accelerator is None else self._accelerator.description
         return ShardState(
             self._number,
             self._replica,
@@ -156,7 +156,7 @@ class Shard:
             private_bytes(),
             self._requests,
             self._calls,
-            standing,
+            description,
         )
 
     def close(self) -> None:

@@ -148,7 +148,7 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
     except sql_errors.ArgumentError as error:
         raise DatabaseError(
-            f"{url!r} is no database address; write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+            f"{url!r} is not a database URL; write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
     if parsed.drivername in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")

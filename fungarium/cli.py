@@ -22,6 +22,7 @@ from fungarium.collection import collection
 from fungarium.demo import demo
 from fungarium.doctor import doctor
 from fungarium.evaluate import evaluate
+from fungarium.exit_codes import run_guarded
 from fungarium.identify import identify, similar
 from fungarium.index import index
 from fungarium.model import model
@@ -29,7 +30,6 @@ from fungarium.observations import observations
 from fungarium.people import people
 from fungarium.serve import serve
 from fungarium.terminal import Group
-from retrieval.command import run_guarded
 
 NAME: Final = "fungarium"
 COMPLETE: Final = "_FUNGARIUM_COMPLETE"

@@ -1,4 +1,4 @@
-"""Small catalogues with made-up embeddings, for tests of the build line."""
+"""Small catalogues with synthetic embeddings, for tests of builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole installation in a folder: a collection that was imported and published, a server over it, and people."""
+"""A complete installation in a folder: an imported and published collection, a server, and people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A published collection of clustered references with short codes, in as many segments as a test wants."""
+"""A published collection of clustered references with PQ codes, in any number of segments."""
 
 from __future__ import annotations
 

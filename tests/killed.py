@@ -1,4 +1,4 @@
-"""Processes that are killed while they work, one after another, without each having to start and import again."""
+"""Processes that are killed while they work, without importing the program again for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress that keeps what it is told."""
+"""Progress that records its calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small real snapshot on disk, made with the engine's own writers, for every test that needs one."""
+"""A small snapshot on disk, written by the engine itself."""
 
 from __future__ import annotations
 

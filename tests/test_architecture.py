@@ -1,4 +1,4 @@
-"""Who may import whom, as docs/ARCHITECTURE.md draws it, read from the source files of the whole repository."""
+"""The architecture of docs/ARCHITECTURE.md: imports between packages and rooms, and sizes of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups: made while people go on, copying what is new only, and restored to where the same answers come from."""
+"""Backups: made during use, incremental, and restored with identical answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The virtuous circle: what experts confirm is searchable at once, and goes when it must."""
+"""From observation to reference: approved observations can be found at once, and are removed when they must be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md: its recipes name what is there, and the recipe for an importer works when it is followed."""
+"""CONTRIBUTING.md: its recipes name existing files, and following the one for an importer works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation tells to install is linted, and its commands run, without containers and without root."""
+"""The documented installation is linted, and its commands run, without containers and without root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents speak of everything there is: commands, settings, routes, files and links."""
+"""The documentation covers all commands, settings, routes, files and links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Darwin Core Archive: others read it, our own importer reads it back without loss, and it says what changed."""
+"""The Darwin Core Archive: readable by others, lossless when imported again, with a list of changes."""
 
 from __future__ import annotations
 

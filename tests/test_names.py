@@ -1,4 +1,4 @@
-"""Names that only this project used are gone from code and documents; the glossary is in docs/ARCHITECTURE.md."""
+"""Retired names do not occur in code and documentation; the glossary is in docs/ARCHITECTURE.md."""
 
 from __future__ import annotations
 
@@ -55,6 +55,15 @@ RETIRED = {
     "known_of": "has_metadata",
     "embed_where_set": "run_embedding",
     "Bars": "ProgressBars",
+    "as_address": "data_url",
+    "typed_words": "entered_values",
+    "beside_suggestion": "illustrate_suggestion",
+    "saw_batch": "record_batch",
+    "saw_snapshot": "record_snapshot",
+    "present_deadline": "current_deadline",
+    "public_words": "public_message",
+    "carry_out": "run_publication",
+    "forget_old": "remove_old",
 }
 """What a stranger stumbled over, and what is said instead."""
 

@@ -1,4 +1,4 @@
-"""The whole line on real photographs: the promised recall, and the same numbers whichever way the photos came in."""
+"""The whole pipeline on real photographs: the documented recall, however the photos were imported."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from web.http.admission import Overloaded
-from web.http.deadlines import forget_deadline, set_deadline
+from web.http.deadlines import clear_deadline, set_deadline
 from web.http.logging import accept_id, note_request, request_id
 from web.inference.serving import serving
 from web.services import services
@@ -93,5 +93,5 @@ def end_request(_: BaseException | None = None) -> None:
         given = serving()
         given.gate.leave()
         given.metrics.in_hand.set(given.gate.taken)
-    forget_deadline()
+    clear_deadline()
     request_id.set("")

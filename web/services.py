@@ -1,4 +1,4 @@
-"""What the routes are given: the open snapshot, the model, the reference photos, the limits. Nothing is opened here."""
+"""The services that routes use: the open snapshot, the model, the photos, limits. Nothing is opened here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from web.photos.thumbnails import Thumbnails
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may do what without being asked for a key, and how often."""
+    """Permissions and quotas of callers without a key."""
 
     identify_open: bool = True
     daily_quota: int = 500  # of a person
@@ -48,25 +48,25 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PhotoRetention:
-    """How photos of observations are kept."""
+    """How photos of observations are stored."""
 
     side: int = 2048  # pixels of the longer side
     originals: bool = False  # keep them at full size too
 
 
 def no_photo_files() -> PhotoFiles:
-    """Where there are none: nothing can be recorded."""
+    """Raise StoreUnavailable: nothing can be recorded without a photo store."""
     raise StoreUnavailable("this server was started without a place for photos")
 
 
 def no_database() -> Database:
-    """Where there is none: nothing that needs people or observations can be had."""
+    """Raise DatabaseError: people and observations need a database."""
     raise DatabaseError("this server was started without a database")
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Bounds of what one process does at a time."""
+    """Limits of what one process handles at a time."""
 
     queue: int = 64  # identifications in hand, at most
     batch: int = 32  # views that share a batch of the model, at most
@@ -79,13 +79,13 @@ class Throughput:
 
 
 def no_atlas(_: Manifest) -> Atlas | None:
-    """Where none has been made."""
+    """Return None: there is no atlas."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a request needs. A test gives its own."""
+    """Everything that requests need. Tests create their own."""
 
     published: Published
     embedder: Callable[[], Embedder]  # opens the model the first time
@@ -114,7 +114,7 @@ class Services:
 
 
 def make_services(settings: Settings) -> Services:
-    """Put the services together; each opens its files when it is first asked."""
+    """Create the services from the settings; each opens its files at first use."""
 
     @cache
     def embedder() -> Embedder:
@@ -168,7 +168,7 @@ def make_services(settings: Settings) -> Services:
 
 
 def make_backend(settings: Settings) -> SearchBackend:
-    """Where the settings have floras searched; nothing is opened or reached yet."""
+    """Create the search backend of the settings; opens and connects nothing yet."""
     if not settings.cluster:
         return SearchBackend(accelerator=use_gpus(settings.gpu_keeps, settings.gpu_megabytes))
     cluster = make_cluster_search(
@@ -184,7 +184,7 @@ def make_backend(settings: Settings) -> SearchBackend:
 
 
 def make_policy(settings: Settings) -> Policy:
-    """Who may do what, and how often."""
+    """Create the policy of the settings."""
     return Policy(
         identify_open=settings.identify == "open",
         daily_quota=settings.daily_quota,
@@ -195,7 +195,7 @@ def make_policy(settings: Settings) -> Policy:
 
 
 def make_throughput(settings: Settings) -> Throughput:
-    """How much one process does at a time."""
+    """Create the limits of the settings."""
     return Throughput(
         queue=settings.queue,
         batch=settings.batch,
@@ -207,7 +207,7 @@ def make_throughput(settings: Settings) -> Throughput:
 
 
 def read_atlases(root: Path) -> Callable[[Manifest], Atlas | None]:
-    """Read the atlas of a snapshot, the latest two kept open; one that was made anew is read anew."""
+    """Return a function that reads the atlas of a snapshot, and caches the latest two until they change."""
 
     @lru_cache(maxsize=2)
     def read(references: str, _modified: float) -> Atlas | None:
@@ -222,5 +222,5 @@ def read_atlases(root: Path) -> Callable[[Manifest], Atlas | None]:
 
 
 def services() -> Services:
-    """The services of the application that answers the request."""
+    """Return the services of the current application."""
     return cast(Services, current_app.extensions["services"])

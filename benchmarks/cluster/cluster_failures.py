@@ -109,7 +109,7 @@ def run(root: Path, queries: list[Any], replicas: int) -> dict[str, Any]:
         victim = next(node for node in nodes.worker_nodes if node.node_id in homes)
         killed = time.monotonic()
         nodes.remove_node(victim, allow_graceful=False)
-        while time.monotonic() - killed < 15 or not all(replica.alive for replica in cluster.standing()):
+        while time.monotonic() - killed < 15 or not all(replica.alive for replica in cluster.status()):
             time.sleep(0.1)
             if time.monotonic() - killed > LONGEST:
                 break
@@ -120,7 +120,7 @@ def run(root: Path, queries: list[Any], replicas: int) -> dict[str, Any]:
         last = max(refused, default=0.0)
         answered = [at - killed for at, outcome in events if outcome == "right" and at - killed > last]
         counted = {name: sum(outcome == name for _, outcome in events) for name in ("right", "wrong", "refused")}
-        all_alive = all(replica.alive for replica in cluster.standing())
+        all_alive = all(replica.alive for replica in cluster.status())
         routed.close()
         single.close()
         cluster.close()

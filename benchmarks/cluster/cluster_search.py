@@ -114,15 +114,15 @@ def measure(options: argparse.Namespace, root: Path, collection: Collection) -> 
             address,
             ShardPlan(str(root.absolute()), options.shards, options.replicas),
             timeouts=Timeouts(timeout=60, hedge=30),
-            saw_call=lambda _, outcome: calls.append(outcome),
-            saw_search=lambda some, all_: asked.append((some, all_)),
+            on_call=lambda _, outcome: calls.append(outcome),
+            on_search=lambda some, all_: asked.append((some, all_)),
         )
         single, routed = open_snapshot(root), open_snapshot(root)
         started = time.perf_counter()
         cluster.adopt(routed)
         results["adopt_s"] = time.perf_counter() - started
         time.sleep(5)  # until the health monitor knows the memory of all replicas
-        results["memory"] = [r.state.memory for r in cluster.standing() if r.state is not None]
+        results["memory"] = [r.state.memory for r in cluster.status() if r.state is not None]
         results["same"] = compare(single, routed, queries, options.same)
         results["bare_call_ms"] = bare_calls(cluster)
         asked.clear()

@@ -141,7 +141,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for keeps, on_gpu in results["gpu"].items():
         batches = batch(on_gpu, queries, options.rounds)
         accelerator = on_gpu.shelf.accelerator
-        results["gpu"][keeps] = {"batch": batches, "standing": accelerator.standing if accelerator else ""}
+        results["gpu"][keeps] = {"batch": batches, "standing": accelerator.description if accelerator else ""}
     results["second_thread"] = second_thread()
     results["many_floras"] = many_floras()
     snapshot.close()

@@ -153,7 +153,7 @@ class Repository:
             raise BackupError(f"backup {chosen} is damaged: its list of files has been changed")
         for item in backup.items:
             if item.place.startswith("/") or ".." in Path(item.place).parts:
-                raise BackupError(f"backup {chosen} is no backup of ours: {item.place} leads out of its folder")
+                raise BackupError(f"backup {chosen} is not valid: {item.place} is outside its folder")
         return backup
 
     def read_item(self, item: Item) -> bytes:
@@ -161,7 +161,7 @@ class Repository:
         try:
             content = self.path(item.sha256).read_bytes()
         except FileNotFoundError as error:
-            raise BackupError(f"the backup has lost {item.place}") from error
+            raise BackupError(f"the backup lacks {item.place}") from error
         if hashlib.sha256(content).hexdigest() != item.sha256:
             raise BackupError(f"the backup of {item.place} is damaged")
         return content

@@ -217,7 +217,7 @@ class _Shelf:
         if photo.observation.taxon_id != entry.observation.species:
             mine, theirs = self._name(entry.observation.species), self._name(photo.observation.taxon_id)
             return RefusedPhoto(
-                "conflicting-duplicate", f"the same photo stands here as {mine} and as {theirs}: {where}"
+                "conflicting-duplicate", f"the same photo is identified as {mine} and as {theirs}: {where}"
             )
         return RefusedPhoto("duplicate", f"the same photo is there already: {where}")
 

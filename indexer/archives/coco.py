@@ -95,9 +95,7 @@ def read_image(
     where = f"{file}, line {line}: image {key}"
     annotation = annotations.find(key)
     if annotation is None:
-        return RejectedRecord(
-            "no-identification", f"{where} has no annotation that says its species", file, line, photo
-        )
+        return RejectedRecord("no-identification", f"{where} has no annotation with its species", file, line, photo)
     if annotations.find(f"{key} again"):
         return RejectedRecord(
             "ambiguous-identification", f"{where} is annotated with several species", file, line, photo

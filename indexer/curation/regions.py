@@ -28,7 +28,7 @@ def country_region(text: str) -> RegionEntry:
     """Return the region of a country by ISO code or English name. Raises BuildError for an unknown one."""
     code, _ = parse_country(text)
     if not code:
-        raise BuildError(f"{text!r} is no country; write a code of ISO 3166-1, such as BE or BEL, or its name")
+        raise BuildError(f"{text!r} is not a country; write a code of ISO 3166-1, such as BE or BEL, or its name")
     country = pycountry.countries.get(alpha_2=code)  # it has no Kosovo
     title = str(getattr(country, "common_name", country.name)) if country else text
     return RegionEntry(f"iso-{code.lower()}", title, ISO, (code,))
@@ -59,7 +59,7 @@ def find_unit(units: Sequence[RegionEntry], text: str) -> RegionEntry:
     if not units:
         raise BuildError("no WGSRPD units are there yet: run `fungarium collection region import wgsrpd FOLDER` first")
     raise BuildError(
-        f"{text!r} is no level-2 unit of WGSRPD; `fungarium collection region list --kind wgsrpd` lists them"
+        f"{text!r} is not a level-2 unit of WGSRPD; `fungarium collection region list --kind wgsrpd` lists them"
     )
 
 
@@ -147,7 +147,7 @@ def _rows(table: Path, *needed: str) -> Iterator[_Row]:
         raise ArchiveError(f"{table}: cannot be read: {error.strerror}") from error
     header = [column.strip() for column in lines[0].split("*")] if lines else []
     if missing := [column for column in needed if column not in header]:
-        raise ArchiveError(f"{table}, line 1: has no column {', '.join(missing)}; this is no table of WGSRPD")
+        raise ArchiveError(f"{table}, line 1: has no column {', '.join(missing)}; this is not a table of WGSRPD")
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
@@ -160,7 +160,7 @@ def _rows(table: Path, *needed: str) -> Iterator[_Row]:
 def _code(row: _Row, column: str) -> str:
     found = re.fullmatch(r"(\d+)(?:[.,]0*)?", row[column])  # spreadsheets wrote 10 as `10,00`
     if found is None:
-        raise ArchiveError(f"{row.place}: {column} {row[column]!r} is no number")
+        raise ArchiveError(f"{row.place}: {column} {row[column]!r} is not a number")
     return found[1]
 
 
@@ -204,7 +204,7 @@ def _countries_by_unit(areas: Sequence[tuple[str, str, str]]) -> dict[str, set[s
 def _unit_geometries(path: Path) -> dict[str, dict[str, Any]]:
     features = _read_json(path).get("features")
     if not isinstance(features, list):
-        raise ArchiveError(f"{path}: is no GeoJSON collection of features")
+        raise ArchiveError(f"{path}: is not a GeoJSON collection of features")
     geometries: dict[str, dict[str, Any]] = {}
     for number, feature in enumerate(features, start=1):
         try:
@@ -224,9 +224,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ArchiveError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from error
     except json.JSONDecodeError as error:
-        raise ArchiveError(f"{path}, line {error.lineno}: is no JSON: {error.msg}") from error
+        raise ArchiveError(f"{path}, line {error.lineno}: is not JSON: {error.msg}") from error
     if not isinstance(parsed, dict):
-        raise ArchiveError(f"{path}, line 1: is no GeoJSON object")
+        raise ArchiveError(f"{path}, line 1: is not a GeoJSON object")
     return parsed
 
 

@@ -1,6 +1,6 @@
-"""From scores to what is shown: candidates with their evidence, wider taxa, each photo's own ranking, where to stop.
+"""From scores to results: candidates with evidence, higher taxa, rankings of single photos, specificity.
 
-Arrays are of all species with references; names, evidence and lineages are looked up for the few that are shown.
+Arrays are over all species with references; names, evidence and lineages are looked up only for the results shown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TAIL = 1e-3  # of the best: where enough are above that, the others need not be 
 def make_candidates(
     answer: ScoredAnswer, snapshot: Snapshot, count: int, *, among: NDArray[np.bool_] | None = None
 ) -> tuple[Candidate, ...]:
-    """The first `count` species of the ranking, each with the reference photos that spoke for it."""
+    """Return the first `count` species of the ranking, each with the reference photos that voted for it."""
     scores, voted = answer.scores, answer.neighbours.voted
     chosen = scores > LEAST
     chosen[voted[scores[voted] > 0]] = True
@@ -39,7 +39,7 @@ def make_candidates(
 
 
 def looks_better(answer: ScoredAnswer, on_list: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Species off the list that the photos look more like than any on it, or that are more probable, (species,)."""
+    """Return a mask of species off the list that are more similar or more probable than any on it, (species,)."""
     better: NDArray[np.bool_] = ~on_list & (
         (answer.fused > answer.fused[on_list].max(initial=0.0))
         | (answer.scores > answer.scores[on_list].max(initial=0.0))
@@ -48,7 +48,7 @@ def looks_better(answer: ScoredAnswer, on_list: NDArray[np.bool_]) -> NDArray[np
 
 
 def judge_list(answer: ScoredAnswer, outside: Sequence[Candidate]) -> ListVerdict | None:
-    """How probable it is that it is of no species on the list; None where no list weighed."""
+    """Return the probability that the species is not on the list; None without a weighted list."""
     if answer.on_list is None or not answer.soft:
         return None
     off_list = float(answer.scores[~answer.on_list].sum())
@@ -58,9 +58,9 @@ def judge_list(answer: ScoredAnswer, outside: Sequence[Candidate]) -> ListVerdic
 def rank_best(
     scores: NDArray[np.float64], taxa: NDArray[np.int64], count: int, snapshot: Snapshot
 ) -> list[tuple[int, Taxon]]:
-    """The `count` best, best first, as places among the scores with their taxa; ties by name, then by id.
+    """Return the `count` best, best first, as places among the scores with their taxa; ties by name, then by id.
 
-    Names mean the same in every snapshot. They are looked up only for those that may be among the best.
+    Names are the same in every snapshot, unlike places. They are looked up only for possible results.
     """
     rounded = np.round(scores, DIGITS)
     if 0 < count < len(rounded):
@@ -73,7 +73,7 @@ def rank_best(
 
 
 def make_candidate(answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Snapshot) -> Candidate:
-    """One species with all that is said of it."""
+    """Return a candidate with its scores, evidence and look-alikes."""
     expected = answer.expected
     return Candidate(
         taxon,
@@ -95,9 +95,9 @@ def make_candidate(answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Sn
 
 
 def find_evidence(species: int, neighbours: NearestReferences, snapshot: Snapshot) -> list[Evidence]:
-    """The reference photos that voted for the species, best first, each with the photo it resembles most.
+    """Return the reference photos that voted for the species, best first, with the most similar query photo of each.
 
-    Of one observation and photo of the query, the closest voted.
+    Of several photos of one reference observation, the closest one has voted.
     """
     closest: dict[int, tuple[float, int]] = {}
     for photo in range(len(neighbours.rows)):
@@ -113,12 +113,12 @@ def find_evidence(species: int, neighbours: NearestReferences, snapshot: Snapsho
 
 
 def sum_units(answer: ScoredAnswer, snapshot: Snapshot) -> NDArray[np.float64]:
-    """Scores, what the photos say, and what each of them says, added up by line of taxa, (2 + photos, units)."""
+    """Sum the scores, the shares and the shares of each photo by lineage, (2 + photos, units)."""
     return np.stack([snapshot.tree.sum_units(line) for line in (answer.scores, answer.fused, *answer.per_photo)])
 
 
 def make_higher(units: NDArray[np.float64], snapshot: Snapshot, rank: str, count: int) -> tuple[Candidate, ...]:
-    """The taxa of a wider rank, each with the sums of its species, on the list or not; from `sum_units`."""
+    """Return the best taxa of a higher rank, each the sum of its species, on the list or not; from `sum_units`."""
     taxa, sums = snapshot.tree.sum_rank(units, RANKS.index(rank))
     held = np.flatnonzero(sums[0] > 0)
     ranked = rank_best(sums[0, held], taxa[held], count, snapshot)
@@ -135,7 +135,7 @@ def make_higher(units: NDArray[np.float64], snapshot: Snapshot, rank: str, count
 
 
 def make_rankings(answer: ScoredAnswer, snapshot: Snapshot) -> tuple[tuple[tuple[Taxon, float], ...], ...]:
-    """What each photo alone would have said: its first species with their shares."""
+    """Return the ranking of each photo alone: its first species with their shares."""
     rankings = []
     for photo in answer.per_photo:
         columns = np.flatnonzero(photo > max(LEAST, TAIL * float(photo.max(initial=0.0))))
@@ -149,9 +149,9 @@ def make_rankings(answer: ScoredAnswer, snapshot: Snapshot) -> tuple[tuple[tuple
 def decide_specificity(
     answer: ScoredAnswer, snapshot: Snapshot, options: IdentifyOptions, photos: float
 ) -> TaxonomicSpecificity:
-    """How narrow the answer may be to be right as often as was asked for; a rejected one names nothing.
+    """Return the most specific taxon that reaches the target; none for a rejected answer.
 
-    `photos` is their effective number.
+    `photos` is the effective number of photos.
     """
     fitted = snapshot.calibration.thresholds_of(photos)
     thresholds = thresholds_for(options.target, fitted)
@@ -164,10 +164,10 @@ def decide_specificity(
 
 
 def thresholds_for(target: float, fitted: Mapping[float, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The threshold of each rank, (7,), for a target accuracy that may lie between those that were fitted.
+    """Return the threshold of each rank, (7,), for a target accuracy, interpolated between the fitted ones.
 
-    Where nothing was fitted it is the target itself: a share is no probability, but the larger, the surer. Who asks for
-    more than was fitted gets a stricter threshold, not the last one.
+    Without fitted thresholds it is the target itself. A target above the fitted ones gets a stricter threshold than the
+    last.
     """
     if not fitted:
         return np.full(len(RANKS), target)

@@ -1,4 +1,4 @@
-"""The answer line: photos of one observation in, ranked species out. The whole path on one screen."""
+"""The answer pipeline: from the photos of one observation to ranked species."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def identify(
 def embed_photos(
     photos: Sequence[bytes], embedder: Embedder, limits: PhotoLimits, view_options: ViewOptions
 ) -> Embeddings:
-    """One embedding for each photo, looked at as a person wants."""
+    """Return one embedding for each photo, of the crops that `view_options` request."""
     if view_options == WHOLE:
         return embedder.embed(decode_views(photos, embedder.short_side, limits))
     check_count(len(photos), limits)

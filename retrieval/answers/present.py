@@ -1,4 +1,4 @@
-"""An answer as JSON values and as text for a terminal. Field names are the Darwin Core terms where there is one."""
+"""Answers as JSON values and as text for a terminal. Fields are named after Darwin Core terms where possible."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CALIBRATED_SHARE = (
 
 
 def taxon_json(taxon: Taxon, snapshot: Snapshot) -> dict[str, Any]:
-    """A taxon with its genus and family, names in Darwin Core's terms; absent where unknown."""
+    """Return a taxon with genus and family, with Darwin Core names; unknown values are omitted."""
     line = {node.rank: node.name for node in snapshot.taxonomy.lineage(taxon.id)}
     described: dict[str, Any] = {
         "taxonID": taxon.id,
@@ -51,7 +51,7 @@ def taxon_json(taxon: Taxon, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def reference_json(reference: Reference) -> dict[str, Any]:
-    """A reference photo, always with its author and licence."""
+    """Return a reference photo, always with author and licence."""
     return {
         "photo": reference.photo,
         "observation": reference.observation,
@@ -63,7 +63,7 @@ def reference_json(reference: Reference) -> dict[str, Any]:
 
 
 def evidence_json(evidence: Evidence) -> dict[str, Any]:
-    """A reference photo with its similarity and the query photo (counted from 0) that it resembles."""
+    """Return a reference photo with its similarity and the most similar query photo (counted from 0)."""
     return {
         **reference_json(evidence.reference),
         "similarity": round(evidence.similarity, 6),
@@ -72,7 +72,7 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
 
 
 def candidate_json(candidate: Candidate, snapshot: Snapshot) -> dict[str, Any]:
-    """A candidate: its taxon, its score, what the photos and what the priors said, and the evidence."""
+    """Return a candidate with its taxon, scores, priors and evidence."""
     described: dict[str, Any] = {
         "taxon": taxon_json(candidate.taxon, snapshot),
         "score": round(candidate.score, 6),
@@ -106,7 +106,7 @@ def candidate_json(candidate: Candidate, snapshot: Snapshot) -> dict[str, Any]:
 def specificity_json(
     specificity: TaxonomicSpecificity, snapshot: Snapshot, *, rejected: bool = False
 ) -> dict[str, Any]:
-    """The specificity decision, in numbers and in words; a `rejected` answer names nothing."""
+    """Return the specificity decision as data and in words; a `rejected` answer names no taxon."""
     return {
         "taxon": None if specificity.taxon is None else taxon_json(specificity.taxon, snapshot),
         "probability": round(specificity.probability, 6),
@@ -119,7 +119,7 @@ def specificity_json(
 
 
 def specificity_words(specificity: TaxonomicSpecificity, *, rejected: bool = False) -> str:
-    """The decision as a sentence."""
+    """Return the specificity decision as a sentence."""
     if rejected:
         return "No name is given, because this is probably none of the species with reference photos."
     if specificity.taxon is None:
@@ -133,7 +133,7 @@ def specificity_words(specificity: TaxonomicSpecificity, *, rejected: bool = Fal
 
 
 def rejection_json(rejection: Rejection) -> dict[str, Any]:
-    """Whether to trust the answer at all."""
+    """Return the rejection decision as data."""
     return {
         "rejected": rejection.rejected,
         "noneOfThese": round(rejection.none, 6),
@@ -143,7 +143,7 @@ def rejection_json(rejection: Rejection) -> dict[str, Any]:
 
 
 def list_json(verdict: ListVerdict, snapshot: Snapshot) -> dict[str, Any]:
-    """How probable it is that it is of no species on the list, in numbers and in words."""
+    """Return the probability that the species is not on the list, as data and in words."""
     return {
         "offList": round(verdict.off_list, 6),
         "noneOfThisList": round(verdict.none_of_list, 6),
@@ -154,7 +154,7 @@ def list_json(verdict: ListVerdict, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def list_words(verdict: ListVerdict) -> str:
-    """The same as a sentence; nothing where it is probably on the list."""
+    """Return the same as a sentence; empty if the species is probably on the list."""
     if not verdict.probable:
         return ""
     if verdict.most_like is None:
@@ -163,7 +163,7 @@ def list_words(verdict: ListVerdict) -> str:
 
 
 def same_words(groups: Sequence[Sequence[int]]) -> str:
-    """Which photos show the same, as a sentence."""
+    """Return a sentence about photos that show the same."""
     named = [
         f"{', '.join(str(photo + 1) for photo in group[:-1])} and {group[-1] + 1}" for group in groups if len(group) > 1
     ]
@@ -179,7 +179,7 @@ def unlike_words(pairs: Sequence[Sequence[int]]) -> str:
 
 
 def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str, Any]:
-    """The whole answer as JSON values."""
+    """Return the whole answer as JSON values."""
 
     def listed(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         return [candidate_json(candidate, snapshot) for candidate in candidates]
@@ -220,7 +220,7 @@ def identification_json(answer: Identification, snapshot: Snapshot) -> dict[str,
 
 
 def skipped_json(skipped: SkippedReferences, snapshot: Snapshot) -> dict[str, Any]:
-    """What an answer is silent about, its species by their genera."""
+    """Return what was not searched: shards, and species by genus."""
     lineages = snapshot.lineages(np.array(skipped.species, dtype=np.int64))
     genera = {genus for genus in lineages[:, RANKS.index("genus")].tolist() if genus >= 0}
     return {
@@ -232,7 +232,7 @@ def skipped_json(skipped: SkippedReferences, snapshot: Snapshot) -> dict[str, An
 
 
 def skipped_words(described: dict[str, Any]) -> str:
-    """The same as a sentence."""
+    """Return what was not searched as a sentence."""
     return (
         f"Not searched, because a part of the references gives no answer: {described['references']:,} reference photos "
         f"of {described['species']:,} species, of the genera {', '.join(described['genera']) or '(not known)'}."
@@ -240,7 +240,7 @@ def skipped_words(described: dict[str, Any]) -> str:
 
 
 def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[str]:
-    """The answer as lines for a terminal."""
+    """Return the answer as lines for a terminal."""
     photos = "1 photo" if answer.photos == 1 else f"{answer.photos} photos"
     yield f"{photos}, flora {answer.flora}, snapshot {answer.snapshot}, model {answer.model}"
     if answer.skipped is not None:
@@ -287,13 +287,13 @@ def identification_text(answer: Identification, snapshot: Snapshot) -> Iterator[
 
 
 def percent(share: float, decimals: int) -> str:
-    """A share for people: never 0 % where it is only near, for nothing is impossible."""
+    """Format a share as a percentage; a small one is not rounded to 0, which would mean impossible."""
     least = 10.0 ** -(decimals + 2)
     return f"<{least:.{decimals}%}" if share < least else f"{share:.{decimals}%}"
 
 
 def candidate_line(candidate: Candidate, snapshot: Snapshot) -> str:
-    """A candidate on one line."""
+    """Format a candidate on one line."""
     names = [name for _, name in snapshot.taxonomy.vernacular_names(candidate.taxon.id)]
     family = snapshot.taxonomy.ancestor(candidate.taxon.id, "family")
     toxicity = snapshot.taxonomy.toxicity(candidate.taxon.id)
@@ -310,7 +310,7 @@ def candidate_line(candidate: Candidate, snapshot: Snapshot) -> str:
 
 
 def expected_words(candidate: Candidate) -> str:
-    """Whether the species is to be expected here and now, where a place or a day was given and anything is known."""
+    """Return whether the species is expected at the given place and time; empty if unknown."""
     words = [
         f"{'' if expected else 'not '}expected {where}"
         for where, expected in (
@@ -325,13 +325,13 @@ def expected_words(candidate: Candidate) -> str:
 
 
 def lookalike_words(candidate: Candidate) -> str:
-    """Species often confused with the candidate, poisonous ones named so."""
+    """Return the species often confused with the candidate, marking poisonous ones."""
     named = [f"{o.taxon.name}{f' [{o.toxicity}]' if o.toxicity else ''}" for o in candidate.lookalikes]
     return f"  (often confused with {', '.join(named)})" if named else ""
 
 
 def evidence_line(evidence: Evidence) -> str:
-    """A reference photo on one line, with author and licence."""
+    """Format a reference photo on one line, with author and licence."""
     reference = evidence.reference
     aspect = f"{reference.aspect}, " if reference.aspect else ""
     author = reference.author or "author not stated"

@@ -1,4 +1,4 @@
-"""The photos of one observation, what is asked of them, and the references that they resemble."""
+"""The photos of one observation with the options of the query, and their nearest references."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrieval.snapshots.snapshot import Snapshot
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """The photos of one observation, and what is asked of them."""
+    """The photos of one observation, and the options of their identification."""
 
     embeddings: Embeddings  # (photos, 256)
     snapshot: Snapshot
@@ -30,33 +30,33 @@ class Query:
 
     @cached_property
     def voices(self) -> NDArray[np.float64]:
-        """How much of a witness of its own each photo is."""
+        """The weight of each photo as an independent witness, (photos,); see `photo_voices`."""
         return photo_voices(self.embeddings)
 
     @property
     def effective_photos(self) -> float:
-        """How many photos these are, near-identical ones counted once."""
+        """The number of photos, with near-identical ones counted once."""
         return float(np.sort(self.voices).sum())
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """How much each photo counts."""
+        """The weight of each photo in the fusion, (photos,)."""
         return weigh_photos(self.voices, self.aspects, self.snapshot.calibration.aspects)
 
     @property
     def fusion(self) -> str:
-        """The rule by which photos are fused: the one asked for, or else the one that the calibration chose."""
+        """The fusion rule: the requested one, else the one chosen by calibration."""
         return self.snapshot.calibration.fusion if self.options.fusion == LEARNED else self.options.fusion
 
     @property
     def sharpening(self) -> float:
-        """The exponent that was learned for that rule."""
+        """The learned exponent of this rule."""
         return self.snapshot.calibration.sharpening.get(self.fusion, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """References that the photos resemble, best first, and the columns of their species."""
+    """The nearest references of each photo, best first, and the columns of their species."""
 
     found: NearestReferences
     columns: NDArray[np.int64]  # (photos, k): the column of each one's species; -1 where there is none
@@ -68,7 +68,7 @@ class Neighbours:
         return self.skipped or bool((self.columns >= 0).any())
 
     def closest(self, voices: NDArray[np.float64]) -> float:
-        """Similarity of each photo's closest reference, averaged by the photos' voices; -1 where there is none."""
+        """Return the similarity of the closest reference, averaged over photos by their voices; -1 without any."""
         nearest = self.found.similarities[:, :1].astype(np.float64).ravel()
         heard = np.flatnonzero(np.isfinite(nearest))
         heard = heard[np.argsort(nearest[heard], kind="stable")]  # so that no order of photos shows
@@ -76,11 +76,11 @@ class Neighbours:
 
     @property
     def voted(self) -> NDArray[np.int64]:
-        """Columns of the species that have a vote."""
+        """Return the columns of species with at least one vote."""
         return np.unique(self.columns[self.columns >= 0])
 
     def joined(self, other: Neighbours) -> Neighbours:
-        """Both, best first. A reference that is in both stays twice: it votes once all the same."""
+        """Merge both, best first. A reference in both is kept twice, but votes only once."""
         parts = zip(columns_of(self.found), columns_of(other.found), strict=True)
         similarities, rows, species, observations = (np.concatenate(part, axis=1) for part in parts)
         columns = np.concatenate([self.columns, other.columns], axis=1)
@@ -91,12 +91,12 @@ class Neighbours:
 
 
 def columns_of(found: NearestReferences) -> tuple[NDArray[np.generic], ...]:
-    """Its columns, in the order of its fields."""
+    """Return the arrays of the result, in the order of its fields."""
     return found.similarities, found.rows, found.species, found.observations
 
 
 def search(query: Query, flora: Flora) -> Neighbours:
-    """The references of a flora that each photo resembles most."""
+    """Return the references of a flora that are most similar to each photo."""
     found = flora.search(query.embeddings, query.voting.neighbours)
     places = np.searchsorted(query.snapshot.tree.species, found.species)
     skipped = flora.partial is not None and flora.partial.skipped is not None
@@ -110,10 +110,10 @@ def score_photos(
     *,
     among: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """The scores of all species for each photo, (photos, species), each row adding up to 1, or 0 where nothing voted.
+    """Return the scores of all species for each photo, (photos, species); each row sums to 1, or to 0 without votes.
 
-    `prototypes` are similarities to the species' prototypes; None: they do not count. Only the species under the taxa
-    that a person is sure of are possible, and only those `among` which the answer is.
+    `prototypes` are similarities to the species' prototypes, None to ignore them. Only species within the taxa of the
+    option `within`, and only those of the mask `among`, can have a score.
     """
     snapshot, found = query.snapshot, neighbours.found
     width = len(snapshot.referenced)
@@ -135,5 +135,5 @@ def score_photos(
 
 
 def fuse(query: Query, per_photo: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What all photos say together, (species,)."""
+    """Return the fused scores of all photos, (species,)."""
     return fuse_scores(per_photo, query.weights, rule=query.fusion, sharpening=query.sharpening, voices=query.voices)

@@ -1,4 +1,4 @@
-"""What is expected of a query before its photos are looked at: the priors asked for, and the flags for people."""
+"""The priors of a query, and whether species are expected at its place and time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMOOTHING = 10.0  # records that all species together count for, where nothing w
 
 @dataclass(frozen=True, slots=True)
 class QueryPriors:
-    """For each species with references: the logarithm of the priors' lift, and what each of them says."""
+    """For each species with references, the logarithm of the combined lift, and the lift of each prior."""
 
     log_lift: NDArray[np.float64] | None = None  # (species,); None: no prior is applied
     lifts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # of all that was said, and asked for
@@ -27,23 +27,22 @@ class QueryPriors:
     strengths: Mapping[str, float] = field(default_factory=dict)  # exponents that were learned; 1 where none was
 
     def expects(self, prior: str, column: int) -> bool | None:
-        """Whether a species is to be expected by season, place, habitat or substrate; None where that is not known."""
+        """Return whether a species is expected by season, place, habitat or substrate; None if unknown."""
         lift = self.lifts.get(prior)
         return None if lift is None else bool(expected_there(lift[column]))
 
     def factors(self, column: int) -> dict[str, float]:
-        """What each prior that is applied multiplies a species by."""
+        """Return the factor of each applied prior for a species."""
         return {prior: float(self.lifts[prior][column] ** self.strengths.get(prior, 1.0)) for prior in self.applied}
 
 
 def compute_query_priors(
     snapshot: Snapshot, options: IdentifyOptions, among: NDArray[np.bool_] | None = None
 ) -> QueryPriors:
-    """Work out the priors of a request; those that the snapshot has no records for are not applied.
+    """Compute the priors of a request; those without records in the snapshot are not applied.
 
-    Rates are those of all species with references, or of the species `among` which the answer is, one bit for each of
-    `all_species`. What a day, a place, a habitat or a substrate says comes with the answer, whether or not it was to
-    weigh on the ranking.
+    Rates are relative to all species with references, or to the species `among`, a mask over `all_species`. The answer
+    reports the effect of every given date, place, habitat and substrate, also of those that do not affect the ranking.
     """
     held = snapshot.referenced
     places = held if among is None else np.flatnonzero(among)
@@ -72,7 +71,7 @@ def compute_query_priors(
 
 
 def spread_lift(lift: NDArray[np.float64], places: NDArray[np.int64], snapshot: Snapshot) -> NDArray[np.float64]:
-    """The lift of species at some places in `all_species` as that of those with references; 1 for the others."""
+    """Map the lift of species at `places` in `all_species` to the species with references; 1 for the others."""
     if places is snapshot.referenced:
         return lift
     everywhere = np.ones(len(snapshot.all_species))
@@ -81,12 +80,12 @@ def spread_lift(lift: NDArray[np.float64], places: NDArray[np.int64], snapshot: 
 
 
 def all_records(local: Occurrences | None, gallery: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Records of each species, with or without photos; where none were counted, its observations."""
+    """Return the records of each species, with or without photos; without any counts, its observations."""
     if local is None:
         return gallery
     return np.maximum(np.maximum(local.dated, local.placed), gallery)
 
 
 def smooth(snapshot: Snapshot, prior: str) -> float:
-    """How many records all species together count for."""
+    """Return the number of records by which the counts of a prior are smoothed."""
     return snapshot.calibration.smoothing.get(prior, SMOOTHING)

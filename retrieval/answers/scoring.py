@@ -1,4 +1,4 @@
-"""The probability of every species, and of none of them: what ranking, rejection and specificity all read."""
+"""The probability of every species and of none of them, which ranking, rejection and specificity use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from retrieval.snapshots.flora import Flora
 
 @dataclass(frozen=True, slots=True)
 class ScoredAnswer:
-    """An answer as arrays, of all species with references."""
+    """An answer as arrays over all species with references."""
 
     neighbours: Neighbours
     per_photo: NDArray[np.float64]  # (photos, species)
@@ -36,10 +36,10 @@ class ScoredAnswer:
 
 
 def score_observation(query: Query, everywhere: Neighbours, flora: Flora | None) -> ScoredAnswer:
-    """One probability for each species of the snapshot, and one for none of them; together they are 1.
+    """Return a probability for each species of the snapshot and for none of them; they sum to 1.
 
-    A flora's list weighs, and excludes nothing. Whether it is none of the species is judged by all that the snapshot
-    holds, whatever the list.
+    A flora's list changes the weights of species but excludes none. The probability of none of them is based on all
+    references of the snapshot, whatever the list.
     """
     snapshot, learned = query.snapshot, query.snapshot.calibration
     expected = compute_query_priors(snapshot, query.options)
@@ -76,7 +76,7 @@ def score_observation(query: Query, everywhere: Neighbours, flora: Flora | None)
 
 
 def share_votes(query: Query, neighbours: Neighbours, flora: Flora | None) -> ScoredAnswer:
-    """Shares of the votes where nothing was learned that could weigh a species: of those on the list alone."""
+    """Return the shares of votes, for snapshots without calibration; of the species on the list only."""
     snapshot, learned = query.snapshot, query.snapshot.calibration
     on_list = None if flora is None else flora.bits[snapshot.referenced]
     per_photo = score_photos(query, neighbours, None, among=on_list)
@@ -100,7 +100,7 @@ def judge_unknown(
     fused: NDArray[np.float64],
     expected: QueryPriors,
 ) -> RejectionDecision:
-    """Whether it is none of the species with references, by what was learned of that."""
+    """Decide by the learned model of unknown species whether the photos show none of the species with references."""
     learned, snapshot = query.snapshot.calibration, query.snapshot
     if not learned.unknown:
         temper = learned.temper_of(expected.applied)
@@ -124,7 +124,7 @@ def judge_unknown(
 def judge_entropy(
     query: Query, neighbours: Neighbours, likely: NDArray[np.float64], expected: QueryPriors
 ) -> RejectionDecision:
-    """The same by closest similarity and entropy, as snapshots from before `unknown` had learned it."""
+    """Decide the same by closest similarity and entropy, for snapshots from before `unknown` was learned."""
     weights = query.snapshot.calibration.rejection_of(expected.applied)
     similarity, entropy = observe(np.array([neighbours.closest(query.voices)]), likely)
     none = none_probability(similarity, entropy, weights)

@@ -41,7 +41,7 @@ class Accelerator(Protocol):
     """Selects candidates in place of the CPU's first stage, where it can."""
 
     @property
-    def standing(self) -> str:
+    def description(self) -> str:
         """A status line for logs and `/healthz`: the devices in use, or why none is used."""
         ...
 
@@ -82,10 +82,10 @@ class HotFloras:
         self._free = [device.budget for device in devices]
         self._held: OrderedDict[str, list[Shard]] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
-        self.trouble = "" if devices else "no GPU is at hand"
+        self.trouble = "" if devices else "no GPU is available"
 
     @property
-    def standing(self) -> str:
+    def description(self) -> str:
         """A status line for logs and `/healthz`: the devices in use, or why none is used."""
         names = [device.name for device in self._devices]
         return describe_devices(names, self.trouble, f"{len(self._held)} floras", sum(self._free))

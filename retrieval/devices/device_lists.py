@@ -65,10 +65,10 @@ class HotLists:
         self._devices = list(devices)
         self._held: dict[str, list[ListShard]] = {}  # by segment, least recently used first
         self._lock = threading.Lock()
-        self.trouble = "" if devices else "no GPU is at hand"
+        self.trouble = "" if devices else "no GPU is available"
 
     @property
-    def standing(self) -> str:
+    def description(self) -> str:
         """A status line for logs and `/healthz`: the devices in use, or why none is used."""
         free = sum(device.budget for device in self._devices) - sum(map(self._taken, range(len(self._devices))))
         return describe_devices([d.name for d in self._devices], self.trouble, f"{len(self._held)} segments", free)

@@ -55,7 +55,7 @@ def open_accelerator(keeps: str, budget: int) -> Accelerator | None:
     """Open an accelerator with `budget` bytes on each GPU; None where the budget is 0.
 
     `keeps` is "floras" (a copy of each frequently searched flora) or "lists" (one copy of all references). Where no
-    GPU is found, the accelerator reports that in `standing` and leaves every search to the CPU.
+    GPU is found, the accelerator reports that in `description` and leaves every search to the CPU.
     """
     if budget <= 0:
         return None

@@ -95,9 +95,9 @@ def open_backbone(handle: str, card: Path | None = None, *, threads: int = 0) ->
     if not path.exists():
         raise UnknownModel(f"there is no model at {path}: check the path")
     if kind == "hub" and not (path / "saved_model.pb").is_file():
-        raise UnknownModel(f"{path} is no folder of a TF-Hub module: it has no saved_model.pb")
+        raise UnknownModel(f"{path} is not a TF-Hub module: it has no saved_model.pb")
     if kind == "openvino" and not (path.suffix == ".xml" and path.with_suffix(".bin").is_file()):
-        raise UnknownModel(f"{path} is no network of OpenVINO's format: it is an .xml file with its .bin beside it")
+        raise UnknownModel(f"{path} is not a network in OpenVINO's format: an .xml file with its .bin beside it")
     return open_file(kind, path, card, Identity(path.stem, f"{kind}:{path.name}", digest_model(path)), threads)
 
 
@@ -164,7 +164,7 @@ def check_precision(kind: str, identity: Identity, preprocessing: Preprocessing)
     if wanted == "bf16" and measured != name_model(identity.name, identity.digest, preprocessing, "f32"):
         raise ModelError(
             f"the recall at bf16 was measured with another network or preprocessing ({measured}): "
-            "measure it anew with `fungarium model lower`"
+            "measure it again with `fungarium model lower`"
         )
 
 

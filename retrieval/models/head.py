@@ -79,7 +79,7 @@ def read_head(path: Path) -> Head:
         head = Head(mean, matrix, {name: fact for name, fact in facts.items() if name not in {"format", "digest"}})
         whole = facts["format"] == FORMAT and matrix.shape == (len(mean), DIM) and facts["digest"] == head.digest
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"the head {path} is damaged: fit it anew with `fungarium model fit-head`") from error
+        raise ModelError(f"the head {path} is damaged: fit it again with `fungarium model fit-head`") from error
     if not whole:
-        raise ModelError(f"the head {path} is of another format or damaged: fit it anew")
+        raise ModelError(f"the head {path} is damaged or has another format: fit it again")
     return head

@@ -79,12 +79,12 @@ class NetworkEmbedder:
         name = backbone.identity.name
         if head is not None and head.width != backbone.width:
             raise ModelError(
-                f"the head was fitted on {head.width} numbers a view, and {name} gives {backbone.width}: "
+                f"the head was fitted on {head.width} numbers per view, and {name} gives {backbone.width}: "
                 "fit one on this network with `fungarium model fit-head`"
             )
         if head is None and backbone.width != DIM:
             raise ModelError(
-                f"{name} gives {backbone.width} numbers a view, and an index holds {DIM}: "
+                f"{name} gives {backbone.width} numbers per view, and an index holds {DIM}: "
                 "choose an output of that width in its card, or fit a head with `fungarium model fit-head`"
             )
         preprocessing = backbone.preprocessing

@@ -47,7 +47,7 @@ def open_network(path: Path) -> Any:
         import openvino
     except ImportError as error:
         raise ModelError("networks are run by OpenVINO, which is missing: pip install openvino") from error
-    damaged = f"{path} is damaged or no network that OpenVINO reads: copy or export it anew, and compare its length"
+    damaged = f"{path} is damaged or not a network that OpenVINO reads: copy or export it again, and compare its length"
     if path.suffix == ".onnx" and not is_onnx(path):  # else OpenVINO tries other formats, which print to stderr
         raise ModelError(damaged)
     try:

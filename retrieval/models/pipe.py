@@ -62,7 +62,7 @@ class Child:
             except (EOFError, OSError, ValueError) as error:
                 self._end()
                 raise ModelUnavailable(
-                    f"the process that runs {self._name} ended without an answer; is there memory enough for it?"
+                    f"the process that runs {self._name} ended without an answer; is there enough memory for it?"
                 ) from error
         if "error" in found:
             raise ModelError(found["error"])

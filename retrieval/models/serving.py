@@ -39,7 +39,7 @@ class ServedNetwork:
         parts = urlsplit(address)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ModelError(
-                f"{address!r} is no address of a served model, such as http://127.0.0.1:8501/v1/models/NAME"
+                f"{address!r} is not the URL of a served model, such as http://127.0.0.1:8501/v1/models/NAME"
             )
         self._shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
         base = address.rstrip("/").removesuffix(":predict")
@@ -59,7 +59,7 @@ class ServedNetwork:
             )
         if not np.all(np.isfinite(rows)):
             raise ModelUnavailable(
-                f"the server at {self._shown} gave numbers that are none (NaN or infinite): check the model it serves"
+                f"the server at {self._shown} returned NaN or infinite numbers: check the model it serves"
             )
         return rows
 
@@ -113,7 +113,7 @@ class ServedNetwork:
         """Send one request. The time limit covers the whole response, however slowly its bytes arrive."""
         limit = self._preprocessing.seconds
         deadline = time.monotonic() + limit
-        late = f"the server at {self._shown} gave no whole answer within {limit:g} seconds: is it overloaded?"
+        late = f"the server at {self._shown} sent no complete answer within {limit:g} seconds: is it overloaded?"
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
         try:
@@ -127,7 +127,7 @@ class ServedNetwork:
                     if time.monotonic() > deadline:
                         raise ModelUnavailable(late)
                     if len(found) > MOST_BYTES:
-                        raise ModelError(f"the server at {self._shown} answers more than {MOST_BYTES:,} bytes")
+                        raise ModelError(f"the server at {self._shown} sent more than {MOST_BYTES:,} bytes")
                 status = response.status_code
         except (requests.Timeout, LateError) as error:
             raise ModelUnavailable(late) from error
@@ -137,15 +137,15 @@ class ServedNetwork:
             ) from error
         if status in AGAIN:
             raise ModelUnavailable(
-                f"the server at {self._shown} answers with status {status}, {said(found)}: its own log says more"
+                f"the server at {self._shown} answers with status {status}, {said(found)}: see its log"
             )
         if status != 200:
-            raise ModelError(f"the server at {self._shown} refuses: status {status}, {said(found)}")
+            raise ModelError(f"the server at {self._shown} refused the request: status {status}, {said(found)}")
         try:
             return json.loads(found)
         except ValueError as error:
             raise ModelUnavailable(
-                f"the server at {self._shown} gave an answer that is no JSON: is this TensorFlow Serving?"
+                f"the server at {self._shown} gave an answer that is not JSON: is this TensorFlow Serving?"
             ) from error
 
 

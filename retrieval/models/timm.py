@@ -67,11 +67,11 @@ def run_export(name: str, out: Path, *, trained: bool) -> str:
             timeout=TO_EXPORT,
         )
     except subprocess.TimeoutExpired as error:
-        raise ModelError(f"timm did not bring {name} to ONNX within {TO_EXPORT / 60:.0f} minutes") from error
+        raise ModelError(f"timm did not export {name} to ONNX within {TO_EXPORT / 60:.0f} minutes") from error
     lines = ran.stdout.strip().splitlines()
     if ran.returncode or not lines or not out.is_file():
         said = (ran.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ModelError(
-            f"timm cannot bring {name} to ONNX ({said}): check the name, and that its weights can be fetched"
+            f"timm cannot export {name} to ONNX ({said}): check the name, and that its weights can be fetched"
         )
     return json.dumps(json.loads(lines[-1]), indent=2) + "\n"

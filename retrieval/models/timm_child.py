@@ -47,7 +47,7 @@ def export(name: str, out: Path, *, pretrained: bool = True) -> dict[str, Any]:
     about = timm.data.resolve_model_data_config(model)
     _, height, width = about["input_size"]
     if height != width:
-        raise ValueError(f"it takes {width} x {height} pixels, which is no square")
+        raise ValueError(f"it takes {width} x {height} pixels, which is not square")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -65,7 +65,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise SettingsError(
-            f"{text!r} is no list of networks ({error}); write them like 192.168.7.0/24, with commas between"
+            f"{text!r} is not a list of networks ({error}); write them like 192.168.7.0/24, separated by commas"
         ) from error
 
 
@@ -86,18 +86,18 @@ class Guard:
             parts = urlsplit(url)
             port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
         except ValueError as error:
-            raise ForbiddenAddress("this is no web address") from error
+            raise ForbiddenAddress("this is not a web address") from error
         host = parts.hostname or ""
         if parts.scheme not in SCHEMES or not host:
             raise ForbiddenAddress("only addresses that begin with http:// or https:// and name a host are fetched")
         if parts.username is not None or parts.password is not None:
-            raise ForbiddenAddress("an address with a user's name or password in it is not fetched")
+            raise ForbiddenAddress("an address with a user name or password is not fetched")
         if "%" in host or "\\" in url or any(ord(sign) <= 32 for sign in url):
-            raise ForbiddenAddress("this is no web address")
+            raise ForbiddenAddress("this is not a web address")
         if NUMERIC.fullmatch(host) and not is_plain_ipv4(host):
             raise ForbiddenAddress("the host is a number; write its address as four numbers with dots")
         if port not in self.ports and not self.allows_literal(host):
-            raise ForbiddenAddress(f"port {port} is not fetched from, only {', '.join(map(str, sorted(self.ports)))}")
+            raise ForbiddenAddress(f"port {port} is not allowed, only {', '.join(map(str, sorted(self.ports)))}")
 
     def allows_literal(self, host: str) -> bool:
         """Whether the host is a literal address in an allowed network; such hosts may use any port."""
@@ -156,7 +156,7 @@ def connect_to(address: str, port: int, timeout: float | None) -> socket.socket:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.connect((address, port))
         if ipaddress.ip_address(connection.getpeername()[0]) != wanted:
-            raise ForbiddenAddress("the connection went to another address than it was meant for")
+            raise ForbiddenAddress("the connection went to another address than intended")
     except BaseException:
         connection.close()
         raise

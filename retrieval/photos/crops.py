@@ -38,11 +38,11 @@ class Box:
 
     def __post_init__(self) -> None:
         if not (0 <= self.left <= 1 and 0 <= self.top <= 1):
-            raise InvalidOption("a box begins within the photo: left and top are shares from 0 to 1")
+            raise InvalidOption("a box must begin within the photo: left and top are fractions from 0 to 1")
         if not (self.width >= SMALLEST_SHARE and self.height >= SMALLEST_SHARE):
-            raise InvalidOption(f"a box is at least {SMALLEST_SHARE:.0%} of the photo wide and high")
+            raise InvalidOption(f"a box must have at least {SMALLEST_SHARE:.0%} of the photo's width and height")
         if self.left + self.width > 1 + 1e-6 or self.top + self.height > 1 + 1e-6:
-            raise InvalidOption("a box ends within the photo: left + width and top + height are at most 1")
+            raise InvalidOption("a box must end within the photo: left + width and top + height are at most 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ def fetch_photo(url: str, guard: Guard, *, agent: str, largest: int, seconds: fl
             return photo
     except WORST as error:
         if leash.is_cut or isinstance(error, requests.Timeout):
-            raise PhotoNotFetched(f"it did not come within {seconds:g} seconds") from error
+            raise PhotoNotFetched(f"it was not received within {seconds:g} seconds") from error
         raise PhotoNotFetched("its server does not answer, or breaks off") from error
     finally:
         watch.cancel()
@@ -186,7 +186,7 @@ def read_bounded(answer: requests.Response, largest: int) -> bytes:
     if answer.status_code != requests.codes.ok:
         raise PhotoNotFetched(f"its server answers {answer.status_code}")
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise PhotoNotFetched("its server packs it, which it was asked not to")
+        raise PhotoNotFetched("its server sends it compressed, which was not requested")
     announced = answer.headers.get("Content-Length", "")
     body = bytearray()
     too_large = announced.isdecimal() and (len(announced) > 19 or int(announced) > largest)

@@ -1,11 +1,11 @@
-"""What was learned on held-out observations: how votes, prototypes and numbers of references add up to a score.
+"""Parameters learned on held-out observations: how votes, prototypes and numbers of references are combined to a score.
 
 The score is a conditional logit (McFadden 1974): for species k of a view,
 
     z_k = votes x log(share_k + floor) + prototypes x similarity_k + counts x log n_k,   score_k = exp z_k / sum exp z
 
-Each weight has a meaning (`votes` is an inverse temperature), the fit is convex, and few numbers are learned, so
-that a collection of a few hundred observations can afford it. `evaluation/learning/fit.py` fits them by log-loss.
+Each weight has an interpretation (`votes` is an inverse temperature), the fit is convex, and there are few
+parameters, so that a few hundred observations are sufficient. `evaluation/learning/fit.py` fits them by log-loss.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SHARE_MEANING = (
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Learned numbers. The defaults are those of a snapshot nobody has calibrated: votes alone, as shares."""
+    """The learned parameters. The defaults are for an uncalibrated snapshot: shares of votes."""
 
     votes: float = 1.0
     prototypes: float = 0.0
@@ -71,46 +71,46 @@ class Calibration:
 
     @property
     def calibrated(self) -> bool:
-        """Whether scores have been fitted, and may be called so."""
+        """Whether scores have been fitted, and are probabilities."""
         return bool(self.fitted)
 
     def rejection_of(self, priors: Collection[str]) -> Mapping[str, float]:
-        """The weights of rejection under the priors that are applied: rare species leave scores more undecided."""
+        """Return the weights of rejection for the applied priors, which affect the entropy of scores."""
         return self.rejection_even if self.rejection_even and {"uniform", "regional"} & set(priors) else self.rejection
 
     def recalibration_of(self, priors: Collection[str]) -> Mapping[str, float]:
-        """The weights of the confidence under the priors that are applied."""
+        """Return the weights of the top-score recalibration for the applied priors."""
         return (
             self.confidence_even if self.confidence_even and {"uniform", "regional"} & set(priors) else self.confidence
         )
 
     def thresholds_of(self, photos: float) -> dict[float, NDArray[np.float64]]:
-        """For each fitted target the least probability of a node of each rank, kingdom first: (7,)."""
+        """Return for each fitted target the minimum probability of a node of each rank, kingdom first: (7,)."""
         fitted = self.thresholds.get("one" if photos < ALONE else "several", {})
         return {float(target): np.asarray(limits, dtype=np.float64) for target, limits in sorted(fitted.items())}
 
     def temper_of(self, priors: Collection[str]) -> float:
-        """The exponent of the scores under the priors that are applied."""
+        """Return the exponent of scores for the applied priors."""
         return float(np.prod([self.tempers.get(prior, 1.0) for prior in sorted(priors)]))
 
     @property
     def meaning(self) -> str:
-        """What the score means, in words for the answer."""
+        """The meaning of the score, as a sentence for the answer."""
         return CALIBRATED_MEANING if self.calibrated else SHARE_MEANING
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values for the manifest."""
+        """Return JSON values for the manifest."""
         values = asdict(self)
         values["lookalikes"] = [list(pair) for pair in self.lookalikes]
         return values
 
     def changed(self, **values: Any) -> Calibration:
-        """The same with some numbers changed."""
+        """Return a copy with some parameters changed."""
         return replace(self, **values)
 
 
 def read_calibration(values: Mapping[str, Any]) -> Calibration:
-    """A calibration from the manifest; raises SnapshotMismatch for numbers this program does not know."""
+    """Read a calibration from the manifest; raises SnapshotMismatch for unknown parameters."""
     known = {one.name for one in fields(Calibration)}
     if strangers := sorted(set(values) - known):
         raise SnapshotMismatch(f"the snapshot's calibration has {strangers}, which this program does not know")
@@ -127,7 +127,7 @@ def read_calibration(values: Mapping[str, Any]) -> Calibration:
 def features(
     shares: NDArray[np.float64], similarities: NDArray[np.float64], counts: NDArray[np.floating], floor: float
 ) -> NDArray[np.float64]:
-    """The three terms of the score: (views, species, 3). `counts` is (species,) or (views, species)."""
+    """Return the three terms of the score: (views, species, 3). `counts` is (species,) or (views, species)."""
     numbers = np.broadcast_to(np.log(np.maximum(counts, FEW)), shares.shape)
     with np.errstate(divide="ignore"):
         return np.stack([np.log(shares + floor), similarities, numbers], axis=-1)
@@ -139,10 +139,10 @@ def score_views(
     counts: NDArray[np.floating],
     calibration: Calibration,
 ) -> NDArray[np.float64]:
-    """Scores of each view, (views, species), each row adding up to 1 (or 0 where nothing voted and nothing is known).
+    """Return the scores of each view, (views, species); each row sums to 1 (or to 0 if nothing is known).
 
-    `shares` from the votes, `similarities` to prototypes (None: not used). A species of the list without a
-    single reference gets no more than the least of the others: there is no photo that could speak for it.
+    `shares` are those of the votes, `similarities` those to prototypes (None: not used). A species of the list
+    without references gets at most the lowest score of the others, since no photo supports it.
     """
     with np.errstate(divide="ignore"):
         logits = calibration.votes * np.log(shares + calibration.floor) if calibration.votes else np.zeros_like(shares)
@@ -159,7 +159,7 @@ def score_views(
 
 
 def normalise(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Softmax along the last axis; a row of minus infinities stays a row of zeros."""
+    """Apply softmax along the last axis; a row of minus infinities becomes zeros."""
     top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
     raised = logits - np.where(np.isfinite(top), top, 0.0)
     np.exp(raised, out=raised)

@@ -1,8 +1,8 @@
-"""Several photos of one observation: one score from the scores of each.
+"""Fusion of the scores of several photos of one observation.
 
-Each photo's scores are calibrated alone; photos of one mushroom repeat one another, so that their
-product is too sure and their mean too timid. After either, the fused scores are raised to n^e, where
-n is the number of photos that count and e is learned: 0 leaves them, 1 is the product of independent photos.
+Each photo's scores are calibrated separately. Photos of one fungus are not independent, so that their product
+is overconfident and their mean underconfident. The fused scores are therefore raised to n^e, where
+n is the effective number of photos and e is learned: 0 changes nothing, 1 is the product of independent photos.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ crops of nine tenths .89 to .98; networks trained on photographs spread wider.""
 
 
 def photo_voices(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How much of a witness of its own each photo is, (photos,): 1 where no other is like it, 1 / n for n copies.
+    """Return the weight of each photo as an independent witness, (photos,): 1 / n for each of n copies.
 
-    Their sum is the effective number of photos: the magnitude of the space that they make (Leinster 2013), whose
-    weights give 1 for each photo when added up by likeness. Between APART and ALIKE a photo is counted in part. What is
-    like a copy is a copy too, so that a row of crops is one photo; and likeness by the best way is ultrametric, so that
-    no weight is negative. A copy takes its voice from its original alone.
+    Their sum is the effective number of photos: the magnitude of the space that they form (Leinster 2013), with
+    weights for which the similarities to each photo sum to 1. Between APART and ALIKE a photo counts in part. A copy of
+    a copy is a copy too, so that a series of crops counts as one photo; the similarity along the best path is
+    ultrametric, so that no weight is negative. A copy reduces only the weight of its original.
     """
     order = sorted(
         range(len(embeddings)), key=lambda photo: embeddings[photo].tobytes()
@@ -38,14 +38,14 @@ def photo_voices(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def same_photos(embeddings: NDArray[np.floating]) -> list[list[int]]:
-    """Groups of photos that show the same, by their places, ascending; photos that are like no other are in none."""
+    """Return groups of near-identical photos by their places, ascending; without photos that are like no other."""
     alike = likeness(embeddings) >= 1
     groups = sorted({tuple(np.flatnonzero(line).tolist()) for line in alike})
     return [list(group) for group in groups if len(group) > 1]
 
 
 def likeness(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How much each two photos are one, (photos, photos), from 0 to 1; by the best way over others between them."""
+    """Return the likeness of each two photos, (photos, photos), from 0 to 1, along the best path over other photos."""
     rows = np.asarray(embeddings, dtype=np.float64)
     alike = np.clip((rows @ rows.T - APART) / (ALIKE - APART), 0.0, 1.0)
     alike = np.maximum(alike, alike.T)  # whatever rounding does
@@ -58,9 +58,9 @@ def likeness(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
 def weigh_photos(
     voices: NDArray[np.float64], aspects: Sequence[str] = (), weights: Mapping[str, float] | None = None
 ) -> NDArray[np.float64]:
-    """How much each photo counts, (photos,): the weight of its aspect, as far as it is a witness of its own (`voices`).
+    """Return the weight of each photo, (photos,): that of its aspect times its weight as a witness (`voices`).
 
-    All together they count for the effective number of photos, whatever they show: an aspect weighs against others.
+    The weights sum to the effective number of photos, so that aspects only count relative to each other.
     """
     given = weights or {}
     shown = np.array([given.get(aspect, 1.0) for aspect in aspects] or [1.0] * len(voices)) * voices
@@ -114,7 +114,7 @@ def fuse_scores(
 
 
 def sharpen(fused: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
-    """Scores raised to a power, adding up to 1."""
+    """Raise scores to a power and normalise them."""
     raised = (fused / fused.max()) ** exponent
     return np.asarray(raised / raised.sum())
 

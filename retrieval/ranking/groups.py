@@ -1,8 +1,8 @@
-"""Which references belong together, so that none of them may judge what another of them taught.
+"""Groups of references that must be held out together.
 
-A group is joined from observations that share a near-identical photo, and from those of one outing: of one person, time
-and place. A find that was filed twice, photos that were taken again from another archive, and the mushrooms of one ring
-named apart are one group: whoever leaves out one of them leaves out all.
+A group joins observations that share a near-identical photo, and those of one outing: the same person, time
+and place. Duplicate records, photos of the same observation in another archive, and several observations of one
+fairy ring are one group: whoever holds out one of them must hold out all.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ BLOCK = 2_048  # rows that are compared together
 def group_observations(
     observations: NDArray[np.int64], embeddings: NDArray[np.float32], outings: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """The group of each row: (rows,), named by the least observation in it.
+    """Return the group of each row, (rows,), named by its lowest observation.
 
-    `observations` (rows,), `embeddings` (rows, dim) of length 1. `outings` (rows,) number person, time and
-    place together; 0 where one of them is not known.
+    `observations` (rows,), `embeddings` (rows, dim) of length 1. `outings` (rows,) are ids of person, time and
+    place together; 0 if one of them is unknown.
     """
     listed, numbers = np.unique(observations, return_inverse=True)
     pairs = [near_identical(embeddings)]
@@ -41,10 +41,10 @@ def group_observations(
 
 
 def near_identical(embeddings: NDArray[np.float32], cosine: float = DUPLICATE) -> NDArray[np.int64]:
-    """Pairs of rows whose cosine is at least so much, (pairs, 2), the lower row first.
+    """Return the pairs of rows whose cosine is at least `cosine`, (pairs, 2), the lower row first.
 
-    On the demo's drawings 0.3 % of the photos have such a twin in another find; a photo that is saved again, in half
-    the size or with 3 % cut off, stays above 0.985.
+    On the demo's drawings, 0.3 % of the photos have such a pair in another observation; a photo that is saved again, at
+    half the size or with 3 % cropped, stays above 0.985.
     """
     found = [np.zeros((0, 2), dtype=np.int64)]
     for start in range(0, len(embeddings), BLOCK):

@@ -1,7 +1,7 @@
-"""Where each species stands in the tree, as arrays, and sums of scores under its nodes.
+"""The classification of species as arrays, and sums of scores by node.
 
-Species of one genus have the same line of taxa above them. Such a line is kept once, as a unit, and each species says
-which unit is its own: adding up a rank is one pass over the species to their units, and a short one from there.
+Species of one genus have the same lineage above them. Each lineage is stored once, as a unit, with the unit of each
+species: summing by rank is one pass over the species to units, and a short one over units.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UPPER = 6  # ranks above the species, from kingdom to genus
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """The line of taxa above each of some species."""
+    """The lineages of species."""
 
     species: NDArray[np.int64]  # (species,) taxon ids
     unit: NDArray[np.int32]  # (species,): its row of `lines`
@@ -26,20 +26,20 @@ class Classification:
 
     @property
     def lineages(self) -> NDArray[np.int64]:
-        """Taxon ids from kingdom to species, (species, 7); -1 where a rank is not known."""
+        """Taxon ids from kingdom to species, (species, 7); -1 where unknown."""
         return np.column_stack([self.lines[self.unit], self.species])
 
     def of(self, places: NDArray[np.int64]) -> Classification:
-        """That of some of the species."""
+        """Return the classification of some of the species."""
         return Classification(self.species[places], self.unit[places], self.lines)
 
     def nodes(self, rank: int) -> NDArray[np.int64]:
-        """The taxon id of each species' node at a rank, 0 for kingdom to 6 for species; -1 where unknown."""
+        """Return the taxon id of each species' node at a rank, 0 for kingdom to 6 for species; -1 if unknown."""
         return self.species if rank == UPPER else self.lines[self.unit, rank]
 
     @cached_property
     def ranks(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-        """For each rank above the species: units whose node is known, the nodes, and which of them each unit has."""
+        """For each rank above the species: the units with a known node, the nodes, and the node of each unit."""
         found = []
         for rank in range(UPPER):
             known = np.flatnonzero(self.lines[:, rank] >= 0)
@@ -47,13 +47,13 @@ class Classification:
         return found
 
     def sum_units(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores (species,) added up by unit, (units,)."""
+        """Sum scores (species,) by unit, (units,)."""
         return np.asarray(np.bincount(self.unit, weights=scores, minlength=len(self.lines)), dtype=np.float64)
 
     def sum_rank(self, units: NDArray[np.float64], rank: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """What `sum_units` gave, (..., units), added up by the nodes of a rank above the species.
+        """Sum the result of `sum_units`, (..., units), by the nodes of a rank above the species.
 
-        Gives taxon ids, ascending, and sums, (..., nodes). Species whose node is not known are left out.
+        Returns taxon ids, ascending, and sums, (..., nodes). Species with an unknown node are left out.
         """
         known, taxa, at = self.ranks[rank]
         flat = units.reshape(-1, units.shape[-1])
@@ -61,13 +61,13 @@ class Classification:
         return taxa, np.asarray(sums, dtype=np.float64).reshape(*units.shape[:-1], len(taxa))
 
     def under(self, taxa: Collection[int]) -> NDArray[np.bool_]:
-        """Which species stand under any of the taxa, or are one of them, (species,)."""
+        """Return a mask of the species that belong to any of the taxa, (species,)."""
         wanted = list(taxa)
         above: NDArray[np.bool_] = np.asarray(np.isin(self.lines, wanted).any(axis=1))
         return np.asarray(above[self.unit] | np.isin(self.species, wanted))
 
     def depth(self, taxon: int) -> int:
-        """The depth of a taxon, kingdom 1 to species 7; 0 for one that no species stands under."""
+        """Return the depth of a taxon, kingdom 1 to species 7; 0 for a taxon without species."""
         at = np.argwhere(self.lines == taxon)
         if len(at):
             return int(at[0, 1]) + 1
@@ -75,6 +75,6 @@ class Classification:
 
 
 def classify(lineages: NDArray[np.int64]) -> Classification:
-    """The classification of species from their lineages, (species, 7)."""
+    """Return the classification of species from their lineages, (species, 7)."""
     lines, unit = np.unique(lineages[:, :UPPER], axis=0, return_inverse=True)
     return Classification(lineages[:, UPPER], unit.reshape(-1).astype(np.int32), lines)

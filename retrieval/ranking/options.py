@@ -1,4 +1,4 @@
-"""What a person may ask for beside the photos: priors, a target, nodes known already, how photos are fused."""
+"""The options of an identification besides its photos."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrieval.ranking.specificity import TARGET
 
 @dataclass(frozen=True, slots=True)
 class IdentifyOptions:
-    """The options of an identification; the defaults ask for nothing."""
+    """The options of an identification."""
 
     coordinates: tuple[float, float] | None = None  # latitude and longitude in degrees
     day: date | None = None  # of the find
@@ -30,7 +30,7 @@ class IdentifyOptions:
     partial: bool = False  # answer also where a part of the references cannot be searched, and say which
 
     def check(self, photos: int) -> None:
-        """Raise InvalidOption, with a sentence, for what there is not."""
+        """Raise InvalidOption for an invalid value."""
         if self.fusion not in (LEARNED, *FUSIONS):
             raise InvalidOption(f"photos are fused by {', '.join(FUSIONS)} or as {LEARNED}, not by {self.fusion!r}")
         if strangers := sorted(set(self.priors or ()) - set(PRIORS)):
@@ -47,7 +47,7 @@ class IdentifyOptions:
 
     @property
     def requested_priors(self) -> tuple[str, ...]:
-        """The priors to apply, those that want something said of the find only where it is."""
+        """Return the priors to apply; those that depend on a date, place, habitat or substrate only if it is given."""
         wanted = CIRCUMSTANCES if self.priors is None else tuple(self.priors)
         given = {
             "season": self.day is not None,

@@ -1,8 +1,8 @@
-"""One probability for each species and one for "something else", adding up to 1: what every part of an answer reads.
+"""One probability for each species and one for "none of these", summing to 1, which all parts of an answer use.
 
-The photos' fused scores are over all species of the snapshot. A flora is a soft list: species off it are weighed by a
-small number, so that what is surely another species is not called by the best name on the list. Priors are multiplied
-in, the certainty of the top score is set to what experience says, and the probability of "something else" is taken off.
+The photos' fused scores are over all species of the snapshot. A flora is a soft list: species off the list have a small
+weight instead of none, so that a clear photo of one is not named as the best species on the list. Then priors are
+multiplied in, the top score is recalibrated, and the probability of "none of these" is subtracted.
 All functions take one observation, (species,), or many, (observations, species).
 """
 
@@ -18,10 +18,10 @@ from retrieval.ranking.recalibration import recalibrate_top_score
 
 
 def off_list_weight(rate: float, listed: float, others: float) -> float:
-    """What a species off the list counts for, where one on it counts for 1.
+    """Return the weight of species off the list, relative to those on it.
 
-    `rate` is how often a find is of no species of the list that it is asked for; `listed` and `others` are observations
-    of species on the list and off it, which is how often the collection alone would expect them.
+    `rate` is the share of a region's observations whose species is not on its list; `listed` and `others` are the
+    numbers of reference observations of species on and off the list, which give the share without any weight.
     """
     if listed <= 0 or others <= 0:
         return 1.0
@@ -36,9 +36,9 @@ def weigh_evidence(
     log_lift: NDArray[np.float64] | None = None,
     temper: float = 1.0,
 ) -> NDArray[np.float64]:
-    """Fused scores with the list and the priors multiplied in, adding up to what they added up to before.
+    """Multiply the list and priors into fused scores, keeping their sum.
 
-    `on_list` (species,); None: no list was asked for. `log_lift` is broadcast; None: no prior.
+    `on_list` (species,); None without a list. `log_lift` is broadcast; None without priors.
     """
     if on_list is not None:
         soft = np.log(max(off_list, 1e-300))
@@ -57,9 +57,9 @@ def settle(
     *,
     listed: bool = False,
 ) -> NDArray[np.float64]:
-    """Probabilities of the species, (observations, species): with `none`, (observations,), they add up to 1.
+    """Return the probabilities of species, (observations, species), which with `none`, (observations,), sum to 1.
 
-    `photos` (observations,) are effective numbers of photos, `confidence` the weights of the recalibration. `listed`:
-    whether a list was asked for.
+    `photos` (observations,) are effective numbers of photos, `confidence` the weights of the recalibration. `listed` is
+    whether a list was given.
     """
     return np.asarray(recalibrate_top_score(scores, photos, confidence, listed=listed) * (1 - none)[:, None])

@@ -1,10 +1,10 @@
-"""What was believed before the photo: how frequent a species is in the gallery, in the region, in this month, here.
+"""Priors: the frequency of species in the gallery, in the region, in a season, around a place, in a habitat.
 
-The Danish service's rule (Sulc et al., WACV 2020, equations 1 and 2): p_e(k|x) is proportional to
-p(k|x) p_e(k) / p(k), with p the frequency in the gallery, from which the votes were drawn, and p_e the
-frequency expected of this query. Every prior here is such a ratio, called a lift, so that several
-are multiplied (as if season and place were independent given the species), each raised to a strength
-that was learned. A lift is never zero: a prior boosts, only the flora's list excludes.
+The rule is that of the Danish service (Sulc et al., WACV 2020, equations 1 and 2): p_e(k|x) is proportional to
+p(k|x) p_e(k) / p(k), where p is the frequency in the gallery, from which the votes were drawn, and p_e the
+frequency expected for this query. Every prior here is such a ratio, called a lift. Several lifts
+are multiplied (as if season and place were independent given the species), each raised to a learned
+strength. A lift is never zero, so that no prior excludes a species.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Counts = NDArray[np.float64]  # (species,)
 
 
 def uniform_lift(gallery: Counts) -> Counts:
-    """All species equally likely: 1 / p(k). Species without a reference keep 1: there is nothing to correct."""
+    """Return the lift to equally likely species, 1 / p(k); 1 for species without references."""
     return lift_to(np.ones_like(gallery), gallery)
 
 
 def lift_to(expected: Counts, gallery: Counts) -> Counts:
-    """p_e(k) / p(k) from two counts, such as a checklist's records and the gallery's observations.
+    """Return p_e(k) / p(k) from two counts, such as a checklist's records and the gallery's observations.
 
-    Where nothing was counted, one is, so that no species is impossible.
+    Counts of zero are replaced by one, so that no species is impossible.
     """
     held = gallery > 0
     if not held.any():
@@ -48,11 +48,11 @@ def lift_to(expected: Counts, gallery: Counts) -> Counts:
 
 
 def nearby_lift(near: Counts, records: Counts, *, smoothing: float) -> Counts:
-    """How much more frequent than everywhere a species is in this month, or around this place.
+    """Return how much more frequent each species is in this month or around this place than everywhere.
 
-    `near` are the species' records there, `records` all of them; where a species has few, it is drawn
-    towards the flora's rate as if `smoothing` records more had that rate (a Dirichlet prior). Nothing
-    recorded near by: no species is lifted.
+    `near` are the species' records there, `records` all of them. Rates of species with few records are shrunk
+    towards the flora's rate, as if `smoothing` more records had that rate (a Dirichlet prior). Without any
+    records nearby, all lifts are 1.
     """
     total = float(records.sum())
     rate = float(near.sum()) / total if total else 0.0
@@ -62,7 +62,7 @@ def nearby_lift(near: Counts, records: Counts, *, smoothing: float) -> Counts:
 
 
 def month_records(months: NDArray[np.floating], month: int) -> Counts:
-    """Records of each species about a month (1 to 12) out of (species, 12): its own and half of its neighbours'."""
+    """Return each species' records around a month (1 to 12), (species,): the month's and half of its neighbours'."""
     if not 1 <= month <= 12:
         raise ValueError(f"months are 1 to 12, not {month}")
     near = np.asarray(months[:, month - 1] * MONTH_WEIGHTS[0], dtype=np.float64)
@@ -70,30 +70,30 @@ def month_records(months: NDArray[np.floating], month: int) -> Counts:
 
 
 def class_records(counts: NDArray[np.floating], place: int, related: Sequence[int]) -> Counts:
-    """Records of each species in a class out of (species, classes), and half of those in related classes."""
+    """Return each species' records in a class from (species, classes), and half of those in related classes."""
     near = np.asarray(counts[:, place], dtype=np.float64)
     return np.asarray(near + RELATED_WEIGHT * counts[:, list(related)].sum(axis=1))
 
 
 def related_classes(names: Sequence[str], place: int) -> list[int]:
-    """The places of the classes of which each may be the other, such as wood of any kind and wood of a conifer."""
+    """Return the places of classes that may be the same, such as wood of any kind and wood of a conifer."""
     own = names[place]
     return [names.index(other) for pair in RELATED if own in pair for other in pair if other != own]
 
 
 def turn_month(month: int, *, southern: bool) -> int:
-    """The month, 1 to 12, whose season in the north a month has: its own, or half a year later south of the equator."""
+    """Return the northern month, 1 to 12, with the same season: half a year later for the southern hemisphere."""
     return (month + 5) % 12 + 1 if southern else month
 
 
 def turn_months(months: NDArray[np.integer], southern: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The same for many; 0, where a month is not known, stays."""
+    """Return the same for many months; 0 (unknown) is kept."""
     given = np.asarray(months, dtype=np.int64)
     return np.where(southern & (given > 0), (given + 5) % 12 + 1, given)
 
 
 def combine_lifts(lifts: Mapping[str, Counts], strengths: Mapping[str, float], width: int) -> NDArray[np.float64]:
-    """The logarithm of the product of all lifts, each raised to its strength (1 where none was learned)."""
+    """Return the logarithm of the product of all lifts, each raised to its strength (default 1)."""
     total = np.zeros(width)
     for name in sorted(lifts):
         total = total + strengths.get(name, 1.0) * np.log(lifts[name])
@@ -103,10 +103,10 @@ def combine_lifts(lifts: Mapping[str, Counts], strengths: Mapping[str, float], w
 def apply_prior(
     scores: NDArray[np.float64], log_lift: NDArray[np.float64], *, temper: float = 1.0
 ) -> NDArray[np.float64]:
-    """Scores (..., species) times the lift, adding up to what they added up to before.
+    """Multiply scores (..., species) by the lift, keeping their sum.
 
-    Scores are raised to `temper` first: calibrated for the gallery's mixture of species, they are
-    too timid or too bold for another, which is learned together with the prior's strength.
+    Scores are first raised to `temper`: they are calibrated for the gallery's mixture of species, and too low or too
+    high for another. The exponent is learned together with the prior's strength.
     """
     tempered = scores if temper == 1 else scores**temper
     raised = tempered * np.exp(log_lift - log_lift.max(initial=0.0))
@@ -115,5 +115,5 @@ def apply_prior(
 
 
 def expected_there(lift: Counts) -> NDArray[np.bool_]:
-    """Whether each species is to be expected in this season or place; for people, not for the ranking."""
+    """Return whether each species is expected in this season or place; shown to people, not used for the ranking."""
     return lift >= EXPECTED

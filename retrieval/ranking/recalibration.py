@@ -1,9 +1,9 @@
-"""Makes the top score mean what it says: among answers with a score of 0.8, 8 in 10 are to be right.
+"""Recalibration of the top score: of answers with a score of 0.8, 8 in 10 should be right.
 
-The fit by log-loss gives one sharpness to all; genera that vary little deserve more. A logistic map
-of the top score (Platt 1999), learned on held-out observations, says how often such a top score is
-right; the scores are then raised to the power at which the top one is just that. Raising keeps the order
-and the sum, so that only the certainty changes, never the ranking.
+The fit by log-loss uses one sharpness for all observations; those of genera with little variation deserve more. A
+logistic function of the top score (Platt 1999), learned on held-out observations, predicts how often such a top score
+is right; the scores are then raised to the power at which the top one has this value. This keeps their order
+and sum: it changes the confidence, never the ranking.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WIDEST = np.exp(4.0)  # powers are from 1 / WIDEST to WIDEST
 
 
 def top_logit(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logit of the top score of each row."""
+    """Return the logit of the top score of each row."""
     top = np.clip(scores.max(axis=-1, initial=0.0), EDGE, 1 - EDGE)
     return np.asarray(np.log(top / (1 - top)))
 
@@ -28,10 +28,10 @@ def top_logit(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def top_features(
     scores: NDArray[np.float64], photos: NDArray[np.floating], *, listed: bool = False
 ) -> NDArray[np.float64]:
-    """What the certainty of the top score is told from, (observations, 4), in the order of FEATURES.
+    """Return the features of the recalibration, (observations, 4), in the order of FEATURES.
 
-    `photos` (observations,) are effective numbers: near-identical ones count once. `listed`: whether the species off
-    a flora's list were weighed down.
+    `photos` (observations,) are effective numbers of photos. `listed`: whether species off a flora's list had a lower
+    weight.
     """
     logit, several = top_logit(scores), np.log(photos)
     return np.column_stack([logit, several, np.full(len(logit), float(listed)), logit * several])
@@ -44,7 +44,7 @@ def recalibrate_top_score(
     *,
     listed: bool = False,
 ) -> NDArray[np.float64]:
-    """Scores (observations, species) with the top one as sure as experience says; see `top_features`."""
+    """Return the scores (observations, species) with recalibrated top scores; see `top_features`."""
     if not weights:
         return scores
     features = top_features(scores, photos, listed=listed)
@@ -53,10 +53,10 @@ def recalibrate_top_score(
 
 
 def raise_to_top(scores: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raise each row to the power at which its top score is as wanted, as near as its ties allow; zeros stay zeros.
+    """Raise each row to the power at which its top score is as wanted, as near as ties allow; zeros are kept.
 
-    The logarithm of the sum of all powers is convex and falls with the power, so that Newton's steps reach it from the
-    left without ever passing it.
+    The logarithm of the sum of powers is convex and decreases with the power, so that Newton's method converges from
+    the left without overshooting.
     """
     raised = np.zeros_like(scores)
     for row, target, line in zip(raised, wanted.tolist(), scores, strict=True):
@@ -76,7 +76,7 @@ def raise_to_top(scores: NDArray[np.float64], wanted: NDArray[np.float64]) -> ND
 
 
 def find_power(logs: NDArray[np.float64], wanted: float) -> float:
-    """The power p at which log(sum(exp(p logs))) is `wanted`, within the bounds; of `logs`, the greatest is 0."""
+    """Return the power p for which log(sum(exp(p logs))) is `wanted`, within bounds; the maximum of `logs` is 0."""
     low, high = 1 / WIDEST, WIDEST
     power = 1.0
     for _ in range(STEPS):

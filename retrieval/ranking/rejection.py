@@ -1,8 +1,8 @@
-"""Knowing when not to know: photos of no fungus, and species that nobody has referenced.
+"""Rejection: photos that show no fungus, and species without references.
 
-A logistic regression on two things that need no photo of anything else: how similar the closest
-reference is, and how undecided the scores are. It is fitted on the collection's own observations, once
-as they are and once with all references of their species taken away.
+A logistic regression on two features that can be learned without other photos: the similarity of the closest
+reference, and the entropy of the scores. It is fitted on the collection's own observations, once
+unchanged and once without any references of their species.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STRANGE = 0.01  # closest references less similar than in 1 % of the collection'
 
 @dataclass(frozen=True, slots=True)
 class RejectionDecision:
-    """Whether an answer should be trusted at all, and why not."""
+    """Whether an answer is rejected, and why."""
 
     rejected: bool
     probability: float  # that it is none of the species with references
@@ -32,9 +32,9 @@ class RejectionDecision:
 
 
 def observe(similarities: NDArray[np.floating], scores: NDArray[np.float64]) -> tuple[float, float]:
-    """The two features of an observation: mean over photos of the closest similarity, and entropy of the fused scores.
+    """Return the features of an observation: mean similarity of its photos' closest references, entropy of its scores.
 
-    `similarities` (photos,) of each photo's closest reference; entropy in nats.
+    `similarities` (photos,) are those of each photo's closest reference; entropy is in nats.
     """
     positive = scores[scores > 0]
     entropy = float(-(positive @ np.log(positive))) if len(positive) else 0.0
@@ -43,7 +43,7 @@ def observe(similarities: NDArray[np.floating], scores: NDArray[np.float64]) -> 
 
 
 def none_probability(similarity: float, entropy: float, weights: Mapping[str, float]) -> float:
-    """The probability that it is none of these; 0 where rejection has not been calibrated."""
+    """Return the probability of none of the species; 0 without calibrated rejection."""
     if not weights:
         return 0.0
     logit = weights["constant"] + weights["similarity"] * similarity + weights["entropy"] * entropy
@@ -51,9 +51,9 @@ def none_probability(similarity: float, entropy: float, weights: Mapping[str, fl
 
 
 def nothing_compared(*, no_reject: bool = False) -> RejectionDecision:
-    """What is said where no reference could vote: whatever the photo shows, it is none of the species with references.
+    """Return the decision if no reference could vote: none of the species with references.
 
-    Nothing has to be calibrated for that.
+    It needs no calibration.
     """
     return RejectionDecision(not no_reject, 1.0, -1.0, UNCOMPARED)
 
@@ -61,7 +61,7 @@ def nothing_compared(*, no_reject: bool = False) -> RejectionDecision:
 def decide_rejection(
     similarity: float, probability: float, weights: Mapping[str, float], *, no_reject: bool = False
 ) -> RejectionDecision:
-    """Reject what is probably none of these, or less similar than almost all of the collection is to itself."""
+    """Reject an answer that is probably none of the species, or less similar than the collection's own observations."""
     strange = bool(weights) and similarity < weights.get("strange", -1.0)
     unknown = bool(weights) and probability >= REJECT
     if strange:

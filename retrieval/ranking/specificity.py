@@ -1,9 +1,9 @@
-"""How narrow an answer may be: the deepest taxon that is probable enough.
+"""Specificity: the deepest taxon that is probable enough.
 
-From the hierarchical species paper, section 3.3: a leaf has its own score, an inner node the sum of
-its children; the answer is the deepest node whose sum is at least a threshold. (Its formula prints
-"less than"; its text and its use say "at least", and so does this.) Depth counts kingdom 1 to species 7,
-the root, which is always right, 0.
+As in section 3.3 of the hierarchical species paper: a leaf has its own score, an inner node the sum of
+its children; the answer is the deepest node whose sum is at least a threshold. (The paper's formula prints
+"less than"; its text and its use say "at least", as here.) Depth counts kingdom 1 to species 7;
+the root, which is always right, has depth 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEAST = 1e-12  # a probability that is none
 
 @dataclass(frozen=True, slots=True)
 class SpecificityDecision:
-    """Where an answer stops: a taxon (None: not even the kingdom), the probability of it, and its depth."""
+    """The decision: a taxon (None: not even the kingdom), its probability and its depth."""
 
     taxon: int | None
     probability: float
@@ -32,9 +32,9 @@ class SpecificityDecision:
 
 
 def sum_nodes(scores: NDArray[np.float64], nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Sums of the species' scores under each node of one rank: node ids, ascending, and (..., nodes) sums.
+    """Sum species' scores (..., species) by node of one rank: node ids, ascending, and sums (..., nodes).
 
-    Added up along the species: a table of which species stands under which node would grow with their square.
+    The sums are computed along the species: a matrix of species and nodes would grow quadratically.
     """
     known = np.flatnonzero(nodes >= 0)
     order = known[np.argsort(nodes[known], kind="stable")]
@@ -50,11 +50,11 @@ def choose_node(
     within: Collection[int] = (),
     on_list: NDArray[np.bool_] | None = None,
 ) -> SpecificityDecision:
-    """The deepest node at or above the threshold of its rank; of equally deep ones the more probable, then the lower.
+    """Return the deepest node at or above its rank's threshold; ties by probability, then by lower id.
 
-    `thresholds` (7,) from kingdom to species. Never a node that nothing speaks for. Of species, only those on the list
-    may be named, `on_list` (species,); wider taxa are sums over all. `within` names nodes that a person is sure of
-    already: the search starts at them, so that the answer is never wider than the one of them that is most probable.
+    `thresholds` (7,) are from kingdom to species. A node without any score is never chosen. Only species of the mask
+    `on_list` (species,) may be named; higher taxa are sums over all species. `within` are taxa that the person is sure
+    of: the search starts at the most probable of them, so that the answer is never wider.
     """
     start = SpecificityDecision(None, float(scores.sum()), ROOT, float(thresholds[0]))
     if within:
@@ -79,7 +79,7 @@ def choose_node(
 def best_start(
     scores: NDArray[np.float64], tree: Classification, within: Collection[int], thresholds: NDArray[np.float64]
 ) -> SpecificityDecision:
-    """The most probable of the nodes that a person gave; of equals the lower id. None that nothing speaks for."""
+    """Return the most probable of the given nodes; ties by lower id. None if none has a score."""
     found = []
     for node in sorted(within):
         depth = tree.depth(node)
@@ -94,7 +94,7 @@ def best_start(
 def judge_depths(
     sums: NDArray[np.float64], right: NDArray[np.bool_], thresholds: NDArray[np.float64] | float
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """For very many observations at once: whether the answer at the thresholds is right, and how deep it goes.
+    """Return for many observations whether the answer at the thresholds is right, and its depth.
 
     `sums` (observations, 7) holds the most probable node of each rank, `right` whether it is the true one.
     `thresholds` are (7,), (observations, 7), or one for all.
@@ -109,7 +109,7 @@ def judge_depths(
 def depth_curve(
     sums: NDArray[np.float64], right: NDArray[np.bool_], thresholds: Sequence[float]
 ) -> list[tuple[float, float, float]]:
-    """(threshold, accuracy, mean depth) for each threshold."""
+    """Return (threshold, accuracy, mean depth) for each threshold."""
     curve = []
     for threshold in thresholds:
         correct, depths = judge_depths(sums, right, threshold)

@@ -1,10 +1,10 @@
-"""How probable it is that a find is of no species with references here: the evidence, and what it was found to mean.
+"""The probability that an observation is of no species with references, and the features for it.
 
-A logistic regression on twelve numbers that need no photo of anything else. The strongest is how similar the winning
-species' closest reference is, compared with how similar the species' own observations usually are: species differ in
-how variable they are, so that one similarity is much for one and little for another. The weights are learned by asking
-for observations once as they are, and once with their whole species, or their whole genus, taken away
-(`evaluation/learning/unknown.py`). All of it is of the whole snapshot, never of a list: a list makes no species known.
+A logistic regression on twelve features that can be learned without other photos. The strongest is the similarity of
+the winning species' closest reference, relative to the usual similarity among that species' own observations, since
+species differ in variability. The weights are learned by evaluating observations once unchanged, and once without
+the references of their species or of their genus (`evaluation/learning/unknown.py`). All features are computed on the
+whole snapshot, never on a flora: a list does not make a species known.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def observe_unknown(
     counts: NDArray[np.floating],
     usual: float,
 ) -> NDArray[np.float64]:
-    """The evidence of one observation, in the order of FEATURES: (12,).
+    """Return the features of one observation, in the order of FEATURES: (12,).
 
     `similarities` and `columns` (photos, k) are the closest references of each photo in the whole snapshot, best first,
-    and their species; where there are fewer than k, -inf and -1. `per_photo` (photos, species) and `fused` (species,)
-    are scores that add up to 1, `voices` (photos,) how much each photo adds to the others. `typical` (species,) is the
-    similarity of a species' observations to their closest other observation, NaN where there is none: then `usual`
-    counts. `counts` (species,) are observations. Raises ValueError where no photo has a reference to be compared with.
+    and their species; missing ones are -inf and -1. `per_photo` (photos, species) and `fused` (species,)
+    are scores that sum to 1, `voices` (photos,) the weights of photos as witnesses. `typical` (species,) is the
+    similarity of a species' observations to their closest other observation, NaN if unknown: then `usual` is used.
+    `counts` (species,) are observations. Raises ValueError if no photo has a reference.
     """
     heard = np.isfinite(similarities[:, 0]) if similarities.shape[1] else np.zeros(len(similarities), dtype=bool)
     if not heard.any():
@@ -90,7 +90,7 @@ def observe_unknown(
 
 
 def unknown_probability(features: NDArray[np.float64], weights: Mapping[str, float]) -> NDArray[np.float64]:
-    """The probability of no referenced species from (..., 12) features; 0 where nothing was learned."""
+    """Return the probability of no referenced species from (..., 12) features; 0 without learned weights."""
     if not weights:
         return np.zeros(features.shape[:-1])
     logit = weights["constant"] + features @ np.array([weights[name] for name in FEATURES])
@@ -98,12 +98,12 @@ def unknown_probability(features: NDArray[np.float64], weights: Mapping[str, flo
 
 
 def entropy_of(scores: NDArray[np.float64]) -> float:
-    """Entropy in nats; what has no score adds nothing."""
+    """Return the entropy in nats; zero scores contribute nothing."""
     positive = scores[scores > 0]
     return float(-(positive @ np.log(positive)))
 
 
 def logit_of(score: float) -> float:
-    """The logit of a score, kept finite."""
+    """Return the logit of a score, clipped to be finite."""
     score = min(max(score, EDGE), 1 - EDGE)
     return float(np.log(score / (1 - score)))

@@ -1,4 +1,4 @@
-"""From neighbours to shares of the votes. Pure rules: arrays in, arrays out, in any order the same."""
+"""Voting: from neighbours to shares of votes. Pure functions on arrays, independent of their order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Voting:
-    """How neighbours vote. The defaults were measured on real photographs (docs/decisions/0004-kernel-votes.md)."""
+    """Parameters of voting. The defaults were measured on real photographs (docs/decisions/0004-kernel-votes.md)."""
 
     neighbours: int = 50  # rows of the index that each view asks for
     temperature: float = 0.05  # of the kernel: the lower, the more the closest photo decides
@@ -19,12 +19,12 @@ class Voting:
 def vote(
     similarities: NDArray[np.floating], observations: NDArray[np.int64], temperature: float
 ) -> NDArray[np.float64]:
-    """The share of its view's votes that each neighbour has, (views, k); 0 for a neighbour that does not vote.
+    """Return each neighbour's share of its view's votes, (views, k); 0 for a neighbour that does not vote.
 
     Each reference observation votes once, through its closest photo, with weight exp(similarity / temperature):
-    twelve photos of one mushroom are one witness, not twelve. Neighbours come best first; where there are fewer than
-    k, observations are -1. Weights are relative to the best similarity, which changes no share and cannot overflow.
-    A line adds up to 1, or to 0 where nothing votes.
+    twelve photos of one fungus count as one. Neighbours are sorted, best first; missing ones have the
+    observation -1. Weights are relative to the best similarity, which changes no share and cannot overflow.
+    Each row sums to 1, or to 0 without votes.
     """
     order = np.argsort(observations, axis=1, kind="stable")  # stable: of one observation, the closest photo leads
     ordered = np.take_along_axis(observations, order, axis=1)
@@ -47,9 +47,9 @@ def vote_shares(
     width: int,
     temperature: float,
 ) -> NDArray[np.float64]:
-    """The share of the votes that each species has of each view: three (views, k) arrays in, (views, width) out.
+    """Return the share of votes of each species for each view: three (views, k) arrays to (views, width).
 
-    `columns` says which column a neighbour's species has; -1 where there is no neighbour.
+    `columns` are the columns of the neighbours' species, -1 for missing neighbours.
     """
     if not width:  # no species has a reference
         return np.zeros((len(columns), 0))

@@ -1,7 +1,7 @@
-"""Where a view should be looked for first: the mean direction of each species, compared before any of its photos is.
+"""The coarse quantiser: mean embeddings of species, compared with a view to choose the species to search.
 
-An inverted file's coarse quantiser (Jegou, Douze, Schmid 2011) whose cells are species instead of clusters. The means
-are of the snapshot, not of a segment, so that they lead to the same species however references lie in segments.
+It is that of an inverted file (Jegou, Douze, Schmid 2011), with species as cells instead of clusters. The means belong
+to the snapshot and not to segments, so that the choice does not depend on how references are divided into segments.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ SCATTERED, GATHERED = 32, 4_096  # stretches above which so many lines, at most,
 
 @dataclass(frozen=True, slots=True)
 class PreparedQuantiser:
-    """The species of a flora in the guide: stretches of its lines."""
+    """A flora's species in the coarse quantiser, as runs of consecutive lines (one line is one species' mean)."""
 
     index: faiss.IndexIVFScalarQuantizer
     lists: BorrowedLists  # these two must live as long as the index
     quantiser: faiss.IndexFlatIP
-    firsts: NDArray[np.int64]  # place of each stretch's first line among all of the flora
-    blocks: Lists  # their numbers
+    firsts: NDArray[np.int64]  # position of each run's first line among the flora's lines
+    blocks: Lists  # numbers of the runs
     every: NDArray[np.int64]  # lines of the flora, ascending
 
     @property
     def lines(self) -> int:
-        """How many there are."""
+        """The number of lines."""
         return len(self.every)
 
 
 class CoarseQuantiser:
-    """The mean directions of species, mapped. Safe to search from several threads."""
+    """The mean directions of species, memory-mapped. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         try:
             self._means: NDArray[np.float16] = load_array(folder / MEANS, mapped=True)
             self.species: NDArray[np.int64] = load_array(folder / SPECIES)
         except (OSError, ValueError, EOFError) as error:
-            raise DamagedSnapshot(f"the guide of {folder.name} cannot be read") from error
+            raise DamagedSnapshot(f"the coarse quantiser of {folder.name} cannot be read") from error
         if self._means.dtype != np.float16 or self._means.shape != (len(self.species), DIM):
-            raise DamagedSnapshot(f"the guide of {folder.name} is of another kind or width")
+            raise DamagedSnapshot(f"the coarse quantiser of {folder.name} has another type or width")
 
     @property
     def means(self) -> NDArray[np.float16]:
@@ -61,9 +61,9 @@ class CoarseQuantiser:
         return self._means
 
     def renew(self, species: NDArray[np.int64], means: NDArray[np.floating]) -> None:
-        """Lead to some species (ascending) by other means (species, 256), and not at all where a mean is nought.
+        """Replace the means (species, 256) of some species (ascending), and remove species whose mean is zero.
 
-        What is written stays as it is; call this before the first search.
+        The files are not changed; call this before the first search.
         """
         lines = np.flatnonzero(np.isin(self.species, species))
         changed = means[np.searchsorted(species, self.species[lines])]
@@ -73,13 +73,13 @@ class CoarseQuantiser:
         self._means, self.species = written[kept], self.species[kept]
 
     def lines_of(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The lines of the given species, ascending; those it does not know have none."""
+        """Return the lines of species, ascending; unknown species have none."""
         return np.flatnonzero(np.isin(self.species, species)).astype(np.int64)
 
     def cut(self, lines: NDArray[np.int64]) -> PreparedQuantiser:
-        """Prepare the search among some lines, ascending; neighbouring ones are compared in one piece.
+        """Prepare a search among lines (ascending); consecutive ones are compared as one block.
 
-        A list of species from anywhere has its means copied, up to 2 MB: to begin anew at each costs more than it.
+        The means of scattered lines are copied together, up to 2 MB, which costs less than many small blocks.
         """
         firsts = np.append(0, np.flatnonzero(np.diff(lines) != 1) + 1)[: len(lines)]
         means, starts = self._means, lines[firsts]
@@ -96,16 +96,16 @@ class CoarseQuantiser:
         return PreparedQuantiser(index, lists, quantiser, firsts, np.arange(len(firsts)), lines)
 
     def nearest(self, embeddings: Embeddings, count: int, cut: PreparedQuantiser) -> Lists:
-        """The lines of the `count` species of the cut that each view resembles most on average; -1 where none is left.
+        """Return the lines of the `count` species with the most similar means for each view; -1 if there are fewer.
 
-        (views, count) or fewer columns.
+        The array has (views, count) or fewer columns.
         """
         wanted = min(count, cut.lines)
         if not wanted or not len(embeddings):
             return np.full((len(embeddings), 0), -1, dtype=np.int64)
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
         _, found = scan_lists(cut.index, queries, wanted, cut.blocks, pairs=True)
-        lines: Lists = cut.every[cut.firsts[found >> 32] + (found & 0xFFFFFFFF)]  # no more are wanted than there are
+        lines: Lists = cut.every[cut.firsts[found >> 32] + (found & 0xFFFFFFFF)]  # there are at least `wanted`
         return lines
 
 

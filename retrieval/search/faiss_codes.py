@@ -36,7 +36,7 @@ FILLED = 8 * CHUNK  # the same with their padding: 8 MB of codes
 ROW_NUMBER = 8  # bytes
 TOGETHER = 13  # FAISS's `implem`: list by list, several queries at once, candidates in a reservoir
 GROUP = 16  # views searched in one call
-STRETCH = 8_192  # rows of a block: 256 KB of codes, which stay in the cache for all views of a group
+BLOCK_ROWS = 8_192  # rows of a block: 256 KB of codes, which stay in the cache for all views of a group
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class FaissCodes:
             raise DamagedSnapshot(f"{path.name} cannot be read") from error
         self._places, self._end = place_lists(offsets, np.arange(lists))  # the end is independent of the order
         if len(self._bytes) != self._end * (CODE_BYTES + ROW_NUMBER) + lists * ROW_NUMBER:
-            raise DamagedSnapshot(f"{path.name} does not belong together with the list of its species")
+            raise DamagedSnapshot(f"{path.name} does not match the list of its species")
         order = self._bytes[len(self._bytes) - lists * ROW_NUMBER :].view(np.int64)
         if not np.array_equal(np.sort(order), np.arange(lists)):
             raise DamagedSnapshot(f"{path.name} does not name each list of its segment once")
@@ -240,9 +240,9 @@ class FaissCodes:
         breaks = np.flatnonzero(np.diff(self._rank[ranked]) != 1)
         first, last = np.append(0, breaks + 1), np.append(breaks, len(ranked) - 1)
         pieces = [
-            (start, min(STRETCH, end - start))
+            (start, min(BLOCK_ROWS, end - start))
             for begin, end in zip(starts[first].tolist(), (starts[last] + sizes[last]).tolist(), strict=True)
-            for start in range(begin, end, STRETCH)
+            for start in range(begin, end, BLOCK_ROWS)
         ]
         table = np.array(pieces, dtype=np.int64).reshape(-1, 2)
         allowed = np.zeros(int(self._offsets[-1]), dtype=np.bool_)

@@ -18,8 +18,8 @@ AIM_AT_10, AIM_AT_50 = 0.997, 0.993  # target recalls on references, easier than
 PROBING_AT_50 = 0.9955  # higher for prototype-first: a skipped species costs many neighbours, so estimates vary more
 
 # Nanoseconds per view on one thread, from benchmarks/results/; only their ratios matter for the choice.
-EXACT_ROW, CODES_ROW, CODES_LIST, RANKED_ROW, GUIDE_LINE = 14.0, 1.1, 250.0, 150.0, 10.0
-TWO_STAGE_ONCE, GUIDE_ONCE = 60_000.0, 10_000.0
+EXACT_ROW, CODES_ROW, CODES_LIST, RANKED_ROW, COARSE_ROW = 14.0, 1.1, 250.0, 150.0, 10.0
+TWO_STAGE_ONCE, COARSE_ONCE = 60_000.0, 10_000.0
 
 
 ALIKE = 8  # measured floras of similar size that determine the recipe of an ad-hoc flora
@@ -68,7 +68,7 @@ def cost(recipe: Recipe, rows: int, species: int) -> float:
     if recipe.kind == TWO_STAGE:
         return ranked + CODES_ROW * rows
     looked_at = recipe.looked_at or rows
-    coarse = GUIDE_ONCE + GUIDE_LINE * species + CODES_LIST * recipe.probes
+    coarse = COARSE_ONCE + COARSE_ROW * species + CODES_LIST * recipe.probes
     return coarse + (ranked + CODES_ROW * looked_at if recipe.depth else EXACT_ROW * looked_at)
 
 

@@ -1,12 +1,12 @@
 """A segment: an immutable block of embeddings with their references, in one folder.
 
-    embeddings.npy     (rows, 256) float16: the store, and what the index is mapped over; each embedding lies there once
+    embeddings.npy     (rows, 256) float16: the embeddings, memory-mapped by the index and stored only here
     species.npy        (lists,) int64: taxon id of each list, ascending
     offsets.npy        (lists + 1,) int64: the rows of list i are offsets[i] .. offsets[i + 1]
     observations.npy   (rows,) int64: the observation each row's photo belongs to
-    references.sqlite  who took each photo, under which licence, and where it comes from
+    references.sqlite  metadata of each photo: author, licence, source, aspect
 
-Rows lie sorted by species, observation and photo, so that the same references give the same bytes.
+Rows are sorted by species, observation and photo, so that the same references give the same bytes.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ CREATE TABLE photo_references (
 )
 """
 COLUMNS = "photo_row, photo, observation, species, author, licence, source, aspect"
-PORTION = 4_096  # rows of the table read together
-TABLE_CACHE = 64_000  # kB of the table kept while it is written: photos go to its index in no order
+PORTION = 4_096  # rows of the table read at a time
+TABLE_CACHE = 64_000  # kB of the table cached while it is written: the index of photos is filled in random order
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceEntry:
-    """A reference on its way into a segment: `observation_id` groups its votes, `observation` names it for people."""
+    """A reference to write: `observation_id` groups votes, `observation` is the observation's name for people."""
 
     photo: str
     observation_id: int
@@ -65,14 +65,14 @@ class ReferenceEntry:
 
     @property
     def place(self) -> tuple[int, int, str]:
-        """Where the reference stands among the rows."""
+        """The key by which rows are sorted."""
         return (self.species, self.observation_id, self.photo)
 
 
 def write_segment(folder: Path, entries: Iterable[ReferenceEntry], embeddings: RowSource) -> None:
-    """Write the references, sorted by their `place`, with their embeddings (rows in the same order) to a new folder.
+    """Write references, sorted by `place`, and their embeddings (rows in the same order) to a new folder.
 
-    Both are gone through once, the references first: `embeddings` may read of which photos from the folder's table.
+    Both are iterated once, the references first: `embeddings` may read the photos from the folder's table.
     """
     folder.mkdir(parents=True)
     try:
@@ -91,7 +91,7 @@ def write_segment(folder: Path, entries: Iterable[ReferenceEntry], embeddings: R
 
 
 class Columns:
-    """What a segment keeps of its references beside their table, noted while they go by."""
+    """Collects the arrays of a segment while its references are written."""
 
     def __init__(self) -> None:
         self.species: list[int] = []  # each once, ascending
@@ -99,7 +99,7 @@ class Columns:
         self.observations = array("q")  # of each row
 
     def follow(self, entries: Iterable[ReferenceEntry]) -> Iterator[ReferenceEntry]:
-        """The same references; raises ValueError for one that does not come after the one before."""
+        """Yield the references unchanged; raises ValueError if they are not sorted or not distinct."""
         before: tuple[int, int, str] | None = None
         for entry in entries:
             place = entry.place
@@ -114,11 +114,11 @@ class Columns:
 
 
 def write_table(path: Path, entries: Iterable[ReferenceEntry]) -> None:
-    """Write what is known of the references, one after the other."""
+    """Write the metadata of references to a new SQLite file."""
     table = sqlite3.connect(path, isolation_level=None)
     try:
         table.execute("PRAGMA journal_mode = OFF")
-        table.execute("PRAGMA synchronous = OFF")  # who settles the folder flushes it
+        table.execute("PRAGMA synchronous = OFF")  # the folder is flushed when it is complete
         table.execute(f"PRAGMA cache_size = -{TABLE_CACHE}")
         table.execute("BEGIN")
         table.execute(TABLE)
@@ -135,7 +135,7 @@ def write_table(path: Path, entries: Iterable[ReferenceEntry]) -> None:
 
 
 def name_entries(entries: Iterable[ReferenceEntry], model: str) -> str:
-    """Name a segment after what it holds: the same references under the same model are the same segment."""
+    """Return the name of a segment, a digest of its references and model: equal content has an equal name."""
     naming = Naming(model)
     for _ in naming.follow(entries):
         pass
@@ -143,13 +143,13 @@ def name_entries(entries: Iterable[ReferenceEntry], model: str) -> str:
 
 
 class Naming:
-    """The same, of references that go by."""
+    """Computes the name while references are iterated."""
 
     def __init__(self, model: str) -> None:
         self._digest = hashlib.sha256(model.encode())
 
     def follow(self, entries: Iterable[ReferenceEntry]) -> Iterator[ReferenceEntry]:
-        """The same references, which the name will stand for."""
+        """Yield the references unchanged."""
         for e in entries:
             line = (
                 e.photo,
@@ -166,15 +166,15 @@ class Naming:
 
     @property
     def name(self) -> str:
-        """The name of what has gone by."""
+        """The name of the references iterated so far."""
         return self._digest.hexdigest()[:16]
 
 
 class Segment:
     """An open segment. `base` is added to its row numbers, so that they are unique in the snapshot.
 
-    `withdrawn` rows (ascending) and those of the photos `withheld` stay in the files and answer nothing. `store` knows
-    all rows, `index` those that may answer; `codes` is the first stage, where the snapshot has one.
+    `withdrawn` rows (ascending) and those of the photos `withheld` stay in the files but are never found. `store` has
+    all rows, `index` the active ones; `codes` are the PQ codes of the first stage, if the snapshot has any.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class Segment:
         gone = np.zeros(0, np.int64) if withdrawn is None else withdrawn
         if len(gone) and (gone[-1] >= self.rows or gone[0] < 0):
             raise DamagedSnapshot(f"rows are withdrawn from segment {folder.name} that it does not have")
-        self.withheld = np.setdiff1d(self.rows_of_photos(withheld), gone)  # rows hidden by their photos alone
+        self.withheld = np.setdiff1d(self.rows_of_photos(withheld), gone)  # rows masked only because of their photos
         if len(gone) or len(self.withheld):
             self.withdrawn = np.zeros(self.rows, dtype=np.bool_)
             self.withdrawn[gone] = True
@@ -211,26 +211,26 @@ class Segment:
             self.index = FilteredIndex(self.store, self.withdrawn)
 
     def lists_of(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Numbers of the lists that hold the given species (ascending taxon ids)."""
+        """Return the numbers of the lists of species (ascending taxon ids)."""
         return np.flatnonzero(np.isin(self.species, species, assume_unique=True)).astype(np.int64)
 
     def species_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The species of rows of this segment (counted from 0)."""
+        """Return the species of rows of this segment (counted from 0)."""
         found: NDArray[np.int64] = self.species[np.searchsorted(self.offsets, rows, side="right") - 1]
         return found
 
     def count_rows(self, lists: NDArray[np.int64]) -> int:
-        """How many rows the lists hold, withdrawn ones among them."""
+        """Return the number of rows in the lists, including withdrawn ones."""
         return int(np.sum(self.offsets[lists + 1] - self.offsets[lists]))
 
-    def standing_rows(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The rows of the lists (ascending) that may answer, ascending."""
+    def active_rows(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the active rows of the lists (ascending), ascending."""
         ranges = [np.arange(self.offsets[number], self.offsets[number + 1]) for number in lists.tolist()]
         rows = np.concatenate([np.zeros(0, np.int64), *ranges])
         return rows if self.withdrawn is None else rows[~self.withdrawn[rows]]
 
     def count_references(self) -> NDArray[np.int64]:
-        """How many references each list holds; (lists,) int64."""
+        """Return the number of active references in each list; (lists,) int64."""
         sizes: NDArray[np.int64] = np.diff(self.offsets)
         if self.withdrawn is not None:
             of_list = np.searchsorted(self.offsets, np.flatnonzero(self.withdrawn), side="right") - 1
@@ -238,29 +238,29 @@ class Segment:
         return sizes
 
     def reference(self, row: int) -> Reference:
-        """The reference at a row of this segment (counted from 0)."""
+        """Return the reference at a row of this segment (counted from 0)."""
         return self._read("photo_row = ?", row)[0]
 
     def references_of(self, species: int) -> list[Reference]:
-        """All references of a species, by row; they lie together."""
+        """Return the active references of a species, by row."""
         place = int(np.searchsorted(self.species, species))
         if place == len(self.species) or self.species[place] != species:
             return []
         first, last = int(self.offsets[place]), int(self.offsets[place + 1]) - 1
-        return self._standing(self._read("photo_row BETWEEN ? AND ?", first, last))
+        return self._without_withdrawn(self._read("photo_row BETWEEN ? AND ?", first, last))
 
     def reference_of_photo(self, photo: str) -> Reference | None:
-        """The reference whose photo has this digest, if it is here and has not been withdrawn."""
-        found = self._standing(self._read("photo = ?", photo))
+        """Return the reference of a photo (SHA-256); None if it is missing or withdrawn."""
+        found = self._without_withdrawn(self._read("photo = ?", photo))
         return found[0] if found else None
 
     def all_references(self) -> Iterator[Reference]:
-        """Every reference, by row, withdrawn ones among them; read in portions."""
+        """Yield all references, by row, including withdrawn ones; read in portions."""
         for first in range(0, self.rows, PORTION):
             yield from self._read("photo_row BETWEEN ? AND ?", first, first + PORTION - 1)
 
     def rows_of_photos(self, photos: Collection[str]) -> NDArray[np.int64]:
-        """The rows of these photos, withdrawn ones among them, ascending; others are passed over."""
+        """Return the rows of photos, ascending, including withdrawn ones; unknown photos are ignored."""
         found: list[int] = []
         wanted = sorted(photos)
         for start in range(0, len(wanted), PORTION):
@@ -270,27 +270,27 @@ class Segment:
         return np.array(sorted(found), dtype=np.int64)
 
     def references_of_dataset(self, dataset: str) -> list[Reference]:
-        """The references whose observation a dataset named, by row, withdrawn ones among them."""
-        first, last = f"{dataset}:", f"{dataset};"  # the semicolon comes right after the colon
+        """Return the references of a dataset, by row, including withdrawn ones."""
+        first, last = f"{dataset}:", f"{dataset};"  # the semicolon is the next character after the colon
         return self._read("observation >= ? AND observation < ?", first, last)
 
     def photos(self) -> list[str]:
-        """The photo of each row, by its SHA-256."""
+        """Return the photo of each row, as SHA-256."""
         query = "SELECT photo FROM photo_references ORDER BY photo_row"
         return [photo for (photo,) in self._references.execute(query)]
 
     def authors(self) -> list[str]:
-        """Who took each row's photo, empty where that is not stated."""
+        """Return the author of each row's photo; empty if unknown."""
         query = "SELECT author FROM photo_references ORDER BY photo_row"
         return [author for (author,) in self._references.execute(query)]
 
     def aspects(self) -> list[str]:
-        """What each row's photo shows, empty where nobody said; (rows,)."""
+        """Return the aspect of each row's photo; empty if unknown."""
         query = "SELECT aspect FROM photo_references ORDER BY photo_row"
         return [aspect for (aspect,) in self._references.execute(query)]
 
     def licences(self) -> dict[str, int]:
-        """How many references stand under each licence."""
+        """Return the number of active references by licence."""
         query = "SELECT licence, count(*) FROM photo_references GROUP BY 1 ORDER BY 1"
         counted = Counter(dict(self._references.execute(query)))
         if self.withdrawn is not None:
@@ -298,7 +298,7 @@ class Segment:
         return {licence: count for licence, count in sorted(counted.items()) if count}
 
     def licences_of(self, rows: NDArray[np.int64]) -> Counter[str]:
-        """How many of some rows stand under each licence."""
+        """Return the number of the given rows by licence."""
         counted: Counter[str] = Counter()
         for start in range(0, len(rows), PORTION):
             some = rows[start : start + PORTION].tolist()
@@ -307,7 +307,7 @@ class Segment:
         return counted
 
     def under_other_licences(self, licences: Collection[str]) -> NDArray[np.bool_]:
-        """Which rows stand under none of the licences; (rows,)."""
+        """Return a mask of the rows under other licences; (rows,)."""
         within = f"photo_row BETWEEN ? AND ? AND licence IN ({question_marks(licences)})"
         query = f"SELECT photo_row FROM photo_references WHERE {within}"  # noqa: S608 - question marks
         hidden = np.ones(self.rows, dtype=np.bool_)
@@ -317,11 +317,11 @@ class Segment:
         return hidden
 
     def close(self) -> None:
-        """Let go of the reference table; the maps go with the object."""
+        """Close the reference table; memory maps are released with the object."""
         self._references.close()
 
-    def _standing(self, references: list[Reference]) -> list[Reference]:
-        """Those that have not been withdrawn."""
+    def _without_withdrawn(self, references: list[Reference]) -> list[Reference]:
+        """Return the references that are not withdrawn."""
         if self.withdrawn is None:
             return references
         return [reference for reference in references if not self.withdrawn[reference.row - self.base]]
@@ -329,18 +329,18 @@ class Segment:
     def _read(self, where: str, *values: int | str) -> list[Reference]:
         query = f"SELECT {COLUMNS} FROM photo_references WHERE {where} ORDER BY photo_row"  # noqa: S608 - no text of others
         return [
-            Reference(row + self.base, *rest)  # the columns stand in the order of Reference's fields
+            Reference(row + self.base, *rest)  # the columns are in the order of Reference's fields
             for row, *rest in self._references.execute(query, values)
         ]
 
 
 def question_marks(values: Collection[object]) -> str:
-    """A place in a query for each of the values."""
+    """Return the placeholders of a query for the values."""
     return ", ".join("?" * len(values))
 
 
 def count_observations(segments: Sequence[Segment]) -> int:
-    """How many observations the references of some segments that may answer belong to."""
+    """Return the number of distinct observations of the segments' active references."""
     seen = np.empty(sum(segment.rows for segment in segments), dtype=np.int64)
     end = 0
     for segment in segments:
@@ -348,5 +348,5 @@ def count_observations(segments: Sequence[Segment]) -> int:
         seen[end : end + len(kept)] = kept
         end += len(kept)
     seen = seen[:end]
-    seen.sort()  # in place: of tens of millions there need not be two
+    seen.sort()  # in place, to save memory with tens of millions
     return int(np.count_nonzero(seen[1:] != seen[:-1])) + (end > 0)

@@ -48,7 +48,7 @@ class SegmentPart:
     def lists_at(self, lines: Lists) -> Lists:
         """Map lines of the coarse quantiser to the segment's lists, -1 for none."""
         if self.lists_of_lines is None:
-            raise ValueError(f"segment {self.segment.base} does not know the guide")
+            raise ValueError(f"segment {self.segment.base} has no coarse quantiser")
         return self.lists_of_lines[lines]  # the line -1 selects the final entry
 
     @cached_property

@@ -1,9 +1,9 @@
-"""The references of a snapshot laid out in two dimensions: for people to look at; no answer depends on it.
+"""The atlas: a two-dimensional map of a snapshot's references, for people only; answers do not depend on it.
 
-atlases/<references>.npz   rows, species, places, strangers and doubts, as below, and how they were laid out
+atlases/<references>.npz   rows, species, places, strangers and doubts, as below, and the method
 
-An atlas is named after the references that it lays out, so that every snapshot of the same references has it: one that
-was calibrated, or gone back to, is not laid out again.
+An atlas is named after its references, so that all snapshots with the same references share it:
+calibrating or rolling back does not compute it again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAKING = 2  # raised when atlases are made in another way: those of before are m
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """Where each reference lies."""
+    """The position of each reference."""
 
     references: str  # what it is named after
     method: str  # pca or tsne
@@ -39,7 +39,7 @@ class Atlas:
     doubts: NDArray[np.float32]  # by how much it is more similar to that cloud's centre than to its own; 0 where none
 
     def only(self, kept: NDArray[np.bool_]) -> Atlas:
-        """The same without some references, (references,)."""
+        """Return the atlas with the references of a mask, (references,)."""
         return replace(
             self,
             rows=self.rows[kept],
@@ -51,18 +51,18 @@ class Atlas:
 
 
 def name_references(manifest: Manifest) -> str:
-    """A name for exactly the references that answer in a snapshot: its segments, and what is withdrawn of them."""
+    """Return a name of the active references of a snapshot: of its segments and withdrawn rows."""
     withdrawn = sorted(f"{seal.path} {seal.sha256}" for seal in manifest.files if seal.path.startswith("withdrawn/"))
     return hashlib.sha256("\n".join([str(MAKING), *manifest.segments, *withdrawn]).encode()).hexdigest()[:16]
 
 
 def atlas_path(root: Path, references: str) -> Path:
-    """Where the atlas of these references is."""
+    """Return the path of the atlas of these references."""
     return root / FOLDER / f"{references}.npz"
 
 
 def write_atlas(root: Path, atlas: Atlas) -> None:
-    """Write an atlas, beside and then in place."""
+    """Write an atlas atomically."""
     path = atlas_path(root, atlas.references)
     path.parent.mkdir(exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}.npz")  # two processes may be at it
@@ -79,7 +79,7 @@ def write_atlas(root: Path, atlas: Atlas) -> None:
 
 
 def read_atlas(root: Path, references: str) -> Atlas | None:
-    """The atlas of these references; None where nobody has made one. Raises DamagedSnapshot."""
+    """Return the atlas of these references; None if there is none. Raises DamagedSnapshot."""
     path = atlas_path(root, references)
     if not path.exists():
         return None
@@ -96,7 +96,7 @@ def read_atlas(root: Path, references: str) -> Atlas | None:
 
 
 def forget_atlases(root: Path) -> None:
-    """Remove atlases of references that no snapshot is made of any more."""
+    """Remove atlases of references that no snapshot has any more."""
     wanted = set()
     for folder in (root / "snapshots").glob("*"):
         try:

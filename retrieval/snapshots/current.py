@@ -1,4 +1,4 @@
-"""Holds the published snapshot open for a server, and goes over to the next one without a failed or mixed answer."""
+"""Keeps the published snapshot open for a server, and switches to a new one without failed or mixed answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from retrieval.snapshots.withdrawals import FileState, withdrawals_state
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 5.0  # seconds until a snapshot that could not be opened is tried again
+PATIENCE = 5.0  # seconds before opening a failed snapshot is retried
 
 
 def accept_all(snapshot: Snapshot) -> None:
@@ -26,7 +26,7 @@ def accept_all(snapshot: Snapshot) -> None:
 
 
 class Wanted(NamedTuple):
-    """What is to be open: the name that CURRENT says (empty: none), and the list of withdrawals as it was then."""
+    """The snapshot to open: the name in CURRENT (empty: none), and the state of the list of withdrawals."""
 
     name: str
     withdrawals: FileState
@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
 
 @dataclass(slots=True)
 class LeasedSnapshot:
-    """An open snapshot, how many are using it, and whether a newer one has taken its place."""
+    """An open snapshot, the number of its users, and whether it has been replaced by a newer one."""
 
     snapshot: Snapshot
     wanted: Wanted
@@ -44,21 +44,21 @@ class LeasedSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CurrentState:
-    """What is open, and what keeps a newer snapshot from being used; empty where nothing does."""
+    """The open snapshot, and why a newer one is not used; empty if there is no problem."""
 
     snapshot: Snapshot | None
-    trouble: str
-    error: FungariumError | None = None  # the same as it was raised
+    problem: str
+    error: FungariumError | None = None  # the problem as it was raised
 
 
 class CurrentSnapshot:
-    """The snapshot that CURRENT names, without the photos on the list of withdrawals, for many threads.
+    """The snapshot that CURRENT names, without withdrawn photos; thread-safe.
 
-    `lease` gives it for the time of one answer: whoever holds a lease reads one snapshot from beginning to end.
-    When CURRENT names another or the list changes, one thread opens that beside the old one while the others go on;
-    then it is exchanged in one step, and the old one is closed by whoever ends its last lease. A snapshot that cannot
-    be opened, or that `accept` refuses by raising a FungariumError, changes nothing: the old one stays.
-    Nothing is opened before the first lease, since FAISS must not be used on both sides of a fork.
+    `lease` provides it for one answer, which so reads a single snapshot from beginning to end. When CURRENT or the
+    list of withdrawals changes, one thread opens the new snapshot while the others continue with the old one; then
+    they are swapped atomically, and the end of the last lease closes the old one. A snapshot that cannot be opened, or
+    that `accept` refuses by raising a FungariumError, changes nothing. Nothing is opened before the first lease, since
+    FAISS must not be used before a fork.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class CurrentSnapshot:
         self._accept = accept
         self._patience = patience
         self._opening = threading.Lock()  # held while a snapshot is being opened
-        self._guard = threading.Lock()  # of the fields below; held for moments only
+        self._guard = threading.Lock()  # of the fields below; held only briefly
         self._holding: LeasedSnapshot | None = None
         self._refused: tuple[Wanted, float, FungariumError] | None = None  # what, when, why
 
     @contextmanager
     def lease(self) -> Iterator[Snapshot]:
-        """Give the published snapshot; raises NoSnapshot, DamagedSnapshot or what `accept` raised if there is none."""
+        """Yield the published snapshot; without one, raises NoSnapshot, DamagedSnapshot or the error of `accept`."""
         self._follow()
         with self._guard:
             holding = self._holding
@@ -87,8 +87,8 @@ class CurrentSnapshot:
         finally:
             self._release(holding)
 
-    def standing(self) -> CurrentState:
-        """What is open now, without waiting for anything."""
+    def state(self) -> CurrentState:
+        """Return the current state without waiting."""
         if not self._opening.locked():
             self._follow()
         with self._guard:
@@ -97,14 +97,14 @@ class CurrentSnapshot:
             return CurrentState(snapshot, str(error) if error else "", error)
 
     def close(self) -> None:
-        """Let go of the snapshot, once its last lease has ended."""
+        """Close the snapshot when its last lease has ended."""
         with self._guard:
             holding, self._holding = self._holding, None
         if holding is not None:
             self._retire(holding)
 
     def _follow(self) -> None:
-        """Go over to what is published, if that is another; only the first thread ever waits for it."""
+        """Switch to the published snapshot if it is another one; threads only wait for the first snapshot."""
         wanted = self._published()
         if self._is_settled(wanted) or not self._opening.acquire(blocking=self._holding is None):
             return
@@ -115,14 +115,14 @@ class CurrentSnapshot:
             self._opening.release()
 
     def _published(self) -> Wanted:
-        """What is published; without a name where nothing is, which opening will then explain."""
+        """Return what is published; if nothing is, an empty name, so that opening reports the reason."""
         try:
             return Wanted(read_current(self._root), withdrawals_state(self._root))
         except (SnapshotError, OSError, ValueError):
             return Wanted("", None)
 
     def _is_settled(self, wanted: Wanted) -> bool:
-        """Whether this is open, or was refused a moment ago."""
+        """Return whether this is open, or was refused recently."""
         with self._guard:
             if self._holding is not None and self._holding.wanted == wanted:
                 self._refused = None
@@ -132,7 +132,7 @@ class CurrentSnapshot:
             return time.monotonic() - self._refused[1] < self._patience
 
     def _exchange(self, wanted: Wanted) -> None:
-        """Open a snapshot beside the present one and put it in its place, or remember why not."""
+        """Open a snapshot and replace the current one by it, or store the reason of a failure."""
         try:
             snapshot = self._open(wanted)
         except FungariumError as error:
@@ -151,16 +151,16 @@ class CurrentSnapshot:
             self._retire(old)
 
     def _open(self, wanted: Wanted) -> Snapshot:
-        """Open and offer a snapshot, or give the present one where it would answer the same.
+        """Open a snapshot and have it accepted; return the current one if it is the same edition.
 
-        Whatever is wrong is a FungariumError.
+        Raises FungariumError for all failures.
         """
         try:
             snapshot = open_snapshot(self._root, wanted.name or None)
         except OSError as error:
             raise SnapshotError(f"the published snapshot cannot be read: {error}") from error
         present = self._holding.snapshot if self._holding is not None else None
-        if present is not None and present.edition == snapshot.edition:  # the list names photos of other snapshots
+        if present is not None and present.edition == snapshot.edition:  # withdrawals of photos in other snapshots
             snapshot.close()
             return present
         try:
@@ -171,7 +171,7 @@ class CurrentSnapshot:
         return snapshot
 
     def _retire(self, holding: LeasedSnapshot) -> None:
-        """Close a snapshot that has been replaced, unless somebody still reads it."""
+        """Close a replaced snapshot if it has no users."""
         with self._guard:
             holding.replaced = True
             unused = holding.users == 0

@@ -73,7 +73,7 @@ def read_flora(text: str, floras: Floras) -> Flora:
     """Evaluate an expression; raises UnknownFlora, UnknownTaxon or PlaceUnavailable, with the faulty term."""
     first, *rest = JOINED.split(text.strip())
     if len(rest) > MOST_WORDS:
-        raise UnknownFlora(f"a flora may be joined of at most {MOST_WORDS // 2 + 1} parts")
+        raise UnknownFlora(f"a flora may be combined of at most {MOST_WORDS // 2 + 1} parts")
     flora = read_term(first, floras)
     for word, term in zip(rest[::2], rest[1::2], strict=True):
         if word == "under":
@@ -120,5 +120,5 @@ def read_licences(listed: str, floras: Floras) -> list[str]:
     wanted = [part.strip() for part in listed.split(",")]
     if strangers := sorted(set(wanted) - set(floras.licences)):
         known = ", ".join(floras.licences)
-        raise UnknownFlora(f"no reference stands under the licence {strangers[0]!r}; there are: {known}")
+        raise UnknownFlora(f"no reference has the licence {strangers[0]!r}; there are: {known}")
     return wanted

@@ -1,4 +1,4 @@
-"""What was built, published and rolled back, in one log beside the snapshots."""
+"""The log of built, published and rolled-back snapshots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BUILT, GROWN, CALIBRATED = "built", "grown", "calibrated"  # how a snapshot was 
 
 
 def log_event(root: Path, event: str, snapshot: str, **more: str) -> None:
-    """Add a line to the history; one write, so that it is there whole or not at all."""
+    """Append a line to the history atomically."""
     time = datetime.now(UTC).isoformat(timespec="seconds")
     line = json.dumps({"time": time, "event": event, "snapshot": snapshot, **more})
     path = root / HISTORY
@@ -24,12 +24,12 @@ def log_event(root: Path, event: str, snapshot: str, **more: str) -> None:
 
 
 def log_built(root: Path, snapshot: str, parent: str | None, change: str) -> None:
-    """Note that a snapshot was built, and how it was made from another one, if there was one."""
+    """Record that a snapshot was built, and how it was made from another one, if any."""
     log_event(root, "built", snapshot, **({"parent": parent, "change": change} if parent else {}))
 
 
 def read_history(root: Path) -> list[dict[str, str]]:
-    """All that was built, published and rolled back, oldest first; a line cut off by a power failure is passed over."""
+    """Return all events, oldest first; a line that a power failure cut off is ignored."""
     try:
         lines = (root / HISTORY).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -41,7 +41,7 @@ def sum_segments(segments: Sequence[Segment], only: NDArray[np.int64] | None = N
     observations = np.zeros(len(species), dtype=np.int64)
     for segment in segments:
         for lists in blocks_of_lists(segment, segment.lists_of(species)):
-            rows = segment.standing_rows(lists)
+            rows = segment.active_rows(lists)
             own = np.searchsorted(species, np.asarray(segment.species)[lists])
             columns = np.searchsorted(lists, np.searchsorted(segment.offsets, rows, side="right") - 1)
             seen = np.asarray(segment.observations)[rows]

@@ -1,8 +1,8 @@
-"""How snapshots descend from one another, and what must not get lost or come back when one is published.
+"""How snapshots descend from one another, and what must not be lost or restored when one is published.
 
-HISTORY.jsonl says of each snapshot which one it was made from, and how: built from the catalogue while that was
-published, grown from it, or calibrated. Between the making of a snapshot and its publication others may have been
-published: photos appended, observations taken out. Publishing would undo that without a word.
+HISTORY.jsonl records for each snapshot from which one it was made, and how: built from the catalogue while that was
+published, extended from it, or calibrated. Between building and publishing a snapshot, others may have been
+published, with photos added or observations removed, which publishing would silently undo.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from retrieval.snapshots.withdrawals import read_withdrawals
 
 
 class Lineage:
-    """Who was made from whom, as the history tells."""
+    """The descent of snapshots according to the history."""
 
     def __init__(self, events: list[dict[str, str]]) -> None:
         self._parents: dict[str, list[tuple[str, str]]] = {}  # (parent, change), the latest last
@@ -49,7 +49,7 @@ class Lineage:
                     self._parents.setdefault(event["snapshot"], []).append((event["parent"], event.get("change", "")))
 
     def ancestors(self, name: str, *changes: str) -> set[str]:
-        """A snapshot and all that it descends from, by these changes only where any are named."""
+        """Return a snapshot and its ancestors, by the given changes only, if any are given."""
         found, left = {name}, [name]
         while left:
             for parent, change in self._parents.get(left.pop(), ()):
@@ -59,17 +59,17 @@ class Lineage:
         return found
 
     def nearest_common(self, one: str, other: str) -> str | None:
-        """The youngest snapshot that both descend from, which may be one of them."""
+        """Return the youngest common ancestor of two snapshots, which may be one of them."""
         common = self.ancestors(one) & self.ancestors(other)
         return max(common, key=lambda name: (self._order.get(name, -1), name), default=None)
 
 
 def carry_over(root: Path, chosen: str) -> str:
-    """The snapshot to publish so that nothing is lost that was published since `chosen` was made.
+    """Return the snapshot to publish so that nothing published since `chosen` was made is lost.
 
-    A calibrated one teaches what is published now: its calibration is put on the present references, in a snapshot of
-    its own. Otherwise raises BuildError where references were added or taken out since. One that is not calibrated and
-    has been published before is gone back to on purpose.
+    For a calibrated snapshot, its calibration is applied to the current references in a new snapshot.
+    Otherwise raises BuildError if references were added or removed since, except for an uncalibrated snapshot that
+    has been published before: that is an intended return.
     """
     current, lineage = current_or_none(root), Lineage(read_history(root))
     if current is None or current in lineage.ancestors(chosen):
@@ -86,7 +86,7 @@ def carry_over(root: Path, chosen: str) -> str:
 
 
 def put_calibration(root: Path, calibrated: str, onto: str) -> str:
-    """Write the snapshot `onto` anew with what another one has learned; gives its name."""
+    """Write a copy of the snapshot `onto` with the calibration of another one; returns its name."""
     teacher, manifest = read_manifest(root, calibrated), read_manifest(root, onto)
     if teacher.model != manifest.model:
         raise BuildError(
@@ -122,9 +122,9 @@ def carry_calibration(root: Path, folder: Path, before: Manifest, names: Mapping
 def write_calibrated_copy(
     root: Path, manifest: Manifest, voting: Mapping[str, float], learn: Callable[[Path], Mapping[str, Any]]
 ) -> str:
-    """Write a snapshot that differs from another in its calibration alone; gives its name. The lock must be held.
+    """Write a snapshot that differs from another only in its calibration; returns its name. Needs the lock.
 
-    `learn` writes the files of `LEARNED` to a folder, and gives the calibration for the manifest.
+    `learn` writes the files of `LEARNED` to a folder, and returns the calibration for the manifest.
     """
     parent = manifest.name
     with staged(root) as staging:
@@ -152,7 +152,7 @@ def write_calibrated_copy(
 
 
 def write_own_prototypes(folder: Path, calibration: Mapping[str, Any]) -> None:
-    """Write the prototypes of the species in a snapshot's folder as its new calibration shapes them."""
+    """Write the prototypes of the species in a snapshot's folder according to its new calibration."""
     sums, species = read_sums(folder), load_array(folder / "species.npy")
     if sums is None:
         return  # a snapshot from before sums were kept: its readers make them
@@ -162,7 +162,7 @@ def write_own_prototypes(folder: Path, calibration: Mapping[str, Any]) -> None:
 
 
 def refuse_losses(root: Path, chosen: str, current: str, base: str) -> None:
-    """Raise BuildError where `chosen` lacks what was added since `base`, or still has what was taken out."""
+    """Raise BuildError if `chosen` lacks references added since `base`, or contains ones removed since."""
     opened = [Snapshot(root, read_manifest(root, name)) for name in (chosen, current, base)]
     try:
         new, now, before = opened
@@ -182,7 +182,7 @@ def refuse_losses(root: Path, chosen: str, current: str, base: str) -> None:
 
 
 def only_in(one: Snapshot, other: Snapshot) -> set[str]:
-    """The photos of the references that may answer in one snapshot and do not lie so in the other."""
+    """Return the photos of active references of one snapshot that are not the same in the other."""
     theirs = dict(zip(other.manifest.segments, other.segments, strict=True))
     found: set[str] = set()
     for name, segment in zip(one.manifest.segments, one.segments, strict=True):
@@ -198,5 +198,5 @@ def only_in(one: Snapshot, other: Snapshot) -> set[str]:
 
 
 def holds(snapshot: Snapshot, photo: str) -> bool:
-    """Whether a photo is a reference that may answer."""
+    """Return whether a photo is an active reference."""
     return any(segment.reference_of_photo(photo) is not None for segment in snapshot.segments)

@@ -1,7 +1,7 @@
-"""When and where each observation was made, as far as learning needs it: a month and an H3 cell, nothing finer.
+"""Month and H3 cell of each observation, for learning; nothing more precise.
 
-Counts of species (`retrieval/snapshots/occurrences.py`) answer; they cannot be learned from, since an observation must
-not vouch for itself. This file says which month and cell to take out of the counts when an observation is asked for.
+Priors use the counts of species (`retrieval/snapshots/occurrences.py`). They cannot be learned from these alone, since
+an observation must not be evidence for itself: this file says which month and cell to subtract for each.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ObservationContext:
 
 @dataclass(frozen=True, slots=True)
 class ObservationContexts:
-    """The same for many observations, as columns."""
+    """Contexts of many observations, as columns."""
 
     observations: NDArray[np.int64]  # (n,) ascending
     months: NDArray[np.uint8]  # (n,)
@@ -55,7 +55,7 @@ class ObservationContexts:
         return self.observations, self.months, self.cells, self.habitats, self.substrates
 
     def of(self, observations: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-        """Each column for the given observations, 0 where nothing is known."""
+        """Return each column for the given observations; 0 where unknown."""
         places = np.minimum(np.searchsorted(self.observations, observations), max(len(self.observations) - 1, 0))
         if not len(self.observations):
             return {name: np.zeros(len(observations), np.int64) for name in COLUMNS}
@@ -66,7 +66,7 @@ class ObservationContexts:
         }
 
     def only(self, observations: NDArray[np.int64]) -> ObservationContexts:
-        """Those of some observations."""
+        """Return the contexts of some observations."""
         kept = np.isin(self.observations, observations)
         return from_columns([column[kept] for column in self.columns])
 
@@ -94,7 +94,7 @@ def gather_contexts(contexts: Iterable[ObservationContext] | ObservationContexts
 
 
 def settle_contexts(given: ObservationContexts) -> ObservationContexts:
-    """The same from columns in any order."""
+    """Return the contexts of columns in any order."""
     known = np.logical_or.reduce([column > 0 for column in given.columns[1:]])
     columns = [column[known] for column in given.columns]
     order = np.argsort(columns[0], kind="stable")
@@ -106,7 +106,7 @@ def settle_contexts(given: ObservationContexts) -> ObservationContexts:
 def renew_contexts(
     known: ObservationContexts | None, forgotten: NDArray[np.int64], given: ObservationContexts
 ) -> ObservationContexts:
-    """What was known, without that of the observations `forgotten`; what is given, which counts where both speak."""
+    """Return `known` without the observations `forgotten`, updated by `given`."""
     if known is None:
         return given
     kept = ~np.isin(known.observations, forgotten)
@@ -115,7 +115,7 @@ def renew_contexts(
 
 
 def write_contexts(folder: Path, contexts: ObservationContexts) -> None:
-    """Write them to a snapshot's folder, if there are any; refuses cells of another resolution than is counted."""
+    """Write contexts to a snapshot's folder, if there are any; refuses cells of another resolution."""
     check_contexts(contexts)
     if len(contexts.observations):
         np.savez(
@@ -129,7 +129,7 @@ def write_contexts(folder: Path, contexts: ObservationContexts) -> None:
 
 
 def read_contexts(folder: Path) -> ObservationContexts | None:
-    """Those of a snapshot's folder; None where there is no such file, as in snapshots from before there was one."""
+    """Return the contexts in a snapshot's folder; None without the file, which older snapshots lack."""
     path = folder / FILE
     if not path.exists():
         return None
@@ -145,7 +145,7 @@ def read_contexts(folder: Path) -> ObservationContexts | None:
 
 
 def check_contexts(contexts: ObservationContexts) -> None:
-    """Raise ValueError unless all columns are as long, in order, and no place is known better than to a cell."""
+    """Raise ValueError unless all columns have equal length, are sorted, and no place is finer than a cell."""
     lengths = {len(column) for column in contexts.columns}
     if len(lengths) != 1 or np.any(np.diff(contexts.observations) <= 0) or np.any(contexts.months > 12):
         raise ValueError("months and cells do not belong to observations in order")

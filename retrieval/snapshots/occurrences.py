@@ -1,4 +1,4 @@
-"""When, where and on what the species of a snapshot were recorded: counts per month, H3 cell, habitat and substrate."""
+"""Records of a snapshot's species: counts by month, H3 cell, habitat and substrate."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Occurrences:
-    """The counts, in columns of the species asked for."""
+    """The counts, in columns of species."""
 
     months: NDArray[np.float64]  # (species, 12), of the calendar
     northern: NDArray[np.float64]  # (species, 12): the same, those from south of the equator turned by half a year
@@ -71,25 +71,25 @@ class Occurrences:
 
     @property
     def dated(self) -> Counts:
-        """Records with a month, of each species."""
+        """The number of records with a month, of each species."""
         return np.asarray(self.months.sum(axis=1))
 
     @property
     def placed(self) -> Counts:
-        """Records with a cell, of each species."""
+        """The number of records with a cell, of each species."""
         return np.bincount(self.columns, weights=self.counts, minlength=len(self.months)).astype(np.float64)
 
     def about(self, month: int, *, southern: bool | None = None) -> Counts:
-        """Records of each species about the season of a month, 1 to 12, on one side of the equator.
+        """Return each species' records around the season of a month, 1 to 12, in one hemisphere.
 
-        Where the side is not known (None), about the month as the calendar has it.
+        If the hemisphere is unknown (None), the records around the calendar month.
         """
         if southern is None:
             return month_records(self.months, month)
         return month_records(self.northern, turn_month(month, southern=southern))
 
     def around(self, rings: Sequence[Sequence[int]]) -> Counts:
-        """Records of each species in the rings of cells around a place, the farther the less they count."""
+        """Return each species' records in the rings of cells around a place, with lower weights farther away."""
         near = np.zeros(len(self.months))
         for weight, ring in zip(RING_WEIGHTS, rings, strict=False):
             for cell in ring:
@@ -98,17 +98,17 @@ class Occurrences:
         return near
 
     def classes(self, prior: str) -> NDArray[np.float64]:
-        """Records of each species in each class of `habitat` or of `substrate`, (species, classes)."""
+        """Return each species' records in each class of `habitat` or `substrate`, (species, classes)."""
         return self.habitats if prior == "habitat" else self.substrates
 
     def of_class(self, prior: str, name: str) -> Counts:
-        """Records of each species in a class of habitat or substrate, and some of those in classes that may be it."""
+        """Return each species' records in a class of habitat or substrate, and some of those in related classes."""
         names = HABITATS if prior == "habitat" else SUBSTRATES
         place = names.index(name)
         return class_records(self.classes(prior), place, related_classes(names, place))
 
     def of(self, places: NDArray[np.int64]) -> Occurrences:
-        """The counts of some species, in the order of `places`, which are columns of these counts."""
+        """Return the counts of some species, in the order of `places`, which are columns of these counts."""
         column = np.full(len(self.months), -1, dtype=np.int64)
         column[places] = np.arange(len(places))
         kept = column[self.columns] >= 0
@@ -118,7 +118,7 @@ class Occurrences:
 
 
 def count_occurrences(species: NDArray[np.int64], records: Iterable[Occurrence] | Records) -> Occurrences:
-    """Count records of the given species (ascending taxon ids); others are left out."""
+    """Count the records of species (ascending taxon ids); others are ignored."""
     found = records if isinstance(records, Records) else gather_records(records)
     columns = np.minimum(np.searchsorted(species, found.species), max(len(species) - 1, 0))
     known = species[columns] == found.species if len(species) else np.zeros(len(found), dtype=np.bool_)
@@ -152,14 +152,14 @@ def count_occurrences(species: NDArray[np.int64], records: Iterable[Occurrence] 
 def count_classes(
     columns: NDArray[np.int64], classes: NDArray[np.uint8], species: int, width: int
 ) -> NDArray[np.float64]:
-    """Records of each species in each class, (species, width); records of no species (-1) or class (0) are left out."""
+    """Count records of each species in each class, (species, width); species -1 and class 0 are ignored."""
     known = (columns >= 0) & (classes > 0)
     places = columns[known] * width + classes[known].astype(np.int64) - 1
     return np.bincount(places, minlength=species * width).reshape(species, width).astype(np.float64)
 
 
 def gather_records(records: Iterable[Occurrence]) -> Records:
-    """Records as columns."""
+    """Return records as columns."""
     columns = array("q"), array("B"), array("Q"), array("B"), array("B")
     for one in records:
         said = (one.species, one.month, one.cell, one.habitat, one.substrate)
@@ -169,7 +169,7 @@ def gather_records(records: Iterable[Occurrence]) -> Records:
 
 
 def write_occurrences(path: Path, found: Occurrences) -> None:
-    """Write the counts; the same counts give the same bytes."""
+    """Write the counts; equal counts give equal bytes."""
     np.savez(
         path,
         months=found.months,
@@ -183,7 +183,7 @@ def write_occurrences(path: Path, found: Occurrences) -> None:
 
 
 def read_occurrences(path: Path, species: int) -> Occurrences | None:
-    """The counts of a snapshot with so many species, or None where there are none."""
+    """Return the counts of a snapshot with this many species; None if it has none."""
     if not path.exists():
         return None
     try:
@@ -202,13 +202,13 @@ def read_occurrences(path: Path, species: int) -> Occurrences | None:
 def turn_all(
     months: NDArray[np.float64], cells: NDArray[np.uint64], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """`northern` of a snapshot from before it was kept: on that side for all where most records with a place are."""
+    """Return `northern` for a snapshot from before it was stored, by the hemisphere of most of its records."""
     south = float(counts[find_southern(cells)].sum())
     return np.roll(months, MONTHS // 2, axis=1) if 2 * south > float(counts.sum()) else months
 
 
 def read_classes(counts: NDArray[np.float64] | None, species: int, width: int) -> NDArray[np.float64]:
-    """Counts by class, (species, width), from a snapshot that may know fewer classes, or none; raises ValueError."""
+    """Return counts by class, (species, width), of a snapshot with fewer classes or none; raises ValueError."""
     padded = np.zeros((species, width))
     if counts is not None:
         padded[:, : counts.shape[1]] = counts

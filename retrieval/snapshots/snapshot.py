@@ -1,4 +1,4 @@
-"""An open snapshot: what the answer line searches and reads names from. The indexer writes it, readers open it."""
+"""An open snapshot, from which answers search and read. The indexer writes it, servers open it."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ from retrieval.snapshots.withdrawals import read_withdrawals
 
 
 class Snapshot:
-    """One published state, opened and checked; all its parts belong together. Safe to read from several threads."""
+    """A published state, opened and verified; its parts belong together. Thread-safe."""
 
     def __init__(self, root: Path, manifest: Manifest, withheld: Collection[str] = ()) -> None:
-        """`withheld` are photos that may not answer, whatever the manifest says; it keeps counting them."""
+        """`withheld` are photos that must not be found; the manifest still counts them."""
         folder = root / "snapshots" / manifest.name
         self.name = manifest.name
         self.manifest = manifest
@@ -96,7 +96,7 @@ class Snapshot:
 
     @cached_property
     def edition(self) -> str:
-        """The name, and where photos are withheld, which: what two readers must agree on to give the same answers."""
+        """The name, and the photos withheld: readers with the same edition give the same answers."""
         if not self.withheld:
             return self.name
         digest = sha256()
@@ -106,22 +106,22 @@ class Snapshot:
 
     @property
     def withheld(self) -> int:
-        """How many of the manifest's references are withheld."""
+        """The number of the manifest's references that are withheld."""
         return sum(len(segment.withheld) for segment in self.segments)
 
     @property
     def references(self) -> int:
-        """How many references may answer."""
+        """The number of active references."""
         return self.manifest.references - self.withheld
 
     @cached_property
     def observation_count(self) -> int:
-        """How many observations they belong to."""
+        """The number of their observations."""
         return count_observations(self.segments) if self.withheld else self.manifest.observations
 
     @property
     def model(self) -> str:
-        """The name of the model whose embeddings these are."""
+        """The name of the model of the embeddings."""
         return str(self.manifest.model["model"])
 
     @property
@@ -131,17 +131,17 @@ class Snapshot:
 
     @property
     def voting(self) -> Voting:
-        """How neighbours vote in this snapshot."""
+        """The parameters of voting."""
         return Voting(int(self.manifest.voting["neighbours"]), float(self.manifest.voting["temperature"]))
 
     @cached_property
     def calibration(self) -> Calibration:
-        """What was learned on held-out observations; the defaults where nobody has calibrated the snapshot."""
+        """The calibration; defaults for an uncalibrated snapshot."""
         return read_calibration(self.manifest.calibration)
 
     @cached_property
     def sums(self) -> SpeciesSums:
-        """What prototypes are made of, read from the snapshot, or from its embeddings where it has no such file."""
+        """The sums for prototypes, from the snapshot's file or else from its embeddings."""
         kept = read_sums(self._folder)
         if kept is None:
             return sum_segments(self.segments)
@@ -155,26 +155,26 @@ class Snapshot:
 
     @cached_property
     def metric(self) -> Metric | None:
-        """The metric of the prototypes, if one was learned."""
+        """The metric of prototypes, if one was learned."""
         return read_metric(self._folder / METRIC) if self.calibration.metric else None
 
     @cached_property
     def typical(self) -> NDArray[np.float32]:
-        """How similar observations of each of `all_species` usually are, (species,); NaN where that is not known."""
+        """The usual similarity among observations of each of `all_species`, (species,); NaN if unknown."""
         return read_typical(self._folder, self.all_species)
 
     @cached_property
     def aspect_model(self) -> AspectClassifier | None:
-        """What tells aspects, if that was learned and helps."""
+        """The aspect classifier, if one was learned and helps."""
         return read_aspect_classifier(self._folder) if self.calibration.tells_aspects else None
 
     def predict_aspects(self, embeddings: Embeddings) -> tuple[str, ...]:
-        """What each photo seems to show; nothing where that was not learned."""
+        """Predict the aspect of each photo; empty without a classifier."""
         return () if self.aspect_model is None else tuple(name_aspects(self.aspect_model.predict(embeddings)))
 
     @cached_property
     def arrays(self) -> SpeciesArrays:
-        """What is known of every species, as arrays; worked out where the snapshot has no such file."""
+        """Arrays over all species, from the snapshot's file or else computed."""
         known = read_species_arrays(self._folder, self.all_species)
         if known is None:
             return make_species_arrays(self.all_species, self.taxonomy, self.sums)
@@ -182,17 +182,17 @@ class Snapshot:
 
     @cached_property
     def referenced(self) -> NDArray[np.int64]:
-        """Places in `all_species` of those with references, (species,): the columns of every answer's arrays."""
+        """Places in `all_species` of the species with references, (species,): the columns of answers."""
         return np.flatnonzero(self.shelf.counts(self.all_species) > 0)
 
     @cached_property
     def tree(self) -> Classification:
-        """Where the species with references stand in the tree."""
+        """The classification of the species with references."""
         return self.arrays.tree.of(self.referenced)
 
     @cached_property
     def observations(self) -> NDArray[np.float64]:
-        """Observations of each species with references, (species,)."""
+        """The number of observations of each species with references, (species,)."""
         return self.arrays.observations[self.referenced].astype(np.float64)
 
     @cached_property
@@ -214,16 +214,16 @@ class Snapshot:
 
     @cached_property
     def occurrences(self) -> Occurrences | None:
-        """When and where the species of `all_species` were recorded; None where nothing is known of it."""
+        """The counts of records of `all_species`; None if there are none."""
         return read_occurrences(self._folder / OCCURRENCES, len(self.all_species))
 
     @cached_property
     def contexts(self) -> ObservationContexts | None:
-        """Month and cell of each observation, to learn from; None where the snapshot does not hold them."""
+        """Month and cell of each observation, for learning; None if the snapshot has none."""
         return read_contexts(self._folder)
 
     def compare_prototypes(self, embeddings: Embeddings) -> NDArray[np.floating]:
-        """Similarity of each view to the prototype of each species with references, (views, species)."""
+        """Return the similarity of each view to the prototype of each species with references, (views, species)."""
         views = project(embeddings, self.arrays.centre, self.metric).astype(self.prototypes.dtype)
         return compare_rows(self.prototypes, views)
 
@@ -233,28 +233,28 @@ class Snapshot:
         return self.shelf.species
 
     def lineages(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Taxon ids of the given species and of all above them, (species, 7) by rank; -1 where a rank is not known."""
+        """Return the lineage of each species, (species, 7) taxon ids by rank; -1 where unknown."""
         return self.arrays.tree.of(np.searchsorted(self.all_species, species)).lineages
 
     def by_name(self, flora: Flora | None = None) -> NDArray[np.int64]:
-        """Taxon ids of all species, or of a flora's, in the order of their names, then of their ids."""
+        """Return the taxon ids of all species, or of a flora's, sorted by name, then by id."""
         places = self.arrays.by_name
         return self.all_species[places if flora is None else places[flora.bits[places]]]
 
     def require_model(self, model: str) -> None:
-        """Refuse a query made with another model, precision or preprocessing than the references."""
+        """Raise SnapshotMismatch for a query with another model, precision or preprocessing."""
         if model != self.model:
             raise SnapshotMismatch(f"snapshot {self.name} was {describe_mismatch(self.model, model)}")
 
     def _flora(self, flora: str) -> Flora:
-        """The flora of an id, or one in words, as `flora_expressions` reads them; raises UnknownFlora."""
+        """Return the flora of an id or a flora expression; raises UnknownFlora."""
         if flora in self._cards or not in_words(flora):
             return self.published(flora)
         read = read_flora(flora, self)
         return replace(read, card=replace(read.card, id=flora))
 
     def published(self, flora: str) -> Flora:
-        """The published flora of an id; raises UnknownFlora, naming those that there are."""
+        """Return the published flora of an id; raises UnknownFlora, which lists the published ones."""
         card = self._cards.get(flora)
         if card is None:
             known = ", ".join(sorted(self._cards)[:20])
@@ -264,13 +264,13 @@ class Snapshot:
         )
 
     def _held(self, flora: str) -> NDArray[np.bool_]:
-        """The bits of a published flora."""
+        """Return the bits of a published flora."""
         if flora == WORLD:
             return np.asarray(self.shelf.counts(self.shelf.species) > 0)
         return np.unpackbits(self._bits[flora], count=len(self.shelf.species)).astype(np.bool_)
 
     def _count_again(self, card: FloraCard) -> FloraCard:
-        """The card of a flora without what is withheld."""
+        """Return the card of a flora without withheld references."""
         if not self.withheld:
             return card
         held = self._held(card.id)
@@ -279,9 +279,9 @@ class Snapshot:
         return replace(card, species=listed, covered=int(np.count_nonzero(counts)), references=int(counts.sum()))
 
     def flora_of(self, taxa: Iterable[int], title: str = "a list of taxa") -> Flora:
-        """The flora of any list of taxa, with nothing built: a genus or family stands for all its species.
+        """Return an ad-hoc flora of taxa; higher taxa stand for all their species.
 
-        Raises UnknownTaxon for an id that the snapshot does not know.
+        Raises UnknownTaxon for an unknown id.
         """
         wanted = set(taxa)
         strangers = [taxon for taxon in wanted if self.taxonomy.taxon(taxon).rank != "species"]
@@ -291,29 +291,29 @@ class Snapshot:
         return self.shelf.cut_ad_hoc(species, title)
 
     def flora_of_bits(self, bits: NDArray[np.bool_], title: str) -> Flora:
-        """The flora of a set of `all_species`."""
+        """Return the flora of a mask of `all_species`."""
         return self.shelf.cut_ad_hoc(bits, title)
 
     @property
     def names(self) -> Taxonomy:
-        """Who knows the names of taxa."""
+        """The source of taxon names."""
         return self.taxonomy
 
     @cached_property
     def licences(self) -> tuple[str, ...]:
-        """The licences that references stand under."""
+        """The licences of the references."""
         counted = Counter(self.manifest.licences)
         for segment in self.segments:
             counted.subtract(segment.licences_of(segment.withheld))
         return tuple(sorted(licence for licence, count in counted.items() if count))
 
     def reference(self, row: int) -> Reference:
-        """The reference at a row of the snapshot; a withdrawn one too, for those who hold its row."""
+        """Return the reference at a row of the snapshot, even if it is withdrawn."""
         segment = next(segment for segment in reversed(self.segments) if segment.base <= row)
         return segment.reference(row - segment.base)
 
     def reference_of_photo(self, photo: str) -> Reference:
-        """The reference whose photo has this digest; raises UnknownPhoto."""
+        """Return the reference of a photo (SHA-256); raises UnknownPhoto."""
         for segment in self.segments:
             reference = segment.reference_of_photo(photo)
             if reference is not None:
@@ -321,20 +321,20 @@ class Snapshot:
         raise UnknownPhoto(f"snapshot {self.name} has no reference photo {photo[:64]!r}")
 
     def embedding_of(self, row: int) -> Embeddings:
-        """The embedding of the reference at a row, (1, 256), as it is stored: at float16, brought to length 1."""
+        """Return the embedding of the reference at a row, (1, 256), float16 normalised to length 1."""
         segment = next(segment for segment in reversed(self.segments) if segment.base <= row)
         return unit_rows(segment.store.take(np.array([row - segment.base])).astype(np.float32))
 
     def references_of(self, species: int) -> list[Reference]:
-        """All references of a species, in the order of rows."""
+        """Return the active references of a species, by row."""
         return [reference for segment in self.segments for reference in segment.references_of(species)]
 
     def count_references(self, species: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many references each of the given species has; (species,) int64."""
+        """Return the number of references of each species; (species,) int64."""
         return self.shelf.counts(species)
 
     def close(self) -> None:
-        """Let go of all files, and of what lies on GPUs and on other machines."""
+        """Close all files, and release memory on GPUs and other machines."""
         if self.shelf.searcher is not None:
             self.shelf.searcher.forget()
         if self.shelf.accelerator is not None:
@@ -345,7 +345,7 @@ class Snapshot:
 
 
 def read_withdrawn(folder: Path, manifest: Manifest, segment: str) -> NDArray[np.int64] | None:
-    """The rows of a segment that a snapshot has withdrawn, ascending."""
+    """Return the withdrawn rows of a segment, ascending."""
     if segment not in manifest.withdrawn:
         return None
     rows: NDArray[np.int64] = load_array(folder / "withdrawn" / f"{segment}.npy")
@@ -357,12 +357,12 @@ def read_withdrawn(folder: Path, manifest: Manifest, segment: str) -> NDArray[np
 def open_snapshot(
     root: Path, name: str | None = None, *, thorough: bool = False, with_withdrawn: bool = False
 ) -> Snapshot:
-    """Open the published snapshot under `root`, or the one named; every checksum is compared first.
+    """Open the published snapshot under `root`, or the one named, after comparing all checksums.
 
-    A file that nothing has touched since the indexer compared it here is not read again, unless `thorough`. Photos on
-    the list of withdrawals answer nothing, except `with_withdrawn`: for whoever makes the next snapshot from this one,
-    in which the list will be obeyed again.
-    Raises NoSnapshot, DamagedSnapshot or SnapshotMismatch, each saying what to do.
+    A file that was verified on this disk and is unchanged since is not read again, unless `thorough`. Photos on
+    the list of withdrawals are not found, except `with_withdrawn`, for making the next snapshot from this one,
+    which will obey the list again.
+    Raises NoSnapshot, DamagedSnapshot or SnapshotMismatch, each with advice.
     """
     manifest = read_manifest(root, name or read_current(root))
     verify_files(root, manifest, verified=None if thorough else read_verified_files(root))

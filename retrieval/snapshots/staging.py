@@ -1,4 +1,4 @@
-"""Where snapshots are put together before they get their names: one writer at a time, nothing half-written seen."""
+"""Staging of snapshots before they are published: one writer at a time, and no incomplete files."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ STAGING = ".building"
 
 @contextmanager
 def building(root: Path) -> Iterator[Path]:
-    """A staging folder on the same disk; one builder or publisher at a time, and what a killed one left is removed."""
+    """Yield an empty staging folder on the same disk, for one builder or publisher at a time."""
     with writing(root), staged(root) as staging:
         yield staging
 
 
 @contextmanager
 def staged(root: Path) -> Iterator[Path]:
-    """The staging folder, empty, for whoever holds the lock."""
+    """Yield the empty staging folder, for a caller that holds the lock."""
     staging = root / STAGING
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
@@ -36,7 +36,7 @@ def staged(root: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(root: Path) -> Iterator[None]:
-    """Hold the lock of the folder; the system lets go of it if the process dies."""
+    """Hold the folder's lock, which the system releases if the process ends."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         try:
@@ -47,10 +47,10 @@ def writing(root: Path) -> Iterator[None]:
 
 
 def settle(written: Path, place: Path) -> None:
-    """Flush a written folder to disk and give it its name, which stands for its content.
+    """Flush a written folder to disk and move it to its final name, a digest of its content.
 
-    Where the same is there already it stays, so that nothing published is touched; what
-    bears the name with other bytes has been damaged, and makes way.
+    An identical folder of this name is kept, so that nothing published is touched; one with other
+    content is damaged, and is replaced.
     """
     for path in sorted(written.rglob("*")):
         if path.is_file():
@@ -70,12 +70,12 @@ def settle(written: Path, place: Path) -> None:
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """Checksums of all files of a folder, by name."""
+    """Return the checksums of all files of a folder, by name."""
     return {p.relative_to(folder).as_posix(): checksum(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def settle_file(written: Path, place: Path) -> None:
-    """Flush one written file to disk and give it its place in a folder that is there."""
+    """Flush a written file to disk and move it into an existing folder."""
     with written.open("rb") as file:
         os.fsync(file.fileno())
     written.replace(place)

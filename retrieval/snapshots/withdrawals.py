@@ -1,10 +1,10 @@
-"""Photos that no snapshot may answer with: one list beside the snapshots, which every reader obeys.
+"""Withdrawn photos: one list beside the snapshots, which all readers obey.
 
-    WITHDRAWN    a line that names the format and counts the photos, then the SHA-256 of each, ascending
+    WITHDRAWN    a line with the format and the number of photos, then the SHA-256 of each, ascending
 
-A withdrawal is about a photo, not about a snapshot: new snapshots, old ones and those gone back to obey it alike, from
-the moment the list is written until the photo is taken off it. The list is replaced as a whole and is on the disk
-before a writer returns. It has a lock of its own, so that nobody waits for a build to withdraw a photo.
+A withdrawal applies to a photo, not to a snapshot: new, old and rolled-back snapshots obey it from
+the moment the list is written until the photo is removed from it. The list is replaced atomically, and flushed to disk
+before a writer returns. It has its own lock, so that withdrawing a photo does not wait for a build.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ FileState: TypeAlias = tuple[int, int, int] | None  # inode, time of the last ch
 
 
 def read_withdrawals(root: Path) -> frozenset[str]:
-    """The SHA-256 of all withdrawn photos; none where there is no list.
+    """Return the SHA-256 of all withdrawn photos; empty without a list.
 
-    Raises DamagedSnapshot for a list that is not whole: what it was to hide must not answer meanwhile.
+    Raises DamagedSnapshot for an incomplete list, since the photos that it lacks must not be found.
     """
     try:
         return parse_withdrawals((root / FILE).read_bytes())
@@ -40,7 +40,7 @@ def read_withdrawals(root: Path) -> frozenset[str]:
 
 
 def parse_withdrawals(content: bytes) -> frozenset[str]:
-    """The photos on a list; raises ValueError for one that is not whole."""
+    """Return the photos of a list; raises ValueError if it is incomplete."""
     head, *photos = content.decode("utf-8").split("\n")
     if head != f"{FORMAT} {len(photos) - 1}" or photos.pop() != "":
         raise ValueError("it is not whole, or was written by a later version")
@@ -48,7 +48,7 @@ def parse_withdrawals(content: bytes) -> frozenset[str]:
 
 
 def withdrawals_state(root: Path) -> FileState:
-    """What changes whenever the list does, without reading it."""
+    """Return a state that changes whenever the list does, without reading it."""
     try:
         found = (root / FILE).stat()
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def withdrawals_state(root: Path) -> FileState:
 
 
 def withdraw_photos(root: Path, photos: Iterable[str]) -> int:
-    """Put photos on the list; gives how many were not on it before."""
+    """Add photos to the list; returns how many were new."""
     with _changing(root):
         known, wanted = read_withdrawals(root), frozenset(photos)
         if strange := sorted(photo for photo in wanted if photo.split() != [photo]):
@@ -68,7 +68,7 @@ def withdraw_photos(root: Path, photos: Iterable[str]) -> int:
 
 
 def readmit_photos(root: Path, photos: Iterable[str]) -> int:
-    """Take photos off the list; gives how many were on it. They answer again wherever a snapshot still holds them."""
+    """Remove photos from the list; returns how many were on it. Snapshots that still contain them find them again."""
     with _changing(root):
         known = read_withdrawals(root)
         back = known & frozenset(photos)
@@ -89,7 +89,7 @@ def _write(root: Path, photos: frozenset[str]) -> None:
 
 @contextmanager
 def _changing(root: Path) -> Iterator[None]:
-    """Hold the list's own lock; others that change it wait for a moment."""
+    """Hold the list's own lock."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / f".{FILE}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

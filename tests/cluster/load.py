@@ -1,4 +1,4 @@
-"""A steady load on a cluster, whose every answer is compared with what one process says."""
+"""A steady load on a cluster, whose answers are all compared with those of a single process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that is no part of the cluster: `python -m tests.cluster.outside ask|lose ray://HOST:PORT [ROOT]`.
+"""A process outside the cluster: `python -m tests.cluster.outside ask|lose ray://HOST:PORT [ROOT]`.
 
 `behead ROOT` has a small cluster of its own, whose first machine it loses.
 """
@@ -96,17 +96,17 @@ def lose(address: str, root: str) -> None:
     cluster_search.adopt(snapshot)
     world.search(query, 3)
     print("searched", flush=True)
-    wait_for(lambda: not cluster_search.lost)
+    wait_for(lambda: not cluster_search.is_lost)
 
     ray = load_ray()
     if address.startswith(CLIENT):
         ray.util.client.ray.get_context().client_worker.close()  # as Ray does after half a minute without its server
     else:
         ray.shutdown()
-    wait_for(lambda: cluster_search.lost)
+    wait_for(lambda: cluster_search.is_lost)
     print("lost", flush=True)
 
-    wait_for(lambda: not cluster_search.lost)
+    wait_for(lambda: not cluster_search.is_lost)
     world.search(query, 3)
     print("searched again", flush=True)
     sys.stdout.flush()
@@ -163,10 +163,10 @@ def behead(root: str) -> None:
     with leader(port):
         cluster_search.adopt(snapshot)
         print("right" if is_right() else "wrong", flush=True)
-    wait_for(lambda: is_refused() and cluster_search.lost)  # which /healthz answers 503 for
+    wait_for(lambda: is_refused() and cluster_search.is_lost)  # which /healthz answers 503 for
     print("refused:", all(is_refused() for _ in range(5)), flush=True)
     with leader(port):
-        wait_for(lambda: not is_refused() and not cluster_search.lost)
+        wait_for(lambda: not is_refused() and not cluster_search.is_lost)
         print("right" if is_right() else "wrong", flush=True)
     sys.stdout.flush()
     os._exit(0)  # the watching thread is nobody's to end

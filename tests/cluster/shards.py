@@ -1,4 +1,4 @@
-"""Shards in this process, each in threads of its own: what a router needs, without Ray."""
+"""Shards in threads of this process, for tests of the router without Ray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that tells a folder what it does and goes on only as far as that allows: a job can be killed anywhere."""
+"""A model that records its progress in a folder and waits for permission to go on: jobs can be killed at any point."""
 
 from __future__ import annotations
 

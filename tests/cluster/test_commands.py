@@ -1,4 +1,4 @@
-"""`fungarium cluster`, and `fungarium identify` on a cluster, as an operator runs them."""
+"""`fungarium cluster`, and `fungarium identify` on a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One setting leads to a cluster, or to a sentence that says why not, within a bounded time."""
+"""Connecting to a cluster: by one setting, or an error in one sentence within a bounded time."""
 
 from __future__ import annotations
 

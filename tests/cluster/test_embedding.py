@@ -1,4 +1,4 @@
-"""Embedding on a cluster: the bytes of a run on one machine, whatever dies on the way."""
+"""Embedding on a cluster gives the same bytes as on one machine, whatever fails meanwhile."""
 
 from __future__ import annotations
 

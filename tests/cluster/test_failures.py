@@ -1,4 +1,4 @@
-"""Nodes and processes that go while people ask: no wrong answer, no silent gap, and all is well again by itself."""
+"""Failing nodes and processes under load: no wrong or silently incomplete answer, and automatic recovery."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def running(
 
 
 def all_alive(cluster: Cluster) -> bool:
-    return all(replica.alive for replica in cluster.standing())
+    return all(replica.alive for replica in cluster.status())
 
 
 def node_of(machines: Machines, shard: int, replica: int) -> object:
@@ -164,7 +164,7 @@ def test_a_process_that_stands_still_delays_nobody_for_long(machines: Machines, 
     expected = expected_of(published)
     with running(machines, published, shards=1, replicas=2) as (cluster, snapshot):
         until(lambda: all_alive(cluster))
-        pid = cluster.standing()[0].state.pid  # type: ignore[union-attr] # alive
+        pid = cluster.status()[0].state.pid  # type: ignore[union-attr] # alive
         world = snapshot.flora(WORLD)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -183,7 +183,7 @@ def test_where_all_that_hold_a_part_stand_still_the_answer_is_an_error_in_bounde
     expected = expected_of(published)
     with running(machines, published, shards=1, replicas=1, timeout=0.5) as (cluster, snapshot):
         until(lambda: all_alive(cluster))
-        pid = cluster.standing()[0].state.pid  # type: ignore[union-attr] # alive
+        pid = cluster.status()[0].state.pid  # type: ignore[union-attr] # alive
         world = snapshot.flora(WORLD)
         os.kill(pid, signal.SIGSTOP)
         try:

@@ -1,4 +1,4 @@
-"""What is handed out for Kubernetes is well formed and fits the program. No Kubernetes has run it here."""
+"""The Kubernetes manifests are well formed and match the program. They have not been run on Kubernetes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replicas are moved apart without a shard that nobody answers for. The nodes are names, nothing is started."""
+"""Replicas are moved to different nodes while each shard keeps a live replica. Nodes are only names here."""
 
 from __future__ import annotations
 

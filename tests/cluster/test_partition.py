@@ -1,4 +1,4 @@
-"""The network between router and shards swallows everything: time-outs are bounded, and nothing hangs.
+"""A network partition between router and shards: time-outs are bounded, and nothing hangs.
 
 A node of the cluster runs in a network namespace of its own, behind a pair of virtual links. Taking one end down is a
 partition: no reset comes, packets vanish. Only root may do that, and not on every machine.

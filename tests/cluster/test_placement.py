@@ -1,4 +1,4 @@
-"""Where lists are placed: each reference once, evenly, what is alike together, and little moves when more come."""
+"""Placement of lists: each reference once, evenly, similar species together, and few moves when the index grows."""
 
 from __future__ import annotations
 

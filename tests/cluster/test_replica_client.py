@@ -1,4 +1,4 @@
-"""Asks share calls, whichever replica is alive answers, and nobody waits for ever."""
+"""Queries share calls, any live replica answers, and no query waits for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Through shards, every flora answers as one process does, to the neighbour and to the last bit of its similarity."""
+"""Every flora gives the same neighbours and bit-identical similarities through shards as in one process."""
 
 from __future__ import annotations
 

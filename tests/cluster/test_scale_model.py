@@ -1,4 +1,4 @@
-"""The simulation of many machines agrees with what can be reckoned by hand, and the documents quote what was kept."""
+"""The simulation of many machines agrees with calculations by hand, and the documentation quotes stored results."""
 
 from __future__ import annotations
 

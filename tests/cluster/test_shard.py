@@ -1,4 +1,4 @@
-"""What a shard has open, and what it says while it is opening: nobody waits for a snapshot that others do not need."""
+"""A shard's open snapshots, and its replies while it opens one: queries of other snapshots do not wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does with a batch, asked without a cluster."""
+"""What a worker does with a batch, tested without a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shards as processes of a Ray cluster of three nodes: the same answers, from whoever is alive."""
+"""Shards as processes on a Ray cluster of three nodes: any live replica gives the same answers."""
 
 from __future__ import annotations
 
@@ -78,14 +78,12 @@ def test_every_replica_says_what_it_has_open(
     running_shards: Cluster, snapshot: Snapshot, until: Callable[[Callable[[], bool]], None]
 ) -> None:
     def all_open() -> bool:
-        standing = running_shards.standing()
-        return all(own.state is not None and snapshot.name in own.state.snapshots for own in standing)
+        status = running_shards.status()
+        return all(own.state is not None and snapshot.name in own.state.snapshots for own in status)
 
     until(all_open)
 
-    assert [(own.shard, own.replica) for own in running_shards.standing()] == [
-        (s, r) for s in range(3) for r in range(2)
-    ]
+    assert [(own.shard, own.replica) for own in running_shards.status()] == [(s, r) for s in range(3) for r in range(2)]
 
 
 def test_while_a_snapshot_is_opened_for_all_workers_of_a_server_the_present_one_is_searched(

@@ -137,7 +137,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("nonsense", "is no database address; write sqlite:///PATH"),
+        ("nonsense", "is not a database URL; write sqlite:///PATH"),
         ("mysql://root:secret@host/fungi", r"only SQLite and PostgreSQL are supported"),
         ("postgresql://me:secret@127.0.0.1:1/fungi", r"cannot be opened: .*refused"),
     ],

@@ -1,4 +1,4 @@
-"""The drawn demo collection: what it promises to whoever imports it, trains with it or looks at it."""
+"""The drawn demo collection: reproducible, importable, and identifiable as far as it claims."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The command: what it says, how it ends, and what is installed."""
+"""Tests of the command: output, exit codes, installation."""

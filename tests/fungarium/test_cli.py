@@ -1,4 +1,4 @@
-"""How the command is laid out, how it ends, and what shells and scripts are told."""
+"""The command's groups, exit codes, completion and output for scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fungarium doctor` in installations that are whole, new, and broken in one way each."""
+"""`fungarium doctor` in installations that are complete, new, or broken in one way each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fungarium identify` and `similar` from its arguments to its output: text, JSON, sentences and exit codes."""
+"""`fungarium identify` and `similar`: arguments, text, JSON, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from fungarium.cli import main
-from retrieval.command import run_guarded
+from fungarium.exit_codes import run_guarded
 from retrieval.domain import NOTICE
 from retrieval.models.descriptor import Descriptor
 from tests.retrieval.photos.oddities import exif, save, scene
@@ -344,7 +344,7 @@ def test_an_empty_box_is_the_whole_photo(capsys: pytest.CaptureFixture[str], mad
     [
         (["0,0,1"], "a box is four numbers: left,top,width,height"),
         (["left"], "a box is four numbers"),
-        (["0.5,0,0.6,1"], "a box ends within the photo"),
+        (["0.5,0,0.6,1"], "a box must end within the photo"),
         (["0,0,1,1", "0,0,1,1"], "2 boxes were given for 1 photos"),
     ],
 )

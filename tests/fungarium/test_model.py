@@ -1,4 +1,4 @@
-"""`models` and `fit-head`, run as a person runs them, on the drawn collection and tiny networks."""
+"""`fungarium model`, run on the drawn collection and tiny networks."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ def test_what_cannot_be_checked_is_one_sentence(photo: str, tmp_path: Path, said
     (tmp_path / "unknown.onnx.card.json").write_text(json.dumps({**CARD, "resise": 3}), encoding="utf-8")
 
     for handle, shown, says in (
-        (f"onnx:{no_network}", photo, "is damaged or no network"),
+        (f"onnx:{no_network}", photo, "is damaged or not a network"),
         (f"onnx:{unknown}", photo, "it has an entry 'resise'"),
         (f"onnx:{tmp_path}/gone.onnx", photo, "there is no model at"),
-        (f"onnx:{narrow}", photo, "gives 255 numbers a view"),
-        (f"onnx:{cut_short}", photo, "is damaged or no network"),
+        (f"onnx:{narrow}", photo, "gives 255 numbers per view"),
+        (f"onnx:{cut_short}", photo, "is damaged or not a network"),
         ("descriptor", f"{tmp_path}/gone.jpg", "cannot be read"),
-        ("timm:no-such-thing", photo, "requirements-timm.txt" if find_spec("timm") is None else "timm cannot bring"),
+        ("timm:no-such-thing", photo, "requirements-timm.txt" if find_spec("timm") is None else "timm cannot export"),
     ):
         assert main(["model", "check", handle, shown]) == 1
         text = said()

@@ -1,4 +1,4 @@
-"""`fungarium people` and `observations`, as an administrator types it."""
+"""`fungarium people` and `fungarium observations`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel, installed where there is no checkout: all that it holds, and the demo from the first to the last step."""
+"""The wheel, installed without a checkout: its contents, and the demo from import to serving."""
 
 from __future__ import annotations
 

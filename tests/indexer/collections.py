@@ -1,4 +1,4 @@
-"""Small archives for the tests of the import: drawn photos, tables beside them, and what the catalogue then holds."""
+"""Small archives for tests of the import: drawn photos, tables, and the resulting catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every archive of the shared samples and cases: what is read is accepted, rejected, or named as a whole refusal."""
+"""The shared samples and cases: every record is accepted or rejected, or the archive is refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small drawn collection behind the real application, and Chromium to look at it with.
+"""A small drawn collection behind the real application, and Chromium to test it with.
 
 Chromium is Debian's, found by name; nothing is downloaded. Where it or Playwright or the built scripts are missing, the
 tests that need them are skipped and say what to do. Every page that a test leaves is photographed into `screenshots/`.

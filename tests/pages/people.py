@@ -1,4 +1,4 @@
-"""People of the small site, an import with rejections, and observations to look at."""
+"""People of the small site, an import with rejections, and observations."""
 
 from __future__ import annotations
 

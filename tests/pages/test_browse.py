@@ -1,4 +1,4 @@
-"""Similar photos, floras, species and the atlas, on a phone and on a desk, with scripts and without."""
+"""Similar photos, floras, species and the atlas, on phone and desktop, with and without scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recording, finding and validating observations, on a phone and at a desk, without scripts, and by keyboard alone."""
+"""Recording, searching and reviewing observations: on phone and desktop, without scripts, by keyboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identify a find: from photos to species, on a phone and on a desk, without scripts, and by keyboard alone."""
+"""Identification from photos to species, on phone and desktop, without scripts, and with the keyboard only."""
 
 from __future__ import annotations
 

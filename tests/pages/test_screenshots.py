@@ -1,4 +1,4 @@
-"""The pictures for the README: of the size of a screen, and small enough to be loaded with it."""
+"""The README's images have the size of a screen, and small files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings are read once, and a name or value that cannot be meant is refused."""
+"""Settings are read once, and unknown names and invalid values are refused."""
 
 from __future__ import annotations
 

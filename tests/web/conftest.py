@@ -40,7 +40,7 @@ class HeldPhotos:
     lasting: bool = True
     withdrawn: bool = False
 
-    def lasts(self, sha256: str) -> bool:
+    def is_cacheable(self, sha256: str) -> bool:
         if self.withdrawn:
             raise UnknownPhoto(f"reference photo {sha256} was withdrawn")
         return self.lasting

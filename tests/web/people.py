@@ -1,4 +1,4 @@
-"""A server with people in it: a database, a caller for every role, and the application over both."""
+"""A server with a database, a caller for every role, and the application."""
 
 from __future__ import annotations
 

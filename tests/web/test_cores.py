@@ -1,4 +1,4 @@
-"""Workers share the cores of the machine: the model, the search and arithmetic of each take its part of them."""
+"""Workers divide the cores of the machine for the model, the search and arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every request has an id, a deadline and a line in the log; photos need a place; nothing private is written down."""
+"""Every request has an id, a deadline and a log line; photos need admission; nothing private is logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was acknowledged is kept, and nothing half-written stays: full disks, killed workers, databases that go away."""
+"""Acknowledged data is kept, and nothing incomplete remains: full disks, killed workers, lost databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server as it is run: gunicorn started as a process, asked over loopback, stopped by its id."""
+"""The real server: gunicorn as a process, queried over loopback, and stopped by its process id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in and out, one's own account, and for administrators everybody's."""
+"""Sessions, quotas and accounts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from web.services import services
 
 blueprint = ApiBlueprint("accounts", __name__, url_prefix=PREFIX, description="People, sessions and quotas")
 
-PER_LOGIN: Final = Throttle(10, 15)  # wrong passwords for one login from one address
+PER_LOGIN: Final = Throttle(10, 15)  # wrong passwords for a login from an IP address
 PER_ADDRESS: Final = Throttle(30, 15)
 FROM_EVERYWHERE: Final = Throttle(100, 60)  # for one login: a guess a second from many addresses finds nothing in years
 YEAR: Final = 366
@@ -44,7 +44,7 @@ class SignIn(Schema):
     """A login and its password."""
 
     class Meta:
-        """Nothing else is read."""
+        """Refuse unknown members."""
 
         unknown = RAISE
 
@@ -53,10 +53,10 @@ class SignIn(Schema):
 
 
 class NewPassword(Schema):
-    """A password in place of another."""
+    """The current password and a new one."""
 
     class Meta:
-        """Nothing else is read."""
+        """Refuse unknown members."""
 
         unknown = RAISE
 
@@ -65,33 +65,35 @@ class NewPassword(Schema):
 
 
 class OwnChanges(Schema):
-    """What somebody may change of their own account."""
+    """Changes of one's own account."""
 
     class Meta:
-        """A role among it would be refused, not overlooked."""
+        """Refuse unknown members: a role is refused, not ignored."""
 
         unknown = RAISE
 
     name = CleanText(validate=validate.Length(1, 255), metadata=about("Shown to others."))
-    obscures = fields.Boolean(metadata=about("Show all my places to others as a grid cell only."))
+    obscures = fields.Boolean(metadata=about("Others see all places of this person as grid cells."))
 
 
 class Changes(OwnChanges):
-    """What an administrator may change of anybody's."""
+    """Changes of any account, by an administrator."""
 
     role = CleanText(validate=validate.OneOf(ROLES))
-    active = fields.Boolean(metadata=about("Whether the person can sign in and their keys open anything."))
-    password = CleanText(validate=validate.Length(1, 1000), metadata=about("A new one; ends every session."))
+    active = fields.Boolean(metadata=about("Whether the person can sign in and use their keys."))
+    password = CleanText(validate=validate.Length(1, 1000), metadata=about("A new password; ends all sessions."))
     dailyQuota = fields.Integer(  # noqa: N815 - a name of the API
-        validate=validate.Range(1, 10_000_000), allow_none=True, metadata=about("Identifications a day; null: as set.")
+        validate=validate.Range(1, 10_000_000),
+        allow_none=True,
+        metadata=about("Identifications a day; null: the default."),
     )
 
 
 class NewPerson(Schema):
-    """Somebody who shall be able to sign in."""
+    """A new account."""
 
     class Meta:
-        """Nothing else is read."""
+        """Refuse unknown members."""
 
         unknown = RAISE
 
@@ -107,7 +109,7 @@ class PeopleQuery(Schema):
     after = fields.Integer(
         load_default=0,
         validate=validate.Range(0, LARGEST_ID),
-        metadata=about("List the people that come after the one of this id."),
+        metadata=about("List the people after the one with this id."),
     )
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 500), metadata=about("People on a page."))
 
@@ -115,7 +117,7 @@ class PeopleQuery(Schema):
 class EndQuery(Schema):
     """Which sessions to end."""
 
-    everywhere = fields.Boolean(load_default=False, metadata=about("Wherever this person is signed in."))
+    everywhere = fields.Boolean(load_default=False, metadata=about("End all sessions of this person."))
 
 
 class HistoryQuery(Schema):
@@ -125,48 +127,48 @@ class HistoryQuery(Schema):
 
 
 class PersonAnswer(Answer):
-    """Somebody who may sign in."""
+    """A person's account."""
 
     id = fields.Integer()
     login = fields.String()
     name = fields.String()
     role = fields.String(metadata=about("observer, expert or administrator."))
     active = fields.Boolean()
-    obscures = fields.Boolean(metadata=about("All their places are shown to others as a grid cell only."))
+    obscures = fields.Boolean(metadata=about("Others see all places of this person as grid cells."))
     daily_quota = fields.Integer(allow_none=True)
     created = fields.DateTime(metadata=about("UTC."))
     version = fields.String(metadata=about("Of what can be changed; a change may name it as If-Match."))
 
 
 class People(Answer):
-    """Some of the people, in the order they were made."""
+    """A page of people, in the order in which their accounts were created."""
 
     people = fields.List(fields.Nested(PersonAnswer))
-    next = fields.Integer(allow_none=True, metadata=about("Give it as `after` for the next page; null on the last."))
+    next = fields.Integer(allow_none=True, metadata=about("The value of `after` for the next page; null on the last."))
 
 
 class QuotaAnswer(Answer):
-    """What is left of today."""
+    """What is left of the daily quota."""
 
-    limit = fields.Integer(allow_none=True, metadata=about("Identifications a day; null: as many as you like."))
+    limit = fields.Integer(allow_none=True, metadata=about("Identifications a day; null: unlimited."))
     remaining = fields.Integer(allow_none=True)
-    reset_seconds = fields.Integer(metadata=about("Until 00:00 UTC, when the day begins anew."))
+    reset_seconds = fields.Integer(metadata=about("Seconds until 00:00 UTC, when the quota is reset."))
 
 
 class SessionAnswer(Answer):
-    """Who asks, as this server sees it."""
+    """The caller, with permissions and quota."""
 
     by = fields.String(metadata=about("nobody, key or session."))
     person = fields.Nested(PersonAnswer, allow_none=True)
-    scopes = fields.List(fields.String(), metadata=about("What this caller may do."))
+    scopes = fields.List(fields.String(), metadata=about("The caller's permissions."))
     quota = fields.Nested(QuotaAnswer)
     csrf_token = fields.String(
-        allow_none=True, metadata=about("Send it as X-CSRFToken with every change; of sessions only.")
+        allow_none=True, metadata=about("Send it as X-CSRFToken with every change; null without a session.")
     )
 
 
 class DayOfUse(Answer):
-    """What one day saw."""
+    """The number of uses on a day."""
 
     day = fields.Date()
     action = fields.String()
@@ -174,7 +176,7 @@ class DayOfUse(Answer):
 
 
 class UseHistory(Answer):
-    """What was used, day by day in UTC."""
+    """The caller's usage by day (UTC)."""
 
     days = fields.List(fields.Nested(DayOfUse))
 
@@ -182,7 +184,7 @@ class UseHistory(Answer):
 @blueprint.route("/session")
 @blueprint.response(200, SessionAnswer)
 def show_session() -> dict[str, Any]:
-    """Say who asks, what they may do and what is left of their day."""
+    """Show the caller, their permissions and what is left of their quota."""
     return session_answer()
 
 
@@ -192,7 +194,7 @@ def show_session() -> dict[str, Any]:
 def start_session(form: dict[str, Any]) -> dict[str, Any]:
     """Sign in with login and password.
 
-    The answer sets a cookie. A wrong password and an unknown login are refused alike.
+    The response sets a cookie. Wrong passwords and unknown logins get the same refusal.
     """
     access.remember(authenticate(form["login"], form["password"]))
     return session_answer()
@@ -203,7 +205,7 @@ def start_session(form: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(EndQuery, location="query")
 @blueprint.response(204)
 def end_session(query: dict[str, Any]) -> None:
-    """Sign out; with `everywhere`, wherever this person is signed in."""
+    """Sign out; with `everywhere`, end all sessions of this person."""
     person = access.caller().person
     if query["everywhere"] and person is not None:
         with services().database().writing() as session:
@@ -216,7 +218,7 @@ def end_session(query: dict[str, Any]) -> None:
 @blueprint.arguments(NewPassword)
 @blueprint.response(200, SessionAnswer)
 def change_own_password(form: dict[str, Any]) -> dict[str, Any]:
-    """Change one's own password; every other session of this person ends."""
+    """Change one's own password; all other sessions of this person end."""
     person = signed_in()
     authenticate(person.login, form["current"])
     with services().database().writing() as session:
@@ -231,7 +233,7 @@ def change_own_password(form: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(OwnChanges)
 @blueprint.response(200, PersonAnswer)
 def change_own_account(form: dict[str, Any]) -> dict[str, Any]:
-    """Change one's own name, or whether one's places are shown."""
+    """Change one's own name, or whether others see one's exact places."""
     with services().database().writing() as session:
         check_version(person_version(known_person(session, signed_in().id)))
         return tagged(changed_person(session, signed_in().id, form))
@@ -240,7 +242,7 @@ def change_own_account(form: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/quota")
 @blueprint.response(200, QuotaAnswer)
 def show_quota() -> dict[str, Any]:
-    """Say what is left of the caller's day."""
+    """Show what is left of the caller's daily quota."""
     return quota_answer(access.left("identify"))
 
 
@@ -249,7 +251,7 @@ def show_quota() -> dict[str, Any]:
 @blueprint.arguments(HistoryQuery, location="query")
 @blueprint.response(200, UseHistory)
 def show_use_history(query: dict[str, Any]) -> dict[str, Any]:
-    """List what the caller used, day by day; of nobody in particular nothing is kept."""
+    """List the caller's usage by day; empty for anonymous callers, whose usage is not stored."""
     person = access.caller().person
     if person is None:
         return {"days": []}
@@ -279,7 +281,7 @@ def show_people(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(NewPerson)
 @blueprint.response(201, PersonAnswer)
 def make_person(form: dict[str, Any]) -> dict[str, Any]:
-    """Make a person."""
+    """Create an account."""
     with services().database().writing() as session:
         return person_answer(add_person(session, form["login"], form["name"], form["role"], form["password"]))
 
@@ -290,7 +292,7 @@ def make_person(form: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(Changes)
 @blueprint.response(200, PersonAnswer)
 def change_any_person(form: dict[str, Any], person: int) -> dict[str, Any]:
-    """Change a person: role, name, password, quota, or whether they may still come in."""
+    """Change a person's role, name, password or quota, or deactivate the account."""
     with services().database().writing() as session:
         check_version(person_version(known_person(session, person)))
         return tagged(change_account(session, person, form))
@@ -306,7 +308,7 @@ def change_account(session: Session, person: int, form: dict[str, Any]) -> Perso
 
 
 def changed_person(session: Session, person: int, form: dict[str, Any]) -> PersonEntry:
-    """Change a person, and with `obscures` what others see of every place they recorded."""
+    """Change a person; with `obscures`, also what others see of all their places."""
     changed = change_person(session, person, **form)
     if "obscures" in form:
         update_public_places(session, observations_of(session, person))
@@ -314,9 +316,9 @@ def changed_person(session: Session, person: int, form: dict[str, Any]) -> Perso
 
 
 def authenticate(login: str, password: str) -> PersonEntry:
-    """The person who has this login and password. Raises NotSignedIn, and TooManyAttempts after too many wrong ones.
+    """Return the person with this login and password; the sign-in page uses it too.
 
-    Also what the login page calls.
+    Raises NotSignedIn, and TooManyAttempts after too many wrong passwords.
     """
     counts, address = services().counts, access.address_mark()
     tries = (
@@ -340,7 +342,7 @@ def authenticate(login: str, password: str) -> PersonEntry:
 
 
 def signed_in() -> PersonEntry:
-    """The person of a session that `require` has let in."""
+    """Return the person signed in; raises NotSignedIn."""
     person = access.caller().person
     if person is None:
         raise NotSignedIn("sign in first")
@@ -348,7 +350,7 @@ def signed_in() -> PersonEntry:
 
 
 def session_answer() -> dict[str, Any]:
-    """The caller, for the caller."""
+    """Return the caller as JSON values."""
     asking = access.caller()
     return {
         "by": asking.by,
@@ -372,7 +374,7 @@ def tagged(person: PersonEntry) -> dict[str, Any]:
 
 
 def person_answer(person: PersonEntry) -> dict[str, Any]:
-    """A person as the API shows one."""
+    """Return a person as JSON values."""
     return {
         "id": person.id,
         "login": person.login,
@@ -387,5 +389,5 @@ def person_answer(person: PersonEntry) -> dict[str, Any]:
 
 
 def quota_answer(quota: Quota) -> dict[str, Any]:
-    """What is left, as the API says it."""
+    """Return a quota as JSON values."""
     return {"limit": quota.limit, "remaining": quota.remaining, "resetSeconds": quota.reset_seconds}

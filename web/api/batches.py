@@ -1,4 +1,4 @@
-"""Many observations in, a line for each out, as they become known."""
+"""Identification of many observations in one request; answers are streamed as lines of JSON."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from web.schemas.answers import about
 from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
-blueprint = ApiBlueprint("batches", __name__, url_prefix=f"{PREFIX}/identify", description="Many finds at once")
+blueprint = ApiBlueprint(
+    "batches", __name__, url_prefix=f"{PREFIX}/identify", description="Identification of many observations"
+)
 
 
 class BatchQuery(Schema):
-    """Where to go on."""
+    """Where to resume a batch."""
 
     cursor = fields.String(
         load_default="",
         validate=validate.Length(max=600),
-        metadata=about("`cursor` of the last line that was received of the same batch: what comes after is answered."),
+        metadata=about("`cursor` of the last line received for the same batch; the answer resumes after it."),
     )
 
 
@@ -33,7 +35,7 @@ FORM: dict[str, Any] = {
     "type": "object",
     "required": [PART],
     "properties": {
-        PART: {"type": "string", "description": "A line of JSON for each observation, its photos named by their parts."}
+        PART: {"type": "string", "description": "A line of JSON for each observation, with the names of its photos."}
     },
     "additionalProperties": {"type": "string", "format": "binary"},
 }
@@ -50,8 +52,8 @@ FORM: dict[str, Any] = {
     },
     responses={
         "200": {
-            "description": "A line of JSON for each observation, in their order: `id`, `cursor`, and `identification` "
-            "or `problem`; the last has `done`",
+            "description": "A line of JSON for each observation, in order: `id`, `cursor`, and `identification` "
+            "or `problem`; the last line has `done`",
             "content": {LINES: {"schema": {"type": "string"}}},
         }
     },
@@ -59,7 +61,7 @@ FORM: dict[str, Any] = {
 def identify_batch(query: dict[str, Any]) -> Response:
     """Identify many observations, and stream a line of JSON for each.
 
-    An answer without a last line `done` was cut off: send the same batch with the last `cursor` to go on.
+    Without a last line `done` the answer is incomplete: send the same batch with the last `cursor` to resume.
     """
     given, shared = services(), serving()
     with ExitStack() as held:
@@ -77,5 +79,5 @@ def identify_batch(query: dict[str, Any]) -> Response:
         kept.close()
 
     response = Response(stream_with_context(lines()), mimetype=LINES)
-    response.call_on_close(kept.close)  # when nobody reads any more
+    response.call_on_close(kept.close)  # also if the client disconnects
     return response

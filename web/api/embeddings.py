@@ -1,4 +1,4 @@
-"""The model's own 256 numbers for photos, for whoever goes on with them elsewhere."""
+"""Embeddings of photos, for use outside this server."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ blueprint = ApiBlueprint("embeddings", __name__, url_prefix=f"{PREFIX}/embedding
 @blueprint.arguments(EmbedPhotos, location="files")
 @blueprint.response(200, EmbeddingRows)
 def embed_photos(form: dict[str, Any]) -> dict[str, Any]:
-    """Embed photos: for each a row of 256 numbers of length 1, by the model of the published snapshot.
+    """Embed photos with the model of the published snapshot: 256 numbers of Euclidean length 1 for each.
 
-    The similarity of two photos is the sum of the products of their numbers.
+    The dot product of two embeddings is the cosine similarity of their photos.
     """
     access.spend("identify")
     given, shared = services(), serving()

@@ -1,4 +1,4 @@
-"""Darwin Core Archives of approved observations, for GBIF and whoever else fetches them by address."""
+"""Darwin Core Archives of approved observations, for GBIF and others to download."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ blueprint = ApiBlueprint(
 
 
 class Export(Answer):
-    """An archive that `fungarium observations export` wrote."""
+    """An archive written by `fungarium observations export`."""
 
     name = fields.String()
-    href = fields.String(metadata=about("Where it is fetched."))
+    href = fields.String(metadata=about("URL of the archive."))
     bytes = fields.Integer()
     modified = fields.DateTime(metadata=about("When it was written; an unchanged archive keeps its time."))
 
 
 class Exports(Answer):
-    """All archives there are, by name."""
+    """All archives, by name."""
 
     exports = fields.List(fields.Nested(Export))
 
@@ -40,7 +40,7 @@ class Exports(Answer):
 def list_exports() -> dict[str, Any]:
     """List the Darwin Core Archives of approved observations.
 
-    They hold what everybody may see: obscured places are grid cells in them.
+    They contain public data only: obscured places are grid cells.
     """
     return {"exports": [describe(path) for path in archives(services().exports)]}
 
@@ -48,7 +48,7 @@ def list_exports() -> dict[str, Any]:
 @blueprint.route("/<string:name>")
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="application/zip")
 def fetch_export(name: str) -> Response:
-    """Fetch an archive; with `If-None-Match` or `If-Modified-Since` only when it has changed."""
+    """Download an archive; with `If-None-Match` or `If-Modified-Since` only if it has changed."""
     for path in archives(services().exports):
         if path.name == name:
             return send_file(path.absolute(), mimetype="application/zip", conditional=True, max_age=0)
@@ -56,7 +56,7 @@ def fetch_export(name: str) -> Response:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """An archive as the list shows it."""
+    """Return an archive as JSON values."""
     facts = path.stat()
     return {
         "name": path.name,

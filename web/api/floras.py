@@ -1,4 +1,4 @@
-"""Floras and their species, those without reference photos among them."""
+"""Floras and their species, with and without reference photos."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class SpeciesQuery(Schema):
     """Which species of a flora to list."""
 
     cursor = fields.String(
-        load_default="", validate=validate.Length(max=600), metadata=about("Where to go on; part of `next`.")
+        load_default="", validate=validate.Length(max=600), metadata=about("Where the page begins; part of `next`.")
     )
     prefix = fields.String(
         load_default="",
         validate=validate.Length(max=100),
-        metadata=about("Only species with a scientific name, synonym or common name that begins so."),
+        metadata=about("Only species with a scientific name, synonym or common name that begins with this."),
     )
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 500), metadata=about("Species on a page."))
     covered = fields.Boolean(
@@ -50,7 +50,7 @@ def list_floras() -> dict[str, Any]:
 @blueprint.route("/<string:flora>")
 @blueprint.response(200, FloraAnswer)
 def show_flora(flora: str) -> dict[str, Any]:
-    """Show a flora and how much of it has reference photos."""
+    """Show a flora, and how many of its species have reference photos."""
     with services().published.lease() as snapshot:
         follows(snapshot)
         return flora_answer(snapshot.flora(flora).card) | named(snapshot)
@@ -62,7 +62,7 @@ def show_flora(flora: str) -> dict[str, Any]:
 def list_species(query: dict[str, Any], flora: str) -> dict[str, Any]:
     """List the species of a flora with the number of their reference photos.
 
-    Those without any can never be suggested, however common they are.
+    Species without reference photos can never be suggested, however common they are.
     """
     with services().published.lease() as snapshot:
         follows(snapshot)

@@ -1,4 +1,4 @@
-"""Whether the server can answer, for whoever watches over it."""
+"""Health check, for monitoring."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from web.schemas.answers import ServerHealth
 from web.schemas.openapi import ApiBlueprint
 from web.services import services
 
-blueprint = ApiBlueprint("health", __name__, description="Whether the server can answer")
+blueprint = ApiBlueprint("health", __name__, description="Health check")
 
 
 @blueprint.route("/healthz")
 @blueprint.response(200, ServerHealth)
-@blueprint.alt_response(503, schema=ServerHealth, description="Nothing can be answered yet, or any more")
+@blueprint.alt_response(503, schema=ServerHealth, description="No request can be answered at present")
 def show_health() -> tuple[dict[str, Any], int]:
-    """Say whether the server answers, from which snapshot and with which model."""
+    """Show whether the server can answer, with its snapshot and model."""
     health = services().published.health()
     manifest = health.snapshot.manifest if health.snapshot else None
     body = {
@@ -31,9 +31,9 @@ def show_health() -> tuple[dict[str, Any], int]:
     }
     cluster_search = services().backend.cluster
     if cluster_search is not None:
-        body["cluster"] = parts_json(cluster_search.standing())
-        if health.status == "ok" and cluster_search.trouble:
-            body |= {"status": "degraded", "detail": sentence(cluster_search.trouble)}
-        if manifest and cluster_search.lost:
+        body["cluster"] = parts_json(cluster_search.status())
+        if health.status == "ok" and cluster_search.warning:
+            body |= {"status": "degraded", "detail": sentence(cluster_search.warning)}
+        if manifest and cluster_search.is_lost:
             body["status"] = "unavailable"
     return body, 503 if body["status"] == "unavailable" or not manifest else 200

@@ -1,4 +1,4 @@
-"""Photos in, ranked species out."""
+"""Identification of the photos of one observation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from web.schemas.answers import Identification
 from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.schemas.serialising import brief, identification_answer
 
-blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="What a find may be")
+blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, description="Identification")
 
 
 @blueprint.route("/identify", methods=["POST"])
@@ -19,9 +19,9 @@ blueprint = ApiBlueprint("identifications", __name__, url_prefix=PREFIX, descrip
 @blueprint.arguments(IdentifyObservation, location="files")
 @blueprint.response(200, Identification)
 def identify_observation(form: dict[str, Any]) -> dict[str, Any]:
-    """Rank the species of a flora for the photos of one find.
+    """Rank the species of a flora for the photos of one observation.
 
-    The photos are compared and forgotten. An automatic suggestion: never eat a fungus based on it.
+    The photos are not stored. The answer is an automatic suggestion: never eat a fungus based on it.
     """
     access.spend("identify")
     with identify_request(form) as (answer, snapshot, _):

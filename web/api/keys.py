@@ -1,4 +1,4 @@
-"""A person's API keys: issued, listed, revoked. Only somebody who is signed in issues one: no key makes another."""
+"""A person's API keys: create, list, revoke. Creating one needs a session: a key cannot create another."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ blueprint = ApiBlueprint("keys", __name__, url_prefix=f"{PREFIX}/keys", descript
 
 
 class NewKey(Schema):
-    """What a key shall open."""
+    """A new key's permissions."""
 
     class Meta:
-        """Nothing else is read."""
+        """Refuse unknown members."""
 
         unknown = RAISE
 
@@ -37,12 +37,14 @@ class NewKey(Schema):
         validate=validate.Length(1, len(SCOPES)),
         metadata=about("Some of identify, read, write, validate, administer."),
     )
-    label = CleanText(load_default="", validate=validate.Length(0, 255), metadata=about("What it is for."))
+    label = CleanText(
+        load_default="", validate=validate.Length(0, 255), metadata=about("A description of its purpose.")
+    )
     dailyQuota = fields.Integer(  # noqa: N815 - a name of the API
         load_default=None,
         allow_none=True,
         validate=validate.Range(1, 10_000_000),
-        metadata=about("Identifications a day with this key, beside its person's quota."),
+        metadata=about("Identifications a day with this key, in addition to its person's quota."),
     )
     days = fields.Integer(
         load_default=None, allow_none=True, validate=validate.Range(1, 3660), metadata=about("Days until it expires.")
@@ -69,9 +71,9 @@ class Key(Answer):
 
 
 class IssuedKey(Key):
-    """An API key at the only time that it is shown."""
+    """A new API key with its secret, which is only shown once."""
 
-    key = fields.String(metadata=about("The key. Keep it: it is not shown again."))
+    key = fields.String(metadata=about("The key. Store it: it is not shown again."))
 
 
 class Keys(Answer):
@@ -84,7 +86,7 @@ class Keys(Answer):
 @require("session")
 @blueprint.response(200, Keys)
 def show_keys() -> dict[str, Any]:
-    """List one's own keys, the revoked ones too."""
+    """List one's own keys, including revoked ones."""
     with services().database().reading() as session:
         return {"keys": [key_answer(key) for key in list_keys(session, signed_in().id)]}
 
@@ -124,7 +126,7 @@ def secret_of(person: int, request_id: str) -> str:
 @require("session")
 @blueprint.response(204)
 def end_key(key: int) -> None:
-    """Revoke a key of one's own; an administrator, anybody's."""
+    """Revoke one of one's own keys; administrators may revoke any."""
     asking = access.caller()
     owner = None if "administer" in asking.scopes else signed_in().id
     with services().database().writing() as session:
@@ -132,7 +134,7 @@ def end_key(key: int) -> None:
 
 
 def key_answer(key: KeyEntry) -> dict[str, Any]:
-    """A key as the API shows it."""
+    """Return a key as JSON values."""
     return {
         "id": key.id,
         "prefix": key.prefix,

@@ -1,4 +1,4 @@
-"""Counts for Prometheus: outside the API's document, since programs of whoever runs the server read them."""
+"""Metrics for Prometheus; not part of the OpenAPI document, since they are for the server's administrator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-Ip")
 
 @blueprint.route("/metrics")
 def show_metrics() -> Response:
-    """All counts of all workers, to whom the setting allows."""
+    """Serve the metrics of all workers, if the setting allows the caller to read them."""
     allowed = services().metrics_for
     if allowed == "nobody":
         abort(404)
@@ -28,7 +28,7 @@ def show_metrics() -> Response:
 
 
 def asked_from_here() -> bool:
-    """Whether the request comes from this machine, and not through a proxy on it."""
+    """Return whether the request comes from this machine, and not through a proxy on it."""
     if any(name in request.headers for name in FORWARDED):
         return False
     try:

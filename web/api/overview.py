@@ -1,4 +1,4 @@
-"""What is here: the front door of the API."""
+"""An overview of the API."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from flask import current_app, url_for
 from web.schemas.answers import Overview
 from web.schemas.openapi import CONFIG, PREFIX, ApiBlueprint, ProblemApi
 
-blueprint = ApiBlueprint("overview", __name__, url_prefix=PREFIX, description="What is here")
+blueprint = ApiBlueprint("overview", __name__, url_prefix=PREFIX, description="Overview of the API")
 
 
 @blueprint.route("/")
 @blueprint.response(200, Overview)
 def show_overview() -> dict[str, Any]:
-    """List the addresses of this API."""
+    """List the routes of this API."""
     return {
         "title": CONFIG["API_TITLE"],
         "version": CONFIG["API_VERSION"],
@@ -31,7 +31,7 @@ def show_overview() -> dict[str, Any]:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document of the application that answers."""
+    """Return the OpenAPI document of the current application."""
     api: ProblemApi = current_app.extensions["flask-smorest"]["apis"][""]["ext_obj"]
     document: dict[str, Any] = api.spec.to_dict()
     return document

@@ -1,4 +1,4 @@
-"""Pictures of reference photos: drawn anew, so that no original and no metadata leaves the server."""
+"""Images of reference photos, re-encoded: originals and their metadata never leave the server."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from web.schemas.answers import about
 from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
 
-blueprint = ApiBlueprint("photos", __name__, url_prefix=f"{PREFIX}/photos", description="Pictures of reference photos")
+blueprint = ApiBlueprint("photos", __name__, url_prefix=f"{PREFIX}/photos", description="Images of reference photos")
 
-SIZES: Final = (160, 320, 640, 1280)  # pixels of the longer side; few, so that nobody can ask for endless variants
+SIZES: Final = (160, 320, 640, 1280)  # pixels of the longer side; few, to limit the number of variants
 WEBP: Final = {200: {"content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}}}
-"""Beside the JPEG, in the OpenAPI document."""
+"""The second media type in the OpenAPI document, besides JPEG."""
 
 YEAR: Final = 31_536_000  # seconds
 
 
 class PictureQuery(Schema):
-    """How large to draw a photo."""
+    """The size of an image."""
 
     size = fields.Integer(
         load_default=640,
         validate=validate.OneOf(SIZES),
-        metadata=about("Pixels of the longer side, at most; smaller photos stay as they are."),
+        metadata=about("Pixels of the longer side, at most; smaller photos keep their size."),
     )
 
 
@@ -38,14 +38,14 @@ class PictureQuery(Schema):
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/jpeg")
 @blueprint.doc(responses=WEBP)
 def draw_reference_photo(query: dict[str, Any], sha256: str) -> Response:
-    """Draw a reference photo without metadata: as a WebP where `Accept` names it, else as a JPEG.
+    """Serve a reference photo without metadata: as WebP if `Accept` names it, else as JPEG.
 
-    The same address always gives the same picture. Show its author and licence with it.
+    The image at a URL never changes. Show it with its author and licence.
     """
     given = services()
     with given.published.lease() as snapshot:
         photo = snapshot.reference_of_photo(sha256).photo
-    lasts = given.photos.lasts(photo)  # asked before anything that was kept is shown: it may have been withdrawn
+    cacheable = given.photos.is_cacheable(photo)  # before reading the cache: raises if the photo was withdrawn
     form, size = accepted_form(), query["size"]
     response = picture_response(f"{photo}-{size}-{DRAWING}", form)
     response.cache_control.public = True
@@ -57,7 +57,7 @@ def draw_reference_photo(query: dict[str, Any], sha256: str) -> Response:
         picture = given.thumbnails.draw(
             f"{photo}-{size}-{DRAWING}.{form.lower()}",
             lambda: draw_picture(given.photos.read(photo), size, form, CURATED),
-            keep=lambda: lasts,
+            keep=lambda: cacheable,
         )
     except (UnreadablePhoto, PhotoTooLarge) as error:
         raise UnknownPhoto(f"reference photo {photo} cannot be drawn: {error}") from error

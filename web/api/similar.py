@@ -37,15 +37,15 @@ from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.schemas.serialising import similar_answer
 from web.services import services
 
-blueprint = ApiBlueprint("similar", __name__, url_prefix=f"{PREFIX}/similar", description="What looks alike")
+blueprint = ApiBlueprint("similar", __name__, url_prefix=f"{PREFIX}/similar", description="Similar photos")
 
-DEEPEST: Final = 1000  # references of an answer, on all pages
-EMBEDDINGS_BYTES: Final = 1_000_000  # of a request that brings embeddings
+DEEPEST: Final = 1000  # references of an answer on all pages, at most
+EMBEDDINGS_BYTES: Final = 1_000_000  # of a request with embeddings
 KIND: Final = "similar"
 
 
 class Filters(Strict):
-    """Which references may answer."""
+    """Filters of references."""
 
     flora = flora_field()
     taxon = fields.Integer(
@@ -57,13 +57,13 @@ class Filters(Strict):
         fields.String(validate=validate.Length(1, 64)),
         load_default=list,
         validate=validate.Length(max=20),
-        metadata=about("Only photos under one of these licences; repeat for several."),
+        metadata=about("Only photos under one of these licences; repeat it for several."),
     )
     months = fields.List(
         fields.Integer(validate=validate.Range(1, 12)),
         load_default=list,
         validate=validate.Length(max=12),
-        metadata=about("Only photos of finds of these months, 1 to 12; looked for among the 2,000 most similar."),
+        metadata=about("Only photos of observations in these months, 1 to 12, among the 2,000 most similar."),
     )
     count = fields.Integer(
         load_default=20, validate=validate.Range(1, 100), metadata=about("Reference photos on a page.")
@@ -72,12 +72,12 @@ class Filters(Strict):
     cursor = fields.String(
         load_default="",
         validate=validate.Length(max=600),
-        metadata=about("`cursor` of the page before, with the same photos and filters."),
+        metadata=about("`cursor` of the previous page, with the same photos and filters."),
     )
 
 
 class CompareObservation(Observation, ViewOptionsSchema, Filters):
-    """Photos of one find, and which reference photos to compare them with."""
+    """Photos of one observation, and which reference photos to compare them with."""
 
 
 class CompareEmbeddings(Filters):
@@ -87,12 +87,12 @@ class CompareEmbeddings(Filters):
         fields.List(fields.Float(validate=validate.Range(-1e6, 1e6)), validate=validate.Length(equal=DIM)),
         required=True,
         validate=validate.Length(1, 16),
-        metadata=about("Rows of 256 numbers, as /api/v1/embeddings gives them."),
+        metadata=about("Rows of 256 numbers, as returned by /api/v1/embeddings."),
     )
     model = fields.String(
         required=True,
         validate=validate.Length(1, 200),
-        metadata=about("The model that made them; another than the snapshot's is refused."),
+        metadata=about("The model that computed them; it must be the snapshot's."),
     )
 
 
@@ -101,10 +101,7 @@ class CompareEmbeddings(Filters):
 @blueprint.arguments(CompareObservation, location="files")
 @blueprint.response(200, SimilarReferences)
 def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
-    """Find the reference photos that look most like the photos.
-
-    No vote and no ranking of species: only similarity.
-    """
+    """Find the reference photos most similar to the photos, without ranking species."""
     access.spend("identify")
     given, shared = services(), serving()
     photos = read_photos(form, given.limits)
@@ -121,7 +118,7 @@ def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(Filters, location="query")
 @blueprint.response(200, SimilarReferences)
 def find_similar_to_reference(query: dict[str, Any], photo: str) -> dict[str, Any]:
-    """Find the reference photos that look most like another one, which itself is left out."""
+    """Find the reference photos most similar to another one, which is itself excluded."""
     access.spend("identify")
     with services().published.lease() as snapshot:
         follows(snapshot)
@@ -151,19 +148,19 @@ def find_similar_to_embeddings() -> dict[str, Any]:
     except ValueError as error:
         raise InvalidOption(str(error)) from error
     with services().published.lease() as snapshot:
-        snapshot_model(snapshot, body["model"])
+        check_model(snapshot, body["model"])
         flora = choose_references(snapshot, body)
         return page_of(embeddings, snapshot, flora, body, len(embeddings))
 
 
-def snapshot_model(snapshot: Snapshot, model: str) -> None:
-    """Refuse embeddings of another model: the fault is the caller's, not the server's."""
+def check_model(snapshot: Snapshot, model: str) -> None:
+    """Raise InvalidOption for embeddings of another model than the snapshot's."""
     if model != snapshot.model:
         raise InvalidOption(f"the references were embedded with {snapshot.model}, not with {model!r}")
 
 
 def choose_references(snapshot: Snapshot, filters: Mapping[str, Any]) -> Flora:
-    """The flora, cut to a taxon and to licences; raises UnknownFlora and UnknownTaxon."""
+    """Return the flora limited to a taxon and to licences; raises UnknownFlora and UnknownTaxon."""
     flora = snapshot.flora(filters["flora"])
     if filters["taxon"] is not None:
         flora = flora & snapshot.flora_of([filters["taxon"]])
@@ -179,8 +176,8 @@ def page_of(
     *,
     without: str = "",
 ) -> dict[str, Any]:
-    """A page of the most similar references; raises InvalidOption for the cursor of another question."""
-    question = make_key(
+    """Return a page of the most similar references; raises InvalidOption for the cursor of another query."""
+    digest = make_key(
         snapshot.edition,
         embeddings.tobytes(),
         without,
@@ -190,8 +187,8 @@ def page_of(
     start = 0
     if filters["cursor"]:
         start, asked = read_cursor(KIND, filters["cursor"], int, str)
-        if asked != question:
-            raise InvalidOption("the cursor belongs to another question or an older snapshot; begin again without it")
+        if asked != digest:
+            raise InvalidOption("the cursor belongs to another query or an older snapshot; start again without it")
         start = min(start, DEEPEST)
     stop = min(start + filters["count"], DEEPEST)
     partial = PartialSearch() if filters["partial"] else None
@@ -201,11 +198,11 @@ def page_of(
     more = len(found) > stop and stop < DEEPEST
     if partial is not None and partial.skipped is not None:
         body["notSearched"] = skipped_json(partial.skipped, snapshot)
-    return body | {"cursor": write_cursor(KIND, stop, question) if more else None}
+    return body | {"cursor": write_cursor(KIND, stop, digest) if more else None}
 
 
 def make_filter(months: Sequence[int], without: str) -> Callable[[Sequence[Reference]], Sequence[bool]] | None:
-    """Which references may be shown; None where all may."""
+    """Return a filter of references by month, and without one photo; None if all may be shown."""
     if not months and not without:
         return None
 

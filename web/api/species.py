@@ -1,4 +1,4 @@
-"""One species: its names, its place in the taxonomy, where and when it was recorded, its reference photos."""
+"""A species: names, lineage, months and places of records, look-alikes, and reference photos."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class PhotosQuery(Schema):
     """Which reference photos of a species to list."""
 
     cursor = fields.String(
-        load_default="", validate=validate.Length(max=600), metadata=about("Where to go on; part of `next`.")
+        load_default="", validate=validate.Length(max=600), metadata=about("Where the page begins; part of `next`.")
     )
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100), metadata=about("Photos on a page."))
     aspect = fields.String(
-        load_default=None, validate=validate.OneOf(ASPECTS), metadata=about("Only photos that show this.")
+        load_default=None, validate=validate.OneOf(ASPECTS), metadata=about("Only photos of this aspect.")
     )
 
 
@@ -88,7 +88,7 @@ def show_species(query: dict[str, Any], species: int) -> dict[str, Any]:
 
 
 def describe_records(species: int, snapshot: Snapshot) -> dict[str, Any]:
-    """When and where the species was recorded: counts per month, and per cell of some 45 km; empty where not known."""
+    """Return the records of a species by month, and by map cell of about 45 km; empty if unknown."""
     occurrences = snapshot.occurrences
     place = int(np.searchsorted(snapshot.all_species, species))
     known = place < len(snapshot.all_species) and int(snapshot.all_species[place]) == species
@@ -114,7 +114,7 @@ def describe_records(species: int, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def known_credits(datasets: Sequence[str]) -> Mapping[str, DatasetCredit]:
-    """How the datasets are cited; nothing of it where the database cannot be read, which hides no author."""
+    """Return the citations of datasets; empty without a database. Photos have their authors in any case."""
     try:
         return services().catalogue.credits(datasets)
     except DatabaseError as error:
@@ -123,7 +123,7 @@ def known_credits(datasets: Sequence[str]) -> Mapping[str, DatasetCredit]:
 
 
 def place_after(cursor: str, references: list[Reference]) -> int:
-    """Where the page begins; raises UnknownPhoto where the photo before it is no longer there."""
+    """Return where the page begins; raises UnknownPhoto if the last photo of the previous page is gone."""
     if not cursor:
         return 0
     (photo,) = read_cursor(KIND, cursor, str)

@@ -1,4 +1,4 @@
-"""What became of the engine's suggestions, for those who look after the collection."""
+"""Outcomes of automatic suggestions, for those who curate the collection."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ blueprint = ApiBlueprint(
 class FatesQuery(Schema):
     """Which observations are counted."""
 
-    since = fields.Date(load_default=None, metadata=about("Those recorded since this day."))
+    since = fields.Date(load_default=None, metadata=about("Only observations recorded since this day."))
     least = fields.Integer(
         load_default=LEAST,
         validate=validate.Range(1, 1_000_000),
-        metadata=about("Records below which people and groups are left out."),
+        metadata=about("People and groups with fewer records are left out."),
     )
 
 
 class FateCounts(Answer):
-    """Observations that came with suggestions, counted by what became of them."""
+    """Observations with suggestions, counted by outcome."""
 
     of = fields.String(metadata=about("A person, a group, a snapshot, or `all`."))
     records = fields.Integer()
     approved = fields.Integer()
-    by_expert = fields.Integer(metadata=about("Of the approved, those that an expert settled."))
-    first = fields.Integer(metadata=about("Approved as the name suggested first."))
+    by_expert = fields.Integer(metadata=about("Approved by an expert."))
+    first = fields.Integer(metadata=about("Approved as the first suggested species."))
     second = fields.Integer()
     third_to_fifth = fields.Integer()
-    later = fields.Integer(metadata=about("Approved as the sixth name or a later one."))
-    wider = fields.Integer(metadata=about("Approved to a genus or wider."))
+    later = fields.Integer(metadata=about("Approved as the sixth suggestion or a later one."))
+    wider = fields.Integer(metadata=about("Approved as a genus or a higher taxon."))
     other = fields.Integer(metadata=about("Approved as a species that was not suggested."))
     share_approved = fields.Float(allow_none=True)
     share_first = fields.Float(allow_none=True, metadata=about("Of the approved."))
-    share_suggested = fields.Float(allow_none=True, metadata=about("Of the approved, those of a suggested name."))
+    share_suggested = fields.Float(allow_none=True, metadata=about("Of the approved, those that were suggested."))
 
 
 class Fates(Answer):
-    """What became of suggestions: altogether, by person, by morphological group and by snapshot."""
+    """Outcomes of suggestions: in total, by person, by morphological group and by snapshot."""
 
     whole = fields.Nested(FateCounts)
     least = fields.Integer()

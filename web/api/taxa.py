@@ -1,4 +1,4 @@
-"""Names: what a person may mean while typing one."""
+"""Completion of taxon names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NameQuery(Schema):
 @blueprint.arguments(NameQuery, location="query")
 @blueprint.response(200, Taxa)
 def complete_names(query: dict[str, Any]) -> dict[str, Any]:
-    """List the taxa one of whose names begins so: accepted names first, then synonyms and common names."""
+    """List the taxa with a name that begins with `q`: accepted names first, then synonyms and common names."""
     with services().published.lease() as snapshot:
         found = snapshot.taxonomy.complete(query["q"], query["limit"])
         return {"taxa": [taxon_json(taxon, snapshot) for taxon in found], "snapshot": snapshot.name}

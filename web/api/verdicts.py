@@ -1,4 +1,4 @@
-"""Verdicts: what people say of an observation, and what experts settle."""
+"""Verdicts: people's identifications of an observation, and experts' approvals."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from web.services import services
 Parameters = ParamSpec("Parameters")
 Reply = TypeVar("Reply")
 blueprint = ApiBlueprint(
-    "verdicts", __name__, url_prefix=f"{PREFIX}/observations", description="What people say of an observation"
+    "verdicts", __name__, url_prefix=f"{PREFIX}/observations", description="Identifications by people"
 )
 
 
 def experts_only(view: Callable[Parameters, Reply]) -> Callable[Parameters, Reply]:
-    """Let only experts and administrators in; raises NotAllowed."""
+    """Restrict a route to experts and administrators; raises NotAllowed."""
 
     @wraps(view)
     def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Reply:
@@ -48,7 +48,7 @@ def experts_only(view: Callable[Parameters, Reply]) -> Callable[Parameters, Repl
 @require("read")
 @blueprint.response(200, History)
 def show_history(key: str) -> dict[str, Any]:
-    """List who said what of an observation, what was taken back or superseded too."""
+    """List all verdicts on an observation, including withdrawn and superseded ones."""
     with services().database().reading() as session:
         return {"verdicts": [verdict_answer(verdict) for verdict in observation_by_key(session, key).verdicts]}
 
@@ -58,9 +58,9 @@ def show_history(key: str) -> dict[str, Any]:
 @blueprint.arguments(Opinion)
 @blueprint.response(200, FieldObservationAnswer)
 def give_verdict(form: dict[str, Any], key: str) -> dict[str, Any]:
-    """Say what an observation is: agree with a proposal, or make another.
+    """Identify an observation: agree with a proposal, or make another.
 
-    One opinion a person; a new one supersedes theirs. The answer has the scores worked out anew.
+    Each person has one identification; a new one supersedes it. The answer has the updated scores.
     """
     with services().database().writing() as session:
         observation = observation_by_key(session, key)
@@ -74,7 +74,7 @@ def give_verdict(form: dict[str, Any], key: str) -> dict[str, Any]:
 @blueprint.arguments(Withdrawal, location="query")
 @blueprint.response(200, FieldObservationAnswer)
 def take_verdict_back(form: dict[str, Any], key: str) -> dict[str, Any]:
-    """Take one's opinion back; the history keeps it."""
+    """Withdraw one's identification; it stays in the history."""
     with services().database().writing() as session:
         observation = observation_by_key(session, key)
         withdraw_opinion(session, observation, signed_in().id, form.get("remarks", ""))
@@ -87,7 +87,7 @@ def take_verdict_back(form: dict[str, Any], key: str) -> dict[str, Any]:
 @blueprint.arguments(Approval)
 @blueprint.response(200, FieldObservationAnswer)
 def approve_observation(form: dict[str, Any], key: str) -> dict[str, Any]:
-    """Settle what an observation is, whatever the score. For experts; it carries their mark."""
+    """Approve a name, whatever the score; the observation is marked as approved by an expert. For experts."""
     with services().database().writing() as session:
         observation = observation_by_key(session, key)
         taxon = find_taxon(session, taxon_id=form["taxon_id"], name=form["scientific_name"])
@@ -101,7 +101,7 @@ def approve_observation(form: dict[str, Any], key: str) -> dict[str, Any]:
 @blueprint.arguments(Withdrawal, location="query")
 @blueprint.response(200, FieldObservationAnswer)
 def take_expert_approval_back(form: dict[str, Any], key: str) -> dict[str, Any]:
-    """Take an expert's approval back; the score decides again. For experts."""
+    """Withdraw an expert's approval; the score decides again. For experts."""
     with services().database().writing() as session:
         observation = observation_by_key(session, key)
         take_back_approval(session, observation, signed_in().id, form.get("remarks", ""))
@@ -109,7 +109,7 @@ def take_expert_approval_back(form: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def settled(session: Session, observation: FieldObservation) -> dict[str, Any]:
-    """The observation with everything worked out anew."""
+    """Update the observation's scores, and return it as JSON values."""
     settle(session, observation)
     session.expire(observation)
     return observation_answer(observation, access.caller())

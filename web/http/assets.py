@@ -47,21 +47,21 @@ def assets(static: Path = STATIC, built: Path = BUILT) -> Assets:
     return Assets(static, built)
 
 
-def chosen() -> Assets:
+def current_assets() -> Assets:
     """Return the assets of the current application."""
     return assets(STATIC, Path(current_app.config.get("BUILT_PAGES", BUILT)))
 
 
 def asset_url(name: str) -> str:
     """Return the URL of a file; empty if it has not been built."""
-    hashed = chosen().names.get(name)
+    hashed = current_assets().names.get(name)
     return url_for("assets.serve", name=hashed) if hashed else ""
 
 
 @blueprint.route("/<string:name>")
 def serve(name: str) -> Response:
     """Serve a file, compressed if the browser accepts it. It is cached for ever, since its name contains its digest."""
-    path = chosen().files.get(name)
+    path = current_assets().files.get(name)
     if path is None:
         abort(404)
     accepted = [encoding for encoding in ENCODINGS if request.accept_encodings[encoding]]

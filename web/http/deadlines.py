@@ -40,29 +40,29 @@ class Deadline:
 
 
 ENDLESS: Final = Deadline(float("inf"))
-_present: ContextVar[Deadline] = ContextVar("deadline", default=ENDLESS)
+_current: ContextVar[Deadline] = ContextVar("deadline", default=ENDLESS)
 
 
-def present_deadline() -> Deadline:
+def current_deadline() -> Deadline:
     """Return the deadline of the request in this thread."""
-    return _present.get()
+    return _current.get()
 
 
 def set_deadline(seconds: float) -> None:
     """Set the deadline of the request in this thread, in seconds from now."""
-    _present.set(Deadline(time.monotonic() + seconds))
+    _current.set(Deadline(time.monotonic() + seconds))
 
 
-def forget_deadline() -> None:
+def clear_deadline() -> None:
     """Clear the deadline of this thread."""
-    _present.set(ENDLESS)
+    _current.set(ENDLESS)
 
 
 @contextmanager
-def until(deadline: Deadline) -> Iterator[None]:
+def use_deadline(deadline: Deadline) -> Iterator[None]:
     """Work under another deadline."""
-    token = _present.set(deadline)
+    token = _current.set(deadline)
     try:
         yield
     finally:
-        _present.reset(token)
+        _current.reset(token)

@@ -173,7 +173,7 @@ def describe_engine_error(error: errors.FungariumError) -> Problem:
         if kind.status == 503
         else getattr(error, "headers", {})
     )
-    return Problem(kind.status, kind.title, public_words(error), PROBLEMS_AT + kind.name, headers=headers)
+    return Problem(kind.status, kind.title, public_message(error), PROBLEMS_AT + kind.name, headers=headers)
 
 
 def kind_of(error: errors.FungariumError) -> Kind | None:
@@ -181,7 +181,7 @@ def kind_of(error: errors.FungariumError) -> Kind | None:
     return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)
 
 
-def public_words(error: errors.FungariumError) -> str:
+def public_message(error: errors.FungariumError) -> str:
     """Return the text of an error for clients, which never contains a path of the server."""
     kind = kind_of(error)
     return sentence(str(error)) if kind is None or not kind.said else kind.said
@@ -194,14 +194,14 @@ def describe_http_error(error: HTTPException) -> Problem:
         wrong: dict[str, Any] = {}
         for place, values in messages.items():  # webargs sorts by place; for a body that it cannot read it has a list
             wrong |= values if isinstance(values, Mapping) else {place: values}
-        return describe_wrong_values(wrong)
+        return describe_invalid_values(wrong)
     status = error.code or 500
     known = ("Allow", "Retry-After")
     headers = {name: value for name, value in error.get_headers() if name in known}
     return Problem(status, error.name, explain(error), headers=headers)
 
 
-def describe_wrong_values(messages: Mapping[str, Any]) -> Problem:
+def describe_invalid_values(messages: Mapping[str, Any]) -> Problem:
     """Convert schema errors to a problem, by the names of values."""
     wrong = {str(name): flatten(found) for name, found in messages.items()}
     detail = "; ".join(f"{name}: {' '.join(found)}" for name, found in sorted(wrong.items()))

@@ -13,15 +13,15 @@ FORM = 1  # raised when the format of answers changes: it is part of their ETags
 
 def follows(snapshot: Snapshot, more: str = "") -> None:
     """Declare that the answer depends only on the snapshot and on `more`."""
-    g.followed = f"{snapshot.edition} {more}"
+    g.dependencies = f"{snapshot.edition} {more}"
 
 
 def set_etag(response: Response) -> Response:
     """Add the ETag to such an answer, and return 304 to a client that has it."""
-    followed = g.get("followed")
-    if followed is None or request.method not in {"GET", "HEAD"} or response.status_code != 200:
+    dependencies = g.get("dependencies")
+    if dependencies is None or request.method not in {"GET", "HEAD"} or response.status_code != 200:
         return response
-    asked = f"{FORM} {followed} {request.full_path}"
+    asked = f"{FORM} {dependencies} {request.full_path}"
     response.set_etag(sha256(asked.encode()).hexdigest()[:32], weak=True)
     response.cache_control.no_cache = True
     if "caller" in g:  # requested with a key or signed in: private

@@ -110,17 +110,17 @@ class Metrics:
         finally:
             self.stages.labels(name).observe(time.perf_counter() - started)
 
-    def saw_batch(self, views: int, requests: int, seconds: float) -> None:
+    def record_batch(self, views: int, requests: int, seconds: float) -> None:
         """Count a batch."""
         self.batch_views.observe(views)
         self.batch_requests.observe(requests)
         self.batch_seconds.observe(seconds)
 
-    def looked_up(self, cache: str, *, hit: bool) -> None:
+    def record_lookup(self, cache: str, *, hit: bool) -> None:
         """Count a look-up in a cache."""
         self.cache.labels(cache, "hit" if hit else "miss").inc()
 
-    def saw_snapshot(self, name: str, model: str, references: int) -> None:
+    def record_snapshot(self, name: str, model: str, references: int) -> None:
         """Record the current snapshot."""
         if self._open == (name, model):
             return

@@ -41,8 +41,8 @@ class SearchBackend:
     def description(self) -> str:
         """A description for people and `/healthz`: what floras are searched on, and why if not on a GPU."""
         if self.cluster is not None:
-            return self.cluster.described
-        return "cpu" if self._accelerator is None else self._accelerator.standing
+            return self.cluster.description
+        return "cpu" if self._accelerator is None else self._accelerator.description
 
 
 def use_gpus(keeps: str, megabytes: int) -> Callable[[], Accelerator | None]:

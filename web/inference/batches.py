@@ -24,7 +24,7 @@ from retrieval.photos.views import PhotoLimits, check_count, sniff
 from retrieval.snapshots.snapshot import Snapshot
 from web.http.cursors import read_cursor, write_cursor
 from web.http.deadlines import set_deadline
-from web.http.errors import Problem, describe_engine_error, describe_http_error, describe_wrong_values
+from web.http.errors import Problem, describe_engine_error, describe_http_error, describe_invalid_values
 from web.inference.identification import identify_photos
 from web.photos.uploads import SLACK, IdentifyOptionsSchema, read_options, read_view_options
 from web.schemas.serialising import brief, identification_answer, named
@@ -128,7 +128,7 @@ def read_line(row: bytes, number: int) -> BatchLine:
     except ValidationError as error:
         messages = error.messages
         return BatchLine(
-            name, {}, describe_wrong_values(messages if isinstance(messages, dict) else {"line": messages})
+            name, {}, describe_invalid_values(messages if isinstance(messages, dict) else {"line": messages})
         )
 
 

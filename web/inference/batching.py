@@ -19,7 +19,7 @@ import numpy as np
 
 from retrieval.models.embedder import Embedder, Embeddings, View
 from web.http.admission import Overloaded
-from web.http.deadlines import Deadline, DeadlinePassed, present_deadline
+from web.http.deadlines import Deadline, DeadlinePassed, current_deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def ignore_outcome(views: int, requests: int, seconds: float) -> None:
     """Do not record batches."""
 
 
-def nobody_else() -> int:
+def expect_none() -> int:
     """Expect no other request."""
     return 0
 
@@ -55,7 +55,7 @@ class SharedEmbedder:
         views: int = 32,
         wait: float = 0.004,
         waiting: int = 512,
-        expected: Callable[[], int] = nobody_else,
+        expected: Callable[[], int] = expect_none,
         watch: Callable[[int, int, float], None] = ignore_outcome,
     ) -> None:
         """At most `waiting` views may queue; `watch` receives the views, requests and seconds of each batch."""
@@ -89,7 +89,7 @@ class SharedEmbedder:
         """Embed the views; raises Overloaded, DeadlinePassed, and the errors of the model."""
         if not views:
             return self._embedder.embed(views)
-        job = Job(views, present_deadline())
+        job = Job(views, current_deadline())
         left = job.deadline.left()
         self._enqueue(job)
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from retrieval.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from cluster.serving import Cluster, ReplicaStanding
+    from cluster.serving import Cluster, ReplicaStatus
     from cluster.supervisor import ShardPlan
     from web.http.metrics import Metrics
 
@@ -33,7 +33,7 @@ class ClusterSearch:
     _cluster: Cluster | None = None
     _adopted: Snapshot | None = None  # the latest
     _silent_since: float | None = None  # on the monotonic clock
-    _reaching: bool = False  # a thread is reconnecting
+    _reconnecting: bool = False  # a thread is reconnecting
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def adopt(self, snapshot: Snapshot) -> None:
@@ -41,23 +41,23 @@ class ClusterSearch:
         self._connect().adopt(snapshot)
         self._adopted = snapshot
 
-    def standing(self) -> Sequence[ReplicaStanding]:
+    def status(self) -> Sequence[ReplicaStatus]:
         """Return the last known state of each replica; empty before the first snapshot."""
-        return () if self._cluster is None else self._cluster.standing()
+        return () if self._cluster is None else self._cluster.status()
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """A description for people and `/healthz`."""
-        found = self.standing()
+        found = self.status()
         if not found:
             return NOWHERE
         alive = sum(replica.alive for replica in found)
         return f"cluster: {self.plan.shards} parts, {alive} of {len(found)} processes alive"
 
     @property
-    def trouble(self) -> str:
+    def warning(self) -> str:
         """A sentence about missing replicas; empty if there are none."""
-        found = self.standing()
+        found = self.status()
         lost = [replica for replica in found if not replica.alive]
         if not lost:
             return ""
@@ -67,18 +67,18 @@ class ClusterSearch:
         return words + (f"; no replica of shard {', '.join(map(str, gone))} responds" if gone else "")
 
     @property
-    def lost(self) -> bool:
+    def is_lost(self) -> bool:
         """Whether no replica of the cluster responds, so that nothing can be searched."""
-        found = self.standing()
+        found = self.status()
         return bool(found) and not any(replica.alive for replica in found)
 
     def _connect(self) -> Cluster:
         with self._guard:
             if self._cluster is None:
-                self._cluster = self._reach()
+                self._cluster = self._open_connection()
             return self._cluster
 
-    def _reach(self) -> Cluster:
+    def _open_connection(self) -> Cluster:
         from cluster.router import Timeouts
         from cluster.serving import Cluster
 
@@ -86,12 +86,12 @@ class ClusterSearch:
             self.address,
             self.plan,
             timeouts=Timeouts(self.timeout),
-            saw_call=self._saw_call,
-            saw_search=self._saw_search,
-            saw_standing=self._saw_standing,
+            on_call=self._record_call,
+            on_search=self._record_search,
+            on_status=self._record_status,
         )
 
-    def _connect_anew(self, lost: Cluster) -> None:
+    def _reconnect(self, lost: Cluster) -> None:
         """Replace a lost connection, however long it takes; runs in a thread."""
         from cluster.connection import disconnect
 
@@ -100,10 +100,10 @@ class ClusterSearch:
             found = None
             try:
                 disconnect()
-                found = self._reach()
+                found = self._open_connection()
                 if self._adopted is not None:
                     found.adopt(self._adopted)
-                self._cluster, self._silent_since, self._reaching = found, None, False
+                self._cluster, self._silent_since, self._reconnecting = found, None, False
             except Exception as error:
                 log.warning("the cluster cannot be reconnected: %s", error)
                 if found is not None:
@@ -113,36 +113,36 @@ class ClusterSearch:
                 log.warning("the cluster is reconnected")
                 return
 
-    def _saw_silence(self, standing: Sequence[ReplicaStanding]) -> None:
+    def _check_silence(self, status: Sequence[ReplicaStatus]) -> None:
         """Reconnect if no replica has responded for long."""
         lost = self._cluster
-        if self._reaching:
+        if self._reconnecting:
             return
-        if lost is None or any(replica.alive for replica in standing):
+        if lost is None or any(replica.alive for replica in status):
             self._silent_since = None
         elif self._silent_since is None:
             self._silent_since = time.monotonic()
         elif time.monotonic() - self._silent_since > self.silence:
-            self._reaching = True  # until the thread is done
+            self._reconnecting = True  # until the thread is done
             log.warning("the cluster does not respond; reconnecting")
             threading.Thread(
-                target=self._connect_anew, args=(lost,), name="reaching the cluster again", daemon=True
+                target=self._reconnect, args=(lost,), name="reconnecting to the cluster", daemon=True
             ).start()
 
-    def _saw_call(self, shard: int, outcome: str) -> None:
+    def _record_call(self, shard: int, outcome: str) -> None:
         if self.metrics is not None:
             self.metrics.shard_calls.labels(str(shard), outcome).inc()
 
-    def _saw_search(self, asked: int, shards: int) -> None:
+    def _record_search(self, asked: int, shards: int) -> None:
         if self.metrics is not None:
             self.metrics.shards_asked.observe(asked / max(1, shards))
 
-    def _saw_standing(self, standing: Sequence[ReplicaStanding]) -> None:
+    def _record_status(self, status: Sequence[ReplicaStatus]) -> None:
         if self.metrics is not None:
-            for shard in {replica.shard for replica in standing}:
-                alive = sum(replica.alive for replica in standing if replica.shard == shard)
+            for shard in {replica.shard for replica in status}:
+                alive = sum(replica.alive for replica in status if replica.shard == shard)
                 self.metrics.replicas_alive.labels(str(shard)).set(alive)
-        self._saw_silence(standing)
+        self._check_silence(status)
 
 
 def make_cluster_search(address: str, timeout: float, **plan: Any) -> ClusterSearch:
@@ -152,10 +152,10 @@ def make_cluster_search(address: str, timeout: float, **plan: Any) -> ClusterSea
     return ClusterSearch(address, ShardPlan(**plan), timeout)
 
 
-def parts_json(standing: Sequence[ReplicaStanding]) -> list[dict[str, Any]]:
+def parts_json(status: Sequence[ReplicaStatus]) -> list[dict[str, Any]]:
     """Convert the state of shards and replicas to JSON values, for `/healthz`."""
     parts: dict[int, list[dict[str, Any]]] = {}
-    for replica in standing:
+    for replica in status:
         state = replica.state
         parts.setdefault(replica.shard, []).append(
             {

@@ -11,7 +11,7 @@ from retrieval.domain import Identification
 from retrieval.photos.crops import WHOLE, ViewOptions
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.snapshots.snapshot import Snapshot
-from web.http.deadlines import present_deadline
+from web.http.deadlines import current_deadline
 from web.inference.caching import make_key
 from web.inference.serving import make_queries, serving
 from web.photos.uploads import read_options, read_photos, read_view_options
@@ -56,23 +56,23 @@ def identify_photos(
 ) -> Identification:
     """Identify like `retrieval.answers.identify.identify`, with the caches and batches shared by this process."""
     given, shared = services(), serving()
-    shared.saw(snapshot)
+    shared.record_snapshot(snapshot)
     snapshot.require_model(shared.embedder().model)
     snapshot.flora(flora)
     options.check(len(photos))
     queries = make_queries(photos, view_options)
     key = make_key(snapshot.edition, flora, candidates, options, [query.view_options for query in queries])
     known = shared.answers.get(key)
-    shared.metrics.looked_up("answers", hit=known is not None)
+    shared.metrics.record_lookup("answers", hit=known is not None)
     if known is not None:
         return known
     embeddings = shared.embed(queries, given.limits)
-    present_deadline().left()  # do not search if the client no longer waits
+    current_deadline().left()  # do not search if the client no longer waits
     with shared.metrics.stage("rank"):
         answer = identify_embeddings(
             embeddings, snapshot, flora=flora, voting=snapshot.voting, candidates=candidates, options=options
         )
     if answer.skipped is None:  # partial answers are not cached
         shared.answers.put(key, answer)  # for repeated queries
-    present_deadline().left()
+    current_deadline().left()
     return answer

@@ -93,11 +93,11 @@ class KeptAnswers:
 
     def _find(self, name: str) -> Path:
         folder = (self._folder or Path()) / name
-        if self._folder is None or not NAME.fullmatch(name) or not folder.is_dir() or self._is_over(folder):
+        if self._folder is None or not NAME.fullmatch(name) or not folder.is_dir() or self._has_expired(folder):
             raise self._unknown()
         return folder
 
-    def _is_over(self, folder: Path) -> bool:
+    def _has_expired(self, folder: Path) -> bool:
         return time.time() - folder.stat().st_mtime > self.days * DAY
 
     def _unknown(self) -> UnknownAnswer:

@@ -67,15 +67,15 @@ def begin_publication(root: Path, act: str, snapshot: str, note: Callable[[str],
     """
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    forget_old(folder)
+    remove_old(folder)
     total = count_bytes(root, act, snapshot)
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     begun = Publication(name, act, snapshot, now(), total)
     lock = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        write(folder, begun)
-        threading.Thread(target=carry_out, args=(root, begun, lock, note), name=f"publication {name}").start()
+        write_record(folder, begun)
+        threading.Thread(target=run_publication, args=(root, begun, lock, note), name=f"publication {name}").start()
     except BaseException:  # a full disk, or no more threads: nothing has begun
         os.close(lock)
         for path in (folder / f"{name}.lock", folder / f"{name}.json"):
@@ -94,31 +94,31 @@ def count_bytes(root: Path, act: str, snapshot: str) -> int:
         return 0
 
 
-def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], None]) -> None:
+def run_publication(root: Path, begun: Publication, lock: int, note: Callable[[str], None]) -> None:
     """Run the publication, and write its result before the lock is released."""
     folder = root / FOLDER
-    reading = Reading(folder, begun)
-    before = published_now(root)
+    progress = PublicationProgress(folder, begun)
+    before = current_name(root)
     try:
         done = (
-            roll_back(root, progress=reading)
+            roll_back(root, progress=progress)
             if begun.act == "roll back"
-            else publish_snapshot(root, begun.snapshot, progress=reading)
+            else publish_snapshot(root, begun.snapshot, progress=progress)
         )
         ended = replace(begun, snapshot=done, read=begun.total, state=DONE, ended=now())
     except FungariumError as error:
-        ended = replace(begun, read=reading.read, state=REFUSED, words=str(error), ended=now())
+        ended = replace(begun, read=progress.read, state=REFUSED, words=str(error), ended=now())
     except Exception as error:
         log.exception("publication %s failed", begun.id)
         words = f"{type(error).__name__}; see the server's log"
         stopping = not threading.main_thread().is_alive()  # the worker was asked to stop: no new threads then
         state, words = (BROKEN, "") if stopping else (REFUSED, words)
-        after = published_now(root)
+        after = current_name(root)
         if not stopping and after not in ("", before):  # readers have switched: only the record failed
             state, begun = DONE, replace(begun, snapshot=after)
-        ended = replace(begun, read=reading.read, state=state, words=words, ended=now())
+        ended = replace(begun, read=progress.read, state=state, words=words, ended=now())
     try:
-        write(folder, ended)
+        write_record(folder, ended)
         if ended.state == DONE:
             note(ended.snapshot)
     except Exception:  # for example a full disk: the switch is done, and HISTORY.jsonl has it
@@ -127,7 +127,7 @@ def carry_out(root: Path, begun: Publication, lock: int, note: Callable[[str], N
         os.close(lock)  # also releases the lock
 
 
-def published_now(root: Path) -> str:
+def current_name(root: Path) -> str:
     """Return the name of the published snapshot; empty if there is none."""
     try:
         return read_current(root)
@@ -135,7 +135,7 @@ def published_now(root: Path) -> str:
         return ""
 
 
-class Reading:
+class PublicationProgress:
     """Records the number of bytes read, from several threads."""
 
     def __init__(self, folder: Path, begun: Publication) -> None:
@@ -152,7 +152,7 @@ class Reading:
             if time.monotonic() - self._noted >= PAUSE:
                 self._noted = time.monotonic()
                 try:
-                    write(self._folder, replace(self._begun, read=self.read))
+                    write_record(self._folder, replace(self._begun, read=self.read))
                 except OSError as error:  # a failed progress update must not fail the publication
                     log.warning("the progress of publication %s could not be recorded: %s", self._begun.id, error)
 
@@ -160,10 +160,10 @@ class Reading:
 def read_publication(root: Path, name: str) -> Publication:
     """Return the current state of a publication; raises UnknownPublication."""
     folder = root / FOLDER
-    found = look_up(folder, name)
-    if found.state != RUNNING or is_held(folder / f"{name}.lock"):
+    found = read_record(folder, name)
+    if found.state != RUNNING or is_locked(folder / f"{name}.lock"):
         return found
-    found = look_up(folder, name)  # it may have ended between the two reads
+    found = read_record(folder, name)  # it may have ended between the two reads
     return found if found.state != RUNNING else replace(found, state=BROKEN)
 
 
@@ -179,7 +179,7 @@ def list_publications(root: Path, most: int = 5) -> list[Publication]:
     return found
 
 
-def look_up(folder: Path, name: str) -> Publication:
+def read_record(folder: Path, name: str) -> Publication:
     """Read the record of a publication; raises UnknownPublication."""
     try:
         if not NAME.fullmatch(name):
@@ -189,31 +189,31 @@ def look_up(folder: Path, name: str) -> Publication:
         raise UnknownPublication("there is no such publication, or it is too old") from error
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Return whether a worker holds the lock."""
     try:
-        looked = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(looked, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
-        os.close(looked)
+        os.close(descriptor)
     return False
 
 
-def forget_old(folder: Path) -> None:
+def remove_old(folder: Path) -> None:
     """Remove all but the latest finished publications."""
     paths = sorted(path for path in folder.glob("*.json") if NAME.fullmatch(path.stem))
     for path in paths[: -KEPT + 1]:
-        if not is_held(path.with_suffix(".lock")):
+        if not is_locked(path.with_suffix(".lock")):
             path.unlink(missing_ok=True)
             path.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def write(folder: Path, publication: Publication) -> None:
+def write_record(folder: Path, publication: Publication) -> None:
     """Write the record of a publication atomically."""
     write_whole(folder / f"{publication.id}.json", json.dumps(asdict(publication)).encode())
 

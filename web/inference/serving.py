@@ -23,7 +23,7 @@ from retrieval.photos.crops import Box, ViewOptions, decode_crops, pool_crops
 from retrieval.photos.views import PhotoLimits, check_count
 from retrieval.snapshots.snapshot import Snapshot
 from web.http.admission import Gate
-from web.http.deadlines import DeadlinePassed, present_deadline, until
+from web.http.deadlines import DeadlinePassed, current_deadline, use_deadline
 from web.http.metrics import Metrics
 from web.inference.batching import SharedEmbedder
 from web.inference.caching import BoundedCache, make_key
@@ -95,7 +95,7 @@ class Serving:
         keys = [make_key(embedder.model, *query.view_options) for query in queries]
         rows = {key: self.embeddings.get(key) for key in keys}
         for key in keys:
-            self.metrics.looked_up("embeddings", hit=rows[key] is not None)
+            self.metrics.record_lookup("embeddings", hit=rows[key] is not None)
         missing = {key: place for place, key in reversed(list(enumerate(keys))) if rows[key] is None}
         places = sorted(missing.values())
         if places:
@@ -108,9 +108,9 @@ class Serving:
                 self.embeddings.put(keys[place], kept)
         return np.stack([cast("NDArray[np.float32]", rows[key]) for key in keys])
 
-    def saw(self, snapshot: Snapshot) -> None:
+    def record_snapshot(self, snapshot: Snapshot) -> None:
         """Record the current snapshot."""
-        self.metrics.saw_snapshot(snapshot.name, snapshot.model, snapshot.references)
+        self.metrics.record_snapshot(snapshot.name, snapshot.model, snapshot.references)
 
     def close(self) -> None:
         """Stop the threads."""
@@ -122,7 +122,7 @@ class Serving:
         wanted = self._services.throughput
 
         def watch(views: int, requests: int, seconds: float) -> None:
-            self.metrics.saw_batch(views, requests, seconds)
+            self.metrics.record_batch(views, requests, seconds)
             if self._shared is not None:
                 self.metrics.queued.set(self._shared.queued)
 
@@ -142,11 +142,11 @@ class Serving:
 
         More at a time would not be faster, and each may need a quarter of a gigabyte.
         """
-        deadline, submitted = present_deadline(), time.perf_counter()
+        deadline, submitted = current_deadline(), time.perf_counter()
 
         def decode(place: int) -> list[View]:
             self.metrics.stages.labels("wait").observe(time.perf_counter() - submitted)
-            with until(deadline):
+            with use_deadline(deadline):
                 deadline.left()  # do not decode photos if the client no longer waits
                 with self.metrics.stage("decode"):
                     query = queries[place]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from retrieval.snapshots.current import CurrentSnapshot
 from retrieval.snapshots.snapshot import Snapshot
-from web.http.errors import public_words
+from web.http.errors import public_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,14 @@ class Health:
 
 
 class Published(CurrentSnapshot):
-    """The engine's holder of the published snapshot, with the words of /healthz."""
+    """The published snapshot, with its health for /healthz."""
 
     def health(self) -> Health:
         """Return the health, without waiting for a snapshot that is being opened."""
-        standing = self.standing()
-        trouble = public_words(standing.error) if standing.error else ""
-        if standing.snapshot is not None:
-            return Health("degraded" if trouble else "ok", trouble, standing.snapshot)
-        if not trouble:
+        state = self.state()
+        problem = public_message(state.error) if state.error else ""
+        if state.snapshot is not None:
+            return Health("degraded" if problem else "ok", problem, state.snapshot)
+        if not problem:
             return Health("starting", "the published snapshot is being opened", None)
-        return Health("unavailable", trouble, None)
+        return Health("unavailable", problem, None)

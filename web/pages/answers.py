@@ -1,4 +1,4 @@
-"""A kept answer, at its link."""
+"""Answers with a share link."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from web.services import services
 
 @blueprint.route("/answers/<string:name>")
 def show_answer(name: str) -> str:
-    """An answer as it was given; the references it shows may have gone since."""
+    """Show a stored answer as it was given; reference photos in it may have been withdrawn since."""
     answer = services().answers.read(name)
     shown = {
         "answer": answer,
@@ -27,18 +27,18 @@ def show_answer(name: str) -> str:
     try:
         with services().published.lease() as snapshot:
             return render_kept(snapshot, shown)
-    except FungariumError:  # nothing is published just now: the answer is still there
+    except FungariumError:  # without a published snapshot the answer is shown, but no form
         return render_template("identify.html", choice=None, snapshot=None, **shown)
 
 
 def render_kept(snapshot: Snapshot, shown: dict[str, object]) -> str:
-    """The page of a kept answer with an empty form below it."""
+    """Render a stored answer with an empty form below it."""
     return render_template("identify.html", choice=make_choice(snapshot, {}), snapshot=snapshot, **shown)
 
 
 @blueprint.route("/answers/<string:name>/photos/<int:number>")
 def show_answer_photo(name: str, number: int) -> Response:
-    """One of the person's photos, small and without metadata."""
+    """Serve one of the person's photos, scaled down and without metadata."""
     response = Response(services().answers.photo(name, number), mimetype="image/jpeg")
     response.cache_control.private = True
     response.cache_control.max_age = 3600

@@ -1,4 +1,4 @@
-"""The atlas: all references of a flora laid out by likeness, for whoever curates them."""
+"""The atlas: all reference photos of a flora on a two-dimensional map of their embeddings, for curators."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from web.pages.wording.template_words import LARGE
 from web.schemas.serialising import photo_url
 from web.services import services
 
-LISTED: Final = 60  # doubtful records listed on the page
+LISTED: Final = 60  # questionable photos listed on the page
 NEAR: Final = 160  # pixels of a photo among the points
-AT_ONCE: Final = 60  # photos that a script may ask about together
-MOST_DIGITS: Final = 18  # of the number of a row
+AT_ONCE: Final = 60  # photos that a script may request together
+MOST_DIGITS: Final = 18  # of a row number
 
 
 @blueprint.route("/atlas")
 def show_atlas() -> str:
-    """The page, with the records that lie among another species as a list."""
+    """Show the atlas, with a list of the photos that lie among those of another species."""
     flora = request.args.get("flora", WORLD)
     with services().published.lease() as snapshot:
         card = snapshot.flora(flora).card
@@ -35,11 +35,11 @@ def show_atlas() -> str:
         if atlas is not None:
             chosen = np.flatnonzero(np.isin(atlas.species, snapshot.flora(flora).species))
             doubted = chosen[atlas.strangers[chosen] > 0]
-            doubtful = doubted[np.argsort(-atlas.doubts[doubted], kind="stable")].tolist()  # the most doubtful first
+            doubtful = doubted[np.argsort(-atlas.doubts[doubted], kind="stable")].tolist()  # the worst first
             shown = {
                 "atlas": atlas,
                 "points": len(chosen),
-                "doubtful": [doubt_of(atlas, place, snapshot) for place in doubtful[:LISTED]],
+                "doubtful": [describe_doubtful(atlas, place, snapshot) for place in doubtful[:LISTED]],
                 "doubts": len(doubtful),
             }
         return render_template(
@@ -53,7 +53,7 @@ def show_atlas() -> str:
 
 
 def atlas_of(snapshot: Snapshot) -> Atlas | None:
-    """The atlas of a snapshot, if one has been made, without the photos that were withdrawn since."""
+    """Return the atlas of a snapshot without photos withdrawn since; None if it has none."""
     atlas = services().atlas(snapshot.manifest)
     if atlas is None or not snapshot.withheld:
         return atlas
@@ -61,13 +61,13 @@ def atlas_of(snapshot: Snapshot) -> Atlas | None:
     return atlas.only(~np.isin(atlas.rows, gone))
 
 
-def doubt_of(atlas: Atlas, place: int, snapshot: Snapshot) -> dict[str, Any]:
-    """A record that lies among another species, as the list shows it."""
-    return point_of(snapshot.reference(int(atlas.rows[place])), int(atlas.strangers[place]), snapshot)
+def describe_doubtful(atlas: Atlas, place: int, snapshot: Snapshot) -> dict[str, Any]:
+    """Describe the photo at a place of the atlas, with the species that it lies among."""
+    return describe_point(snapshot.reference(int(atlas.rows[place])), int(atlas.strangers[place]), snapshot)
 
 
-def point_of(reference: Reference, stranger: int, snapshot: Snapshot) -> dict[str, Any]:
-    """A record for people; never without its author and licence."""
+def describe_point(reference: Reference, stranger: int, snapshot: Snapshot) -> dict[str, Any]:
+    """Describe a photo, always with author and licence. `stranger` is the species it lies among, 0 for its own."""
     return {
         "row": reference.row,
         "photo": reference.photo,
@@ -86,12 +86,14 @@ def point_of(reference: Reference, stranger: int, snapshot: Snapshot) -> dict[st
 
 @blueprint.route("/atlas/<string:flora>/points.bin")
 def list_points(flora: str) -> Response:
-    """Every point, little-endian, one array after another: places (x and y, float32), then as uint32 the row, the
-    species and the species whose cloud a doubtful record lies in, both as a place in the list of names, counted from 1.
+    """Serve all points as little-endian arrays, one after another.
+
+    These are x and y (float32), then as uint32 the row, the species, and the species among whose photos a questionable
+    one lies (else 0). Species are given by their place in the list of names, counted from 1.
     """
     with services().published.lease() as snapshot:
         atlas, chosen, species = points_of(snapshot, flora)
-        follows(snapshot, made(atlas))
+        follows(snapshot, edition_of(atlas))
         parts = [
             atlas.places[chosen].astype("<f4"),
             atlas.rows[chosen].astype("<u4"),
@@ -105,22 +107,25 @@ def list_points(flora: str) -> Response:
 
 @blueprint.route("/atlas/<string:flora>/names.json")
 def list_point_names(flora: str) -> Response:
-    """[name, genus, family] of each species that the points name, in the order of its place."""
+    """Serve [name, genus, family] of the species in the list of names, in its order."""
     with services().published.lease() as snapshot:
         atlas, _, species = points_of(snapshot, flora)
-        follows(snapshot, made(atlas))
+        follows(snapshot, edition_of(atlas))
         facts = snapshot.taxonomy.describe_many(species.tolist())
         named = [facts[taxon] for taxon in species.tolist()]
         return jsonify([[fact.name, fact.name.partition(" ")[0], fact.family] for fact in named])
 
 
-def made(atlas: Atlas) -> str:
-    """Which atlas it is: the same references may be laid out anew in another way."""
+def edition_of(atlas: Atlas) -> str:
+    """Return the identity of an atlas: the same references may be arranged again by another method."""
     return f"{atlas.references} {atlas.method}"
 
 
 def points_of(snapshot: Snapshot, flora: str) -> tuple[Atlas, np.ndarray, np.ndarray]:
-    """The atlas, the places in it that belong to a flora, and the ids of all species named there, ascending."""
+    """Return the atlas, the places in it of a flora's photos, and the ids of all species named there, ascending.
+
+    Raises UnknownFlora, also where the snapshot has no atlas.
+    """
     atlas = atlas_of(snapshot)
     if atlas is None:
         raise UnknownFlora("the atlas of this snapshot has not been created yet: fungarium index atlas")
@@ -131,14 +136,14 @@ def points_of(snapshot: Snapshot, flora: str) -> tuple[Atlas, np.ndarray, np.nda
 
 @blueprint.route("/atlas/photos.json")
 def list_point_photos() -> Response:
-    """Some records by their rows, to show them when they are near."""
+    """Describe the photos of the requested rows, which a script shows when zoomed in."""
     asked = request.args.get("rows", "").split(",")[:AT_ONCE]
     rows = [int(text) for text in asked if text.isdecimal() and len(text) <= MOST_DIGITS]
     with services().published.lease() as snapshot:
         atlas = atlas_of(snapshot)
         if atlas is None or any(row not in atlas.rows for row in rows):
             abort(404)
-        follows(snapshot, made(atlas))
+        follows(snapshot, edition_of(atlas))
         strangers = atlas.strangers[np.searchsorted(atlas.rows, rows)]
         found = zip(rows, strangers.tolist(), strict=True)
-        return jsonify([point_of(snapshot.reference(row), stranger, snapshot) for row, stranger in found])
+        return jsonify([describe_point(snapshot.reference(row), stranger, snapshot) for row, stranger in found])

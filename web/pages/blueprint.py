@@ -1,4 +1,4 @@
-"""The blueprint of all pages, and the modules whose routes it has. A new page is a module, named here."""
+"""The blueprint of all pages, and the modules with their routes. A new page is a module listed here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODULES: Final = ("identify", "answers", "similar", "floras", "species", "atlas"
 
 
 def load_pages() -> Blueprint:
-    """The blueprint with the routes of every module."""
+    """Import every module of pages, and return the blueprint with their routes."""
     for module in MODULES:
         import_module(f"web.pages.{module}")
     return blueprint

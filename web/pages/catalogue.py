@@ -1,4 +1,4 @@
-"""What the pages take from the catalogue beside the snapshot; without a database they show less, and no error."""
+"""Metadata that pages read from the database; without a database they show less, and no error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from web.services import services
 
 
 def known_shapes(photos: Sequence[str]) -> Mapping[str, tuple[int, int]]:
-    """Width and height of reference photos, by their sha256."""
+    """Return width and height of reference photos in pixels, by SHA-256; empty without a database."""
     try:
         return services().catalogue.shapes(photos)
     except DatabaseError as error:
@@ -20,7 +20,7 @@ def known_shapes(photos: Sequence[str]) -> Mapping[str, tuple[int, int]]:
 
 
 def known_countries() -> Mapping[str, tuple[str, ...]]:
-    """The countries of each flora, alpha-2."""
+    """Return the countries of each flora as ISO 3166 alpha-2 codes; empty without a database."""
     try:
         return services().catalogue.flora_countries()
     except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""The API's documentation for people, made from the OpenAPI document."""
+"""The API's documentation, generated from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from web.pages.blueprint import blueprint
 
 @blueprint.route("/api/v1/docs")
 def show_docs() -> str:
-    """Every route with what it takes."""
+    """Show every route with its parameters."""
     return render_template("docs.html", document=openapi_document(), kinds=[*KINDS.values(), INVALID])

@@ -1,4 +1,4 @@
-"""The floras, and the species of each: which have reference photos, and which are missing."""
+"""The floras, and the species of each, with and without reference photos."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COVERAGES: Final = ("all", "covered", "missing")
 
 @blueprint.route("/floras")
 def show_floras() -> str:
-    """All floras, as a list and on a map."""
+    """Show all floras in a list and on a map."""
     countries = known_countries()
     with services().published.lease() as snapshot:
         listed = [(card, country_names(countries.get(card.id, ()))) for card in snapshot.floras]
@@ -33,7 +33,7 @@ def show_floras() -> str:
 
 @blueprint.route("/floras/areas.json")
 def list_areas() -> Response:
-    """Where each flora is, for the map and for the proposal of the nearest."""
+    """Serve the countries of each flora, for the map and for suggesting the nearest flora."""
     countries = known_countries()
     with services().published.lease() as snapshot:
         return jsonify(
@@ -82,13 +82,13 @@ def show_flora(flora: str) -> str:
 
 @blueprint.route("/floras/<string:flora>/species.json")
 def list_flora_species(flora: str) -> Response:
-    """All species of a flora in short, for the list that a script shows."""
+    """Serve all species of a flora in short, for the script's list."""
     with services().published.lease() as snapshot:
         return jsonify(species_rows(snapshot, snapshot.by_name(snapshot.flora(flora))))
 
 
 def covered_species(snapshot: Snapshot, flora: Flora, coverage: str) -> NDArray[np.int64]:
-    """The species of a flora by name: all, or those with (covered) or without (missing) reference photos."""
+    """Return a flora's species in the order of names: all, or those with (covered) or without (missing) photos."""
     species = snapshot.by_name(flora)
     if coverage not in ("covered", "missing"):
         return species
@@ -97,7 +97,7 @@ def covered_species(snapshot: Snapshot, flora: Flora, coverage: str) -> NDArray[
 
 
 def species_rows(snapshot: Snapshot, species: NDArray[np.int64]) -> list[list[Any]]:
-    """[taxon id, name, family, common names, references, whether a source calls it toxic] of each."""
+    """Return [taxon id, name, family, common names, number of references, whether listed as toxic] of each species."""
     counts, facts = snapshot.count_references(species), snapshot.taxonomy.describe_many(species.tolist())
     return [
         [

@@ -1,4 +1,4 @@
-"""The first page: photos in, ranked species out. A plain form that scripts make pleasant."""
+"""The home page: identify photos. A plain HTML form, which scripts enhance."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from web.photos.uploads import FormParser, IdentifyObservation
 from web.schemas.serialising import identification_answer
 from web.services import services
 
-PREVIEW: Final = 320  # pixels of the longer side of a person's own photo, shown back inside the page
-KEPT: Final = 640  # the same in a kept answer
+PREVIEW: Final = 320  # pixels of the longer side of a person's own photo inside the page
+KEPT: Final = 640  # the same in an answer with a share link
 SHARED_A_DAY: Final = 200  # share links that visitors of one address may create
-OPEN: Final = 5  # candidates shown at once; the others unfold
-FRAGMENT: Final = "X-Fragment"  # header of our own scripts, which want the answer without the page around it
+OPEN: Final = 5  # candidates shown at first; the others can be unfolded
+FRAGMENT: Final = "X-Fragment"  # header by which our scripts request the answer without the surrounding page
 TYPED: Final = ("flora", "date", "habitat", "substrate", "latitude", "longitude", "known", "keep")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the form shows: the floras to choose from, what was typed, and the limits."""
+    """What the form shows: the floras to choose from, the values entered, and the limits."""
 
     floras: tuple[FloraCard, ...]
     typed: Mapping[str, str]
     limits: PhotoLimits
     drawn: bool  # whether the reference pictures are drawings
-    days: int  # that an answer is kept
+    days: int  # for which an answer with a share link is stored
 
     @property
     def flora(self) -> str:
@@ -54,16 +54,16 @@ class Choice:
 
 
 class PageParser(FormParser):
-    """Leaves out what a person left empty: browsers send every field of a form."""
+    """Ignores empty fields: browsers send every field of a form."""
 
     def load_files(self, req: Any, schema: Any) -> MultiDictProxy:
-        super().load_files(req, schema)  # refuses what is no form
+        super().load_files(req, schema)  # refuses requests without a form
         typed = MultiDict((name, text) for name, text in req.form.items(multi=True) if text.strip())
         return MultiDictProxy(CombinedMultiDict([typed, req.files]), schema)
 
 
 class PageObservation(IdentifyObservation):
-    """The form of the page: beside what the API takes, a name that is known already, and whether to keep the answer."""
+    """The page's form: the API's, with a name to limit the search to, and whether to create a share link."""
 
     known = fields.String(load_default="", validate=validate.Length(max=200))
     keep = fields.Boolean(load_default=False)
@@ -74,7 +74,7 @@ page_parser: Final = PageParser()
 
 @blueprint.route("/")
 def show_form() -> str:
-    """The empty form."""
+    """Show the empty form."""
     with services().published.lease() as snapshot:
         typed = {name: text for name, text in request.args.items() if name in TYPED}
         return render_template("identify.html", choice=make_choice(snapshot, typed), snapshot=snapshot, notice=NOTICE)
@@ -82,7 +82,7 @@ def show_form() -> str:
 
 @blueprint.route("/", methods=["POST"])
 def show_identification() -> str | Response:
-    """The ranked species for the photos of the form; kept at a link where that was asked for."""
+    """Identify the photos of the form, and show the ranked species, at a share link if requested."""
     access.spend("identify")
     form = page_parser.parse(PageObservation(), request, location="files")
     if form["known"]:
@@ -96,15 +96,15 @@ def show_identification() -> str | Response:
             views = [render_photo(photo, KEPT, services().limits) for photo in photos]
             name = services().answers.keep(described, views)
             return redirect(url_for("page.show_answer", name=name), 303)
-        scripted = FRAGMENT in request.headers  # a script has the photos at hand
+        scripted = FRAGMENT in request.headers  # a script has the photos already
         return render_template(
             "answer_fragment.html" if scripted else "identify.html",
-            choice=make_choice(snapshot, typed_words()),
+            choice=make_choice(snapshot, entered_values()),
             snapshot=snapshot,
             notice=answer.notice,
             answer=described,
             previews=[
-                "" if scripted else as_address(render_photo(photo, PREVIEW, services().limits)) for photo in photos
+                "" if scripted else data_url(render_photo(photo, PREVIEW, services().limits)) for photo in photos
             ],
             OPEN=OPEN,
         )
@@ -117,14 +117,14 @@ def limit_shared_answers() -> None:
 
 
 def describe(answer: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
-    """The API's answer with what the page says beside it: the flora that was searched, and what each photo shows."""
+    """Return the API's answer with the flora that was searched and the guessed aspect of each photo."""
     card = snapshot.flora(answer["flora"]).card
     searched = {"title": card.title, "species": card.species, "covered": card.covered, "references": card.references}
     return answer | {"searched": searched, "guessedAspects": guess_aspects(answer)}
 
 
 def guess_aspects(answer: Mapping[str, Any]) -> list[str]:
-    """What each photo probably shows: what most of the references show that it resembles; empty where nobody says."""
+    """Guess the aspect of each photo: the most frequent one among its similar references, "" if none has any."""
     seen: list[Counter[str]] = [Counter() for _ in range(answer["photos"])]
     for candidate in answer["species"]:
         for evidence in candidate["evidence"]:
@@ -134,7 +134,7 @@ def guess_aspects(answer: Mapping[str, Any]) -> list[str]:
 
 
 def known_taxon(name: str, snapshot: Snapshot) -> int:
-    """The taxon of a name that a person typed; raises InvalidOption, which says what to do."""
+    """Return the taxon id of a name that a person typed; raises InvalidOption, which says what to do."""
     wanted = " ".join(name.split())
     taxon = snapshot.taxonomy.find(wanted) or snapshot.taxonomy.find(wanted.capitalize())
     if taxon is None:
@@ -148,23 +148,23 @@ def known_taxon(name: str, snapshot: Snapshot) -> int:
 
 
 def make_choice(snapshot: Snapshot, typed: Mapping[str, str]) -> Choice:
-    """The form's choices, with what was typed before."""
+    """Return what the form shows, with the values entered before."""
     return Choice(snapshot.floras, typed, services().limits, is_drawn(snapshot), services().answers.days)
 
 
 def is_drawn(snapshot: Snapshot) -> bool:
-    """Whether the collection is one of drawings, as its first and its last author say."""
+    """Return whether the reference pictures are drawings, according to the authors of the first and the last one."""
     rows = {0, snapshot.manifest.references - 1} if snapshot.manifest.references else set()
     return any("drawing" in snapshot.reference(row).author.lower() for row in rows)
 
 
-def as_address(photo: bytes) -> str:
-    """A person's own photo as an address that holds it: shown back small, stored nowhere, without its metadata."""
+def data_url(photo: bytes) -> str:
+    """Return a JPEG as a data URL: the page shows a person's own photo, and the server stores none."""
     return "data:image/jpeg;base64," + b64encode(photo).decode()
 
 
-def typed_words() -> dict[str, str]:
-    """What was typed into a form, if it could be read that far."""
+def entered_values() -> dict[str, str]:
+    """Return the values entered in the form; empty if it is too large to be read."""
     try:
         return {name: request.form[name] for name in TYPED if name in request.form}
     except RequestEntityTooLarge:
@@ -172,5 +172,5 @@ def typed_words() -> dict[str, str]:
 
 
 def previews_of(name: str, photos: int) -> Sequence[str]:
-    """Addresses of the photos of a kept answer."""
+    """Return the URLs of the photos of an answer with a share link."""
     return [url_for("page.show_answer_photo", name=name, number=number) for number in range(photos)]

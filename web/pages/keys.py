@@ -1,4 +1,4 @@
-"""One's own API keys."""
+"""A person's own API keys."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from web.services import services
 @blueprint.route("/me/keys")
 @require("session")
 def show_own_keys() -> str:
-    """The keys, and a form for another."""
+    """Show the person's keys, and a form for a new one."""
     return render_template("keys.html", **own_keys(), typed={})
 
 
 @blueprint.route("/me/keys", methods=["POST"])
 @require("session")
 def make_own_key() -> Response:
-    """Issue a key; the page that answers is the only one that ever shows it."""
+    """Create a key; only this response shows it."""
     try:
         form = load(
             NewKey(),
@@ -44,14 +44,14 @@ def make_own_key() -> Response:
 @blueprint.route("/me/keys/<int(max=2147483647):key>/revoke", methods=["POST"])
 @require("session")
 def revoke_own_key(key: int) -> Response:
-    """Let a key of one's own open nothing any more."""
+    """Revoke one of the person's own keys."""
     with services().database().writing() as session:
         revoke_key(session, key, person_id=signed_in().id)
     return go_to(url_for("page.show_own_keys"))
 
 
 def own_keys() -> dict[str, Any]:
-    """The keys of whoever is signed in, and the scopes that another may have."""
+    """Return the person's keys, and the scopes that a new one may have."""
     person = signed_in()
     with services().database().reading() as session:
         keys = list_keys(session, person.id)

@@ -1,4 +1,4 @@
-"""An observation's page: photos, what the engine said beside what people say, its history; and saying something."""
+"""An observation's page: photos, automatic suggestions, people's identifications and their history."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ PHOTOS: Final = 4  # of each
 @blueprint.route("/observations/<string:key>")
 @require("read")
 def show_observation(key: str) -> str:
-    """Everything that this visitor may know of it."""
+    """Show everything about an observation that the visitor may see."""
     return render_template("observation.html", **shown(key), typed={}, done=request.args.get("done", ""))
 
 
 def shown(key: str) -> dict[str, Any]:
-    """What the pages of an observation and of the queue show of it."""
+    """Return what the page of an observation and the review queue show of it."""
     asking = access.caller()
     with services().database().reading() as session:
         observation = observation_by_key(session, key)
         answer = observation_answer(observation, asking)
         history = [verdict_answer(verdict) for verdict in observation.verdicts]
     mine = asking.person.id if asking.person is not None else None
-    standing = [one for one in history if one["superseded"] is None and one["person"]["id"] == mine]
+    valid = [one for one in history if one["superseded"] is None and one["person"]["id"] == mine]
     return {
         "observation": answer,
         "history": history,
-        "suggestion": beside_suggestion(answer["suggestion"]),
-        "own_word": next((one for one in standing if one["kind"] in ("propose", "agree")), None),
+        "suggestion": illustrate_suggestion(answer["suggestion"]),
+        "own_identification": next((one for one in valid if one["kind"] in ("propose", "agree")), None),
         "is_owner": mine is not None and mine == answer["recordedBy"]["id"],
         "may_change": "write" in asking.scopes
         and (mine == answer["recordedBy"]["id"] or "administer" in asking.scopes),
-        "may_say": "validate" in asking.scopes,
+        "may_identify": "validate" in asking.scopes,
         "is_expert": asking.is_expert,
         "CERTAINTIES": list(CERTAINTIES),
         "said": observation_words(answer),
     }
 
 
-def beside_suggestion(suggestion: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The first candidates of what the engine said, with reference photos where the published snapshot has some."""
+def illustrate_suggestion(suggestion: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the first candidates of a suggestion, with reference photos from the published snapshot, if any."""
     if suggestion is None:
         return []
     first: Sequence[dict[str, Any]] = suggestion["candidates"][:BESIDE]
@@ -67,6 +67,6 @@ def beside_suggestion(suggestion: dict[str, Any] | None) -> list[dict[str, Any]]
                 ]
                 for one in first
             }
-    except FungariumError:  # nothing is published, or not what it was: the names are still known
+    except FungariumError:  # no published snapshot, or one without these species: show the names alone
         photos = {}
     return [one | {"photos": photos.get(one["taxonID"], [])} for one in first]

@@ -1,4 +1,4 @@
-"""Observations as a list and on a map: everybody's, one's own, and those near a place."""
+"""Lists of observations with a map: all, the person's own, and those near a place."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ FOLLOWED: Final = frozenset(
 @blueprint.route("/observations")
 @require("read")
 def list_observations() -> str | tuple[str, int]:
-    """Everybody's, the last recorded first; by taxon, flora, day and status."""
+    """List all observations, the last recorded first; by taxon, flora, date and status."""
     return show_list("all", {})
 
 
 @blueprint.route("/observations/mine")
 @require("session")
 def show_own_observations() -> str | tuple[str, int]:
-    """One's own."""
+    """List the person's own observations."""
     return show_list("mine", {"person": signed_in().id})
 
 
@@ -59,7 +59,7 @@ def list_near_observations() -> str | tuple[str, int]:
 
 
 def show_list(kind: str, given: dict[str, Any]) -> str | tuple[str, int]:
-    """A page of the list; where a filter cannot be, it says so and everything typed stays."""
+    """Show a page of a list; an invalid filter is reported above it, and the values entered are kept."""
     problem, found = None, Page([], None)
     asking = access.caller()
     try:
@@ -120,7 +120,7 @@ def read_place(near: str) -> tuple[float, float]:
 
 
 def known_floras() -> tuple[FloraCard, ...]:
-    """The floras of the published snapshot; none where nothing is published just now."""
+    """Return the floras of the published snapshot; empty without one."""
     try:
         with services().published.lease() as snapshot:
             return snapshot.floras

@@ -1,4 +1,4 @@
-"""What went wrong, said on a page: above the form with what was typed, or alone to the script that asked."""
+"""Error pages: the problem above the form with the values entered, or alone for a script."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from flask import Response, make_response, render_template, request
 from retrieval.domain import NOTICE
 from retrieval.errors import FungariumError
 from web.http.errors import Problem
-from web.pages.identify import FRAGMENT, make_choice, typed_words
+from web.pages.identify import FRAGMENT, entered_values, make_choice
 from web.pages.wording.problem_words import is_no_page, word_for_people
 from web.pages.wording.template_words import here
 from web.services import services
 
 APART: Final = ("/observations", "/validate", "/me", "/sign-", "/administration")
-"""Where the form of the first page would be out of place."""
+"""Paths whose error pages do not show the home page's form."""
 
 
 def wants_page() -> bool:
-    """Whether a person in a browser waits for the answer."""
+    """Return whether the request comes from a person in a browser, who expects a page."""
     if request.blueprint == "page":
         return True
     if request.path.startswith(("/api/", "/healthz", "/static/", "/assets/")):
@@ -29,7 +29,7 @@ def wants_page() -> bool:
 
 
 def render_problem(problem: Problem) -> Response:
-    """The page with what went wrong on top, and the form with what was chosen below."""
+    """Return the error page with the problem's status and headers."""
     worded = word_for_people(problem)
     if FRAGMENT in request.headers:
         page = render_template("problem_fragment.html", problem=worded)
@@ -41,14 +41,14 @@ def render_problem(problem: Problem) -> Response:
 
 
 def render_whole(problem: Problem) -> str:
-    """The page of a problem, with the form wherever there is something to choose from."""
+    """Render the page of a problem, with the home page's form below where it fits."""
     if problem.status == 401 or is_no_page(problem) or request.path.startswith(APART):
         return render_template("problem.html", problem=problem, typed={}, following=here())
     try:
         with services().published.lease() as snapshot:
             return render_template(
                 "identify.html",
-                choice=make_choice(snapshot, typed_words()),
+                choice=make_choice(snapshot, entered_values()),
                 snapshot=snapshot,
                 problem=problem,
                 notice=NOTICE,

@@ -17,15 +17,15 @@ from web.pages.visitor import TROUBLE, describe, go_to, load, own_path, render_f
 
 @blueprint.route("/sign-in")
 def show_sign_in() -> str:
-    """The form."""
+    """Show the sign-in form."""
     return render_template("sign_in.html", following=own_path(request.args.get("next", ""), "/"), typed={})
 
 
 @blueprint.route("/sign-in", methods=["POST"])
 def do_sign_in() -> Response:
-    """Sign in, and go on to where the person wanted to go."""
+    """Sign in, and continue to the page that the person requested."""
     following = own_path(request.form.get("next", ""), url_for("page.show_own_observations"))
-    access.csrf.protect()  # else a stranger's page could sign somebody in as the stranger
+    access.csrf.protect()  # against login CSRF: another site could sign a visitor in to the attacker's account
     try:
         form = load(SignIn(), {name: request.form.get(name, "") for name in ("login", "password")})
         access.remember(authenticate(form["login"], form["password"]))
@@ -44,6 +44,6 @@ def do_sign_in() -> Response:
 @blueprint.route("/sign-out", methods=["POST"])
 @access.require("session")
 def do_sign_out() -> Response:
-    """Sign out here."""
+    """Sign out in this browser."""
     access.forget()
     return go_to(url_for("page.show_form"))

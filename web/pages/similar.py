@@ -1,4 +1,4 @@
-"""Similar images: what looks like a photo, uploaded or of the references, without a word about what it is."""
+"""Similar photos: reference photos most similar to an uploaded photo or to another reference, without a ranking."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from web.inference.serving import make_queries, serving
 from web.inference.similarity_tokens import read_token, write_token
 from web.pages.blueprint import blueprint
 from web.pages.catalogue import known_shapes
-from web.pages.identify import FRAGMENT, KEPT, PageParser, as_address, known_taxon
+from web.pages.identify import FRAGMENT, KEPT, PageParser, data_url, known_taxon
 from web.pages.wording.script_words import similar_words
 from web.photos.uploads import PhotoFile, read_photos
 from web.services import services
 
 AT_ONCE: Final = 40
 FURTHEST: Final = 1000  # photos that can be scrolled through
-SHAPE: Final = (4, 3)  # of a photo that the catalogue does not know
+SHAPE: Final = (4, 3)  # of a photo whose size is not known
 
 
 class SimilarQuery(Schema):
     """A photo, given in one of three ways, and filters."""
 
     class Meta:
-        """Links may carry what we do not know."""
+        """Ignore unknown parameters: links may carry those of other sites."""
 
         unknown = EXCLUDE
 
@@ -52,7 +52,7 @@ class SimilarQuery(Schema):
 
 
 class QueryParser(PageParser):
-    """Leaves out what was left empty in a link, too."""
+    """Ignores empty parameters of the query string, too."""
 
     def load_querystring(self, req: Any, schema: Any) -> MultiDictProxy:
         return MultiDictProxy(MultiDict((n, text) for n, text in req.args.items(multi=True) if text.strip()), schema)
@@ -63,7 +63,7 @@ query_parser: Final = QueryParser()
 
 @blueprint.route("/similar")
 def show_similar() -> str:
-    """What looks like a reference photo, or the empty form."""
+    """Show the photos most similar to a reference photo, or the empty form."""
     query = query_parser.parse(SimilarQuery(), request, location="querystring")
     if previous_query(query):
         access.check("identify")
@@ -72,13 +72,13 @@ def show_similar() -> str:
 
 @blueprint.route("/similar", methods=["POST"])
 def show_similar_to_upload() -> str:
-    """What looks like a photo that a person has, or more of an earlier search."""
+    """Show the photos most similar to an uploaded one, or more results of an earlier search."""
     access.check("identify")
     return render_similar(query_parser.parse(SimilarQuery(), request, location="files"))
 
 
 def render_similar(query: dict[str, Any]) -> str:
-    """The page, or only its photos where a script asks for more."""
+    """Render the page, or only its photos for a script that loads more."""
     given = services()
     shown: dict[str, Any] = {"query": query, "found": None, "own": "", "reference": None, "token": ""}
     with given.published.lease() as snapshot:
@@ -88,7 +88,7 @@ def render_similar(query: dict[str, Any]) -> str:
             photos = read_photos(query, given.limits)
             snapshot.require_model(serving().embedder().model)
             embeddings = serving().embed(make_queries(photos, WHOLE), given.limits)
-            shown["own"] = as_address(render_photo(photos[0], KEPT, given.limits))
+            shown["own"] = data_url(render_photo(photos[0], KEPT, given.limits))
         elif query["embedding"]:
             embeddings = read_token(query["embedding"])
         elif query["photo"]:
@@ -113,12 +113,12 @@ def render_similar(query: dict[str, Any]) -> str:
 
 
 def previous_query(query: dict[str, Any]) -> bool:
-    """Whether the photo of this search is known already."""
+    """Return whether the photo of this search is a reference, or was embedded by an earlier search."""
     return bool(query["embedding"] or query["photo"])
 
 
 def search(embeddings: Embeddings, snapshot: Snapshot, query: dict[str, Any]) -> dict[str, Any]:
-    """The photos to show, and how to ask for more."""
+    """Return the photos to show, a token of the query, and where the next page begins."""
     licences = [query["licence"]] if query["licence"] else []
     taxon = known_taxon(query["taxon"], snapshot) if query["taxon"] else None
     flora = choose_references(snapshot, {"flora": query["flora"], "taxon": taxon, "licences": licences})
@@ -137,5 +137,5 @@ def search(embeddings: Embeddings, snapshot: Snapshot, query: dict[str, Any]) ->
 
 
 def name_of(species: int, snapshot: Snapshot) -> str:
-    """The species' scientific name."""
+    """Return the species' scientific name."""
     return snapshot.taxonomy.taxon(species).name

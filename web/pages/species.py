@@ -1,4 +1,4 @@
-"""A species: its photos by what they show, when and where it was recorded, what it is confused with, whose photos."""
+"""A species: photos by aspect, months and places of records, look-alikes, and photo credits."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from web.pages.blueprint import blueprint
 from web.pages.wording.script_words import species_words
 from web.services import services
 
-SHOWN: Final = 24  # photos of an aspect at once
+SHOWN: Final = 24  # photos of an aspect shown at first
 BESIDE: Final = 4  # photos of a look-alike beside those of the species
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """A dataset's share in a species' photos."""
+    """A dataset's share of a species' photos."""
 
     title: str
     citation: str
@@ -38,7 +38,7 @@ class Credit:
 
 @blueprint.route("/species/<int(max=9223372036854775807):species>")
 def show_species(species: int) -> str:
-    """Everything that the snapshot knows of a species."""
+    """Show everything that the snapshot contains about a species."""
     with services().published.lease() as snapshot:
         taxon = snapshot.taxonomy.taxon(species)
         if taxon.rank != "species":
@@ -54,7 +54,7 @@ def show_species(species: int) -> str:
             number=len(references),
             months=month_counts(snapshot, species),
             cells=len(recorded_cells(snapshot, species)),
-            lookalikes=beside(snapshot, species),
+            lookalikes=describe_lookalikes(snapshot, species),
             own=[reference_json(reference) for reference in choose_photos(references)],
             credits=credit_datasets(references),
             SHOWN=SHOWN,
@@ -66,7 +66,7 @@ def show_species(species: int) -> str:
 
 @blueprint.route("/species/<int(max=9223372036854775807):species>/cells.json")
 def list_cells(species: int) -> Response:
-    """The cells that the species was recorded in, with how many records; nothing finer is known here."""
+    """Serve the grid cells with records of the species, and their numbers; the snapshot has no exact places."""
     with services().published.lease() as snapshot:
         snapshot.taxonomy.taxon(species)
         found = recorded_cells(snapshot, species)
@@ -74,7 +74,7 @@ def list_cells(species: int) -> Response:
 
 
 def by_aspect(references: Sequence[Reference]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The photos of each aspect that there are any of; those without one last."""
+    """Group the photos by aspect, those without one last."""
     shelves: dict[str, list[dict[str, Any]]] = {aspect: [] for aspect in (*ASPECTS, "")}
     for reference in references:
         shelves.setdefault(reference.aspect, []).append(reference_json(reference))
@@ -82,7 +82,7 @@ def by_aspect(references: Sequence[Reference]) -> list[tuple[str, list[dict[str,
 
 
 def month_counts(snapshot: Snapshot, species: int) -> list[int]:
-    """Records of the species in each month; empty where nothing is known."""
+    """Return the number of records of the species in each month; empty without records."""
     column = column_of(snapshot, species)
     if column is None or snapshot.occurrences is None:
         return []
@@ -91,7 +91,7 @@ def month_counts(snapshot: Snapshot, species: int) -> list[int]:
 
 
 def recorded_cells(snapshot: Snapshot, species: int) -> list[tuple[int, float]]:
-    """(H3 cell, records) of the species."""
+    """Return the H3 cells in which the species was recorded, with the number of records."""
     column = column_of(snapshot, species)
     if column is None or snapshot.occurrences is None:
         return []
@@ -100,14 +100,14 @@ def recorded_cells(snapshot: Snapshot, species: int) -> list[tuple[int, float]]:
 
 
 def column_of(snapshot: Snapshot, species: int) -> int | None:
-    """The species' place in the counts of records."""
+    """Return the species' column in the counts of records; None if it has none."""
     place = int(np.searchsorted(snapshot.all_species, species))
     known = place < len(snapshot.all_species) and int(snapshot.all_species[place]) == species
     return place if known else None
 
 
-def beside(snapshot: Snapshot, species: int) -> list[dict[str, Any]]:
-    """What the species is confused with, each with some photos."""
+def describe_lookalikes(snapshot: Snapshot, species: int) -> list[dict[str, Any]]:
+    """Return the species that this one is often confused with, each with some photos."""
     return [
         {
             "taxon": taxon_json(snapshot.taxonomy.taxon(other), snapshot),
@@ -119,14 +119,14 @@ def beside(snapshot: Snapshot, species: int) -> list[dict[str, Any]]:
 
 
 def choose_photos(references: Sequence[Reference], most: int = BESIDE) -> list[Reference]:
-    """Some photos, one of each aspect first, of different observations."""
+    """Return at most `most` photos, beginning with one of each aspect."""
     chosen = {reference.aspect: reference for reference in reversed(references)}
     first = [chosen[aspect] for aspect in (*ASPECTS, "") if aspect in chosen]
     return [*first, *(reference for reference in references if reference not in first)][:most]
 
 
 def credit_datasets(references: Sequence[Reference]) -> list[Credit]:
-    """Whose photos these are, dataset by dataset, the largest share first."""
+    """Credit the photos dataset by dataset, the largest share first."""
     datasets = sorted({reference.observation.partition(":")[0] for reference in references})
     known = known_credits(datasets)
     shares: dict[str, list[Reference]] = {}

@@ -1,4 +1,4 @@
-"""The queue of what waits for somebody's word, one observation at a time, the most doubtful first."""
+"""The review queue: observations that need an identification, one at a time, the least certain first."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from web.services import services
 @blueprint.route("/validate")
 @require("validate")
 def show_queue() -> str:
-    """The first of the queue, or the one that is asked for."""
+    """Show the requested observation of the queue, else the first."""
     args = request.args
     page = queue(args.get("at", ""), args.get("taxon", "").strip())
     return render_template("validate.html", **page, said_of=args.get("said", ""))
 
 
 def queue(at: str, name: str, problem: Problem | None = None, typed: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What the page shows of the queue at one observation; `name` narrows it to a taxon and all below it."""
+    """Return what the page shows of the queue at an observation; `name` limits it to a taxon and its descendants."""
     person = signed_in()
     with services().database().reading() as session:
         taxon = None
@@ -46,7 +46,7 @@ def queue(at: str, name: str, problem: Problem | None = None, typed: Mapping[str
     later = keys[place + 1] if place + 1 < len(keys) else ""
     try:
         what = shown(chosen) if chosen else {}
-    except UnknownObservation:  # removed a moment ago
+    except UnknownObservation:  # removed meanwhile
         what = {}
     return what | {
         "place": place + 1,
@@ -54,7 +54,7 @@ def queue(at: str, name: str, problem: Problem | None = None, typed: Mapping[str
         "filter": name,
         "earlier": address(keys[place - 1], name) if place else "",
         "later": address(later, name) if later else "",
-        # Where saying something leads to: what was said leaves the queue, and the next takes its place.
+        # After an identification the observation leaves the queue, and the next one is shown.
         "following": address(later, name, said=chosen),
         "problem": problem,
         "typed": typed or {},
@@ -63,5 +63,5 @@ def queue(at: str, name: str, problem: Problem | None = None, typed: Mapping[str
 
 
 def address(key: str, taxon: str, *, said: str = "") -> str:
-    """The queue at an observation."""
+    """Return the URL of the queue at an observation."""
     return url_for("page.show_queue", at=key or None, taxon=taxon or None, said=said or None)

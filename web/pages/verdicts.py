@@ -1,4 +1,4 @@
-"""Saying what an observation is, from its page or from the queue: agree, propose, take back, approve."""
+"""The forms that identify an observation, on its page and in the review queue: agree, propose, withdraw, approve."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from web.services import services
 @blueprint.route("/observations/<string:key>/verdicts", methods=["POST"])
 @require("validate")
 def give_verdict(key: str) -> Response:
-    """Agree, propose, take back, approve, or take an approval back; `act` says which."""
+    """Propose, agree, withdraw, approve, or withdraw an approval, according to the field `act`."""
     act, following = request.form.get("act", ""), own_path(request.form.get("next", ""), "")
     try:
         does = ACTS.get(act)
@@ -51,20 +51,20 @@ def give_verdict(key: str) -> Response:
 
 
 def propose(session: Session, observation: FieldObservation, person: int) -> None:
-    """Agree with a name, or propose one."""
+    """Agree with a name or propose one."""
     form = read_opinion()
     taxon = find_taxon(session, taxon_id=form["taxon_id"], name=form["scientific_name"])
     give_opinion(session, observation, person, taxon, form["certainty"], form.get("remarks", ""))
 
 
 def withdraw(session: Session, observation: FieldObservation, person: int) -> None:
-    """Take one's opinion back."""
+    """Withdraw the person's identification."""
     form = load(Withdrawal(), {"remarks": request.form.get("remarks", "")})
     withdraw_opinion(session, observation, person, form.get("remarks", ""))
 
 
 def approve_name(session: Session, observation: FieldObservation, person: int) -> None:
-    """Settle it, as an expert."""
+    """Approve a name as an expert, whatever the score."""
     require_expert()
     form = read_opinion()
     taxon = find_taxon(session, taxon_id=form["taxon_id"], name=form["scientific_name"])
@@ -72,7 +72,7 @@ def approve_name(session: Session, observation: FieldObservation, person: int) -
 
 
 def unapprove(session: Session, observation: FieldObservation, person: int) -> None:
-    """Take an expert's approval back, as an expert."""
+    """Withdraw an expert's approval, as an expert."""
     require_expert()
     form = load(Withdrawal(), {"remarks": request.form.get("remarks", "")})
     take_back_approval(session, observation, person, form.get("remarks", ""))
@@ -87,13 +87,13 @@ ACTS: Final[dict[str, Callable[[Session, FieldObservation, int], None]]] = {
 
 
 def require_expert() -> None:
-    """Raises NotAllowed for whoever is none."""
+    """Raise NotAllowed unless the caller is an expert."""
     if not access.caller().is_expert:
         raise NotAllowed("only experts can approve an observation; agree or suggest a name instead")
 
 
 def read_opinion() -> dict[str, Any]:
-    """The opinion of the form: by the taxon that a button names, else by the name that was typed."""
+    """Read the identification of the form: the taxon of the button pressed, else the name typed."""
     names = ("taxonID", "scientificName", "certainty", "remarks")
     given = {name: request.form.get(name, "").strip() for name in names}
     if given["taxonID"]:

@@ -1,1 +1,1 @@
-"""Photos received, fetched, and shown."""
+"""Photos: uploads, downloads from other servers, and images for pages."""

@@ -1,4 +1,4 @@
-"""From photos as they are uploaded to photos as they are kept: drawn anew, upright, without any metadata."""
+"""Photos of observations: re-encoded upright and without metadata before they are stored."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from retrieval.photos.exif import PhotoMetadata, read_metadata
 from retrieval.photos.views import PhotoLimits, photo_size, render_photo
 
 QUALITY: Final = 90
-LARGEST: Final = 65_500  # pixels of a side: what a JPEG can have
+LARGEST: Final = 65_500  # pixels of a side that a JPEG can have
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnPhoto:
-    """A photo that is ready to be kept; `original` is the same at full size, or nothing."""
+    """A re-encoded photo; `original` is the same at full size, or empty."""
 
     photo: bytes
     width: int
@@ -31,9 +31,9 @@ class DrawnPhoto:
 def draw_photos(
     photos: Sequence[bytes], aspects: Sequence[str], limits: PhotoLimits, *, side: int, originals: bool
 ) -> list[DrawnPhoto]:
-    """Draw the photos of one observation; raises the errors of photos, naming the first that has one.
+    """Re-encode the photos of one observation; raises the error of the first invalid photo, with its number.
 
-    Pixels alone are carried over: no place, no date, no camera, no thumbnail of what was cut away.
+    Only pixels are kept: no place, date or camera, and no embedded thumbnail of a part that was cropped away.
     """
     if aspects and len(aspects) != len(photos):
         raise InvalidOption(f"{len(aspects)} aspects were given for {len(photos)} photos: send one for each, or none")
@@ -51,7 +51,7 @@ def draw_photos(
 
 
 def keep_photos(files: PhotoFiles, photos: Sequence[DrawnPhoto]) -> list[KeptPhoto]:
-    """Put the photos into the store; what is there already stays. Raises StoreFull, StoreUnavailable."""
+    """Store the photos, unless they are stored already. Raises StoreFull, StoreUnavailable."""
     return [
         KeptPhoto(
             sha256=files.put(photo.photo),
@@ -66,20 +66,20 @@ def keep_photos(files: PhotoFiles, photos: Sequence[DrawnPhoto]) -> list[KeptPho
 
 
 def photos_say(photos: Sequence[bytes], limits: PhotoLimits) -> PhotoMetadata:
-    """Day and place of the first photo that has each."""
+    """Return the date of the first photo that has one, and the place of the first that has one."""
     says = []
     for photo in photos:
         try:
             says.append(read_metadata(photo, limits))
         except UnreadablePhoto:
-            continue  # damaged metadata say nothing
+            continue  # ignore damaged metadata
     day = next((one.event_date for one in says if one.event_date is not None), None)
     place = next((one for one in says if one.latitude is not None), PhotoMetadata())
     return PhotoMetadata(day, place.latitude, place.longitude, place.uncertainty)
 
 
 def fill_in(form: dict[str, Any], says: PhotoMetadata) -> None:
-    """Take from the metadata what the person left open; a place goes whole or not at all."""
+    """Fill in date and place from the metadata unless the person gave them; latitude and longitude go together."""
     if form.get("event_date") is None and says.event_date is not None:
         form["event_date"] = says.event_date
     if form.get("decimal_latitude") is None and form.get("decimal_longitude") is None and says.latitude is not None:
@@ -88,7 +88,7 @@ def fill_in(form: dict[str, Any], says: PhotoMetadata) -> None:
 
 
 def candidates_of(answer: Identification) -> list[Mapping[str, Any]]:
-    """The ranked species of an answer, as they are kept with an observation."""
+    """Return the ranked species of an answer, as they are stored with an observation."""
     return [
         {
             "taxonID": candidate.taxon.id,

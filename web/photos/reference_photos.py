@@ -1,4 +1,4 @@
-"""The bytes of reference photos, wherever they lie. They leave the server only as pictures drawn anew."""
+"""Reads the files of reference photos, which leave the server only re-encoded."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from retrieval.errors import UnknownPhoto
 
 
 class PhotoSource(Protocol):
-    """Where the server gets reference photos from."""
+    """A source of reference photos."""
 
     def read(self, sha256: str) -> bytes:
-        """Give the original bytes of a reference photo; raises UnknownPhoto."""
+        """Return the original bytes of a reference photo; raises UnknownPhoto."""
         ...
 
-    def lasts(self, sha256: str) -> bool:
-        """Whether pictures drawn from it may be kept: not where somebody may remove the photo at any moment."""
+    def is_cacheable(self, sha256: str) -> bool:
+        """Return whether images of the photo may be cached: not if somebody may remove it; raises UnknownPhoto."""
         ...
 
 
 class LocatedPhotos:
-    """Reads photos from where a catalogue says that they lie: an absolute path, `store:...` or `observation:...`."""
+    """Reads photos from their locations in a catalogue: an absolute path, `store:...` or `observation:...`."""
 
     def __init__(
         self,
@@ -32,16 +32,16 @@ class LocatedPhotos:
         stored: Callable[[str], Path],
         observed: Callable[[str], bytes] | None = None,
     ) -> None:
-        """`locate` gives the location of a photo, `stored` the path of one in the store; both take its sha256.
+        """`locate` returns the location of a photo, `stored` the path of one in the store; both take its SHA-256.
 
-        `observed` reads one from the store of observations; it raises UnknownPhoto.
+        `observed` reads one from the store of observations, and raises UnknownPhoto.
         """
         self._locate = locate
         self._stored = stored
         self._observed = observed
 
-    def lasts(self, sha256: str) -> bool:
-        return not self._locate(sha256).startswith(OBSERVED)  # its observer's to remove, and then it is gone at once
+    def is_cacheable(self, sha256: str) -> bool:
+        return not self._locate(sha256).startswith(OBSERVED)  # the observer may remove those at any moment
 
     def read(self, sha256: str) -> bytes:
         location = self._locate(sha256)
@@ -52,7 +52,7 @@ class LocatedPhotos:
             photo = path.read_bytes()
         except OSError as error:
             raise UnknownPhoto(f"the file of reference photo {sha256} is not where it was when it was added") from error
-        # Author and licence were stated for these bytes; another picture under the same name is somebody else's.
+        # Author and licence apply to these bytes; another image in the same file may be somebody else's.
         if hashlib.sha256(photo).hexdigest() != sha256:
             raise UnknownPhoto(f"the file of reference photo {sha256} has been changed since it was added")
         return photo

@@ -1,4 +1,4 @@
-"""Photos that a caller gives the addresses of: fetched through the guard, some at a time, within bounds."""
+"""Downloads photos whose URLs a caller gives: only from allowed addresses, and within limits."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from web.http.refusals import RemoteServersBusy
 
 AGENT: Final = "Fungarium/0.1 (open fungi identification; fetches a photo that a caller gave the address of)"
 SECONDS: Final = 15.0  # for one photo
-AT_ONCE: Final = 4  # requests that wait for other servers; more are told to come back
+AT_ONCE: Final = 4  # requests that wait for other servers; further ones are refused
 
 
 class RemotePhotos:
-    """Fetches the photos of a request side by side."""
+    """Downloads the photos of a request in parallel."""
 
     def __init__(self, guard: Guard, limits: PhotoLimits, *, at_once: int = AT_ONCE, seconds: float = SECONDS) -> None:
         self._guard = guard
@@ -31,10 +31,10 @@ class RemotePhotos:
         self._places = threading.BoundedSemaphore(at_once)
 
     def fetch(self, addresses: Sequence[str]) -> list[bytes]:
-        """The photos, in the order of their addresses.
+        """Return the photos in the order of their URLs.
 
-        Raises RemoteServersBusy, and for the first that has a fault ForbiddenAddress, PhotoNotFetched, PhotoTooLarge or
-        UnsupportedPhoto, saying which it was.
+        Raises RemoteServersBusy; for the first photo that fails, ForbiddenAddress, PhotoNotFetched, PhotoTooLarge or
+        UnsupportedPhoto with its number.
         """
         if not self._places.acquire(blocking=False):
             raise RemoteServersBusy(
@@ -56,5 +56,5 @@ class RemotePhotos:
 
 
 def remote_photos() -> RemotePhotos:
-    """The fetcher of the application that answers the request."""
+    """Return the downloader of the current application."""
     return cast(RemotePhotos, current_app.extensions["remote_photos"])

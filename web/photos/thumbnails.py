@@ -1,4 +1,4 @@
-"""Pictures drawn from photos: WebP for browsers that ask for it, JPEG for everybody else; kept for the next one."""
+"""Thumbnails of photos, cached on disk: WebP for browsers that accept it, else JPEG."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from flask import Response, current_app, request
 from database.field.photo_files import write_whole
 from retrieval.photos.views import PhotoLimits, render_photo
 
-SHELVES: Final = 256  # folders, named by the first two digits of a photo's sha256
+SHELVES: Final = 256  # folders, named by the first two digits of a photo's SHA-256
 SEEN: Final = 3600  # seconds: a picture that is used says so this often at most
 DRAWING: Final = 3  # raised when pictures are drawn in another way: it is part of their names and ETags
 QUALITY: Final = {"JPEG": 85, "WEBP": 80}  # which look alike
 
 
 class Thumbnails:
-    """A folder of drawn pictures that never holds more than `capacity` bytes; what was unused for longest goes.
+    """A least-recently-used cache of images in a folder, of at most `capacity` bytes.
 
-    Workers share it without a word between them. Each shelf has its share of the capacity, so that making room means
-    looking at one shelf: a few hundred files, whatever the size of the whole.
+    Workers share it without coordination. The capacity is divided among subfolders, so that an eviction lists only one
+    of them: a few hundred files, whatever the size of the cache.
     """
 
     def __init__(self, folder: Path | None = None, capacity: int = 0) -> None:
-        """Without a folder or a capacity nothing is kept."""
+        """Without a folder or a capacity nothing is cached."""
         self._folder = folder if capacity else None
         self._shelf = capacity // SHELVES
         self._drawers = threading.BoundedSemaphore(os.cpu_count() or 1)  # decoding takes a core and much memory
 
     def draw(self, name: str, draw: Callable[[], bytes], *, keep: Callable[[], bool] = lambda: True) -> bytes:
-        """The picture of a name, which begins with its photo's sha256: kept from before, or drawn now.
+        """Return the image of a name, from the cache or from `draw`. The name begins with the photo's SHA-256.
 
-        `keep` says whether a drawn one may be kept. Raises what `draw` raises.
+        `keep` returns whether the image may be cached. Raises the errors of `draw`.
         """
         found = self._find(name)
         if found is None:
             with self._drawers:
-                found = self._find(name)  # somebody may have drawn it while this one waited
+                found = self._find(name)  # another thread may have drawn it meanwhile
                 if found is None:
                     found = draw()
                     if self._folder is not None and len(found) <= self._shelf and keep():
@@ -60,13 +60,13 @@ class Thumbnails:
             picture = path.read_bytes()
         except OSError:
             return None
-        with suppress(OSError):  # gone meanwhile, or not ours to touch
+        with suppress(OSError):  # removed meanwhile, or not writable
             if time.time() - path.stat().st_mtime > SEEN:
                 os.utime(path)
-        return picture or None  # an empty file is what a power cut leaves
+        return picture or None  # a power cut can leave an empty file
 
     def _keep(self, path: Path, picture: bytes) -> None:
-        """Keep a picture, after making room for it. A disk that is full or may not be written to goes without."""
+        """Write an image after evicting others; errors of the disk are only logged."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             held = sorted(list_files(path.parent))
@@ -78,25 +78,25 @@ class Thumbnails:
                 weight -= size
             write_whole(path, picture)
         except OSError as error:
-            current_app.logger.warning("a drawn picture could not be kept: %s", error)
+            current_app.logger.warning("a thumbnail could not be cached: %s", error)
 
 
 def list_files(folder: Path) -> Iterator[tuple[int, int, Path]]:
-    """When each file was last used, its bytes and its path; those that go meanwhile are left out."""
+    """Yield time of last use (ns), size (bytes) and path of each file, without files removed meanwhile."""
     for path in folder.iterdir():
         with suppress(FileNotFoundError):
-            said = path.stat()
-            yield said.st_mtime_ns, said.st_size, path
+            status = path.stat()
+            yield status.st_mtime_ns, status.st_size, path
 
 
 def accepted_form() -> str:
-    """WEBP where the request names it; `*/*` is what programs say, and they know JPEG."""
+    """Return WEBP if `Accept` names it, else JPEG: programs send `*/*`, and all of them read JPEG."""
     named = {kind.lower() for kind, quality in request.accept_mimetypes if quality > 0}
     return "WEBP" if "image/webp" in named else "JPEG"
 
 
 def picture_response(name: str, form: str) -> Response:
-    """An answer for a picture without its bytes, named for what it shows; 304 where the browser has it already."""
+    """Return a response without a body, with an ETag from the image's name; 304 if the client has the image."""
     response = Response(mimetype=f"image/{form.lower()}")
     response.vary.add("Accept")
     etag = f"{name}-{form.lower()}"
@@ -107,5 +107,5 @@ def picture_response(name: str, form: str) -> Response:
 
 
 def draw_picture(photo: bytes, size: int, form: str, limits: PhotoLimits | None = None) -> bytes:
-    """Draw a photo at a size, in a form."""
+    """Re-encode a photo at a size (pixels of the longer side) in a format, JPEG or WEBP."""
     return render_photo(photo, size, limits, quality=QUALITY[form], form=form)

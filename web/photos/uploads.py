@@ -1,6 +1,6 @@
-"""The photos of one observation as they come in: counted, bounded and sniffed before anything is decoded.
+"""Uploaded photos and options of a request. Number, size and format of photos are checked before decoding.
 
-File names and content types are not looked at: phones send HEIC as octet-stream and clients send whole paths.
+File names and content types are ignored: phones send HEIC as octet-stream, and some clients send whole paths.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from web.http.multipart import PartsParser
 
 SLACK: Final = 1_000_000  # bytes of a form beside its photos
 DETAILS: Final = ("brief", "full")
-PARTS: Final = 64  # parts of a form beyond as many photos as are allowed: so that "too many" can be said kindly
+PARTS: Final = 64  # parts of a form besides the photos; above the limit, so that too many get a helpful refusal
 
 
 class PhotoRequest(Request):
-    """A request whose files stay in memory: a photo, and the place in it, is written to no disk."""
+    """A request whose files stay in memory: no photo, and no place in its metadata, is written to disk."""
 
     form_data_parser_class = PartsParser
 
     def _get_file_stream(self, *_: Any, **__: Any) -> BytesIO:
-        """Werkzeug's own would move what is over 500 kB to a temporary file."""
+        """Replace Werkzeug's method, which writes files over 500 kB to a temporary file."""
         return BytesIO()
 
     def _load_form_data(self) -> None:
@@ -52,7 +52,7 @@ class PhotoRequest(Request):
 
 
 class PhotoFile(Upload):  # type: ignore[misc] # flask-smorest has no type information
-    """A part of the form that is a file."""
+    """A file in a form."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **other: Any) -> FileStorage:
         if not isinstance(value, FileStorage):
@@ -61,61 +61,61 @@ class PhotoFile(Upload):  # type: ignore[misc] # flask-smorest has no type infor
 
 
 def flora_field() -> fields.String:
-    """The flora to search."""
+    """Return the field for the flora to search."""
     return fields.String(
         load_default=WORLD,
         validate=validate.Length(min=1, max=500),
         metadata={
-            "description": "Id of the flora to search; /api/v1/floras lists them. Or one of the moment in words, "
+            "description": "Id of the flora to search; /api/v1/floras lists them. Or an ad-hoc flora as an expression, "
             "such as `north or south`, `taxon:Amanita and near:55.7,12.6`, `world under CC0-1.0`."
         },
     )
 
 
 def partial_field() -> fields.Boolean:
-    """Whether an answer from a part of the references will do."""
+    """Return the field for whether partial results are accepted."""
     return fields.Boolean(
         load_default=False,
         data_key="partial",
-        attribute="partial",  # a schema has something else of this name
+        attribute="partial",  # `partial` is an attribute of schemas
         metadata={
-            "description": "On a cluster: answer also where a part of the references gives none, and say in "
-            "`notSearched` which. Otherwise that is a 503."
+            "description": "On a cluster: answer even if a shard does not respond, and list what was not searched in "
+            "`notSearched`. Otherwise the status is 503."
         },
     )
 
 
 class Strict(Schema):
-    """Options that refuse what they do not know: a misspelt `flora` would be answered with the whole world."""
+    """A schema that refuses unknown members: with a misspelt `flora`, the answer would be for the whole world."""
 
     class Meta:
-        """As said above."""
+        """See above."""
 
         unknown = RAISE
 
 
 class Observation(Strict):
-    """Photos of one find."""
+    """Photos of one observation."""
 
     photos: fields.List[FileStorage] = fields.List(
         PhotoFile(),
         load_default=list,
-        metadata={"description": "Photos of the same find: JPEG, PNG, WebP or HEIC. Repeat the part for each."},
+        metadata={"description": "Photos of one observation: JPEG, PNG, WebP or HEIC. Repeat the part for each."},
     )
     images: fields.List[FileStorage] = fields.List(
-        PhotoFile(), load_default=list, metadata={"description": "Another name of photos."}
+        PhotoFile(), load_default=list, metadata={"description": "Alias of `photos`."}
     )
 
 
 class ViewOptionsSchema(Strict):
-    """How the photos are looked at."""
+    """Crops of the photos."""
 
     boxes = fields.List(
         fields.String(validate=validate.Length(max=100)),
         load_default=list,
         metadata={
-            "description": "Region of interest of each photo, in their order, or nothing at all: "
-            "`left,top,width,height` in shares of the upright photo, such as `0.25,0.1,0.5,0.8`; "
+            "description": "Region of interest of each photo, in their order, or none at all: "
+            "`left,top,width,height` as fractions of the upright photo, such as `0.25,0.1,0.5,0.8`; "
             "empty for the whole photo."
         },
     )
@@ -123,20 +123,20 @@ class ViewOptionsSchema(Strict):
         load_default="none",
         validate=validate.OneOf(AUGMENTATIONS),
         metadata={
-            "description": "Crops whose embeddings are averaged: `two-scale` looks at the centre too, `full` at 14 "
-            "crops, which takes as much longer."
+            "description": "Crops whose embeddings are averaged: `two-scale` adds the centre, `full` uses 14 crops and "
+            "takes 14 times as long."
         },
     )
 
 
 class IdentifyOptionsSchema(ViewOptionsSchema):
-    """How an identification is made, beside its photos."""
+    """Options of an identification."""
 
     flora = flora_field()
     detail = fields.String(
         load_default="full",
         validate=validate.OneOf(DETAILS),
-        metadata={"description": "`brief` leaves out evidence, genera, families and what each photo alone says."},
+        metadata={"description": "`brief` omits evidence, genera, families and the rankings of single photos."},
     )
     count = fields.Integer(
         load_default=10, validate=validate.Range(1, 50), metadata={"description": "Candidates to list."}
@@ -149,53 +149,54 @@ class IdentifyOptionsSchema(ViewOptionsSchema):
     longitude = Decimal(
         load_default=None, validate=validate.Range(-180, 180), metadata={"description": "Goes with latitude."}
     )
-    date = fields.Date(load_default=None, metadata={"description": "Day of the find, YYYY-MM-DD."})
+    date = fields.Date(load_default=None, metadata={"description": "Date of the observation, YYYY-MM-DD."})
     habitat = fields.String(
         load_default="",
         validate=validate.OneOf(("", *HABITATS)),
-        metadata={"description": "What grows around the find; empty where that is not known."},
+        metadata={"description": "Habitat of the observation; empty if unknown."},
     )
     substrate = fields.String(
         load_default="",
         validate=validate.OneOf(("", *SUBSTRATES)),
-        metadata={"description": "What the find grows on; empty where that is not known."},
+        metadata={"description": "Substrate of the fungus; empty if unknown."},
     )
     priors = fields.List(
         fields.String(validate=validate.OneOf([*PRIORS, "none"])),
         load_default=None,
         metadata={
             "description": "Priors to apply; repeat the part for each, or `none`. "
-            "Left out: season, place, habitat and substrate, as far as they are given."
+            "By default season, place, habitat and substrate, as far as they are given."
         },
     )
     within = fields.List(
         fields.Integer(validate=validate.Range(0, 2**63 - 1)),
         load_default=list,
-        metadata={"description": "Taxon ids that the find surely belongs to."},
+        metadata={"description": "Taxon ids to which the candidates are limited."},
     )
     aspects = fields.List(
         fields.String(validate=validate.OneOf(ASPECTS)),
         load_default=list,
-        metadata={"description": "What each photo shows, in their order, or nothing at all."},
+        metadata={"description": "The aspect of each photo, in their order, or none at all."},
     )
     target = fields.Float(
         load_default=TARGET,
         validate=validate.Range(0.5, 1, max_inclusive=False),
-        metadata={"description": "Share of answers to be right; decides how specific the answer dares to be."},
+        metadata={"description": "Target share of right answers, which determines how specific the answer is."},
     )
     fusion = fields.String(
         load_default=LEARNED,
         validate=validate.OneOf((LEARNED, *FUSIONS)),
-        metadata={"description": "How photos are fused; `learned`: as calibration found best for the collection."},
+        metadata={"description": "How photos are fused; `learned`: as chosen by calibration for the collection."},
     )
     noReject = fields.Boolean(  # noqa: N815 - a name of the API
-        load_default=False, metadata={"description": "Rank even what is probably none of the flora's species."}
+        load_default=False,
+        metadata={"description": "Rank species even if the photos probably show none of the flora's."},
     )
     partial_answer = partial_field()
 
 
 class IdentifyObservation(Observation, IdentifyOptionsSchema):
-    """Photos of one find, where to look, and how many candidates to list."""
+    """Photos of one observation, and the options of the identification."""
 
 
 class EmbedPhotos(Observation, ViewOptionsSchema):
@@ -203,12 +204,12 @@ class EmbedPhotos(Observation, ViewOptionsSchema):
 
 
 def read_view_options(form: Mapping[str, Any]) -> ViewOptions:
-    """How a loaded form wants its photos looked at; raises InvalidOption for a box that is none."""
+    """Return the options of views of a validated form; raises InvalidOption for an invalid box."""
     return ViewOptions(tuple(read_box(text) for text in form.get("boxes", ())), form.get("augmentation", "none"))
 
 
 def read_box(text: str) -> Box | None:
-    """`left,top,width,height` in shares; None for an empty one."""
+    """Parse `left,top,width,height` as fractions; None if empty. Raises InvalidOption."""
     if not text.strip():
         return None
     try:
@@ -221,7 +222,7 @@ def read_box(text: str) -> Box | None:
 
 
 def read_options(form: Mapping[str, Any]) -> IdentifyOptions:
-    """The options of a loaded form; raises InvalidOption for half a place."""
+    """Return the options of a validated form; raises InvalidOption if only one coordinate is given."""
     place = (form["latitude"], form["longitude"])
     if (place[0] is None) != (place[1] is None):
         raise InvalidOption("give both latitude and longitude, or neither")
@@ -242,11 +243,11 @@ def read_options(form: Mapping[str, Any]) -> IdentifyOptions:
 
 
 PHOTO_PARTS: Final = ("photos", "images", "image")
-"""What the part with a photo is called, here and in other contracts."""
+"""Names of the parts with photos, here and in the APIs of other services."""
 
 
 class FormParser(FlaskParser):
-    """Reads text and files of a multipart form together, as one thing."""
+    """Reads the texts and files of a multipart form together."""
 
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012 - declared so by its base
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
@@ -268,7 +269,7 @@ class FormParser(FlaskParser):
     def load_json(self, req: Request, schema: Schema) -> Any:
         try:
             return super().load_json(req, schema)
-        except (RecursionError, ValueError) as error:  # what webargs does not expect of Python's reader
+        except (RecursionError, ValueError) as error:  # of Python's JSON parser, which webargs does not catch
             raise BadRequest("The body is nested too deeply, or has a number with too many digits.") from error
 
 
@@ -276,7 +277,7 @@ parser: Final = FormParser()
 
 
 def upload_config(limits: PhotoLimits) -> dict[str, int]:
-    """What Flask refuses while it reads a form: too many bytes, parts, or too much text."""
+    """Return Flask's limits for forms: bytes, parts, and bytes of text."""
     return {
         "MAX_CONTENT_LENGTH": limits.photos * limits.bytes + SLACK,
         "MAX_FORM_PARTS": limits.photos + PARTS,
@@ -285,10 +286,9 @@ def upload_config(limits: PhotoLimits) -> dict[str, int]:
 
 
 def read_photos(form: Mapping[str, Any], limits: PhotoLimits) -> list[bytes]:
-    """The bytes of the photos of a loaded form.
+    """Return the bytes of the photos of a validated form.
 
-    Raises NoPhoto, TooManyPhotos, PhotoTooLarge, UnreadablePhoto or UnsupportedPhoto; where there are several
-    photos, the sentence says which it was.
+    Raises NoPhoto, TooManyPhotos, and with the photo's number PhotoTooLarge, UnreadablePhoto or UnsupportedPhoto.
     """
     files = [file for file in (*form["photos"], *form["images"]) if not left_empty(file)]
     check_count(len(files), limits)
@@ -296,12 +296,12 @@ def read_photos(form: Mapping[str, Any], limits: PhotoLimits) -> list[bytes]:
 
 
 def left_empty(file: FileStorage) -> bool:
-    """Whether this is what a browser sends for a file that nobody chose: no name and no bytes."""
+    """Return whether no file was chosen: browsers then send one without a name and without bytes."""
     return not file.filename and not file.stream.read(1)
 
 
 def read_photo(file: FileStorage, name: str, limits: PhotoLimits) -> bytes:
-    """Read one file, never more of it than is allowed."""
+    """Read a file up to the size limit; raises PhotoTooLarge, UnreadablePhoto or UnsupportedPhoto."""
     file.stream.seek(0)
     photo = file.stream.read(limits.bytes + 1)
     if not photo:

@@ -1,4 +1,4 @@
-"""What other records say of a taxon at an observation's time and place, as far as places are public."""
+"""Evidence of other records about a taxon at an observation's time and place, from public places only."""
 
 from __future__ import annotations
 

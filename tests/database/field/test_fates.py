@@ -1,4 +1,4 @@
-"""What became of suggestions, counted against a table made by hand."""
+"""Outcomes of suggestions, compared with a hand-made table."""
 
 from __future__ import annotations
 

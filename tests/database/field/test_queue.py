@@ -1,4 +1,4 @@
-"""What waits for whom, and in which order, against tables written by hand."""
+"""The review queue of each person and its order, compared with hand-made tables."""
 
 from __future__ import annotations
 

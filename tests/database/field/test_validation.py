@@ -1,4 +1,4 @@
-"""The rule of validation, against a table worked out by hand."""
+"""The validation scores, compared with a table calculated by hand."""
 
 from __future__ import annotations
 

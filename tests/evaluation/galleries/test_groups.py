@@ -1,4 +1,4 @@
-"""What is left out together: finds filed twice, and those of one person, day and place, in any chain."""
+"""Observations that are held out together: duplicates, and those of one person, day and place, transitively."""
 
 from __future__ import annotations
 

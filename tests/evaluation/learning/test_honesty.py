@@ -1,4 +1,4 @@
-"""No number is judged by what it was fitted on, finds filed twice are one, and only finite numbers are written."""
+"""No metric uses data that it was fitted on, duplicates count once, and only finite numbers are written."""
 
 from __future__ import annotations
 

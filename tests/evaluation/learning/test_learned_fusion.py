@@ -1,4 +1,4 @@
-"""Which rule photos are fused by, learned from observations whose answer a table tells."""
+"""Choosing the fusion rule from observations with known answers."""
 
 from __future__ import annotations
 

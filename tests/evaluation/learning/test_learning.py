@@ -1,4 +1,4 @@
-"""What is learned, on collections small enough to see through, and that the evaluation asks as the answer line does."""
+"""Calibration on small collections, and that the evaluation uses the same pipeline as answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strengths of season and place and weights of aspects, learned from snapshots; no observation vouches for itself."""
+"""Strengths of season and place, weights of aspects: an observation is never evidence for itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How finds are asked for, what each way counts, ties, and what is learned of lists."""
+"""Conditions of queries and their weights, ties, and what is learned about lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an answer may stop: the promise is kept rank by rank, and less is promised where less was seen."""
+"""Thresholds of specificity: the target holds at each rank, and is harder to reach with less data."""
 
 from __future__ import annotations
 

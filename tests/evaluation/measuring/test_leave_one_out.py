@@ -1,4 +1,4 @@
-"""Leaving one observation out: what is asked, what may answer, and what comes out, against a plain computation."""
+"""Leave-one-out evaluation: queries, excluded references and results, compared with a plain computation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Priors of one question are added up as logarithms, each to its strength."""
+"""Priors of a query are added as logarithms, each with its strength."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measures, against tables worked out by hand."""
+"""The metrics, compared with tables calculated by hand."""
 
 from __future__ import annotations
 

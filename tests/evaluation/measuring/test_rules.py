@@ -1,4 +1,4 @@
-"""Each ranking rule shows its gain on a small simulated collection, drawn, learned and asked anew in every run.
+"""Each ranking rule shows its gain on a small simulated collection, drawn and learned anew in every run.
 
 The table of docs/accuracy.md is measured on the whole operating point and kept; these go red the day a rule breaks.
 """

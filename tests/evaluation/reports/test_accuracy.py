@@ -1,4 +1,4 @@
-"""Each line of docs/accuracy.md holds, and the page is what the kept measurements say."""
+"""Each line of docs/accuracy.md holds, and the page agrees with the stored measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small archives that the tests write themselves."""
+"""Small archives written by tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encodings are told by a person or by the letters, and never guessed wrong in silence."""
+"""Encodings are given by a person or detected from the letters, and never guessed wrongly without a message."""
 
 from __future__ import annotations
 

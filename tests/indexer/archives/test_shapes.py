@@ -1,4 +1,4 @@
-"""Archives as they are packed, exported and joined by others: folders in folders, events, repeated ids, exports."""
+"""Layouts of archives: nested folders, events, repeated ids, exports."""
 
 from __future__ import annotations
 

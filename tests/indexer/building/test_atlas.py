@@ -1,4 +1,4 @@
-"""The atlas: what is alike lies together, what lies among another species is told, and nothing is laid out twice."""
+"""The atlas: similar photos are close together, photos among another species are found, nothing is computed twice."""
 
 from __future__ import annotations
 

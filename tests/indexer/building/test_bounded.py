@@ -1,4 +1,4 @@
-"""A build goes through references one after the other: any number of them in the memory of a few, with equal bytes."""
+"""A build reads references one after the other: its memory does not grow with them, and its bytes are the same."""
 
 from __future__ import annotations
 

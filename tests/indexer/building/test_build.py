@@ -1,4 +1,4 @@
-"""Building snapshots: the same catalogue the same bytes, new references in new segments, floras that cost bits."""
+"""Builds: reproducible bytes, new references in new segments, floras as bits."""
 
 from __future__ import annotations
 

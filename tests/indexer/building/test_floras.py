@@ -150,9 +150,9 @@ def test_adding_the_same_flora_twice_is_no_fault_and_another_is(known: Database)
     [
         ({}, "would be made of nothing"),
         ({"checklists": ["absent"]}, "no checklist 'absent'; there are: mixed"),
-        ({"countries": ["Atlantis"]}, "'Atlantis' is no country"),
+        ({"countries": ["Atlantis"]}, "'Atlantis' is not a country"),
         ({"countries": ["JP"]}, "would hold no species: import a checklist or observations"),
-        ({"units": ["Atlantis"]}, "is no level-2 unit"),
+        ({"units": ["Atlantis"]}, "is not a level-2 unit"),
         ({"regions": ["atlantis"]}, "no region 'atlantis'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Appending, withdrawing, compacting: new references are found at once, nothing old is rewritten, answers stay."""
+"""Appending, withdrawing and compacting: new references are found, old files not rewritten, answers unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing: readers see the old snapshot or the new one, whatever happens to the publisher."""
+"""Publishing is atomic: readers see the old snapshot or the new one, even if the publisher fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: chosen by cost, deep enough for what they are measured to find, kept while the flora stays as large."""
+"""Search recipes: chosen by cost, deep enough for their measured recall, kept while the flora's size stays similar."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""In whatever order references are withdrawn, appended, calibrated, published and gone back from: nothing withdrawn
-answers, and nothing appended is lost.
-"""
+"""Any order of changes and publications: withdrawn references are never found, and appended ones never lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the columns beside a name say of a find: whether it was one, and how sure its identification is."""
+"""Columns besides the name: whether a record is an observation in the field, and how certain its identification is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people write of habitat and substrate is brought to the classes of docs/habitats.md."""
+"""Texts about habitat and substrate are mapped to the classes of docs/habitats.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every reason that the code gives is explained to whoever reads the report, and in the documents."""
+"""Every reason of a rejection is explained in the report and in the documentation."""
 
 from __future__ import annotations
 

@@ -91,13 +91,13 @@ def test_the_real_scheme_is_read(shared: Path) -> None:
     [
         ({"level2": "Code*Name\r\n"}, r"tblLevel2.txt, line 1: has no column L2 code, L2 region"),
         ({"level2": LEVEL2 + "12,00*Torn\r\n"}, r"tblLevel2.txt, line 4: has 2 fields where the header has 4"),
-        ({"level2": LEVEL2 + "X*Odd*1,00*\r\n"}, r"tblLevel2.txt, line 4: L2 code 'X' is no number"),
+        ({"level2": LEVEL2 + "X*Odd*1,00*\r\n"}, r"tblLevel2.txt, line 4: L2 code 'X' is not a number"),
         ({"level2": LEVEL2 + "12,00*New*1,00*\r\n"}, r"has no feature with LEVEL2_COD 12 \(New\)"),
         ({"level4": LEVEL4 + "Z-1*Zed*ZZZ*BE**\r\n"}, r"tblLevel4.txt, line 10: level-3 code 'ZZZ'"),
         ({"level3": ""}, r"tblLevel3.txt, line 1: has no column"),
-        ({"geojson": "{\n["}, r"level2.geojson, line 2: is no JSON"),
-        ({"geojson": "[]"}, r"is no GeoJSON object"),
-        ({"geojson": "{}"}, r"is no GeoJSON collection"),
+        ({"geojson": "{\n["}, r"level2.geojson, line 2: is not JSON"),
+        ({"geojson": "[]"}, r"is not a GeoJSON object"),
+        ({"geojson": "{}"}, r"is not a GeoJSON collection"),
         ({"geojson": '{"features": [{"properties": {}}]}'}, r"feature 1: has no LEVEL2_COD"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_unit_is_found_by_code_id_or_name(scheme: Callable[..., Path], text: s
 
 
 def test_a_unit_that_is_not_there_is_told_apart_from_a_scheme_that_is_not_there(scheme: Callable[..., Path]) -> None:
-    with pytest.raises(BuildError, match="is no level-2 unit"):
+    with pytest.raises(BuildError, match="is not a level-2 unit"):
         find_unit(read_wgsrpd(scheme()), "Atlantis")
     with pytest.raises(BuildError, match="region import wgsrpd FOLDER"):
         find_unit([], "11")
@@ -134,7 +134,7 @@ def test_a_country_is_found_by_code_or_name(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["XX", "Atlantis", ""])
 def test_what_is_no_country_is_refused(text: str) -> None:
-    with pytest.raises(BuildError, match="is no country; write a code of ISO 3166-1"):
+    with pytest.raises(BuildError, match="is not a country; write a code of ISO 3166-1"):
         country_region(text)
 
 

@@ -1,4 +1,4 @@
-"""Embedding photos: each once, in any state of the photos, and resumable."""
+"""Embedding photos: each once, whatever the state of its file, and resumable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads: what they compute, that they learn what is there, and that nothing worse than principal components ships."""
+"""Heads: what they compute and learn, and that none with a lower recall than principal components is written."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_a_damaged_head_is_refused_in_one_sentence(tmp_path: Path, damage: str) 
     else:
         write_head(path, Head(np.zeros(3, np.float32), np.zeros((3, 255), np.float32)))
 
-    with pytest.raises(ModelError, match=r"mine\.head\.npz is .*fit it anew"):
+    with pytest.raises(ModelError, match=r"mine\.head\.npz is .*fit it again"):
         read_head(path)
 
 

@@ -1,4 +1,4 @@
-"""The recall gate of lower precisions: half a point may be lost, and not more."""
+"""The recall criterion for lower precisions: at most half a percentage point may be lost."""
 
 from __future__ import annotations
 

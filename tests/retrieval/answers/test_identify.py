@@ -1,4 +1,4 @@
-"""The answer line over a small made world, checked against the same sums done here the plain way."""
+"""Answers over a small synthetic collection, compared with a plain computation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One probability for every species of the snapshot and for none of them, and what a flora's list does to it."""
+"""One probability distribution over all species of the snapshot and none of them, and the effect of a flora's list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is expected of a query by its day and place, against counts written by hand."""
+"""Priors of a query by date and place, compared with counts made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many views in one call: what they share must not show. Each gets what it gets alone, to the last bit."""
+"""Many views in one call give bit-identical results to single calls."""
 
 from __future__ import annotations
 

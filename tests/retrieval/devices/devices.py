@@ -1,4 +1,4 @@
-"""What floras can be put on: a small device made of NumPy, and the GPUs of this machine where there are any."""
+"""Devices for floras: a small one in NumPy, and the GPUs of this machine, if any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floras on GPUs: answers are the CPU's, memory stays in its budget, and a GPU that fails is said and done without.
+"""Floras on GPUs: the same answers as on the CPU, bounded memory, and a reported fallback if a GPU fails.
 
 The same suite runs over a small device made of NumPy, and over GPUs where there are any.
 """
@@ -57,7 +57,7 @@ def test_answers_are_those_of_the_cpu_to_the_last_bit(
     found = [flora.search(QUERIES, 20) for flora in floras]
 
     snapshot.shelf.accelerator = None
-    assert "cpu" not in hot.standing
+    assert "cpu" not in hot.description
     for here, there in zip(found, expected, strict=True):
         assert np.array_equal(here.rows, there.rows)
         assert np.array_equal(here.similarities, there.similarities)
@@ -75,7 +75,7 @@ def test_a_flora_is_loaded_once_and_the_coldest_makes_room(snapshot: Snapshot) -
 
     loaded = ("north", "few", "south", "few", "north")  # south made both others leave, and north south
     assert device.loads == [sizes[flora] for flora in loaded]
-    assert "2 floras" in hot.standing
+    assert "2 floras" in hot.description
 
 
 def test_a_flora_larger_than_all_devices_is_left_to_the_cpu(snapshot: Snapshot) -> None:
@@ -83,7 +83,7 @@ def test_a_flora_larger_than_all_devices_is_left_to_the_cpu(snapshot: Snapshot) 
     world = snapshot.flora(WORLD)
 
     assert hot.choose(world.key, world.parts(), QUERIES, 5) is None
-    assert "numpy0" in hot.standing
+    assert "numpy0" in hot.description
 
 
 def test_more_neighbours_than_a_gpu_gives_are_left_to_the_cpu(snapshot: Snapshot) -> None:
@@ -105,7 +105,7 @@ def test_a_device_that_fails_is_said_in_the_log_and_done_without(
 
     snapshot.shelf.accelerator = None
     assert np.array_equal(found.rows, expected.rows)
-    assert hot.standing == "cpu: the GPU failed and is not used any more: out of memory"
+    assert hot.description == "cpu: the GPU failed and is not used any more: out of memory"
     assert "searched on the CPU" in caplog.text
 
 
@@ -144,15 +144,15 @@ def test_each_list_is_dealt_to_one_device_that_has_room(sizes: list[int], room: 
 
 def test_what_a_closed_snapshot_had_on_a_device_makes_room(snapshot: Snapshot) -> None:
     hot = HotFloras(numpy_devices(1, 10_000))
-    free = hot.standing
+    free = hot.description
     north = snapshot.flora("north")
     assert hot.choose(north.key, north.parts(), QUERIES[:1], 5) is not None
 
     hot.forget("another")
-    assert "1 floras" in hot.standing
+    assert "1 floras" in hot.description
     hot.forget(snapshot.edition)
 
-    assert hot.standing == free
+    assert hot.description == free
 
 
 @pytest.mark.parametrize("keeps", ["floras", "lists"])
@@ -162,11 +162,11 @@ def test_a_gpu_that_was_asked_for_and_is_not_there_is_said(keeps: str) -> None:
         pytest.skip("there are GPUs here")
     accelerator = open_accelerator(keeps, 1_000_000)
     assert accelerator is not None
-    assert accelerator.standing == "cpu: no GPU is at hand"
+    assert accelerator.description == "cpu: no GPU is available"
 
 
 def test_without_a_gpu_it_is_the_cpu_and_says_so() -> None:
-    assert HotFloras([]).standing == "cpu: no GPU is at hand"
+    assert HotFloras([]).description == "cpu: no GPU is available"
 
 
 def test_a_flora_of_another_snapshot_or_licence_has_another_key(snapshot: Snapshot, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tiny real networks as ONNX files, made for a test and small enough to read."""
+"""Tiny ONNX networks, made by tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small server that speaks as TensorFlow Serving does, and misbehaves as it is told."""
+"""A small server with the protocol of TensorFlow Serving, and failures on request."""
 
 from __future__ import annotations
 

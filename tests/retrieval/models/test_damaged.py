@@ -1,4 +1,4 @@
-"""A damaged network is one sentence, in a process of its own too: nothing that the runtime writes comes beside it."""
+"""A damaged network gives one sentence and no other output of the runtime, also in a separate process."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def test_a_truncated_network_says_one_sentence_and_nothing_else(tmp_path: Path, 
 
     assert ran.returncode == 1
     assert ran.stdout == ""
-    advice = "copy or export it anew, and compare its length"
-    assert ran.stderr == f"error: {network} is damaged or no network that OpenVINO reads: {advice}\n"
+    advice = "copy or export it again, and compare its length"
+    assert ran.stderr == f"error: {network} is damaged or not a network that OpenVINO reads: {advice}\n"

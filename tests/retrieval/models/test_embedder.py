@@ -1,4 +1,4 @@
-"""One suite for every model behind the embedder's promise."""
+"""One test suite for every implementation of the embedder protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handles, cards and networks: what opens, what it is called, and the sentence where it does not."""
+"""Handles, cards and networks: what can be opened, names of models, and error messages."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_a_damaged_network_is_refused_in_one_sentence(tmp_path: Path, damage: by
     write_card(network)
     network.write_bytes(network.read_bytes()[:5000] if damage is None else damage)
 
-    with pytest.raises(ModelError, match=r"tiny\.onnx is damaged or no network that OpenVINO reads"):
+    with pytest.raises(ModelError, match=r"tiny\.onnx is damaged or not a network that OpenVINO reads"):
         open_model(f"onnx:{network}")
 
 
 def test_a_damaged_hub_module_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"no protobuf")
 
-    with pytest.raises(ModelError, match="damaged or no network"):
+    with pytest.raises(ModelError, match="damaged or not a network"):
         open_model(f"hub:{tmp_path}")
 
 
@@ -75,7 +75,7 @@ def test_a_network_of_another_width_is_refused(tmp_path: Path) -> None:
     network = write_network(tmp_path / "tiny.onnx", width=255)
     write_card(network)
 
-    with pytest.raises(ModelError, match="gives 255 numbers a view, and an index holds 256"):
+    with pytest.raises(ModelError, match="gives 255 numbers per view, and an index holds 256"):
         open_model(f"onnx:{network}")
 
 

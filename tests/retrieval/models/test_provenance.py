@@ -1,4 +1,4 @@
-"""Which photos taught a model: noted, read back, and never shown to people as digits."""
+"""The photos that a model was trained on: recorded, read, and not printed in full."""
 
 from __future__ import annotations
 

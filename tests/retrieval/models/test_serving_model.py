@@ -1,4 +1,4 @@
-"""A model behind HTTP: the right rows, patience with a server that fails, a sentence where it never answers well."""
+"""A model server over HTTP: correct embeddings, retries, and an error message if it keeps failing."""
 
 from __future__ import annotations
 
@@ -84,9 +84,7 @@ def test_a_server_that_keeps_failing_is_given_up_in_one_sentence(served: Served)
     model = open_served(served)
     served.broken = 100
 
-    with pytest.raises(
-        ModelUnavailable, match=rf"answers with status 503, .*: its own log says more \(asked {TRIES} times\)"
-    ):
+    with pytest.raises(ModelUnavailable, match=rf"answers with status 503, .*: see its log \(asked {TRIES} times\)"):
         model.embed(some_views())
 
     assert served.broken == 100 - TRIES
@@ -96,7 +94,7 @@ def test_a_server_that_answers_drop_by_drop_is_late(served: Served) -> None:
     model = open_served(served, Preprocessing(16, 16, seconds=0.2))
     served.dribble = threading.Event()
 
-    with pytest.raises(ModelUnavailable, match=r"gave no whole answer within 0\.2 seconds"):
+    with pytest.raises(ModelUnavailable, match=r"sent no complete answer within 0\.2 seconds"):
         model.embed(some_views(1))
 
 
@@ -116,7 +114,7 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
         ({"predictions": "none"}, "without rows of numbers"),
         ({"outputs": []}, "without rows of numbers"),
         ([], "without rows of numbers"),
-        ({"predictions": [[float("nan")] * 256] * 3}, r"numbers that are none \(NaN or infinite\)"),
+        ({"predictions": [[float("nan")] * 256] * 3}, r"returned NaN or infinite numbers"),
         ({"predictions": [{"a": [1.0], "b": [2.0]}] * 3}, "several outputs; name one in its card: a, b"),
     ],
 )
@@ -132,7 +130,7 @@ def test_an_answer_that_is_no_json_is_refused(served: Served) -> None:
     model = open_served(served)
     served.raw = b"<html>"
 
-    with pytest.raises(ModelUnavailable, match="no JSON: is this TensorFlow Serving"):
+    with pytest.raises(ModelUnavailable, match="not JSON: is this TensorFlow Serving"):
         model.embed(some_views())
 
 
@@ -141,7 +139,7 @@ def test_a_refusal_is_not_repeated_and_says_what_the_server_said(served: Served)
     served.status, served.raw = 400, b'{"error": "input is no image"}'
     served.asked.clear()
 
-    with pytest.raises(ModelError, match="refuses: status 400, input is no image"):
+    with pytest.raises(ModelError, match="refused the request: status 400, input is no image"):
         model.embed(some_views())
 
     assert len(served.asked) == 1
@@ -150,7 +148,7 @@ def test_a_refusal_is_not_repeated_and_says_what_the_server_said(served: Served)
 def test_a_model_of_the_wrong_width_is_refused_before_anything_is_embedded(served: Served) -> None:
     served.answer = lambda squares: {"predictions": [[1.0, 2.0]] * len(squares)}
 
-    with pytest.raises(ModelError, match="gives 2 numbers a view, and an index holds 256"):
+    with pytest.raises(ModelError, match="gives 2 numbers per view, and an index holds 256"):
         open_served(served)
 
 
@@ -169,7 +167,7 @@ def test_no_version_at_all_is_said(served: Served) -> None:
 
 @pytest.mark.parametrize("address", ["fungi", "ftp://host/v1/models/fungi", "http://", "file:///etc/passwd"])
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ModelError, match="is no address of a served model"):
+    with pytest.raises(ModelError, match="is not the URL of a served model"):
         ServedNetwork(address, CARD)
 
 

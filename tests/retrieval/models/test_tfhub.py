@@ -113,7 +113,7 @@ def test_a_process_that_died_is_started_again(module: Callable[[str], Path]) -> 
 def test_what_no_runtime_can_read_is_one_sentence_with_both_reasons(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"no protobuf")
 
-    with pytest.raises(ModelError, match=r"no network that OpenVINO reads.*; TensorFlow cannot use") as refused:
+    with pytest.raises(ModelError, match=r"not a network that OpenVINO reads.*; TensorFlow cannot use") as refused:
         open_model(f"hub:{tmp_path}")
 
     assert "\n" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""timm's networks, brought to ONNX with random weights: OpenVINO runs them. Skipped without timm."""
+"""timm's networks, exported to ONNX with random weights, run in OpenVINO. Skipped without timm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photographs made for the tests: a scene without any symmetry, in every format and with every oddity."""
+"""Photos for tests: an asymmetric scene in every format and colour mode."""
 
 from __future__ import annotations
 

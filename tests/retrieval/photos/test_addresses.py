@@ -1,4 +1,4 @@
-"""Where a photo may be fetched from: nothing that is not public, whatever it is called and however it is reached."""
+"""Addresses of photos to download: only public ones, whatever their spelling and redirects."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ def test_a_packed_answer_is_refused_rather_than_unpacked() -> None:
     with served({"/a.jpg": lambda handler: say(handler, bomb, Content_Encoding="gzip")}) as (port, _):
         guard, _ = guard_for(port, "127.0.0.1")
 
-        with pytest.raises(PhotoNotFetched, match="packs"):
+        with pytest.raises(PhotoNotFetched, match="compressed"):
             fetch(f"http://127.0.0.1:{port}/a.jpg", guard, largest=1_000_000)
 
 

@@ -1,4 +1,4 @@
-"""A box cuts the upright photo; an augmentation is crops whose embeddings are averaged."""
+"""Boxes crop the upright photo; augmentations are crops whose embeddings are averaged."""
 
 from __future__ import annotations
 

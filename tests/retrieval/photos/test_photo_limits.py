@@ -1,4 +1,4 @@
-"""What is refused before a photo is decoded, and what a drawn photo no longer carries."""
+"""Photos refused before decoding, and metadata that re-encoded photos no longer contain."""
 
 from __future__ import annotations
 

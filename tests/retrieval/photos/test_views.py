@@ -1,4 +1,4 @@
-"""From bytes to views: what is accepted, how it is turned and scaled, and what is refused before decoding."""
+"""From bytes to views: accepted formats, orientation, scaling, and refusals before decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of voting in plain words, on neighbours as objects: what the arrays of `votes.py` are held to."""
+"""A readable reference implementation of voting, on neighbours as objects, for comparison with `votes.py`."""
 
 from __future__ import annotations
 

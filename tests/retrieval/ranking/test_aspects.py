@@ -1,4 +1,4 @@
-"""What a photo shows, told from its embedding, and how that weighs photos in an answer."""
+"""Aspects of photos, predicted from embeddings, and their weights in an answer."""
 
 from __future__ import annotations
 

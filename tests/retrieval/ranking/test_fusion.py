@@ -1,4 +1,4 @@
-"""Several photos: the three ways to fuse, twins, aspects, and the photo that decided."""
+"""Several photos: the fusion rules, near-identical photos, aspects, and the most decisive photo."""
 
 from __future__ import annotations
 

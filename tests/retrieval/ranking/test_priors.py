@@ -1,4 +1,4 @@
-"""Priors boost and never exclude; season and place are counted and smoothed; the specificity decision stops in time."""
+"""Priors never exclude a species; season and place are counted and smoothed; specificity stops where it should."""
 
 from __future__ import annotations
 

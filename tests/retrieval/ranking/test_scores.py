@@ -1,4 +1,4 @@
-"""Votes for arrays, prototypes, the calibrated score and its confidence, against plain sums and hand tables."""
+"""Votes on arrays, prototypes, calibrated scores and top-score recalibration, compared with plain sums and tables."""
 
 from __future__ import annotations
 

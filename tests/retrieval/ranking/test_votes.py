@@ -1,4 +1,4 @@
-"""The voting rule by hand-made tables, what must hold for every set of neighbours, and its plain twin."""
+"""Voting, compared with hand-made tables, with its properties and with the reference implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading arrays from several threads at once, as requests do that meet a new snapshot."""
+"""Reading arrays from several threads at once, as requests do after a new snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guide: the species that a view resembles most on average, among those of a flora, however they lie."""
+"""The coarse quantiser: the species of a flora whose mean embedding is nearest to a view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codes: stretches find what single lists find, hidden rows and the filling between lists answer nothing."""
+"""PQ codes: blocks find what single lists find, and masked rows and padding are never returned."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_file_of_other_lists_or_cut_short_is_refused(tmp_path: Path) -> None:
     write_codes(path, ROWS, OFFSETS, CODEBOOK, np.arange(10))
     whole = path.read_bytes()
 
-    with pytest.raises(DamagedSnapshot, match="belong together"):
+    with pytest.raises(DamagedSnapshot, match="does not match"):
         FaissCodes(path, OFFSETS[:-1], CODEBOOK)
     path.write_bytes(whole[:-8] + (3).to_bytes(8, "little"))
     with pytest.raises(DamagedSnapshot, match="each list of its segment once"):

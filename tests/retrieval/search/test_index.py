@@ -1,4 +1,4 @@
-"""One suite for every index behind the promise of VectorIndex, compared with brute force written here."""
+"""One test suite for every implementation of VectorIndex, compared with brute force."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Accelerated:
         part = SegmentPart(self._segment, np.sort(lists))  # type: ignore[arg-type] # all of a segment that is looked at
         flora = ",".join(map(str, np.sort(lists).tolist()))
         chosen = self._accelerator.choose(flora, [part], embeddings, k) if len(lists) else None
-        assert "failed" not in self._accelerator.standing
+        assert "failed" not in self._accelerator.description
         return (
             self._index.search(embeddings, k, lists) if chosen is None else rank_chosen([part], embeddings, k, chosen)
         )

@@ -1,4 +1,4 @@
-"""Segments: what is written comes back, the same input gives the same bytes, and nonsense is refused."""
+"""Segments: round trip, reproducible bytes, and refusal of invalid input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floras of the moment in words: taxa, places, licences, joined from left to right, and refused with a sentence."""
+"""Flora expressions: taxa, places and licences, evaluated from left to right; errors are one sentence."""
 
 from __future__ import annotations
 

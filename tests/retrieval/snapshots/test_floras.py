@@ -1,4 +1,4 @@
-"""Floras: any set of species, with nothing built, answers as brute force over its references does."""
+"""Floras of any species give the same results as brute force over their references."""
 
 from __future__ import annotations
 

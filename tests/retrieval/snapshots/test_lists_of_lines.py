@@ -1,4 +1,4 @@
-"""Which list of a segment a line of the coarse quantiser stands for; no line stands for the last entry: no list."""
+"""The list of a segment for each line of the coarse quantiser; species without a line get none."""
 
 from __future__ import annotations
 

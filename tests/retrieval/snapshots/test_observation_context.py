@@ -1,4 +1,4 @@
-"""Month and cell of each observation: joined by number, checked on the way in and out, never finer than a cell."""
+"""Month and cell of each observation: joined by number, validated when written and read, never finer than a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving while publishing: every answer comes whole from one snapshot, none fails, and old snapshots are let go."""
+"""Serving while publishing: every answer comes from one snapshot, none fails, and old snapshots are closed."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ def test_a_damaged_snapshot_is_not_gone_over_to(tmp_path: Path) -> None:
     with current.lease() as snapshot:
         assert snapshot.name == names[0]
 
-    assert "species.npy" in current.standing().trouble
+    assert "species.npy" in current.state().problem
     switch_current(tmp_path, names[0])
-    assert current.standing().trouble == ""
+    assert current.state().problem == ""
 
 
 def test_a_snapshot_that_is_not_accepted_is_not_gone_over_to(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_snapshot_that_is_not_accepted_is_not_gone_over_to(tmp_path: Path) -> 
         switch_current(tmp_path, names[1])
     with current.lease() as snapshot:
         assert snapshot.name == names[0]
-    assert current.standing().trouble == "made with another model"
+    assert current.state().problem == "made with another model"
 
 
 def test_with_nothing_to_give_the_reason_is_given_each_time(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_with_nothing_to_give_the_reason_is_given_each_time(tmp_path: Path) -> N
     for _ in range(2):
         with pytest.raises(NoSnapshot, match="nothing has been published"), current.lease():
             pass
-    assert current.standing().snapshot is None
+    assert current.state().snapshot is None
 
 
 def test_a_snapshot_repaired_is_opened_after_patience(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Snapshots: what opens, what is refused, and look-ups across segments and floras."""
+"""Snapshots: validation when opening, and look-ups across segments and floras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names completed while somebody types, against a taxonomy of a dozen names."""
+"""Completion of names in a small taxonomy."""
 
 from __future__ import annotations
 

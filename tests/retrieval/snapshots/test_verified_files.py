@@ -1,4 +1,4 @@
-"""Stamps: a file that nothing touched is not read again, and anything that touches it shows."""
+"""Verified files: an unchanged file is not read again, and every change is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is withdrawn answers nothing, in any snapshot and in servers that run, until it is let in again."""
+"""Withdrawn photos are not found in any snapshot or running server until they are restored."""
 
 from __future__ import annotations
 
@@ -151,12 +151,12 @@ def test_a_list_that_is_not_whole_is_refused_and_the_server_goes_on_with_what_it
             withdraw_photos(root, ["0" * 64])
         with current.lease() as snapshot:
             assert not set(gone) & answering(snapshot)
-        assert "withdrawn" in current.standing().trouble
+        assert "withdrawn" in current.state().problem
 
     (root / FILE).write_bytes(whole)
     with current.lease() as snapshot:
         assert not set(gone) & answering(snapshot)
-    assert current.standing().trouble == ""
+    assert current.state().problem == ""
 
 
 def test_what_many_withdraw_at_once_is_all_on_the_list(root: Path) -> None:

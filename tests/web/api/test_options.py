@@ -1,4 +1,4 @@
-"""The options of an identification over HTTP: read, checked, and handed to the engine."""
+"""Options of an identification over HTTP: parsed, validated, and passed to the engine."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_impossible_wish_is_refused_in_words(
 def test_too_few_observations_calibrate_nothing(tmp_path: Path) -> None:
     with (
         closing(make_snapshot(tmp_path).open()) as snapshot,
-        pytest.raises(BuildError, match=r"only \d finds .* at least 20 are needed"),
+        pytest.raises(BuildError, match=r"only \d observations .* at least 20 are needed"),
     ):
         calibrate_snapshot(tmp_path, snapshot)
 

@@ -1,4 +1,4 @@
-"""Similar reference photos by photo, by reference and by embedding; filtered, and page by page."""
+"""Similar reference photos of a photo, a reference and an embedding, with filters and pages."""
 
 from __future__ import annotations
 
@@ -162,12 +162,12 @@ def test_embeddings_that_cannot_be_meant_are_refused(client: FlaskClient, body: 
     assert client.post("/api/v1/similar/embeddings", json=body).status_code == status
 
 
-def test_a_cursor_of_another_question_is_refused(ask: Callable[..., TestResponse], client: FlaskClient) -> None:
+def test_a_cursor_of_another_query_is_refused(ask: Callable[..., TestResponse], client: FlaskClient) -> None:
     cursor = ask("/api/v1/similar", FIND, count=5).get_json()["cursor"]
 
     other = ask("/api/v1/similar", FIND[:1], count=5, cursor=cursor)
 
-    assert (other.status_code, "another question" in other.get_json()["detail"]) == (400, True)
+    assert (other.status_code, "another query" in other.get_json()["detail"]) == (400, True)
     for strange in ("x", "WzFd", "W10", cursor[:-3], "9" * 400, "é"):
         assert ask("/api/v1/similar", FIND, cursor=strange).status_code == 400
 

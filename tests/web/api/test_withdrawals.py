@@ -1,4 +1,4 @@
-"""A server that runs shows a withdrawn photo nowhere from its next answer on: not as evidence, not as a picture."""
+"""A running server stops showing a withdrawn photo at once, as evidence and as an image."""
 
 from __future__ import annotations
 

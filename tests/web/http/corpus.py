@@ -1,4 +1,4 @@
-"""Bodies that no honest client sends, made from a seed: spoilt pictures, and forms that are none."""
+"""Invalid request bodies, generated from a seed: damaged photos and malformed forms."""
 
 from __future__ import annotations
 

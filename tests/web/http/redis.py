@@ -1,4 +1,4 @@
-"""A throw-away Redis for the tests: Debian's server on loopback, a free port and a folder of its own."""
+"""A temporary Redis for tests: Debian's server on loopback, with a free port and its own folder."""
 
 from __future__ import annotations
 

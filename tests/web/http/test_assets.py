@@ -1,4 +1,4 @@
-"""Files beside the pages: named after their content, kept for ever, and enough without a build."""
+"""Static files: names with digests, permanent caching, and pages without a build."""
 
 from __future__ import annotations
 

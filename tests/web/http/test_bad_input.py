@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer below 500, no file anywhere, no memory without bound."""
+"""Invalid input of any kind: a status below 500, no files left, bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a body, an address or a question holds: every route answers, below 500."""
+"""Arbitrary bodies, URLs and queries: every route answers with a status below 500."""
 
 from __future__ import annotations
 

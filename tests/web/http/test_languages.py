@@ -1,4 +1,4 @@
-"""The pages' words in other languages: all of them there, none broken, chosen by the browser or by the person."""
+"""Translations are complete and valid; the language is chosen by the browser or the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting in memory and in Redis keeps the same promises."""
+"""Quotas behave the same in memory and in Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of roles and routes: who may ask what. A route that is not in it fails."""
+"""The permissions of every route by role; a route missing in the table fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many finds in one request: a line for each, in order, whatever is wrong with some; cut off, it is resumed."""
+"""Batches of observations: answers in order, errors affect only their line, interrupted batches resume."""
 
 from __future__ import annotations
 

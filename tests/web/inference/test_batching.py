@@ -1,4 +1,4 @@
-"""Requests share batches, wait within bounds, and nothing is computed for somebody who has gone."""
+"""Requests share batches, waiting is bounded, and nothing is computed for disconnected clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from retrieval.errors import ModelError
 from retrieval.models.embedder import DIM, Embeddings, View, unit_rows
 from web.http.admission import Gate, Overloaded
-from web.http.deadlines import Deadline, DeadlinePassed, until
+from web.http.deadlines import Deadline, DeadlinePassed, use_deadline
 from web.inference.batching import SharedEmbedder
 
 PATIENCE = 60
@@ -147,7 +147,7 @@ def test_views_are_dropped_before_the_model_when_their_deadline_has_passed(slow:
         busy = pool.submit(shared.embed, [view(1)])
         assert slow.begun.acquire(timeout=PATIENCE)
         soon = Deadline(time.monotonic() + 0.05)
-        with until(soon), pytest.raises(DeadlinePassed):
+        with use_deadline(soon), pytest.raises(DeadlinePassed):
             shared.embed([view(2)])
         slow.let.release(10)
         busy.result(PATIENCE)
@@ -159,7 +159,7 @@ def test_views_are_dropped_before_the_model_when_their_deadline_has_passed(slow:
 def test_whoever_comes_after_the_deadline_is_not_even_queued(slow: Slow) -> None:
     shared = share(slow)
 
-    with until(Deadline(0.0)), pytest.raises(DeadlinePassed):
+    with use_deadline(Deadline(0.0)), pytest.raises(DeadlinePassed):
         shared.embed([view(1)])
 
     assert shared.queued == 0

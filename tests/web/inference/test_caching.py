@@ -1,4 +1,4 @@
-"""Answers and embeddings are remembered within a bound, and only for the very same question."""
+"""Caches of answers and embeddings are bounded, and return only results of identical queries."""
 
 from __future__ import annotations
 

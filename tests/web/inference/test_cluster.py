@@ -1,4 +1,4 @@
-"""The server on a cluster: what /healthz, /metrics and answers say when parts of the references are gone."""
+"""A server on a cluster: /healthz, /metrics and answers if shards do not respond."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from cluster.messages import ShardState
-from cluster.serving import ReplicaStanding
+from cluster.serving import ReplicaStatus
 from cluster.supervisor import ShardPlan
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import Embedder
@@ -29,17 +29,17 @@ from web.services import Services, make_services
 
 @dataclass
 class FakeCluster:
-    """Stands where the connected cluster would: the standing that a test gives it."""
+    """A connected cluster with the status that a test gives it."""
 
-    found: list[ReplicaStanding]
+    found: list[ReplicaStatus]
 
-    def standing(self) -> list[ReplicaStanding]:
+    def status(self) -> list[ReplicaStatus]:
         return self.found
 
 
-def make_standing(shard: int, replica: int, *, alive: bool = True) -> ReplicaStanding:
+def make_status(shard: int, replica: int, *, alive: bool = True) -> ReplicaStatus:
     state = ShardState(shard, replica, f"node-{replica}", ("0123456789abcdef",), 77, 1_000)
-    return ReplicaStanding(shard, replica, alive, state if alive else None)
+    return ReplicaStatus(shard, replica, alive, state if alive else None)
 
 
 @dataclass
@@ -57,7 +57,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     snapshot = made.open()
     cluster_search = ClusterSearch("local", ShardPlan(str(tmp_path), 2, 2), 5.0)
     with routed(tmp_path, snapshot, snapshot, shards=2) as held:
-        cluster = FakeCluster([make_standing(shard, replica) for shard in range(2) for replica in range(2)])
+        cluster = FakeCluster([make_status(shard, replica) for shard in range(2) for replica in range(2)])
         cluster_search._cluster = cluster  # type: ignore[assignment] # stands where it would
         embedder: Embedder = Descriptor()
 
@@ -94,7 +94,7 @@ def test_all_is_well(served: Served) -> None:
 
 
 def test_missing_processes_are_told(served: Served) -> None:
-    served.cluster.found[2:] = [make_standing(1, 0, alive=False), make_standing(1, 1, alive=False)]
+    served.cluster.found[2:] = [make_status(1, 0, alive=False), make_status(1, 1, alive=False)]
 
     answer = served.app.test_client().get("/healthz")
 
@@ -107,7 +107,7 @@ def test_missing_processes_are_told(served: Served) -> None:
 
 
 def test_where_every_process_is_missing_the_server_is_unavailable(served: Served) -> None:
-    served.cluster.found[:] = [make_standing(shard, 0, alive=False) for shard in range(2)]
+    served.cluster.found[:] = [make_status(shard, 0, alive=False) for shard in range(2)]
 
     answer = served.app.test_client().get("/healthz")
 
@@ -172,9 +172,9 @@ def test_similar_photos_say_it_too(served: Served) -> None:
 def test_calls_and_replicas_are_counted(served: Served) -> None:
     cluster_search = served.app.extensions["services"].backend.cluster
 
-    cluster_search._saw_call(1, "answered")
-    cluster_search._saw_search(1, 2)
-    cluster_search._saw_standing([make_standing(0, 0), make_standing(0, 1, alive=False)])
+    cluster_search._record_call(1, "answered")
+    cluster_search._record_search(1, 2)
+    cluster_search._record_status([make_status(0, 0), make_status(0, 1, alive=False)])
 
     text = served.app.test_client().get("/metrics").text
     assert 'fungarium_shard_calls_total{outcome="answered",part="1"} 1.0' in text

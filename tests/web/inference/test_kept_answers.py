@@ -1,4 +1,4 @@
-"""Answers that were asked for at a link: kept whole, for their time, and found by nobody who was not told."""
+"""Answers with a share link: stored completely, for a limited time, at unguessable URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing from a page: in the background, told by every worker, and honest about a worker that was stopped."""
+"""Publishing from a page: in the background, visible to every worker, and correct after a worker was stopped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from web.inference.publications import (
     FOLDER,
     KEPT,
     Publication,
-    Reading,
+    PublicationProgress,
     UnknownPublication,
     begin_publication,
     list_publications,
@@ -141,7 +141,7 @@ def test_going_back_skips_a_snapshot_that_is_gone_as_the_command_does(two: tuple
 
 def test_a_note_of_how_far_it_is_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     begun = Publication("20261121T000000-00000000", "publish", "s", "2026-11-21T00:00:00+00:00", 1000)
-    reading = Reading(tmp_path / "nowhere", begun)
+    reading = PublicationProgress(tmp_path / "nowhere", begun)
     reading._noted -= 10
 
     reading("verify", 400)
@@ -241,7 +241,7 @@ def test_a_worker_that_is_asked_to_stop_says_that_it_broke_off(two: tuple[Path, 
 def test_progress_is_noted_as_bytes_are_read(two: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     root, _, second = two
     begun = until_over(root, begin_publication(root, "publish", second, lambda _: None).id)
-    reading = Reading(root / FOLDER, begun)
+    reading = PublicationProgress(root / FOLDER, begun)
     monkeypatch.setattr(publications, "PAUSE", 0.0)
 
     reading("verify", begun.total // 2)

@@ -1,4 +1,4 @@
-"""What goes wrong, in words for people: by the labels of the form, in the visitor's language, without riddles."""
+"""Error messages for people: with the labels of the form, in the visitor's language."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from tests.snapshots import MUSCARIA, draw_photo
 from tests.web.conftest import encode_photos
-from web.http.errors import Problem, describe_wrong_values
+from web.http.errors import Problem, describe_invalid_values
 from web.pages.wording.problem_words import translate, word_for_people
 from web.pages.wording.template_words import mark_commands
 
@@ -47,11 +47,11 @@ def said(app: Flask, problem: Problem, language: str = "en") -> tuple[str, str]:
     ],
 )
 def test_wrong_values_are_named_by_their_labels(app: Flask, values: dict[str, list[str]], sentence: str) -> None:
-    assert said(app, describe_wrong_values(values)) == ("Please check your entries", sentence)
+    assert said(app, describe_invalid_values(values)) == ("Please check your entries", sentence)
 
 
 def test_a_wrong_value_is_named_once_however_many_rules_it_breaks(app: Flask) -> None:
-    problem = describe_wrong_values({"latitude": ["Not a valid number.", "Must be positive."]})
+    problem = describe_invalid_values({"latitude": ["Not a valid number.", "Must be positive."]})
 
     assert said(app, problem)[1].count("latitude") == 1
 

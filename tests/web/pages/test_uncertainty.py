@@ -1,4 +1,4 @@
-"""What an answer that is not sure says beside its name, and what people are told in place of programs."""
+"""What pages show with uncertain answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages speak as other services of the kind do: what was once a riddle on them does not come back."""
+"""Pages use standard terms: retired phrases do not return."""
 
 from __future__ import annotations
 

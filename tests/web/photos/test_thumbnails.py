@@ -1,4 +1,4 @@
-"""Pictures of photos: in the form that a browser takes, kept within a bound, and never longer than the photo."""
+"""Thumbnails: in a format that the browser accepts, in a bounded cache, and removed with their photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports for administrators: how far each is, what it took and what it left out, and why."""
+"""Import runs for administrators: progress, accepted records, and rejected records with their reasons."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from web.pages.wording.observation_words import imports_words
 from web.services import services
 
 RUNS: Final = 50
-REJECTIONS: Final = 100  # on a page
+REJECTIONS: Final = 100  # per page
 LARGEST: Final = 2**31 - 1
 
 
 @blueprint.route("/administration/imports")
 @require("administer")
 def show_imports() -> str:
-    """The runs, the latest first; a script asks for the table alone while one is running."""
+    """Show the runs, the latest first; a script requests the table alone while one is running."""
     before = request.args.get("before", 0, type=int)
     with services().database().reading() as session:
         runs = list_runs(session, before=min(before, LARGEST) if before > 0 else None, limit=RUNS + 1)

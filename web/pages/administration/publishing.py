@@ -1,4 +1,4 @@
-"""Publishing and rolling back for administrators: asked once more, done in the background, and followed on a page."""
+"""Publishing and rolling back for administrators: confirmed first, run in the background, with a page of progress."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ log = logging.getLogger(__name__)
 @blueprint.route("/administration/snapshots/<string:name>/publish")
 @require("administer")
 def ask_to_publish(name: str) -> str:
-    """Ask whether it shall really be published."""
+    """Ask for confirmation before publishing."""
     return render_template("publishing.html", **to_publish(name))
 
 
 @blueprint.route("/administration/snapshots/<string:name>/publish", methods=["POST"])
 @require("administer")
 def publish_from_page(name: str) -> Response:
-    """Begin to verify it and to point readers at it, as `fungarium index publish` does."""
+    """Start verifying and publishing a snapshot, as `fungarium index publish` does."""
     return begin("publish", name, to_publish(name))
 
 
 @blueprint.route("/administration/roll-back")
 @require("administer")
 def ask_to_roll_back() -> str:
-    """Ask whether to go back, and say where to."""
+    """Ask for confirmation before rolling back, and show to which snapshot."""
     return render_template("publishing.html", **to_roll_back())
 
 
 @blueprint.route("/administration/roll-back", methods=["POST"])
 @require("administer")
 def roll_back_from_page() -> Response:
-    """Begin to publish what was published before, as `fungarium index rollback` does."""
+    """Start publishing the previous snapshot, as `fungarium index rollback` does."""
     return begin("roll back", earlier(), to_roll_back())
 
 
 @blueprint.route("/administration/publications/<string:name>")
 @require("administer")
 def show_publication(name: str) -> str:
-    """How far it is, or what became of it; a script asks for that part alone until it is over."""
+    """Show the progress or outcome of a publication; a script requests that part alone until it has ended."""
     try:
         publication = read_publication(root(), name)
     except UnknownPublication as error:
@@ -73,37 +73,37 @@ def show_publication(name: str) -> str:
 
 
 def to_publish(name: str) -> dict[str, Any]:
-    """What the page shows that asks whether to publish."""
+    """Return what the confirmation page of publishing shows."""
     return {"act": "publish", "name": name, "manifest": known_manifest(name), **known_snapshots()}
 
 
 def to_roll_back() -> dict[str, Any]:
-    """What the page shows that asks whether to go back."""
+    """Return what the confirmation page of rolling back shows."""
     return {"act": "roll back", "name": earlier(), "manifest": None, **known_snapshots()}
 
 
 def is_laid_out(name: str) -> bool:
-    """Whether the references of a snapshot have an atlas."""
+    """Return whether the references of a snapshot have an atlas."""
     return atlas_path(root(), name_references(known_manifest(name))).exists()
 
 
 def begin(act: str, name: str, shown: dict[str, Any]) -> Response:
-    """Begin in the background, and go to where it can be followed."""
+    """Start a publication in the background, and redirect to its progress."""
     database = services().database
 
     def note(published: str) -> None:
-        """Note in the catalogue what is published now; snapshots can be published where there is none."""
+        """Record the publication in the database, if there is one."""
         try:
             with database().writing() as session:
                 log_published(session, published)
         except FungariumError as error:
-            log.warning("not noted in the catalogue: %s", error)
+            log.warning("the publication was not recorded in the database: %s", error)
 
     try:
         if not name:
             raise BuildError("there is no earlier snapshot to go back to")
         begun = begin_publication(root(), act, name, note)
-    except (SnapshotError, BuildError) as error:  # in the engine's words: whoever administers may know where files lie
+    except (SnapshotError, BuildError) as error:  # unchanged: administrators may see paths of the server
         refused = Problem(409, gettext("Nothing was changed"), sentence(str(error)))
         return render_form_again("publishing.html", refused, **shown)
     except TROUBLE as error:

@@ -1,4 +1,4 @@
-"""Snapshots for administrators: listed, looked at with their card and report; the model."""
+"""Snapshots for administrators: the list, each one's card and report, and the model."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from web.pages.blueprint import blueprint
 from web.pages.visitor import go_to
 from web.services import services
 
-REPORT: Final = "report.html"  # that `fungarium evaluate report` wrote beside the snapshot's manifest
+REPORT: Final = "report.html"  # written by `fungarium evaluate report` beside the snapshot's manifest
 REPORT_POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; base-uri 'none'; frame-ancestors 'self'"
 )
-"""The report carries its styles inside; it runs nothing, and is shown in our own frame only."""
+"""The report has inline styles and no scripts, and is only shown in a frame of our own page."""
 
 
 @blueprint.route("/administration")
 @require("administer")
 def show_administration() -> Response:
-    """Where there is what."""
+    """Redirect to the first page of administration."""
     return go_to(url_for("page.show_snapshots"))
 
 
 @blueprint.route("/administration/snapshots")
 @require("administer")
 def show_snapshots() -> str:
-    """The snapshots and what was done with them."""
+    """Show the snapshots and their history."""
     return render_template("snapshots.html", **known_snapshots())
 
 
 @blueprint.route("/administration/snapshots/<string:name>")
 @require("administer")
 def show_snapshot(name: str) -> Response:
-    """A snapshot's card, with the report of its accuracy where one lies beside it."""
+    """Show a snapshot's card, with the report of its accuracy if there is one."""
     manifest = known_manifest(name)
     page = render_template("snapshot.html", **about_snapshot(name, manifest))
     response = make_response(page)
@@ -57,7 +57,7 @@ def show_snapshot(name: str) -> Response:
 @blueprint.route("/administration/snapshots/<string:name>/report")
 @require("administer")
 def show_report(name: str) -> FlaskResponse:
-    """The report, as it was written."""
+    """Serve the report as it was written."""
     known_manifest(name)
     try:
         response = FlaskResponse(report_path(name).read_bytes(), mimetype="text/html")
@@ -70,13 +70,13 @@ def show_report(name: str) -> FlaskResponse:
 @blueprint.route("/administration/model")
 @require("administer")
 def show_model() -> str:
-    """The card of the model that answers."""
+    """Show the card of the current snapshot's model."""
     with services().published.lease() as snapshot:
         return render_template("model.html", model=sorted(snapshot.manifest.model.items()), name=snapshot.name)
 
 
 def root() -> Path:
-    """The folder of snapshots. Raises NoSnapshot where this server has none."""
+    """Return the folder of snapshots; raises NoSnapshot if this server has none."""
     folder = services().flora_indexes
     if folder is None:
         raise NoSnapshot("this server was started without a folder of snapshots")
@@ -84,7 +84,7 @@ def root() -> Path:
 
 
 def known_manifest(name: str) -> Manifest:
-    """The manifest of a snapshot that is there and whole; raises NotFound."""
+    """Return the manifest of a snapshot; raises NotFound if it is missing or damaged."""
     try:
         return read_manifest(root(), name)
     except SnapshotError as error:
@@ -92,7 +92,7 @@ def known_manifest(name: str) -> Manifest:
 
 
 def known_snapshots() -> dict[str, Any]:
-    """All snapshots, the present one, where going back leads, and the log."""
+    """Return all snapshots, the current and the previous one, and their history."""
     rows = list_snapshots(root())
     return {
         "rows": rows,
@@ -105,13 +105,13 @@ def known_snapshots() -> dict[str, Any]:
 
 
 def earlier() -> str:
-    """The snapshot that going back leads to; empty where there is none."""
+    """Return the name of the previously published snapshot; empty if there is none."""
     current = next((row.name for row in list_snapshots(root()) if row.current), "")
     return next(iter(previous_published(root(), current)), "") if current else ""
 
 
 def about_snapshot(name: str, manifest: Manifest) -> dict[str, Any]:
-    """What the page of a snapshot shows."""
+    """Return what the page of a snapshot shows."""
     rows = {row.name: row for row in list_snapshots(root())}
     return {
         "name": name,
@@ -124,5 +124,5 @@ def about_snapshot(name: str, manifest: Manifest) -> dict[str, Any]:
 
 
 def report_path(name: str) -> Path:
-    """Where a report of a snapshot is looked for."""
+    """Return the path of a snapshot's report."""
     return root() / "snapshots" / name / REPORT

@@ -1,1 +1,1 @@
-"""The pages' words, for templates and scripts, in the visitor's language."""
+"""The texts of pages, for templates and scripts, in the visitor's language."""

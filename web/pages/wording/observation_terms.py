@@ -1,4 +1,4 @@
-"""The words of validation and of accounts in the visitor's language."""
+"""Terms of validation and accounts in the visitor's language."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask_babel import format_date, gettext
 
 
 def status_word(status: str) -> str:
-    """How far an observation's name is to be believed."""
+    """Return the name of an observation's status."""
     return str(
         {
             "unidentified": gettext("needs ID"),
@@ -20,7 +20,7 @@ def status_word(status: str) -> str:
 
 
 def certainty_word(certainty: str) -> str:
-    """How sure somebody is."""
+    """Return the name of a degree of confidence."""
     return str(
         {
             "certain": gettext("certain"),
@@ -31,7 +31,7 @@ def certainty_word(certainty: str) -> str:
 
 
 def verdict_word(kind: str) -> str:
-    """What somebody did, after their name."""
+    """Return the verb for an identification's kind, which follows a person's name."""
     return str(
         {
             "propose": gettext("suggested"),
@@ -44,7 +44,7 @@ def verdict_word(kind: str) -> str:
 
 
 def role_word(role: str) -> str:
-    """What somebody is on this server."""
+    """Return the name of a role."""
     return str(
         {
             "observer": gettext("observer"),
@@ -55,7 +55,7 @@ def role_word(role: str) -> str:
 
 
 def scope_word(scope: str) -> str:
-    """What a key opens."""
+    """Return the name of an API key's permission."""
     return str(
         {
             "identify": gettext("identify photos"),
@@ -68,5 +68,5 @@ def scope_word(scope: str) -> str:
 
 
 def day(moment: date | datetime | None) -> str:
-    """A day as the visitor's language writes it."""
+    """Format a date in the visitor's language; empty without one."""
     return str(format_date(moment, "medium")) if moment is not None else ""

@@ -1,4 +1,4 @@
-"""The words and addresses that the scripts of observations, validation and administration are given."""
+"""Texts and URLs for the scripts of observations, review and administration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from web.pages.wording.script_words import box_words, compare_words, identify_wo
 
 
 def recording_words() -> dict[str, Any]:
-    """For the form of an observation, which has the tray and the place of the first page."""
+    """For the form of an observation, which has the photos and the location of the home page."""
     said = identify_words()
     own = {
         "rank": _("Save observation"),
@@ -24,7 +24,7 @@ def recording_words() -> dict[str, Any]:
 
 
 def observation_words(observation: Mapping[str, Any]) -> dict[str, Any]:
-    """For an observation's page: its place as this visitor may know it."""
+    """For an observation's page, with its place as the visitor may see it."""
     return {
         "words": map_words() | compare_words(),
         "urls": {"taxa": url_for("taxa.complete_names"), **map_urls()},
@@ -34,7 +34,7 @@ def observation_words(observation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def observations_words(listed: Sequence[Mapping[str, Any]], near: str | None) -> dict[str, Any]:
-    """For the list: the places of what it shows; `near` is the point of the search, None on other lists."""
+    """For a list, with the places of its observations; `near` is the point of the search, None on other lists."""
     return {
         "words": map_words()
         | {
@@ -50,7 +50,7 @@ def observations_words(listed: Sequence[Mapping[str, Any]], near: str | None) ->
 
 
 def point(observation: Mapping[str, Any]) -> dict[str, Any]:
-    """A place on a map, as finely as the answer has it."""
+    """Return an observation's point on the map, exact or obscured as in the answer."""
     taxon = observation["taxon"]
     return {
         "latitude": observation["decimalLatitude"],
@@ -63,7 +63,7 @@ def point(observation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def validate_words() -> dict[str, Any]:
-    """For the queue."""
+    """For the review queue."""
     return {
         "words": compare_words() | {"shortcutsOn": _("Shortcuts are on."), "shortcutsOff": _("Shortcuts are off.")},
         "urls": {"taxa": url_for("taxa.complete_names")},

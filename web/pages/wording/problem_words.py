@@ -1,4 +1,4 @@
-"""Problems in words for people: errors are worded for programs, in English and by the names of the API's fields."""
+"""Translates problems for people: errors are in English, and use the names of the API's fields."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LABELS: Final = {
     "taxon": _("Name"),
     "to": _("To"),
 }
-"""The labels of the pages' forms, by the names of their fields; other fields have their own names."""
+"""Labels of form fields by the names of fields; others are shown by their names."""
 
 LATITUDE: Final = _(
     "Check the location: latitude must be between -90 and 90. Latitude and longitude may be the wrong way round."
@@ -79,11 +79,11 @@ RULES: Final = (
     (r"Not a valid (?:number|integer)\.", _("%(field)s: not a number.")),
     (r"Must be one of: (?P<choices>.+)\.", _("%(field)s: choose one of %(choices)s.")),
 )
-"""Sentences of marshmallow, and what a page says in their place."""
+"""Messages of marshmallow as patterns, and what a page shows instead."""
 
 
 def word_for_people(problem: Problem) -> Problem:
-    """The problem as a page shows it, in the visitor's language."""
+    """Return the problem as a page shows it, in the visitor's language."""
     if is_no_page(problem):
         return replace(
             problem,
@@ -99,23 +99,23 @@ def word_for_people(problem: Problem) -> Problem:
             detail=gettext("Nothing was changed. Go back, reload the page and send the form again."),
         )
     if problem.errors:
-        return replace(problem, detail=" ".join(wrong_values(problem.errors)))
+        return replace(problem, detail=" ".join(describe_invalid_values(problem.errors)))
     return replace(problem, detail=translate(problem.detail))
 
 
 def is_no_page(problem: Problem) -> bool:
-    """Whether there is nothing at the address at all."""
+    """Return whether no page has the address."""
     return problem.status == 404 and problem.type == "about:blank"
 
 
-def wrong_values(errors: Mapping[str, list[str]]) -> list[str]:
-    """A sentence for each value that was refused, each once, by the label that its field has on the page."""
-    found = [wrong_value(name, message) for name, messages in sorted(errors.items()) for message in messages]
+def describe_invalid_values(errors: Mapping[str, list[str]]) -> list[str]:
+    """Return distinct sentences about invalid values, with the labels of their fields."""
+    found = [describe_invalid_value(name, message) for name, messages in sorted(errors.items()) for message in messages]
     return list(dict.fromkeys(found))
 
 
-def wrong_value(name: str, message: str) -> str:
-    """What is wrong with one value."""
+def describe_invalid_value(name: str, message: str) -> str:
+    """Return a sentence about an invalid value."""
     if name in COORDINATES:
         return str(COORDINATES[name])
     label = str(LABELS.get(name, name))
@@ -126,9 +126,9 @@ def wrong_value(name: str, message: str) -> str:
 
 
 def translate(text: str) -> str:
-    """A sentence of the engine or the server in the visitor's language; as it is where no catalogue has it.
+    """Translate a sentence of the engine or the server; unchanged if the translations lack it.
 
-    Sentences with values in them are listed in `engine.pot` with placeholders. A value may be a sentence itself.
+    `engine.pot` lists the sentences that contain values, with placeholders. A value may itself be a sentence.
     """
     if not text or language() == "en":
         return text
@@ -142,20 +142,20 @@ def translate(text: str) -> str:
 
 
 def translate_value(name: str, value: str) -> str:
-    """A value of a sentence: as it is, but for a reason, which is a sentence itself."""
+    """Translate a value of a sentence if it is a reason, which is itself a sentence."""
     return translate(sentence(value)).removesuffix(".") if name == "reason" else value
 
 
 @cache
 def engine_patterns() -> Sequence[tuple[re.Pattern[str], str]]:
-    """The engine's sentences that have values in them, the longest first: it is the most particular."""
+    """Return patterns and templates of the engine's sentences with values, the longest and so most specific first."""
     with (FOLDER / "engine.pot").open("rb") as written:
         listed = [str(message.id) for message in read_po(written) if message.id and PLACEHOLDER.search(str(message.id))]
     return [(as_pattern(template), template) for template in sorted(listed, key=len, reverse=True)]
 
 
 def as_pattern(template: str) -> re.Pattern[str]:
-    """What a sentence looks like once its values are filled in."""
+    """Return the regular expression of a sentence whose values are filled in."""
     parts = PLACEHOLDER.split(template)
     return re.compile(
         "".join(re.escape(part) if place % 2 == 0 else f"(?P<{part}>.+?)" for place, part in enumerate(parts))

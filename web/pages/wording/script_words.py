@@ -1,4 +1,4 @@
-"""The words and addresses that scripts are given, each page its own, in the visitor's language."""
+"""Texts and URLs for the scripts of each page, in the visitor's language."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from web.services import services
 
 
 def map_parts() -> dict[str, Any]:
-    """What a map needs."""
+    """For the background of a map."""
     return {"tiles": services().tiles, "tilesCredit": services().tiles_credit}
 
 
 def map_urls() -> dict[str, str]:
-    """Where a map's parts are."""
+    """The URLs that a map loads."""
     return {
         "world": asset_url("world.json"),
         "mapStyles": asset_url("map.css"),
@@ -27,12 +27,12 @@ def map_urls() -> dict[str, str]:
 
 
 def map_words() -> dict[str, str]:
-    """What a map says."""
+    """For a map."""
     return {"mapCredit": _("Map data: Natural Earth")}
 
 
 def compare_words() -> dict[str, str]:
-    """What the comparison of two photos says."""
+    """For the comparison of two photos."""
     return {
         "compare": _("Both photos, side by side"),
         "zoomIn": _("Zoom in"),
@@ -43,7 +43,7 @@ def compare_words() -> dict[str, str]:
 
 
 def box_words() -> dict[str, str]:
-    """What the drawing of a box says."""
+    """For the dialogue that crops a photo."""
     return {
         "boxTitle": _("Crop"),
         "boxHelp": _(
@@ -58,7 +58,7 @@ def box_words() -> dict[str, str]:
 
 
 def sending_words() -> dict[str, str]:
-    """What is said while photos are on their way, and when they did not get there."""
+    """For the progress and errors of uploads."""
     return {
         "preparing": _("Resizing photos …"),
         "sending": _("Uploading: {share} %"),
@@ -79,7 +79,7 @@ def sending_words() -> dict[str, str]:
 
 
 def identify_words() -> dict[str, Any]:
-    """For the first page."""
+    """For the home page."""
     own = {
         "rank": _("Identify"),
         "askAgain": _("Identify again"),
@@ -153,7 +153,7 @@ def species_words(species: int) -> dict[str, Any]:
 
 
 def similar_words() -> dict[str, Any]:
-    """For similar images."""
+    """For similar photos."""
     own = {
         "rank": _("Find similar photos"),
         "searching": _("Loading more …"),

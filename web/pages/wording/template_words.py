@@ -1,4 +1,4 @@
-"""What the templates may call, and the words and addresses that the scripts are given."""
+"""Functions and constants for templates."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from web.http.languages import LANGUAGES, language, vernacular
 from web.pages.wording.observation_terms import certainty_word, day, role_word, scope_word, status_word, verdict_word
 from web.schemas.serialising import photo_url, web_address
 
-THIN: Final = "\u202f"  # a narrow space that no line breaks at
-THUMBNAIL: Final = 320  # pixels of a reference photo, shown at half of that and sharp on a phone
+THIN: Final = "\u202f"  # narrow no-break space
+THUMBNAIL: Final = 320  # pixels of a reference photo, shown at half of that for high-density screens
 LARGE: Final = 1280
-TRACE: Final = 1e-9  # what a ranked name has at least: its score was rounded to 0, and nothing is impossible
-COMPARED: Final = (320, 640)  # of photos that are compared
+TRACE: Final = 1e-9  # shown for a score that was rounded to 0, which does not mean impossible
+COMPARED: Final = (320, 640)  # sizes of photos in a comparison
 
 
 def percent(share: float) -> str:
-    """A share for people: never 0 % or 100 % where it is only near."""
+    """Format a share as a percentage; one near 0 or 1 is not rounded to it."""
     if 0 < share < 0.01:
         return str(gettext("under %(number)s", number=f"1{THIN}%"))
     if 0.99 < share < 1:
@@ -33,17 +33,17 @@ def percent(share: float) -> str:
 
 
 def numbers_of(places: Sequence[int]) -> str:
-    """Places counted from 0 as people count, one after the other."""
+    """List positions counted from 0 as numbers from 1."""
     return ", ".join(str(place + 1) for place in places)
 
 
 def count(number: int) -> str:
-    """A whole number as the visitor's language writes it."""
+    """Format an integer in the visitor's language."""
     return str(format_decimal(number))
 
 
 def mark_commands(text: str) -> Markup:
-    """A sentence whose commands, in backticks, are marked as code."""
+    """Mark the commands of a sentence, which are in backticks, as code."""
     parts = text.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
@@ -51,12 +51,12 @@ def mark_commands(text: str) -> Markup:
 
 
 def flora_title(flora: str, title: str) -> str:
-    """What a region or checklist is called: as whoever made it said, and the world in the visitor's language."""
+    """Return the title of a region or checklist; that of the world is translated."""
     return str(gettext("World (all species)")) if flora == WORLD else title
 
 
 def rank_word(rank: str) -> str:
-    """A rank in the visitor's language."""
+    """Return the name of a taxonomic rank in the visitor's language."""
     return str(
         {
             "kingdom": gettext("kingdom"),
@@ -71,12 +71,12 @@ def rank_word(rank: str) -> str:
 
 
 def aspect_word(aspect: str) -> str:
-    """What a photo shows, in the visitor's language."""
+    """Return the name of an aspect in the visitor's language."""
     return aspect_words().get(aspect, aspect)
 
 
 def aspect_words() -> dict[str, str]:
-    """Every aspect, in the visitor's language."""
+    """Return the names of all aspects in the visitor's language."""
     return {
         "cap": gettext("cap"),
         "hymenium": gettext("gills, pores or teeth"),
@@ -88,7 +88,7 @@ def aspect_words() -> dict[str, str]:
 
 
 def habitat_words() -> dict[str, str]:
-    """Every class of habitat, in the visitor's language."""
+    """Return the names of all habitat classes in the visitor's language."""
     return {
         "deciduous-forest": gettext("deciduous forest"),
         "coniferous-forest": gettext("coniferous forest"),
@@ -106,7 +106,7 @@ def habitat_words() -> dict[str, str]:
 
 
 def substrate_words() -> dict[str, str]:
-    """Every class of substrate, in the visitor's language."""
+    """Return the names of all substrate classes in the visitor's language."""
     return {
         "soil": gettext("soil"),
         "litter": gettext("leaf or needle litter"),
@@ -127,12 +127,12 @@ def substrate_words() -> dict[str, str]:
 
 
 def month_name(month: int) -> str:
-    """A month, 1 to 12, in the visitor's language."""
+    """Return the abbreviated name of a month, 1 to 12, in the visitor's language."""
     return str(get_locale().months["stand-alone"]["abbreviated"][month])
 
 
 def sections() -> list[tuple[str, str]]:
-    """The pages in the head of every page: (endpoint, title)."""
+    """Return endpoint and title of the pages in the main navigation."""
     titles = {
         "page.show_form": gettext("Identify"),
         "page.show_similar": gettext("Similar photos"),
@@ -146,20 +146,20 @@ def sections() -> list[tuple[str, str]]:
 
 
 def photo_set(photo: str, sizes: Sequence[int] = (160, THUMBNAIL), ratio: float = 1.0) -> str:
-    """The sizes a browser may choose of a reference photo; `ratio` is its width by its height, where that is known.
+    """Return the `srcset` of a reference photo; `ratio` is width divided by height, if known.
 
-    What it takes depends on the screen: a phone in the forest fetches no more than it can show.
+    The browser chooses by the screen, so that a phone downloads no more than it can show.
     """
     return ", ".join(f"{photo_url(photo, size)} {round(size * min(1.0, ratio))}w" for size in sizes)
 
 
 def here() -> str:
-    """The address of this page, to come back to; that of the form where it was posted."""
+    """Return the path of this page, to return to; without the query if a form was posted."""
     return request.full_path.rstrip("?") if request.method == "GET" else request.path
 
 
 def template_words() -> dict[str, Any]:
-    """What the templates may call."""
+    """Return the functions and constants that templates use."""
     return {
         "percent": percent,
         "numbers_of": numbers_of,

@@ -1,4 +1,4 @@
-"""What an answer that is not sure says beside its name: what else fits, and what to photograph next."""
+"""Uncertain answers: which species remain possible, and which views to photograph next."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from web.pages.wording.template_words import aspect_word
 
-SURE: Final = 0.8  # from here on a species is "probably" it
-FITS: Final = 0.1  # what a species must have to be named beside the first
-RIVALS: Final = 3
-SIDES: Final = ("cap", "hymenium", "stipe", "section")  # what a fungus is told by, and a phone can show
+SURE: Final = 0.8  # from this probability on, "probably"
+FITS: Final = 0.1  # minimum score to be listed as a best match
+RIVALS: Final = 3  # best matches, at most
+SIDES: Final = ("cap", "hymenium", "stipe", "section")  # diagnostic aspects that a phone can photograph
 
 
 def uncertainty_words() -> dict[str, Any]:
-    """What the template of an answer may call."""
+    """Return the functions that the template of an answer uses."""
     return {
         "is_sure": is_sure,
         "is_uncertain": is_uncertain,
@@ -25,37 +25,37 @@ def uncertainty_words() -> dict[str, Any]:
 
 
 def is_uncertain(answer: Mapping[str, Any]) -> bool:
-    """Whether the answer stops above the species, or names one that it is not sure of."""
+    """Return whether the answer stops above the species, or names one with a low probability."""
     return stops_above(answer) or not is_sure(answer["specificity"])
 
 
 def is_sure(specificity: Mapping[str, Any]) -> bool:
-    """Whether the name that an answer gives, of whatever rank, is probably right."""
+    """Return whether the named taxon, of any rank, is probably right."""
     return bool(specificity["probability"] >= SURE)
 
 
 def keeps_target(specificity: Mapping[str, Any]) -> bool:
-    """Whether the answer is itself as certain as the share of right answers that its rank was chosen for.
+    """Return whether the answer's probability reaches the target precision that its rank was chosen for.
 
-    Beside a smaller percentage the sentence about that share would contradict it.
+    Beside a lower percentage, the sentence about the target would contradict it.
     """
     return bool(specificity["calibrated"] and specificity["probability"] >= specificity["target"])
 
 
 def rivals_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The species between which the photos leave a doubt; nothing where there is one alone."""
+    """Return the best matching species, at most three; empty if only one species matches."""
     fitting = [found for found in answer["species"][:RIVALS] if found["score"] >= FITS]
     return fitting if len(fitting) > 1 or stops_above(answer) else []
 
 
 def stops_above(answer: Mapping[str, Any]) -> bool:
-    """Whether the answer stops above the species."""
+    """Return whether the answer names a higher taxon or none."""
     specificity = answer["specificity"]
     return specificity is None or specificity["taxon"] is None or specificity["taxon"]["taxonRank"] != "species"
 
 
 def unseen_aspects(answer: Mapping[str, Any]) -> list[str]:
-    """The sides of the fungus that no photo shows, in words; nothing where it is not known what some photo shows."""
-    said = list(answer.get("photoAspects", ())) or [""] * answer["photos"]
-    shown = [one or guess for one, guess in zip(said, answer["guessedAspects"], strict=True)]
+    """Return the names of the aspects that no photo shows; empty if the aspect of some photo is unknown."""
+    given = list(answer.get("photoAspects", ())) or [""] * answer["photos"]
+    shown = [aspect or guess for aspect, guess in zip(given, answer["guessedAspects"], strict=True)]
     return [aspect_word(side) for side in SIDES if side not in shown] if all(shown) else []
