@@ -275,7 +275,7 @@ def test_a_species_that_the_snapshot_does_not_know_waits_for_a_build(
     body = installation.approved([FRESH], "Russula nova")
 
     adopt(installation)
-    assert "1 photos are of species that the snapshot does not know" in capsys.readouterr().out
+    assert "1 photos are of species that the snapshot does not have" in capsys.readouterr().out
     assert own_references(installation) == set()
     assert main(["index", "build"]) == 0
     assert main(["index", "publish"]) == 0

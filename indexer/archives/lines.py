@@ -270,8 +270,7 @@ def read_lines(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[Line]:
         raw_lines = _read_narrow(stream, dialect.terminator)
         for raw in decoder.watch(raw_lines):
             number += 1
-            if number > 1:
-                decoder.tell()
+            decoder.tell()
             if len(raw) > LONGEST_LINE:
                 raise ArchiveError(f"{file}, line {number}: the line is longer than {LONGEST_LINE:,} bytes")
             if number == 1:

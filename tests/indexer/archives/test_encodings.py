@@ -1,4 +1,4 @@
-"""Encodings are given by a person or detected from the letters, and never guessed wrongly without a message."""
+"""Encodings are told by a person or by the letters, and never guessed wrong in silence."""
 
 from __future__ import annotations
 
@@ -97,8 +97,10 @@ def test_the_names_of_a_table_tell_its_encoding_together_and_it_is_said(
 def test_what_is_said_of_an_encoding_is_said_once_and_is_what_is_done(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, encoding: str, names: list[str], left: list[str], said: str
 ) -> None:
-    rows = "".join(f"{place}.jpg;Amanita muscaria;{name}\n" for place, name in enumerate(names))
-    (tmp_path / "t.csv").write_bytes(f"file;species;author\n{rows}".encode(encoding))
+    rows = "".join(f"{place}.jpg;Amanita muscaria;{name};{name}\n" for place, name in enumerate(names))
+    (tmp_path / "t.csv").write_bytes(f"file;species;author;{names[0]}\n{rows}".encode(encoding))
+    if left != names:  # an undecided header would refuse the table
+        (tmp_path / "t.csv").write_bytes(f"file;species;author;remark\n{rows}".encode(encoding))
 
     with caplog.at_level(logging.WARNING):
         records, rejections = read(tmp_path / "t.csv")
