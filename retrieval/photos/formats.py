@@ -24,6 +24,9 @@ OTHERS: Final = (
     (b"PK\x03\x04", "ZIP"),
 )
 """First bytes of formats that are not read, and what people call them."""
+MOST_SCANS: Final = (
+    50  # of a JPEG, thumbnails included: each is a pass over the picture; encoders make a dozen
+)
 BASELINE: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # ways of JPEG that the decoder knows
 FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # markers that begin a JPEG's picture
 ESSENTIAL: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})  # chunks of a PNG that make its picture
@@ -55,6 +58,11 @@ def sniff(photo: bytes) -> str:
         if photo.startswith(begins):
             raise unsupported(called)
     raise UnsupportedPhoto("the file is not a JPEG, PNG, WebP or HEIC photo")
+
+
+def count_scans(photo: bytes) -> int:
+    """Count the scans of a JPEG, without decoding it: inside coded data no byte FF is followed by DA."""
+    return photo.count(b"\xff\xda")
 
 
 def unsupported(called: str) -> UnsupportedPhoto:

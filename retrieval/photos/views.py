@@ -18,8 +18,8 @@ from PIL import Image
 from retrieval.errors import NoPhoto, PhotoTooLarge, TooManyPhotos, UnreadablePhoto
 from retrieval.models.embedder import Pixels, View
 from retrieval.photos.colour import convert_to_srgb
+from retrieval.photos.formats import MOST_SCANS, count_scans, strip_metadata
 from retrieval.photos.formats import sniff as sniff
-from retrieval.photos.formats import strip_metadata
 from retrieval.photos.heif import register_heif
 
 ORIENTATION: Final = 0x0112
@@ -70,6 +70,8 @@ def open_photo(photo: bytes, limits: PhotoLimits) -> Image.Image:
     if len(photo) > limits.bytes:
         raise PhotoTooLarge(f"the photo has {len(photo):,} bytes; at most {limits.bytes:,} are accepted")
     kind = sniff(photo)
+    if kind == "JPEG" and (scans := count_scans(photo)) > MOST_SCANS:
+        raise PhotoTooLarge(f"the JPEG photo is stored in {scans:,} scans; at most {MOST_SCANS} are accepted")
     if kind == "HEIF":
         register_heif()
     try:

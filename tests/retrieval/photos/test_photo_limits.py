@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from retrieval.errors import NoPhoto, PhotoTooLarge, TooManyPhotos, UnreadablePhoto
+from retrieval.photos.formats import MOST_SCANS
 from retrieval.photos.views import PhotoLimits, decode_view, decode_views, open_photo, render_photo
 from tests.retrieval.photos.oddities import (
     TURNS,
@@ -59,6 +61,22 @@ def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(photo: 
 
     with pytest.raises(PhotoTooLarge, match="pixels"):
         decode_view(photo, 96)
+
+
+def progressive(scans: int) -> bytes:
+    """A progressive JPEG whose last scan is there again and again, as a file that is made to take minutes has it."""
+    photo = io.BytesIO()
+    scene().save(photo, "JPEG", progressive=True)
+    whole = photo.getvalue()
+    last = whole.rindex(b"\xff\xda")
+    return whole[:-2] + whole[last:-2] * (scans - whole.count(b"\xff\xda")) + whole[-2:]
+
+
+def test_a_progressive_photo_of_ever_so_many_scans_is_refused_before_decoding() -> None:
+    assert decode_view(progressive(MOST_SCANS), 96).pixels.shape[2] == 3
+
+    with pytest.raises(PhotoTooLarge, match="5,000 scans; at most 50"):
+        decode_view(progressive(5_000), 96)
 
 
 def test_the_limits_stand_exactly_where_they_say() -> None:
