@@ -24,9 +24,7 @@ OTHERS: Final = (
     (b"PK\x03\x04", "ZIP"),
 )
 """First bytes of formats that are not read, and what people call them."""
-MOST_SCANS: Final = (
-    50  # of a JPEG, thumbnails included: each is a pass over the picture; encoders make a dozen
-)
+MOST_SCANS: Final = 50  # of a JPEG, thumbnails included: each is a pass over the picture; encoders make a dozen
 BASELINE: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # ways of JPEG that the decoder knows
 FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # markers that begin a JPEG's picture
 ESSENTIAL: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})  # chunks of a PNG that make its picture
