@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
+NEAR = re.compile(r"near:\s*([+-]?\d+(?:\.\d*)?)\s*,\s*([+-]?\d+(?:\.\d*)?)")
 CELL = 0.2  # degrees: about 22 km from south to north
 KM_PER_DEGREE = 111.195  # of a great circle on a sphere of 6,371 km
 CELL_KM = CELL * KM_PER_DEGREE * 2**0.5  # no place is farther than this from the centre of its cell
@@ -34,6 +36,16 @@ def obscure(place: Place) -> Place:
         distance_km(latitude, longitude, latitude + side * CELL / 2, longitude + CELL / 2) for side in (-1.0, 1.0)
     ]
     return Place(latitude, longitude, float(math.ceil(1000 * max(corners))))
+
+
+def obscure_flora(flora: str) -> str:
+    """Return a flora expression with the place of each `near:latitude,longitude` moved to its cell's centre."""
+
+    def centre(found: re.Match[str]) -> str:
+        shown = obscure(Place(float(found[1]), float(found[2])))
+        return f"near:{shown.latitude},{shown.longitude}"
+
+    return NEAR.sub(centre, flora)
 
 
 def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:

@@ -11,6 +11,7 @@ from flask import Response, request
 
 from database.errors import NotOwner, UnknownObservation
 from database.field.models import FieldObservation
+from database.field.obscuring import Place, obscure, obscure_flora
 from database.field.records import (
     EngineAnswer,
     add_photos,
@@ -244,6 +245,9 @@ def draw(photos: list[bytes], aspects: list[str]) -> list[DrawnPhoto]:
 def ask_engine(photos: list[bytes], form: dict[str, Any]) -> EngineAnswer | None:
     """What the engine says of the photos, and of day, place and aspects of a loaded form, as the identify page asks.
 
+    The place is the centre of its grid cell, in the flora too: everybody may read the answer, and the place may have to
+    be obscured, now or later.
+
     Nothing where it cannot be asked, or the caller has no leave or quota: whoever records an observation shall not lose
     it because nothing is published, or because their day is used up.
     """
@@ -251,7 +255,8 @@ def ask_engine(photos: list[bytes], form: dict[str, Any]) -> EngineAnswer | None
         return None
     try:
         access.spend("identify")
-        asked = answer_photos(photos, flora=form["flora"] or WORLD, candidates=CANDIDATES, options=options_of(form))
+        flora = obscure_flora(form["flora"] or WORLD)
+        asked = answer_photos(photos, flora=flora, candidates=CANDIDATES, options=options_of(form))
         with asked as (answer, snapshot):
             return EngineAnswer(snapshot.name, answer.model, answer.flora, answer.calibrated, candidates_of(answer))
     except FungariumError as error:
@@ -265,8 +270,9 @@ def options_of(form: dict[str, Any]) -> IdentifyOptions:
     """What an observation's form says that bears on what it is; aspects count where each photo has one."""
     latitude, longitude = form.get("decimal_latitude"), form.get("decimal_longitude")
     aspects = tuple(form["aspects"])
+    cell = obscure(Place(latitude, longitude)) if latitude is not None and longitude is not None else None
     return IdentifyOptions(
-        coordinates=(latitude, longitude) if latitude is not None and longitude is not None else None,
+        coordinates=(cell.latitude, cell.longitude) if cell else None,
         day=form.get("event_date"),
         aspects=aspects if all(aspects) else (),
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from database.field.obscuring import Place, box_around, distance_km, obscure
+from database.field.obscuring import Place, box_around, distance_km, obscure, obscure_flora
 from database.field.validation import (
     Experience,
     LocalOccurrences,
@@ -159,3 +159,17 @@ def test_a_box_round_a_point_misses_nothing_within_its_distance(
 def test_a_distance_is_that_of_the_globe() -> None:
     assert distance_km(55.6761, 12.5683, 48.8566, 2.3522) == pytest.approx(1027, abs=3)
     assert distance_km(0, 179.9, 0, -179.9) == pytest.approx(22.2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("flora", "shown"),
+    [
+        ("near:55.61,12.41", "near:55.7,12.5"),
+        ("near: 55.79 , +12.59 and north", "near:55.7,12.5 and north"),
+        ("north or near:-40.41,175.59", "north or near:-40.5,175.5"),
+        ("taxon:Amanita", "taxon:Amanita"),
+        ("world", "world"),
+    ],
+)
+def test_a_flora_around_a_place_is_kept_by_the_places_cell(flora: str, shown: str) -> None:
+    assert obscure_flora(flora) == shown

@@ -55,6 +55,15 @@ def test_a_kept_suggestion_asks_with_day_place_and_aspects_of_the_observation(se
     assert [score for _, score in kept] == pytest.approx([score for _, score in asked], abs=2e-6)
 
 
+def test_a_kept_suggestion_is_the_same_wherever_in_its_cell_an_observation_was_made(server: Server) -> None:
+    known = server.app.extensions["serving"].answers
+
+    for latitude, longitude in ((-40.5, 175.5), (-40.41, 175.59), (-40.5999, 175.4001)):
+        suggested(server, latitude=str(latitude), longitude=str(longitude))
+
+    assert len(known) == 1, "the engine was asked about the same place"
+
+
 @pytest.fixture
 def keeping(start: Callable[..., Server], tmp_path: Path) -> Server:
     """A server that keeps answers at links."""
