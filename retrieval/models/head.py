@@ -51,7 +51,10 @@ class Head:
 
     def project(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Project features (views, width) to (views, 256); raises ValueError for a row of zeros or not finite."""
-        projected = (unit_rows(features) - self.mean) @ self.matrix
+        centred = unit_rows(features) - self.mean
+        # Row by row: a product of many rows adds in another order, and a photo's embedding must not depend on what else
+        # is in its batch.
+        projected = np.stack([row @ self.matrix for row in centred]) if len(centred) else centred @ self.matrix
         return np.asarray(projected, dtype=np.float32)
 
 

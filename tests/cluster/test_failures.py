@@ -249,7 +249,7 @@ def test_two_servers_switch_under_load_at_different_moments_and_no_answer_is_mix
     machines: Machines, published: Path, until: Until, rounds: Callable[..., int]
 ) -> None:
     """Two snapshots take turns; shards answer from both, and every answer is of the one that was leased."""
-    names = publish_beside(published)
+    names, turns = publish_beside(published), rounds(30, exhaustively=100)
     expected = {}
     for name in names:
         single = open_snapshot(published, name)
@@ -264,7 +264,7 @@ def test_two_servers_switch_under_load_at_different_moments_and_no_answer_is_mix
             server.let.release()
             server.ask(0, expected)
         with steady_load(lambda n: servers[n % 2].ask(n, expected), threads=4) as load:
-            for turn in range(rounds(30, exhaustively=100)):
+            for turn in range(turns):
                 first, second = servers if turn % 2 else servers[::-1]
                 switch_current(published, names[1 - turn % 2])
                 begun = len(second.seen)
@@ -277,4 +277,4 @@ def test_two_servers_switch_under_load_at_different_moments_and_no_answer_is_mix
         servers[1].cluster.close()
 
     assert (load.wrong, load.failed) == (0, [])
-    assert [server.adopted for server in servers] == [[*(names * 50), names[0]]] * 2  # each a hundred times
+    assert [server.adopted for server in servers] == [[*(names * (turns // 2)), names[0]]] * 2

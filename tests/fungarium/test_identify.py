@@ -199,7 +199,7 @@ def test_a_snapshot_can_be_named(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["{photo}", "--indexes", "{folder}"], "nothing has been published under"),
         (["{photo}", "--snapshot", "0123456789abcdef"], "there is no snapshot 0123456789abcdef"),
         (["{photo}", "--snapshot", "../x"], "'../x' is no name of a snapshot"),
-        (["{photo}", "--model", "oracle"], "'oracle' is no model handle; there are: default, descriptor"),
+        (["{photo}", "--model", "oracle"], "'oracle' is no model handle; there are: default, lite0"),
         (["{photo}", "--model", "onnx:{folder}/gone.onnx"], "there is no model at"),
     ],
 )

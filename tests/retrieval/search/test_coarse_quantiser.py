@@ -63,7 +63,7 @@ def test_species_are_found_by_their_ids(quantiser: CoarseQuantiser) -> None:
 def test_a_guide_of_other_species_or_cut_short_is_refused(tmp_path: Path) -> None:
     write_coarse_quantiser(tmp_path, TAXA, MEANS_OF, np.arange(len(TAXA)))
     np.save(tmp_path / SPECIES, TAXA[:-1])
-    with pytest.raises(DamagedSnapshot, match="another kind or width"):
+    with pytest.raises(DamagedSnapshot, match="another type or width"):
         CoarseQuantiser(tmp_path)
     (tmp_path / MEANS).write_bytes(b"nonsense")
     with pytest.raises(DamagedSnapshot, match="cannot be read"):
