@@ -20,7 +20,7 @@ from evaluation.learning.scoring import Method, Scores
 from evaluation.learning.thresholds import fit_thresholds
 from evaluation.learning.unknown import unknown_share
 from retrieval.domain import RANKS
-from retrieval.ranking.calibration import ALONE, OFF_LIST_RATE, Calibration
+from retrieval.ranking.calibration import ALONE, LISTED, Calibration
 from retrieval.ranking.posterior import off_list_weight, settle, weigh_evidence
 from retrieval.ranking.recalibration import FEATURES, top_features
 from retrieval.ranking.rejection import REJECT
@@ -45,7 +45,7 @@ class ScoredQueries:
     scores: Scores  # (observations, species); they add up to 1 together with `none`
     none: NDArray[np.float64]  # (observations,) probability that the species is not in the snapshot
     rejected: NDArray[np.bool_]  # (observations,)
-    weights: NDArray[np.float64]  # (observations,)
+    weights: NDArray[np.float64]  # (mixes, observations): in each mix, one for each of SHARES
     calibration: Calibration
 
     @property
@@ -168,7 +168,7 @@ def score_conditions(
             scores,
             none,
             (none >= REJECT) | (condition.near < learned.strange),
-            weigh_condition(condition, lists, float(learned.fitted.get("offListExpected", OFF_LIST_RATE)), share),
+            np.stack([weigh_condition(condition, lists, off, share) for off in SHARES]),
             learned,
         )
 
@@ -194,22 +194,30 @@ def judge_nodes(scored: ScoredQueries, lineages: NDArray[np.int64]) -> tuple[NDA
 def learn_thresholds(
     scored: Sequence[ScoredQueries], gallery: Gallery, observations: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Fit the thresholds of every target, for one photo and for several, on all conditions."""
+    """Fit the thresholds of every target, for one photo and for several, in the world and in lists.
+
+    How often a list will be chosen for an observation that is not on it is unknown, so the target is to be reached with
+    a tenth and with four tenths of them off the list.
+    """
     parts = [(one, *judge_nodes(one, gallery.lineages)) for one in scored]
-    several = np.concatenate([one.evidence.photos >= ALONE for one, _, _ in parts])
-    sums = np.concatenate([sums for _, sums, _ in parts])
-    right = np.concatenate([right for _, _, right in parts])
-    weights = np.concatenate([one.weights for one, _, _ in parts])
-    held = next(one.evidence for one, _, _ in parts if not one.evidence.alone)
+    held = next(one.evidence for one in scored if not one.evidence.alone)
     count = int((held.photos >= ALONE).sum())
     learned = {}
-    for name, chosen, independent in (("one", ~several, observations), ("several", several, count)):
-        if name == "several" and count < MIN_SEVERAL:
-            chosen, independent = np.ones(len(several), dtype=bool), observations
-        learned[name] = {
-            target: fit_thresholds(sums[chosen], right[chosen], weights[chosen], float(target), independent).tolist()
-            for target in TARGETS
-        }
+    for listed in (False, True):
+        asked = [part for part in parts if (part[0].evidence.list_index is not None) == listed]
+        if not asked:
+            continue
+        several = np.concatenate([one.evidence.photos >= ALONE for one, _, _ in asked])
+        sums = np.concatenate([sums for _, sums, _ in asked])
+        right = np.concatenate([right for _, _, right in asked])
+        weights = np.concatenate([one.weights for one, _, _ in asked], axis=1)
+        for name, chosen, independent in (("one", ~several, observations), ("several", several, count)):
+            if name == "several" and count < MIN_SEVERAL:
+                chosen, independent = np.ones(len(several), dtype=bool), observations
+            some = sums[chosen], right[chosen], weights[:, chosen]
+            learned[LISTED[name] if listed else name] = {
+                target: fit_thresholds(*some, float(target), independent).tolist() for target in TARGETS
+            }
     return learned
 
 

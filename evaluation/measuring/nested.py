@@ -240,7 +240,8 @@ def judge_condition(one: ScoredQueries, gallery: Gallery, queries: HeldOutQuerie
 
 def thresholds_at(one: ScoredQueries, photos: float) -> NDArray[np.float64]:
     """Return the thresholds for a number of photos; unreachable ones if none were learned."""
-    return one.calibration.thresholds_of(photos).get(float(TARGET), np.full(len(RANKS), np.inf))
+    fitted = one.calibration.thresholds_of(photos, listed=one.evidence.list_index is not None)
+    return fitted.get(float(TARGET), np.full(len(RANKS), np.inf))
 
 
 def join_conditions(folds: Sequence[Sequence[JudgedCondition]]) -> tuple[JudgedCondition, ...]:

@@ -153,11 +153,11 @@ def decide_specificity(
 
     `photos` is the effective number of photos.
     """
-    fitted = snapshot.calibration.thresholds_of(photos)
+    on_list = answer.on_list if answer.soft else None
+    fitted = snapshot.calibration.thresholds_of(photos, listed=on_list is not None)
     thresholds = thresholds_for(options.target, fitted)
     if answer.rejection.rejected:
         return TaxonomicSpecificity(None, 0.0, 0, float(thresholds[0]), options.target, bool(fitted))
-    on_list = answer.on_list if answer.soft else None
     found = choose_node(answer.scores, snapshot.tree, thresholds, within=options.within, on_list=on_list)
     taxon = None if found.taxon is None else snapshot.taxonomy.taxon(found.taxon)
     return TaxonomicSpecificity(taxon, found.probability, found.depth, found.threshold, options.target, bool(fitted))

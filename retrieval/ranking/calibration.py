@@ -27,6 +27,8 @@ OFF_LIST_RATE = 0.2
 one in ten (docs/accuracy.md)."""
 ALONE = 1.5  # effective number of photos from which they are several
 NEVER = 2.0  # a threshold that no probability reaches
+LISTED = {"one": "oneListed", "several": "severalListed"}
+"""Names of the thresholds for one photo and for several: in the world, and where a list was chosen."""
 FEW = 0.3  # observations that a species without any counts for, so that its logarithm is finite
 
 CALIBRATED_MEANING = (
@@ -56,7 +58,7 @@ class Calibration:
     tempers: Mapping[str, float] = field(default_factory=dict)  # prior -> exponent of the scores when it is applied
     smoothing: Mapping[str, float] = field(default_factory=dict)  # prior -> records that the flora counts for
     off_list_rate: float = OFF_LIST_RATE  # share of a region's observations that are of no species on its list
-    thresholds: Thresholds = field(default_factory=dict)  # "one", "several" photos -> target -> probability by rank
+    thresholds: Thresholds = field(default_factory=dict)  # name (see LISTED) -> target -> probability by rank
     unknown: Mapping[str, float] = field(default_factory=dict)  # feature -> weight; see unknown.py
     typical: float = 0.0  # similarity of an observation to the closest other one of its species, over all species
     strange: float = -1.0  # closest references less similar than this: perhaps no fungus
@@ -84,9 +86,13 @@ class Calibration:
             self.confidence_even if self.confidence_even and {"uniform", "regional"} & set(priors) else self.confidence
         )
 
-    def thresholds_of(self, photos: float) -> dict[float, NDArray[np.float64]]:
-        """Return for each fitted target the minimum probability of a node of each rank, kingdom first: (7,)."""
-        fitted = self.thresholds.get("one" if photos < ALONE else "several", {})
+    def thresholds_of(self, photos: float, *, listed: bool = False) -> dict[float, NDArray[np.float64]]:
+        """Return for each fitted target the minimum probability of a node of each rank, kingdom first: (7,).
+
+        `listed`: whether a list was chosen. Older calibrations have one set for the world and for lists.
+        """
+        name = "one" if photos < ALONE else "several"
+        fitted = self.thresholds.get(LISTED[name] if listed else name, self.thresholds.get(name, {}))
         return {float(target): np.asarray(limits, dtype=np.float64) for target, limits in sorted(fitted.items())}
 
     def temper_of(self, priors: Collection[str]) -> float:
@@ -118,7 +124,7 @@ def read_calibration(values: Mapping[str, Any]) -> Calibration:
     if "lookalikes" in given:
         given["lookalikes"] = tuple((int(a), int(b), float(share)) for a, b, share in given["lookalikes"])
     thresholds = given.get("thresholds", {})
-    if thresholds and not set(thresholds) <= {"one", "several"}:  # from before there was one for each rank
+    if thresholds and not set(thresholds) <= {*LISTED, *LISTED.values()}:  # from before there was one for each rank
         flat = {target: [float(limit)] * len(RANKS) for target, limit in thresholds.items()}
         given["thresholds"] = {"one": flat, "several": flat}
     return Calibration(**given)

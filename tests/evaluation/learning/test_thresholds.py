@@ -91,3 +91,17 @@ def test_finds_count_as_often_as_they_are_asked_for() -> None:
 
     assert fit_thresholds(sums, right, np.ones(100), 0.9, 100)[6] == NEVER
     assert fit_thresholds(sums, right, seldom, 0.9, 100)[6] < NEVER
+
+
+def test_the_promise_is_kept_in_each_mix_of_finds() -> None:
+    """Wrong below .7, and there only in the second mix: the first alone would answer all."""
+    sums, right = np.tile(np.linspace(0.99, 0.51, 200)[:, None], 7), np.ones((200, 7), dtype=bool)
+    wrong = sums[:, 6] < 0.7
+    right[wrong] = False
+    mixes = np.stack([np.where(wrong, 0.01, 1.0), np.ones(200)])
+
+    both = fit_thresholds(sums, right, mixes, 0.9, 200)
+    single = [fit_thresholds(sums, right, mix, 0.9, 200) for mix in mixes]
+
+    assert single[0][6] < 0.52
+    assert both[6] == single[1][6] > 0.65

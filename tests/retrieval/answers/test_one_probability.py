@@ -254,6 +254,22 @@ def test_one_photo_and_several_have_thresholds_of_their_own_and_copies_are_one(r
     assert limits == [0.5, 0.5, 0.6]
 
 
+def test_a_list_has_thresholds_of_its_own_where_they_were_learned(root: Path) -> None:
+    of_list = {"oneListed": {"0.90": [0.7] * 7}, "severalListed": {"0.90": [0.8] * 7}}
+    own = learned(root, replace(LEARNED, thresholds={**LEARNED.thresholds, **of_list}))
+    one = photos_of(SPECIES[1])
+    two = np.vstack([one, photos_of(SPECIES[1], 1, 901, spread=2.0)])
+
+    limits = [
+        ask(snapshot, photos, *flora).specificity.threshold  # type: ignore[union-attr]
+        for snapshot in (own, learned(root))
+        for flora in ((), ("north",))
+        for photos in (one, two)
+    ]
+
+    assert limits == [0.5, 0.6, 0.7, 0.8, 0.5, 0.6, 0.5, 0.6]
+
+
 def test_species_of_a_list_without_a_photo_are_no_candidates(root: Path) -> None:
     answer = ask(learned(root), photos_of(SPECIES[4]), "south")
 

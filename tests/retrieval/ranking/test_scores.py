@@ -78,10 +78,11 @@ def test_a_species_of_the_list_without_references_is_never_zero_and_never_leads(
 
 
 def test_a_calibration_survives_the_manifest_and_strangers_are_refused() -> None:
-    limits = {"one": {"0.90": [0.3] * 7}, "several": {"0.90": [0.4] * 7}}
+    limits = {"one": {"0.90": [0.3] * 7}, "several": {"0.90": [0.4] * 7}, "oneListed": {"0.90": [0.5] * 7}}
     learned = Calibration(votes=0.4, thresholds=limits, lookalikes=((1, 2, 0.5),), fitted={"seed": 1})
 
     assert read_calibration(learned.as_json()) == learned
+    assert [learned.thresholds_of(photos, listed=True)[0.9][6] for photos in (1.0, 3.0)] == [0.5, 0.4]
     before = read_calibration({"thresholds": {"0.90": 0.3}})  # from before each rank had a threshold of its own
     assert before.thresholds_of(1.0)[0.9].tolist() == before.thresholds_of(3.0)[0.9].tolist() == [0.3] * 7
     assert not read_calibration({}).calibrated
