@@ -54,3 +54,8 @@ export const ICONS = {
   box: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
   remove: "M6 6l12 12M18 6 6 18",
 };
+
+/** Empty a field of files that were taken; files that somebody chose meanwhile stay. */
+export function emptyField(field: HTMLInputElement, taken: readonly File[]): void {
+  if ([...(field.files ?? [])].every((file) => taken.includes(file))) field.value = "";
+}

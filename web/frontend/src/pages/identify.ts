@@ -2,7 +2,7 @@
 import { boxPhoto } from "../box.ts";
 import { compareOnClick } from "../compare.ts";
 import { carry, comeBack, forget, leave } from "../carry.ts";
-import { button, find, make } from "../dom.ts";
+import { button, emptyField, find, make } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { Place } from "../place.ts";
 import { explain, type Reply, send } from "../send.ts";
@@ -85,8 +85,8 @@ async function restore(): Promise<void> {
 
 async function take(files: Iterable<File>): Promise<void> {
   const taken = [...files];
-  field.value = ""; // at once: cleared later, it could lose what is chosen meanwhile
-  await tray.add(taken);
+  await tray.add(taken); // until then the field has them, so that the form can be sent
+  emptyField(field, taken);
   void place.offer(taken);
 }
 

@@ -1,7 +1,7 @@
 /** The form of an observation: photos in a tray, the place on a map, names completed, nothing lost when it is refused. */
 import { boxPhoto } from "../box.ts";
 import { takeUp } from "../carry.ts";
-import { find, make } from "../dom.ts";
+import { emptyField, find, make } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { nameOffer, offerNames } from "../offers.ts";
 import { Place } from "../place.ts";
@@ -29,7 +29,7 @@ function startNew(): void {
   async function take(files: Iterable<File>, ask = true): Promise<void> {
     const taken = [...files];
     await tray.add(taken);
-    field.value = "";
+    emptyField(field, taken);
     if (ask) void place.offer(taken);
   }
 
