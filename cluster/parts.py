@@ -7,7 +7,9 @@ dies, the next run collects the parts it finds; once their rows are in the embed
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +21,7 @@ from indexer.embedding.embeddings import STORED
 from retrieval.errors import ClusterError, UnknownPhoto
 
 FORMAT = "fungarium-part-1"
+STALE = 3600  # seconds after which nobody is still writing a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class PartFiles:
 
     def found(self, made_with: str) -> Iterator[tuple[str, ShardPart]]:
         """Yield the intact parts of a model with their names; damaged and foreign files are skipped."""
+        self._remove_unfinished()
         try:
             names = [name for name, _ in self._files.everything()]
         except OSError as error:
@@ -106,6 +110,13 @@ class PartFiles:
                 raise self._unusable(error) from error
             if part.made_with == made_with:
                 yield name, part
+
+    def _remove_unfinished(self) -> None:
+        """Remove what workers left that were killed while they wrote, and nothing that may still be written."""
+        for path in self._files.folder.rglob(".unfinished-*") if self._files.folder else ():
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > STALE:
+                    path.unlink()
 
     def _unusable(self, error: Exception) -> ClusterError:
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error

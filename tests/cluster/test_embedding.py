@@ -80,11 +80,12 @@ def contents(folder: Path) -> list[Any]:
 
 
 def parts(folder: Path) -> list[Path]:
-    return [path for path in (folder / "parts").rglob("*") if path.is_file()]
+    """Whole files; what a killed worker was writing is removed an hour later."""
+    return [path for path in (folder / "parts").rglob("[!.]*") if path.is_file()]
 
 
 def rows_kept(folder: Path) -> list[Path]:
-    return [path for path in parts(folder) if path.stat().st_size > 1000 and not path.name.startswith(".")]
+    return [path for path in parts(folder) if path.stat().st_size > 1000]
 
 
 def segments_of(photos: list[PhotoToEmbed], embeddings: Path, root: Path) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -224,3 +225,18 @@ def test_a_model_is_named_so_that_another_folder_does_not_matter(
 
     assert named == ["default", f"onnx:{tmp_path}/my/net.onnx", "hub:https://x.org/a", "timm:a"]
     assert BATCH == 32
+
+
+def test_what_a_killed_worker_was_writing_is_removed_once_nobody_can_be_writing_it(tmp_path: Path) -> None:
+    files = PartFiles(str(tmp_path / "parts"))
+    files.put(b"a job")
+    stale, fresh = (tmp_path / "parts" / name for name in (".unfinished-a", ".unfinished-b"))
+    for path in (stale, fresh):
+        path.write_bytes(b"half a part")
+    hours_ago = stale.stat().st_mtime - 2 * 3600
+    os.utime(stale, (hours_ago, hours_ago))
+
+    assert list(files.found(MADE_WITH)) == []
+
+    assert not stale.exists()
+    assert fresh.exists()
