@@ -1,4 +1,4 @@
-"""Observations: recorded with their photos, found, changed, removed."""
+"""Routes of observations: record with photos, find, change and remove."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ blueprint = ApiBlueprint(
 )
 
 log = logging.getLogger(__name__)
-CANDIDATES = 10  # of the engine's answer that are kept
+CANDIDATES = 10  # candidates of the engine that are stored
 
 
 @blueprint.route("", methods=["POST"])
@@ -68,7 +68,7 @@ CANDIDATES = 10  # of the engine's answer that are kept
 def record_observation(form: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Record an observation with its photos.
 
-    Once this has answered, photos and text are on the disk. With `id`, sending it again records nothing twice.
+    Photos and data are on disk when the response is sent. A repeated request with the same `id` creates nothing.
     """
     answer, status = keep_find(form, read_photos(form | {"images": []}, services().limits))
     return tagged(answer), status
@@ -79,9 +79,9 @@ def record_observation(form: dict[str, Any]) -> tuple[dict[str, Any], int]:
 @blueprint.arguments(Search, location="query")
 @blueprint.response(200, FieldObservationsAnswer)
 def find_observations(query: dict[str, Any]) -> dict[str, Any]:
-    """Find observations, the last recorded first; with `near`, the nearest first.
+    """Find observations, latest first; with `near`, nearest first.
 
-    Obscured places are found by their grid cell, whoever asks.
+    Obscured places are found by their grid cell, for every user.
     """
     asking, after = access.caller(), read_cursor(query["after"], 2 if query["near"] else 1)
     with services().database().reading() as session:
@@ -114,10 +114,10 @@ def show_observation(key: str) -> dict[str, Any]:
 @blueprint.arguments(ObservationChanges)
 @blueprint.response(200, FieldObservationAnswer)
 def change_observation(form: dict[str, Any], key: str) -> dict[str, Any]:
-    """Change what is given of one's own observation; an administrator, of anybody's. null takes a value out.
+    """Change one's own observation; an administrator can change any. null removes a value.
 
-    Say what the change was made from, by `If-Match` or `version`: 428 where that is missing, 412 where the observation
-    was changed since. A place taken out takes its accuracy with it.
+    Give the version that the change is based on, by `If-Match` or `version`: 428 if it is missing, 412 if the
+    observation was changed since. Removing the place also removes its accuracy.
     """
     asking = access.caller()
     with services().database().writing() as session:
@@ -132,9 +132,9 @@ def change_observation(form: dict[str, Any], key: str) -> dict[str, Any]:
 @versioned
 @blueprint.response(204)
 def remove_observation(key: str) -> None:
-    """Remove one's own observation with everything that was said of it; an administrator, anybody's.
+    """Remove one's own observation with all its identifications; an administrator can remove any.
 
-    Photos that no other observation shows are gone from the store when this has answered.
+    Photos that no other observation shows are deleted from the store before the response is sent.
     """
     with services().database().writing() as session:
         observation = require_owned(session, key)
@@ -158,7 +158,7 @@ def add_observation_photos(form: dict[str, Any], key: str) -> dict[str, Any]:
 @versioned
 @blueprint.response(200, FieldObservationAnswer)
 def remove_observation_photo(key: str, sha256: str) -> dict[str, Any]:
-    """Remove a photo of one's own observation; the only one goes with its observation."""
+    """Remove a photo of one's own observation; the last photo can only be removed with the observation."""
     asking = access.caller()
     with services().database().writing() as session:
         observation = require_owned(session, key)
@@ -175,12 +175,12 @@ def remove_observation_photo(key: str, sha256: str) -> dict[str, Any]:
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/jpeg")
 @blueprint.doc(responses=WEBP)
 def draw_photo(query: dict[str, Any], key: str, sha256: str) -> Response:
-    """Draw a photo of an observation: a WebP where `Accept` names it, else a JPEG. It holds nothing but pixels."""
+    """Return a photo of an observation, without metadata: as WebP if `Accept` names it, else as JPEG."""
     with services().database().reading() as session:
         photo_of(observation_by_key(session, key), sha256)
     form = accepted_form()
     response = picture_response(f"{sha256}-{query['size']}-{DRAWING}", form)
-    response.cache_control.private = True  # a removed photo shall be gone, here too: no drawing of it is kept
+    response.cache_control.private = True  # not cached, so that a removed photo is gone here too
     response.cache_control.max_age = 3600
     if response.status_code != 304:
         response.set_data(draw_picture(services().photo_files().get(sha256), query["size"], form))
@@ -188,7 +188,7 @@ def draw_photo(query: dict[str, Any], key: str, sha256: str) -> Response:
 
 
 def keep_find(form: dict[str, Any], photos: list[bytes]) -> tuple[dict[str, Any], int]:
-    """Record a loaded form of NewObservation with its photos; the status says whether it is new. Pages call it too."""
+    """Store an observation from a validated NewObservation; the status tells whether it is new. Also used by pages."""
     given, person = services(), signed_in()
     drawn = draw(photos, form["aspects"])
     if form["readMetadata"]:
@@ -200,9 +200,9 @@ def keep_find(form: dict[str, Any], photos: list[bytes]) -> tuple[dict[str, Any]
     try:
         kept = keep_photos(given.photo_files(), drawn)
         with given.database().writing() as session:
-            if (twin := record_once(session, key)) is not None:  # by the same request, sent twice at once
+            if (twin := record_once(session, key)) is not None:  # the same request, sent twice at the same time
                 return answer_duplicate(twin, drawn), 200
-            keep_photos(given.photo_files(), drawn)  # again: somebody may have removed the same photo meanwhile
+            keep_photos(given.photo_files(), drawn)  # again: the same photo may have been removed meanwhile
             observation = record(session, key, person.id, form, kept, said)
             if form["taxon_id"] is not None or form["scientific_name"]:
                 taxon = find_taxon(session, taxon_id=form["taxon_id"], name=form["scientific_name"])
@@ -216,7 +216,7 @@ def keep_find(form: dict[str, Any], photos: list[bytes]) -> tuple[dict[str, Any]
 
 
 def keep_more_photos(form: dict[str, Any], key: str) -> dict[str, Any]:
-    """Add the photos of a loaded form of MorePhotos to one's own observation. Pages call it too."""
+    """Add the photos of a validated MorePhotos to one's own observation. Also used by pages."""
     given, asking = services(), access.caller()
     with given.database().reading() as session:
         require_owned(session, key)
@@ -237,19 +237,19 @@ def keep_more_photos(form: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def draw(photos: list[bytes], aspects: list[str]) -> list[DrawnPhoto]:
-    """The photos as this server keeps them."""
+    """Re-encode the photos as this server stores them."""
     given = services()
     return draw_photos(photos, aspects, given.limits, side=given.keeping.side, originals=given.keeping.originals)
 
 
 def ask_engine(photos: list[bytes], form: dict[str, Any]) -> EngineAnswer | None:
-    """What the engine says of the photos, and of day, place and aspects of a loaded form, as the identify page asks.
+    """Return the engine's answer for the photos and the form's date, place and aspects, as on the identify page.
 
-    The place is the centre of its grid cell, in the flora too: everybody may read the answer, and the place may have to
-    be obscured, now or later.
+    The place is replaced by the centre of its grid cell, in the flora too: the answer is public, and the place may have
+    to be obscured, now or later.
 
-    Nothing where it cannot be asked, or the caller has no leave or quota: whoever records an observation shall not lose
-    it because nothing is published, or because their day is used up.
+    Returns None if the engine is unavailable, or the caller has no permission or quota left: recording must not fail
+    because no snapshot is published or the day's quota is used up.
     """
     if "identify" not in access.caller().scopes:
         return None
@@ -262,12 +262,12 @@ def ask_engine(photos: list[bytes], form: dict[str, Any]) -> EngineAnswer | None
     except FungariumError as error:
         log.warning(
             "an observation is recorded without a suggestion: %s", type(error).__name__
-        )  # its words may tell more
+        )  # its message may contain more
         return None
 
 
 def options_of(form: dict[str, Any]) -> IdentifyOptions:
-    """What an observation's form says that bears on what it is; aspects count where each photo has one."""
+    """Return the form's options for the engine; aspects are used only if every photo has one."""
     latitude, longitude = form.get("decimal_latitude"), form.get("decimal_longitude")
     aspects = tuple(form["aspects"])
     cell = obscure(Place(latitude, longitude)) if latitude is not None and longitude is not None else None
@@ -279,14 +279,14 @@ def options_of(form: dict[str, Any]) -> IdentifyOptions:
 
 
 def already_recorded(key: str, drawn: list[DrawnPhoto]) -> dict[str, Any] | None:
-    """The answer to a request that was answered before."""
+    """Return the response to a request that was answered before."""
     with services().database().reading() as session:
         twin = record_once(session, key)
         return answer_duplicate(twin, drawn) if twin is not None else None
 
 
 def record_once(session: Session, key: str) -> FieldObservation | None:
-    """The observation of this id, if there is one."""
+    """Return the observation with this id, or None."""
     try:
         return observation_by_key(session, key)
     except UnknownObservation:
@@ -294,10 +294,10 @@ def record_once(session: Session, key: str) -> FieldObservation | None:
 
 
 def answer_duplicate(twin: FieldObservation, drawn: list[DrawnPhoto]) -> dict[str, Any]:
-    """An observation that the caller has recorded before.
+    """Return the response for an observation that the caller has recorded before.
 
-    Raises NotOwner where somebody else has, TakenId where it has none of these photos: then it is not the same
-    request sent again, and its photos would be lost without a word.
+    Raises NotOwner if it belongs to another person, TakenId if it has none of these photos: it is then not the same
+    request, and its photos would be lost silently.
     """
     if not owns(twin, access.caller()):
         raise NotOwner("this id is taken by somebody else's observation; make another UUID")
@@ -307,7 +307,7 @@ def answer_duplicate(twin: FieldObservation, drawn: list[DrawnPhoto]) -> dict[st
 
 
 def require_owned(session: Session, key: str) -> FieldObservation:
-    """An observation that the caller may change, in the version that `If-Match` names where it does.
+    """Return an observation that the caller may change, in the version named by `If-Match`, if given.
 
     Raises UnknownObservation, NotOwner, ChangedMeanwhile.
     """
@@ -319,13 +319,13 @@ def require_owned(session: Session, key: str) -> FieldObservation:
 
 
 def tagged(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer to this request, with an ETag."""
+    """Return the response to this request, with an ETag."""
     tag_answer(answer["version"], answer)
     return answer
 
 
 def forget_photos(drawn: list[DrawnPhoto]) -> None:
-    """Remove what was kept for an observation that was not recorded; where even that fails, `sweep` will."""
+    """Delete the photos stored for an observation that was not recorded; on failure, `sweep` deletes them later."""
     try:
         kept = [digest(photo).hexdigest() for one in drawn for photo in (one.photo, one.original) if photo]
         discard(services().database(), services().photo_files(), kept)

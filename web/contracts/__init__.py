@@ -1,1 +1,1 @@
-"""Contracts of other services, whose clients then use this server unchanged: thin adapters over the same answers."""
+"""Contracts compatible with other services: thin adapters, so that their clients can use this server unchanged."""

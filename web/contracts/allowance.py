@@ -1,4 +1,4 @@
-"""Who asks, and what they may still ask today, for contracts that tell it in their answers."""
+"""The caller's remaining daily quota, for contracts that report it in their responses."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from web.http.quotas import Quota
 from web.services import services
 
 IDENTIFY: Final = "identify"
-UNLIMITED: Final = 1_000_000  # what is said to be left where nothing is counted: clients want a number
+UNLIMITED: Final = 1_000_000  # remaining identifications reported without a quota: clients expect a number
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Identifications of a day; None: not limited."""
+    """Daily number of identifications; None: unlimited."""
 
     limit: int | None
     remaining: int | None
 
     @property
     def left(self) -> int:
-        """What is left, as a number."""
+        """Return the remaining identifications, as a number."""
         return UNLIMITED if self.remaining is None else self.remaining
 
 
 def spend(amount: int = 1) -> Allowance:
-    """Take identifications from the caller's day; raises Refusal."""
+    """Deduct identifications from the caller's daily quota; raises Refusal."""
     return allowed(access.spend(IDENTIFY, amount))
 
 
 def left() -> Allowance:
-    """What is left of the caller's day."""
+    """Return the caller's remaining quota of today."""
     return allowed(access.left(IDENTIFY))
 
 
 def allowed(quota: Quota) -> Allowance:
-    """A quota without whose it is."""
+    """Return the quota, without its holder."""
     return Allowance(quota.limit, quota.remaining)
 
 
 def used(first: date, last: date) -> Mapping[date, int]:
-    """Identifications of the caller by day, days without any left out; none of a caller who is nobody in particular."""
+    """Return the caller's identifications by day, without days of none; empty for anonymous callers."""
     counts: Counter[date] = Counter()
     person = access.caller().person
     if person is not None:
@@ -55,5 +55,5 @@ def used(first: date, last: date) -> Mapping[date, int]:
 
 
 def today() -> date:
-    """The day that is counted now: it ends at 00:00 UTC."""
+    """Return the current quota day, which ends at 00:00 UTC."""
     return datetime.now(UTC).date()

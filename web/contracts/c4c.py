@@ -1,4 +1,4 @@
-"""The c4c façade of ai-taxonomist: what its web component asks where `backendFormat` is `c4c`."""
+"""The c4c API of ai-taxonomist, used by its web component where `backendFormat` is `c4c`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COUNT: Final = 10
 
 
 class Failed(Answer):
-    """What c4c says of errors."""
+    """An error in the format of c4c."""
 
     status = fields.String(metadata=about("Always `error`."))
     message = fields.String()
@@ -48,13 +48,13 @@ class C4cQuery(ContractQuery):
 
 
 class C4cAddresses(C4cQuery):
-    """The same with photos to be fetched."""
+    """The options of an identification of photos by URL."""
 
     image = fields.List(fields.String(), load_default=list, metadata=about("Addresses of photos of the same find."))
 
 
 class C4cForm(ContractQuery):
-    """Photos of one find."""
+    """Photos of one observation."""
 
     image: fields.List[FileStorage] = fields.List(
         PhotoFile(), load_default=list, metadata=about("Photos of the same find; repeat the part.")
@@ -74,7 +74,7 @@ class C4cImage(Answer):
 
 
 class C4cResult(Answer):
-    """A species that the find may be."""
+    """A candidate species."""
 
     name = fields.String()
     score = fields.Float()
@@ -98,7 +98,7 @@ class C4cIdentified(Answer):
 
 
 class C4cTaxon(Answer):
-    """A species that can be answered."""
+    """A species that can be identified."""
 
     name = fields.String()
     species_id = fields.String(data_key="species_id")
@@ -111,7 +111,7 @@ class C4cTaxon(Answer):
 
 
 class C4cStatus(Answer):
-    """How the server is."""
+    """The status of the server."""
 
     status = fields.String()
     gbif_doi = fields.String(data_key="gbif_doi", metadata=about("Empty: the references are not of one download."))
@@ -119,7 +119,7 @@ class C4cStatus(Answer):
 
 
 class Queries:
-    """Counts identifications of this process."""
+    """Counts identifications by this process."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -133,7 +133,7 @@ class Queries:
 
 @blueprint.before_request
 def bound_posts() -> None:
-    """As many bytes as Pl@ntNet takes."""
+    """Limit bodies to Pl@ntNet's maximum."""
     bound_post()
 
 
@@ -143,7 +143,7 @@ def bound_posts() -> None:
 @blueprint.arguments(C4cForm, location="files", error_status_code=400)
 @blueprint.response(200, C4cIdentified)
 def identify_upload(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
-    """Rank the species for the photos of one find."""
+    """Rank species for the photos of one observation."""
     return answer(read_files([*form["image"], *form["images"]], most_photos(PHOTOS), "image"), query)
 
 
@@ -152,7 +152,7 @@ def identify_upload(query: dict[str, Any], form: dict[str, Any]) -> dict[str, An
 @blueprint.arguments(C4cAddresses, location="query", error_status_code=400)
 @blueprint.response(200, C4cIdentified)
 def identify_addresses(query: dict[str, Any]) -> dict[str, Any]:
-    """Rank the species for photos that this server fetches from public addresses."""
+    """Rank species for photos fetched from public URLs."""
     sent = fetch_addresses(query["image"], most_photos(PHOTOS), "image")
     take_place()
     return answer(sent, query)
@@ -185,7 +185,7 @@ def list_taxa(query: dict[str, Any]) -> list[dict[str, Any]]:
 @blueprint.route("/status")
 @blueprint.response(200, C4cStatus)
 def show_status() -> dict[str, Any]:
-    """Say how the server is."""
+    """Show the status of the server."""
     health = services().published.health()
     status = "ok" if health.snapshot else health.status
     return {"status": status, "gbif_doi": "", "queries": current_app.extensions["queries"].count}
@@ -194,7 +194,7 @@ def show_status() -> dict[str, Any]:
 @blueprint.route("/help")
 @blueprint.response(200, {"type": "object"})
 def show_help() -> Response:
-    """Say what there is."""
+    """List the routes."""
     return json_response(
         {
             "service": "Fungarium",
@@ -212,7 +212,7 @@ def show_help() -> Response:
 
 
 def answer(sent: list[SentPhoto], query: dict[str, Any]) -> dict[str, Any]:
-    """Identify, and say it as c4c does. The list is empty where the photos were rejected."""
+    """Identify, and answer in the format of c4c. The list is empty if the photos were rejected."""
     spend()
     with services().published.lease() as snapshot:
         found = identify_photos(
@@ -232,7 +232,7 @@ def answer(sent: list[SentPhoto], query: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(found: Candidate, language: str, snapshot: Snapshot) -> dict[str, Any]:
-    """A species of the ranking; every key is there, since the component reads them unasked."""
+    """Return a ranked species; all keys are present, since the component reads them unconditionally."""
     taxon = found.taxon
     return {
         "name": taxon.name,
@@ -255,6 +255,6 @@ def describe(found: Candidate, language: str, snapshot: Snapshot) -> dict[str, A
 
 
 def family_of(species: int, snapshot: Snapshot) -> str:
-    """The name of a species' family; empty where it is not known."""
+    """Return the name of a species' family; empty if unknown."""
     family = snapshot.taxonomy.ancestor(species, "family")
     return family.name if family else ""

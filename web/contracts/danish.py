@@ -1,4 +1,4 @@
-"""The Danish atlas' `imagevision`: a body as TensorFlow Serving has it, an array of taxa back."""
+"""The `imagevision` API of the Danish Fungal Atlas: a TensorFlow Serving request, an array of taxa as response."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from web.schemas.answers import Answer, about
 from web.services import services
 
 PHOTOS: Final = 8
-POISONOUS: Final = "giftig"  # clients warn where `spiselighedsrapport` holds this word
+POISONOUS: Final = "giftig"  # clients show a warning if `spiselighedsrapport` contains this word
 DENMARK: Final = "DK"
 
 
 class Encoded(ContractQuery):
-    """A photo in base 64."""
+    """A photo in Base64."""
 
     b64 = fields.String(required=True)
 
 
 class Instance(ContractQuery):
-    """A photo of the find."""
+    """A photo of the observation."""
 
     image_in = fields.Nested(Encoded, required=True)
 
 
 class Instances(ContractQuery):
-    """Photos of one find."""
+    """Photos of one observation."""
 
     instances = fields.List(fields.Nested(Instance), required=True, metadata=about("Photos of the same find."))
 
@@ -68,7 +68,7 @@ class VisionImage(Answer):
 
 
 class Attributes(Answer):
-    """What is said of a taxon."""
+    """Attributes of a taxon."""
 
     spiselighedsrapport = fields.String(
         metadata=about("Holds `giftig` where a source calls the taxon poisonous; else empty, which says nothing.")
@@ -79,13 +79,13 @@ class Attributes(Answer):
 
 
 class Statistics(Answer):
-    """Of the collection."""
+    """Statistics of the collection."""
 
     total_count = fields.Integer(data_key="total_count", metadata=about("Reference photos here."))
 
 
 class SimilarTaxon(Answer):
-    """A species that is often confused with this one."""
+    """A species often confused with this one."""
 
     id = fields.Integer(data_key="_id")
     full_name = fields.String(data_key="FullName")
@@ -98,7 +98,7 @@ class DanishName(Answer):
 
 
 class AcceptedTaxon(Answer):
-    """A taxon in the Danish atlas' words."""
+    """A taxon in the format of the Danish Fungal Atlas."""
 
     id = fields.Integer(data_key="_id")
     full_name = fields.String(data_key="FullName")
@@ -113,7 +113,7 @@ class AcceptedTaxon(Answer):
 
 
 class VisionTaxon(Answer):
-    """A taxon of the answer."""
+    """A taxon of the response."""
 
     id = fields.Integer(data_key="_id")
     score = fields.Float(metadata=about("From 0 to 1."))
@@ -122,7 +122,7 @@ class VisionTaxon(Answer):
 
 
 class DanishError(Answer):
-    """What went wrong."""
+    """An error."""
 
     error = fields.String()
     message = fields.String()
@@ -135,7 +135,7 @@ blueprint = ContractBlueprint(
 
 @blueprint.before_request
 def receive() -> None:
-    """Take a place, as forms with photos do, and read no more than all photos have in base 64."""
+    """Accept a place, as for multipart forms, and limit the body to the size of all photos in Base64."""
     if request.method != "POST":
         return
     take_place()
@@ -149,7 +149,7 @@ def receive() -> None:
 @blueprint.arguments(Instances, location="json", error_status_code=400)
 @blueprint.response(200, VisionTaxon(many=True))
 def identify_instances(query: dict[str, Any], body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rank the species for the photos of one find. The list is empty where they were rejected."""
+    """Rank species for the photos of one observation. The list is empty if they were rejected."""
     check_count(len(body["instances"]), most_photos(PHOTOS), "instances")
     photos = [decode(each["image_in"]["b64"], number) for number, each in enumerate(body["instances"], start=1)]
     spend()
@@ -163,7 +163,7 @@ def identify_instances(query: dict[str, Any], body: dict[str, Any]) -> list[dict
 
 
 def decode(text: str, number: int) -> bytes:
-    """The bytes of a photo; raises UnreadablePhoto or UnsupportedPhoto."""
+    """Return the bytes of a photo; raises UnreadablePhoto or UnsupportedPhoto."""
     try:
         photo = b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -173,7 +173,7 @@ def decode(text: str, number: int) -> bytes:
 
 
 def describe(found: Candidate, snapshot: Snapshot) -> dict[str, Any]:
-    """A species of the ranking."""
+    """Return a ranked species."""
     taxon = found.taxon
     danish = [name for language, name in snapshot.taxonomy.vernacular_names(taxon.id) if language == "da"]
     names = danish or common_names(taxon, snapshot, "da")
@@ -211,7 +211,7 @@ def describe(found: Candidate, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def is_danish(species: int, snapshot: Snapshot) -> bool | None:
-    """Whether a species is on the list of a flora of Denmark alone; None where there is no such flora."""
+    """Return whether a species is on the list of a flora of Denmark alone; None without such a flora."""
     known = projects(snapshot)
     danish = [card.id for card in snapshot.floras if known.countries_of(card.id) == {DENMARK}]
     return any(species in snapshot.flora(flora) for flora in danish) if danish else None

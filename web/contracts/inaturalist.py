@@ -1,4 +1,4 @@
-"""iNaturalist's `computervision`: scores in percent, and the narrowest taxon that is sure enough."""
+"""iNaturalist's `computervision` API: scores in percent, and the narrowest taxon that is probable enough."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ blueprint = ContractBlueprint(
 
 @blueprint.before_request
 def bound_posts() -> None:
-    """As many bytes as Pl@ntNet takes."""
+    """Limit bodies to Pl@ntNet's maximum."""
     bound_post()
 
 
@@ -43,7 +43,7 @@ def bound_posts() -> None:
 @blueprint.arguments(ScoreForm, location="files", error_status_code=400)
 @blueprint.response(200, Scores)
 def score_image(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
-    """Score the species that a photo may show."""
+    """Rank species for a photo."""
     return score_form(query, form)
 
 
@@ -53,7 +53,7 @@ def score_image(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(ScoreForm, location="files", error_status_code=400)
 @blueprint.response(200, Scores)
 def score_image_v2(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
-    """Score the species that a photo may show; the same at the address of iNaturalist's v2."""
+    """Rank species for a photo; the same at the path of iNaturalist's API v2."""
     return score_form(query, form)
 
 
@@ -63,9 +63,9 @@ def score_image_v2(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any
 @blueprint.arguments(ScoreQuery, location="query", error_status_code=400)
 @blueprint.response(200, Scores)
 def score_observation(query: dict[str, Any], key: str) -> dict[str, Any]:
-    """Score the species that an observation of this server may show, with its own day, place and habitat.
+    """Rank species for an observation on this server, with its own date, place and habitat.
 
-    Of an obscured place the caller's answer knows what they may see of it.
+    For an obscured place, the place shown to the caller is used.
     """
     take_place()
     with services().database().reading() as session:
@@ -85,7 +85,7 @@ def score_observation(query: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def score_form(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
-    """Score the photos of a form."""
+    """Rank species for the photos of a form."""
     given = {name: query[name] if form[name] is None else form[name] for name in query}
     if (given["lat"] is None) != (given["lng"] is None):
         raise InvalidOption("lat and lng go together: send both or neither")
@@ -95,7 +95,7 @@ def score_form(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
 
 
 def score(photos: Sequence[bytes], given: dict[str, Any], options: IdentifyOptions) -> dict[str, Any]:
-    """Identify, and say it as iNaturalist does. The list is empty where the photo was rejected."""
+    """Identify, and answer in the format of iNaturalist. The list is empty if the photo was rejected."""
     locale = given["locale"] or LANGUAGE
     with services().published.lease() as snapshot:
         options = replace(options, within=restrict(given["taxon_id"], snapshot))
@@ -118,7 +118,7 @@ def score(photos: Sequence[bytes], given: dict[str, Any], options: IdentifyOptio
 
 
 def describe(found: Candidate, locale: str, snapshot: Snapshot) -> dict[str, Any]:
-    """A species with its scores."""
+    """Return a species with its scores."""
     taxon = describe_taxon(found.taxon, locale, snapshot)
     if found.evidence:
         taxon["default_photo"] = describe_photo(found.evidence[0].reference)
@@ -131,7 +131,7 @@ def describe(found: Candidate, locale: str, snapshot: Snapshot) -> dict[str, Any
 
 
 def describe_stop(specificity: TaxonomicSpecificity | None, locale: str, snapshot: Snapshot) -> dict[str, Any]:
-    """The narrowest taxon that is sure enough, where there is one."""
+    """Return the narrowest taxon that is probable enough, or None."""
     if specificity is None or specificity.taxon is None:
         return {}
     score = round(100 * specificity.probability, 5)

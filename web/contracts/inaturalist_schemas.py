@@ -1,4 +1,4 @@
-"""What iNaturalist's clients send and read, as the OpenAPI document describes it."""
+"""Request and response schemas of the iNaturalist contract."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from web.photos.uploads import PhotoFile
 from web.schemas.answers import Answer, about
 
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-NUMBERS: Final = re.compile(r"\s*(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?=$|[T\s])")  # 2024-09-10, and a time behind it
+NUMBERS: Final = re.compile(r"\s*(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?=$|[T\s])")  # 2024-09-10, or with a time
 COMPACT: Final = re.compile(r"\s*(\d{4})(\d{2})(\d{2})(?=$|T)")
 WORDS: Final = re.compile(
     r"\s*(?:[A-Za-z]{3},?\s+)?(?:([A-Za-z]{3})\s+(\d{1,2})|(\d{1,2})\s+([A-Za-z]{3})),?\s+(\d{4})\b"
 )
-"""`Tue Sep 10 2024 14:03:00 GMT+0200`, as scripts print a date, and `Tue, 10 Sep 2024`, as mail does."""
+"""`Tue Sep 10 2024 14:03:00 GMT+0200`, as printed by JavaScript, and `Tue, 10 Sep 2024`, as in e-mail."""
 
 
 class LocalDay(fields.Date):
-    """The day of a date or of a moment, as its sender's clock had it: no time zone moves it."""
+    """The local date of a date or time, without conversion between time zones."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> date:
         text = str(value)
@@ -43,13 +43,13 @@ class LocalDay(fields.Date):
 
 
 class LocaleQuery(ContractQuery):
-    """In which language."""
+    """The language of names."""
 
     locale = fields.String(load_default=None, validate=validate.Length(max=16), metadata=about("Of common names."))
 
 
 class ScoreQuery(LocaleQuery):
-    """Where and when a photo was taken. Parts of the form, too; of both, those count."""
+    """Where and when a photo was taken. Form fields of the same names take precedence."""
 
     lat = fields.Float(load_default=None, validate=validate.Range(-90, 90))
     lng = fields.Float(load_default=None, validate=validate.Range(-180, 180))
@@ -90,7 +90,7 @@ class TaxonPhoto(Answer):
 
 
 class ScoredTaxon(Answer):
-    """A taxon in iNaturalist's words."""
+    """A taxon in the format of iNaturalist."""
 
     id = fields.Integer()
     name = fields.String()
@@ -114,7 +114,7 @@ class PhotoOfTaxon(Answer):
 
 
 class FullTaxon(ScoredTaxon):
-    """A taxon with those above and below it."""
+    """A taxon with its ancestors and children."""
 
     ancestors = fields.List(fields.Nested(ScoredTaxon), metadata=about("The widest first."))
     children = fields.List(fields.Nested(ScoredTaxon))
@@ -122,13 +122,13 @@ class FullTaxon(ScoredTaxon):
 
 
 class MatchedTaxon(ScoredTaxon):
-    """A taxon with the name that begins as asked for."""
+    """A taxon with its matching name."""
 
     matched_term = fields.String(data_key="matched_term")
 
 
 class TaxonPage(Answer):
-    """Taxa."""
+    """A page of taxa."""
 
     total_results = fields.Integer(data_key="total_results")
     page = fields.Integer()
@@ -137,13 +137,13 @@ class TaxonPage(Answer):
 
 
 class MatchedTaxa(TaxonPage):
-    """Taxa by how a name of theirs begins."""
+    """Taxa with a name that begins with the query."""
 
     results = fields.List(fields.Nested(MatchedTaxon))
 
 
 class Score(Answer):
-    """A species that the photo may show."""
+    """A candidate species."""
 
     combined_score = fields.Float(data_key="combined_score", metadata=about("Percent: photos and priors."))
     vision_score = fields.Float(data_key="vision_score", metadata=about("Percent: the photos alone."))
@@ -154,14 +154,14 @@ class Score(Answer):
 
 
 class CommonAncestor(Answer):
-    """The narrowest taxon that is sure enough."""
+    """The narrowest taxon that is probable enough."""
 
     score = fields.Float()
     taxon = fields.Nested(ScoredTaxon)
 
 
 class Scores(Answer):
-    """Ranked species. `common_ancestor` is left out where not even the widest taxon is sure."""
+    """Ranked species. `common_ancestor` is missing if not even the widest taxon is probable enough."""
 
     total_results = fields.Integer(data_key="total_results")
     page = fields.Integer()
@@ -175,19 +175,19 @@ class Scores(Answer):
 
 
 class Original(Answer):
-    """An error's words."""
+    """The message of an error."""
 
     error = fields.String()
 
 
 class Wrapped(Answer):
-    """An error as iNaturalist wraps it."""
+    """An error as wrapped by iNaturalist."""
 
     original = fields.Nested(Original)
 
 
 class InaturalistError(Answer):
-    """What went wrong."""
+    """An error."""
 
     error = fields.Nested(Wrapped)
     status = fields.Integer()

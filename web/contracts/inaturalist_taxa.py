@@ -1,4 +1,4 @@
-"""iNaturalist's `taxa`: a taxon with those around it, and taxa by how their names begin."""
+"""iNaturalist's `taxa` API: a taxon with its ancestors and children, and taxa by the beginning of their names."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from web.contracts.wording import cite, common_names, picture_url
 from web.services import services
 
 LEVELS: Final = {"kingdom": 70, "phylum": 60, "class": 50, "order": 40, "family": 30, "genus": 20, "species": 10}
-ICONIC: Final[Mapping[str, int]] = {"Fungi": 47170, "Protozoa": 47686}  # iNaturalist's numbers of these kingdoms
-ROOTS: Final = frozenset({ICONIC["Fungi"], 48460})  # of all fungi, and of all life: clients have them in their code
+ICONIC: Final[Mapping[str, int]] = {"Fungi": 47170, "Protozoa": 47686}  # iNaturalist's ids of these kingdoms
+ROOTS: Final = frozenset({ICONIC["Fungi"], 48460})  # of all fungi and of all life: hard-coded in clients
 LANGUAGE: Final = "en"
 KEY: Final = re.compile(r"(?:gbif:|(?:https?://)?(?:www\.)?gbif\.org/(?:\w\w/)?species/)(\d{1,19})$", re.I)
-NUMBER: Final = re.compile(r"\d{1,19}")  # more digits have no id and no key, and Python reads no more than 4,300
-MOST_LISTED: Final = 30  # taxa of a page, as iNaturalist has it
-MOST_FETCHED: Final = 30  # taxa asked for by their ids at once
+NUMBER: Final = re.compile(r"\d{1,19}")  # no id or key is longer, and Python parses at most 4,300 digits
+MOST_LISTED: Final = 30  # taxa in a page, as in iNaturalist
+MOST_FETCHED: Final = 30  # taxa in a query by ids
 SHOWN: Final = 12  # photos of a taxon
 
 blueprint = ContractBlueprint(
@@ -39,7 +39,7 @@ blueprint = ContractBlueprint(
 @blueprint.arguments(AutocompleteQuery, location="query", error_status_code=400)
 @blueprint.response(200, MatchedTaxa)
 def complete_names(query: dict[str, Any]) -> dict[str, Any]:
-    """List the taxa one of whose names begins so: accepted names first, then synonyms and common names."""
+    """List taxa with a name that begins with the query: accepted names first, then synonyms and common names."""
     most = min(query["per_page"], MOST_LISTED)
     ranks = {rank for part in query["rank"].split(",") if (rank := part.strip().lower())}
     with services().published.lease() as snapshot:
@@ -59,7 +59,7 @@ def complete_names(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(LocaleQuery, location="query", error_status_code=400)
 @blueprint.response(200, TaxonPage)
 def show_taxa(query: dict[str, Any], ids: str) -> dict[str, Any]:
-    """Show taxa by their ids here, with commas between; a name, `gbif:KEY` and iNaturalist's 47170 will do as well."""
+    """Show taxa by their ids, separated by commas; also by names, `gbif:KEY` and iNaturalist's 47170 (fungi)."""
     with services().published.lease() as snapshot:
         taxa = [find_taxon(part, snapshot) for part in ids.split(",")[:MOST_FETCHED]]
         locale = query["locale"] or LANGUAGE
@@ -67,14 +67,14 @@ def show_taxa(query: dict[str, Any], ids: str) -> dict[str, Any]:
 
 
 def page(results: list[dict[str, Any]], most: int) -> dict[str, Any]:
-    """The only page of some results."""
+    """Return results as a single page."""
     return {"total_results": len(results), "page": 1, "per_page": most, "results": results}
 
 
 def find_taxon(given: str, snapshot: Snapshot) -> Taxon:
-    """The taxon of an id of ours, else of a key at GBIF, else of a name. Raises UnknownTaxon.
+    """Return a taxon by its id here, else by its GBIF key, else by name. Raises UnknownTaxon.
 
-    iNaturalist's numbers of fungi and of life are this server's fungi.
+    iNaturalist's ids of fungi and of life stand for this server's fungi.
     """
     text, taxonomy = given.strip(), snapshot.taxonomy
     key = KEY.match(text)
@@ -92,7 +92,7 @@ def find_taxon(given: str, snapshot: Snapshot) -> Taxon:
 
 
 def find_number(number: int, snapshot: Snapshot) -> Taxon | None:
-    """The taxon whose id here, else whose key at GBIF, is a number."""
+    """Return the taxon whose id here, or else whose GBIF key, is this number."""
     try:
         return snapshot.taxonomy.taxon(number)
     except UnknownTaxon:
@@ -100,14 +100,14 @@ def find_number(number: int, snapshot: Snapshot) -> Taxon | None:
 
 
 def restrict(given: str | None, snapshot: Snapshot) -> tuple[int, ...]:
-    """The taxa that an answer is restricted to: none where all fungi are meant. Raises UnknownTaxon."""
+    """Return the taxa that a response is restricted to; empty for all fungi. Raises UnknownTaxon."""
     if given is None or given.strip() in {str(root) for root in ROOTS}:
         return ()
     return (find_taxon(given, snapshot).id,)
 
 
 def describe_taxon(taxon: Taxon, locale: str, snapshot: Snapshot) -> dict[str, Any]:
-    """A taxon with the ids of all above it, itself last."""
+    """Return a taxon with its ancestors' ids, its own last."""
     names = common_names(taxon, snapshot, locale)
     lineage = snapshot.taxonomy.lineage(taxon.id)
     iconic = lineage[0].name if lineage[0].name in ICONIC else "Fungi"
@@ -127,7 +127,7 @@ def describe_taxon(taxon: Taxon, locale: str, snapshot: Snapshot) -> dict[str, A
 
 
 def describe_whole(taxon: Taxon, locale: str, snapshot: Snapshot) -> dict[str, Any]:
-    """A taxon with those above and below it, and with its reference photos."""
+    """Return a taxon with its ancestors, children and reference photos."""
     photos = [describe_photo(reference) for reference in references_of(taxon, snapshot)[:SHOWN]]
     return {
         **describe_taxon(taxon, locale, snapshot),
@@ -139,23 +139,23 @@ def describe_whole(taxon: Taxon, locale: str, snapshot: Snapshot) -> dict[str, A
 
 
 def describe_short(taxon: Taxon, locale: str, snapshot: Snapshot) -> dict[str, Any]:
-    """A taxon with one photo."""
+    """Return a taxon with one photo."""
     return {**describe_taxon(taxon, locale, snapshot), "default_photo": default_photo(taxon, snapshot)}
 
 
 def default_photo(taxon: Taxon, snapshot: Snapshot) -> dict[str, Any] | None:
-    """The first reference photo of a species; None for wider taxa, and for species without."""
+    """Return the first reference photo of a species; None for higher taxa and species without photos."""
     first = references_of(taxon, snapshot)[:1]
     return describe_photo(first[0]) if first else None
 
 
 def references_of(taxon: Taxon, snapshot: Snapshot) -> list[Reference]:
-    """The reference photos of a species; of wider taxa none."""
+    """Return the reference photos of a species; empty for higher taxa."""
     return snapshot.references_of(taxon.id) if taxon.rank == "species" else []
 
 
 def describe_photo(reference: Reference) -> dict[str, Any]:
-    """A reference photo with its author and licence."""
+    """Return a reference photo with its author and licence."""
     return {
         "url": picture_url(reference.photo, "s"),
         "square_url": picture_url(reference.photo, "s"),
@@ -167,7 +167,7 @@ def describe_photo(reference: Reference) -> dict[str, Any]:
 
 
 def match(taxon: Taxon, beginning: str, snapshot: Snapshot) -> str:
-    """The name of a taxon that begins so, or that has a word that does; its own name before synonyms."""
+    """Return a name of a taxon that begins with the query, or has a word that does; its accepted name comes first."""
     wanted = " ".join(beginning.split()).casefold()
     common = [name for _, name in snapshot.taxonomy.vernacular_names(taxon.id)]
     names = [taxon.name, *snapshot.taxonomy.synonyms(taxon.id), *common]

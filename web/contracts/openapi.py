@@ -1,4 +1,4 @@
-"""The second OpenAPI document: the contracts of others, with their own errors, apart from API v1."""
+"""The second OpenAPI document: contracts of other services with their own error formats, separate from API v1."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ CONTRACTS_CONFIG: Final = {
 
 
 class ContractApi(Api):  # type: ignore[misc] # flask-smorest has no type information
-    """A document whose errors each contract describes, and `web.http.errors` answers in the shapes of `shapes`."""
+    """A document in which each contract describes its errors; `web.http.errors` formats them by `shapes`."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
-        """Leave them to `web.http.errors`."""
+        """Register none: `web.http.errors` handles errors."""
 
 
 class ContractBlueprint(ApiBlueprint):
-    """Routes of a contract, whose errors all have one shape.
+    """Routes of a contract that share one error format.
 
-    `keyed`: routes that need a key, where identifying needs one.
+    `keyed`: the routes require a key if identification does.
     """
 
     def __init__(self, name: str, module: str, *, error: type[Schema], keyed: bool = False, **other: Any) -> None:
@@ -52,7 +52,7 @@ class ContractBlueprint(ApiBlueprint):
         self.before_request(partial(check_key, needed=keyed))
 
     def _prepare_response_doc(self, doc: Any, doc_info: Any, **other: Any) -> Any:
-        """Describe the contract's error in place of flask-smorest's."""
+        """Document the contract's error format instead of flask-smorest's."""
         answers = doc_info.setdefault("response", {}).setdefault("responses", {})
         for status in [status for status in answers if str(status) == "422"]:
             del answers[status]
@@ -61,16 +61,16 @@ class ContractBlueprint(ApiBlueprint):
 
 
 class ContractQuery(Schema):
-    """Base of what contracts' clients send: what is not known here is not looked at, and what is empty was not sent."""
+    """Base of contracts' request schemas: unknown fields are ignored, and empty values count as missing."""
 
     class Meta:
-        """Clients send their keys, tokens and wishes of their own."""
+        """Unknown fields are ignored: clients send their own keys, tokens and options."""
 
         unknown = EXCLUDE
 
     @pre_load
     def drop_empty(self, data: Any, **_: Any) -> Any:
-        """Leave out empty values: `lat=` and `pageSize=` come from fields of a form that nobody filled in."""
+        """Remove empty values, such as `lat=` and `pageSize=` from form fields left blank."""
         if not isinstance(data, Mapping):
             return data
         names = [field.data_key or name for name, field in self.fields.items()]
@@ -78,7 +78,7 @@ class ContractQuery(Schema):
 
 
 class PlantnetError(Answer):
-    """An error as Pl@ntNet words it."""
+    """An error in the format of Pl@ntNet."""
 
     status_code = fields.Integer()
     error = fields.String()

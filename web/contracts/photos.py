@@ -1,4 +1,4 @@
-"""The photos of a request of another contract, as files of a form or as addresses."""
+"""Photos of requests to contracts, as uploaded files or URLs."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from web.photos.uploads import left_empty, read_photo
 from web.services import services
 
 LONGEST_NAME: Final = 120
-WHOLE_POST: Final = 50_000_000  # bytes, as Pl@ntNet has it
+WHOLE_POST: Final = 50_000_000  # bytes, as in Pl@ntNet
 
 
 @dataclass(frozen=True, slots=True)
 class SentPhoto:
-    """A photo with what its sender called it."""
+    """A photo with the file name given by the client."""
 
     photo: bytes
     name: str
 
 
 def bound_post(most: int = WHOLE_POST) -> None:
-    """Accept no more bytes than the contract says, or than this server does; before anything of a form is read."""
+    """Limit the body to the maximum of the contract or of this server, before the form is parsed."""
     request.max_content_length = min(most, request.max_content_length or most)
 
 
 def most_photos(contract: int) -> int:
-    """Photos that one request may have, by its contract and by this server."""
+    """Return the largest number of photos in a request, by its contract and this server."""
     return min(contract, services().limits.photos)
 
 
 def read_files(files: Sequence[FileStorage], most: int, part: str) -> list[SentPhoto]:
-    """The photos of a form, from its parts of that name; raises NoPhoto, TooManyPhotos, those of `read_photo`."""
+    """Return the photos of a form's parts of this name; raises NoPhoto, TooManyPhotos, or an error of `read_photo`."""
     sent = [file for file in files if not left_empty(file)]
     check_count(len(sent), most, part)
     limits = services().limits
@@ -49,7 +49,7 @@ def read_files(files: Sequence[FileStorage], most: int, part: str) -> list[SentP
 
 
 def fetch_addresses(addresses: Sequence[str], most: int, name: str) -> list[SentPhoto]:
-    """The photos behind the addresses of a parameter; raises NoPhoto, TooManyPhotos, those of `RemotePhotos.fetch`."""
+    """Return the photos at a parameter's URLs; raises NoPhoto, TooManyPhotos, or an error of `RemotePhotos.fetch`."""
     check_count(len(addresses), most, name)
     if any(len(address) > 2000 for address in addresses):
         raise ForbiddenAddress("the address of a photo has more than 2,000 letters")
@@ -58,7 +58,7 @@ def fetch_addresses(addresses: Sequence[str], most: int, name: str) -> list[Sent
 
 
 def check_count(count: int, most: int, name: str) -> None:
-    """Refuse none, naming what is missing, and too many."""
+    """Raise NoPhoto, with the name of the missing part, or TooManyPhotos."""
     if not count:
         raise NoPhoto(f'"{name}" is required')
     if count > most:
@@ -66,6 +66,6 @@ def check_count(count: int, most: int, name: str) -> None:
 
 
 def plain_name(name: str) -> str:
-    """The last part of a path or address, to be shown back and used for nothing."""
+    """Return the last part of a path or URL, which is only echoed to the client."""
     last = re.split(r"[/\\]", name.partition("?")[0].rstrip("/\\"))[-1]
     return "".join(sign for sign in last if sign.isprintable())[:LONGEST_NAME]

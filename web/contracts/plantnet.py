@@ -1,4 +1,4 @@
-"""Pl@ntNet's API v2: identification. The other routes are in the modules beside."""
+"""Pl@ntNet's API v2: identification. Its other routes are in the neighbouring modules."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ blueprint = ContractBlueprint(
 )
 
 PHOTOS: Final = 5
-LONGEST_ADDRESS: Final = 6000  # letters of a path with its query; gunicorn reads 8,190
+LONGEST_ADDRESS: Final = 6000  # characters of a path with its query; gunicorn accepts 8,190
 LONG: Final = "The address of the request is too long: send fewer or shorter images, or send the photos by POST"
 
 
 @blueprint.before_app_request
 def refuse_long_addresses() -> Response | None:
-    """Answer 414 before anything is read of it."""
+    """Answer 414 before the request is parsed."""
     if request.path.startswith("/v2/identify/") and len(request.full_path) > LONGEST_ADDRESS:
         return plantnet_error(414, LONG)
     return None
@@ -49,7 +49,7 @@ def refuse_long_addresses() -> Response | None:
 
 @blueprint.before_request
 def bound_posts() -> None:
-    """50 MB, as Pl@ntNet has it."""
+    """Limit bodies to 50 MB, as Pl@ntNet does."""
     bound_post()
 
 
@@ -59,10 +59,10 @@ def bound_posts() -> None:
 @blueprint.arguments(IdentifyForm, location="files", error_status_code=400)
 @blueprint.response(200, Identified)
 def identify_upload(query: dict[str, Any], form: dict[str, Any], project: str) -> dict[str, Any] | Response:
-    """Rank the species of a project for the photos of one find.
+    """Rank the species of a project for the photos of one observation.
 
-    The project is the id of a flora, its `k-...` name, `all`, or `best`. A suggestion by a machine, and never
-    advice on eating.
+    The project is the id of a flora, its `k-...` name, `all`, or `best`. The result is a suggestion by a machine, and
+    never advice on eating.
     """
     require_project(project)
     photos = read_files(form["images"], most_photos(PHOTOS), "images")
@@ -74,7 +74,7 @@ def identify_upload(query: dict[str, Any], form: dict[str, Any], project: str) -
 @blueprint.arguments(IdentifyAddresses, location="query", error_status_code=400)
 @blueprint.response(200, Identified)
 def identify_addresses(query: dict[str, Any], project: str) -> dict[str, Any] | Response:
-    """Rank the species of a project for photos that this server fetches from public addresses."""
+    """Rank the species of a project for photos fetched from public URLs."""
     require_project(project)
     check_organs(query["organs"], len(query["images"]))
     photos = fetch_addresses(query["images"], most_photos(PHOTOS), "images")
@@ -83,13 +83,13 @@ def identify_addresses(query: dict[str, Any], project: str) -> dict[str, Any] | 
 
 
 def require_project(project: str) -> None:
-    """Raise UnknownFlora for a project that there is not, before any photo is looked at."""
+    """Raise UnknownFlora for an unknown project, before any photo is read."""
     with services().published.lease() as snapshot:
         projects(snapshot).find(project)
 
 
 def check_organs(organs: Sequence[str], photos: int) -> None:
-    """Raise InvalidOption where some photos have an organ and some have none."""
+    """Raise InvalidOption if only some photos have an organ."""
     if organs and len(organs) != photos:
         raise InvalidOption(f"{len(organs)} organs were given for {photos} images: give as many, or none")
 
@@ -97,7 +97,7 @@ def check_organs(organs: Sequence[str], photos: int) -> None:
 def answer_identification(
     project: str, query: Mapping[str, Any], organs: Sequence[str], sent: Sequence[SentPhoto]
 ) -> dict[str, Any] | Response:
-    """Identify, and say it as Pl@ntNet does."""
+    """Identify, and answer in the format of Pl@ntNet."""
     check_organs(organs, len(sent))
     photos = [each.photo for each in sent]
     allowance = spend()
@@ -116,25 +116,25 @@ def answer_identification(
 
 
 def make_options(query: Mapping[str, Any], organs: Sequence[str]) -> IdentifyOptions:
-    """The options as the engine has them. Organs of plants say nothing of a fungus; our aspects do, if all are."""
+    """Return the engine's options. Plant organs are ignored; aspects of fungi are used if all organs are aspects."""
     aspects = tuple(organs) if organs and set(organs) <= set(ASPECTS) else ()
     return IdentifyOptions(coordinates=read_place(query), aspects=aspects, no_reject=query["no_reject"])
 
 
 def read_place(query: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Latitude and longitude, if there are both; raises InvalidOption for half a place."""
+    """Return latitude and longitude, or None without both; raises InvalidOption if one is missing."""
     if (query["lat"] is None) != (query["lon"] is None):
         raise InvalidOption("lat and lon go together: send both or neither")
     return None if query["lat"] is None else (query["lat"], query["lon"])
 
 
 def is_chosen(project: str, snapshot: Snapshot) -> bool:
-    """Whether the flora of a project is chosen for each question, as that of `best` is."""
+    """Return whether the project's flora is chosen for each query, as for `best`."""
     return projects(snapshot).find(project) is None
 
 
 def choose_flora(project: str, query: Mapping[str, Any], photos: Sequence[bytes], snapshot: Snapshot) -> str:
-    """The flora of a project; where it is to be chosen, the best for the place, or else for what the photos show."""
+    """Return the flora of a project; to be chosen, the best one for the place, or else for the engine's answer."""
     known = projects(snapshot)
     found = known.find(project)
     if found is not None:
@@ -149,7 +149,7 @@ def choose_flora(project: str, query: Mapping[str, Any], photos: Sequence[bytes]
 def describe_query(
     project: str, query: Mapping[str, Any], organs: Sequence[str], sent: Sequence[SentPhoto]
 ) -> dict[str, Any]:
-    """What was asked, and what each photo is said to show: nothing here predicts it."""
+    """Return the query, with the organ given for each photo: nothing here predicts it."""
     told = list(organs) or ["auto"] * len(sent)
     ids = [sha256(each.photo).hexdigest()[:32] for each in sent]
     return {
@@ -177,7 +177,7 @@ def describe_query(
 def describe_answer(
     answer: Identification, query: Mapping[str, Any], snapshot: Snapshot, allowance: Allowance
 ) -> dict[str, Any]:
-    """The ranked species."""
+    """Return the ranked species."""
     results = [describe_species(found, query, snapshot) for found in answer.species]
     body = {
         "preferedReferential": projects(snapshot).name_of(answer.flora),
@@ -199,7 +199,7 @@ def describe_answer(
 
 
 def describe_species(found: Candidate, query: Mapping[str, Any], snapshot: Snapshot) -> dict[str, Any]:
-    """A species of the ranking. `images` is always there: clients count on it."""
+    """Return a ranked species. `images` is always present, since clients rely on it."""
     taxon = found.taxon
     return {
         **describe_score(found),
@@ -214,23 +214,23 @@ def describe_species(found: Candidate, query: Mapping[str, Any], snapshot: Snaps
 
 
 def describe_score(found: Candidate) -> dict[str, Any]:
-    """The score, and the id at GBIF."""
+    """Return the score and the GBIF id."""
     return {"score": round(found.score, 5), **gbif_of(found.taxon)}
 
 
 def gbif_of(taxon: Taxon) -> dict[str, Any]:
-    """`gbif` with the id as text; empty where it is not known: clients read it unasked, and null breaks others."""
+    """Return `gbif` with the id as text, empty if unknown: clients read it unconditionally, and some fail on null."""
     return {"gbif": {} if taxon.gbif_key is None else {"id": str(taxon.gbif_key)}}
 
 
 def describe_images(found: Candidate) -> list[dict[str, Any]]:
-    """The reference photos of a species that resemble the query most."""
+    """Return the reference photos of a species that are most similar to the query."""
     days = dates_of(found.evidence)
     return [describe_reference(evidence.reference, days) for evidence in found.evidence]
 
 
 def describe_reference(reference: Reference, days: Mapping[str, date]) -> dict[str, Any]:
-    """A reference photo with all that clients show of it: each key is read unasked."""
+    """Return a reference photo; all keys are present, since clients read them unconditionally."""
     return {
         "organ": reference.aspect or "other",
         "author": reference.author,

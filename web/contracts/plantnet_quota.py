@@ -1,4 +1,4 @@
-"""Pl@ntNet's API v2: what a caller has used, and whether the server answers."""
+"""Pl@ntNet's API v2: status of the server and usage of the caller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ blueprint = ContractBlueprint(
 
 @blueprint.before_request
 def need_key() -> None:
-    """Ask for a key where identifying needs one; whether the server answers, everybody may know."""
+    """Require a key if identification does; the status needs none."""
     if request.endpoint != f"{blueprint.name}.{show_status.__name__}":
         check_key(needed=True)
 
@@ -28,14 +28,14 @@ def need_key() -> None:
 @blueprint.route("/_status")
 @blueprint.response(200, Status)
 def show_status() -> dict[str, str]:
-    """Say that the server is there."""
+    """Show the status of the server."""
     return {"status": "ok"}
 
 
 @blueprint.route("/quota")
 @blueprint.response(200, Day)
 def show_quota() -> dict[str, Any]:
-    """Show today's identifications."""
+    """Show today's identifications and the quota."""
     return describe_day(today())
 
 
@@ -43,7 +43,7 @@ def show_quota() -> dict[str, Any]:
 @blueprint.arguments(DayQuery, location="query", error_status_code=400)
 @blueprint.response(200, Day)
 def show_day(query: dict[str, Any]) -> dict[str, Any]:
-    """Show the identifications of one day, today's where none is named."""
+    """Show the identifications of one day, today by default."""
     return describe_day(query["day"] or today())
 
 
@@ -51,7 +51,7 @@ def show_day(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(YearQuery, location="query", error_status_code=400)
 @blueprint.response(200, Day(many=True))
 def show_history(query: dict[str, Any]) -> list[dict[str, Any]]:
-    """Show the identifications of each day of a year that has any; of this year where none is named."""
+    """Show the days of a year with identifications, this year by default."""
     year = query["year"] or today().year
     counts = used(date(year, 1, 1), date(year, 12, 31))
     return [{"day": day.isoformat(), "quota": {"identify": {"count": count}}} for day, count in sorted(counts.items())]
@@ -60,7 +60,7 @@ def show_history(query: dict[str, Any]) -> list[dict[str, Any]]:
 @blueprint.route("/subscription")
 @blueprint.response(200, {"type": "object"})
 def show_subscription() -> Response:
-    """Show the terms: there is nothing to pay here."""
+    """Show the subscription: this server is free of charge."""
     allowance = left()
     terms = {
         "account": {},
@@ -73,7 +73,7 @@ def show_subscription() -> Response:
 
 
 def describe_day(day: date) -> dict[str, Any]:
-    """A day and what was asked on it, as numbers always: clients compare them."""
+    """Return a day with its counts, always as numbers, since clients compare them."""
     allowance = left()
     total = UNLIMITED if allowance.limit is None else allowance.limit
     if day == today() and allowance.remaining is not None:

@@ -1,4 +1,4 @@
-"""What Pl@ntNet's clients send and read, as the OpenAPI document describes it."""
+"""Request and response schemas of the Pl@ntNet contract."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORGANS: Final = (
     "auto", "leaf", "flower", "fruit", "bark", "habit", "other", "branch", "scan", "drawing",
     "aerial", "sheet", "seed", "bud", "anatomy", *ASPECTS,
 )  # fmt: skip
-"""Pl@ntNet's (API 2.2.2), which say nothing of a fungus, and ours, which do."""
+"""Pl@ntNet's organs (API 2.2.2), which are ignored for fungi, and this server's aspects."""
 
 TYPES: Final = ("kt", "legacy")
 MOST_RESULTS: Final = 100
@@ -24,7 +24,7 @@ LANGUAGE: Final = validate.Regexp(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", err
 
 
 class LanguageQuery(ContractQuery):
-    """Base of questions whose answer holds common names."""
+    """Base of queries whose response contains common names."""
 
     lang = fields.String(load_default="en", validate=LANGUAGE, metadata=about("Language of common names."))
     type = fields.String(
@@ -33,7 +33,7 @@ class LanguageQuery(ContractQuery):
 
 
 class PlaceQuery(LanguageQuery):
-    """A question that a place may go with."""
+    """A query with an optional place."""
 
     lat = fields.Float(load_default=None, validate=validate.Range(-90, 90), metadata=about("Latitude in degrees."))
     lon = fields.Float(load_default=None, validate=validate.Range(-180, 180), metadata=about("Longitude."))
@@ -54,13 +54,13 @@ class IdentifyQuery(PlaceQuery):
 
 
 class IdentifyAddresses(IdentifyQuery):
-    """The same with photos to be fetched."""
+    """The options of an identification of photos by URL."""
 
     images = fields.List(fields.String(), load_default=list, metadata=about("Addresses of photos of the same find."))
 
 
 class IdentifyForm(ContractQuery):
-    """Photos of one find."""
+    """Photos of one observation."""
 
     images: fields.List[FileStorage] = fields.List(PhotoFile(), load_default=list, metadata=about("Photos, 1 to 5."))
     organs = fields.List(fields.String(validate=validate.OneOf(ORGANS)), load_default=list)
@@ -73,7 +73,7 @@ class PhotoForm(ContractQuery):
 
 
 class SpeciesQuery(LanguageQuery):
-    """Which species to list."""
+    """Filters of the list of species."""
 
     page_size = fields.Integer(data_key="pageSize", load_default=None, validate=validate.Range(1, 10_000))
     page = fields.Integer(load_default=None, validate=validate.Range(1, 1_000_000), metadata=about("From 1."))
@@ -82,7 +82,7 @@ class SpeciesQuery(LanguageQuery):
 
 
 class AlignQuery(LanguageQuery):
-    """A name to be matched."""
+    """A name to match."""
 
     name = fields.String(required=True, validate=validate.Length(1, 200))
     authorship = fields.String(
@@ -130,7 +130,7 @@ class PhotoDate(Answer):
 
 
 class Addresses(Answer):
-    """A picture in three sizes."""
+    """URLs of a picture in three sizes."""
 
     o = fields.String()
     m = fields.String()
@@ -155,7 +155,7 @@ class Identifier(Answer):
 
 
 class Result(Answer):
-    """A species that the find may be. `gbif` is empty where the id is not known; powo and iucn are left out."""
+    """A candidate species. `gbif` is empty if the id is unknown; powo and iucn are omitted."""
 
     score = fields.Float()
     species = fields.Nested(PlantnetSpecies)
@@ -174,14 +174,14 @@ class HigherResult(Answer):
 
 
 class OtherResults(Answer):
-    """Genera and families."""
+    """Ranked genera and families."""
 
     genus = fields.List(fields.Nested(HigherResult))
     family = fields.List(fields.Nested(HigherResult))
 
 
 class PlantnetQuery(Answer):
-    """What was asked."""
+    """The query."""
 
     project = fields.String()
     images = fields.List(fields.String())
@@ -192,7 +192,7 @@ class PlantnetQuery(Answer):
 
 
 class PredictedOrgan(Answer):
-    """What a photo shows, as its sender said."""
+    """The organ of a photo, as given by the client."""
 
     image = fields.String()
     filename = fields.String()
@@ -201,7 +201,7 @@ class PredictedOrgan(Answer):
 
 
 class Identified(Answer):
-    """An identification in Pl@ntNet's words."""
+    """An identification in the format of Pl@ntNet."""
 
     query = fields.Nested(PlantnetQuery)
     predicted_organs = fields.List(fields.Nested(PredictedOrgan))
@@ -227,7 +227,7 @@ class ProjectAnswer(Answer):
 
 
 class ListedSpecies(Answer):
-    """A species of a list: flat, unlike those of identifications."""
+    """A species of a list: flat, unlike that of an identification."""
 
     id = fields.String()
     common_names = fields.List(fields.String())
@@ -242,7 +242,7 @@ class ListedSpecies(Answer):
 
 
 class AlignedSpecies(ListedSpecies):
-    """A species with how its name was found."""
+    """A species with the way its name was matched."""
 
     match_type = fields.String(metadata=about("exact, synonym or close."))
     matching_name = fields.String(metadata=about("The name that was found: the accepted one or a synonym."))
@@ -250,7 +250,7 @@ class AlignedSpecies(ListedSpecies):
 
 
 class DayCount(Answer):
-    """Identifications of a day."""
+    """Number of identifications on a day."""
 
     count = fields.Integer()
     total = fields.Integer(metadata=about("1,000,000 where nothing is limited. A history has the count alone."))
@@ -258,26 +258,26 @@ class DayCount(Answer):
 
 
 class PlantnetQuota(Answer):
-    """Of each kind of question."""
+    """Quota of each kind of query."""
 
     identify = fields.Nested(DayCount)
 
 
 class Day(Answer):
-    """A day and what was asked on it."""
+    """A day with its counts."""
 
     day = fields.String()
     quota = fields.Nested(PlantnetQuota)
 
 
 class Status(Answer):
-    """Whether the server answers."""
+    """The status of the server."""
 
     status = fields.String()
 
 
 class Embedded(Answer):
-    """A photo as numbers."""
+    """The embedding of a photo."""
 
     embeddings = fields.List(fields.Float(), metadata=about("256 numbers, a vector of length 1."))
     version = fields.String(metadata=about("The model: embeddings of two models cannot be compared."))

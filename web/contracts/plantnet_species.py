@@ -40,16 +40,16 @@ blueprint = ContractBlueprint(
 )
 
 SHOWN: Final = 3  # reference photos of a species in a list
-MOST_PICTURED: Final = 100  # species of a page with photos
+MOST_PICTURED: Final = 100  # species in a page with photos
 TRUTHS: Final = frozenset({"true", "false", "1", "0", "yes", "no"})
-CLOSE: Final = 0.85  # how alike two names are, from 0 to 1, before one is taken for the other
+CLOSE: Final = 0.85  # similarity of two names, 0 to 1, from which they match
 
 
 @blueprint.route("/projects")
 @blueprint.arguments(PlaceQuery, location="query", error_status_code=400)
 @blueprint.response(200, ProjectAnswer(many=True))
 def list_projects(query: dict[str, Any]) -> list[dict[str, Any]]:
-    """List the projects: the floras of this server. With a place, the best for it come first."""
+    """List the projects, which are this server's floras; with a place, the best matches come first."""
     place = read_place(query)
     with services().published.lease() as snapshot:
         known = projects(snapshot)
@@ -61,7 +61,7 @@ def list_projects(query: dict[str, Any]) -> list[dict[str, Any]]:
 @blueprint.arguments(SpeciesQuery, location="query", error_status_code=400)
 @blueprint.response(200, ListedSpecies(many=True))
 def list_project_species(query: dict[str, Any], project: str) -> list[dict[str, Any]]:
-    """List the species of a project by name, those without reference photos among them."""
+    """List the species of a project by name, including those without reference photos."""
     with services().published.lease() as snapshot:
         flora = projects(snapshot).list_of(project)
         return list_species(snapshot.by_name(snapshot.flora(flora)), query, snapshot)
@@ -71,7 +71,7 @@ def list_project_species(query: dict[str, Any], project: str) -> list[dict[str, 
 @blueprint.arguments(SpeciesQuery, location="query", error_status_code=400)
 @blueprint.response(200, ListedSpecies(many=True))
 def list_all_species(query: dict[str, Any]) -> list[dict[str, Any]]:
-    """List all species that this server knows, by name."""
+    """List all species known to this server, by name."""
     with services().published.lease() as snapshot:
         return list_species(snapshot.by_name(), query, snapshot)
 
@@ -80,7 +80,7 @@ def list_all_species(query: dict[str, Any]) -> list[dict[str, Any]]:
 @blueprint.arguments(AlignQuery, location="query", error_status_code=400)
 @blueprint.response(200, AlignedSpecies)
 def align_species(query: dict[str, Any], project: str) -> dict[str, Any]:
-    """Match a name with a species of a project: as it is accepted, as a synonym, or as the closest."""
+    """Match a name with a species of a project: by accepted name, by synonym, or by similarity."""
     with services().published.lease() as snapshot:
         flora = projects(snapshot).list_of(project)
         taxon, matching, how = align(query, snapshot.flora(flora), snapshot)
@@ -96,20 +96,20 @@ def align_species(query: dict[str, Any], project: str) -> dict[str, Any]:
 @blueprint.route("/languages")
 @blueprint.response(200, {"type": "array", "items": {"type": "string"}})
 def list_languages() -> Response:
-    """List the languages that there are common names in, English always."""
+    """List the languages of common names, always including English."""
     with services().published.lease() as snapshot:
         return json_response(sorted({"en", *snapshot.taxonomy.languages()}), 200)
 
 
 def list_species(species: NDArray[np.int64], query: Mapping[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Species, which come by name, those that a prefix fits, a page of them; raises InvalidOption for half a page."""
+    """Return a page of the species that match a prefix, by name; raises InvalidOption without both paging options."""
     size, page = query["page_size"], query["page"]
     if (size is None) != (page is None):
         raise InvalidOption("send pageSize and page together, or neither")
     if query["images"] and (size is None or size > MOST_PICTURED):
         raise InvalidOption(f"species are listed with images on pages of at most {MOST_PICTURED}")
     prefix = " ".join(query["prefix"].casefold().split())
-    if prefix.isascii():  # letters of other alphabets have cases that the index does not know
+    if prefix.isascii():  # the index ignores case only in ASCII
         species = species[np.isin(species, snapshot.taxonomy.starting_with(prefix))] if prefix else species
     if prefix:
         every = map(snapshot.taxonomy.taxon, species.tolist())
@@ -126,13 +126,13 @@ def list_species(species: NDArray[np.int64], query: Mapping[str, Any], snapshot:
 
 
 def begins(taxon: Taxon, prefix: str, language: str, snapshot: Snapshot) -> bool:
-    """Whether the scientific name, or a common one, begins so."""
+    """Return whether the scientific name or a common name begins with a prefix."""
     names = (taxon.name, *common_names(taxon, snapshot, language))
     return any(name.casefold().startswith(prefix) for name in names)
 
 
 def describe_listed(taxon: Taxon, language: str, snapshot: Snapshot) -> dict[str, Any]:
-    """A species of a list. Every key is there: clients of these routes index them, and read a null as nothing."""
+    """Return a species of a list. All keys are present, since clients index them, and treat null as missing."""
     return {
         "id": str(taxon.id),
         "commonNames": common_names(taxon, snapshot, language),
@@ -147,19 +147,19 @@ def describe_listed(taxon: Taxon, language: str, snapshot: Snapshot) -> dict[str
 
 
 def picture(taxon: Taxon, snapshot: Snapshot) -> list[dict[str, Any]]:
-    """The first reference photos of a species."""
+    """Return the first reference photos of a species."""
     shown = [Evidence(reference, 1.0, 0) for reference in snapshot.references_of(taxon.id)[:SHOWN]]
     days = dates_of(shown)
     return [describe_reference(each.reference, days) for each in shown]
 
 
 def align(query: Mapping[str, Any], flora: Flora, snapshot: Snapshot) -> tuple[Taxon, str, str]:
-    """The species of a flora that a name means, the name that was found, and how it was found; raises UnknownTaxon.
+    """Return the matching species of a flora, the matched name, and the kind of match; raises UnknownTaxon.
 
-    The name may hold its author, and may be written in any case.
+    The name may include its author; case is ignored.
     """
     name, authorship = query["name"], query["authorship"]
-    authorship = "" if authorship.lower() in TRUTHS else authorship  # whether the name holds its author
+    authorship = "" if authorship.lower() in TRUTHS else authorship  # whether the name includes its author
     words = name.replace(authorship, "").split() if authorship else name.split()
     plain = [word for word in words if word.replace("-", "").isalpha()]
     tries = dict.fromkeys(" ".join(given).capitalize() for given in (words, plain[:2], plain[:3], plain[:1]) if given)

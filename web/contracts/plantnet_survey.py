@@ -1,4 +1,4 @@
-"""Pl@ntNet's survey: a photo of many things looked through tile by tile, and what that costs."""
+"""Pl@ntNet's survey API: identification of a photo of many organisms by tiles, and its cost."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ blueprint = ContractBlueprint(
     "plantnet survey", __name__, url_prefix="/v2", error=PlantnetError, keyed=True, description="A photo tile by tile"
 )
 
-AT_ONCE: Final = 16  # tiles embedded together: so many views of a model's size fit in memory
+AT_ONCE: Final = 16  # tiles embedded together, bounded by memory
 RANKS: Final = ("species", "genus", "family")
 REJECTED: Final = "unknown"
-"""The class of tiles that show none of the species with reference photos. Clients skip rows that have a class."""
+"""The class of tiles without any species with reference photos. Clients skip rows that have a class."""
 
 
 @dataclass
 class Sightings:
-    """The tiles in which a taxon was found, or that were rejected; each with its score and what it shows."""
+    """The tiles in which a taxon was found, or that were rejected, with scores and aspects."""
 
     tiles: list[tuple[Box, float, str]] = field(default_factory=list)
 
     @property
     def max_score(self) -> float:
-        """The score of the best tile."""
+        """Return the score of the best tile."""
         return max(score for _, score, _ in self.tiles)
 
     @property
     def boxes(self) -> list[Box]:
-        """Where the tiles lie."""
+        """Return the boxes of the tiles."""
         return [box for box, _, _ in self.tiles]
 
 
 @dataclass
 class Found:
-    """What the tiles of a photo show: taxa by rank and id, and the tiles that were rejected."""
+    """The taxa found in a photo, by rank and id, and its rejected tiles."""
 
     taxa: Mapping[str, dict[int, Sightings]] = field(
         default_factory=lambda: {rank: defaultdict(Sightings) for rank in RANKS}
@@ -64,7 +64,7 @@ class Found:
 
 @blueprint.before_request
 def bound_posts() -> None:
-    """50 MB, as Pl@ntNet has it."""
+    """Limit bodies to 50 MB, as Pl@ntNet does."""
     bound_post()
 
 
@@ -73,10 +73,10 @@ def bound_posts() -> None:
 @blueprint.arguments(SurveyForm, location="files", error_status_code=400)
 @blueprint.response(200, Survey)
 def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
-    """Look through a photo of many things, such as a basket, tile by tile.
+    """Identify the organisms in a photo of many, such as a basket, tile by tile.
 
-    A taxon is found in a tile where it is among the first `max_rank` with a score of at least `min_score`. Each tile
-    is an identification of the caller's day.
+    A taxon is found in a tile if it is among the first `max_rank` with a score of at least `min_score`. Each tile
+    counts as one identification of the caller's quota.
     """
     require_project(project)
     sent = read_files(form["image"], 1, "image")[0]
@@ -132,7 +132,7 @@ def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
 @blueprint.arguments(CostQuery, location="form", error_status_code=400)
 @blueprint.response(200, SurveyCost)
 def estimate_survey(form: dict[str, Any], project: str) -> dict[str, Any]:
-    """Say how many identifications a survey of a photo takes, from its size; nothing is spent."""
+    """Return the number of identifications that a survey of a photo costs, from its size; nothing is deducted."""
     return estimate(form, project)
 
 
@@ -140,12 +140,12 @@ def estimate_survey(form: dict[str, Any], project: str) -> dict[str, Any]:
 @blueprint.arguments(CostQuery, location="query", error_status_code=400)
 @blueprint.response(200, SurveyCost)
 def show_survey_cost(query: dict[str, Any], project: str) -> dict[str, Any]:
-    """Say the same for a size in the query."""
+    """Return the cost of a survey for a size in the query."""
     return estimate(query, project)
 
 
 def estimate(asked: Mapping[str, Any], project: str) -> dict[str, Any]:
-    """The tiles that a photo is cut into; raises InvalidOption where they are too many to be surveyed."""
+    """Return the tiles of a photo; raises InvalidOption if a survey allows fewer."""
     require_project(project)
     width, height = (int(side) for side in asked["size"].lower().replace("×", "x").split("x"))
     boxes = cut_boxes(width, height, read_tiling(asked))
@@ -153,17 +153,17 @@ def estimate(asked: Mapping[str, Any], project: str) -> dict[str, Any]:
 
 
 def read_tiling(form: Mapping[str, Any]) -> Tiling:
-    """The tiling that a form asks for."""
+    """Return the tiling given in a form."""
     return Tiling(form["tile_size"], form["tile_stride"], form["size_factor"], form["multi_scale"])
 
 
 def describe_tiling(form: Mapping[str, Any]) -> dict[str, Any]:
-    """How a photo is cut, as asked for or by default."""
+    """Return the tiling of a photo, as requested or by default."""
     return {name: form[name] for name in ("tile_size", "tile_stride", "size_factor", "multi_scale")}
 
 
 def note(answer: Identification, box: Box, least: float, found: Found) -> None:
-    """Note what a tile shows, or that it was rejected."""
+    """Record the taxa of a tile, or its rejection."""
     if answer.rejection is not None and answer.rejection.rejected:
         found.rejected.tiles.append((box, answer.rejection.none, "other"))
         return
@@ -180,7 +180,7 @@ def note(answer: Identification, box: Box, least: float, found: Found) -> None:
 def describe_survey(
     found: Found, name: str, tiles: int, size: tuple[int, int], form: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The photo and its tiles; `uncovered` is what no tile with a taxon covers."""
+    """Return the photo and its tiles; `uncovered` is the share not covered by any tile with a taxon."""
     counts = {
         "nb_sub_queries": tiles,
         "nb_matching_sub_queries": len(found.matching),
@@ -191,7 +191,7 @@ def describe_survey(
 
 
 def describe_taxa(found: Found, rank: str, size: tuple[int, int], snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Taxa with their tiles, the best score first; after species the tiles that were rejected, with their class."""
+    """Return the taxa with their tiles, best score first; rejected tiles follow the species, with their class."""
     named = [(snapshot.taxonomy.taxon(taxon), sightings) for taxon, sightings in found.taxa[rank].items()]
     named.sort(key=lambda pair: (-pair[1].max_score, pair[0].name))
     rows = [{**describe_taxon(taxon, snapshot), **count(sightings, size)} for taxon, sightings in named]
@@ -201,7 +201,7 @@ def describe_taxa(found: Found, rank: str, size: tuple[int, int], snapshot: Snap
 
 
 def describe_taxon(taxon: Taxon, snapshot: Snapshot) -> dict[str, Any]:
-    """Names and ids as a survey has them: flat, the name with its author."""
+    """Return the names and ids of a taxon in the survey's flat format, the name with its author."""
     names = names_of(taxon)
     return {
         "name": names["scientificName"],
@@ -215,7 +215,7 @@ def describe_taxon(taxon: Taxon, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def count(sightings: Sightings, size: tuple[int, int]) -> dict[str, Any]:
-    """The tiles of a row: how much of the photo they cover, how many they are, and where they lie."""
+    """Return the share of the photo that a row's tiles cover, their number, and their locations."""
     return {
         "coverage": round(covered(sightings.boxes, *size), 5),
         "max_score": round(sightings.max_score, 5),
@@ -225,6 +225,6 @@ def count(sightings: Sightings, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def place(box: Box) -> dict[str, Any]:
-    """Centre and side of a tile."""
+    """Return the centre and side of a tile."""
     left, top, right, bottom = box
     return {"center": {"x": (left + right) // 2, "y": (top + bottom) // 2}, "size": right - left}

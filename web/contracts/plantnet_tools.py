@@ -1,4 +1,4 @@
-"""Pl@ntNet's API v2: a photo as numbers, and diseases and varieties of plants, of which there are none here."""
+"""Pl@ntNet's API v2: embeddings of photos, and the routes of plant diseases and varieties, which are not supported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NONE_OF_PLANTS = "{} of plants are not identified here: this server knows fungi,
 
 @blueprint.before_request
 def bound_posts() -> None:
-    """50 MB, as Pl@ntNet has it."""
+    """Limit bodies to 50 MB, as Pl@ntNet does."""
     bound_post()
 
 
@@ -38,7 +38,7 @@ def bound_posts() -> None:
 @blueprint.arguments(PhotoForm, location="files", error_status_code=400)
 @blueprint.response(200, Embedded)
 def embed_photo(form: dict[str, Any]) -> dict[str, Any]:
-    """Give the embedding of a photo."""
+    """Return the embedding of a photo."""
     photo = read_files(form["image"], 1, "image")[0].photo
     spend()
     row = serving().embed(make_queries([photo], WHOLE), services().limits)[0]
@@ -48,14 +48,14 @@ def embed_photo(form: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/diseases")
 @blueprint.response(200, {"type": "array", "maxItems": 0})
 def list_diseases() -> Response:
-    """List the diseases that can be identified: none."""
+    """List the diseases that can be identified: none here."""
     return json_response([], 200)
 
 
 @blueprint.route("/varieties")
 @blueprint.response(200, {"type": "array", "maxItems": 0})
 def list_varieties() -> Response:
-    """List the cultivated varieties that can be identified: none."""
+    """List the varieties that can be identified: none here."""
     return json_response([], 200)
 
 
@@ -63,7 +63,7 @@ def list_varieties() -> Response:
 @blueprint.arguments(ContractQuery, location="query", error_status_code=400)
 @blueprint.response(404, PlantnetError)
 def refuse_diseases(_: dict[str, Any]) -> Response:
-    """Say that diseases of plants are not identified here."""
+    """Answer that identification of plant diseases is not supported."""
     return plantnet_error(404, NONE_OF_PLANTS.format("Diseases"))
 
 
@@ -71,5 +71,5 @@ def refuse_diseases(_: dict[str, Any]) -> Response:
 @blueprint.arguments(ContractQuery, location="query", error_status_code=400)
 @blueprint.response(404, PlantnetError)
 def refuse_varieties(_: dict[str, Any]) -> Response:
-    """Say that cultivated varieties are not identified here."""
+    """Answer that identification of varieties is not supported."""
     return plantnet_error(404, NONE_OF_PLANTS.format("Varieties"))

@@ -1,8 +1,8 @@
-"""Floras under the names that Pl@ntNet's clients know projects by, and which of them is the best for a place or a find.
+"""Floras as Pl@ntNet's projects, and the choice of the best one for a place or an answer.
 
-A flora is a project under its own id; one that is a unit of WGSRPD, level 2, also under `k-` and the unit's name.
-`all` and `k-world-flora` are every species that has references, `best` is chosen for each question. Aliases are names
-that clients have in their code and that no flora here has: each stands for a flora, or for `best`.
+The id of a flora names a project; so does `k-` with the unit's name if the flora is a WGSRPD level 2 unit. `all` and
+`k-world-flora` are all species with references; `best` is chosen for each query. Aliases are project names hard-coded
+in clients for which no flora exists: each stands for a flora or for `best`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Project:
     flora: FloraCard
 
     def described(self) -> dict[str, Any]:
-        """As the list of projects shows it."""
+        """Return the project as an entry of the list of projects."""
         card = self.flora
         return {
             "id": self.id,
@@ -59,7 +59,7 @@ class Project:
 
 
 class Projects:
-    """The projects of one snapshot, and where those lie of which a place is known."""
+    """The projects of one snapshot, and the locations of those for which one is known."""
 
     def __init__(
         self, snapshot: Snapshot, places: Iterable[FloraPlace], aliases: Mapping[str, str] = MappingProxyType({})
@@ -76,7 +76,7 @@ class Projects:
 
     @cached_property
     def areas(self) -> Mapping[str, Any]:
-        """The drawn area of each flora that has one."""
+        """Return the mapped area of each flora that has one."""
         areas = {}
         for flora, place in self._places.items():
             drawn = [shape(region.geometry) for region in place.regions if region.geometry is not None]
@@ -85,7 +85,7 @@ class Projects:
         return areas
 
     def find(self, project: str) -> str | None:
-        """The id of the flora behind a project's name; None where it is to be chosen. Raises UnknownFlora."""
+        """Return the id of a project's flora, or None if it is chosen for each query. Raises UnknownFlora."""
         name = project if project in self._floras else self._aliases.get(project, project)
         if BEST in (project, name):
             return None
@@ -94,21 +94,21 @@ class Projects:
         return self._floras[name]
 
     def list_of(self, project: str) -> str:
-        """The flora whose species a project lists: the world's, where the flora is chosen for each question."""
+        """Return the flora whose species are listed for a project: the world if the flora is chosen for each query."""
         return self.find(project) or WORLD
 
     def name_of(self, flora: str) -> str:
-        """The name that clients know a flora by: `k-...` where it has one."""
+        """Return the name of a flora that clients know: `k-...` if it has one."""
         named = [project for project, known in self._floras.items() if known == flora and project.startswith("k-")]
         return min(named, default=flora)
 
     def countries_of(self, flora: str) -> frozenset[str]:
-        """The countries of a flora; empty where they are not known."""
+        """Return the countries of a flora; empty if unknown."""
         place = self._places.get(flora)
         return place.country_codes if place else frozenset()
 
     def listed(self, floras: Sequence[str]) -> list[Project]:
-        """All names of some floras, each flora's own id first."""
+        """Return all project names of floras, each flora's own id first."""
         found = []
         for flora in floras:
             other = sorted(name for name, known in self._floras.items() if known == flora and name not in (flora, ALL))
@@ -116,11 +116,11 @@ class Projects:
         return found
 
     def by_place(self, snapshot: Snapshot, latitude: float, longitude: float) -> list[str]:
-        """All floras, the best for a place first.
+        """Return all floras, the best one for a place first.
 
-        First those whose area holds the place, the smallest first; then those of which no area is known, by the
-        share of what was recorded around the place that is on their list; then the others by distance. The world
-        comes before those of which nothing is known.
+        First those whose area contains the place, smallest first; then those without a known area, by the share of the
+        records around the place that belongs to their species; then the others by distance. The world comes before
+        those about which nothing is known.
         """
         shares = nearby_shares(snapshot, list(self._cards), latitude, longitude)
 
@@ -137,8 +137,9 @@ class Projects:
         return sorted(self._cards, key=rank)
 
     def by_answer(self, snapshot: Snapshot, candidates: Sequence[Candidate]) -> str:
-        """The flora that holds most of an answer's score, the first species with it; of equals the one with fewer
-        species, then by id. The world where none does.
+        """Return the flora with the highest sum of scores that has the first species, else the world.
+
+        Ties go to the flora with fewer species, then to the lower id.
         """
         first = candidates[0].taxon.id if candidates else 0
         fitting = [flora for flora in self._cards if flora != WORLD and first in snapshot.flora(flora)]
@@ -152,13 +153,13 @@ class Projects:
 
 
 def slug(title: str) -> str:
-    """A title as part of an address: Northern Europe -> northern-europe."""
+    """Return a title as part of a URL: Northern Europe -> northern-europe."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower().replace(".", "")).strip("-")
 
 
 def nearby_shares(snapshot: Snapshot, floras: Sequence[str], latitude: float, longitude: float) -> dict[str, float]:
-    """The share of the records around a place that are of a flora's species; nothing where none are known."""
+    """Return the share of a flora's species in the records around a place; empty without records."""
     records = snapshot.occurrences
     if records is None:
         return {}
@@ -173,7 +174,7 @@ def nearby_shares(snapshot: Snapshot, floras: Sequence[str], latitude: float, lo
 
 
 def distance(area: Any, latitude: float, longitude: float) -> float:
-    """Kilometres from a place to the nearest point of an area, 0 within it; round the globe, too."""
+    """Return the distance in km from a place to the nearest point of an area, 0 within it; crosses the antimeridian."""
     found = inf
     for turn in (0.0, 360.0, -360.0):
         here = Point(longitude + turn, latitude)
@@ -183,7 +184,7 @@ def distance(area: Any, latitude: float, longitude: float) -> float:
 
 
 def great_circle(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Kilometres between two places on a sphere (haversine)."""
+    """Return the distance in km between two places on a sphere (haversine)."""
     one, other = radians(latitude), radians(other_latitude)
     step = radians(other_longitude - longitude)
     chord = sin((other - one) / 2) ** 2 + cos(one) * cos(other) * sin(step / 2) ** 2
@@ -191,14 +192,14 @@ def great_circle(latitude: float, longitude: float, other_latitude: float, other
 
 
 class KnownProjects:
-    """Remembers the projects of the snapshot that answers: areas are large, and drawn once."""
+    """Caches the projects of the current snapshot, since areas are large."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._known: tuple[str, Projects] | None = None
 
     def of(self, snapshot: Snapshot) -> Projects:
-        """The projects of a snapshot; without places where the database cannot be read."""
+        """Return the projects of a snapshot; without locations if the database is unavailable."""
         with self._lock:
             if self._known is None or self._known[0] != snapshot.edition:
                 try:
@@ -211,5 +212,5 @@ class KnownProjects:
 
 
 def projects(snapshot: Snapshot) -> Projects:
-    """The projects of the snapshot that answers the request."""
+    """Return the projects of the snapshot that answers the request."""
     return cast(KnownProjects, current_app.extensions["projects"]).of(snapshot)

@@ -1,4 +1,4 @@
-"""Puts the contracts of others into the application, with a document of their own."""
+"""Registers the contracts of other services with the application, in a separate OpenAPI document."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from web.services import Services
 
 
 def register_contracts(app: Flask, services: Services) -> None:
-    """Register the routes. Opens nothing."""
+    """Register the routes, without opening any resource."""
     app.config.update(CONTRACTS_CONFIG)
     app.wsgi_app = MethodOverride(app.wsgi_app)  # type: ignore[method-assign]
     app.before_request(refuse_unreadable)

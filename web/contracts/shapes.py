@@ -1,6 +1,6 @@
-"""Errors in the shape that each contract's clients read; statuses as in `web.http.errors`, but 400 for 422.
+"""Errors in the format of each contract; statuses are those of `web.http.errors`, but 400 instead of 422.
 
-iNaturalist alone has a 422: for a missing image.
+Only iNaturalist has a 422: for a missing image.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ MESSAGES: Final[Mapping[str, str]] = {
     "unsupported-photo": "Unsupported file type",
     "not-signed-in": "Unauthorized",
 }
-"""What Pl@ntNet says in these words, and clients compare; all else in ours."""
+"""Messages worded as by Pl@ntNet, since clients compare them; all others are this server's own."""
 
 SPECIES_NOT_FOUND: Final = "Species not found"
-"""For rejected photos and for answers without a species, to the letter."""
+"""The exact message for rejected photos and for answers without a species."""
 
 
 def plantnet_error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -44,21 +44,21 @@ def plantnet_error(status: int, message: str, headers: Mapping[str, str] | None 
 
 
 def plantnet_problem(problem: Problem) -> Response:
-    """A problem in Pl@ntNet's shape."""
+    """Return a problem in the format of Pl@ntNet."""
     status = problem.status
     kind = problem.type.rpartition("#")[2]
     message = MESSAGES.get(kind, problem.detail)
     if kind == "no-photo":
-        message = message.removesuffix(".")  # `"images" is required`, to the letter
+        message = message.removesuffix(".")  # `"images" is required`, verbatim
     if status == 404 and problem.type == "about:blank":
         message = "There is no such route; /api/contracts/openapi.json lists those there are."
     return plantnet_error(status, message, problem.headers)
 
 
 def inaturalist_problem(problem: Problem) -> Response:
-    """`{error: {original: {error}}, status}`, as iNaturalist's clients read it: 422 where the image is missing.
+    """Return `{error: {original: {error}}, status}`, the format of iNaturalist; 422 if the image is missing.
 
-    A request that is no form has no image either; only a photo of an unsupported format is 415.
+    A request without a form has no image either; only an unsupported photo format gives 415.
     """
     kind = problem.type.rpartition("#")[2]
     missing = kind == "no-photo" or (problem.status == 415 and kind != "unsupported-photo")
@@ -68,7 +68,7 @@ def inaturalist_problem(problem: Problem) -> Response:
 
 
 def c4c_problem(problem: Problem) -> Response:
-    """`{status: "error"}` with the reason beside it."""
+    """Return `{status: "error"}` with the reason."""
     body = {"status": "error", "message": problem.detail, "statusCode": problem.status}
     return json_response(body, problem.status, problem.headers)
 
@@ -89,12 +89,12 @@ SHAPES: Final[tuple[tuple[str, Callable[[Problem], Response]], ...]] = (
 
 
 def shape_problem(problem: Problem) -> Response | None:
-    """The problem as the contract of the address has it; None for addresses of our own."""
+    """Return a problem in the format of the path's contract; None for paths of API v1 and pages."""
     problem = replace(problem, status=400) if problem.status == 422 else problem
     shape = next((shape for prefix, shape in SHAPES if request.path.startswith(prefix)), None)
     return shape(problem) if shape else None
 
 
 def json_response(body: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON with a status."""
+    """Return a JSON response with a status."""
     return Response(json.dumps(body), status, dict(headers or {}), mimetype="application/json")

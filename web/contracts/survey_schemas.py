@@ -1,4 +1,4 @@
-"""What clients of Pl@ntNet's survey send and read: one photo of many things, tile by tile."""
+"""Request and response schemas of Pl@ntNet's survey: one photo of many organisms, by tiles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TilingForm(ContractQuery):
 
 
 class SurveyForm(PhotoForm, TilingForm):
-    """A photo of many things, and how to look through it."""
+    """A photo of many organisms, and the options of its survey."""
 
     min_score = fields.Float(load_default=0.1, validate=validate.Range(0, 1))
     max_rank = fields.Integer(load_default=1, validate=validate.Range(1, 10))
@@ -30,7 +30,7 @@ class SurveyForm(PhotoForm, TilingForm):
 
 
 class CostQuery(TilingForm):
-    """A photo by its size, and how it would be cut."""
+    """The size of a photo, and how it would be tiled."""
 
     size = fields.String(
         required=True,
@@ -56,7 +56,7 @@ class TileLocation(Answer):
 
 
 class SurveyedTaxon(Answer):
-    """A taxon that tiles of a photo may show; or the tiles that were rejected, which have `reject` and no name."""
+    """A taxon found in tiles; or the rejected tiles, which have `reject` and no name."""
 
     name = fields.String(metadata=about("With its author."))
     id = fields.String()
@@ -84,7 +84,7 @@ class SurveyedImage(Answer):
 
 
 class TileEmbedding(Answer):
-    """A tile as numbers."""
+    """The embedding of a tile."""
 
     center = fields.Nested(Centre)
     size = fields.Integer()
@@ -92,7 +92,7 @@ class TileEmbedding(Answer):
 
 
 class Surveyed(Answer):
-    """What the tiles of a photo may show."""
+    """The results of a survey."""
 
     tile_size = fields.Integer(data_key="tile_size")
     tile_stride = fields.Integer(data_key="tile_stride")
@@ -107,7 +107,7 @@ class Surveyed(Answer):
 
 
 class TilingAnswer(Answer):
-    """How the photo was cut."""
+    """The tiling of the photo."""
 
     project = fields.String()
     tile_size = fields.Integer(data_key="tile_size")
@@ -117,7 +117,7 @@ class TilingAnswer(Answer):
 
 
 class SurveyQuery(TilingAnswer):
-    """What was asked."""
+    """The query."""
 
     images = fields.List(fields.String())
     organs = fields.List(fields.String())
@@ -137,7 +137,7 @@ class Survey(Answer):
 
 
 class SurveyCost(Answer):
-    """What a survey takes from the day."""
+    """The cost of a survey in identifications."""
 
     estimated_cost = fields.Integer(data_key="estimated_cost", metadata=about("Identifications: one for each tile."))
     query = fields.Nested(TilingAnswer)

@@ -1,4 +1,4 @@
-"""Names, pictures and citations as the contracts of others write them."""
+"""Names, picture URLs and citations in the formats of other services."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from retrieval.domain import Evidence, Reference, Taxon
 from retrieval.snapshots.snapshot import Snapshot
 from web.services import services
 
-SIZES: Final = {"o": 1280, "m": 640, "s": 160}  # pixels of the longer side; no original leaves the server
+SIZES: Final = {"o": 1280, "m": 640, "s": 160}  # pixels of the longer side; originals are never served
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 log = logging.getLogger(__name__)
 
 
 def three_names(name: str, authorship: str = "") -> dict[str, str]:
-    """A name without author, its author, and both."""
+    """Return a name without author, its author, and both together."""
     return {
         "scientificNameWithoutAuthor": name,
         "scientificNameAuthorship": authorship,
@@ -29,20 +29,20 @@ def three_names(name: str, authorship: str = "") -> dict[str, str]:
 
 
 def names_of(taxon: Taxon | None) -> dict[str, str]:
-    """The three names of a taxon; empty ones where it is not known, since clients read them unasked."""
+    """Return the three names of a taxon; empty strings if unknown, since clients read them unconditionally."""
     return three_names(taxon.name, taxon.authorship) if taxon else three_names("")
 
 
 def genus_of(taxon: Taxon, snapshot: Snapshot) -> dict[str, str]:
-    """The three names of a species' genus, which is the first word of its name where nobody filed it."""
+    """Return the three names of a species' genus: the first word of the species' name if no genus is stored."""
     genus = snapshot.taxonomy.ancestor(taxon.id, "genus")
     return names_of(genus) if genus else three_names(taxon.name.partition(" ")[0])
 
 
 def common_names(taxon: Taxon, snapshot: Snapshot, language: str) -> list[str]:
-    """Common names in a language, then those of which nobody says what language they are in; each once.
+    """Return common names in a language, followed by those of unknown language, without repetitions.
 
-    Archives often give one name twice, with its language and without: the language is believed.
+    Archives often give a name with and without its language: then the language applies.
     """
     wanted = language.lower().replace("_", "-")
     fitting = (wanted, wanted.partition("-")[0], "")
@@ -54,18 +54,18 @@ def common_names(taxon: Taxon, snapshot: Snapshot, language: str) -> list[str]:
 
 
 def picture_url(photo: str, size: str) -> str:
-    """The whole address of a reference photo's picture: clients show it on pages of their own."""
+    """Return the absolute URL of a reference photo's picture, since clients show it on their own pages."""
     return url_for("photos.draw_reference_photo", sha256=photo, size=SIZES[size], _external=True)
 
 
 def cite(reference: Reference) -> str:
-    """Author, source and licence in one line."""
+    """Return author, source and licence in one line."""
     author, licence = reference.author or "author not stated", reference.licence or "licence not stated"
     return f"{author} / {reference.source}, {licence}" if reference.source else f"{author}, {licence}"
 
 
 def dates_of(evidence: Sequence[Evidence]) -> Mapping[str, date]:
-    """When photos were taken, as far as the catalogue says; nothing where it cannot be asked."""
+    """Return the dates of photos known to the catalogue; empty if it is unavailable."""
     try:
         return services().catalogue.event_dates([each.reference.photo for each in evidence])
     except DatabaseError as error:
@@ -74,7 +74,7 @@ def dates_of(evidence: Sequence[Evidence]) -> Mapping[str, date]:
 
 
 def when(day: date | None) -> dict[str, Any]:
-    """A day as `date.timestamp` (milliseconds) and `date.string`; no timestamp and no words where it is not known."""
+    """Return a date as `date.timestamp` (milliseconds) and `date.string`; null and empty if unknown."""
     if day is None:
         return {"timestamp": None, "string": ""}
     moment = datetime(day.year, day.month, day.day, tzinfo=UTC)

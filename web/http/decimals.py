@@ -1,4 +1,4 @@
-"""Numbers and degrees as people write them in forms."""
+"""Numbers and degrees as typed into forms."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LATITUDES: Final = validate.Range(
 
 
 class Decimal(fields.Float):
-    """A number; in forms also with a decimal comma, as much of Europe writes it."""
+    """A number; in forms also with a decimal comma, as in much of Europe."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **more: Any) -> float:
         return super()._deserialize(with_points(value) if isinstance(value, str) else value, attr, data, **more)
 
 
 def with_points(text: str) -> str:
-    """A number with a decimal point in place of its only comma."""
+    """Return a number with its only comma replaced by a decimal point."""
     return text.replace(",", ".") if "." not in text and text.count(",") == 1 else text

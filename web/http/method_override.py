@@ -1,6 +1,6 @@
-"""`X-HTTP-Method-Override: GET`: a question that is too long for an address, sent as the JSON body of a POST.
+"""`X-HTTP-Method-Override: GET`: a query too long for a URL, sent as the JSON body of a POST.
 
-iNaturalist's own library asks so. It becomes the GET that it stands for, its values the query.
+Used by iNaturalist's own library. The request becomes a GET, with the values of the body as its query.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from werkzeug.exceptions import BadRequest
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-PREFIXES: Final = ("/v1/", "/v2/")  # of contracts with other services; API v1 has no need of it
+PREFIXES: Final = ("/v1/", "/v2/")  # paths of contracts with other services; API v1 does not need it
 UNREADABLE: Final = "fungarium.unreadable_question"  # in the environment of a request
-MOST: Final = 100_000  # bytes of a body that is read as a question
+MOST: Final = 100_000  # largest number of bytes of such a body
 
 
 class MethodOverride:
@@ -29,7 +29,7 @@ class MethodOverride:
         self._application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Pass a request on, as the GET that it stands for where it says so."""
+        """Pass a request on, as a GET if its header asks for that."""
         override = environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", "").strip().upper()
         asks = environ["REQUEST_METHOD"] == "POST" and override == "GET"
         if asks and environ.get("PATH_INFO", "").startswith(PREFIXES):
@@ -38,7 +38,7 @@ class MethodOverride:
 
 
 def become_get(environ: WSGIEnvironment) -> None:
-    """Turn a POST into a GET; what its body names is added to the query, objects left out."""
+    """Turn a POST into a GET; values of the body are added to the query, except objects."""
     try:
         found = json.loads(read_body(environ) or b"{}")
     except (ValueError, RecursionError):
@@ -56,9 +56,9 @@ def become_get(environ: WSGIEnvironment) -> None:
 
 
 def read_body(environ: WSGIEnvironment) -> bytes:
-    """The body of a request, one byte more than `MOST` of it at most; raises ValueError for a longer one."""
+    """Return the body of a request, at most `MOST` bytes; raises ValueError for a longer one."""
     given = environ.get("CONTENT_LENGTH") or ""
-    ends = bool(environ.get("wsgi.input_terminated"))  # a body in chunks, which has no length, can be read to its end
+    ends = bool(environ.get("wsgi.input_terminated"))  # a chunked body has no length, but can be read to its end
     length = min(int(given[:9]), MOST + 1) if given.isdecimal() else (MOST + 1) * ends
     body: bytes = environ["wsgi.input"].read(length)
     if len(body) > MOST:
@@ -67,6 +67,6 @@ def read_body(environ: WSGIEnvironment) -> bytes:
 
 
 def refuse_unreadable() -> None:
-    """Raise BadRequest for a question whose body was none; to be called before the route."""
+    """Raise BadRequest if the body was unreadable as a query; to be called before the route."""
     if request.environ.get(UNREADABLE):
         raise BadRequest(f"The body of a question must be a JSON object of at most {MOST:,} bytes.")

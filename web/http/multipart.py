@@ -1,6 +1,6 @@
-"""Forms in parts, read as clients send them: file names in Latin-1 too, and what is wrong with a form is named.
+"""A tolerant parser of multipart forms: file names may be Latin-1, and malformed forms are reported as such.
 
-Werkzeug's own parser takes a form that it cannot read for an empty one, and its sender hears of missing photos.
+Werkzeug's own parser returns an empty form instead, so that the client is told of missing photos.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ AT_ONCE: Final = 64 * 1024  # bytes
 
 
 class PartsDecoder(MultipartDecoder):
-    """Reads the headers of parts as UTF-8, and as Latin-1 where they are not: old scripts and tools send that."""
+    """Decodes the headers of parts as UTF-8, or else as Latin-1, which old scripts and tools send."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         return super()._parse_headers(decode_text(data).encode())
 
 
 def decode_text(data: bytes | bytearray) -> str:
-    """Text that is UTF-8, or else Latin-1."""
+    """Decode text as UTF-8, or else as Latin-1."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -31,7 +31,7 @@ def decode_text(data: bytes | bytearray) -> str:
 
 
 class PartsParser(FormDataParser):
-    """Reads a whole form, within the limits of text and parts. Raises BadRequest, RequestEntityTooLarge."""
+    """Parses a whole form, within the limits of text and parts. Raises BadRequest, RequestEntityTooLarge."""
 
     def _parse_multipart(
         self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str]
@@ -64,7 +64,7 @@ class PartsParser(FormDataParser):
         while True:
             portion = stream.read(AT_ONCE)
             if not portion and not began:
-                return fields, files  # nothing was sent at all: no form is no broken form
+                return fields, files  # an empty body is not a malformed form
             began = True
             decoder.receive_data(portion or None)
             while not isinstance(event := decoder.next_event(), Epilogue | NeedData):

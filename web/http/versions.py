@@ -1,8 +1,8 @@
-"""What a change was made from, so that nobody overwrites what they have not seen.
+"""Versions of resources, so that nobody overwrites changes they have not seen.
 
-A thing that can be changed has a version: a digest of what can be changed of it. Answers carry it as the first part of
-their ETag and as `version`; a change gives it back in `If-Match` or as `version`. The second part of an ETag stands for
-all else that an answer says, which a change does not touch.
+A resource's version is a digest of what can be changed of it. Responses carry it as the first part of their ETag and as
+`version`; a change returns it in `If-Match` or as `version`. The second part of an ETag covers the rest of the
+response, which a change does not affect.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from web.http.refusals import ChangedMeanwhile, VersionMissing
 Parameters = ParamSpec("Parameters")
 Reply = TypeVar("Reply")
 
-DIGITS: Final = 16  # of a version: enough for no two states of a thing to share one
+DIGITS: Final = 16  # characters of a version: enough to make collisions of states improbable
 CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 PREFIX: Final = "/api/v1/"
 
 
 def version_of(values: Any) -> str:
-    """The version of JSON values; dates are taken as they are written."""
+    """Return the version of JSON values; dates are hashed in their text form."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, default=str)
     return sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def tag_answer(version: str, answer: Mapping[str, Any]) -> None:
-    """Give the answer to this request an ETag, which says what version of a thing it shows."""
+    """Give the response to this request an ETag with the version of the resource shown."""
     g.etag = f"{version}.{version_of(answer)}"
 
 
 def set_version_etag(response: Response) -> Response:
-    """Write the ETag of `tag_answer`, and say 304 to whoever has that answer already."""
+    """Set the ETag from `tag_answer`; respond 304 if the client has this response already."""
     etag = g.get("etag")
     if etag is None or response.status_code not in {200, 201}:
         return response
@@ -49,10 +49,10 @@ def set_version_etag(response: Response) -> Response:
 
 
 def check_version(current: str, given: str | None = None, *, required: bool = False) -> None:
-    """Compare the thing's version with what this request was made from: `given`, or `If-Match`.
+    """Compare the resource's version with the one that the request is based on: `given`, or `If-Match`.
 
-    Raises ChangedMeanwhile where it was made from another version, VersionMissing where it is `required` to say and
-    does not. A tag counts by its version, weak or not: proxies that compress weaken tags.
+    Raises ChangedMeanwhile if they differ, VersionMissing if it is `required` and not given. Tags are compared by
+    version, weak or strong: compressing proxies weaken tags.
     """
     sent = "If-Match" in request.headers and not request.if_match.star_tag
     stated = [tag.partition(".")[0] for tag in request.if_match.as_set(include_weak=True)]
@@ -68,13 +68,13 @@ def check_version(current: str, given: str | None = None, *, required: bool = Fa
 
 
 def versioned(view: Callable[Parameters, Reply]) -> Callable[Parameters, Reply]:
-    """Mark a route that compares `If-Match`; at others nobody may rely on it."""
+    """Mark a route that compares `If-Match`; all others refuse the header."""
     view.knows_versions = True  # type: ignore[attr-defined] # functools.wraps carries it on
     return view
 
 
 def refuse_useless_conditions() -> None:
-    """Refuse `If-Match` where it would be overlooked: whoever sends it wants nothing changed unseen."""
+    """Refuse `If-Match` where it would be ignored, since the client relies on it to prevent lost updates."""
     if request.method not in CHANGING or "If-Match" not in request.headers or not request.path.startswith(PREFIX):
         return
     view = current_app.view_functions.get(request.endpoint or "")
@@ -83,5 +83,5 @@ def refuse_useless_conditions() -> None:
 
 
 def register_versions(app: Flask) -> None:
-    """Look at conditions before anything is changed."""
+    """Check conditions before anything is changed."""
     app.before_request(refuse_useless_conditions)

@@ -1,7 +1,7 @@
-"""Forms that change something carry what they were made from.
+"""Forms that edit something, with detection of concurrent changes.
 
-Only what was changed in the form is sent on. Where somebody else changed something after the form was opened, nothing
-is written: the form comes back with what it is now, what it was, and what this person typed.
+Each form carries the values it was made from, and only changed fields are submitted. If the object was changed after
+the form was opened, nothing is written: the form is shown again with the current, previous and typed values.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from web.http.errors import PROBLEMS_AT, Problem
 from web.http.refusals import VersionMissing
 from web.pages.wording.problem_words import LABELS
 
-WAS: Final = "was"  # the hidden field with what the form was made from
-TICKED: Final = "true"  # what a ticked box says
+WAS: Final = "was"  # the hidden field with the values that the form was made from
+TICKED: Final = "true"  # the value of a ticked box
 BOXES: Final = ("obscured", "obscures", "active")
 
 
 class EditConflict(Exception):
-    """Something was changed after the form was opened; `typed` is what the form shows when it comes back."""
+    """The object was changed after the form was opened; `typed` are the values for the form when it is shown again."""
 
     def __init__(self, now: Mapping[str, str], was: Mapping[str, str], changed: Mapping[str, str]) -> None:
         super().__init__("changed in the meantime")
@@ -32,7 +32,7 @@ class EditConflict(Exception):
 
     @property
     def problem(self) -> Problem:
-        """What is shown above the form, in the visitor's language."""
+        """Return the message shown above the form, in the visitor's language."""
         changes = "; ".join(
             gettext(
                 "%(field)s: now %(now)s, before %(was)s",
@@ -51,12 +51,12 @@ class EditConflict(Exception):
 
 
 def carried(now: Mapping[str, Any]) -> str:
-    """What a form is made from, as its hidden field holds it."""
+    """Return the form's original values for its hidden field."""
     return json.dumps(as_text(now), ensure_ascii=False)
 
 
 def as_text(now: Mapping[str, Any]) -> dict[str, str]:
-    """Values as a form writes them: nothing is an empty field, yes a ticked box."""
+    """Return values as form text: empty for None, a ticked box for True."""
     written = {True: TICKED, False: "", None: ""}
     return {
         name: written[value] if value is None or isinstance(value, bool) else str(value) for name, value in now.items()
@@ -64,9 +64,9 @@ def as_text(now: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_edit(now: Mapping[str, Any], form: MultiDict[str, str]) -> dict[str, str]:
-    """What a form changes of `now`, which has a value for each field that the form shows.
+    """Return the fields that a form changes in `now`, which has a value for each field of the form.
 
-    Raises VersionMissing where the form does not say what it was made from, EditConflict where that is not `now`.
+    Raises VersionMissing if the form lacks its original values, EditConflict if they differ from `now`.
     """
     try:
         was = {str(name): str(value) for name, value in json.loads(form.get(WAS, "")).items()}
@@ -81,17 +81,17 @@ def read_edit(now: Mapping[str, Any], form: MultiDict[str, str]) -> dict[str, st
 
 
 def differs(one: str, other: str) -> bool:
-    """Whether two texts of a form differ; browsers write the ends of lines in their own way."""
+    """Return whether two texts of a form differ, apart from line endings, which vary between browsers."""
     return one.replace("\r\n", "\n").strip() != other.replace("\r\n", "\n").strip()
 
 
 def label(name: str) -> str:
-    """The label of a field."""
+    """Return the label of a field."""
     return str(LABELS.get(name, name))
 
 
 def say(name: str, value: str) -> str:
-    """A value in words."""
+    """Return a value in words."""
     if name in BOXES:
         return str(gettext("yes") if value else gettext("no"))
     return f"“{value}”" if value else str(gettext("empty"))

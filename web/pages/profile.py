@@ -1,4 +1,4 @@
-"""One's own account: name, places, password, what is left of today, and how often one was right."""
+"""The account page: name, places, password, remaining quota and track record."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from web.pages.edits import EditConflict, carried, read_edit
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.services import services
 
-DAYS: Final = 14  # of use that are drawn
+DAYS: Final = 14  # of use, shown in the chart
 
 
 @blueprint.route("/me")
 @require("session")
 def show_profile() -> str:
-    """The account as it is."""
+    """Show the account."""
     return render_template("profile.html", **account(), typed={}, done=request.args.get("done", ""))
 
 
 @blueprint.route("/me", methods=["POST"])
 @require("session")
 def change_profile() -> Response:
-    """Change the name, or whether places are shown."""
+    """Change the display name, or whether places are shown."""
     try:
         with services().database().writing() as session:
             person = known_person(session, signed_in().id)
@@ -46,7 +46,7 @@ def change_profile() -> Response:
 @blueprint.route("/me/password", methods=["POST"])
 @require("session")
 def change_password() -> Response:
-    """Change the password; every other session ends."""
+    """Change the password; all other sessions end."""
     person = signed_in()
     try:
         form = load(NewPassword(), {name: request.form.get(name, "") for name in ("current", "password")})
@@ -60,12 +60,12 @@ def change_password() -> Response:
 
 
 def own_fields(person: PersonEntry) -> dict[str, Any]:
-    """What the form shows of an account."""
+    """Return the values of an account's form."""
     return {"name": person.name, "obscures": person.obscures}
 
 
 def account() -> dict[str, Any]:
-    """Everything that the page shows of whoever is signed in."""
+    """Return everything that the page shows of the signed-in person."""
     counts = services().counts
     with services().database().reading() as session:
         person = known_person(session, signed_in().id)
@@ -84,7 +84,7 @@ def account() -> dict[str, Any]:
 
 
 def days_of_use(holder: str, days: int) -> list[tuple[Any, int]]:
-    """(day, identifications) of the last days, those without any too."""
+    """Return (day, identifications) of the last days, including those without any."""
     counts = services().counts
     today = counts.now().date()
     found = {day: number for day, _, number in counts.history(holder, today - timedelta(days=days - 1), today)}

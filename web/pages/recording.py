@@ -1,4 +1,4 @@
-"""A new observation, and changes to one: photos, place, day, surroundings, and what its person holds it for."""
+"""Pages to record and edit an observation: photos, place, date, surroundings and identification."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from web.schemas.observation_forms import LICENCES, Described, MorePhotos, NewOb
 from web.schemas.observations import observation_answer, observation_version
 from web.services import services
 
-SUGGESTED: Final = 5  # names of an answer that are offered
+SUGGESTED: Final = 5  # names of an answer that the form offers
 TEXTS: Final = ("locality", "habitat", "substrate", "remarks", "licence")
 NAMES: Final = ("eventDate", "decimalLatitude", "decimalLongitude", "coordinateUncertaintyInMeters", *TEXTS)
 OWN: Final = ("id", "scientificName", "certainty", "flora", "readMetadata", "obscured")
-"""Fields of a new observation beside those that can be changed later."""
+"""Fields of a new observation besides those that can be changed later."""
 
 
 @blueprint.route("/observations/new")
 @require("write")
 def show_new_observation() -> str:
-    """The empty form, or one for the photos of a kept answer."""
+    """Show an empty form, or one for the photos of a stored answer."""
     typed = {name: text for name, text in request.args.items() if name in (*NAMES, *OWN, "answer")}
-    typed.setdefault("id", str(uuid4()))  # sent twice, it is kept once
+    typed.setdefault("id", str(uuid4()))  # a form submitted twice creates one observation
     with services().database().reading() as session:
         typed.setdefault("licence", last_licence(session, signed_in().id))
     return render_template("recording.html", typed=typed, **choices(typed.get("answer", "")))
@@ -49,7 +49,7 @@ def show_new_observation() -> str:
 @blueprint.route("/observations/new", methods=["POST"])
 @require("write")
 def record_find() -> Response:
-    """Record it and show it."""
+    """Record an observation and show it."""
     signed_in()
     answer = request.form.get("answer", "")
     try:
@@ -71,14 +71,14 @@ def record_find() -> Response:
 @blueprint.route("/observations/<string:key>/edit")
 @require("write")
 def show_edit(key: str) -> str:
-    """The form with what is known."""
+    """Show the form with the current values."""
     return render_template("recording.html", **as_known(own_observation(key)))
 
 
 @blueprint.route("/observations/<string:key>/edit", methods=["POST"])
 @require("write")
 def change_find(key: str) -> Response:
-    """Change what was changed in the form, and show it; nothing where somebody else changed it meanwhile."""
+    """Save the changed fields and show the observation; writes nothing if it was changed by somebody else meanwhile."""
     try:
         with services().database().writing() as session:
             observation = require_owned(session, key)
@@ -95,7 +95,7 @@ def change_find(key: str) -> Response:
 @blueprint.route("/observations/<string:key>/photos", methods=["POST"])
 @require("write")
 def add_photos_to_find(key: str) -> Response:
-    """Add photos to it."""
+    """Add photos to an observation."""
     observation = own_observation(key)
     try:
         form = load(MorePhotos(), {"aspects": request.form.getlist("aspects")})
@@ -108,7 +108,7 @@ def add_photos_to_find(key: str) -> Response:
 @blueprint.route("/observations/<string:key>/photos/<string:sha256>/remove", methods=["POST"])
 @require("write")
 def remove_photo_of_find(key: str, sha256: str) -> Response:
-    """Show a photo no longer."""
+    """Remove a photo from an observation."""
     observation = own_observation(key)
     try:
         with services().database().writing() as session:
@@ -124,14 +124,14 @@ def remove_photo_of_find(key: str, sha256: str) -> Response:
 @blueprint.route("/observations/<string:key>/remove")
 @require("write")
 def show_removal(key: str) -> str:
-    """Ask whether it shall really go."""
+    """Ask for confirmation of the removal."""
     return render_template("removal.html", observation=own_observation(key))
 
 
 @blueprint.route("/observations/<string:key>/remove", methods=["POST"])
 @require("write")
 def remove_find(key: str) -> Response:
-    """Remove it with its photos and all that was said of it, as it was shown when the person was asked."""
+    """Remove an observation with its photos and verdicts, if unchanged since the confirmation page was shown."""
     with services().database().writing() as session:
         observation = require_owned(session, key)
         check_version(observation_version(observation), request.form.get("version"), required=True)
@@ -142,24 +142,24 @@ def remove_find(key: str) -> Response:
 
 
 def own_observation(key: str) -> dict[str, Any]:
-    """An observation that the caller may change. Raises UnknownObservation, NotOwner."""
+    """Return an observation that the caller may change. Raises UnknownObservation, NotOwner."""
     with services().database().reading() as session:
         return observation_answer(require_owned(session, key), access.caller())
 
 
 def filled(observation: dict[str, Any]) -> dict[str, Any]:
-    """What the form shows of an observation, by the names of its fields."""
+    """Return the form values of an observation, by field name."""
     return {name: observation[name] for name in (*NAMES, "obscured")}
 
 
 def as_known(observation: dict[str, Any]) -> dict[str, Any]:
-    """What the form of an observation shows, and what it was made from."""
+    """Return an observation's form values, with those that the form was made from."""
     known = filled(observation)
     return {"typed": as_text(known), "was": carried(known), "observation": observation, **choices("")}
 
 
 def choices(answer: str) -> dict[str, Any]:
-    """What the form offers to choose from, and the kept answer that it began with."""
+    """Return the form's choices, and the stored answer that it started from."""
     kept = kept_answer(answer) if answer else None
     return {
         "floras": known_floras(),
@@ -174,7 +174,7 @@ def choices(answer: str) -> dict[str, Any]:
 
 
 def kept_answer(name: str) -> dict[str, Any] | None:
-    """A kept answer, or None where it has gone."""
+    """Return a stored answer, or None if it has expired."""
     try:
         return services().answers.read(name) | {"name": name}
     except UnknownAnswer:
@@ -182,11 +182,11 @@ def kept_answer(name: str) -> dict[str, Any] | None:
 
 
 def aspects_of_answer(name: str) -> list[str]:
-    """What the photos of a kept answer show, as the person said when asking. Raises UnknownAnswer."""
+    """Return the aspects that the person gave for the photos of a stored answer. Raises UnknownAnswer."""
     return [str(aspect) for aspect in services().answers.read(name).get("aspects", ())]
 
 
 def photos_of_answer(name: str) -> list[bytes]:
-    """The photos that were kept with an answer, small as they are. Raises UnknownAnswer."""
+    """Return the photos stored with an answer, at their reduced size. Raises UnknownAnswer."""
     answers = services().answers
     return [answers.photo(name, number) for number in range(answers.read(name)["photos"])]

@@ -1,4 +1,4 @@
-"""The forms of observations and verdicts as they come in."""
+"""Request schemas of observations and verdicts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from web.schemas.answers import about
 from web.schemas.form_values import UUID, CleanText, EmptyableText, YesOrNo, an_id
 
 LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "all-rights-reserved")
-"""What a person may choose for their photos. What the collection may use of them, its curator decides."""
+"""Licences that a person can choose for their photos. Those accepted for the collection are its curator's choice."""
 
-WORDS: Final = 2000  # letters of a remark, a habitat, a locality
+WORDS: Final = 2000  # characters of a remark, a habitat or a locality
 HALF_EARTH: Final = 20_037_500  # metres
 
 
 def text(means: str) -> EmptyableText:
-    """A field of free text; null says that it is empty."""
+    """Return a free-text field; null stands for empty."""
     return EmptyableText(validate=validate.Length(0, WORDS), metadata=about(means))
 
 
@@ -38,10 +38,10 @@ OPTIONAL: Final = (
 
 
 class Described(Schema):
-    """What a person says of time, place and surroundings; names in JSON are Darwin Core's."""
+    """Date, place and surroundings as given by a person; JSON names are those of Darwin Core."""
 
     class Meta:
-        """A misspelt `obscured` must not show a place to everybody."""
+        """Unknown fields are errors: a misspelt `obscured` must not make a place public."""
 
         unknown = RAISE
 
@@ -79,14 +79,14 @@ class Described(Schema):
 
     @pre_load
     def empty_is_none(self, data: Any, **_: Any) -> Any:
-        """What is empty in a form is null in JSON: nothing is known, or it is taken out."""
+        """Replace empty values by null: unknown, or to be removed."""
         if not isinstance(data, Mapping):
-            return data  # the schema says what is wrong
+            return data  # validation reports the error
         return {name: None if name in OPTIONAL and data[name] == "" else data[name] for name in data}
 
 
 class ObservationChanges(Described):
-    """Changes to an observation, and what they were made from."""
+    """Changes to an observation, and the version that they are based on."""
 
     version = CleanText(
         allow_none=True, validate=validate.Length(0, 64), metadata=about("Of the answer that was changed; or If-Match.")
@@ -94,10 +94,10 @@ class ObservationChanges(Described):
 
 
 class Opinion(Schema):
-    """What somebody holds an observation for, and how sure they are."""
+    """The taxon a person proposes for an observation, and their certainty."""
 
     class Meta:
-        """Nothing else is read."""
+        """Unknown fields are ignored."""
 
         unknown = RAISE
 
@@ -117,23 +117,23 @@ class Opinion(Schema):
 
 
 class Approval(Opinion):
-    """An expert's word that settles what an observation is."""
+    """An expert's approval of an identification."""
 
     class Meta:
-        """Nothing else is read; an expert is certain."""
+        """Unknown fields are ignored, as is a certainty."""
 
         unknown = RAISE
         exclude = ("certainty",)
 
 
 class Withdrawal(Schema):
-    """Why something is taken back."""
+    """The reason for a withdrawal."""
 
     remarks = text("Why.")
 
 
 class NewObservation(Described):
-    """Photos of one find, with what a person says of it."""
+    """Photos of one observation, with the data given by the person."""
 
     id = CleanText(
         load_default=None,
@@ -167,10 +167,10 @@ class NewObservation(Described):
 
 
 class MorePhotos(Schema):
-    """More photos of the same find."""
+    """More photos of the same observation."""
 
     class Meta:
-        """Nothing else is read."""
+        """Unknown fields are ignored."""
 
         unknown = RAISE
 
@@ -184,7 +184,7 @@ class MorePhotos(Schema):
 
 
 class Search(Schema):
-    """Which observations to list."""
+    """Criteria for listing observations."""
 
     taxon = an_id("Taxon id; everything below it too.")
     flora = CleanText(load_default="", metadata=about("Of the species of a flora of the published snapshot."))

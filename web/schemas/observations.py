@@ -1,4 +1,4 @@
-"""Observations as they go out. What a caller may not know of a place is never in an answer."""
+"""Response schemas of observations. No response contains details of a place that the caller may not see."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class FieldTaxon(Answer):
 
 
 class PersonName(Answer):
-    """A person by the name they show."""
+    """A person, by display name."""
 
     id = fields.Integer()
     name = fields.String()
 
 
 class FieldPhoto(Answer):
-    """A photo of an observation, drawn anew without metadata."""
+    """A photo of an observation, re-encoded without metadata."""
 
     sha256 = fields.String()
     url = fields.String()
@@ -46,7 +46,7 @@ class FieldPhoto(Answer):
 
 
 class Supporter(Answer):
-    """PersonName who stands for a proposal."""
+    """A person who supports a proposal."""
 
     person = fields.Nested(PersonName)
     certainty = fields.String()
@@ -54,7 +54,7 @@ class Supporter(Answer):
 
 
 class ProposalAnswer(Answer):
-    """A name that an observation may go by."""
+    """A taxon proposed for an observation."""
 
     taxon = fields.Nested(FieldTaxon)
     score = fields.Integer(allow_none=True, metadata=about("1 to 100; null where an expert alone stands for it."))
@@ -68,7 +68,7 @@ class ProposalAnswer(Answer):
 
 
 class Suggested(Answer):
-    """What the engine said when the observation was recorded."""
+    """The engine's answer when the observation was recorded."""
 
     snapshot = fields.String()
     model = fields.String()
@@ -120,7 +120,7 @@ class FieldObservationsAnswer(Answer):
 
 
 class VerdictAnswer(Answer):
-    """A verdict."""
+    """An identification, approval or withdrawal."""
 
     id = fields.Integer()
     person = fields.Nested(PersonName)
@@ -133,13 +133,13 @@ class VerdictAnswer(Answer):
 
 
 class History(Answer):
-    """Who said what of an observation, the first first."""
+    """All verdicts on an observation, oldest first."""
 
     verdicts = fields.List(fields.Nested(VerdictAnswer))
 
 
 def observation_answer(observation: FieldObservation, asking: Caller) -> dict[str, Any]:
-    """An observation for one caller: owner, experts and administrators see an obscured place, others its cell."""
+    """Return an observation for a caller; only its owner, experts and administrators see an obscured place."""
     exact = not observation.is_obscured or asking.is_expert or owns(observation, asking)
     leading = sorted(observation.proposals, key=lambda one: (one.taxon_id != observation.taxon_id, -(one.score or 0)))
     return {
@@ -185,13 +185,13 @@ def observation_answer(observation: FieldObservation, asking: Caller) -> dict[st
 
 
 def observation_version(observation: FieldObservation) -> str:
-    """The version of what its person can change: words, place, day, licence and photos."""
+    """Return the version of what the owner can change: text, place, date, licence and photos."""
     photos = [(photo.sha256, photo.aspect) for photo in observation.photos]
     return version_of([[getattr(observation, name) for name in EDITABLE], photos])
 
 
 def owns(observation: FieldObservation, asking: Caller) -> bool:
-    """Whether the caller recorded the observation."""
+    """Return whether the caller recorded the observation."""
     return asking.person is not None and asking.person.id == observation.person_id
 
 
@@ -222,7 +222,7 @@ def proposal_answer(observation: FieldObservation, proposal: Proposal, *, exact:
 
 
 def suggestion_answer(observation: FieldObservation) -> dict[str, Any] | None:
-    """What the engine said, with the notice that belongs beside it."""
+    """Return the engine's answer, with its notice."""
     said = observation.suggestion
     if said is None:
         return None
@@ -238,7 +238,7 @@ def suggestion_answer(observation: FieldObservation) -> dict[str, Any] | None:
 
 
 def verdict_answer(verdict: Verdict) -> dict[str, Any]:
-    """A verdict with its person and taxon."""
+    """Return a verdict with its person and taxon."""
     return {
         "id": verdict.id,
         "person": {"id": verdict.person_id, "name": verdict.person.name},
@@ -252,7 +252,7 @@ def verdict_answer(verdict: Verdict) -> dict[str, Any]:
 
 
 def taxon_answer(taxon: Taxon) -> dict[str, Any]:
-    """A taxon of the catalogue."""
+    """Return a taxon of the catalogue."""
     return {
         "taxonID": taxon.id,
         "scientificName": taxon.scientific_name,
@@ -262,5 +262,5 @@ def taxon_answer(taxon: Taxon) -> dict[str, Any]:
 
 
 def zoned(moment: datetime | None) -> datetime | None:
-    """A time of the tables, which keep UTC, with its zone."""
+    """Return a time from the database, which stores UTC, with its time zone."""
     return moment.replace(tzinfo=UTC) if moment is not None else None
