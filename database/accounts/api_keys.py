@@ -35,7 +35,7 @@ class KeyEntry:
     revoked: datetime | None
 
     def is_valid(self, now: datetime) -> bool:
-        """Whether the key is neither revoked nor expired."""
+        """Return whether the key is neither revoked nor expired."""
         return self.revoked is None and (self.expires is None or self.expires > now)
 
 
@@ -51,9 +51,9 @@ def issue_key(
 ) -> tuple[str, KeyEntry]:
     """Issue a key; returns the key, which cannot be retrieved later, and its entry. Raises UnknownPerson, InvalidKey.
 
-    `secret` is what the key is made of, in place of random bits that nobody knows: the same again is the same key.
-    Only its SHA-256 is stored. Unlike a password, a key of 256 random bits cannot be guessed, so a fast digest is safe
-    and can be looked up by an index.
+    `secret` replaces the random bits of the key, so that a repeated request yields the same key. Only its SHA-256 is
+    stored: unlike a password, a key of 256 random bits cannot be guessed, so a fast digest is safe and can be looked up
+    by an index.
     """
     person = session.get(Person, person_id)
     if person is None:

@@ -1,4 +1,4 @@
-"""Passwords, hashed with argon2id. The only home of argon2."""
+"""Passwords, hashed with argon2id. The only module that uses argon2."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from database.errors import WeakPassword
 
-SHORTEST = 10  # characters; length is what makes a password hard to guess, rules of composition are not
+SHORTEST = 10  # characters; length makes a password hard to guess, composition rules do not
 LONGEST = 1000
 STANDARD = PasswordHasher()
-"""The library's parameters, RFC 9106's for little memory: 64 MiB and three passes."""
-_GATE = threading.BoundedSemaphore(2)  # hashes at once: each takes a core and 64 MiB, whoever asks for it
+"""The library's low-memory parameters of RFC 9106: 64 MiB and three passes."""
+_GATE = threading.BoundedSemaphore(2)  # simultaneous hashes: each takes a core and 64 MiB
 
 
 def hash_password(password: str, hasher: PasswordHasher = STANDARD) -> str:
-    """Hash a password for keeping. Raises WeakPassword for one that is too short, or longer than anybody types."""
+    """Hash a password for storage. Raises WeakPassword for one that is too short or too long."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise WeakPassword(f"passwords must have {SHORTEST} to {LONGEST:,} characters")
     with _GATE:
@@ -27,10 +27,10 @@ def hash_password(password: str, hasher: PasswordHasher = STANDARD) -> str:
 
 
 def password_fits(password: str, kept: str, hasher: PasswordHasher = STANDARD) -> bool:
-    """Whether `password` is the one whose hash was kept.
+    """Return whether `password` matches a stored hash.
 
-    An empty hash, of somebody without a password or who does not exist, takes as long as any and never fits:
-    from the time it takes nobody learns who has an account.
+    An empty hash, of a person without a password or an unknown one, takes as long as any other and never matches, so
+    that response times do not reveal who has an account.
     """
     try:
         with _GATE:
@@ -40,12 +40,12 @@ def password_fits(password: str, kept: str, hasher: PasswordHasher = STANDARD) -
 
 
 def is_outdated(kept: str, hasher: PasswordHasher = STANDARD) -> bool:
-    """Whether a hash was made with weaker parameters than today's and should be made anew."""
+    """Return whether a hash was made with weaker parameters than the current ones and should be replaced."""
     return hasher.check_needs_rehash(kept)
 
 
 def _typed(password: str) -> str:
-    """The same password whichever keyboard composed its letters."""
+    """Normalise a password, so that composed and decomposed letters are equal."""
     return unicodedata.normalize("NFKC", password)
 
 

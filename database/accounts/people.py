@@ -1,4 +1,4 @@
-"""People and their roles: made, changed and signed in."""
+"""People and their roles: creation, changes and sign-in."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from database.errors import InvalidPerson, UnknownPerson
 from database.session import Database
 
 ROLES = ("observer", "expert", "administrator")
-"""Each may do what those before it may: observers observe, experts approve, administrators look after people."""
+"""Each role includes those before it: observers record, experts approve, administrators manage people."""
 
 SCOPES = ("identify", "read", "write", "validate", "administer")
-"""What a caller may do. A key has some of them, and never more than its person."""
+"""Permissions of a caller. A key has some of them, and never more than its person."""
 
 SCOPES_OF = {
     "observer": frozenset({"identify", "read", "write", "validate"}),
     "expert": frozenset({"identify", "read", "write", "validate"}),
     "administrator": frozenset(SCOPES),
 }
-"""What each role allows. To validate is to give one's opinion; whether it settles the matter is up to the role."""
+"""The scopes of each role. `validate` is to identify; whether that settles an observation depends on the role."""
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class PersonEntry:
-    """A person as the routes and commands know one; never with the password's hash."""
+    """A person as seen by routes and commands; never with the password's hash."""
 
     id: int
     login: str
@@ -47,21 +47,21 @@ class PersonEntry:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """What this person may do; nothing at all once deactivated."""
+        """Return the permissions of this person; none once deactivated."""
         return SCOPES_OF[self.role] if self.active else frozenset()
 
 
 def utc_now() -> datetime:
-    """The present moment in UTC, without zone, as the tables keep times."""
+    """Return the current time in UTC without zone, as stored in the tables."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 def add_person(
     session: Session, login: str, name: str, role: str, password: str = "", *, hasher: PasswordHasher = STANDARD
 ) -> PersonEntry:
-    """Make a person. Raises InvalidPerson for a bad or taken login or an unknown role, WeakPassword.
+    """Add a person. Raises InvalidPerson for an invalid or taken login or an unknown role, WeakPassword.
 
-    Without a password nobody can sign in as this person yet; keys may be issued all the same.
+    A person without a password cannot sign in, but can have keys.
     """
     folded = fold_login(login)
     check_role(role)
@@ -75,10 +75,10 @@ def add_person(
 
 
 def sign_in(database: Database, login: str, password: str, *, hasher: PasswordHasher = STANDARD) -> PersonEntry | None:
-    """The person who has this login and password, or None.
+    """Return the person with this login and password, or None.
 
-    None says no more: not whether the login is unknown, the password wrong or the person deactivated, and it takes
-    as long whichever it is. The hash is worked out with no session open: it takes its time, and others want to write.
+    None does not tell whether the login is unknown, the password wrong or the person deactivated, and takes equally
+    long in each case. The hash is computed outside any session, since it is slow and would block writers.
     """
     with database.reading() as session:
         found = session.scalar(select(Person).where(Person.login == login.strip().casefold()))
@@ -93,7 +93,7 @@ def sign_in(database: Database, login: str, password: str, *, hasher: PasswordHa
 
 
 def set_password(session: Session, person_id: int, password: str, *, hasher: PasswordHasher = STANDARD) -> PersonEntry:
-    """Give a person another password; every session of theirs ends. Raises UnknownPerson, WeakPassword."""
+    """Set a person's password, ending all their sessions. Raises UnknownPerson, WeakPassword."""
     person = _person(session, person_id)
     person.password_hash = hash_password(password, hasher)
     person.epoch += 1
@@ -109,9 +109,9 @@ def change_person(
     active: bool | None = None,
     obscures: bool | None = None,
 ) -> PersonEntry:
-    """Change what is given of a person. Raises UnknownPerson, InvalidPerson.
+    """Change the given fields of a person. Raises UnknownPerson, InvalidPerson.
 
-    The last active administrator stays one: nobody could make another.
+    The last active administrator cannot lose that role, since nobody could appoint another.
     """
     person = _person(session, person_id)
     if role is not None:
@@ -130,30 +130,30 @@ def change_person(
 
 
 def set_quota(session: Session, person_id: int, daily_quota: int | None) -> PersonEntry:
-    """Let a person identify so often a day; None for as often as the setting says. Raises UnknownPerson."""
+    """Set a person's daily identifications; None for the setting's default. Raises UnknownPerson."""
     person = _person(session, person_id)
     person.daily_quota = daily_quota
     return entry_of(person)
 
 
 def end_sessions(session: Session, person_id: int) -> None:
-    """End every session of a person, wherever they signed in. Raises UnknownPerson."""
+    """End all sessions of a person. Raises UnknownPerson."""
     _person(session, person_id).epoch += 1
 
 
 def person_by_id(session: Session, person_id: int) -> PersonEntry | None:
-    """A person, or None."""
+    """Return a person by id, or None."""
     person = session.get(Person, person_id)
     return None if person is None else entry_of(person)
 
 
 def known_person(session: Session, person_id: int) -> PersonEntry:
-    """A person. Raises UnknownPerson."""
+    """Return a person by id. Raises UnknownPerson."""
     return entry_of(_person(session, person_id))
 
 
 def person_by_login(session: Session, login: str) -> PersonEntry:
-    """A person by login, in any spelling. Raises UnknownPerson."""
+    """Return a person by login, regardless of case and spelling. Raises UnknownPerson."""
     person = session.scalar(select(Person).where(Person.login == login.strip().casefold()))
     if person is None:
         raise UnknownPerson(f"there is no person {login!r}; `fungarium people person list` lists them")
@@ -161,13 +161,13 @@ def person_by_login(session: Session, login: str) -> PersonEntry:
 
 
 def list_people(session: Session, *, after: int = 0, limit: int = 100) -> list[PersonEntry]:
-    """People in the order they were made."""
+    """Return all people in order of creation."""
     query = select(Person).where(Person.id > after).order_by(Person.id).limit(limit)
     return [entry_of(person) for person in session.scalars(query)]
 
 
 def fold_login(login: str) -> str:
-    """A login in its one spelling. Raises InvalidPerson."""
+    """Normalise a login. Raises InvalidPerson."""
     folded = login.strip().casefold()
     if not _LOGIN.fullmatch(folded):
         raise InvalidPerson(
@@ -178,13 +178,13 @@ def fold_login(login: str) -> str:
 
 
 def check_role(role: str) -> None:
-    """Raises InvalidPerson for what is no role."""
+    """Raise InvalidPerson for an unknown role."""
     if role not in ROLES:
         raise InvalidPerson(f"there is no role {role!r}; there are: {', '.join(ROLES)}")
 
 
 def entry_of(person: Person) -> PersonEntry:
-    """What may be known of a person."""
+    """Return the entry of a person."""
     return PersonEntry(
         person.id,
         person.login,
@@ -199,7 +199,7 @@ def entry_of(person: Person) -> PersonEntry:
 
 
 def count_keys(session: Session, person_id: int) -> int:
-    """A person's keys that are not revoked."""
+    """Return the number of a person's keys that are not revoked."""
     keys = select(func.count()).select_from(ApiKey).where(ApiKey.person_id == person_id, ApiKey.revoked.is_(None))
     return session.scalar(keys) or 0
 

@@ -75,7 +75,7 @@ def dump_postgresql(address: URL, path: Path) -> Dump:
 
 
 def is_free(url: str) -> bool:
-    """Whether a database may be restored to the URL: it does not exist or has no tables. Raises BackupError."""
+    """Return whether a database can be restored to the URL: it does not exist or has no tables. Raises BackupError."""
     address = parse_url(url)
     if address.get_backend_name() == "sqlite":
         return not Path(address.database or "").exists()
@@ -89,7 +89,7 @@ def is_free(url: str) -> bool:
 
 
 def restore_database(url: str, dump: Path, system: str) -> None:
-    """Restore a database from a dump, atomically. Raises BackupError where it is damaged or of another system."""
+    """Restore a database from a dump, atomically. Raises BackupError if it is damaged or of another system."""
     address = parse_url(url)
     if address.get_backend_name() != system:
         raise BackupError(f"the backup is of {system}; set FUNGARIUM_DATABASE to an address of that system")
@@ -110,7 +110,7 @@ def restore_database(url: str, dump: Path, system: str) -> None:
 
 
 def find_program(name: str) -> str:
-    """Find a PostgreSQL client program. Raises BackupError where it is not installed."""
+    """Find a PostgreSQL client program. Raises BackupError if it is not installed."""
     found = shutil.which(name)
     if found is None:
         raise BackupError(f"{name} is needed for a PostgreSQL database (Debian: apt-get install postgresql-client)")

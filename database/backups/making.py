@@ -1,6 +1,6 @@
-"""Makes a backup while the server runs: first the database, of one moment, then what it speaks of.
+"""Makes a backup while the server runs: a consistent dump of the database, then the files it refers to.
 
-A photo that goes in between is no longer spoken of by a new dump, so the dump is made again; what was copied stays.
+If a photo is removed meanwhile, the dump is repeated without it; files already copied are kept.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from retrieval.snapshots.history import HISTORY
 from retrieval.snapshots.manifest import SHARED, read_current, read_manifest, sealed_path
 from retrieval.snapshots.withdrawals import FILE as WITHDRAWN
 
-ROUNDS = 5  # dumps, at most, until no photo went while it was being copied
+ROUNDS = 5  # largest number of dumps until no photo is removed during copying
 
 
 @dataclass(frozen=True, slots=True)
 class BackupSources:
-    """Where everything lies that is worth keeping."""
+    """The locations of everything that is backed up."""
 
     database_url: str
-    observation_photos: str  # a folder, or an address of fsspec
+    observation_photos: str  # a folder or an fsspec URL
     data: Path  # with `photos` and `embeddings`
     snapshots: Path
 
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What was kept, and what could not be."""
+    """The contents of a backup, and what is missing."""
 
     name: str
     files: int
     bytes: int
     copied_files: int
     copied_bytes: int
-    lost: tuple[str, ...]  # what the database speaks of and no store holds any more
-    elsewhere: int  # reference photos that lie in folders of their own, which are not copied
+    lost: tuple[str, ...]  # in the database, but missing from the store
+    elsewhere: int  # reference photos in folders of their own, which are not copied
 
 
 def make_backup(places: BackupSources, repository: Repository, *, progress: Progress = silent) -> BackupReport:
-    """Back everything up; `progress` is told of each file. Raises BackupError, and SnapshotError for a damaged one."""
+    """Make a backup; `progress` is called for each file. Raises BackupError; SnapshotError for a damaged snapshot."""
     with repository.writing(), tempfile.TemporaryDirectory(prefix=".dump-", dir=repository.folder) as folder:
         current, items = keep_snapshots(places.snapshots, repository, progress)
         items += keep_embeddings(places.data / "embeddings", Path(folder), repository, progress)
@@ -85,9 +85,9 @@ def make_backup(places: BackupSources, repository: Repository, *, progress: Prog
 
 
 def keep_snapshots(root: Path, repository: Repository, progress: Progress) -> tuple[str, list[Item]]:
-    """Keep every whole snapshot; they never change, so that publishing need not wait. Gives the published one too.
+    """Back up all undamaged snapshots, which are immutable; returns their items and the published one's name.
 
-    Raises SnapshotError where that one is damaged: a backup that cannot answer is none.
+    Raises SnapshotError if the published one is damaged, since the backup could then not answer.
     """
     try:
         current = read_current(root)
@@ -111,7 +111,7 @@ def keep_snapshots(root: Path, repository: Repository, progress: Progress) -> tu
         except (SnapshotError, BackupError, OSError) as error:
             if folder.name == current:
                 raise BackupError(f"the published snapshot cannot be kept: {error}") from error
-            continue  # a damaged one that nobody uses
+            continue  # a damaged one that is not in use
         for item in found:
             kept[item.place] = item
             progress("backup", 1)
@@ -123,7 +123,7 @@ def keep_snapshots(root: Path, repository: Repository, progress: Progress) -> tu
 
 
 def keep_embeddings(folder: Path, scratch: Path, repository: Repository, progress: Progress) -> list[Item]:
-    """Keep the embeddings: they could be made again, in hours."""
+    """Back up the embeddings, since recomputing them takes hours."""
     items = []
     for path in sorted(folder.glob("*.sqlite")):
         copy = scratch / path.name
@@ -141,7 +141,7 @@ def keep_observed(
     photos: dict[str, Item],
     progress: Progress,
 ) -> list[str]:
-    """Keep photos of observations; gives those that are not in their store."""
+    """Back up photos of observations; returns those missing from the store."""
     lost = []
     for sha256 in sorted(wanted - photos.keys()):
         place = f"observations/{sha256[:2]}/{sha256}"
@@ -160,7 +160,7 @@ def keep_observed(
 def keep_stored(
     locations: tuple[str, ...], store: Path, repository: Repository, progress: Progress
 ) -> tuple[list[Item], list[str]]:
-    """Keep reference photos of the data folder; gives them, and those that are not there."""
+    """Back up reference photos in the data folder; returns them and those that are missing."""
     items, lost = [], []
     for sha256 in sorted({location.removeprefix(STORED) for location in locations if location.startswith(STORED)}):
         path, place = stored_path(store, sha256), f"photos/{sha256[:2]}/{sha256}"

@@ -1,6 +1,6 @@
-"""Restores a backup into places where there is nothing: photos and snapshots first, what points to them last.
+"""Restores a backup into an empty installation: photos and snapshots first, then what refers to them.
 
-A restore that was interrupted is run again and goes on; anything else that is there already is never written over.
+An interrupted restore can be run again and continues; other existing files are never overwritten.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from retrieval.snapshots.manifest import NAME, switch_current
 from retrieval.snapshots.withdrawals import FILE as WITHDRAWN
 from retrieval.snapshots.withdrawals import parse_withdrawals, withdraw_photos
 
-MARK = ".restoring"  # in the data folder while a restore is under way
+MARK = ".restoring"  # in the data folder during a restore
 
 
 def restore_backup(
@@ -29,8 +29,9 @@ def restore_backup(
     *,
     progress: Progress = silent,
 ) -> str:
-    """Restore a backup, the latest where none is named; gives its name. Raises BackupError, with nothing changed
-    where the backup is damaged or something is there already.
+    """Restore a backup, by default the latest; returns its name.
+
+    Raises BackupError, without any change, if the backup is damaged or a target is not empty.
     """
     backup = repository.read(name)
     mark = places.data / MARK
@@ -56,7 +57,7 @@ def restore_backup(
         ("snapshots", places.snapshots),
     ):
         for item in backup.under(part):
-            if item.place == f"snapshots/{WITHDRAWN}":  # added to what has been withdrawn here: none of it comes back
+            if item.place == f"snapshots/{WITHDRAWN}":  # added to the existing withdrawals, which stay in force
                 withdraw_photos(root, parse_withdrawals(repository.read_item(item)))
                 continue
             copy_item(repository, item, root / item.place.removeprefix(f"{part}/"))
@@ -73,20 +74,20 @@ def restore_backup(
 
 
 def point_to(root: Path, backup: Backup) -> None:
-    """Publish what was published."""
+    """Publish the snapshot that was published."""
     if not NAME.fullmatch(backup.current):
         raise BackupError(f"backup {backup.name} is no backup of ours: {backup.current!r} is no name of a snapshot")
     switch_current(root, backup.current)
 
 
 def copy_item(repository: Repository, item: Item, target: Path) -> None:
-    """Write a file of the backup, unless an interrupted restore has done so."""
+    """Write a file of the backup, unless an interrupted restore has written it."""
     if not (target.is_file() and target.stat().st_size == item.bytes):
         write_whole(target, repository.read_item(item), durable=True)
 
 
 def first_taken(places: BackupSources) -> str:
-    """The first place that holds something; empty where all are free."""
+    """Return the first location that is not empty; empty text if all are free."""
     for folder in (places.data / "photos", places.data / "embeddings", places.snapshots / "snapshots"):
         if folder.exists() and any(folder.iterdir()):
             return str(folder)

@@ -1,4 +1,4 @@
-"""The log of imports: runs with their counts, what was left out and why, and which files were looked at."""
+"""The log of imports: runs with counts, rejected records and dropped values, and inspected files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from database.errors import DatabaseError
 from database.keys import check_id, short_key
 from database.models import Dataset, DroppedValue, ImportRun, InspectedFile, RejectedRecord
 
-LONGEST_TEXT = 1000  # characters of a cell: whoever corrects it finds it by its line
+LONGEST_TEXT = 1000  # characters kept of a cell: curators find it by its line
 
 
 @dataclass(frozen=True, slots=True)
 class RejectionEntry:
-    """A record that was left out, or a value that was dropped from one that was kept.
+    """A rejected record, or a value dropped from an accepted one.
 
     `reason` is a short stable code, `detail` a sentence, `term` the Darwin Core term at fault, `text` its cell.
     """
@@ -36,12 +36,12 @@ class RejectionEntry:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found when a file or address was last looked at: a photo, or a reason why it is none."""
+    """The result of the latest inspection of a file or URL: a photo, or the reason why it is none."""
 
     address: str  # absolute path, `ARCHIVE!MEMBER`, or web address
     size: int | None  # bytes of the file or archive; None for a web address
     modified: float | None
-    location: str = ""  # where the photo lies: absolute path, or `store:SHA256`
+    location: str = ""  # location of the photo: absolute path, or `store:SHA256`
     sha256: str = ""  # empty: no photo
     reason: str = ""
     detail: str = ""
@@ -52,9 +52,9 @@ class Inspection:
 
 
 def start_run(session: Session, dataset: str, *, title: str = "", kind: str = "", archive: str = "") -> int:
-    """Open a run of `archive` into `dataset`, which is made where it is new; return its id.
+    """Start a run of `archive` into `dataset`, which is created if it is new; returns the run's id.
 
-    What earlier runs of the same archive left out is forgotten: this run says it anew. Raises DatabaseError.
+    Rejections of earlier runs of the same archive are deleted, since this run reports them again. Raises DatabaseError.
     """
     known = session.get(Dataset, check_id("dataset", dataset))
     if known is None:
@@ -74,7 +74,7 @@ def start_run(session: Session, dataset: str, *, title: str = "", kind: str = ""
 
 
 def dataset_kind(session: Session, dataset: str) -> str | None:
-    """What kind of archive a dataset was made of; None where nothing was ever filed under this id."""
+    """Return the kind of archive a dataset was made from; None for an unknown dataset."""
     known = session.get(Dataset, dataset)
     return known.kind if known is not None else None
 
@@ -88,7 +88,7 @@ def count_batch(
     rejections: Sequence[RejectionEntry],
     dropped: Sequence[RejectionEntry] = (),
 ) -> None:
-    """Add one batch to a run: accepted and rejected are what was read; `dropped` are values of the accepted."""
+    """Add the counts of one batch to a run: accepted and rejected records, and values `dropped` from accepted ones."""
     row = session.get_one(ImportRun, run)
     for table, entries in ((RejectedRecord, rejections), (DroppedValue, dropped)):
         if entries:
@@ -101,19 +101,19 @@ def count_batch(
 
 
 def finish_run(session: Session, run: int) -> None:
-    """Close a run, and remove observations that its corrections left without a photo."""
+    """Finish a run, and remove observations that its corrections left without photos."""
     row = session.get_one(ImportRun, run)
     row.finished = _now()
     drop_empty_observations(session, row.dataset_id)
 
 
 def run_rejections(session: Session, run: int) -> Iterator[RejectionEntry]:
-    """What one run left out, in the order of the archive."""
+    """Return the rejections of one run, in the order of the archive."""
     yield from _entries(session, RejectedRecord, RejectedRecord.import_run_id == run)
 
 
 def run_dropped_values(session: Session, run: int) -> Iterator[RejectionEntry]:
-    """The values that one run dropped from records that it kept, in the order of the archive."""
+    """Return the values that one run dropped from accepted records, in the order of the archive."""
     yield from _entries(session, DroppedValue, DroppedValue.import_run_id == run)
 
 
@@ -123,7 +123,7 @@ def rejections(session: Session, dataset: str, reason: str = "") -> Iterator[Rej
 
 
 def dropped_values(session: Session, dataset: str, reason: str = "") -> Iterator[RejectionEntry]:
-    """The values that the last run of every archive of `dataset` dropped. Raises DatabaseError."""
+    """Return the values dropped by the latest run of each archive of `dataset`. Raises DatabaseError."""
     yield from _entries_of_dataset(session, DroppedValue, dataset, reason)
 
 
@@ -159,7 +159,7 @@ def _row(run: int, entry: RejectionEntry) -> dict[str, Any]:
 
 
 def inspections(session: Session, addresses: Sequence[str]) -> dict[str, Inspection]:
-    """What is remembered of these addresses, by address."""
+    """Return the stored inspections of these addresses, by address."""
     keys = {short_key(address, 1024): address for address in addresses}
     seen = InspectedFile
     columns = (
@@ -171,7 +171,7 @@ def inspections(session: Session, addresses: Sequence[str]) -> dict[str, Inspect
 
 
 def remember(session: Session, seen: Sequence[Inspection]) -> None:
-    """Keep what was found at each address, in place of what was remembered of it."""
+    """Store the inspection of each address, replacing earlier ones."""
     keys = {short_key(inspection.address, 1024): inspection for inspection in seen}
     found = session.scalars(select(InspectedFile).where(InspectedFile.address.in_(keys)))
     rows = {row.address: row for row in found}
@@ -194,7 +194,7 @@ def remember(session: Session, seen: Sequence[Inspection]) -> None:
 
 
 def _storable(text: str) -> str:
-    """Rejected lines hold what no database takes: NUL characters, bytes of no alphabet."""
+    """Replace characters of rejected lines that no database stores: NUL and lone surrogates."""
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 

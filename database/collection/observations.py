@@ -51,14 +51,14 @@ class PhotoEntry:
 
 @dataclass(frozen=True, slots=True)
 class FiledPhoto:
-    """The photo is in the collection; `added` says whether it is new."""
+    """A photo that is in the collection; `added` tells whether it is new."""
 
     added: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedPhoto:
-    """The photo was rejected. `reason` is a short stable code, `detail` a sentence."""
+    """A rejected photo. `reason` is a short stable code, `detail` a sentence."""
 
     reason: str
     detail: str
@@ -195,7 +195,7 @@ class _Shelf:
             self.new_photos = []
 
     def _row_of(self, observation: Observation | _NewObservation) -> Observation:
-        """Return the row of an observation, which is written where it is new: an existing photo moves to it."""
+        """Return the row of an observation, inserting a new one first, since an existing photo moves to it."""
         if isinstance(observation, Observation):
             return observation
         self.write_new()

@@ -16,14 +16,14 @@ from database.models import Observation, Photo
 from retrieval.errors import UnknownPhoto
 
 OWN = "observations"  # the dataset of this server's own approved observations
-PORTION = 2_000  # rows that come from the database together
-STORED = "store:"  # before the sha256 of a photo that lies in the data folder
-OBSERVED = "observation:"  # before the sha256 of a photo that lies in the store of observations
+PORTION = 2_000  # rows fetched from the database at once
+STORED = "store:"  # before the sha256 of a photo in the data folder
+OBSERVED = "observation:"  # before the sha256 of a photo in the store of observations
 
 
 @dataclass(frozen=True, slots=True)
 class CataloguePhoto:
-    """A photo that may become a reference, with all that the index and the pages need to know of it."""
+    """A photo that can become a reference, with everything that the index and the pages need."""
 
     sha256: str
     location: str  # absolute path, `store:SHA256`, or `observation:SHA256`
@@ -32,31 +32,31 @@ class CataloguePhoto:
     observation: str  # dataset and observation key, joined by a colon
     author: str
     licence: str
-    source: str  # address of the page or photo it comes from, else the name of the dataset
+    source: str  # URL of its page or file, else the name of the dataset
     aspect: str  # one of retrieval.domain.ASPECTS or empty
     event_date: date | None
     decimal_latitude: float | None
     decimal_longitude: float | None
     country_code: str
     media_format: str
-    habitat: str = ""  # as it was written
+    habitat: str = ""  # verbatim
     substrate: str = ""
 
 
 def stored_path(store: Path, sha256: str) -> Path:
-    """Where a photo lies in the store that `store:SHA256` speaks of; two letters a folder keep the folders small."""
+    """Return a photo's path in the store for `store:SHA256`; two characters per folder keep folders small."""
     return store / sha256[:2] / sha256
 
 
 def references(session: Session, dataset: str = "") -> Iterator[CataloguePhoto]:
-    """Every photo, or every one of a dataset, that is not withdrawn, ordered by sha256; in portions: millions fit."""
+    """Yield all active photos, or those of a dataset, by sha256; fetched in portions for constant memory."""
     asked = _references().where(Photo.dataset_id == dataset) if dataset else _references()
     for row in session.execute(asked.order_by(Photo.sha256).execution_options(yield_per=PORTION)):
         yield _reference(row)
 
 
 def placed_references(session: Session) -> Iterator[CataloguePhoto]:
-    """Every photo that is not withdrawn, ordered by species, observation and sha256, as segments hold them."""
+    """Yield all active photos by species, observation and sha256, the order of segments."""
     asked = _references().order_by(Observation.taxon_id, Observation.id)
     rows = session.execute(asked.execution_options(yield_per=PORTION))
     for _, photos in groupby(rows, key=lambda row: row.observation_id):
@@ -64,18 +64,18 @@ def placed_references(session: Session) -> Iterator[CataloguePhoto]:
 
 
 def count_references(session: Session) -> int:
-    """How many photos are not withdrawn."""
+    """Return the number of active photos."""
     return int(session.scalar(select(func.count()).select_from(Photo).where(Photo.withdrawn.is_(False))) or 0)
 
 
 def digests(session: Session) -> Iterator[str]:
-    """The sha256 of every photo that is not withdrawn, ascending."""
+    """Yield the sha256 of all active photos, ascending."""
     asked = select(Photo.sha256).where(active_photos()).order_by(Photo.sha256)
     yield from session.scalars(asked.execution_options(yield_per=PORTION))
 
 
 def reference(session: Session, sha256: str) -> CataloguePhoto:
-    """Return one photo that is not withdrawn. Raises UnknownPhoto."""
+    """Return an active photo. Raises UnknownPhoto."""
     found = session.execute(_references().where(Photo.sha256 == sha256)).one_or_none()
     if found is None:
         raise UnknownPhoto(f"there is no reference photo {sha256}")
@@ -83,39 +83,39 @@ def reference(session: Session, sha256: str) -> CataloguePhoto:
 
 
 def event_dates(session: Session, photos: Sequence[str]) -> dict[str, date]:
-    """When the observations of some photos were made, by the photos' sha256; left out where nobody knows."""
+    """Return the event dates of photos by sha256; photos without a known date are omitted."""
     asked = select(Photo.sha256, Observation.event_date).join(Observation, Observation.id == Photo.observation_id)
     found = session.execute(asked.where(Photo.sha256.in_(photos), Photo.withdrawn.is_(False)))
     return {sha256: day for sha256, day in found if day is not None}
 
 
 def photo_shapes(session: Session, photos: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Width and height of some photos in pixels, as they were taken, by their sha256; left out where nobody knows."""
+    """Return the original width and height of photos in pixels, by sha256; unknown ones are omitted."""
     asked = select(Photo.sha256, Photo.width, Photo.height).where(Photo.sha256.in_(photos))
     return {sha256: (width, height) for sha256, width, height in session.execute(asked) if width and height}
 
 
 def species_with_photos(session: Session) -> set[int]:
-    """The ids of all species that have a photo which is not withdrawn: the flora `world`."""
+    """Return the ids of all species with an active photo, which are the flora `world`."""
     pictured = select(Observation.taxon_id).join(Photo).where(Photo.withdrawn.is_(False)).distinct()
     return set(session.scalars(pictured))
 
 
 def author_of(creator: str, rights_holder: str, recorded_by: str) -> str:
-    """Say whom to name beside a photo: who made it, else who holds the rights, else who made the observation."""
+    """Return the credit of a photo: its creator, else the rights holder, else the recorder of the observation."""
     return creator or rights_holder or recorded_by
 
 
 def active_photos() -> ColumnElement[bool]:
-    """Whether a photo is not withdrawn, said so that SQLite does not look for it in the index of withdrawn photos.
+    """Return the condition that a photo is active, written so that SQLite does not use the index of withdrawn photos.
 
-    Nearly all photos stand there alike: to ask of each observation whether it has one would read them all each time.
+    Nearly all rows match in that index, so that a check of each observation would read them all every time.
     """
     return func.coalesce(Photo.withdrawn, false()).is_(False)
 
 
 def _references() -> Select[*tuple[Any, ...]]:
-    """What `_reference` reads: columns, for to make objects of a table's rows takes ten times as long."""
+    """Return the columns read by `_reference`; loading ORM objects instead takes ten times as long."""
     columns = (
         Photo.sha256,
         Photo.location,

@@ -1,9 +1,8 @@
-"""What the catalogue knows that bears on a verdict: other records of a taxon, and what a person has shown to know.
+"""The evidence for the score of an identification: other records of the taxon, and a person's experience.
 
-Approved records are the archives' observations, which others have curated, and this server's approved ones. The
-observation in question is always left out: nothing confirms itself. Places are those that others may see, of the
-observation too: scores are public, and scores computed from exact places would tell them to whoever records an
-observation nearby and moves it.
+Approved records are the observations of archives, curated elsewhere, and this server's approved ones. The observation
+itself is excluded, so that nothing confirms itself. Only public places are used, for the observation too: scores are
+public, and scores from exact places would reveal those of nearby observations to whoever moves an observation around.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ Float = InstrumentedAttribute[float | None]
 
 
 def occurrences_of(session: Session, observation: FieldObservation, taxon_id: int) -> LocalOccurrences:
-    """What other approved records say of a taxon at this observation's time and public place."""
+    """Return the other approved records of a taxon, relative to this observation's time and public place."""
     archive = [Observation.taxon_id == taxon_id, Observation.dataset_id != OWN]  # ours count once, as our own
     own = [
         FieldObservation.taxon_id == taxon_id,
         FieldObservation.status == "approved",
         FieldObservation.id != observation.id,
     ]
-    months: Counter[tuple[int, int]] = Counter()  # of a month on a side of the equator: 1 north, -1 south, 0 not known
+    months: Counter[tuple[int, int]] = Counter()  # of a month in a hemisphere: 1 north, -1 south, 0 unknown
     records = located = 0
     for table, conditions in ((Observation, archive), (FieldObservation, own)):
         month = extract("month", table.event_date)
@@ -58,7 +57,7 @@ def occurrences_of(session: Session, observation: FieldObservation, taxon_id: in
 def experience_of(
     session: Session, observation: FieldObservation, person_id: int, certainty: str, lineage: Sequence[Taxon]
 ) -> Experience:
-    """What a person has shown to know of a taxon and of its morphological group; `lineage` begins with the taxon."""
+    """Return a person's experience with a taxon and its morphological group; `lineage` begins with the taxon."""
     known = _known_to(session, observation, person_id)
     records = known.get(lineage[0].id, 0)
     if lineage[0].taxon_rank != "species":
@@ -68,7 +67,7 @@ def experience_of(
 
 
 def within(box: Box, latitude: Float, longitude: Float) -> list[ColumnElement[bool]]:
-    """Conditions that a point lies in a box, across the date line too."""
+    """Return conditions that a point lies in a box, which may cross the antimeridian."""
     across: ColumnElement[bool]
     if box.west <= box.east:
         across = longitude.between(box.west, box.east)
@@ -82,9 +81,9 @@ def _by_month(month: ColumnElement[int], side: ColumnElement[int], conditions: S
 
 
 def _in_season(months: Mapping[tuple[int, int], int], month: int, latitude: float | None) -> int:
-    """Records in the season of a month: of the other side of the equator those half a year apart.
+    """Return the number of records in the season of a month, shifted by half a year in the other hemisphere.
 
-    Where either side is not known, a record of both months counts: what is not known speaks against nothing.
+    If either hemisphere is unknown, records of both months count, so that unknown places do not lower a score.
     """
     opposite = (month + 5) % 12 + 1
     here = 0 if latitude is None else -1 if latitude < 0 else 1
@@ -98,7 +97,7 @@ def _in_season(months: Mapping[tuple[int, int], int], month: int, latitude: floa
 
 
 def _public_place(table: type[Observation | FieldObservation]) -> tuple[Float, Float]:
-    """The columns of a record's latitude and longitude as others may see them."""
+    """Return the columns of a record's public latitude and longitude."""
     if table is FieldObservation:
         return FieldObservation.public_latitude, FieldObservation.public_longitude
     return Observation.decimal_latitude, Observation.decimal_longitude
@@ -111,9 +110,9 @@ def _nearest(
     archive: Sequence[ColumnElement[bool]],
     own: Sequence[ColumnElement[bool]],
 ) -> float | None:
-    """Kilometres to the nearest other record, by public places; None where none is within FAR_KM.
+    """Return the distance in km to the nearest other record, by public places; None if none is within FAR_KM.
 
-    An archive's records of a taxon that is obscured here count at the centres of their grid cells.
+    Archive records of a taxon that is obscured here count at the centres of their grid cells.
     """
     here = observation.public_latitude, observation.public_longitude
     if here[0] is None or here[1] is None:
@@ -136,14 +135,14 @@ def _nearest(
 
 
 def is_obscured_taxon(session: Session, lineages: Iterable[Sequence[Taxon]]) -> bool:
-    """Whether any taxon of these lineages is one whose places are obscured."""
+    """Return whether any taxon of these lineages is obscured."""
     nodes = {taxon.id for lineage in lineages for taxon in lineage}
     found = select(ObscuredTaxon.taxon_id).where(ObscuredTaxon.taxon_id.in_(sorted(nodes))).limit(1)
     return session.scalar(found) is not None
 
 
 def _known_to(session: Session, observation: FieldObservation, person_id: int) -> dict[int, int]:
-    """How many approved observations of each taxon a person named so, this one apart."""
+    """Return the number of other approved observations of each taxon that a person identified correctly."""
     named = (
         select(FieldObservation.taxon_id, func.count(FieldObservation.id.distinct()))
         .join(Verdict, Verdict.observation_id == FieldObservation.id)
@@ -161,7 +160,7 @@ def _known_to(session: Session, observation: FieldObservation, person_id: int) -
 
 
 def _group_species(session: Session, known: dict[int, int], lineage: Sequence[Taxon]) -> int:
-    """Species of the lineage's morphological group among those known; the taxon itself counts as a record instead."""
+    """Return the number of known species of the lineage's morphological group, without the taxon itself."""
     lineages = ancestors(session, known)
     nodes = {node.id for path in [*lineages.values(), lineage] for node in path}
     groups = session.scalars(select(MorphologicalGroup).where(MorphologicalGroup.taxon_id.in_(sorted(nodes))))
@@ -177,7 +176,7 @@ def _group_species(session: Session, known: dict[int, int], lineage: Sequence[Ta
 
 
 def nearest_group(lineage: Sequence[Taxon], names: dict[int, str]) -> str:
-    """The group of the nearest taxon that was put into one, else the genus: species of a genus mostly look alike."""
+    """Return the group of the nearest ancestor with one, else the genus, since species of a genus mostly look alike."""
     for taxon in lineage:
         if taxon.id in names:
             return names[taxon.id]

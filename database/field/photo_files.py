@@ -1,6 +1,6 @@
-"""The photos of observations, kept under their content's sha256 in a folder or in an S3-compatible store.
+"""The store of observations' photos, by sha256, in a folder or in an S3-compatible store.
 
-The only home of fsspec. A photo is there whole or not at all, and is on the disk before anybody is told that it is.
+The only module that uses fsspec. Writes are atomic, and durable before they are acknowledged.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class PhotoFiles:
-    """Photos by their sha256. The same bytes are kept once; two letters a folder keep the folders small."""
+    """Photos by their sha256. Equal bytes are stored once; two characters per folder keep folders small."""
 
     def __init__(self, address: str) -> None:
-        """`address` is a folder, or one of fsspec's: `s3://BUCKET/PREFIX` say. Raises StoreUnavailable."""
+        """Open a store; `address` is a folder or an fsspec URL like `s3://BUCKET/PREFIX`. Raises StoreUnavailable."""
         try:
             self._files, root = fsspec.core.url_to_fs(address)
         except (ImportError, ValueError) as error:
@@ -40,7 +40,7 @@ class PhotoFiles:
         self.folder = Path(self.root) if "file" in _protocols(self._files) else None
 
     def put(self, photo: bytes) -> str:
-        """Keep a photo; return its sha256. Raises StoreFull, StoreUnavailable."""
+        """Store a photo; returns its sha256. Raises StoreFull, StoreUnavailable."""
         sha256 = hashlib.sha256(photo).hexdigest()
         if self.has(sha256):
             return sha256
@@ -48,7 +48,7 @@ class PhotoFiles:
             if self.folder is not None:
                 write_whole(Path(self._path(sha256)), photo, durable=True)
             else:
-                self._files.pipe_file(self._path(sha256), photo)  # one request: an object is there whole or not at all
+                self._files.pipe_file(self._path(sha256), photo)  # one request, which object stores apply atomically
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise StoreFull("the photo storage is full; the administrator has to free some space") from error
@@ -56,7 +56,7 @@ class PhotoFiles:
         return sha256
 
     def get(self, sha256: str) -> bytes:
-        """The bytes of a photo. Raises UnknownPhoto where it is not there or no longer what it was."""
+        """Return the bytes of a photo. Raises UnknownPhoto if it is missing or damaged."""
         try:
             photo: bytes = self._files.cat_file(self._path(sha256))
         except FileNotFoundError as error:
@@ -70,14 +70,14 @@ class PhotoFiles:
         return photo
 
     def has(self, sha256: str) -> bool:
-        """Whether a photo is there. Raises StoreUnavailable."""
+        """Return whether a photo is stored. Raises StoreUnavailable."""
         try:
             return bool(self._files.exists(self._path(sha256)))
         except OSError as error:
             raise StoreUnavailable(f"the photos cannot be reached ({type(error).__name__})") from error
 
     def remove(self, sha256: str) -> None:
-        """Remove a photo. Safe to do twice. Raises StoreUnavailable."""
+        """Remove a photo. Idempotent. Raises StoreUnavailable."""
         try:
             self._files.rm_file(self._path(sha256))
         except FileNotFoundError:
@@ -86,7 +86,7 @@ class PhotoFiles:
             raise StoreUnavailable(f"photo {sha256} could not be removed ({type(error).__name__})") from error
 
     def everything(self) -> Iterator[tuple[str, datetime]]:
-        """Every file of the store with the time it was written, UTC: digests, and leftovers by their paths."""
+        """Yield every file of the store with its time of writing (UTC): digests of photos, paths of leftovers."""
         self._files.invalidate_cache()
         found: dict[str, dict[str, Any]] = self._files.find(self.root, detail=True)
         for path, about in sorted(found.items()):
@@ -94,19 +94,19 @@ class PhotoFiles:
             yield (name if _DIGEST.fullmatch(name) else path), _written(about)
 
     def remove_leftover(self, path: str) -> None:
-        """Remove what a killed writer left behind, by the path that `everything` gave."""
+        """Remove a leftover of an interrupted write, by its path from `everything`."""
         self._files.rm_file(path)
 
     def _path(self, sha256: str) -> str:
-        if not _DIGEST.fullmatch(sha256):  # it comes out of addresses
+        if not _DIGEST.fullmatch(sha256):  # paths may come from URLs
             raise UnknownPhoto("a photo is named by the 64 hexadecimal digits of its sha256")
         return f"{self.root}/{sha256[:2]}/{sha256}"
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file so that it is there whole or not at all, whoever else writes it and whenever this is killed.
+    """Write a file atomically, also with concurrent writers or if the process is killed.
 
-    `durable` waits until it is on the disk, and with it its name.
+    `durable` waits until the file and its name are on disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, unfinished = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
@@ -126,7 +126,7 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the names of a folder reach the disk."""
+    """Sync a folder, so that its entries are on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -140,7 +140,7 @@ def _protocols(files: Any) -> tuple[str, ...]:
 
 
 def _written(about: dict[str, Any]) -> datetime:
-    """When a file was written, as each kind of store says it; long ago where none says."""
+    """Return the time a file was written, from the attributes of any kind of store; the epoch if unknown."""
     when = about.get("mtime", about.get("LastModified", about.get("created")))
     if isinstance(when, datetime):
         return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -1,8 +1,8 @@
-"""Observations recorded, changed and removed, each in one transaction, with their photos in step.
+"""Recording, changing and removing observations with their photos, each in one transaction.
 
-Photos are kept before the observation that shows them is recorded, and removed after the last that showed them is gone:
-whatever dies in between leaves a photo that nobody shows, which `sweep` removes, and never an observation without its
-photo. Files are looked for and removed by the one writer, so that no photo is removed under somebody who just kept it.
+Photos are stored before the observation that refers to them, and deleted after the last reference to them is gone. A
+crash in between leaves an unreferenced photo, which `sweep` deletes, never an observation without its photo. Only the
+single writer looks for and deletes files, so that no photo is deleted while another request refers to it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ GRACE = timedelta(hours=1)  # a photo younger than this may belong to an observa
 
 @dataclass(frozen=True, slots=True)
 class KeptPhoto:
-    """A photo that is in the store already."""
+    """A photo that is already in the store."""
 
     sha256: str
     byte_count: int
@@ -51,7 +51,7 @@ class KeptPhoto:
 
 @dataclass(frozen=True, slots=True)
 class EngineAnswer:
-    """What the engine said: candidates best first, each with taxonID, scientificName and score."""
+    """The engine's answer: candidates, best first, each with taxonID, scientificName and score."""
 
     snapshot: str
     model: str
@@ -68,9 +68,9 @@ def record(
     photos: Sequence[KeptPhoto],
     suggestion: EngineAnswer | None = None,
 ) -> FieldObservation:
-    """Record an observation with its photos and what the engine said. Raises InvalidObservation.
+    """Record an observation with its photos and the engine's answer. Raises InvalidObservation.
 
-    The caller gives opinions and then calls `settle`.
+    The caller adds identifications and then calls `settle`.
     """
     now = utc_now()
     observation = FieldObservation(key=key, person_id=person_id, status="unidentified", created=now, modified=now)
@@ -95,9 +95,9 @@ def record(
 
 
 def edit(session: Session, observation: FieldObservation, changes: Mapping[str, Any]) -> None:
-    """Change what is given, and work out anew what hangs on time and place. Raises InvalidObservation.
+    """Change the given fields, and recompute what depends on time and place. Raises InvalidObservation.
 
-    A place that is taken out takes its accuracy with it.
+    Removing the place also removes its accuracy.
     """
     if changes.get("decimal_latitude", 0) is None and changes.get("decimal_longitude", 0) is None:
         changes = {"coordinate_uncertainty": None, **changes}
@@ -109,7 +109,7 @@ def edit(session: Session, observation: FieldObservation, changes: Mapping[str, 
 
 
 def check(observation: FieldObservation) -> None:
-    """Raises InvalidObservation for half a place, an uncertain nowhere, or a day that is in the future."""
+    """Raise InvalidObservation for an incomplete place, an uncertainty without a place, or a date in the future."""
     if (observation.decimal_latitude is None) != (observation.decimal_longitude is None):
         raise InvalidObservation("give both latitude and longitude, or neither")
     if observation.coordinate_uncertainty is not None and observation.decimal_latitude is None:
@@ -119,12 +119,12 @@ def check(observation: FieldObservation) -> None:
 
 
 def latest_day() -> date:
-    """The day that it is somewhere on Earth already."""
+    """Return the latest date currently valid anywhere on Earth."""
     return (datetime.now(UTC) + timedelta(hours=14)).date()
 
 
 def add_photos(session: Session, observation: FieldObservation, photos: Sequence[KeptPhoto]) -> None:
-    """Show more photos; one that is shown already is not shown twice."""
+    """Add photos to an observation; those it has already are ignored."""
     shown = {photo.sha256 for photo in observation.photos}
     position = max((photo.position for photo in observation.photos), default=-1)
     for photo in photos:
@@ -148,7 +148,7 @@ def add_photos(session: Session, observation: FieldObservation, photos: Sequence
 
 
 def drop_photo(session: Session, observation: FieldObservation, sha256: str) -> None:
-    """Show a photo no longer. Raises UnknownFieldPhoto, InvalidObservation for the last one."""
+    """Remove a photo from an observation. Raises UnknownFieldPhoto, InvalidObservation for the last one."""
     photo = photo_of(observation, sha256)
     if len(observation.photos) == 1:
         raise InvalidObservation("this is the only photo; delete the observation instead")
@@ -158,13 +158,13 @@ def drop_photo(session: Session, observation: FieldObservation, sha256: str) -> 
 
 
 def remove(session: Session, observation: FieldObservation) -> None:
-    """Remove an observation with everything that was said of it. Its photos go by `discard` afterwards."""
+    """Remove an observation with all its verdicts. The caller deletes its photos by `discard` afterwards."""
     session.delete(observation)
     session.flush()
 
 
 def observation_by_key(session: Session, key: str) -> FieldObservation:
-    """An observation by its public id. Raises UnknownObservation."""
+    """Return an observation by its public id. Raises UnknownObservation."""
     is_key = len(key) == 36 and key.isascii() and key.replace("-", "").isalnum()
     found = session.scalar(select(FieldObservation).where(FieldObservation.key == key.lower())) if is_key else None
     if found is None:
@@ -173,13 +173,13 @@ def observation_by_key(session: Session, key: str) -> FieldObservation:
 
 
 def last_licence(session: Session, person_id: int) -> str:
-    """The licence that a person stated for what they recorded last; empty where they stated none."""
+    """Return the licence of a person's latest observation; empty without one."""
     query = select(FieldObservation.licence).where(FieldObservation.person_id == person_id)
     return session.scalar(query.order_by(FieldObservation.id.desc()).limit(1)) or ""
 
 
 def photo_of(observation: FieldObservation, sha256: str) -> FieldPhoto:
-    """A photo of an observation. Raises UnknownFieldPhoto."""
+    """Return a photo of an observation. Raises UnknownFieldPhoto."""
     for photo in observation.photos:
         if photo.sha256 == sha256:
             return photo
@@ -187,18 +187,18 @@ def photo_of(observation: FieldObservation, sha256: str) -> FieldPhoto:
 
 
 def digests(photos: Sequence[FieldPhoto]) -> list[str]:
-    """Everything of these photos that lies in the store."""
+    """Return the digests of all stored files of these photos."""
     return [sha256 for photo in photos for sha256 in (photo.sha256, photo.original_sha256) if sha256]
 
 
 def shown(session: Session, sha256: str) -> bool:
-    """Whether any observation still shows a photo, or keeps it as an original."""
+    """Return whether any observation refers to a file, as a photo or as its original."""
     holds = or_(FieldPhoto.sha256 == sha256, FieldPhoto.original_sha256 == sha256)
     return session.scalar(select(FieldPhoto.id).where(holds).limit(1)) is not None
 
 
 def discard(database: Database, files: PhotoFiles, sha256s: Sequence[str]) -> int:
-    """Remove the photos that no observation shows any more; return how many. Raises DatabaseError, StoreUnavailable."""
+    """Delete photos without observations; returns their number. Raises DatabaseError, StoreUnavailable."""
     gone = 0
     with database.writing() as session:
         for sha256 in dict.fromkeys(sha256s):
@@ -209,7 +209,7 @@ def discard(database: Database, files: PhotoFiles, sha256s: Sequence[str]) -> in
 
 
 def sweep(database: Database, files: PhotoFiles, *, now: datetime | None = None) -> list[str]:
-    """Remove what killed or refused requests left in the store; return what was removed."""
+    """Delete files left in the store by killed or refused requests; returns their names."""
     before = (now or datetime.now(UTC)) - GRACE
     old = [name for name, written in files.everything() if written < before]
     removed = []
@@ -226,7 +226,7 @@ def sweep(database: Database, files: PhotoFiles, *, now: datetime | None = None)
 
 
 def missing(database: Database, files: PhotoFiles) -> list[tuple[str, str]]:
-    """Observation and photo where the store does not hold what the database shows: after a bad restore, say."""
+    """Yield observation and photo for photos missing from the store, such as after an incomplete restore."""
     with database.reading() as session:
         pairs = session.execute(
             select(FieldObservation.key, FieldPhoto.sha256).join(FieldPhoto).order_by(FieldObservation.id)

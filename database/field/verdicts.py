@@ -1,7 +1,7 @@
-"""Verdicts: who says what of an observation, and what it comes to.
+"""Verdicts on observations: identifications, approvals, withdrawals, and the resulting status.
 
-Everything here runs in one writing session, of which there is one at a time: two verdicts at once are one after the
-other, and the second sees the first.
+All functions run in a writing session, of which there is one at a time: of two simultaneous verdicts, the second is
+based on the first.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ OPINIONS = ("propose", "agree")
 def give_opinion(
     session: Session, observation: FieldObservation, person_id: int, taxon: Taxon, certainty: str, remarks: str = ""
 ) -> Verdict:
-    """Say what an observation is: a proposal, or agreement where somebody said so before.
+    """Identify an observation: propose a taxon, or agree with an existing proposal.
 
-    A person has one opinion of an observation; a new one supersedes theirs, the same one again is kept once.
+    A person has one identification of an observation; a new one supersedes it, and a repeated one is stored once.
     Raises InvalidVerdict.
     """
     if certainty not in CERTAINTIES:
@@ -50,7 +50,7 @@ def give_opinion(
 
 
 def withdraw_opinion(session: Session, observation: FieldObservation, person_id: int, remarks: str = "") -> Verdict:
-    """Take one's opinion back; the history keeps it. Raises InvalidVerdict where there is none."""
+    """Withdraw one's own identification, which remains in the history. Raises InvalidVerdict without one."""
     mine = [
         verdict
         for verdict in standing_verdicts(session, observation)
@@ -66,9 +66,9 @@ def withdraw_opinion(session: Session, observation: FieldObservation, person_id:
 def approve(
     session: Session, observation: FieldObservation, expert_id: int, taxon: Taxon, remarks: str = ""
 ) -> Verdict:
-    """Settle what an observation is, whatever the score; a later approval supersedes an earlier one.
+    """Approve a taxon for an observation, whatever its score; a later approval supersedes an earlier one.
 
-    The same expert's same approval again is kept once.
+    A repeated approval by the same expert is stored once.
     """
     now = utc_now()
     for verdict in standing_verdicts(session, observation):
@@ -83,7 +83,7 @@ def approve(
 
 
 def take_back_approval(session: Session, observation: FieldObservation, expert_id: int, remarks: str = "") -> Verdict:
-    """Take an expert's approval back, one's own or another's. Raises InvalidVerdict where there is none."""
+    """Withdraw an expert's approval, one's own or another's. Raises InvalidVerdict without one."""
     approvals = [verdict for verdict in standing_verdicts(session, observation) if verdict.kind == "approve"]
     if not approvals:
         raise InvalidVerdict("no expert has approved this observation")
@@ -93,20 +93,20 @@ def take_back_approval(session: Session, observation: FieldObservation, expert_i
 
 
 def standing_verdicts(session: Session, observation: FieldObservation) -> Sequence[Verdict]:
-    """The verdicts of an observation that nothing has superseded, the oldest first."""
+    """Return the active verdicts of an observation, oldest first."""
     query = select(Verdict).where(Verdict.observation_id == observation.id, Verdict.superseded.is_(None))
     return session.scalars(query.order_by(Verdict.id)).all()
 
 
 def settle(session: Session, observation: FieldObservation) -> None:
-    """Work out scores, the leading proposal, the status, and what others see of the place."""
+    """Recompute scores, the leading proposal, the status and the public place."""
     session.flush()
     verdicts = standing_verdicts(session, observation)
     opinions = [verdict for verdict in verdicts if verdict.kind in OPINIONS]
     approval = next((verdict for verdict in verdicts if verdict.kind == "approve"), None)
     named = list(dict.fromkeys(verdict.taxon_id for verdict in [*opinions, *([approval] if approval else [])]))
     lineages = ancestors(session, named)
-    _show_place(session, observation, lineages.values())  # first: scores are computed from what others see of places
+    _show_place(session, observation, lineages.values())  # first: scores are computed from public places
     kept = {proposal.taxon_id: proposal for proposal in observation.proposals}
     for taxon_id, proposal in kept.items():
         if taxon_id not in named:
@@ -125,10 +125,10 @@ def settle(session: Session, observation: FieldObservation) -> None:
 
 
 def update_public_places(session: Session, observations: Sequence[FieldObservation]) -> int:
-    """Update what others see of places, after a person or taxon began or ceased to ask for obscuring.
+    """Update public places after a person or taxon started or stopped being obscured.
 
-    Then scores are computed again, those of other observations nearby too: they depend on public places only.
-    Returns the number of observations given.
+    Then recompute scores, including those of other observations nearby, which depend on public places. Returns the
+    number of observations given.
     """
     affected = {observation.id: observation for observation in observations}
     for observation in observations:
@@ -142,11 +142,11 @@ def update_public_places(session: Session, observations: Sequence[FieldObservati
 
 
 def _scored_by(session: Session, observation: FieldObservation) -> Sequence[FieldObservation]:
-    """The other observations near an approved one that somebody named the same."""
+    """Return other observations near an approved one with a proposal of the same taxon."""
     latitude, longitude = observation.decimal_latitude, observation.decimal_longitude
     if observation.status != "approved" or latitude is None or longitude is None:
         return ()
-    box = box_around(latitude, longitude, FAR_KM + 2 * CELL_KM)  # both may be shown at the centre of a cell
+    box = box_around(latitude, longitude, FAR_KM + 2 * CELL_KM)  # public places may be the centres of cells
     query = (
         select(FieldObservation)
         .join(Proposal, Proposal.observation_id == FieldObservation.id)
@@ -157,12 +157,12 @@ def _scored_by(session: Session, observation: FieldObservation) -> Sequence[Fiel
 
 
 def observations_of(session: Session, person_id: int) -> Sequence[FieldObservation]:
-    """Everything that a person recorded."""
+    """Return all observations of a person."""
     return session.scalars(select(FieldObservation).where(FieldObservation.person_id == person_id)).all()
 
 
 def observations_named(session: Session, taxon_id: int) -> Sequence[FieldObservation]:
-    """The observations that anybody now holds for a taxon or something below it."""
+    """Return the observations with an active verdict for a taxon or a descendant."""
     named = select(Verdict.observation_id).where(Verdict.superseded.is_(None), Verdict.taxon_id.in_(below(taxon_id)))
     return session.scalars(select(FieldObservation).where(FieldObservation.id.in_(named))).all()
 
@@ -194,14 +194,14 @@ def _score(
         "records": occurrences.records,
         "datedRecords": occurrences.dated,
         "recordsInMonth": occurrences.in_month,
-        # In steps, for the distance to known records would tell the place of an obscured observation.
+        # In steps, since the distance to known records would reveal the place of an obscured observation.
         "nearRecord": occurrences.nearest_km is not None,
         "people": said,
     }
 
 
 def _lead(observation: FieldObservation) -> None:
-    """The approved proposal leads, else the highest score, else whoever came first."""
+    """Return the leading proposal: the approved one, else the one with the highest score, else the oldest."""
     ranked = sorted(observation.proposals, key=lambda one: (one.expert_id is None, -(one.score or 0), one.id))
     leading = ranked[0] if ranked else None
     by_expert = leading is not None and leading.expert_id is not None
@@ -217,7 +217,7 @@ def _lead(observation: FieldObservation) -> None:
 
 
 def _show_place(session: Session, observation: FieldObservation, lineages: Iterable[Sequence[Taxon]]) -> None:
-    """Work out what others see: a cell where the person, the observation or any name said of it asks for that."""
+    """Set the public place: a grid cell if the person, the observation or any proposed taxon is obscured."""
     asks = observation.obscured or observation.person.obscures or is_obscured_taxon(session, lineages)
     observation.is_obscured = asks
     if observation.decimal_latitude is None or observation.decimal_longitude is None:
@@ -263,7 +263,7 @@ def _say(
         certainty=certainty,
         remarks=remarks,
         created=now,
-        superseded=now if kind in ("withdraw", "unapprove") else None,  # said and done: it stands for nothing
+        superseded=now if kind in ("withdraw", "unapprove") else None,  # withdrawals are never active
     )
     observation.verdicts.append(verdict)
     session.flush()

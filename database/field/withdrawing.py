@@ -1,4 +1,4 @@
-"""Photos of the catalogue that may be references no more: withdrawn for good, let in again, or gone with their find."""
+"""Withdrawal of reference photos, its reversal, and removal of photos whose observation is gone."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def mark_photos(
     observation: str = "",
     withdrawn: bool,
 ) -> list[str]:
-    """Withdraw photos, or let them in again: by sha256, all of a dataset, or of an observation (`DATASET:KEY`).
+    """Withdraw photos or restore them: by sha256, all of a dataset, or of an observation (`DATASET:KEY`).
 
-    Gives the sha256 of all that were meant and are in the catalogue, marked before or not. No import brings back what
-    is withdrawn. Raises DatabaseError for a dataset or observation that there is not.
+    Returns the sha256 of all matching photos, already marked or not. No import restores withdrawn photos. Raises
+    DatabaseError for an unknown dataset or observation.
     """
     meant: list[ColumnElement[bool]] = []
     for start in range(0, len(photos), 500):
@@ -51,14 +51,14 @@ def mark_photos(
 
 
 def withdrawn_photos(session: Session) -> list[str]:
-    """The sha256 of all photos that are marked as withdrawn."""
+    """Return the sha256 of all withdrawn photos."""
     return list(session.scalars(select(Photo.sha256).where(Photo.withdrawn).distinct().order_by(Photo.sha256)))
 
 
 def drop_unmet(session: Session, dataset: str, run: int) -> int:
-    """Remove photos of the observations' dataset that a run did not accept; return how many.
+    """Remove photos of the dataset of observations that a run did not accept; returns their number.
 
-    What was withdrawn stays marked, so that it does not come back, for as long as its observation shows it.
+    Withdrawn photos stay marked while their observation has them, so that they do not return.
     """
     still_shown = select(FieldPhoto.id).where(FieldPhoto.sha256 == Photo.sha256).exists()
     gone = delete(Photo).where(

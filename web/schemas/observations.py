@@ -196,7 +196,7 @@ def owns(observation: FieldObservation, asking: Caller) -> bool:
 
 
 def proposal_answer(observation: FieldObservation, proposal: Proposal, *, exact: bool) -> dict[str, Any]:
-    """A proposal with those who stand for it. What speaks for it would tell of the place, and goes where that goes."""
+    """Return a proposal with its supporters. Its score's inputs reveal the place, and are shown only with it."""
     status = status_of(proposal.score, by_expert=proposal.expert_id is not None)
     supporters = [
         verdict
