@@ -68,8 +68,8 @@ def export_archive(
 ) -> ExportReport:
     """Write approved observations under `accepted` licences as a Darwin Core Archive, atomically.
 
-    Photos are given by URL, under `card.page`, or packed into the archive where `photo` returns their bytes. Raises
-    BuildError where there is nothing to export, or neither a page nor `photo` is given.
+    Photos are given by URL under `card.page`, or packed into the archive if `photo` returns their bytes. Raises
+    BuildError if there is nothing to export, or neither a page nor `photo` is given.
     """
     if photo is None and not card.page:
         raise BuildError(
@@ -192,7 +192,7 @@ def member(name: str, compression: int) -> zipfile.ZipInfo:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read the state of the previous export; empty where there is none or it is invalid."""
+    """Read the state of the previous export; empty if it is missing or invalid."""
     try:
         state = json.loads(state_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
 """The tables of the Darwin Core export: their terms, and the rows of an observation. Pure functions.
 
-Tables are tab-separated without quotes, as GBIF's own are; white space within a text becomes one space.
+Tables are tab-separated without quotes, like GBIF's own; white space within a text becomes one space.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def occurrence_cells(one: ApprovedObservation, dataset: str, page: str) -> list[
 
 
 def decisive_words(one: ApprovedObservation) -> list[StatedIdentification]:
-    """Return the active identifications of the approved name: experts' approvals, otherwise opinions."""
+    """Return the active verdicts for the approved name: experts' approvals, or else identifications."""
     standing = [said for said in one.history if said.superseded is None and said.name.id == one.name.id]
     approvals = [said for said in standing if said.kind == "approve"]
     return approvals or standing
@@ -197,7 +197,7 @@ def verdict_cells(one: ApprovedObservation, said: StatedIdentification) -> list[
 
 
 def taxon_id(name: Name) -> str:
-    """Return the taxon's URL in GBIF's backbone, or empty text; ids of one catalogue mean nothing elsewhere."""
+    """Return the taxon's URL in GBIF's backbone, or empty text; local ids have no meaning elsewhere."""
     return f"https://www.gbif.org/species/{name.gbif_key}" if name.gbif_key else ""
 
 
@@ -217,7 +217,7 @@ def moment(when: datetime | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Make a text fit for a cell: one line, without control characters."""
+    """Make a text valid as a cell: one line, without control characters."""
     kept = "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
     return " ".join(kept.split())
 

@@ -1,4 +1,4 @@
-"""Fetching photos from other people's servers, politely: named, one at a time, never in a hurry, never twice."""
+"""Polite fetching of photos from other servers: identified, one request at a time, rate-limited, without repetition."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from retrieval.photos.views import CURATED
 
 USER_AGENT = "Fungarium/0.1 (open fungi identification; fetches each reference photo once)"
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-LONGEST_WAIT = 120.0  # seconds; a server that asks for more gets its peace for this run
+LONGEST_WAIT = 120.0  # seconds; a server that asks for longer is not asked again in this run
 CHUNK = 2**16
 
 
 class Fetcher:
-    """Fetches photos from addresses into a store, and skips those it has. `sleep` and `clock` are given in tests."""
+    """Fetches photos by URL into a store, skipping stored ones. `sleep` and `clock` are replaced in tests."""
 
     def __init__(
         self,
         store: PhotoStore,
         *,
-        guard: Guard | None = None,  # of the machine's own network: archives are written by strangers
+        guard: Guard | None = None,  # whether private addresses are allowed: archives are untrusted
         delay: float = 1.0,  # seconds between two requests to one host
         attempts: int = 4,
-        timeout: float = 30.0,  # seconds without a byte
-        patience: float = 180.0,  # seconds for one photo in one attempt
+        timeout: float = 30.0,  # seconds without data
+        patience: float = 180.0,  # seconds per photo and attempt
         largest: int = CURATED.bytes,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -66,10 +66,9 @@ class Fetcher:
         self._session.close()
 
     def fetch(self, address: str) -> str | RejectedRecord:
-        """Return the sha256 of the photo at `address`, now in the store; or why there is none.
+        """Return the sha256 of the photo at `address`, stored, or the reason for its rejection.
 
-        Reasons: bad-address, unreachable, too-large, not-an-image, unreadable.
-        Of a photo that is not whole nothing is kept.
+        Reasons: bad-address, unreachable, too-large, not-an-image, unreadable. Incomplete photos are not stored.
         """
         if known := self._store.recall(address):
             return known
@@ -99,7 +98,7 @@ class Fetcher:
         self._last[host] = self._clock()
 
     def _request(self, address: str) -> bytes | tuple[str, float] | RejectedRecord:
-        """Ask once: the bytes, or (what went wrong, seconds to wait) where asking again may help, or a rejection."""
+        """Send one request; returns the bytes, (error, seconds to wait) if it can be repeated, or a rejection."""
         try:
             with open_address(self._session, address, timeout=self._timeout) as answer:
                 if answer.status_code in TRY_AGAIN:
@@ -128,7 +127,7 @@ class Fetcher:
         if announced.isdecimal() and (len(announced) > 19 or int(announced) > self._largest):
             return too_large
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind.startswith("text/"):  # a page about the photo, or an apology
+        if kind.startswith("text/"):  # a page about the photo, or an error page
             return RejectedRecord("not-an-image", f"{address}: the server answers with {kind}", photo=address)
         begun, photo = self._clock(), bytearray()
         for chunk in answer.iter_content(CHUNK):
@@ -150,7 +149,7 @@ class Fetcher:
 
 
 def read_retry_after(text: str) -> float:
-    """Return the seconds a server asks to wait, said in seconds or as a date; 0 where it does not say."""
+    """Return the seconds of a Retry-After header, given in seconds or as a date; 0 without one."""
     text = text.strip()
     if text.isdecimal():
         return float(text)

@@ -1,4 +1,4 @@
-"""The photo bytes that records speak of: found in a folder or an archive, or fetched, and looked at."""
+"""Locates the photo bytes of records in a folder or an archive, or fetches them, and inspects them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ADDRESS = re.compile(r"^(?:[a-z][a-z0-9+.-]+://|data:|file:)", re.I)
 
 @dataclass(frozen=True, slots=True)
 class LocalPhoto:
-    """A file in a folder that the person owns."""
+    """A file in a folder of the person."""
 
     path: Path
 
@@ -43,7 +43,7 @@ class MemberPhoto:
 
 @dataclass(frozen=True, slots=True)
 class RemotePhoto:
-    """A photo behind an address."""
+    """A photo at a URL."""
 
     address: str
 
@@ -53,7 +53,7 @@ Location = LocalPhoto | MemberPhoto | RemotePhoto
 
 @dataclass(frozen=True, slots=True)
 class FoundPhoto:
-    """A photo whose bytes are at hand. `location` is what the database keeps."""
+    """A photo with its bytes. `location` is stored in the database."""
 
     path: Path
     location: str  # absolute path, or `store:SHA256`
@@ -62,9 +62,9 @@ class FoundPhoto:
 
 
 def locate(record: Record | CuratedRecord, source: ArchiveSource) -> Location | RejectedRecord:
-    """Say where the record's photo is: never outside the archive or the photos folder.
+    """Return the location of the record's photo, never outside the archive or the photos folder.
 
-    An address is looked for in `source.photos` first, as `host/path` and as `path`, for photos fetched by other means.
+    Photos with a URL are first looked up in `source.photos`, as `host/path` and as `path`.
     """
     photo = record.photo.strip()
     if not photo:
@@ -91,9 +91,9 @@ def locate(record: Record | CuratedRecord, source: ArchiveSource) -> Location | 
 def open_photo(
     record: Record | CuratedRecord, source: ArchiveSource, store: PhotoStore, fetcher: Fetcher | None = None
 ) -> FoundPhoto | RejectedRecord:
-    """Find the record's photo and look at it; None for `fetcher` means that nothing is fetched.
+    """Locate the record's photo and inspect it; without a `fetcher`, no photo is fetched.
 
-    Members of archives and fetched photos are kept in the store; local files stay where they are.
+    Members of archives and fetched photos are copied to the store; local files stay in place.
     """
     location = locate(record, source)
     if isinstance(location, RejectedRecord):
@@ -123,9 +123,9 @@ def open_photo(
 
 
 def read_member(archive: Container, member: str) -> bytes:
-    """Read a photo out of an archive, no more of it than a photo may have.
+    """Read a photo from an archive, up to the size limit of photos.
 
-    Raises ArchiveError where there is none of that name, UnreadablePhoto where it is damaged, PhotoTooLarge.
+    Raises ArchiveError for an unknown member, UnreadablePhoto for a damaged one, PhotoTooLarge.
     """
     with archive.open(member) as stream:
         try:
@@ -165,7 +165,7 @@ def _folders(source: ArchiveSource) -> list[Path]:
 
 @lru_cache(maxsize=8)
 def _content_root(folder: Path) -> Path:
-    """Return the folder that an archive's content stands in; asked for every photo, and listing it is slow."""
+    """Return the root folder of an archive's content; cached, since listing it for each photo is slow."""
     return FolderContainer(folder).root
 
 

@@ -1,4 +1,4 @@
-"""What is known of a photo without decoding it, and whether its file is whole."""
+"""Facts about a photo that need no decoding, and completeness of its file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ JPEG_END = b"\xff\xd9"
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """What is known of a photo without decoding its pixels."""
+    """Facts about a photo that need no decoding of its pixels."""
 
     sha256: str
     byte_count: int
-    width: int  # as it lies in the file, before it is turned upright
+    width: int  # as stored, before rotation by EXIF orientation
     height: int
     media_format: str  # JPEG, PNG, WEBP or HEIF
 
 
 def inspect_photo(photo: bytes | Path, limits: PhotoLimits = CURATED) -> PhotoFacts:
-    """Return the facts of a photo from its header, after making sure that its end is there.
+    """Return the facts of a photo from its header, after checking that its file is complete.
 
-    Pixels are not decoded where the end is found, so damage in the middle shows only when the photo is embedded. Where
-    it is not found, the decoder that identifies photos has the last word: it reads files with stray bytes between their
-    parts. Raises UnreadablePhoto, UnsupportedPhoto, PhotoTooLarge; OSError where a file cannot be read.
+    Pixels are not decoded if the end of the image is found, so damage in the middle shows only at embedding. Otherwise
+    the decoder used for identification decides, since it accepts stray bytes between segments. Raises UnreadablePhoto,
+    UnsupportedPhoto, PhotoTooLarge; OSError if a file cannot be read.
     """
     if isinstance(photo, Path):
         size = photo.stat().st_size
@@ -48,7 +48,7 @@ def inspect_photo(photo: bytes | Path, limits: PhotoLimits = CURATED) -> PhotoFa
 
 
 def is_whole(photo: bytes, media_format: str) -> bool:
-    """Say whether the file's end is there. What cameras append after it does not matter."""
+    """Return whether the file contains the end of the image; data appended by cameras is ignored."""
     if media_format == "JPEG":
         start = find_scan(photo)
         return start is not None and photo.find(JPEG_END, start) >= 0
@@ -60,16 +60,16 @@ def is_whole(photo: bytes, media_format: str) -> bool:
 
 
 def find_scan(photo: bytes) -> int | None:
-    """Return where the first scan of a JPEG begins; from there on only the end of the image looks like its end.
+    """Return the offset of a JPEG's first scan, after which only the end of the image has its marker.
 
-    Thumbnails in the segments before have ends of their own, so the search must not begin earlier.
+    Thumbnails in earlier segments have end markers of their own, so the search must not start before it.
     """
     place = 2
     while place + 4 <= len(photo):
         if photo[place] != 0xFF:
             return None
         marker = photo[place + 1]
-        if marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01:  # filling, or a marker without a length
+        if marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01:  # padding, or a marker without a length
             place += 1 if marker == 0xFF else 2
             continue
         place += 2 + int.from_bytes(photo[place + 2 : place + 4], "big")

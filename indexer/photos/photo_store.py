@@ -16,7 +16,7 @@ __all__ = ["PhotoStore", "write_whole"]
 class PhotoStore:
     """A folder of photos named by their SHA-256. Writes are atomic; equal bytes are stored once.
 
-    It also keeps the archive open that photos were last read from, since opening a large one takes seconds.
+    It also keeps the last archive open, since opening a large one takes seconds.
     """
 
     def __init__(self, folder: Path) -> None:
