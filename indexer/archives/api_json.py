@@ -1,6 +1,6 @@
-"""Replies of GBIF's occurrence API and of iNaturalist's observation API, kept as JSON: a page, a list, or one record.
+"""Saved JSON responses of GBIF's occurrence API and iNaturalist's observation API: a page, a list, or one record.
 
-A folder holds the pages of one search; records that stand on two of them are the catalogue's to see.
+A folder can hold all pages of a search; records repeated on several pages are recognised by the catalogue.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ CREDIT = re.compile(r"^\(c\)\s*(.+?),\s*[^,]*$")
 SMALL = re.compile(r"/(?:square|thumb|small|medium|large)(?=\.\w+)")
 PHOTO_PAGE = "https://www.inaturalist.org/photos/"
 LISTS = ("media", "photos", "observation_photos")
-RESERVED = "all rights reserved"  # what iNaturalist means by no licence
+RESERVED = "all rights reserved"  # iNaturalist's codes for photos without a licence
 
 
 def read_gbif_api(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read the photos of every occurrence; those without one, and what is no occurrence, are rejections."""
+    """Yield the photos of every occurrence; occurrences without photos and malformed items are rejected."""
     for item, file, line in read_items(source, GBIF):
         fields = read_by_terms(item, GBIF_TERMS)
         media = [read_by_terms(photo, MEDIA_TERMS) for photo in dicts(item.get("media"))]
@@ -35,7 +35,7 @@ def read_gbif_api(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 
 
 def read_inat_api(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read the photos of every observation, each with its own licence; those without one are rejections."""
+    """Yield the photos of every observation, each with its own licence; observations without photos are rejected."""
     for item, file, line in read_items(source, INAT):
         taxon, user = member(item, "taxon"), member(item, "user")
         name = text_of(user.get("name")) or text_of(user.get("login"))
@@ -63,7 +63,7 @@ def read_inat_api(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 
 
 def read_inat_photo(photo: Mapping[str, Any], observer: str) -> dict[str, str]:
-    """Read a photo of an observation: its address at full size, its licence, and whom to credit."""
+    """Read a photo of an observation: URL at full size, licence and credit."""
     credited = CREDIT.match(text_of(photo.get("attribution")))
     number = text_of(photo.get("id"))
     return {
@@ -77,7 +77,7 @@ def read_inat_photo(photo: Mapping[str, Any], observer: str) -> dict[str, str]:
 def photo_records(
     fields: Mapping[str, str], media: Sequence[Mapping[str, str]], file: str, line: int
 ) -> Iterator[Record | RejectedRecord]:
-    """Make a record of each photo of an occurrence, or say that it has none."""
+    """Yield a record for each photo of an occurrence, or a rejection if there is none."""
     if not media:
         yield RejectedRecord("no-photo", f"{file}, line {line}: the record has no photo", file, line)
     for position, photo in enumerate(media):
@@ -88,14 +88,14 @@ def photo_records(
 
 
 def read_items(source: ArchiveSource, kind: str) -> Iterator[tuple[Mapping[str, Any], str, int]]:
-    """Read (record, file, line) of every file."""
+    """Yield (record, file, line) of every file."""
     for path in find_files(source.path):
         with open_file(path) as stream:
             single: dict[str, Any] = {}
             for key, item, line in read_members(stream, path.name, lists=True):
                 if key in ("", "results"):
                     yield (item if isinstance(item, dict) else {}), path.name, line
-                elif key in LISTS:  # of a single record; they come item by item
+                elif key in LISTS:  # of a single record; they are read item by item
                     single.setdefault(key, []).append(item)
                 else:
                     single[key] = item
@@ -104,7 +104,7 @@ def read_items(source: ArchiveSource, kind: str) -> Iterator[tuple[Mapping[str, 
 
 
 def find_files(path: Path) -> list[Path]:
-    """Return the JSON files that are meant: the file itself, or all of a folder. Raises ArchiveError."""
+    """Return the JSON files: the file itself, or all in a folder. Raises ArchiveError."""
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.iterdir() if file.name.lower().endswith((".json", ".json.gz")))
@@ -114,7 +114,7 @@ def find_files(path: Path) -> list[Path]:
 
 
 def record_kind(record: Mapping[str, Any]) -> str:
-    """Say whose a record is: gbif-api, inat-api, or nothing."""
+    """Return the source of a record: gbif-api, inat-api, or empty text."""
     if {"key", "scientificName"} <= record.keys() or "gbifID" in record:
         return GBIF
     return INAT if "taxon" in record and ("photos" in record or "observation_photos" in record) else ""
@@ -127,11 +127,11 @@ def read_by_terms(item: Mapping[str, Any], terms: Mapping[str, tuple[str, ...]])
 
 
 def member(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return a member that is an object, or an empty one."""
+    """Return a member that is an object, else an empty one."""
     value = item.get(key)
     return value if isinstance(value, dict) else {}
 
 
 def dicts(value: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; of anything else, none."""
+    """Return the objects in a list; of other values, none."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -74,7 +74,7 @@ def read_references(source: ArchiveSource, annotations: RowShelf) -> tuple[dict[
                 image, category = text_of(item.get("image_id")), text_of(item.get("category_id"))
                 if not annotations.put(image, {"category": category}, file, line):
                     first = annotations.find(image)
-                    if first and first.fields["category"] != category:  # several boxes of one species are allowed
+                    if first and first.fields["category"] != category:  # several boxes of one species are accepted
                         annotations.put(f"{image} again", {"category": category}, file, line)
                         annotations.use(f"{image} again")
     if not seen_images:

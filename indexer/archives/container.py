@@ -1,8 +1,8 @@
-"""What holds an archive's files: a folder, a zip or a tar. Members are read in place; only workbooks are unpacked.
+"""Containers of an archive's files: folder, zip or tar. Members are read in place; only workbooks are unpacked.
 
-An archive may come from anybody. No name in it is ever used as a path outside it, and what unpacks to a multiple of
-its size that no text or photo reaches is refused before it is read. Names are one name however they are written: with
-backslashes, in decomposed letters, in the wrong case, or in UTF-8 that the zip does not declare.
+Archives are untrusted. No name is ever used as a path outside the container, and decompression bombs are refused by
+their ratio before they are read. Names match regardless of backslashes, Unicode normalisation, letter case, and UTF-8
+that a zip does not declare.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from indexer.archives.workbook import ENDINGS as WORKBOOK_ENDINGS
 from indexer.archives.workbook import is_workbook, open_workbook
 from retrieval.errors import ArchiveError
 
-BOMB_RATIO = 300  # DEFLATE reaches 1032 on nothing but zeros; tables of text stay below 50
-BOMB_BYTES = 50 * 2**20  # below this, unpacked, nothing can do harm
+BOMB_RATIO = 300  # DEFLATE reaches 1032 for zeros only; text tables stay below 50
+BOMB_BYTES = 50 * 2**20  # bytes unpacked below which any ratio is harmless
 MOST_MEMBERS = 5_000_000
 META = "meta.xml"
 NESTED = (".zip", ".tgz", ".tar.gz", ".tar", ".7z", ".rar")
 
 
 class Container(AbstractContextManager["Container"], Protocol):
-    """Named files, read in place. Names are relative to the folder the archive's content stands in."""
+    """Named files, read in place. Names are relative to the root folder of the archive's content."""
 
     path: Path
 
@@ -42,20 +42,20 @@ class Container(AbstractContextManager["Container"], Protocol):
         ...
 
     def find(self, name: str) -> str | None:
-        """Return the file that is meant by a name in another spelling; None where there is none, or several."""
+        """Return the name of the file that matches a name in another spelling; None without a unique match."""
         ...
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file for reading, in any spelling of its name; ArchiveError where there is none."""
+        """Open a file for reading, by any spelling of its name; raises ArchiveError if there is none."""
         ...
 
     def close(self) -> None:
-        """Let go of whatever is held open."""
+        """Close all open files."""
         ...
 
 
 class _Base:
-    """What containers have in common."""
+    """Common parts of the containers."""
 
     _spellings: dict[str, str] | None = None
 
@@ -68,7 +68,7 @@ class _Base:
         return self._spellings.get(_spelling(name)) or None
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is kept open."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -77,7 +77,7 @@ class _Base:
 
 
 class FolderContainer(_Base):
-    """A folder. Links that lead out of it are not followed."""
+    """A folder. Links to targets outside it are not followed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -97,7 +97,7 @@ class FolderContainer(_Base):
         return sorted(name for name in files if not _is_clutter(name))
 
     def has(self, name: str) -> bool:
-        """Say whether there is a file of that name, without listing them all."""
+        """Return whether a file of that name exists, without listing all files."""
         return is_there(self.root / name)
 
     def open(self, name: str) -> BinaryIO:
@@ -149,12 +149,12 @@ class ZipContainer(_Base):
 
 
 class TarContainer(_Base):
-    """A tar file, compressed or not. Members of a compressed one are best read in their order."""
+    """A tar file, compressed or not. Compressed ones are best read in the order of their members."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._tar = tarfile.open(path, "r:*")  # noqa: SIM115 - held open for as long as the container is
+            self._tar = tarfile.open(path, "r:*")  # noqa: SIM115 - open until the container is closed
             members = self._list(path.stat().st_size)
         except DAMAGED as error:
             raise ArchiveError(f"{path}: the tar file is damaged ({error})") from error
@@ -169,7 +169,7 @@ class TarContainer(_Base):
                 raise ArchiveError(
                     f"{self.path}: {member.name!r} unpacks to more bytes than the archive can honestly hold"
                 )
-            if member.isreg():  # links, devices and the like are nobody's data
+            if member.isreg():  # links, devices and other special members hold no data
                 members[_plain(member.name)] = member
         return members
 
@@ -191,7 +191,7 @@ class TarContainer(_Base):
 
 
 class FileContainer(_Base):
-    """One file, plain or gzipped, that is an archive by itself."""
+    """A single file, plain or gzipped, as an archive."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -209,7 +209,7 @@ class FileContainer(_Base):
 
 
 def open_container(path: Path) -> Container:
-    """Open a folder, zip, tar or single file, told by content. Raises ArchiveError."""
+    """Open a folder, zip, tar or single file, detected by content. Raises ArchiveError."""
     if path.is_dir():
         return FolderContainer(path)
     if not path.is_file():
@@ -224,15 +224,15 @@ def open_container(path: Path) -> Container:
 
 
 def is_there(path: Path) -> bool:
-    """Say whether there is a file of that name, however impossible the name is."""
+    """Return whether a file of that name exists; False for names that are invalid on this system."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long for a name, or with signs that no name has
+    except (OSError, ValueError):  # name too long, or with invalid characters
         return False
 
 
 def open_file(path: Path) -> io.BufferedReader[Any]:
-    """Open a file, gzipped or not, or the table in a workbook, told by content. Raises ArchiveError."""
+    """Open a file, gzipped or not, or the table in a workbook, detected by content. Raises ArchiveError."""
     if is_workbook(path):
         return cast("io.BufferedReader[Any]", open_workbook(path, path.name))
     try:
@@ -245,7 +245,7 @@ def open_file(path: Path) -> io.BufferedReader[Any]:
 
 
 class _OwningGzip(gzip.GzipFile):
-    """A gzip reader that closes the file below it."""
+    """A gzip reader that also closes the underlying file."""
 
     def __init__(self, stream: io.BufferedReader[Any]) -> None:
         super().__init__(fileobj=stream, mode="rb")
@@ -257,7 +257,7 @@ class _OwningGzip(gzip.GzipFile):
 
 
 def find_spelling(folder: Path, name: str) -> Path | None:
-    """Return the file below a folder that a name means, whether its letters are composed or not; None without one."""
+    """Return the file in a folder with this name, composed or decomposed; None without one."""
     for form in (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD") if not name.isascii())):
         if is_there(folder / form):
             return folder / form
@@ -265,7 +265,7 @@ def find_spelling(folder: Path, name: str) -> Path | None:
 
 
 def refuse_nested(path: Path, names: Iterable[str]) -> None:
-    """Say so where an archive holds nothing but archives, which are not opened. Raises ArchiveError."""
+    """Raise ArchiveError for an archive that contains only archives, which are not opened."""
     inner = [name for name in names if name.lower().endswith(NESTED)]
     if inner:
         raise ArchiveError(f"{path}: there is an archive {inner[0]!r} within this archive; unpack the outer one first")
@@ -276,7 +276,7 @@ def _is_workbook_name(name: str) -> bool:
 
 
 def _open_packed_workbook(stream: Any, name: str) -> BinaryIO:
-    """Unpack a workbook to a temporary file, since it cannot be read from its beginning to its end."""
+    """Unpack a workbook to a temporary file, since reading it requires seeking."""
     with stream, tempfile.NamedTemporaryFile(suffix=PurePosixPath(name).suffix) as unpacked:
         shutil.copyfileobj(stream, unpacked)
         unpacked.flush()
@@ -284,7 +284,7 @@ def _open_packed_workbook(stream: Any, name: str) -> BinaryIO:
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:
-    """Return a member's name; where the zip does not say that it is UTF-8 and it is nevertheless, as that."""
+    """Return a member's name, decoded as UTF-8 where possible even if the zip does not declare it."""
     name = member.filename
     if not member.flag_bits & 0x800 and not name.isascii():
         with suppress(UnicodeError):
@@ -293,7 +293,7 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
 
 
 def _plain(name: str) -> str:
-    """Bring a member's name to slashes, without `./` or `/` at its start."""
+    """Normalise a member's name: slashes only, without leading `./` or `/`."""
     name = name.replace("\\", "/")
     while name.startswith(("./", "/")):
         name = name.removeprefix("./").removeprefix("/")
@@ -305,7 +305,7 @@ def _spelling(name: str) -> str:
 
 
 def _spellings(members: Iterable[str]) -> dict[str, str]:
-    """Return the members that are meant by a name in another spelling; none where two differ by nothing else."""
+    """Return the members that match a name in another spelling; none if the match is ambiguous."""
     found: dict[str, str] = {}
     for name in members:
         spelling = _spelling(name)
@@ -314,9 +314,9 @@ def _spellings(members: Iterable[str]) -> dict[str, str]:
 
 
 def _below(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members by their names below the folder the content stands in.
+    """Return the members by their names relative to the root folder of the content.
 
-    It is the one that everything lies in, or else the one that holds the only descriptor, whatever lies beside it.
+    The root is the folder that contains everything, or else the one that contains the only descriptor.
     """
     names = [name for name in members if not _is_clutter(name)]
     firsts = {PurePosixPath(name).parts[0] + "/" if "/" in name else "" for name in names}

@@ -1,4 +1,4 @@
-"""Rows of a core or an occurrence extension, and of media: what they say, by the fields of a record."""
+"""Reads rows of a core, an occurrence extension or a media extension into record fields."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ BESIDE = {
     "+accepted": "acceptednameusageid", "+media": "associatedmedia", "+properties": "dynamicproperties",
     "+parent": "parenteventid",
 }  # fmt: skip
-"""Terms that the readers need and records do not have, by the names they have among a row's fields."""
+"""Terms that readers need beyond the fields of records, by their keys in a row's fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoreColumns:
-    """Where a core, or an occurrence extension, has which field."""
+    """The columns of the fields in a core or an occurrence extension."""
 
     columns: Columns
     beside: tuple[tuple[str, int], ...]
 
     def read(self, row: KeyedRow) -> dict[str, str]:
-        """Return the record fields of a row, and those of BESIDE that it fills."""
+        """Return the record fields of a row, and its terms of BESIDE."""
         fields = self.columns.read(row.cells)
         fields.update((name, row.cells[place]) for name, place in self.beside if row.cells[place])
         if properties := fields.pop("+properties", ""):
@@ -47,7 +47,7 @@ class CoreColumns:
 
 
 def find_core_columns(table: Table) -> CoreColumns:
-    """Say where a core, or an occurrence extension, has which field."""
+    """Find the columns of the fields in a core or an occurrence extension."""
     terms = [plain_term(term) for term in table.terms]
     beside = {name: terms.index(term) for name, term in BESIDE.items() if term in terms}
     if table.row_type == PHOTO_TABLE:
@@ -58,7 +58,7 @@ def find_core_columns(table: Table) -> CoreColumns:
 
 
 def read_properties(text: str) -> dict[str, str]:
-    """What dynamicProperties say of the substrate, for which Darwin Core has no term; nothing where it is no JSON."""
+    """Return the substrate in dynamicProperties, for which Darwin Core has no term; empty without valid JSON."""
     try:
         properties = json.loads(text) if "substrate" in text else {}
     except (ValueError, RecursionError):
@@ -68,7 +68,7 @@ def read_properties(text: str) -> dict[str, str]:
 
 
 def shelve_row(rows: RowShelf, key: str, fields: Mapping[str, str], row: KeyedRow, kind: str) -> RejectedRecord | None:
-    """Put a row aside, or say why not: its key is taken. Where the two name different species, that is noted."""
+    """Shelve a row, or reject it if its key is taken; rows of one key with different species are noted."""
     if rows.put(key, fields, row.file, row.line):
         return None
     detail = f"{row.file}, line {row.line}: {kind} {key} has been there before"
@@ -80,13 +80,13 @@ def shelve_row(rows: RowShelf, key: str, fields: Mapping[str, str], row: KeyedRo
 
 
 def name_of(fields: Mapping[str, str]) -> str:
-    """The name that a row gives, as far as rows can be told apart by it: genus and epithet, or what stands there."""
+    """Return the name of a row for comparison: genus and epithet, or else the raw text."""
     text = fields.get("scientific_name") or f"{fields.get('genus', '')} {fields.get('specific_epithet', '')}"
     return " ".join(text.replace("_", " ").split()[:2]).capitalize()
 
 
 def refuse_ambiguous(found: ShelvedRow, row: KeyedRow, photo: str = "") -> RejectedRecord | None:
-    """Refuse a photo whose key two rows have that name different species; nothing where there is one such row."""
+    """Reject a photo whose key belongs to rows of different species; None for others."""
     other = found.fields.get("+other")
     if other is None:
         return None
@@ -96,12 +96,12 @@ def refuse_ambiguous(found: ShelvedRow, row: KeyedRow, photo: str = "") -> Rejec
 
 
 def unkeyed(row: KeyedRow) -> str:
-    """Return a key for a row that has none: where it stands."""
+    """Return a key for a row without one: its file and line."""
     return f"\0{row.file}:{row.line}"
 
 
 def read_media_rows(archive: Container, table: Table) -> Iterator[tuple[KeyedRow, dict[str, str]] | RejectedRecord]:
-    """Read a media extension: each row with the fields of a record that it fills."""
+    """Yield the rows of a media extension with their record fields."""
     terms = {**MEDIA_TERMS, "observation": ("occurrenceid",)}
     if table.row_type not in IDENTIFIER_IS_ADDRESS or any(plain_term(term) == "accessuri" for term in table.terms):
         terms["photo"] = tuple(term for term in terms["photo"] if term != "identifier")
@@ -114,14 +114,14 @@ def read_media_rows(archive: Container, table: Table) -> Iterator[tuple[KeyedRow
 
 
 def read_without_media(row: ShelvedRow) -> Iterator[Record | RejectedRecord]:
-    """Read a row that no media row speaks of: the photos it names itself, or why there is none."""
+    """Yield the photos in a row without media rows, or a rejection."""
     photos = split_photos(row.fields.get("+media", ""))
     if not photos:
         yield RejectedRecord(
             "no-photo", f"{row.file}, line {row.line}: no photo belongs to this row", row.file, row.line
         )
     fields = {field: text for field, text in row.fields.items() if not field.startswith("+")}
-    if len(photos) > 1:  # one row is one find
+    if len(photos) > 1:  # one row is one observation
         fields.setdefault("observation", f"{row.file}:{row.line}")
     for position, photo in enumerate(photos):
         yield Record(**{"position": str(position), **fields, "photo": photo}, file=row.file, line=row.line)

@@ -1,4 +1,4 @@
-"""Tables with a header and one photo per line: CSV, TSV, semicolons, as people and datasets write them."""
+"""Tables with a header and one photo per line: CSV, TSV or semicolons, as written by people and datasets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", *WORKB
 
 
 def read_csv(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read a table of photos. A line whose file is not there is read by its address, where it has one."""
+    """Read a table of photos. If a line's file is missing, its URL is used, if any."""
     path = find_table(source.path)
     with open_file(path) as stream:
         header, rows = open_table(stream, path.name, source.encoding)
@@ -34,7 +34,7 @@ def read_csv(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
                 yield row
                 continue
             fields, photos = read_fields(row.cells), find_photos(row.cells)
-            if not named and photos:  # as FGVCx's val.csv: the folder in the path says it
+            if not named and photos:  # as in FGVCx's val.csv: the folder in the path names the species
                 fields["scientific_name"] = read_folder_name(PurePosixPath(photos[0]).parent.name)
                 if not (fields["scientific_name"] or found):
                     raise ArchiveError(
@@ -47,7 +47,7 @@ def read_csv(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 
 
 def field_reader(headers: Sequence[str], source: ArchiveSource, file: str) -> Callable[[Sequence[str]], dict[str, str]]:
-    """Return the function that reads the fields of a row, all but the photo. Raises ArchiveError."""
+    """Return the function that reads a row's fields except the photo. Raises ArchiveError."""
     terms = [plain_term(header) for header in headers]
     if not inat_export.is_export(headers):
         columns = find_columns(headers, TABLE_TERMS, source.columns, file)
@@ -64,7 +64,7 @@ def field_reader(headers: Sequence[str], source: ArchiveSource, file: str) -> Ca
 def read_photos(
     fields: dict[str, str], photos: Sequence[str], file: str, line: int
 ) -> Iterator[Record | RejectedRecord]:
-    """Make a record of each photo of a line; the photos of one line are of one find."""
+    """Yield a record for each photo of a line; all belong to one observation."""
     if not photos:
         yield RejectedRecord("no-photo", f"{file}, line {line}: the line names no photo", file, line)
     if len(photos) > 1:
@@ -75,7 +75,7 @@ def read_photos(
 
 
 def find_table(path: Path) -> Path:
-    """Return the table that is meant: the file itself, or the only one in a folder."""
+    """Return the table: the file itself, or the only one in a folder."""
     if not path.is_dir():
         return path
     tables = find_photo_tables(path)
@@ -88,14 +88,14 @@ def find_table(path: Path) -> Path:
 
 
 def find_photo_tables(folder: Path) -> list[Path]:
-    """Return the tables in a folder that have a column for photos and one for names."""
+    """Return the tables in a folder that have columns for photos and for names."""
     return [
         file for file in sorted(folder.iterdir()) if file.name.lower().endswith(TABLE_ENDINGS) and is_photo_table(file)
     ]
 
 
 def is_photo_table(path: Path) -> bool:
-    """Tell a table of photos from others by its header."""
+    """Return whether a table lists photos, by its header."""
     try:
         with open_file(path) as stream:
             headers = open_table(stream, path.name)[0].cells
@@ -105,21 +105,21 @@ def is_photo_table(path: Path) -> bool:
 
 
 def names_species(columns: Columns) -> bool:
-    """Say whether any column holds a name."""
+    """Return whether any column holds a name."""
     return bool({"scientific_name", "specific_epithet", "accepted_name"} & {field for field, _ in columns.fields})
 
 
 def open_table(
     stream: io.BufferedReader[Any], file: str, encoding: str = ""
 ) -> tuple[Row, Iterator[Row | RejectedRecord]]:
-    """Sniff a table's dialect and return its header and its rows, each checked against the header's width."""
+    """Detect a table's dialect; returns its header and its rows, each checked against the header's width."""
     return with_header(read_rows(stream, sniff_dialect(stream.peek(HEAD), file, encoding), file), file)
 
 
 def photo_finder(
     headers: Sequence[str], folder: Path, given: str | None, file: str
 ) -> Callable[[Sequence[str]], list[str]]:
-    """Return the function that finds the photos of a row. Raises ArchiveError where no column can hold one."""
+    """Return the function that finds the photos of a row. Raises ArchiveError without a column for photos."""
     files: list[int]
     addresses: list[int]
     if given is not None:
@@ -143,7 +143,7 @@ def photo_finder(
 
 
 def share_attribution(fields: Mapping[str, str]) -> dict[str, str]:
-    """Split `Name https://page` into author and page; an author that is only an address stays: it is all there is."""
+    """Split `Name https://page` into author and page; a URL alone is kept as the author."""
     shared = dict(fields)
     name, space, last = shared.get("creator", "").rpartition(" ")
     if last.startswith(("http://", "https://")):

@@ -1,7 +1,7 @@
-"""The descriptor of a Darwin Core Archive (meta.xml), or what stands in for it where there is none.
+"""The descriptor of a Darwin Core Archive (meta.xml), or a description of its tables by their headers.
 
-python-dwca-reader reads the sections; what it does not check, or reads otherwise than the standard says, is settled
-before: a missing encoding, several files in one section, missing ids, document types, files that are not there.
+python-dwca-reader reads the sections. What it does not check, or reads differently from the standard, is handled first:
+missing encodings, several files in a section, missing ids, document types, missing files.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 LARGEST_META = 8 * 2**20
 TABLE_ENDINGS = (".txt", ".csv", ".tsv", *WORKBOOK_ENDINGS)
-FIRST_ROWS = 100  # rows that say how wide a table without a header is
+FIRST_ROWS = 100  # rows that determine the width of a table without header
 PHOTO_TABLE = "photo-table"
-"""What stands for the row type of a table without descriptor that has a photo on every line."""
+"""The row type of a table without descriptor that has a photo on every line."""
 KEYS = ("id", "coreid", "gbifid", "occurrenceid", "taxonid", "recordnumber")
 KEYS_OF_TAXA = ("taxonid", "coreid", "id", "recordnumber", "gbifid")
 OF_TAXA = frozenset({"taxon", "distribution", "vernacularname"})
@@ -40,7 +40,7 @@ OF_TAXA = frozenset({"taxon", "distribution", "vernacularname"})
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A term of a table: its column, or none where only the default speaks."""
+    """A term of a table with its column, None if only the default applies."""
 
     term: str
     index: int | None
@@ -49,7 +49,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the archive, one or several files of one make."""
+    """A table of the archive: one or more files of the same format."""
 
     files: tuple[str, ...]
     row_type: str  # last part, lower case: occurrence, taxon, multimedia, document, image ...
@@ -60,12 +60,12 @@ class Table:
 
     @property
     def terms(self) -> list[str]:
-        """The terms, as headers of the rows that `read_table` gives."""
+        """Return the terms, as the header of the rows from `read_table`."""
         return [field.term for field in self.fields]
 
     @property
     def width(self) -> int:
-        """How many columns a row must have."""
+        """Return the required number of columns of a row."""
         return 1 + max(
             (place for place in (self.key, *(field.index for field in self.fields)) if place is not None), default=-1
         )
@@ -73,7 +73,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class KeyedRow:
-    """A row of a table in the order of the table's terms, defaults filled in."""
+    """A row of a table in the order of the table's terms, with defaults."""
 
     key: str
     cells: list[str]
@@ -82,9 +82,9 @@ class KeyedRow:
 
 
 def read_tables(archive: Container, encoding: str = "") -> list[Table]:
-    """Return the core, then the extensions. `encoding` is what the person says they are in, where they do.
+    """Return the core, then the extensions. `encoding` overrides the encoding, if the user gave one.
 
-    Raises ArchiveError that names file and line.
+    Raises ArchiveError with file and line.
     """
     names = archive.names()
     if META in names:
@@ -94,7 +94,7 @@ def read_tables(archive: Container, encoding: str = "") -> list[Table]:
         return tables
     tables = _find_tables(archive, names, encoding)
     by_stem = {_stem(table): table for table in tables}
-    for stem in ("occurrence", "taxon"):  # of these, GBIF's downloads have the first two
+    for stem in ("occurrence", "taxon"):  # the first two are in GBIF's downloads
         if stem in by_stem and "multimedia" in by_stem:
             _tell_unread(archive, tables, {stem, "multimedia", "verbatim"})
             return [replace(by_stem[stem], row_type=stem), replace(by_stem["multimedia"], row_type="multimedia")]
@@ -119,13 +119,13 @@ def _stem(table: Table) -> str:
 
 
 def _tell_unread(archive: Container, tables: list[Table], read: set[str]) -> None:
-    """Name the tables that nothing is read from, since no descriptor says what they hold."""
+    """Log the tables that are ignored because no descriptor declares them."""
     if unread := [table.files[0] for table in tables if _stem(table) not in read]:
         logger.warning("%s: nothing is read from %s: there is no %s", archive.path.name, ", ".join(unread), META)
 
 
 def _find_tables(archive: Container, names: list[str], encoding: str) -> list[Table]:
-    """Describe every table of an archive without descriptor by its header; what is no table is none."""
+    """Describe every table of an archive without descriptor by its header; other files are ignored."""
     tables = []
     for name in names if len(names) == 1 else [name for name in names if name.lower().endswith(TABLE_ENDINGS)]:
         try:
@@ -139,13 +139,13 @@ def _find_tables(archive: Container, names: list[str], encoding: str) -> list[Ta
 
 
 def names_taxa(table: Table) -> bool:
-    """Tell whether a table has a column for names."""
+    """Return whether a table has a column for names."""
     terms = {plain_term(term) for term in table.terms}
     return bool(terms & NAMING) or {"genus", "specificepithet"} <= terms
 
 
 def read_table(archive: Container, table: Table) -> Iterator[KeyedRow | RejectedRecord]:
-    """Read every row of every file of a table. A row whose cells are not as many as the header's is refused."""
+    """Yield every row of every file of a table. Rows with a wrong number of cells are rejected."""
     for file in table.files:
         with archive.open(file) as stream:
             rows = read_rows(cast(io.BufferedReader, stream), table.dialect, file)
@@ -166,13 +166,13 @@ def read_table(archive: Container, table: Table) -> Iterator[KeyedRow | Rejected
 
 
 def _width(rows: list[Row | RejectedRecord], table: Table) -> int:
-    """How many cells a row has: as many as the header, or as most of the first rows; empty ones at the end aside."""
+    """Return the width of a table: that of its header, or else the most frequent one of its first rows."""
     widths = Counter(len("\t".join(row.cells).rstrip().split("\t")) for row in rows if isinstance(row, Row))
     return max(table.width, widths.most_common(1)[0][0] if widths else 0)
 
 
 def _check_header(row: Row | RejectedRecord, table: Table, file: str) -> None:
-    """A header with fewer columns than the descriptor asks for means that the descriptor is of another table."""
+    """Raise ArchiveError if the header has fewer columns than the descriptor: it describes another table."""
     if isinstance(row, Row) and 1 < len(row.cells) < table.width:
         raise ArchiveError(
             f"{file}, line {row.line}: the header has {len(row.cells)} columns, but {META} speaks of {table.width}"
@@ -217,7 +217,7 @@ def _described_table(section: ET.Element, line: int, archive: Container, many: b
         codecs.lookup(encoding)
     except LookupError as error:
         raise ArchiveError(f"{where} is in encoding {encoding!r}, which is not known") from error
-    section.set("encoding", "ascii")  # the reader would decode the attributes themselves by it
+    section.set("encoding", "ascii")  # or the reader would decode the attributes by it
     try:
         described = DataFileDescriptor.make_from_metafile_section(section)
         key = described.id_index if section.tag == "core" else described.coreid_index
@@ -247,7 +247,7 @@ def _described_table(section: ET.Element, line: int, archive: Container, many: b
 
 
 def _parse_xml(text: bytes) -> tuple[ET.Element, dict[ET.Element, int]]:
-    """Parse a descriptor into elements without namespaces, and say in which line each begins."""
+    """Parse a descriptor into elements without namespaces; returns them with the line of each."""
     parser, builder, lines = expat.ParserCreate(), ET.TreeBuilder(), dict[ET.Element, int]()
 
     def start(tag: str, attributes: dict[str, str]) -> None:

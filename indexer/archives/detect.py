@@ -1,4 +1,4 @@
-"""Telling what kind of archive a file or folder is."""
+"""Detects the kind of archive of a file or folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CORES = ("occurrence.txt", "occurrence.csv", "taxon.txt")
 
 
 def detect_kind(path: Path, encoding: str = "") -> str:
-    """Return the kind (one of KINDS) of the archive at `path`; ArchiveError where nothing or too much fits."""
+    """Return the kind (one of KINDS) of the archive at `path`; raises ArchiveError if none or several match."""
     if path.is_dir():
         return _detect_folder(path)
     if not path.is_file():
@@ -31,7 +31,7 @@ def detect_kind(path: Path, encoding: str = "") -> str:
     if path.name.lower().endswith((".json", ".json.gz")):
         return _detect_json(path)
     with open_file(path) as stream:
-        open_table(stream, path.name, encoding)  # refuses what is no table
+        open_table(stream, path.name, encoding)  # raises if it is no table
     return "fungitastic" if _is_fungitastic(path) else "csv"
 
 

@@ -1,7 +1,7 @@
 """Darwin Core Archives: a core of occurrences, taxa or events, with photos in an extension.
 
-Every row of the media extension is a photo line; so is every occurrence without one (`no-photo`), and every taxon or
-event that neither media nor occurrences speak of. The core is put aside on disk, the media stream past it.
+Every row of the media extension is a photo line; so is every occurrence without media (`no-photo`), and every taxon or
+event without media and occurrences. The core is shelved on disk while the media are streamed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEDIA = frozenset({"multimedia", "image", "document", "audiovisual", "simplemult
 
 
 def read_dwca(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read a zip, tgz or folder with or without descriptor. Raises ArchiveError for a core that names no fungi."""
+    """Read a zip, tgz or folder with or without descriptor. Raises ArchiveError for a core without names."""
     with open_container(source.path) as archive:
         core, *extensions = read_tables(archive, source.encoding)
         occurrences = [table for table in extensions if table.row_type == "occurrence"]
@@ -52,12 +52,12 @@ def read_dwca(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 
 
 def shelve_core(archive: Container, core: Table, rows: RowShelf) -> Iterator[RejectedRecord]:
-    """Put the core aside. Rows without an id can have no media; where two rows have one, the first counts.
+    """Shelve the core. Rows without an id can have no media; of rows with the same id, the first counts.
 
-    Where the two name different species, nobody can tell which of them a photo shows, and it is refused.
+    If they name different species, their photos are ambiguous and rejected.
 
-    An occurrenceID names a find only while no other row has it: publishers number from 1, and a download holds several
-    of them. Where one repeats, the archive's own ids are the keys of all finds.
+    An occurrenceID identifies an observation only if it is unique: many publishers number from 1, and a download
+    combines several. If any is repeated, the archive's own ids are used as keys throughout.
     """
     columns = find_core_columns(core)
     is_keyed = core.row_type not in ("taxon", PHOTO_TABLE)
@@ -76,7 +76,7 @@ def shelve_core(archive: Container, core: Table, rows: RowShelf) -> Iterator[Rej
 
 
 def read_media(archive: Container, table: Table, rows: RowShelf) -> Iterator[Record | RejectedRecord]:
-    """Read a media extension, each row joined with its core row."""
+    """Yield the rows of a media extension, each joined with its core row."""
     for item in read_media_rows(archive, table):
         if isinstance(item, RejectedRecord):
             yield item
@@ -101,7 +101,7 @@ def read_media(archive: Container, table: Table, rows: RowShelf) -> Iterator[Rec
 
 
 def read_occurrences(archive: Container, table: Table, rows: RowShelf) -> Iterator[Record | RejectedRecord]:
-    """Read the occurrences of a taxon core; they have photos only where associatedMedia names them."""
+    """Yield the occurrences of a taxon core; only associatedMedia can give them photos."""
     columns = find_core_columns(table)
     for row in read_table(archive, table):
         if isinstance(row, RejectedRecord):

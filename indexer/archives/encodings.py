@@ -1,9 +1,9 @@
-"""Which encoding lines are in that are no UTF-8: told from the letters they would hold, or not told at all.
+"""Detection of legacy encodings, for lines that are not UTF-8, by the letters they would contain.
 
-Detectors made for web pages need long texts. Lines of a table hold a name or two, and there a wrong guess is worse than
-none: a reading is believed only where every other one makes nonsense. Nonsense is what no language writes: letters that
-no single language of the encoding has, several alphabets in a word, capitals within words, signs that touch letters,
-long runs of consonants or vowels around a foreign letter.
+Detectors made for web pages need long texts. A table's line has a few names, and a wrong guess is worse than none: a
+reading is accepted only if all others are implausible, as no language writes them: letters outside every single
+language of the encoding, mixed alphabets or capitals within a word, symbols next to letters, long runs of consonants or
+vowels around a non-ASCII letter.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ ALPHABETS: dict[str, tuple[str, ...]] = {
     "cp1252": WESTERN, "iso8859-15": WESTERN, "mac-roman": WESTERN, "cp850": WESTERN[:-1], "cp1250": EASTERN,
     "iso8859-2": EASTERN, "cp1254": ("çğıöşü",), "cp1251": CYRILLIC, "koi8-r": CYRILLIC, "cp1253": GREEK,
 }  # fmt: skip
-"""Encodings that are looked for, with the letters beyond ASCII that each of their languages writes."""
+"""The supported encodings, with the non-ASCII letters of each of their languages."""
 
 DAILY = {
     "shift_jis": (b"\x88\x9f", b"\x98\x72"), "gb2312": (b"\xb0\xa1", b"\xd7\xf9"), "big5": (b"\xa4\x40", b"\xc6\x7e"),
     "euc_kr": (b"\xb0\xa1", b"\xc8\xfe"), "euc_jp": (b"\xb0\xa1", b"\xcf\xd3"),
 }  # fmt: skip
-"""Encodings of two bytes a sign, and where in them the signs in daily use lie: wrong readings hold the others."""
+"""Two-byte encodings, with the range of their common characters: wrong readings use the rest."""
 TELLING = (("euc_kr", 24), ("euc_jp", 48))
-"""So many different signs, all among those in daily use, are no chance: gb2312 has its own where these have theirs."""
+"""Number of different characters, all common, that cannot be chance: the common ranges of gb2312 and others overlap."""
 WIDER = {"shift_jis": "cp932", "gb2312": "gb18030", "big5": "cp950", "euc_kr": "cp949"}
 
 CHINESE = frozenset({"gb2312", "big5"})
 
-QUOTES = "’‘“”„‚«»´`–—…\u00a0"  # may touch a letter
+QUOTES = "’‘“”„‚«»´`–—…\u00a0"  # can be adjacent to a letter
 SIGNS = frozenset(QUOTES + "×°±©®§·•µ¹²³½¼¾€™†")
 WORD = re.compile(r"[^\W\d_]+")
 VOWELS = frozenset("aeiouyæøœıаеиоуыэюяєіїαεηιουω")
-NASAL = frozenset("ãõ")  # João: longer runs of vowels are in order
+NASAL = frozenset("ãõ")  # João: longer runs of vowels are plausible
 MOST_CONSONANTS, MOST_VOWELS = 3, 2
 
 
 def read_legacy(lines: Sequence[bytes]) -> list[str]:
-    """Name the encodings in which all of these lines are words; several where nothing in them tells which."""
+    """Return the encodings in which all of these lines are plausible; several if they cannot be distinguished."""
     found = [name for name in (*ALPHABETS, *DAILY) if all(_makes_sense(line, name) for line in lines)]
     for name, enough in TELLING:
         if name in found and len({sign for line in lines for sign in line.decode(name) if ord(sign) > 0x2E7F}) > enough:
@@ -58,7 +58,7 @@ def read_legacy(lines: Sequence[bytes]) -> list[str]:
 
 
 def explain_reading(lines: Sequence[bytes], encodings: Sequence[str]) -> str:
-    """Say in a sentence in what encoding lines are read, or why some of them are not."""
+    """Return a sentence on the encoding in which lines are read, or on why some are unreadable."""
     if not encodings:
         return "in which encoding it is cannot be told; such lines are left out (say it with --encoding)"
     if all(decode_legacy(line, encodings) is not None for line in lines):
@@ -68,7 +68,7 @@ def explain_reading(lines: Sequence[bytes], encodings: Sequence[str]) -> str:
 
 
 def decode_legacy(line: bytes, encodings: Iterable[str]) -> str | None:
-    """Read a line in the encodings that are possible; None where their readings differ, or there is none."""
+    """Decode a line in the possible encodings; None if their readings differ, or none is possible."""
     readings = set()
     for encoding in encodings:
         try:
@@ -91,7 +91,7 @@ def _makes_sense(line: bytes, encoding: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def _is_alphabetic(cell: str, alphabets: tuple[str, ...]) -> bool:
-    """Tell whether the letters of one language write the cell, and its words are words."""
+    """Return whether the cell has only letters of one language, in plausible words."""
     foreign = {sign for sign in cell.lower() if not sign.isascii() and sign not in SIGNS}
     if not any(foreign <= set(alphabet) for alphabet in alphabets) or (not foreign and alphabets in (CYRILLIC, GREEK)):
         return False

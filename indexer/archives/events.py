@@ -1,4 +1,4 @@
-"""Sampling-event archives: a core of events; occurrences stand in an extension and take place and day from them."""
+"""Sampling-event archives: a core of events, whose occurrences, in an extension, inherit place and date."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from indexer.archives.shelf import RowShelf
 from indexer.records import Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
-DEPTH = 8  # events within events; a circle in the data ends there
+DEPTH = 8  # nested events; bounds circular references
 
 
 def read_events(
     archive: Container, core: Table, occurrences: Sequence[Table], media: Sequence[Table]
 ) -> Iterator[Record | RejectedRecord]:
-    """Read the photos of every occurrence, and every occurrence and event without one.
+    """Yield the photos of every occurrence, and a rejection for every occurrence and event without one.
 
-    Media are joined with events: where an event has several occurrences, only a media row with an occurrenceID says
-    which of them it shows.
+    Media are joined with events: if an event has several occurrences, only an occurrenceID in the media row tells which
+    one it shows.
     """
     if not occurrences:
         raise ArchiveError(f"{archive.path}: the core is of events, and no extension says which fungi were found there")
@@ -47,7 +47,7 @@ def read_events(
 
 
 def shelve_events(archive: Container, core: Table, events: RowShelf) -> Iterator[RejectedRecord]:
-    """Put the events aside; where one repeats an id and says something else, neither is believed."""
+    """Shelve the events; if an id is repeated with different values, neither row is used."""
     columns = find_core_columns(core)
     for row in read_table(archive, core):
         if isinstance(row, RejectedRecord):
@@ -68,7 +68,7 @@ def shelve_events(archive: Container, core: Table, events: RowShelf) -> Iterator
 def shelve_finds(
     archive: Container, table: Table, events: RowShelf, finds: RowShelf, only: RowShelf
 ) -> Iterator[RejectedRecord]:
-    """Put the occurrences aside, with what their events say of place and day; note the first of each event."""
+    """Shelve the occurrences with place and date of their events, and note the first occurrence of each event."""
     columns = find_core_columns(table)
     for row in read_table(archive, table):
         if isinstance(row, RejectedRecord):
@@ -90,13 +90,13 @@ def shelve_finds(
 
 
 def find_event(key: str, events: RowShelf) -> dict[str, str] | None:
-    """Return what an event says, and where it is silent, what the events say that it is part of; None without one."""
+    """Return the fields of an event, completed from its parent events; None for an unknown event."""
     event = events.find(key) if key else None
     if event is None:
         return None
     fields: dict[str, str] = {}
     for _ in range(DEPTH):
-        if "+other" in event.fields:  # it stands in two ways
+        if "+other" in event.fields:  # defined twice with different values
             break
         fields = {**event.fields, **fields}
         parent = events.find(event.fields.get("+parent", ""))
@@ -112,7 +112,7 @@ def find_event(key: str, events: RowShelf) -> dict[str, str] | None:
 def read_media(
     archive: Container, table: Table, events: RowShelf, finds: RowShelf, only: RowShelf
 ) -> Iterator[Record | RejectedRecord]:
-    """Read a media extension, each row joined with the find it shows."""
+    """Yield the rows of a media extension, each joined with the occurrence it shows."""
     for item in read_media_rows(archive, table):
         if isinstance(item, RejectedRecord):
             yield item
@@ -143,7 +143,7 @@ def read_media(
 
 
 def explain_no_find(event: str, stated: str, occurrences: int) -> tuple[str, str]:
-    """Say why a photo of an event is of no occurrence: reason and detail."""
+    """Return why a photo of an event belongs to no occurrence: reason and detail."""
     if stated:
         return "orphan", f"there is no occurrence {stated!r}"
     if not occurrences:

@@ -15,7 +15,7 @@ LEADING_ID = re.compile(r"^\d+[\s_.-]+")
 
 
 def read_folder(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read every file below the folder, in the order of names. A deeper folder holds one observation."""
+    """Read all files below the folder, in order of names. A nested folder is one observation."""
     root = source.path
     if not root.is_dir():
         raise ArchiveError(f"{root}: a folder with a folder per species is needed, and this is a file")
@@ -33,7 +33,7 @@ def read_folder(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 
 
 def read_file(place: Path, name: str) -> Record | RejectedRecord:
-    """Read one file by where it lies: `place` is its folder relative to the archive."""
+    """Read one file; `place` is its folder relative to the archive."""
     photo = (place / name).as_posix()
     if Path(name).suffix.lower() not in PHOTO_ENDINGS or name.startswith("."):
         return RejectedRecord("not-a-photo", f"{photo} is no photo by its name", photo, 0, photo)
@@ -48,5 +48,5 @@ def read_file(place: Path, name: str) -> Record | RejectedRecord:
 
 
 def read_folder_name(name: str) -> str:
-    """Return the scientific name of a folder's name, authors and all: ids in front go, underscores become blanks."""
+    """Return the scientific name in a folder's name, with authors; ids are removed, underscores become blanks."""
     return " ".join(LEADING_ID.sub("", name).replace("_", " ").split())

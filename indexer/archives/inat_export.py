@@ -1,4 +1,4 @@
-"""The observations that iNaturalist exports as CSV, each with the address of its first photo."""
+"""iNaturalist's CSV exports of observations, each with the URL of its first photo."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from indexer.archives.terms import TABLE_TERMS, plain_term
 
 RESERVED_HOST = "static.inaturalist.org"
 MARKS = frozenset({"imageurl", "qualitygrade", "iconictaxonname"})
-"""Headers that only these exports have together."""
-OBSCURED_CELL = "31400"  # metres: the diagonal of the cell of 0.2 degrees that an obscured place lies in
+"""Headers found together only in these exports."""
+OBSCURED_CELL = "31400"  # metres: the diagonal of the 0.2-degree cell of an obscured place
 TERMS: Mapping[str, tuple[str, ...]] = {
     **TABLE_TERMS,
     "scientific_name": ("scientificname", "taxonname", "speciesguess"),
@@ -25,20 +25,20 @@ TERMS: Mapping[str, tuple[str, ...]] = {
         for kind in ("photo", "photos", "photos0", "image")
         for licence in ("license", "licence")
         for code in ("code", "")
-    ),  # `license` is the observation's
+    ),  # `license` is that of the observation
     "references": ("url",),
 }
 
 
 def is_export(headers: Sequence[str]) -> bool:
-    """Tell an export from other tables by its headers."""
+    """Return whether a table is such an export, by its headers."""
     return {plain_term(header) for header in headers} >= MARKS
 
 
 def read_licence(fields: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, str]:
-    """Say what the export tells of a photo's licence, where no column holds it.
+    """Return the licence status of a photo by its URL, since no column has it.
 
-    Photos under a licence lie in a place of their own; on the other server, all rights are reserved.
+    Openly licensed photos are in a separate bucket; on the other server, all rights are reserved.
     """
     if fields.get("licence"):
         return dict(fields)
@@ -50,7 +50,7 @@ def read_licence(fields: Mapping[str, str], cells: Mapping[str, str]) -> dict[st
 
 
 def read_public_place(fields: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, str]:
-    """Say how uncertain an obscured place is, and whether what grows there was brought there."""
+    """Return the uncertainty of an obscured place, and whether the organism was introduced there."""
     read = dict(fields)
     if cells.get("coordinatesobscured", "").strip().lower() == "true" and not cells.get("publicpositionalaccuracy", ""):
         read["coordinate_uncertainty"] = OBSCURED_CELL

@@ -27,13 +27,13 @@ RANKS = {
 SIZES = ("original", "large", "medium", "small", "")
 PHOTO_PAGE = "https://www.inaturalist.org/photos/"
 BASE = "https://inaturalist-open-data.s3.amazonaws.com/photos"
-"""Base URL of photos that are not on the local disk."""
+"""Base URL of photos that are not on disk."""
 
 
 def read_inat_open_data(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Yield a record or rejection for every photo, then a rejection for every observation without a photo.
 
-    Identifications below research grade are rejected. Raises ArchiveError where a table or a column is missing.
+    Identifications below research grade are rejected. Raises ArchiveError for a missing table or column.
     """
     paths = find_tables(source.path)
     with RowShelf() as observations, RowShelf() as taxa, RowShelf() as observers:

@@ -1,6 +1,6 @@
-"""JSON files too large to hold: the members of the outermost object one by one, lists among them item by item.
+"""Streams JSON files larger than memory: the members of the outermost object, and the items of its lists.
 
-ijson does this too, and cannot say in which line an item stands: every rejection would lose its place.
+Unlike ijson, it reports the line of each item, which rejections need.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from indexer.archives.lines import DAMAGED
 from retrieval.errors import ArchiveError
 
 CHUNK = 2**20
-LARGEST_VALUE = 64 * 2**20  # characters; one item of a list, or one member that is no list
+LARGEST_VALUE = 64 * 2**20  # characters of one list item, or of one member that is no list
 BLANK = " \t\r\n"
-ENDS = tuple(BLANK + ",]}:")  # what may follow a value that is whole
+ENDS = tuple(BLANK + ",]}:")  # characters that can follow a complete value
 
 
 def read_members(stream: BinaryIO, file: str, *, lists: bool = False) -> Iterator[tuple[str, Any, int]]:
-    """Read (key, value, line) of the outermost object; a list gives its items one by one, each under the list's key.
+    """Yield (key, value, line) of the outermost object; list items are yielded singly, with the list's key.
 
-    With `lists`, a list may be the outermost: its items have no key. Raises ArchiveError, with the line, where the file
-    is no such JSON, or breaks off.
+    With `lists`, the outermost value may be a list: its items have no key. Raises ArchiveError with the line for
+    malformed or truncated JSON.
     """
     text = _Window(stream, file)
     if lists and text.accept("["):
@@ -65,7 +65,7 @@ def _read_list(text: _Window, key: str) -> Iterator[tuple[str, Any, int]]:
 
 
 class _Window:
-    """The part of the file that is being read, with the number of lines before it."""
+    """The part of the file in memory, with the number of lines before it."""
 
     def __init__(self, stream: BinaryIO, file: str) -> None:
         self._stream = stream
@@ -74,12 +74,12 @@ class _Window:
         self._json = json.JSONDecoder()
         self._text = ""
         self._place = 0
-        self._lines = 1  # number of the line the window begins in
-        self._counted = 0  # place in the window up to which line ends have been counted
+        self._lines = 1  # number of the window's first line
+        self._counted = 0  # offset in the window up to which line ends have been counted
         self._ended = False
 
     def peek(self) -> str:
-        """Return the next sign that is not blank, or nothing at the end."""
+        """Return the next non-blank character, or empty text at the end."""
         while True:
             while self._place < len(self._text):
                 sign = self._text[self._place]
@@ -90,19 +90,19 @@ class _Window:
                 return ""
 
     def accept(self, sign: str) -> bool:
-        """Step over `sign` if it is next."""
+        """Consume `sign` if it is next."""
         if self.peek() != sign:
             return False
         self._place += 1
         return True
 
     def expect(self, sign: str) -> None:
-        """Step over `sign`, or refuse the file."""
+        """Consume `sign`, or raise ArchiveError."""
         if not self.accept(sign):
             raise self.fault(f"{sign!r} is expected")
 
     def value(self) -> Any:
-        """Read one whole value."""
+        """Read one complete value."""
         self.peek()
         while True:
             try:
@@ -112,19 +112,19 @@ class _Window:
                     continue
                 raise self.fault(f"this is no JSON ({error})") from error
             if self._text[end : end + 1] not in ENDS and self._fill():
-                continue  # a number may go on in the next chunk: `1` is a whole value, and so is the start of `1.5e3`
+                continue  # a number may continue in the next chunk: `1` is complete, and so is the start of `1.5e3`
             self._place = end
             return value
 
     def line(self) -> int:
-        """Return the line the next value stands in, counted from 1."""
+        """Return the line of the next value, from 1."""
         self.peek()
         self._lines += self._text.count("\n", self._counted, self._place)
         self._counted = self._place
         return self._lines
 
     def fault(self, detail: str) -> ArchiveError:
-        """Make the error for what is wrong here."""
+        """Make the error for the current position."""
         return ArchiveError(f"{self._file}, line {self.line()}: {detail}")
 
     def _room(self) -> bool:
@@ -136,7 +136,7 @@ class _Window:
         if self._place > CHUNK:
             self._lines += self._text.count("\n", self._counted, self._place)
             self._text, self._place, self._counted = self._text[self._place :], 0, 0
-        # Twice what is pending: a long value is then tried a few times, not once per chunk.
+        # Twice the pending text: a long value is then parsed a few times, not once per chunk.
         wanted = max(CHUNK, len(self._text) - self._place)
         try:
             chunk = self._stream.read(wanted)

@@ -1,7 +1,7 @@
-"""Tables of text, line by line: encodings, delimiters and quotes as they come, within bounds.
+"""Text tables, line by line: any encoding, delimiter and quoting, in bounded memory.
 
-Every physical line is accounted for: it is part of one row, blank, or a rejection of its own. A quote that is opened
-and not closed costs the line it stands in, never the lines after it.
+Every physical line is accounted for: it is part of one row, blank, or rejected. An unclosed quote costs only its own
+line.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from retrieval.errors import ArchiveError
 
 logger = logging.getLogger(__name__)
 
-LONGEST_LINE = 8 * 2**20  # bytes; no archive's line is longer, and memory stays bounded
-LONGEST_ROW = 500  # physical lines; a quoted cell that runs on longer was never closed
+LONGEST_LINE = 8 * 2**20  # bytes; bounds memory, and no archive has longer lines
+LONGEST_ROW = 500  # physical lines of a quoted cell; beyond this its quote is unclosed
 HEAD = 64 * 2**10
-SAMPLE = 2**20  # bytes read ahead to tell an encoding
+SAMPLE = 2**20  # bytes read ahead to detect an encoding
 DELIMITERS = ("\t", ";", ",", "|")
-SEP = re.compile(r"^\ufeff?\"?sep=(.)\"?\s*$", re.I)  # what Excel writes and reads above a header
+SEP = re.compile(r"^\ufeff?\"?sep=(.)\"?\s*$", re.I)  # Excel's separator line above a header
 DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, NotImplementedError)
-"""What reading a damaged compressed file can raise, whatever packed it."""
-NEVER_CLOSED = -1  # in place of a cell's number: its quote is not closed by the next quote there is
+"""Exceptions from damaged compressed files of any format."""
+NEVER_CLOSED = -1  # instead of a cell's number: the next quote does not close its quote
 NO_TEXT = re.compile("[\0-\x08\x0e-\x1f\ufffd]")
 SINGLE_BYTE = re.compile(r"^(?:cp12\d\d|iso8859|latin|ascii|mac|koi8|cp4|cp8)")
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a table is written."""
+    """The format of a table."""
 
     delimiter: str
     quote: str = '"'  # empty: quotes are text
     encoding: str = "utf-8"
-    terminator: str = "\n"  # \r\n is read by \n
-    lax_quotes: bool = False  # a quote that is opened and not closed is text, where the line has its columns without it
-    told: bool = False  # a person has named the encoding: it is not doubted
-    preamble: int = 0  # lines above the header that are none
-    quiet: bool = False  # nothing is said of its encoding: it is only looked at, and read later
+    terminator: str = "\n"  # \n covers \r\n
+    lax_quotes: bool = False  # an unclosed quote is text if the line has all its columns without it
+    told: bool = False  # the user named the encoding: it is not second-guessed
+    preamble: int = 0  # lines above the header
+    quiet: bool = False  # no warning about its encoding: this is a preview
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table, with the line it began on, counted from 1, and how many physical lines it takes."""
+    """A row of a table with its first line, from 1, and its number of physical lines."""
 
     line: int
     cells: list[str]
@@ -62,15 +62,15 @@ class Row:
 
 
 def sniff_dialect(head: bytes, file: str, encoding: str = "") -> Dialect:
-    """Find out delimiter, quotes, encoding and line ends from the first bytes of a table with a header.
+    """Detect delimiter, quotes, encoding and line ends from the first bytes of a table with a header.
 
-    `encoding` is what the person says it is, where they do. Raises ArchiveError where the file is no text.
+    `encoding` is the user's, if given. Raises ArchiveError for a binary file.
     """
     marked = sniff_encoding(head)
-    told = encoding if encoding and marked == "utf-8" else ""  # a mark at the start is surer than what is told
+    told = encoding if encoding and marked == "utf-8" else ""  # a byte order mark outranks the user's encoding
     encoding = check_encoding(told) if told else marked
     text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
-    if "\0" in text and len(NO_TEXT.findall(text)) * 20 > len(text):  # a single one may stand in a cell
+    if "\0" in text and len(NO_TEXT.findall(text)) * 20 > len(text):  # a single one can occur in a cell
         raise ArchiveError(f"{file}, line 1: this is no text but a binary file")
     terminator = "\r" if "\r" in text and "\n" not in text else "\n"
     lines = text.split(terminator)
@@ -88,7 +88,7 @@ def sniff_dialect(head: bytes, file: str, encoding: str = "") -> Dialect:
 
 
 def sniff_encoding(head: bytes) -> str:
-    """Name the encoding by its byte order mark, or by the zeros of UTF-16; without them it is taken for UTF-8."""
+    """Detect the encoding by its byte order mark, or by the zeros of UTF-16; otherwise assume UTF-8."""
     if head.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
@@ -103,7 +103,7 @@ def sniff_encoding(head: bytes) -> str:
 
 
 def check_encoding(encoding: str) -> str:
-    """Return the encoding a person names; ArchiveError where there is none of that name."""
+    """Return the encoding named by the user; raises ArchiveError for an unknown one."""
     try:
         " ".encode(encoding)
     except (LookupError, UnicodeError) as error:
@@ -114,14 +114,14 @@ def check_encoding(encoding: str) -> str:
 
 
 Line = tuple[int, str | None]
-"""A physical line by its number, counted from 1; None where its bytes are in no encoding that can be told."""
+"""A physical line with its number, from 1; None if its encoding cannot be determined."""
 
 
 def read_rows(stream: BinaryIO, dialect: Dialect, file: str, width: int = 0) -> Iterator[Row | RejectedRecord]:
-    """Read every row that is not blank; a line that is no row is a rejection, `malformed-line` or `unreadable-text`.
+    """Yield every non-blank row; invalid lines are rejected as `malformed-line` or `unreadable-text`.
 
-    `width` is how many cells a row has, where that is known before; otherwise the first row says it. It decides only
-    whether lines after an open quote belong to the quoted cell; rows of another width are the caller's to refuse.
+    `width` is the number of cells, if known; otherwise the first row's. It only decides whether lines after an open
+    quote belong to the quoted cell; the caller rejects rows of another width.
     """
     lines = _Lines(read_lines(stream, dialect, file))
     for number, text in lines:
@@ -140,7 +140,7 @@ def read_rows(stream: BinaryIO, dialect: Dialect, file: str, width: int = 0) -> 
 
 
 def refuse_unreadable(dialect: Dialect, file: str, number: int) -> RejectedRecord:
-    """Reject a line whose bytes are in no encoding that is told or can be told."""
+    """Reject a line whose encoding cannot be determined."""
     detail = "the line is not in UTF-8, and in which encoding it is cannot be told: say it with --encoding"
     if dialect.told:
         detail = f"the line is not in {dialect.encoding}, which was said to be its encoding"
@@ -148,7 +148,7 @@ def refuse_unreadable(dialect: Dialect, file: str, number: int) -> RejectedRecor
 
 
 class _Lines:
-    """The lines of a file, some of which may be looked at before they are taken."""
+    """The lines of a file, with lookahead."""
 
     def __init__(self, lines: Iterator[Line]) -> None:
         self._lines = lines
@@ -161,7 +161,7 @@ class _Lines:
         return self._ahead.popleft() if self._ahead else next(self._lines)
 
     def ahead(self, place: int) -> str | None:
-        """Return the line that is `place` lines after the one at hand; None at the end, or for one without a text."""
+        """Return the line `place` lines ahead; None at the end, or for an undecodable line."""
         while len(self._ahead) <= place:
             following = next(self._lines, None)
             if following is None:
@@ -170,13 +170,13 @@ class _Lines:
         return self._ahead[place][1]
 
     def take(self, count: int) -> None:
-        """Step over lines that were looked at."""
+        """Consume lines after lookahead."""
         for _ in range(count):
             self._ahead.popleft()
 
 
 def _read_row(number: int, text: str, lines: _Lines, dialect: Dialect, width: int) -> Row | None:
-    """Read the row that begins here, with the lines that its quoted cells run over; None where a quote stays open."""
+    """Read the next row, including the lines of its quoted cells; None if a quote is unclosed."""
     first = text.rstrip("\r\n")
     cells, opened = split_line(first, dialect)
     if opened is None:
@@ -197,23 +197,23 @@ def _read_row(number: int, text: str, lines: _Lines, dialect: Dialect, width: in
             continue
         before = following.partition(dialect.quote)[0]
         if opened and before.count(dialect.delimiter) == opened and not _is_prose(before, dialect):
-            break  # the line has its own columns before the quote: it closes nothing
+            break  # the line has all its columns before the quote, so it closes nothing
         if still is None and len(whole) >= width and not (width and any(cell.strip() for cell in whole[width:])):
             lines.take(taken)
             return Row(number, whole, 1 + taken)
-        if still is None or still < opened:  # the row is too wide or too narrow, or a sign follows the quote
+        if still is None or still < opened:  # wrong width, or a character after the closing quote
             break
-        opened = still  # the cell is closed, and a later one of the same row is open
+        opened = still  # the cell is closed, and a later cell of the row is open
     if dialect.lax_quotes:
         return Row(number, first.split(dialect.delimiter))
     return None
 
 
 def split_line(text: str, dialect: Dialect) -> tuple[list[str], int | None]:
-    """Split a line into cells; say which cell has a quote that is not closed, if any.
+    """Split a line into cells; also returns the index of a cell with an unclosed quote, if any.
 
-    A quote counts at the start of a cell only. Within one line, what follows a closing quote belongs to the cell; a
-    cell that runs over lines must be closed where it ends, or it is NEVER_CLOSED.
+    Only a quote at the start of a cell counts. Within one line, text after a closing quote belongs to the cell; a cell
+    over several lines must end at its closing quote, or it is NEVER_CLOSED.
     """
     delimiter, quote = dialect.delimiter, dialect.quote
     if not quote or quote not in text:
@@ -246,18 +246,18 @@ def split_line(text: str, dialect: Dialect) -> tuple[list[str], int | None]:
 
 
 def _is_row(text: str, dialect: Dialect, width: int) -> bool:
-    """Tell a line that is a row by itself from a line of text within a cell: it has all columns."""
+    """Return whether a line is a row by itself, not text within a cell: it has all columns."""
     cells = text.rstrip("\r\n").split(dialect.delimiter)
     return width > 1 and len(cells) == width and not _is_prose(text, dialect)
 
 
 def _is_prose(text: str, dialect: Dialect) -> bool:
-    """Tell whether every delimiter is followed by a blank, as writers of sentences do and writers of tables do not."""
+    """Return whether every delimiter is followed by a blank, as in sentences and unlike in tables."""
     return all(cell.startswith(" ") for cell in text.rstrip("\r\n").split(dialect.delimiter)[1:])
 
 
 def read_lines(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[Line]:
-    """Read numbered lines with their ends on. Only the terminator ends a line: U+0085 and U+2028 are text."""
+    """Yield numbered lines with their ends. Only the terminator ends a line: U+0085 and U+2028 are text."""
     number = 0
     try:
         if codecs.lookup(dialect.encoding).name.startswith(("utf-16", "utf-32")):
@@ -282,9 +282,9 @@ def read_lines(stream: BinaryIO, dialect: Dialect, file: str) -> Iterator[Line]:
 
 
 class _Decoder:
-    """Decodes lines: by the encoding that is told or declared, by UTF-8, and those that are neither by their letters.
+    """Decodes lines by the given or declared encoding or as UTF-8, and others by their letters.
 
-    The first line that cannot be read makes it read ahead: what the other such lines hold tells the encoding.
+    The first undecodable line triggers reading ahead, since other such lines help to detect the encoding.
     """
 
     def __init__(self, dialect: Dialect, file: str) -> None:
@@ -299,7 +299,7 @@ class _Decoder:
         self._ahead: deque[bytes] = deque()
 
     def watch(self, lines: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass the lines on, so that some can be read ahead of the others."""
+        """Pass the lines on, with a buffer for reading ahead."""
         self._lines = lines
         while True:
             if self._ahead:
@@ -310,10 +310,10 @@ class _Decoder:
                 return
 
     def decode(self, raw: bytes) -> str | None:
-        """Return the text of a line; None where it is in no encoding that can be told."""
+        """Return the text of a line; None if its encoding cannot be determined."""
         if raw.isascii():
             return raw.decode("ascii") if self._encoding.startswith("utf-8") else raw.decode(self._encoding)
-        if self._doubtful and _is_utf8(raw):  # declared as Latin-1 or the like, and nevertheless UTF-8
+        if self._doubtful and _is_utf8(raw):  # declared as Latin-1 or similar, but valid UTF-8
             return raw.decode("utf-8")
         try:
             return raw.decode(self._encoding)
@@ -327,7 +327,7 @@ class _Decoder:
         return decode_legacy(raw, self._legacy)
 
     def tell(self) -> None:
-        """Say how lines are read that are not in UTF-8: once, and not where only the header of a table is looked at."""
+        """Log how lines that are not UTF-8 are read: once, and not for previews."""
         if self._untold and not self._quiet:
             logger.warning("%s is not in UTF-8; %s", self._file, self._untold)
             self._untold = ""
@@ -351,7 +351,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _read_narrow(stream: BinaryIO, terminator: str) -> Iterator[bytes]:
-    """Read lines where a line end is one byte; one too long comes cut, and is refused for its length."""
+    """Read lines of an encoding with one-byte line ends; overlong ones are cut, and later refused for their length."""
     if terminator == "\n":
         while raw := stream.readline(LONGEST_LINE + 1):
             yield raw
@@ -376,7 +376,7 @@ def _read_wide(stream: BinaryIO, dialect: Dialect) -> Iterator[str]:
 
 
 def with_header(rows: Iterator[Row | RejectedRecord], file: str) -> tuple[Row, Iterator[Row | RejectedRecord]]:
-    """Take the header off a table and check every row against its number of columns."""
+    """Separate the header of a table, and check every row against its number of columns."""
     header = next(rows, None)
     if not isinstance(header, Row):
         raise ArchiveError(header.detail if header else f"{file}, line 1: the file is empty, there is no header")

@@ -16,7 +16,7 @@ NAMES = "plantnet300K_species_id_2_name.json"
 
 
 def read_plantnet300k(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Yield a record or rejection for every photo. Kingdom is Plantae; the import's policy decides on it."""
+    """Yield a record or rejection for every photo. Kingdom is Plantae; the import's policy decides about it."""
     path = source.path / METADATA if source.path.is_dir() else source.path
     names = read_names(path.parent / NAMES)
     file = path.name

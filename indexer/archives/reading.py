@@ -1,4 +1,4 @@
-"""Which reader reads which kind of archive, and how the kind is told."""
+"""Dispatches archives to the readers of their kinds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KINDS: Mapping[str, str] = {
     GBIF: "JSON of GBIF's occurrence API: a page of a search, a list, or a folder of pages.",
     INAT: "JSON of iNaturalist's observation API: a page of a search, a list, or a folder of pages.",
 }
-"""Every kind of archive that can be read, with one sentence about it."""
+"""All supported kinds of archives, with a description of each."""
 
 READERS: Mapping[str, Reader] = {
     "folder": read_folder,
@@ -49,12 +49,11 @@ WITH_COLUMNS = frozenset({"csv", "fungitastic"})
 
 
 def read_archive(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
-    """Read every photo line of `source`, each once, as a record or as a rejection with its reason.
+    """Yield every photo line of `source` once, as a record or as a rejection with its reason.
 
-    `source.kind` is one of KINDS, or `auto`. In `source.columns` the pair (field, header) says how a column is called,
-    and the pair (field, "=text") what to take where an archive says nothing: ("licence", "=CC BY 4.0").
-    Raises ArchiveError (names file and line) where the archive as a whole cannot be read; nothing is read before the
-    first item is asked for.
+    `source.kind` is one of KINDS, or `auto`. In `source.columns`, the pair (field, header) names the column of a field,
+    and (field, "=text") gives a default: ("licence", "=CC BY 4.0"). Raises ArchiveError, with file and line, if the
+    archive cannot be read as a whole. Lazy: nothing is read before the first item is requested.
     """
     kind = detect_kind(source.path, source.encoding) if source.kind == "auto" else source.kind
     if kind not in READERS:
@@ -71,7 +70,7 @@ def read_archive(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 
 
 def split_columns(source: ArchiveSource) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-    """Split what the person gave into constants and columns; refuse fields that records do not have."""
+    """Split the user's columns into constants and columns; raises ArchiveError for unknown fields."""
     for field, _ in source.columns:
         if field not in RECORD_FIELDS:
             raise ArchiveError(f"records have no field {field!r}: choose one of {', '.join(sorted(RECORD_FIELDS))}")
@@ -80,7 +79,7 @@ def split_columns(source: ArchiveSource) -> tuple[dict[str, str], tuple[tuple[st
 
 
 def fill_in(record: Record, constants: Mapping[str, str]) -> Record:
-    """Give the record the constants for whatever it leaves empty."""
+    """Fill the record's empty fields with the constants."""
     changes: dict[str, Any] = {field: text for field, text in constants.items() if not getattr(record, field)}
     return replace(record, **changes)
 

@@ -1,6 +1,6 @@
-"""Rows put aside until others ask for them: a private temporary database on disk, gone when closed.
+"""Rows shelved on disk for later joins, in a private temporary database that is deleted when closed.
 
-An archive's tables refer to each other in any order and may hold millions of lines; memory holds a few megabytes.
+The tables of an archive refer to each other in any order and can have millions of lines, so memory use is bounded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ write_json = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 @dataclass(frozen=True, slots=True)
 class ShelvedRow:
-    """A row put aside, with where it came from and how often it was asked for before."""
+    """A shelved row, with its origin and the number of earlier uses."""
 
     key: str
     fields: Mapping[str, str]
@@ -26,7 +26,7 @@ class ShelvedRow:
 
 
 class RowShelf:
-    """Rows of one table by their key."""
+    """Rows of one table by unique key."""
 
     def __init__(self) -> None:
         self._rows = sqlite3.connect("", isolation_level=None)  # an empty name is a temporary file that SQLite removes
@@ -47,7 +47,7 @@ class RowShelf:
         self._rows.close()
 
     def put(self, key: str, fields: Mapping[str, str], file: str = "", line: int = 0) -> bool:
-        """Put a row aside; False where the key is taken, and the first row stays."""
+        """Shelve a row; returns False if the key is taken, and keeps the first row."""
         placed = self._rows.execute(
             "INSERT OR IGNORE INTO rows (key, fields, file, line) VALUES (?, ?, ?, ?)",
             (key, write_json(fields), file, line),
@@ -55,12 +55,12 @@ class RowShelf:
         return placed.rowcount == 1
 
     def find(self, key: str) -> ShelvedRow | None:
-        """Return the row of that key."""
+        """Return the row of a key, or None."""
         found = self._rows.execute("SELECT key, fields, file, line, uses FROM rows WHERE key = ?", (key,)).fetchone()
         return ShelvedRow(found[0], json.loads(found[1]), *found[2:]) if found else None
 
     def repeats(self, field: str) -> bool:
-        """Say whether any two rows say the same in a field."""
+        """Return whether any two rows have the same value in a field."""
         found = self._rows.execute(
             "SELECT 1 FROM rows GROUP BY json_extract(fields, ?) HAVING count(json_extract(fields, ?)) > 1 LIMIT 1",
             (f'$."{field}"',) * 2,
@@ -68,7 +68,7 @@ class RowShelf:
         return found.fetchone() is not None
 
     def rename(self, field: str, source: str) -> None:
-        """Let every row's `field` be what its field `source` says."""
+        """Set `field` of every row to the value of its field `source`."""
         there = f'$."{source}"'
         self._rows.execute(
             "UPDATE rows SET fields = json_set(fields, ?, json_extract(fields, ?)) "
@@ -77,27 +77,27 @@ class RowShelf:
         )
 
     def mark(self, key: str, field: str, text: str) -> None:
-        """Let a row say `text` in a field beside what it says itself."""
+        """Set a field of a row to `text`."""
         self._rows.execute("UPDATE rows SET fields = json_set(fields, ?, ?) WHERE key = ?", (f'$."{field}"', text, key))
 
     def use(self, key: str) -> None:
-        """Note that a row was asked for."""
+        """Record that a row was used."""
         self._rows.execute("UPDATE rows SET uses = uses + 1 WHERE key = ?", (key,))
 
     def unused(self) -> Iterator[ShelvedRow]:
-        """Return the rows nobody asked for, in the order they came."""
+        """Yield the unused rows in order of insertion."""
         rows = self._rows.execute("SELECT key, fields, file, line, uses FROM rows WHERE uses = 0 ORDER BY place")
         for key, fields, file, line, uses in rows:
             yield ShelvedRow(key, json.loads(fields), file, line, uses)
 
     def rows(self) -> Iterator[ShelvedRow]:
-        """Return every row, in the order they came."""
+        """Yield all rows in order of insertion."""
         for found in self._rows.execute("SELECT key, fields, file, line, uses FROM rows ORDER BY place"):
             yield ShelvedRow(found[0], json.loads(found[1]), *found[2:])
 
 
 class GroupShelf:
-    """Rows that several may share a key, such as the places of a taxon."""
+    """Rows with non-unique keys, such as the places of a taxon."""
 
     def __init__(self) -> None:
         self._rows = sqlite3.connect("", isolation_level=None)
@@ -117,17 +117,17 @@ class GroupShelf:
         self._rows.close()
 
     def put(self, key: str, fields: Mapping[str, str], file: str, line: int) -> None:
-        """Put a row aside."""
+        """Shelve a row."""
         self._rows.execute(
             "INSERT INTO rows (key, fields, file, line) VALUES (?, ?, ?, ?)",
             (key, write_json(fields), file, line),
         )
 
     def find(self, key: str) -> list[dict[str, str]]:
-        """Return what the rows of a key say, in the order they came."""
+        """Return the rows of a key, in order of insertion."""
         found = self._rows.execute("SELECT fields FROM rows WHERE key = ? ORDER BY place", (key,))
         return [json.loads(fields) for (fields,) in found]
 
     def places(self) -> Iterator[tuple[str, str, int]]:
-        """Return key, file and line of every row, in the order they came."""
+        """Yield key, file and line of every row, in order of insertion."""
         yield from self._rows.execute("SELECT key, file, line FROM rows ORDER BY place")

@@ -1,4 +1,4 @@
-"""Column headers, in the many spellings of archives, and the fields of a record they fill."""
+"""Column headers in the many spellings of archives, mapped to record fields."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ TABLE_TERMS: Mapping[str, tuple[str, ...]] = {
     "aspect": ("aspect", "organ", "subjectpart", "view"),
     "position": ("position", "photoposition"),
 }
-"""What the columns of a table with one photo per line are called; photos are found by `photo_columns`."""
+"""Headers of the fields in a table with one photo per line; `photo_columns` finds the photos."""
 
 NAMING = frozenset({"scientificname", "canonicalname", "species", "taxonname", "latinname", "taxon", "name"})
 """Headers of columns that hold a scientific name, at least by its genus and epithet."""
@@ -113,27 +113,27 @@ KEY_IN_ID = re.compile(r"^(?:gbif:|https?://(?:www\.)?gbif\.org/(?:\w\w/)?specie
 PHOTO_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif"})
 NAMED_PHOTO = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(PHOTO_ENDINGS)))})(?:[?#].*)?$", re.I)
 CERTAIN = re.compile(r"\s*\|\s*|\s*[;,]\s*(?=https?://)|\s+(?=https?://)", re.I)
-"""Between two photos for certain: a bar, or whatever stands before the next address."""
+"""Separators that always divide photos: a bar, or any separator before another URL."""
 POSSIBLE = re.compile(r"\s*[;,]\s*")
-"""Between two photos only where each part is called as photos are: addresses and names of files may hold these."""
+"""Separators that divide photos only if each part looks like one, since URLs and file names can contain them."""
 
 
 def plain_term(header: str) -> str:
-    """Bring a header or term to one spelling: `dwc:scientificName` and `SCIENTIFIC_NAME` are the same."""
+    """Normalise a header or term: `dwc:scientificName` and `SCIENTIFIC_NAME` are equal."""
     last = re.split(r"[/#:]", header.strip().rstrip("/"))[-1]
     return re.sub(r"[\W_]+", "", last).lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where the fields of a record stand in a row: for each field its columns, the preferred one first."""
+    """The columns of each field in a row, the preferred one first."""
 
     fields: tuple[tuple[str, tuple[int, ...]], ...]
-    taxon_id: int | None  # may hold a GBIF key among other things
+    taxon_id: int | None  # may contain a GBIF key among other ids
     accepted_id: int | None
 
     def read(self, cells: Sequence[str]) -> dict[str, str]:
-        """Return the fields that the row fills."""
+        """Return the non-empty fields of the row."""
         found: dict[str, str] = {}
         for field, places in self.fields:
             if len(places) == 1:
@@ -141,7 +141,7 @@ class Columns:
                     found[field] = text
                 continue
             texts = [text for place in places if (text := cells[place].strip())]
-            if texts:  # dcterms:creator holds an address where dc:creator beside it holds the name
+            if texts:  # dcterms:creator may be a URL, with the name in dc:creator
                 named = [text for text in texts if field in PEOPLE and not text.startswith(("http://", "https://"))]
                 found[field] = (named or texts)[0]
         for field, place_of_id in (("taxon_key", self.taxon_id), ("accepted_taxon_key", self.accepted_id)):
@@ -157,11 +157,11 @@ class Columns:
 
 def find_columns(headers: Sequence[str], terms: Mapping[str, tuple[str, ...]], given: Iterable[tuple[str, str]] = (),
                  file: str = "") -> Columns:  # fmt: skip
-    """Say which column fills which field. What the person gave goes before what the headers suggest.
+    """Find the columns of each field. Those given by the user take precedence over the headers.
 
     Raises ArchiveError for a header that the table does not have.
     """
-    places_of: dict[str, list[int]] = {}  # dc:creator may stand beside dcterms:creator: where one is empty, the other
+    places_of: dict[str, list[int]] = {}  # dc:creator and dcterms:creator: the second is used if the first is empty
     for place, header in enumerate(headers):
         places_of.setdefault(plain_term(header), []).append(place)
     place_of = {term: places[0] for term, places in places_of.items()}
@@ -171,7 +171,7 @@ def find_columns(headers: Sequence[str], terms: Mapping[str, tuple[str, ...]], g
             0, place_of["species"]
         )  # as GBIF: the accepted species of the name given
     granting = [place for name in terms.get("licence", ()) if name not in RIGHTS for place in places_of.get(name, ())]
-    if "rights" in found:  # another column of the licence says the same, or what is said of the rights contradicts it
+    if "rights" in found:  # another licence column repeats the licence, or a rights statement contradicts it
         found["rights"] = [*granting[1:], *found["rights"]]
     for field, header in given:
         if plain_term(header) not in place_of:
@@ -185,7 +185,7 @@ def find_columns(headers: Sequence[str], terms: Mapping[str, tuple[str, ...]], g
 
 
 def photo_columns(headers: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return the columns that may hold a photo's file, and those that may hold its address, preferred ones first."""
+    """Return the columns for a photo's file, and those for its URL, preferred ones first."""
     terms = [plain_term(header) for header in headers]
     return (
         [terms.index(name) for name in PHOTO_FILE_TERMS if name in terms],
@@ -194,7 +194,7 @@ def photo_columns(headers: Sequence[str]) -> tuple[list[int], list[int]]:
 
 
 def split_photos(text: str) -> list[str]:
-    """Return the files and addresses that a cell names, in their order."""
+    """Return the files and URLs in a cell, in order."""
     photos = []
     for part in CERTAIN.split(text.strip()):
         pieces = [piece for piece in POSSIBLE.split(part.strip()) if piece]

@@ -1,7 +1,7 @@
-"""Workbooks of Excel and LibreOffice (.xlsx, .xlsb, .xls, .ods): one of their sheets, as a table of text.
+"""Workbooks of Excel and LibreOffice (.xlsx, .xlsb, .xls, .ods): one sheet, read as a text table.
 
-python-calamine reads them. A sheet becomes a temporary table in UTF-8, row by row, so that whatever reads tables reads
-it too, and line 17 of a report is row 17 of the sheet.
+Read by python-calamine. A sheet becomes a temporary UTF-8 table, row by row, so that all table readers apply, and line
+17 of a report is row 17 of the sheet.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import BinaryIO
 from indexer.archives.terms import KNOWN_TERMS, plain_term
 from retrieval.errors import ArchiveError
 
-OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xls begins with
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # signature of .xls
 ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
-LARGEST = 2**30  # bytes a workbook may unpack to; a sheet is held in memory while it is read
-HEADER_ROWS = 20  # rows among which a sheet's header is looked for
+LARGEST = 2**30  # unpacked bytes of a workbook; a sheet is read into memory
+HEADER_ROWS = 20  # rows searched for a sheet's header
 
 
 def is_workbook(path: Path) -> bool:
-    """Tell a workbook by its content, whatever it is called."""
+    """Return whether a file is a workbook, by its content."""
     try:
         with path.open("rb") as file:
             start = file.read(8)
@@ -41,9 +41,9 @@ def is_workbook(path: Path) -> bool:
 
 
 def open_workbook(path: Path, file: str) -> BinaryIO:
-    """Return the sheet that holds a table as text: cells between tabs, in UTF-8 with its mark.
+    """Return the sheet with a table as tab-separated text, in UTF-8 with a byte order mark.
 
-    The only sheet with content; of several, the only one with headers that we know. Raises ArchiveError.
+    It is the only non-empty sheet, or the only one with known headers. Raises ArchiveError.
     """
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
@@ -70,7 +70,7 @@ def open_workbook(path: Path, file: str) -> BinaryIO:
 
 
 def check_size(path: Path, file: str) -> None:
-    """Refuse a workbook that would unpack to more than memory should hold. Raises ArchiveError."""
+    """Raise ArchiveError for a workbook that would unpack to more than memory should hold."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as members:
@@ -88,16 +88,16 @@ def _is_header(row: Sequence[object]) -> bool:
 
 
 def _titles(rows: Sequence[Sequence[object]]) -> int:
-    """How many rows stand above the header, such as a title: 0 where no row has headers that we know."""
+    """Return the number of rows above the header, such as titles; 0 if no row has known headers."""
     return next((number for number, row in enumerate(rows) if _is_header(row)), 0)
 
 
 def _write(rows: Iterable[Sequence[object]], titles: int = 0) -> BinaryIO:
-    """Write the rows, one a line; what would break a line becomes a blank, and a quote is doubled within quotes.
+    """Write the rows, one per line; line breaks become blanks, and quotes are doubled within quotes.
 
-    Of the first rows, which are titles, empty lines are left: other rows keep their numbers.
+    Titles above the header become empty lines, so that row numbers are kept.
     """
-    table = tempfile.TemporaryFile()  # noqa: SIM115 - handed on to whoever reads it
+    table = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     table.write("\ufeff".encode())
     for number, row in enumerate(rows):
         if number < titles:
@@ -111,7 +111,7 @@ def _write(rows: Iterable[Sequence[object]], titles: int = 0) -> BinaryIO:
 
 
 def _text(cell: object) -> str:
-    """Write a cell as people see it: whole numbers without a point, days without a midnight."""
+    """Format a cell as displayed: whole numbers without a decimal point, dates without midnight."""
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
