@@ -1,4 +1,4 @@
-"""The last steps that every new snapshot takes: codes, counts, measured recipes, seals, and a look at the whole."""
+"""The last steps of every new snapshot: codes, counts, measured recipes, checksums, and a final check."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ WORLD_TITLE = "World: every species with references"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A snapshot about to be assembled."""
+    """A snapshot to be assembled."""
 
-    manifest: Manifest  # model, voting, segments, and the codebook and recipes of the snapshot it continues
+    manifest: Manifest  # model, voting, segments, and the codebook and recipes of the previous snapshot
     titles: Mapping[str, str]  # of its floras, by their ids
-    withdrawn: Mapping[str, NDArray[np.int64]]  # rows of each segment that answer nothing
+    withdrawn: Mapping[str, NDArray[np.int64]]  # withdrawn rows of each segment
     verified: Iterable[FileSeal] = ()  # files that have just been verified and need not be read again
-    licences: Mapping[str, int] | None = None  # references under each; counted from the segments where it is None
+    licences: Mapping[str, int] | None = None  # references of each species; counted from the segments if None
 
 
 def assemble(
@@ -55,9 +55,9 @@ def assemble(
     codes_from: int = CODES_FROM,
     progress: Progress = silent,
 ) -> str:
-    """Finish the snapshot whose taxonomy, species and floras lie in `staging`/snapshot; gives its name.
+    """Complete the snapshot whose taxonomy, species and floras are in `staging`/snapshot; returns its name.
 
-    With `keep_recipes` floras are searched as before, however their size has changed.
+    With `keep_recipes`, floras keep their recipes, however their size has changed.
     """
     folder, draft, withdrawn = staging / "snapshot", contents.manifest, contents.withdrawn
     titles, licences = contents.titles, contents.licences
@@ -106,7 +106,7 @@ def assemble(
 
 
 def sums_of(folder: Path) -> SpeciesSums:
-    """The sums that lie in the folder."""
+    """Return the prototype sums in a folder."""
     sums = read_sums(folder)
     if sums is None:
         raise BuildError(f"{folder} has no sums of species")
@@ -114,7 +114,7 @@ def sums_of(folder: Path) -> SpeciesSums:
 
 
 def write_arrays(folder: Path, draft: Manifest) -> None:
-    """Write what an answer reads of every species: places in the tree, observations and prototypes."""
+    """Write the arrays that answers read: classification, observations and prototypes of all species."""
     sums, taxonomy = sums_of(folder), Taxonomy(folder / "taxonomy.sqlite")
     try:
         arrays = make_species_arrays(load_array(folder / "species.npy"), taxonomy, sums)
@@ -125,19 +125,19 @@ def write_arrays(folder: Path, draft: Manifest) -> None:
 
 
 def write_withdrawn(folder: Path, withdrawn: Mapping[str, NDArray[np.int64]]) -> None:
-    """Write the rows that answer nothing any more, a file a segment."""
+    """Write the withdrawn rows, one file per segment."""
     for segment, rows in withdrawn.items():
         (folder / "withdrawn").mkdir(exist_ok=True)
         np.save(folder / "withdrawn" / f"{segment}.npy", np.sort(rows).astype(np.int64))
 
 
 def count_rows(root: Path, segments: Iterable[str]) -> int:
-    """How many rows the segments hold."""
+    """Return the number of rows in the segments."""
     return sum(len(np.load(root / "segments" / name / "observations.npy", mmap_mode="r")) for name in segments)
 
 
 def open_shelf(root: Path, folder: Path, draft: Manifest, withdrawn: Mapping[str, NDArray[np.int64]]) -> ReferenceShelf:
-    """Open the draft's references as its readers will."""
+    """Open the draft's references as readers will."""
     book = read_codebook(root / "codebooks" / draft.codebook) if draft.codebook else None
     segments, base = [], 0
     for name in draft.segments:
@@ -151,7 +151,7 @@ def open_shelf(root: Path, folder: Path, draft: Manifest, withdrawn: Mapping[str
 
 
 def cut_flora(shelf: ReferenceShelf, folder: Path, flora: str, title: str) -> Flora:
-    """Cut a flora and count what it holds."""
+    """Select a flora and count its contents."""
     if flora == WORLD:
         bits = shelf.counts(shelf.species) > 0
     else:
@@ -170,7 +170,7 @@ def seal_files(
     codes: Mapping[str, str],
     known: Iterable[FileSeal] = (),
 ) -> tuple[FileSeal, ...]:
-    """Seal the shared files, by their path from the root, and the snapshot's own, by theirs from its folder."""
+    """Compute checksums of shared files, by path from the root, and of the snapshot's, by path from its folder."""
     sealed = {seal.path: seal for seal in known}
     shared = [root / "segments" / segment / file for segment in segments for file in FILES]
     if codebook:
@@ -181,7 +181,7 @@ def seal_files(
 
 
 def finish(root: Path, folder: Path, manifest: Manifest) -> str:
-    """Write manifest and card, move the snapshot to its place, and check the whole by opening it."""
+    """Write manifest and card, move the snapshot into place, and verify it by opening it."""
     (folder / "manifest.json").write_text(manifest.text(), encoding="utf-8")
     (folder / "card.md").write_text(write_card(manifest), encoding="utf-8")
     settle(folder, root / "snapshots" / manifest.name)

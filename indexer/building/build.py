@@ -1,4 +1,4 @@
-"""Builds a snapshot: segments, taxonomy, floras, manifest and card, written beside the published one and checked."""
+"""Builds a snapshot: segments, taxonomy, floras, manifest and card, beside the published one, and verifies it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from retrieval.snapshots.staging import building, settle
 from retrieval.snapshots.taxonomy import write_taxonomy
 from retrieval.snapshots.verified_files import read_verified_files
 
-MOST_WITHDRAWN = 0.25  # of a segment's rows; beyond that it is written anew without them
+MOST_WITHDRAWN = 0.25  # share of a segment's rows that may be withdrawn before it is rewritten
 
 
 @dataclass(frozen=True, slots=True)
 class FloraPlan:
-    """A flora as it is to be built: the ids of all species on its list."""
+    """A flora to be built: the ids of all species on its list."""
 
     id: str
     title: str
@@ -53,24 +53,24 @@ class FloraPlan:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All that a snapshot is made of, but for the embeddings."""
+    """Everything a snapshot is made of, except the embeddings."""
 
-    references: Sequence[ReferenceEntry] | PlacedReferences  # in any order, or in their places
+    references: Sequence[ReferenceEntry] | PlacedReferences  # in any order, or ordered by place
     taxa: Sequence[tuple[Taxon, str]]  # with toxicity
     synonyms: Sequence[tuple[str, int]]
     vernacular_names: Sequence[tuple[int, str, str]]
     floras: Sequence[FloraPlan]
-    occurrences: Sequence[Occurrence] | Records = ()  # of species with month and cell, with or without photos
+    occurrences: Sequence[Occurrence] | Records = ()  # of species by month and cell, with or without photos
     contexts: Sequence[ObservationContext] | ObservationContexts = ()  # month and cell of the references' observations
 
     def placed(self) -> Sequence[ReferenceEntry] | PlacedReferences:
-        """The references in their places, each photo once."""
+        """Yield the references ordered by place, each photo once."""
         if isinstance(self.references, PlacedReferences):
             return self.references
         return sorted({entry.photo: entry for entry in self.references}.values(), key=lambda entry: entry.place)
 
     def close(self) -> None:
-        """Let go of what is kept on disk for it."""
+        """Delete temporary files."""
         if isinstance(self.references, PlacedReferences):
             self.references.close()
 
@@ -86,15 +86,14 @@ def build_snapshot(
     since: str | None = None,
     progress: Progress = silent,
 ) -> str:
-    """Build a snapshot under `root` and give its name; it is complete and verified, but not yet published.
+    """Build a snapshot under `root` and return its name; it is complete and verified, but not yet published.
 
-    References that stand in segments of the published snapshot, made with the same model, stay
-    there; only new ones are written, to a segment of their own. One that has changed or gone is
-    withdrawn from its segment, which is written anew only when a quarter of it has gone. The same
-    catalogue over the same published snapshot gives the same name and bytes. From `codes_from`
-    references on, floras are large enough for a first stage of short codes. What the published snapshot
-    had learned is carried over, unless other votes are asked for. `since` names the snapshot that was
-    published when the catalogue was read, where that is not the present one. `progress` is told how far the build is.
+    References in segments of the published snapshot, made with the same model, stay there; only new ones are written,
+    to a new segment. Changed and removed references are withdrawn from their segment, which is rewritten only when a
+    quarter of it is withdrawn. The build is deterministic: the same catalogue and published snapshot give the same name
+    and bytes. From `codes_from` references, floras are large enough for a first stage of short codes. Learned
+    parameters of the published snapshot are kept unless voting changes. `since` names the snapshot that was published
+    when the catalogue was read, if it is not the current one. `progress` receives the progress.
     """
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
@@ -117,7 +116,7 @@ def build_snapshot(
             write_occurrences(folder / OCCURRENCES, count_occurrences(species, catalogue.occurrences))
         write_contexts(folder, gather_contexts(catalogue.contexts).only(held.observations))
         write_sums(folder, sum_written(root, segments, withdrawn))
-        kept = before if voting is None else None  # votes that were asked for are not those that were learned from
+        kept = before if voting is None else None  # calibration does not apply to other voting parameters
         names = {taxon.id: taxon.name for taxon, _ in catalogue.taxa}
         calibration = carry_calibration(root, folder, kept, names) if kept else {}
         draft = Manifest(
@@ -143,13 +142,13 @@ def build_snapshot(
 
 
 def describe_tools(card: Mapping[str, Any]) -> str:
-    """What the embeddings of a collection were made with: the model, and the views of each photo if several."""
+    """Return how embeddings of a collection were made: model, and views per photo if several."""
     views = str(card.get("views", "none"))
     return str(card["model"]) if views == "none" else f"{card['model']}+{views}"
 
 
 def sum_written(root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]) -> SpeciesSums:
-    """What prototypes are made of, from the segments as they were written."""
+    """Return the prototype sums of the written segments."""
     opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in segments]
     try:
         return sum_segments(opened)
@@ -159,24 +158,24 @@ def sum_written(root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDA
 
 
 def suited_voting(card: Mapping[str, Any]) -> Voting:
-    """The votes that suit a model: the kernel's temperature belongs to the head that projected the embeddings."""
+    """Return the voting parameters for a model: the kernel's temperature depends on its head."""
     head = card.get("head") or {}
     return Voting(temperature=float(head.get("temperature", Voting().temperature)))
 
 
 def vars_of(voting: Voting) -> dict[str, float]:
-    """The voting's numbers by name."""
+    """Return the voting parameters by name."""
     return {"neighbours": voting.neighbours, "temperature": voting.temperature}
 
 
 class WantedReferences:
-    """What the wanted references belong to, noted as they go by in their places."""
+    """Collects species and observations of the wanted references while they are iterated in order of place."""
 
     def __init__(self) -> None:
         self._species, self._observations = array("q", [-1]), array("q", [-1])
 
     def follow(self, entries: Iterable[ReferenceEntry]) -> Iterator[ReferenceEntry]:
-        """The same references."""
+        """Yield the same references."""
         for entry in entries:
             if self._species[-1] != entry.species:
                 self._species.append(entry.species)
@@ -186,12 +185,12 @@ class WantedReferences:
 
     @property
     def species(self) -> NDArray[np.int64]:
-        """Each species once, ascending."""
+        """Return the distinct species, ascending."""
         return np.unique(np.array(self._species[1:], dtype=np.int64))
 
     @property
     def observations(self) -> NDArray[np.int64]:
-        """Each observation once, ascending."""
+        """Return the distinct observations, ascending."""
         return np.unique(np.array(self._observations[1:], dtype=np.int64))
 
 
@@ -204,10 +203,10 @@ def write_segments(
     before: Manifest | None,
     progress: Progress = silent,
 ) -> tuple[list[str], dict[str, NDArray[np.int64]], WantedReferences]:
-    """Keep the published segments as they are, withdraw from them what is not wanted, write what is new to a new one.
+    """Keep the published segments, withdraw unwanted rows from them, and write new references to a new segment.
 
-    A segment most of which is still wanted is not rewritten; gives the segments and the rows withdrawn from each, and
-    what the references, which come in their places, belong to.
+    A segment with enough wanted rows is not rewritten. Returns the segments, the rows withdrawn from each, and species
+    and observations of the references, which must be ordered by place.
     """
     noted, published = WantedReferences(), before.segments if before else ()
     found = compare_published(root, noted.follow(references), model, published) if published else {}
@@ -227,7 +226,7 @@ def write_segments(
     if fresh.any():
         naming, total = Naming(model), int(np.count_nonzero(fresh))
         entries = counted(compress(references, fresh.tobytes()), "references", total, progress)
-        if not published:  # nobody has gone through them yet
+        if not published:  # iterate the rest
             entries = noted.follow(entries)
         rows = StoredRows(store, staging / "segment" / "references.sqlite", progress)
         write_segment(staging / "segment", naming.follow(entries), rows)
@@ -240,9 +239,9 @@ def write_segments(
 def compare_published(
     root: Path, references: Iterable[ReferenceEntry], model: str, segments: Sequence[str]
 ) -> dict[str, NDArray[np.int64]]:
-    """For each row of published segments where the very same reference is among those wanted, -1 where it is not.
+    """Return for each row of published segments the index of the identical wanted reference, -1 without one.
 
-    Both lie in their places, and are gone through side by side. A segment that is not what its name says is left out.
+    Both are ordered by place and merged. Segments whose content does not match their name are ignored.
     """
     published = [PublishedRows(root / "segments" / name, model) for name in segments]
     for place, entry in enumerate(references):
@@ -252,7 +251,7 @@ def compare_published(
 
 
 class PublishedRows:
-    """The rows of a published segment beside the references that are wanted, both in their places."""
+    """Merges the rows of a published segment with the wanted references, both ordered by place."""
 
     def __init__(self, folder: Path, model: str) -> None:
         self._naming = Naming(model)
@@ -261,14 +260,14 @@ class PublishedRows:
         self.places = np.full(len(load_array(folder / "observations.npy", mapped=True)), -1, dtype=np.int64)
 
     def meet(self, place: int, wanted: ReferenceEntry) -> None:
-        """Note the wanted reference's number if it stands here just so."""
+        """Record the wanted reference's index if an identical one is in the segment."""
         while self._entry is not None and self._entry.place < wanted.place:
             self._step()
         if self._entry == wanted:
             self.places[self._row] = place
 
     def finish(self) -> str:
-        """Go through what is left; gives the name that the segment should have."""
+        """Read the remaining rows; returns the name that the segment should have."""
         while self._entry is not None:
             self._step()
         return self._naming.name
@@ -278,7 +277,7 @@ class PublishedRows:
 
 
 def published_manifest(root: Path, model: str) -> Manifest | None:
-    """The manifest of the published snapshot, if it is whole and was made with the same model."""
+    """Return the manifest of the published snapshot if it is undamaged and of the same model, else None."""
     try:
         manifest = read_manifest(root, read_current(root))
         verify_files(root, manifest, verified=read_verified_files(root))
@@ -288,7 +287,7 @@ def published_manifest(root: Path, model: str) -> Manifest | None:
 
 
 def read_entries(folder: Path) -> Iterator[ReferenceEntry]:
-    """The references of a written segment by row, as they were given; read in portions."""
+    """Yield the references of a written segment by row, as they were given; read in portions."""
     segment = Segment(folder, 0)
     try:
         for reference in segment.all_references():
@@ -307,7 +306,7 @@ def read_entries(folder: Path) -> Iterator[ReferenceEntry]:
 
 
 def write_species(folder: Path, catalogue: Catalogue, held: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Write the ids of all species, those `held` by references or on a list; gives them, ascending."""
+    """Write and return the ids, ascending, of all species: those `held` by references or on a list."""
     listed = {species for flora in catalogue.floras for species in flora.species}
     known = {taxon.id for taxon, _ in catalogue.taxa}
     all_species = listed.union(held.tolist())

@@ -1,4 +1,4 @@
-"""From the database to what a snapshot is made of."""
+"""Reads from the database everything that a snapshot is made of."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from retrieval.snapshots.occurrences import Records
 
 
 class PhotosToEmbed(Spool):
-    """Every photo, or every one of a dataset, that may become a reference, ordered by digest.
+    """All photos that can become references, or those of a dataset, ordered by digest.
 
-    They are kept on disk in `folder`: where there are millions, embedding takes days, and no transaction should.
+    They are listed in a file in `folder`, since embedding millions takes days, too long for a transaction.
     """
 
     def __init__(self, session: Session, store: PhotoStore, files: PhotoFiles, folder: Path, dataset: str = "") -> None:
@@ -57,11 +57,11 @@ class PhotosToEmbed(Spool):
         if location.startswith(OBSERVED):
             return partial(read_observed, self._files, sha256)
         path = self._store.path(sha256) if location.startswith(STORED) else Path(location)
-        return path.absolute().read_bytes  # others read it elsewhere
+        return path.absolute().read_bytes  # read elsewhere by others
 
 
 def read_observed(files: PhotoFiles, sha256: str) -> bytes:
-    """The bytes of an observation's photo; raises OSError, for one that has gone is no fault of the photo's."""
+    """Return the bytes of an observation's photo; raises OSError if it was removed, which is not the photo's fault."""
     try:
         return files.get(sha256)
     except (UnknownPhoto, StoreUnavailable) as error:
@@ -69,13 +69,13 @@ def read_observed(files: PhotoFiles, sha256: str) -> bytes:
 
 
 def read_contexts(photos: Iterable[CataloguePhoto]) -> dict[int, tuple[int, ObservationContext]]:
-    """Species of each observation, and when and where it was made, by month and by cell; 0 where it is not known."""
+    """Return species of observations, and their month and cell codes; 0 if unknown."""
     seen = {photo.observation_id: photo for photo in photos}
     return {observation: (photo.species, context_of(photo)) for observation, photo in sorted(seen.items())}
 
 
 def context_of(photo: CataloguePhoto) -> ObservationContext:
-    """When and where a photo's observation was made, by month and by cell; 0 where it is not known."""
+    """Return the context of a photo's observation: month, cell and classes as numbers; 0 if unknown."""
     latitude, longitude = photo.decimal_latitude, photo.decimal_longitude
     return ObservationContext(
         photo.observation_id,
@@ -87,12 +87,12 @@ def context_of(photo: CataloguePhoto) -> ObservationContext:
 
 
 def number_of(name: str, classes: Sequence[str]) -> int:
-    """The place of a class, counted from 1; 0 for none."""
+    """Return the position of a class, from 1; 0 without one."""
     return classes.index(name) + 1 if name else 0
 
 
 def reference_entry(photo: CataloguePhoto) -> ReferenceEntry:
-    """A photo of the catalogue as a segment holds it; the same whoever writes the segment."""
+    """Return a photo's entry in a segment; deterministic."""
     return ReferenceEntry(
         photo.sha256,
         photo.observation_id,
@@ -108,9 +108,9 @@ def reference_entry(photo: CataloguePhoto) -> ReferenceEntry:
 def read_catalogue(
     session: Session, embeddings: EmbeddingStore, folder: Path, *, progress: Progress = silent
 ) -> tuple[Catalogue, list[str]]:
-    """All that a snapshot is made of; second, the digests of photos that are left out for want of an embedding.
+    """Return everything a snapshot is made of, and the digests of photos omitted because they have no embedding.
 
-    The references are kept on the disk of `folder`; close the catalogue when the snapshot is built.
+    References are stored in `folder`; close the catalogue after the snapshot is built.
     """
     missing = embeddings.missing(photo_tables.digests(session))
     left_out = set(missing)
@@ -146,14 +146,14 @@ def read_catalogue(
 
 
 class SeenObservations:
-    """Species and context of observations whose photos go by, those of one observation one after the other."""
+    """Collects species and context of observations from their photos, which are grouped by observation."""
 
     def __init__(self) -> None:
         self._observations, self._species = array("q"), array("q")
         self._columns = array("B"), array("Q"), array("B"), array("B")
 
     def note(self, photo: CataloguePhoto) -> None:
-        """Note the observation of a photo, if the photo before was not of it too."""
+        """Record the observation of a photo, unless the previous photo had the same."""
         if self._observations and self._observations[-1] == photo.observation_id:
             return
         found = context_of(photo)
@@ -163,9 +163,9 @@ class SeenObservations:
             column.append(value)
 
     def records(self) -> Records:
-        """For the counts of species."""
+        """Return the records for species counts."""
         return Records(np.array(self._species), *(np.array(column) for column in self._columns))
 
     def contexts(self) -> ObservationContexts:
-        """To learn from."""
+        """Return the contexts for learning."""
         return settle_contexts(from_columns([np.array(column) for column in (self._observations, *self._columns)]))

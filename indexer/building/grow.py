@@ -1,6 +1,6 @@
-"""Appends references to the published snapshot, and compacts its segments; nothing old is rewritten.
+"""Appends references to the published snapshot, and compacts its segments; existing files are not rewritten.
 
-Each makes a new snapshot, complete and verified, that is then published like any other.
+Each operation makes a new snapshot, complete and verified, to be published like any other.
 """
 
 from __future__ import annotations
@@ -43,19 +43,17 @@ LEARNED_FILES = (
     TYPICAL,
     ASPECTS,
     GUIDE_SPECIES,
-)  # where there are such; sums of prototypes are given
+)  # if present; sums of prototypes are given
 
 
 def append_references(
     root: Path, entries: Sequence[ReferenceEntry], embeddings: Embeddings, contexts: Sequence[ObservationContext] = ()
 ) -> str:
-    """Add references, with their embeddings (rows in the same order), in a segment of their own; gives the snapshot.
+    """Add references, with embeddings (rows in the same order), in a new segment; returns the snapshot's name.
 
-    `contexts` say when and where their observations were made, where that is known; the counts of the priors stay
-    those of the last build.
-
-    Their species must be known to the published snapshot: for new species or floras, build from the catalogue.
-    A photo on the list of withdrawals cannot come again before it is taken off.
+    `contexts` are the known dates and places of their observations; the counts of the priors are not updated. Their
+    species must be in the published snapshot: new species or floras require a build from the catalogue. Withdrawn
+    photos are refused until they are restored.
     """
     if listed := sorted({entry.photo for entry in entries} & read_withdrawals(root)):
         raise BuildError(
@@ -84,10 +82,10 @@ def append_references(
 
 
 def compact_snapshot(root: Path, *, progress: Progress = silent) -> str:
-    """Put all references that may answer into one segment, without the withdrawn ones; gives the snapshot.
+    """Merge all active references into one segment, without withdrawn ones; returns the snapshot's name.
 
-    Codebook and recipes stay, so that every search answers as before, to the last bit; only row numbers change.
-    `progress` is told how far it is.
+    Codebook and recipes are kept, so that search results are bit-identical; only row numbers change. `progress`
+    receives the progress.
     """
     with building(root) as staging, published_snapshot(root, with_withdrawn=False) as published:
         if len(published.segments) == 1 and published.segments[0].withdrawn is None:
@@ -107,7 +105,7 @@ def compact_snapshot(root: Path, *, progress: Progress = silent) -> str:
 
 
 def merge_entries(snapshot: Snapshot, folders: Sequence[Path]) -> Iterator[tuple[ReferenceEntry, int, int]]:
-    """What may answer of all segments in its places, with the number of its segment and its row there."""
+    """Yield the active references of all segments ordered by place, each with its segment and row."""
 
     def standing(number: int) -> Iterator[tuple[ReferenceEntry, int, int]]:
         gone = snapshot.segments[number].withdrawn
@@ -119,14 +117,14 @@ def merge_entries(snapshot: Snapshot, folders: Sequence[Path]) -> Iterator[tuple
 
 
 class GatheredRows:
-    """Rows of several segments in a new order, noted as they go by, and read as they are asked for."""
+    """Rows of several segments in a new order, collected by iteration and then read on demand."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._stores = [segment.store for segment in snapshot.segments]
         self._segments, self._rows = array("H"), array("q")  # of each row
 
     def follow(self, places: Iterable[tuple[ReferenceEntry, int, int]]) -> Iterator[ReferenceEntry]:
-        """The references alone."""
+        """Yield the references alone."""
         for entry, segment, row in places:
             self._segments.append(segment)
             self._rows.append(row)
@@ -145,7 +143,7 @@ class GatheredRows:
 
 
 def sum_one(folder: Path) -> SpeciesSums:
-    """What prototypes are made of, from a new segment alone: what stands in the others is known."""
+    """Return prototype sums from a new segment alone, since those of the others are known."""
     segment = Segment(folder, 0)
     try:
         return sum_segments([segment])
@@ -156,7 +154,7 @@ def sum_one(folder: Path) -> SpeciesSums:
 def sum_active(
     root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]], species: NDArray[np.int64]
 ) -> SpeciesSums:
-    """The same for some species, from what has not been withdrawn of all segments."""
+    """Return prototype sums of some species from the active rows of all segments."""
     opened = [Segment(root / "segments" / name, 0, withdrawn.get(name)) for name in segments]
     try:
         return sum_segments(opened, species)
@@ -167,7 +165,7 @@ def sum_active(
 
 @contextmanager
 def published_snapshot(root: Path, *, with_withdrawn: bool = True) -> Iterator[Snapshot]:
-    """The published snapshot for the time of a block, with what the list of withdrawals hides: the next has it too."""
+    """Open the published snapshot for a block, with its withdrawals, which the next one inherits."""
     snapshot = open_snapshot(root, with_withdrawn=with_withdrawn)
     try:
         yield snapshot
@@ -176,7 +174,7 @@ def published_snapshot(root: Path, *, with_withdrawn: bool = True) -> Iterator[S
 
 
 def gone_rows(snapshot: Snapshot) -> dict[str, NDArray[np.int64]]:
-    """The rows that each segment of a snapshot has withdrawn."""
+    """Return the withdrawn rows of each segment of a snapshot."""
     return {
         name: np.flatnonzero(segment.withdrawn)
         for name, segment in zip(snapshot.manifest.segments, snapshot.segments, strict=True)
@@ -187,7 +185,7 @@ def gone_rows(snapshot: Snapshot) -> dict[str, NDArray[np.int64]]:
 def active_observations(
     root: Path, segments: Sequence[str], withdrawn: Mapping[str, NDArray[np.int64]]
 ) -> NDArray[np.int64]:
-    """The observations that references which may answer belong to, ascending."""
+    """Return the observations of active references, ascending."""
     held = [np.zeros(0, dtype=np.int64)]
     for name in segments:
         observations = load_array(root / "segments" / name / "observations.npy", mapped=True)
@@ -198,14 +196,14 @@ def active_observations(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """How the references of a snapshot differ from those of the one it continues."""
+    """Changes of references between a snapshot and the previous one."""
 
     segments: Sequence[str]
-    withdrawn: Mapping[str, NDArray[np.int64]]  # rows of each segment that answer nothing
+    withdrawn: Mapping[str, NDArray[np.int64]]  # withdrawn rows of each segment
     sums: SpeciesSums
-    licences: Mapping[str, int] | None = None  # references under each; counted from the segments where it is None
+    licences: Mapping[str, int] | None = None  # references of each species; counted from the segments if None
     contexts: Sequence[ObservationContext] = ()  # of added observations
-    forget: Collection[int] = ()  # observations whose known context gives way to `contexts`
+    forget: Collection[int] = ()  # observations whose known context is replaced by `contexts`
 
 
 def continue_snapshot(
@@ -217,7 +215,7 @@ def continue_snapshot(
     keep_recipes: bool = False,
     progress: Progress = silent,
 ) -> str:
-    """Assemble a snapshot that differs from the published one in its references alone."""
+    """Assemble a snapshot that differs from the published one only in its references."""
     old, folder = root / "snapshots" / published.name, staging / "snapshot"
     (folder / "floras").mkdir(parents=True)
     for own in OWN_FILES:

@@ -201,7 +201,7 @@ def active_lists(part: SegmentPart) -> NDArray[np.int64]:
 
 
 def row_of(part: SegmentPart, standing: NDArray[np.int64], number: int) -> int:
-    """Return the `number`-th unmasked row; `standing` are the unmasked rows of each list."""
+    """Return the `number`-th active row; `standing` are the active rows of each list."""
     ends = np.cumsum(standing)
     place = int(np.searchsorted(ends, number, side="right"))
     within = number - int(ends[place] - standing[place])
