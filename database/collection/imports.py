@@ -118,7 +118,7 @@ def run_dropped_values(session: Session, run: int) -> Iterator[RejectionEntry]:
 
 
 def rejections(session: Session, dataset: str, reason: str = "") -> Iterator[RejectionEntry]:
-    """What the last run of every archive of `dataset` left out, or only for one reason. Raises DatabaseError."""
+    """Return the rejections of the latest run of each archive of `dataset`, or of one reason. Raises DatabaseError."""
     yield from _entries_of_dataset(session, RejectedRecord, dataset, reason)
 
 
