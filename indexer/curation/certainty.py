@@ -1,4 +1,4 @@
-"""Whether a record shows a wild find, identified with certainty: what its columns beside the name say of it. Pure."""
+"""Whether a record is a wild observation with a certain identification, by its other columns. Pure functions."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ NO_FIND = {
     "materialcitation": "a citation from literature", "literature": "a citation from literature",
     "drawing": "a drawing", "illustration": "a drawing", "taxon": "a taxon",
 }  # fmt: skip
-"""Values of basisOfRecord whose pictures do not show what somebody would meet."""
+"""Values of basisOfRecord whose photos do not show a specimen in the field."""
 
 
 def find_wild_fault(record: Record) -> RecordFault | None:
-    """Why a record is none of a wild find: of none at all, of a cultivated fungus, of a sample or a drawing."""
+    """Return why a record is no wild observation: absent, cultivated, a sample, or a drawing."""
     status = read_text(record.occurrence_status)
     if ABSENT.fullmatch(status):
         return RecordFault(
@@ -57,12 +57,12 @@ def find_wild_fault(record: Record) -> RecordFault | None:
 
 
 def find_doubt(record: Record) -> RecordFault | None:
-    """Why the columns beside the name call its identification a guess.
+    """Return why columns other than the name make the identification doubtful.
 
-    A qualifier that is not understood is a doubt: `aff. edulis`, `sp. 'IN01'`. A status of verification is one only
-    where it says so: most archives have words of their own for what was checked.
+    Unknown qualifiers are doubts: `aff. edulis`, `sp. 'IN01'`. A verification status is one only if it says so, since
+    most archives have their own words for verified records.
     """
-    qualifier = record.identification_qualifier.strip()  # where `?` says something
+    qualifier = record.identification_qualifier.strip()  # if `?` is stated
     if (qualifier == "?" or read_text(qualifier)) and not (CERTAIN.fullmatch(qualifier) or is_wide(qualifier)):
         return RecordFault(
             "uncertain-identification",
@@ -82,5 +82,5 @@ def find_doubt(record: Record) -> RecordFault | None:
 
 
 def is_wide(qualifier: str) -> bool:
-    """Say whether a qualifier means the species in a wide sense, or its group."""
+    """Return whether a qualifier means the species in a wide sense, or its group."""
     return WIDE.fullmatch(qualifier.strip()) is not None

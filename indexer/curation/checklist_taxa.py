@@ -1,7 +1,7 @@
-"""The taxon table of a checklist, line by line: what each says of its name, and which accepted taxon it means.
+"""The taxon table of a checklist: the name of each line, and the accepted taxon it refers to.
 
-Lists refer to each other's lines in any order and have hundreds of thousands of them: the lines are put aside on disk,
-each name is taken apart once, and then they are read in their order.
+Lines refer to each other in any order, in lists of hundreds of thousands: they are shelved on disk with their names
+parsed once, and then read in order.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ REFERRING = {
     "+occurrencestatus": ("occurrencestatus",),
     "+establishmentmeans": ("establishmentmeans",),
 }
-"""Columns of which a record has no field, by the names they have among a line's fields; the first there is counts."""
+"""Columns without a record field, by their keys in a line's fields; the first one present is used."""
 
 SYNONYM = re.compile(r"synonym|homotypic|heterotypic|not accepted|unaccepted|replaced|orthographic variant", re.I)
 NO_TAXON = re.compile(r"misapplied|bare name|deleted|not in use", re.I)
@@ -68,15 +68,15 @@ GREAT_KINGDOMS = frozenset(
 GBIF_ID = re.compile(r"(?:^|[,;|\s])(?:gbif:|https?://(?:www\.)?gbif\.org/(?:\w\w/)?species/)(\d+)(?=$|[,;|\s])", re.I)
 BACKBONE = b"d7dddbf4-2cf0-4f39-9b2a-bb099caae36c"  # GBIF's own key of its backbone taxonomy
 METADATA = ("eml.xml", "metadata.xml", "metadata.yaml", "metadata.yml")
-MOST_METADATA = 1_000_000  # bytes that are looked through
-DEPTH = 50  # steps up a classification; a circle in the data ends there
+MOST_METADATA = 1_000_000  # bytes searched
+DEPTH = 50  # steps up a classification; bounds circular references
 
 Lineage = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TaxonLine:
-    """A line of the taxon table, its name taken apart."""
+    """A line of the taxon table with its parsed name."""
 
     key: str  # of the table; empty where it has none
     name: ParsedName
@@ -87,28 +87,28 @@ class TaxonLine:
 
     @property
     def is_synonym(self) -> bool:
-        """Whether the line itself calls its name a synonym."""
+        """Return whether the line itself marks its name as a synonym."""
         return SYNONYM.search(self.fields.get("taxonomic_status", "")) is not None
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether another line has the same key and another name: what refers to the key may mean either."""
+        """Return whether another line has the same key and another name: references to the key are then ambiguous."""
         return "+other" in self.fields
 
 
 class TaxonLines:
-    """The lines of a taxon table, put aside, and what they say of each other."""
+    """The shelved lines of a taxon table, and the references between them."""
 
     def __init__(self, rows: RowShelf, standing: RowShelf, leads: RowShelf) -> None:
         self._rows = rows
-        self._standing = standing  # names that a line calls accepted -> key of that line
-        self._leads = leads  # names that no line calls accepted -> what they point to
+        self._standing = standing  # accepted names of lines -> key of the line
+        self._leads = leads  # names accepted by no line -> key or name they refer to
         self._lineage = lru_cache(maxsize=20_000)(self._read_lineage)
 
     def shelve(
         self, rows: Iterable[KeyedRow | RejectedRecord], table: Table, *, is_backbone: bool
     ) -> Iterator[RejectedRecord]:
-        """Put the rows of a table aside; lines that are none come back as rejections."""
+        """Shelve the rows of a table; yields invalid lines as rejections."""
         read = line_reader(table, is_backbone=is_backbone)
         for row in rows:
             if isinstance(row, RejectedRecord):
@@ -120,7 +120,7 @@ class TaxonLines:
                 self._rows.put(unkeyed(row), fields, row.file, row.line)
 
     def link(self) -> None:
-        """Find out where each name points; to be called once all lines are there."""
+        """Resolve the references between names; to be called after all lines are shelved."""
         for line in self:
             if (lead := self.lead(line)) == "":
                 self._standing.put(line.name.full, {"key": line.fields["+shelved"]})
@@ -128,7 +128,7 @@ class TaxonLines:
                 self._leads.put(line.name.full, {"lead": lead or "", "synonym": "yes" if line.is_synonym else ""})
 
     def __iter__(self) -> Iterator[TaxonLine]:
-        """Every line in the order of the table."""
+        """Yield every line in the order of the table."""
         return (as_line(row) for row in self._rows.rows())
 
     def find(self, key: str) -> TaxonLine | None:
@@ -137,9 +137,9 @@ class TaxonLines:
         return as_line(row) if row else None
 
     def lead(self, line: TaxonLine) -> str | None:
-        """The name a line points to; empty where it is accepted itself, None for a synonym of nothing that is said.
+        """Return the name that a line refers to; empty if it is accepted itself, None for a synonym without a target.
 
-        ColDP names the accepted taxon of a synonym as its parent.
+        ColDP gives the accepted taxon of a synonym as its parent.
         """
         accepted = line.fields.get("+accepted_full", "")
         accepted_id = line.fields.get("+accepted", "")
@@ -160,10 +160,10 @@ class TaxonLines:
         return None if not accepted and line.is_synonym else ""
 
     def accepted(self, line: TaxonLine) -> str | None:
-        """The accepted name of a line: empty for its own; None where synonyms point to nothing, or in a circle.
+        """Return the accepted name of a line: empty for its own; None if references are circular or have no target.
 
-        A synonym of a synonym is followed to its end, or else the one between would become an accepted species. In a
-        circle, the name that is not called a synonym is the accepted one.
+        Synonyms of synonyms are followed to the end, or else those in between would become accepted species. In a
+        circle, the name that is not marked as a synonym is the accepted one.
         """
         own = line.name.full
         found, path = self.lead(line), [own]
@@ -184,12 +184,12 @@ class TaxonLines:
         return lead.fields if lead else None
 
     def standing(self, name: str) -> TaxonLine | None:
-        """Return the line that calls a name accepted."""
+        """Return the line that has a name as accepted."""
         found = self._standing.find(name)
         return self.find(found.fields["key"]) if found else None
 
     def lineage(self, line: TaxonLine) -> Lineage:
-        """Return (rank, name) from kingdom to family: by the line's own columns, else by what it stands under."""
+        """Return (rank, name) from kingdom to family: from the line's own columns, else from its ancestors."""
         own = {
             rank: name for rank, field in LINEAGE if (name := as_kingdom(rank, read_text(line.fields.get(field, ""))))
         }
@@ -217,13 +217,15 @@ LINEAGE = (("kingdom", "kingdom"), ("phylum", "phylum"), ("class", "class_"), ("
 
 
 def find_first(terms: Sequence[str], known: Sequence[str]) -> int | None:
-    """The place of the first of some terms that there is."""
+    """Return the index of the first of some terms that is present."""
     return next((terms.index(term) for term in known if term in terms), None)
 
 
 def find_own_key(row: KeyedRow, fields: Mapping[str, str], of_taxa: int | None, *, is_backbone: bool) -> str:
-    """The GBIF key of a line that has no column for it: its id in GBIF's own list, a column `gbifID` of taxa (of an
-    occurrence it is another number), or an id of GBIF's among other ids of the name.
+    """Find the GBIF key of a line without a column for it.
+
+    It is the id in GBIF's own list, a `gbifID` of taxa (that of an occurrence is another number), or one of the name's
+    other ids.
     """
     if is_backbone and row.key.isdecimal():
         return row.key
@@ -234,7 +236,7 @@ def find_own_key(row: KeyedRow, fields: Mapping[str, str], of_taxa: int | None, 
 
 
 def line_reader(table: Table, *, is_backbone: bool = False) -> Callable[[KeyedRow], dict[str, str]]:
-    """Return the function that reads a row of a taxon table: fields of a record, REFERRING ones, the parsed name.
+    """Return the function that reads a row of a taxon table: record fields, REFERRING fields, parsed name.
 
     In GBIF's backbone, the ids of the lines are GBIF keys.
     """
@@ -268,7 +270,7 @@ PARTS = ("genus", "species", "authorship", "infraspecific", "uncertain", "loose"
 
 
 def is_backbone(archive: Container) -> bool:
-    """Whether an archive is GBIF's backbone taxonomy, by its metadata."""
+    """Return whether an archive is GBIF's backbone taxonomy, by its metadata."""
     named = [name for name in archive.names() if name.rsplit("/", 1)[-1].lower() in METADATA]
     for name in named:
         with archive.open(name) as stream:
@@ -278,18 +280,18 @@ def is_backbone(archive: Container) -> bool:
 
 
 def as_line(row: ShelvedRow) -> TaxonLine:
-    """Return a shelved row as what it was put aside as."""
+    """Return the line that a row was shelved from."""
     fields = row.fields
     return TaxonLine(fields["+key"], as_name(fields), fields["taxon_rank"], fields, row.file, row.line)
 
 
 def as_name(fields: Mapping[str, str]) -> ParsedName:
-    """Return the name that a line was put aside with."""
+    """Return the name that a line was shelved with."""
     return ParsedName(**{part: fields.get(f"+{part}", "") for part in PARTS})
 
 
 def read_taxon_name(fields: Mapping[str, str], rank: str) -> ParsedName:
-    """Read the name from its own column or from genus and epithet; of a rank above genus it is its first word."""
+    """Read the name from its own column or from genus and epithet; for ranks above genus, its first word."""
     text = read_text(fields.get("scientific_name", ""))
     if rank in RANKS[:-1] and (word := re.match(r"[A-ZÀ-Þ][a-zß-ÿ-]+(?=\s|$)", text)):
         return ParsedName(word[0], "", "")
@@ -303,13 +305,13 @@ def read_taxon_name(fields: Mapping[str, str], rank: str) -> ParsedName:
 
 
 def read_rank(text: str) -> str:
-    """Return a rank in lower case, its abbreviations spelt out."""
+    """Return a rank in lower case, with abbreviations expanded."""
     rank = read_text(text).lower()
     return SHORT_RANKS.get(rank.rstrip("."), rank)
 
 
 def read_classification(text: str) -> dict[str, str]:
-    """Read the ranks of a classification given as one text, by how their names end."""
+    """Read the ranks of a classification in one text, by the endings of names."""
     found: dict[str, str] = {}
     for part in re.split(r"\s*[,;|>/]\s*", text):
         if part.capitalize() in GREAT_KINGDOMS:
@@ -321,12 +323,12 @@ def read_classification(text: str) -> dict[str, str]:
 
 
 def as_kingdom(rank: str, name: str) -> str:
-    """Bring the name of a kingdom to one spelling; other names stay."""
+    """Normalise the name of a kingdom; other names are kept."""
     return KINGDOMS.get(name.lower(), name.capitalize()) if rank == "kingdom" else name
 
 
 def find_kingdom(line: TaxonLine, lineage: Sequence[tuple[str, str]]) -> str:
-    """Say of which kingdom a line is, by its classification or the code it is named under; nothing where unsaid."""
+    """Return the kingdom of a line, by its classification or nomenclatural code; empty if not stated."""
     kingdom = line.name.genus if line.rank == "kingdom" else dict(lineage).get("kingdom", "")
     if not kingdom and OTHER_CODE.search(line.fields.get("+code", "")):
         return f"none of fungi: its code is {line.fields['+code']}"
@@ -334,7 +336,7 @@ def find_kingdom(line: TaxonLine, lineage: Sequence[tuple[str, str]]) -> str:
 
 
 def refuse_name(line: TaxonLine, where: str) -> tuple[str, str] | None:
-    """Say why a line names no taxon: reason and detail; nothing where it does."""
+    """Return why a line names no taxon: reason and detail; None if it does."""
     text = read_text(line.fields.get("scientific_name", ""))
     if not line.name.full:
         return (
@@ -356,7 +358,7 @@ def refuse_name(line: TaxonLine, where: str) -> tuple[str, str] | None:
 
 
 def points_elsewhere(line: TaxonLine) -> bool:
-    """Whether a line names another taxon as the accepted one."""
+    """Return whether a line refers to another taxon as accepted."""
     accepted = line.fields.get("+accepted_full", "")
     return (
         line.is_synonym
@@ -366,12 +368,12 @@ def points_elsewhere(line: TaxonLine) -> bool:
 
 
 def infer_rank(name: ParsedName) -> str:
-    """Say from its shape what a name without a rank is of."""
+    """Infer the rank of a name without a rank from its form."""
     if name.infraspecific:
         return "infraspecific"
     return "species" if name.species else "genus"
 
 
 def settle_rank(line: TaxonLine) -> str:
-    """Return the rank of a line as it says, where its name can be of it: `Larix spp.` is called a species at times."""
+    """Return the stated rank if the name can have it: `Larix spp.` is sometimes called a species."""
     return line.rank if line.rank and (line.name.species or line.rank in ABOVE_SPECIES) else infer_rank(line.name)

@@ -1,4 +1,4 @@
-"""Checklists as people publish them: Darwin Core, ColDP, spreadsheets, or one name per line."""
+"""Reader of published checklists: Darwin Core, ColDP, spreadsheets, or one name per line."""
 
 from __future__ import annotations
 
@@ -49,49 +49,49 @@ NAME_HEADERS = NAMING | {"nameoffungus"}
 
 @dataclass(frozen=True, slots=True)
 class ChecklistLine:
-    """A taxon of a checklist as the file gives it, blanks trimmed. Absent and doubtful lines are here too.
+    """A taxon of a checklist as in the file, trimmed. Includes absent and doubtful ones.
 
     A taxon whose status differs between countries gives one line per status.
     """
 
-    scientific_name: str  # without authorship; of an infraspecific taxon the whole name
+    scientific_name: str  # without authorship; for an infraspecific taxon the whole name
     scientific_name_authorship: str = ""
-    taxon_rank: str = ""  # lower case, as written; where nothing is written species, genus or infraspecific
+    taxon_rank: str = ""  # lower case, as written; by default species, genus or infraspecific
     lineage: tuple[tuple[str, str], ...] = ()  # (rank, name) from kingdom to genus
     lineage_keys: tuple[tuple[str, int], ...] = ()  # (rank, GBIF key) of the lineage
     gbif_key: int | None = None  # of the name
-    accepted_key: int | None = None  # GBIF key of the species, or wider taxon, that the line means
+    accepted_key: int | None = None  # GBIF key of the species or higher taxon of the line
     country_codes: tuple[str, ...] = ()  # ISO 3166-1 alpha-2, sorted
     occurrence_status: str = "present"  # present, absent, doubtful, or as written in lower case
     establishment_means: str = ""
     toxicity: str = ""
     vernacular_names: tuple[tuple[str, str], ...] = ()  # (BCP 47 language or "", name)
-    synonym_of: str = ""  # accepted name without authorship, where this line is a synonym
-    is_homonym: bool = False  # a synonym that is spelt as an accepted name of this list: names do not tell them apart
-    listed: bool = True  # False where a synonym has no place of its own: the line of its accepted name speaks for both
-    dropped: tuple[RejectedRecord, ...] = ()  # values that were not understood, though the line is kept
+    synonym_of: str = ""  # accepted name without authorship, if this line is a synonym
+    is_homonym: bool = False  # a synonym spelt like an accepted name of this list: names are ambiguous
+    listed: bool = True  # False for a synonym without its own places: those of its accepted name apply
+    dropped: tuple[RejectedRecord, ...] = ()  # invalid values of an accepted line
     file: str = ""
     line: int = 0
 
     @property
     def species(self) -> str:
-        """The species the line is of or belongs to; empty for a genus or wider."""
+        """Return the species of the line, or that of its infraspecific taxon; empty for a genus or higher taxon."""
         return parse_name(self.scientific_name).species
 
 
 def read_checklist(
     path: Path, kingdoms: frozenset[str] = FUNGAL_KINGDOMS, encoding: str = ""
 ) -> Iterator[ChecklistLine | RejectedRecord]:
-    """Read every taxon line of a checklist, and those lines of its other tables that belong to none.
+    """Yield every taxon line of a checklist, and the lines of its other tables without a taxon.
 
-    A folder or archive with taxa, distribution and vernacular names, as Darwin Core or as ColDP; a spreadsheet with a
-    column for the name; or plain text. Of `taxon.csv` with `distribution.csv` beside it, both are read. Lines of other
-    kingdoms (the hosts in a list of rusts) are rejections. Raises ArchiveError where nothing can be read.
+    The source is a folder or archive with taxa, distribution and vernacular names, as Darwin Core or ColDP; a
+    spreadsheet with a column of names; or plain text. `taxon.csv` includes a `distribution.csv` in its folder. Lines of
+    other kingdoms (hosts in a list of rusts) are rejected. Raises ArchiveError for an unreadable source.
     """
     if path.stem.lower() in TABLE_STEMS[0][1] and any(path.parent.glob("[Dd]istribution*.*")):
-        path = path.parent  # what is absent or doubtful stands in the table beside it
+        path = path.parent  # absent and doubtful taxa are marked in that table
     if path.stem in SPLIT_STEMS and all((path.with_stem(stem)).is_file() for stem in ("Name", "Taxon")):
-        path = path.parent  # a list in ColDP, of which one table was named
+        path = path.parent  # one table of a ColDP list
     if path.is_file():
         with open_container(path) as container:
             single = isinstance(container, FileContainer)
@@ -104,7 +104,7 @@ def read_checklist(
 
 
 def find_tables(archive: Container, encoding: str = "") -> dict[str, Table]:
-    """Return the tables by what they hold: taxon always, distribution and vernacularname where there are such."""
+    """Return the tables by content: taxon always, distribution and vernacularname if present."""
     names = archive.names()
     if META in names:
         core, *extensions = read_tables(archive, encoding)
@@ -135,7 +135,7 @@ def find_tables(archive: Container, encoding: str = "") -> dict[str, Table]:
 def read_taxa(
     archive: Container, tables: Mapping[str, Table], kingdoms: frozenset[str]
 ) -> Iterator[ChecklistLine | RejectedRecord]:
-    """Read the taxa, each joined with its places and vernacular names."""
+    """Yield the taxa, each joined with its places and vernacular names."""
     taxon = describe_usages(tables) if "name" in tables else tables["taxon"]
     rows_of_taxa = read_usages(archive, tables) if "name" in tables else read_table(archive, taxon)
     terms = {plain_term(term) for term in taxon.terms}
@@ -173,7 +173,7 @@ def read_taxon(
     names: Iterable[Mapping[str, str]],
     kingdoms: frozenset[str],
 ) -> Iterator[ChecklistLine | RejectedRecord]:
-    """Read one taxon: a line per status, or a rejection."""
+    """Yield one taxon: a line per status, or a rejection."""
     where = f"{line.file}, line {line.line}"
     if fault := refuse_name(line, where):
         yield RejectedRecord(*fault, line.file, line.line)
@@ -220,7 +220,7 @@ def read_taxon(
 
 
 def find_accepted_key(line: TaxonLine, accepted: str) -> int | None:
-    """The GBIF key of the species, or wider taxon, that a line means; the key of what is within a species is not it."""
+    """Return the GBIF key of the line's species or higher taxon; the key of an infraspecific taxon is not used."""
     if line.name.species and (key := read_gbif_key(line.fields.get("species_key", ""))):
         return key
     if parse_name(accepted).infraspecific if accepted else line.name.infraspecific:
@@ -233,9 +233,9 @@ Places: TypeAlias = list[tuple[tuple[str, str], set[str]]]
 
 
 def find_places(line: TaxonLine, places: Iterable[Mapping[str, str]]) -> tuple[Places, list[RejectedRecord]]:
-    """Return the countries that a taxon is listed for, by (status, means); where no table says so, by its own line.
+    """Return the countries of a taxon by (status, means): from its tables, else from its own line.
 
-    Beside them, what is no country that is known.
+    Also returns values that are not known countries.
     """
     unread: list[RejectedRecord] = []
     found: dict[tuple[str, str], set[str]] = {}
@@ -243,7 +243,7 @@ def find_places(line: TaxonLine, places: Iterable[Mapping[str, str]]) -> tuple[P
     for cells in list(places) or [own | {"status": line.fields.get("taxonomic_status", "")}]:
         said = cells.get("occurrencestatus", "")
         if not said and (status := read_status(cells.get("status", ""))) in ("present", "absent", "doubtful"):
-            said = status  # ColDP, and people's own tables, whose `status` may be of the name or of the occurrence
+            said = status  # ColDP and private tables, whose `status` can be of the name or of the occurrence
         key = (
             read_status("" if said.lower() in UNSAID else said),
             read_text(cells.get("establishmentmeans", "")).lower(),
@@ -260,7 +260,7 @@ UNSAID = frozenset({"n/a", "na", "nan", "null", "none", "\\n"})
 def drop_value(
     line: TaxonLine, cells: Mapping[str, str], reason: str, term: str, text: str, detail: str
 ) -> RejectedRecord:
-    """Say which value was not understood, and where it stands: in the line itself or in a table beside it."""
+    """Return an invalid value with its location: the line itself or a line of a related table."""
     file, number = cells.get("+file", line.file), int(cells.get("+line", line.line))
     return RejectedRecord(reason, f"{file}, line {number}: {text!r}: {detail}", file, number, field=term, text=text)
 
@@ -268,9 +268,9 @@ def drop_value(
 def find_vernacular_names(
     line: TaxonLine, names: Iterable[Mapping[str, str]]
 ) -> tuple[tuple[tuple[str, str], ...], list[RejectedRecord]]:
-    """Return (BCP 47 language or nothing, name), each once, that of the line itself first.
+    """Return distinct (BCP 47 language or empty text, name), that of the line itself first.
 
-    Beside them, the languages that are none.
+    Also returns values that are not languages.
     """
     unknown: list[RejectedRecord] = []
     own = {
@@ -290,9 +290,9 @@ def find_vernacular_names(
 
 
 def find_countries(cells: Mapping[str, str]) -> tuple[set[str], list[DroppedValue]]:
-    """Return the ISO 3166-1 alpha-2 codes that a line names: by code, `ISO_3166-2:BE`, name, or ColDP's area.
+    """Return the ISO 3166-1 alpha-2 codes named by a line: by code, `ISO_3166-2:BE`, name, or ColDP's area.
 
-    Beside them, what is no country. An area counts as such only where it is said to be a country.
+    Also returns values that are not countries. An area counts only if it is marked as a country.
     """
     texts = SEVERAL.split(read_text(cells.get("countrycode", "")))
     if not any(texts):
@@ -305,7 +305,7 @@ def find_countries(cells: Mapping[str, str]) -> tuple[set[str], list[DroppedValu
 
 
 def is_plain(path: Path, encoding: str = "") -> bool:
-    """Tell one name per line from a table: a table's first line is a header with a word that we know."""
+    """Return whether a file has one name per line: the first line of a table is a header with a known word."""
     with open_container(path) as archive, archive.open(path.name) as stream:
         dialect = sniff_dialect(stream.read(HEAD), path.name, encoding)
     first = next((text.strip() for _, text in plain_lines(path, replace(dialect, quiet=True)) if text), "")
@@ -325,12 +325,12 @@ def is_plain(path: Path, encoding: str = "") -> bool:
 
 
 def is_table_line(text: str) -> bool:
-    """Tell a line of several cells from a name, whose authorship may have commas: read as one, it lost its species."""
+    """Return whether a line has several cells, as opposed to a name with commas in its authorship."""
     return re.search(r"[;|\t]", text) is not None or ("," in text and not parse_name(text).species)
 
 
 def plain_lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, str | None]]:
-    """Read the lines of a text that are neither empty nor remarks behind a #; None for one that cannot be read."""
+    """Yield the lines of a text that are neither blank nor comments starting with #; None for undecodable ones."""
     with open_container(path) as archive, archive.open(path.name) as stream:
         for number, text in read_lines(cast(io.BufferedReader, stream), dialect, path.name):
             if number <= dialect.preamble:
@@ -342,7 +342,7 @@ def plain_lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, str | None]
 
 
 def read_names(path: Path, encoding: str = "") -> Iterator[ChecklistLine | RejectedRecord]:
-    """Read one name per line."""
+    """Yield the names of a file with one name per line."""
     with open_container(path) as archive, archive.open(path.name) as stream:
         dialect = sniff_dialect(stream.read(HEAD), path.name, encoding)
     for number, text in plain_lines(path, dialect):

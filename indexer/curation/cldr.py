@@ -1,4 +1,4 @@
-"""What countries, languages and months are called in many languages: Unicode's CLDR, as Babel brings it."""
+"""Names of countries, languages and months in many languages, from Unicode's CLDR through Babel."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ LOCALES = (
 
 @dataclass(frozen=True, slots=True)
 class WorldNames:
-    """Names folded by `fold_name`; a name that means two things in two languages means both."""
+    """Names normalised by `fold_name`; ambiguous names have all their meanings."""
 
     countries: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # ISO 3166-1 alpha-2
     english_countries: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     languages: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # in English and in themselves
-    months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # whole and abbreviated
+    months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # full and abbreviated
     english_months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    weekdays: set[str] = field(default_factory=set)  # whole and abbreviated
+    weekdays: set[str] = field(default_factory=set)  # full and abbreviated
 
 
 @cache
 def read_names() -> WorldNames:
-    """Read the names of all LOCALES, one after another: a locale takes megabytes, its names some kilobytes."""
+    """Read the names of all LOCALES, one at a time: a locale takes megabytes, its names some kilobytes."""
     names = WorldNames()
     for tag in LOCALES:
         locale = localedata.load(tag, merge_inherited=False)
@@ -51,12 +51,12 @@ def read_names() -> WorldNames:
             if tag == "en":
                 names.english_months[fold_name(name)].add(number)
         names.weekdays.update(fold_name(name) for _, name in _calendar_names(locale.get("days", {})))
-        localedata._cache.clear()  # noqa: SLF001 - else all of them stay in memory
+        localedata._cache.clear()  # noqa: SLF001 - frees the memory of the locale
     return names
 
 
 def _calendar_names(contexts: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Go through the names that are words: some languages abbreviate to a number, and some widths stand for others."""
+    """Yield names that are words, since some locales abbreviate to numbers or reuse other widths."""
     for widths in contexts.values():
         for width in ("wide", "abbreviated"):
             named = widths.get(width) if isinstance(widths, Mapping) else None
@@ -69,7 +69,7 @@ def _calendar_names(contexts: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
 
 
 def fold_name(text: str) -> str:
-    """Bring a name to lower case without accents, signs and a leading `the`, for comparison only."""
+    """Normalise a name for comparison: lower case, without accents, punctuation and a leading `the`."""
     parts = unicodedata.normalize("NFKD", text.casefold().replace("&", " and "))
     plain = "".join(sign for sign in parts if not unicodedata.combining(sign))
     plain = re.sub(r"\b([a-z])\.(?=\s?[a-z]\b)", r"\1", plain)  # U.S.A.

@@ -1,6 +1,6 @@
-"""ColDP checklists whose names stand in tables of their own: Name, Taxon and Synonym, put together line by line.
+"""ColDP checklists with separate tables Name, Taxon and Synonym, joined line by line.
 
-A line of Taxon, and one of Synonym, becomes a line of the shape that `NameUsage.tsv` has. Columns:
+Each line of Taxon and Synonym becomes one like those of `NameUsage.tsv`. Columns:
 https://github.com/CatalogueOfLife/coldp
 """
 
@@ -30,7 +30,7 @@ YES = frozenset({"true", "1", "yes", "t", "y"})
 
 
 def find_split_tables(archive: Container, by_stem: Mapping[str, str], encoding: str) -> dict[str, Table]:
-    """Return the tables of names, taxa and synonyms where a list has them apart; nothing where it has not."""
+    """Return the separate tables of names, taxa and synonyms; empty if a list does not have them."""
     if not {"name", "taxon"} <= by_stem.keys():
         return {}
     taxon = sniff_table(archive, by_stem["taxon"], "taxon", encoding)
@@ -41,15 +41,15 @@ def find_split_tables(archive: Container, by_stem: Mapping[str, str], encoding: 
 
 
 def describe_usages(tables: Mapping[str, Table]) -> Table:
-    """Describe the table that the rows of `read_usages` are of."""
+    """Describe the table of the rows from `read_usages`."""
     fields = tuple(Field(term, place, "") for place, term in enumerate(TERMS))
     return replace(tables["taxon"], files=tables["name"].files, fields=fields, key=0)
 
 
 def read_usages(archive: Container, tables: Mapping[str, Table]) -> Iterator[KeyedRow | RejectedRecord]:
-    """Read taxa, then synonyms, each with its name; then names that neither has, which are bare names.
+    """Yield taxa, then synonyms, each with its name; then names without either, as bare names.
 
-    A line whose name is not there is rejected as `orphan`, one that repeats the id of a name as `duplicate`.
+    A line without its name is rejected as `orphan`, one that repeats the id of a name as `duplicate`.
     """
     with RowShelf() as names:
         for row in read_table(archive, tables["name"]):
@@ -74,7 +74,7 @@ def read_usages(archive: Container, tables: Mapping[str, Table]) -> Iterator[Key
 
 
 def join_name(cells: Mapping[str, str], row: KeyedRow, kind: str, names: RowShelf) -> KeyedRow | RejectedRecord:
-    """Put a line of Taxon or Synonym together with its name."""
+    """Join a line of Taxon or Synonym with its name."""
     name = names.find(cells.get("nameid", ""))
     if name is None:
         detail = f"{row.file}, line {row.line}: there is no name {cells.get('nameid', '')!r} in the table of names"
@@ -96,7 +96,7 @@ def join_name(cells: Mapping[str, str], row: KeyedRow, kind: str, names: RowShel
 
 
 def use_name(name: Mapping[str, str]) -> dict[str, str]:
-    """Return what a line of Name says, as a usage of it would: `genus` there is a part of the name."""
+    """Return the cells of a Name line in the columns of a usage, where `genus` has another meaning."""
     usage = {term: name[term] for term in OF_NAME if term in name}
     usage["scientificname"] = name.get("scientificname") or name.get("uninomial", "")
     usage["genericname"] = name.get("genus", "")
@@ -111,7 +111,7 @@ def use_name(name: Mapping[str, str]) -> dict[str, str]:
 
 
 def by_term(table: Table, row: KeyedRow) -> dict[str, str]:
-    """Return a row's cells by their plain terms: of a repeated one, the first that is not empty."""
+    """Return a row's cells by normalised term: the first non-empty one of repeated terms."""
     cells: dict[str, str] = {}
     for term, cell in zip(table.terms, row.cells, strict=True):
         if cell:

@@ -1,4 +1,4 @@
-"""From a record that nobody has checked to one that can be trusted, or a rejection with its reason. Pure.
+"""Validates and normalises a record, or rejects it with a reason. Pure functions.
 
 The reasons, and what a curator can do about each, are in indexer.curation.reasons.
 """
@@ -44,7 +44,7 @@ TOXIC = {
     "t": "poisonous",
 }
 NOT_TOXIC = frozenset({"0", "0.0", "false", "no", "n", "f", "edible", "-1"})
-"""Words that are dropped: to repeat them would be a verdict on eating, which this project never gives."""
+"""Words that are dropped, since repeating them would be a statement on edibility, which this project never makes."""
 ASPECT_WORDS = {
     word: aspect
     for aspect, words in (
@@ -66,24 +66,24 @@ POSITION = re.compile(r"\d{1,9}")
 DRAWN = re.compile(
     r"drawing|painting|illustration|artwork|diagram|(?<!photo)graph(?:ic)?\b|logo|icon|map\b|spectrogram|sketch", re.I
 )
-"""Audubon Core's subtypes of pictures that are no photographs."""
+"""Audubon Core's subtypes of images that are not photographs."""
 
 
 KEYED = ("genus", *(f"{rank}_key" for rank in RANKS[:-1]))
-"""Fields of a record with the GBIF keys of what its species belongs to."""
+"""Record fields with the GBIF keys of the higher taxa."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurationPolicy:
-    """What may come in. The same policy and record give the same answer on any day: `today` is given."""
+    """The rules of acceptance. Results depend only on policy and record: the date `today` is given."""
 
     today: date
     licences: str = "open"  # open, noncommercial or any; see indexer.curation.licences.POLICIES
     kingdoms: frozenset[str] = frozenset(
         {"Fungi", "Protozoa", ""}
-    )  # slime moulds are Protozoa to GBIF, fungi to mycologists
+    )  # slime moulds are Protozoa in GBIF, and studied by mycologists
     earliest: date = date(1700, 1, 1)
-    uncertain: bool = False  # whether `cf.`, `aff.` and `?` are taken as if they were not there
+    uncertain: bool = False  # whether `cf.`, `aff.` and `?` are ignored
 
     def __post_init__(self) -> None:
         if self.licences != "any" and self.licences not in POLICIES:
@@ -91,7 +91,7 @@ class CurationPolicy:
 
 
 def curate(record: Record, policy: CurationPolicy, names: NameResolver) -> CuratedRecord | RejectedRecord:
-    """Check every field of `record` and bring it to one form, or say why it is left out."""
+    """Validate and normalise every field of `record`, or return a rejection."""
     if fault := find_photo_fault(record) or find_kingdom_fault(record, policy) or find_wild_fault(record):
         return reject(record, fault)
     species = find_species(record, names, uncertain=policy.uncertain)
@@ -151,12 +151,12 @@ def curate(record: Record, policy: CurationPolicy, names: NameResolver) -> Curat
 
 
 def reject(record: Record, fault: RecordFault) -> RejectedRecord:
-    """Make a rejection that says where the record came from."""
+    """Make a rejection with the location of the record."""
     return RejectedRecord(fault.reason, fault.detail, record.file, record.line, record.photo, fault.field, fault.text)
 
 
 def find_coordinates(record: Record) -> tuple[float | None, float | None, DroppedValue | None]:
-    """Read the coordinates from their two columns, or from one cell that holds both."""
+    """Read the coordinates from two columns, or from one cell with both."""
     latitude, longitude = read_text(record.decimal_latitude), read_text(record.decimal_longitude)
     if latitude and longitude:
         return parse_coordinates(latitude, longitude)
@@ -166,7 +166,7 @@ def find_coordinates(record: Record) -> tuple[float | None, float | None, Droppe
 
 
 def find_uncertainty(record: Record, *, placed: bool) -> tuple[float | None, DroppedValue | None]:
-    """Read the uncertainty of a place; without a place it has nothing to belong to."""
+    """Read the uncertainty of a place; ignored without a place."""
     metres, doubt = parse_uncertainty(text := read_text(record.coordinate_uncertainty))
     if metres is None or placed:
         return metres, doubt
@@ -175,8 +175,8 @@ def find_uncertainty(record: Record, *, placed: bool) -> tuple[float | None, Dro
 
 
 def find_lesser_doubts(record: Record, licence: str, language: str) -> Iterator[DroppedValue]:
-    """What else was dropped of a record that is kept."""
-    if not licence:  # the policy lets it pass
+    """Return the other values dropped from an accepted record."""
+    if not licence:  # accepted by the policy
         detail = "the licence is not known" if read_text(record.licence) else "no licence is given"
         yield DroppedValue("licence-not-known", "license", record.licence, detail)
     said = read_text(record.vernacular_language)
@@ -193,12 +193,12 @@ def find_lesser_doubts(record: Record, licence: str, language: str) -> Iterator[
 
 
 def is_position(text: str) -> bool:
-    """Say whether a text is a number that can order photos; longer ones count nothing."""
+    """Return whether a text is a number usable as a photo's position; longer ones are not."""
     return POSITION.fullmatch(text) is not None
 
 
 def find_photo_fault(record: Record) -> RecordFault | None:
-    """A record must point to a photo: sounds, pages and specimens without a picture are none."""
+    """Return why a record has no photo: sounds, pages and specimens without images have none."""
     if not record.photo.strip():
         return RecordFault("no-photo", "the record names no photo")
     fault = find_media_fault(read_text(record.media_type), read_text(record.media_format))
@@ -211,7 +211,7 @@ def find_photo_fault(record: Record) -> RecordFault | None:
 
 
 def find_kingdom_fault(record: Record, policy: CurationPolicy) -> RecordFault | None:
-    """Only a kingdom that is stated can rule a record out."""
+    """Return why the stated kingdom excludes a record."""
     text = read_text(record.kingdom)
     kingdom = KINGDOMS.get(text.lower(), text.capitalize())
     if kingdom in policy.kingdoms:
@@ -221,9 +221,9 @@ def find_kingdom_fault(record: Record, policy: CurationPolicy) -> RecordFault | 
 
 
 def find_licence(record: Record, policy: CurationPolicy) -> tuple[str, RecordFault | None]:
-    """Return (licence code or "", None), or ("", fault) where the policy does not let it pass.
+    """Return (licence code or "", None), or ("", fault) if the policy does not accept it.
 
-    What other columns say of the rights counts too: a licence that they contradict is none.
+    Other statements of rights count too: if they contradict the licence, there is none.
     """
     text, rights = read_text(record.licence), read_text(record.rights)
     code = canonical_licence(text)
@@ -245,7 +245,7 @@ def find_licence(record: Record, policy: CurationPolicy) -> tuple[str, RecordFau
 
 
 def contradicts(rights: str, code: str) -> bool:
-    """Say whether a statement of rights is another licence than `code`, or restricts what that one grants."""
+    """Return whether a statement of rights names another licence than `code`, or restricts what that one grants."""
     other = canonical_licence(rights)
     return licence_family(other) != licence_family(code) if other else is_restricted(rights, code)
 
@@ -255,7 +255,7 @@ def _licence_fault(reason: str, detail: str, text: str) -> RecordFault:
 
 
 def find_creator(record: Record) -> tuple[str, DroppedValue | None]:
-    """Return (author of the photo, doubt). Where nobody is named, whoever recorded the find is taken to be it."""
+    """Return (author of the photo, doubt). Without a named author, it is assumed to be the recorder."""
     creator, recorder = read_text(record.creator), read_text(record.recorded_by)
     if creator or read_text(record.rights_holder) or not recorder:
         return creator, None
@@ -265,12 +265,12 @@ def find_creator(record: Record) -> tuple[str, DroppedValue | None]:
 
 
 def find_aspect(text: str) -> str:
-    """Find what a photo shows in a word or phrase; nothing where several aspects are named."""
+    """Return the aspect in a word or phrase; empty if several are named."""
     found = {ASPECT_WORDS[word] for word in re.findall(r"[a-z]+", text.lower()) if word in ASPECT_WORDS}
     return found.pop() if len(found) == 1 else ""
 
 
 def find_toxicity(text: str) -> str:
-    """Keep what an archive says of poison, drop whatever says that there is none."""
+    """Keep statements on toxicity, and drop those that deny it."""
     word = read_text(text)
     return "" if word.lower() in NOT_TOXIC or "edib" in word.lower() else TOXIC.get(word.lower(), word)

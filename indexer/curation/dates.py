@@ -1,4 +1,4 @@
-"""Dates as archives write them: which day a find was made, or why that cannot be said."""
+"""Parses dates in the formats of archives to a day, or explains why that is impossible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIME = (
     r"(?:T\d{4}(?:\d{2})?Z?|[T\s,]+\d{1,2}(?:[:.h]\d{2})?(?::?\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp]\.?[Mm]\.?)?\s*"
     r"(?:Z|UTC|GMT|[A-Z]{3,4}|[+-]\d{2}:?\d{0,2})?)?"
 )
-"""A time of day behind a date, which says nothing of the season."""
+"""A time after a date, which is ignored."""
 SEPARATOR = r"\s*[./\s,-]\s*"
 ROMAN = dict(zip(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"], range(1, 13), strict=True))
 WORD = r"(?P<word>[^\W\d_]+)\.?"
@@ -39,7 +39,7 @@ NUMBERS = tuple(
 EITHER = re.compile(
     rf"(?P<first>\d{{1,2}})\s?(?P<mark>[/-])\s?(?P<second>\d{{1,2}})\s?(?P=mark)\s?(?P<year>\d{{4}}){TIME}"
 )
-"""Day or month first: nobody can tell 03/04/2024."""
+"""Ambiguous order of day and month, as in 03/04/2024."""
 WORDS = tuple(
     re.compile(f"{pattern}{TIME}")
     for pattern in (
@@ -63,7 +63,7 @@ BETWEEN = re.compile(r"\s*/\s*|\s+(?:to|bis|au|al|until|through|till)\s+|\s+[-â€
 DAYS = re.compile(
     r"(?P<first>\d{1,2})\.?\s*(?:[-â€“/&+]|to|bis|und|and)\s*\d{1,2}(?P<rest>(?:[.\s]\s*)(?:[^\W\d_]+|\d{1,2})[.,]?\s*\d{4})"
 )
-WHOLE = re.compile(r"(\d+)\.0+")  # as spreadsheets write whole numbers
+WHOLE = re.compile(r"(\d+)\.0+")  # integers as written by spreadsheets
 UNREAD = frozenset({"date-not-read", "date-ambiguous", "date-without-month"})
 MIDNIGHT_OF_NEW_YEAR = re.compile(r"\d{4}-?01-?01(?:[T\s]00:?00(?::?00(?:\.0+)?)?(?:Z|[+-]00:?00)?)?")
 
@@ -71,10 +71,10 @@ MIDNIGHT_OF_NEW_YEAR = re.compile(r"\d{4}-?01-?01(?:[T\s]00:?00(?::?00(?:\.0+)?)
 def find_date(
     text: str, parts: tuple[str, str, str], *, earliest: date, today: date
 ) -> tuple[date | None, DroppedValue | None]:
-    """Return (day or None, doubt): the day of a find from its text and from its columns of year, month and day.
+    """Return (day or None, doubt) from a record's date text and its columns of year, month and day.
 
-    The columns help where the text cannot be read, and show where a text was padded: `2019-01-01T00:00:00` beside a
-    year without a month is no January.
+    The columns are used if the text is unreadable, and reveal padding: `2019-01-01T00:00:00` in a row with a year but
+    no month is not 1 January.
     """
     year, month, day = (WHOLE.sub(r"\1", part.strip()) for part in parts)
     month, day = ("" if part.strip("0") == "" else part for part in (month, day))
@@ -98,7 +98,7 @@ def find_date(
 
 
 def _contradicts(found: date | None, text: str, parts: tuple[str, str, str], stated: date | None) -> bool:
-    """Tell whether the columns name another day than the text; one day more or less is a time zone."""
+    """Return whether the columns give another day than the text; a difference of one day is a time zone."""
     if found is None:
         either = EITHER.fullmatch(text)
         if either and stated:
@@ -117,17 +117,17 @@ def _contradicts(found: date | None, text: str, parts: tuple[str, str, str], sta
 
 
 def _is_one_day(text: str) -> bool:
-    """Tell a text of one day from one of an interval, or of a month."""
+    """Return whether a text is a single day, not an interval or a month."""
     found, doubt = _read(" ".join(unicodedata.normalize("NFKC", text).split()))
     return found is not None and not doubt
 
 
 @lru_cache(maxsize=4096)
 def parse_date(text: str, *, earliest: date, today: date) -> tuple[date | None, DroppedValue | None]:
-    """Return (day or None, doubt): the day that a text names, and what was wrong or missing.
+    """Return (day or None, doubt): the day in a text, and what is missing or invalid.
 
-    A month without a day becomes its first day, with a doubt, because the season is worth keeping; an interval within
-    one month becomes its start. A year alone, and an interval over months, say nothing of the season and are dropped.
+    A month without a day becomes its first day, with a doubt, since the season is useful; an interval within a month
+    becomes its start. Years alone and longer intervals give no season and are dropped.
     """
     text = " ".join(unicodedata.normalize("NFKC", text).split())
     if not text or NO_DATE.fullmatch(text):
@@ -159,7 +159,7 @@ def _doubt(reason: str, text: str, detail: str) -> DroppedValue:
 
 
 def _read(text: str) -> tuple[date | None, str]:
-    """Read one day; the second value is a reason where something is missing or unclear."""
+    """Parse one day; also returns a reason if something is missing or ambiguous."""
     for reader in (_read_numbers, _read_words, _read_either, _read_month):
         if (found := reader(text)) is not None:
             return found
@@ -250,13 +250,13 @@ def _week_day(text: str) -> tuple[date | None, str]:
 
 
 def find_month(word: str) -> int:
-    """The number of a month by its Roman numeral, or its name in one of many languages; 0 where it is none."""
+    """Return the number of a month from its Roman numeral or its name in many languages; 0 if it is none."""
     return ROMAN.get(word.upper(), 0) if word.upper() in ROMAN else _months().get(fold_name(word), 0)
 
 
 @cache
 def _months() -> dict[str, int]:
-    """Months by name and abbreviation, folded. English ones go first; what is two months in two languages is none."""
+    """Return months by normalised name and abbreviation. English takes precedence; ambiguous names are omitted."""
     names = read_names()
     clear = {name: next(iter(numbers)) for name, numbers in names.months.items() if len(numbers) == 1}
     return clear | {name: next(iter(numbers)) for name, numbers in names.english_months.items()} | {"sept": 9}

@@ -1,7 +1,7 @@
-"""Brings what people write of habitat and substrate to a short list of classes, in the languages of European records.
+"""Classifies texts on habitat and substrate in the languages of European records.
 
-Words are matched without regard to case and marks between them. `=word` is the whole word, `*part` a part of a longer
-one, anything else its beginning; spaces stand for themselves. The classes and what they mean: docs/habitats.md.
+Matching ignores case and punctuation. `=word` is the whole word, `*part` a part of a longer one, anything else its
+beginning; spaces stand for themselves. The classes are defined in docs/habitats.md.
 """
 
 from __future__ import annotations
@@ -165,25 +165,25 @@ STATED_IN_HABITAT: Final = """
     dead.wood =log =logs stump fallen trunk dødt.ved dødt.træ =stub totholz baumstumpf död.ved =låga bois.mort
     souche dood.hout madera.muerta legno.morto
 """
-"""Words by which a text about the habitat tells of wood; a wood may be meant by `wood` alone."""
+"""Words by which a habitat text mentions wood as a material; `wood` alone can be a forest."""
 
 
 def classify_habitat(text: str) -> str:
-    """The class of `retrieval.domain.HABITATS` that a text tells, empty where it tells none."""
+    """Return the class of `retrieval.domain.HABITATS` of a text; empty if none is recognised."""
     return _habitat(_plain(text)) if text else ""
 
 
 def classify_substrate(text: str, habitat: str = "") -> str:
-    """The class of `retrieval.domain.SUBSTRATES` that a text tells, or else one about the habitat; empty for none."""
+    """Return the class of `retrieval.domain.SUBSTRATES` of a text, or else of the habitat text; empty for none."""
     return (_substrate(_plain(text)) if text else "") or (_substrate_in_habitat(_plain(habitat)) if habitat else "")
 
 
 @lru_cache(maxsize=65_536)
 def _habitat(plain: str) -> str:
-    """Where trees stand in a forest they name it; in open land they do not; alone, they are taken for one."""
+    """Trees name a forest's class; in open land they are ignored; alone, they imply a forest."""
     said = [name for name, words in HABITATS_BY.items() if words.search(plain)]
     forest = bool(ANY_FOREST.search(plain))
-    if plain == " have ":  # a garden in Danish; in an English sentence it is none
+    if plain == " have ":  # a garden in Danish; not in an English sentence
         return "garden"
     first = next((name for name in said if name in ("wet-forest", "garden")), "")
     if first:
@@ -203,7 +203,7 @@ def _trees(plain: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def _substrate(plain: str) -> str:
-    """What is narrower comes first: chips of wood, wood, and then what lies on the ground."""
+    """Narrow classes take precedence: wood chips, wood, then what lies on the ground."""
     first = ("dung", "burnt-ground", "mulch", "living-tree")
     for name in first:
         if SUBSTRATES_BY[name].search(plain):
@@ -227,13 +227,13 @@ def _substrate_in_habitat(plain: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Words in small letters with one space between them, and at both ends."""
+    """Return lower-case words separated and surrounded by single spaces."""
     words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", text[:400]).casefold())
     return f" {' '.join(words)} "
 
 
 def _any_of(words: str) -> re.Pattern[str]:
-    """Any of some words, which may hold expressions; a point stands for the space between two."""
+    """Return a pattern for any of some words, which can be expressions; a dot matches a space."""
     parts = []
     for word in words.split():
         plain = word.casefold().replace(".?", " ?").replace(".", " ").replace("-", " ")

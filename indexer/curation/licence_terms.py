@@ -1,8 +1,8 @@
-"""What the conditions of Creative Commons' licences are called, in the languages that the licences exist in.
+"""The terms of Creative Commons licences in all languages of the licences.
 
-Written without accents and in lower case, as `fold_text` leaves a text. A blank stands for any hyphens, blanks or
-nothing: `non commercial` is also NonCommercial and Non-Commercial. Sources: the titles of the deeds on
-creativecommons.org of versions 1.0 to 4.0, and the names that archives use.
+Normalised by `fold_text`: lower case, without accents. A blank matches any hyphens, blanks or nothing: `non commercial`
+is also NonCommercial and Non-Commercial. Sources: the titles of the deeds on creativecommons.org, versions 1.0 to 4.0,
+and the names used by archives.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ VERSION_NAMES = (
     "unported", "non transpose", "nicht portiert", "generic", "generico", "generique", "generisch", "algemeen",
     "universal", "universell", "universel",
 )  # fmt: skip
-"""What Creative Commons calls versions that are no jurisdiction's."""
+"""Creative Commons' names for unported versions."""
 
 PLAIN = (
     "licence", "license", "licensed", "licenced", "lizenz", "lizenziert", "licencia", "licenza", "licenca",
@@ -111,12 +111,12 @@ PLAIN = (
     "licensed under", "the terms of the", "mis a disposition selon les termes de la", "sous", "unter",
     "unter einer", "bajo", "sotto", "sob", "the", "a", "photo", "image", "media",
 )  # fmt: skip
-"""Words that grant and restrict nothing. A word that could do either has no place here."""
+"""Neutral words, which neither grant nor restrict anything."""
 
 ALTERNATIVES = (
     "gfdl", "gnu free documentation license", "gnu fdl", "fal", "free art license", "licence art libre",
 )  # fmt: skip
-"""Other free licences that a work may carry beside one of Creative Commons': whoever uses it may choose."""
+"""Other free licences that can be offered beside one of Creative Commons', at the user's choice."""
 
 NAMED: Mapping[str, str] = {
     "creative commons wikipedia compatible v3.0": "CC-BY-SA-3.0",
@@ -124,7 +124,7 @@ NAMED: Mapping[str, str] = {
     "creative commons non-commercial v3.0": "CC-BY-NC-SA-3.0",
     "creative commons non-commercial v2.5": "CC-BY-NC-SA-2.5",
 }
-"""Whole texts that say less than they mean: Mushroom Observer's names for its licences."""
+"""Whole texts with a known meaning: Mushroom Observer's names for its licences."""
 
 PORTS = frozenset((
     "am", "ar", "at", "au", "az", "be", "bg", "br", "ca", "ch", "cl", "cn", "co", "cr", "cz", "de", "dk", "ec",
@@ -132,4 +132,4 @@ PORTS = frozenset((
     "lu", "mk", "mt", "mx", "my", "ni", "nl", "no", "nz", "pe", "ph", "pl", "pr", "pt", "ro", "rs", "scotland",
     "se", "sg", "si", "th", "tw", "ua", "ug", "uk", "us", "ve", "vn", "za",
 ))  # fmt: skip
-"""Jurisdictions that versions 1.0 to 3.0 were ported to, as the licences' addresses write them."""
+"""Jurisdictions of ports of versions 1.0 to 3.0, as in the licences' URLs."""

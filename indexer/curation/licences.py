@@ -1,8 +1,8 @@
-"""Licences in the many spellings and languages of archives, brought to one code each.
+"""Normalises licences in the many spellings and languages of archives to codes.
 
-A licence is free only if everything in its text is accounted for: a text is read from left to right, and what remains
-unread (a condition in a language that is not known here, a remark) makes it no licence. Better a photo too few than one
-used against its author's will.
+A licence is recognised only if its whole text is understood: the text is read from left to right, and any remainder (a
+condition in an unsupported language, a remark) makes it none. It is better to lose a photo than to use one against its
+author's will.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ POLICIES: dict[str, frozenset[str]] = {
     "open": frozenset({"CC0", "PDM", "PD", "CC-BY", "CC-BY-SA"}),
     "noncommercial": frozenset({"CC0", "PDM", "PD", "CC-BY", "CC-BY-SA", "CC-BY-NC", "CC-BY-NC-SA"}),
 }
-"""The licence families each policy accepts, whatever their version. NoDerivatives is in none: an index is derived work.
-The third policy, `any`, accepts everything and so stands for private use only."""
+"""The licence families accepted by each policy, in any version. NoDerivatives is in none: an index is a derived work.
+The third policy, `any`, accepts everything and is for private use only."""
 
 NEEDS_AUTHOR = frozenset({"CC-BY", "CC-BY-SA", "CC-BY-NC", "CC-BY-NC-SA", "CC-BY-ND", "CC-BY-NC-ND"})
-"""Families whose one condition for all is that the author is named."""
+"""Families whose only condition is attribution."""
 
 VERSIONS = frozenset({"1.0", "2.0", "2.1", "2.5", "3.0", "4.0"})
 CONDITIONS = frozenset({"by", "nc", "nd", "sa"})
@@ -45,7 +45,7 @@ OWNER = re.compile(
     re.I,
 )
 COMMERCIAL = re.compile(r"com+erc|[ck]om+er[czs]|kaupalli|ticari|ком+ерч|комерц|εμπορικ|商用|商业|商業|상업|영리")
-"""Whoever speaks of commerce at all restricts it."""
+"""Any mention of commerce is a restriction."""
 OF_NAMES = (
     "of", "de", "del", "della", "di", "da", "du", "des", "von", "van", "der", "den", "la", "le", "el", "the", "and",
     "und", "et", "y", "e", "og", "och", "&", "for", "ter", "ten", "zu", "zur", "vom", "dos",
@@ -63,10 +63,10 @@ LETTER = r"a-zа-яёіїєґα-ω"
 
 @lru_cache(maxsize=4096)
 def canonical_licence(text: str) -> str | None:
-    """Return the code of a licence text or address, else None.
+    """Return the code of a licence text or URL, or None.
 
-    Codes: CC0-1.0, PDM-1.0 (the mark), PD (public domain, said in words), CC-BY-4.0, CC-BY-SA-3.0-DE (a port),
-    CC-BY-NC (version not said). Not understood in full, contradictory and "all rights reserved" are None.
+    Codes: CC0-1.0, PDM-1.0 (the mark), PD (public domain in words), CC-BY-4.0, CC-BY-SA-3.0-DE (a port), CC-BY-NC
+    (unknown version). Texts not fully understood, contradictions and "all rights reserved" are None.
     """
     plain = unescape(text)
     named = terms.NAMED.get(" ".join(plain.lower().split()))
@@ -80,17 +80,17 @@ def canonical_licence(text: str) -> str | None:
 
 
 def licence_family(code: str) -> str:
-    """Return a code without version and port: CC-BY-SA-3.0-DE is of the family CC-BY-SA."""
+    """Return a code without version and port: the family of CC-BY-SA-3.0-DE is CC-BY-SA."""
     return re.split(r"-\d", code, maxsplit=1)[0]
 
 
 def is_reserved(text: str) -> bool:
-    """Tell a licence text that keeps all rights from one that is merely not understood."""
+    """Return whether a licence text reserves all rights, as opposed to being unrecognised."""
     return _phrases(("reserved",)).search(fold_text(unescape(text))) is not None
 
 
 def is_restricted(text: str, code: str = "") -> bool:
-    """Say whether a text names a restriction, whatever else it says, that a licence of `code` does not have."""
+    """Return whether a text names a restriction that the licence `code` does not have, whatever else it says."""
     names = ["reserved", *(name for name in ("nc", "nd") if name.upper() not in code.split("-"))]
     folded = fold_text(unescape(text))
     commercial = "nc" in names and COMMERCIAL.search(folded) is not None
@@ -98,7 +98,7 @@ def is_restricted(text: str, code: str = "") -> bool:
 
 
 def unescape(text: str) -> str:
-    """Undo what the web does to text: entities, percent signs (twice over, too), full-width letters, odd hyphens."""
+    """Decode web escapes: entities, percent signs (also twice), full-width letters, unusual hyphens."""
     for _ in range(2):
         text = unquote(html.unescape(text))
     text = "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
@@ -106,7 +106,7 @@ def unescape(text: str) -> str:
 
 
 def fold_text(text: str) -> str:
-    """Bring a text to lower case without accents, for comparison only."""
+    """Normalise a text for comparison: lower case, without accents."""
     parts = unicodedata.normalize("NFKD", text.casefold())
     folded = "".join(sign for sign in parts if not unicodedata.combining(sign))
     return folded.translate(FOLDED)
@@ -116,7 +116,7 @@ FOLDED = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d",
 
 
 def is_owner(name: str) -> bool:
-    """Tell a name behind © from a sentence: capitals but for `of` and `von`, or one word such as a login."""
+    """Return whether the text after © is a name: capitalised except for `of` and `von`, or one word such as a login."""
     words = name.replace(".", ". ").split()
     if not words:
         return True
@@ -127,7 +127,7 @@ def is_owner(name: str) -> bool:
 
 
 def find_port(text: str) -> str:
-    """The jurisdiction that a text names by letters or by name, as addresses write it; empty where it names none."""
+    """Return the jurisdiction in a text, by code or name, as in URLs; empty without one."""
     if text in terms.PORTS:
         return text
     code = parse_country(text)[0] if len(text) > 3 or not text.isascii() else ""
@@ -137,12 +137,12 @@ def find_port(text: str) -> str:
 
 @dataclass(slots=True)
 class _Grant:
-    """One mention of a licence: its conditions, in whatever form they were written."""
+    """One mention of a licence, with its conditions in any notation."""
 
     conditions: set[str]
     versions: list[str] = field(default_factory=list)
     port: str = ""
-    closed: bool = False  # no further condition belongs to it
+    closed: bool = False  # no more conditions can follow
 
 
 @dataclass(slots=True)
@@ -150,14 +150,14 @@ class _Reading:
     """What has been read of a text."""
 
     grants: list[_Grant] = field(default_factory=list)
-    dedications: set[str] = field(default_factory=set)  # CC0, PDM, PD
-    loose: set[str] = field(default_factory=set)  # conditions named outside a mention
-    version: list[str] = field(default_factory=list)  # read before the conditions: Creative Commons 4.0 BY
-    known: bool = False  # whether these are Creative Commons' conditions: `Attribution` alone may be a mere remark
+    dedications: set[str] = field(default_factory=set)  # CC0, PDM or PD
+    loose: set[str] = field(default_factory=set)  # conditions outside a mention
+    version: list[str] = field(default_factory=list)  # version before the conditions: Creative Commons 4.0 BY
+    known: bool = False  # whether these are Creative Commons' conditions: `Attribution` alone can be a remark
     understood: bool = True
 
     def add_address(self, path: str) -> str:
-        """Read the path of a licence's address; return what stands in its place for what is read after it."""
+        """Read the path of a licence's URL; returns the text that replaces it for further reading."""
         parts = [part for part in re.split(r"[?#]", path.lower().rstrip(".,:!'"))[0].split("/") if part]
         if parts and re.fullmatch("licen[cs]es?|[lp]", parts[0]):
             parts = parts[1:]
@@ -189,7 +189,7 @@ class _Reading:
         self.understood &= len(rest) < 2 and all(LANGUAGE_IN_PATH.fullmatch(part) for part in rest)
 
     def read(self, text: str) -> None:
-        """Read folded text to its end, or to what is not understood."""
+        """Read normalised text to its end, or to the first part not understood."""
         place, tokens = 0, _tokens()
         while place < len(text) and self.understood:
             if found := SEPARATORS.match(text, place):
@@ -238,7 +238,7 @@ class _Reading:
             self.version.append(version)
 
     def _port(self, text: str, place: int) -> re.Match[str] | None:
-        """Read a jurisdiction behind a version, by its letters or its name."""
+        """Read a jurisdiction after a version, by code or name."""
         grant = self.grants[-1] if self.grants else None
         if grant is None or not grant.versions or grant.port:
             return None
@@ -251,7 +251,7 @@ class _Reading:
         return None
 
     def code(self) -> str | None:
-        """What the reading comes to; None where it is not understood in full or says two things."""
+        """Return the code; None if the text is not fully understood or contradicts itself."""
         if not self.understood:
             return None
         if self.grants:
@@ -295,11 +295,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "nc": (*terms.NC, "nc"),
     "reserved": terms.RESERVED,
 }
-"""What a phrase of each kind says; of a phrase in two, the later one holds."""
+"""The meaning of each kind of phrase; of a phrase in two kinds, the later one applies."""
 
 
 def _phrase(words: str) -> str:
-    """A pattern of one phrase, its blanks standing for any hyphens or none; ends where a word does."""
+    """Return a pattern of one phrase, with optional hyphens or blanks for its blanks, ending at a word boundary."""
     folded = fold_text(words)
     before = rf"(?<![{LETTER}])" if re.match(f"[{LETTER}]", folded) else ""
     after = rf"(?![{LETTER}])" if re.search(f"[{LETTER}]$", folded) else r"(?!\d)" if folded[-1].isdigit() else ""
@@ -308,7 +308,7 @@ def _phrase(words: str) -> str:
 
 @cache
 def _phrases(names: tuple[str, ...]) -> re.Pattern[str]:
-    """A pattern of the phrases of some groups, the longest first, so that it is read where two begin alike."""
+    """Return a pattern of the phrases of groups, longest first, so that prefixes do not match early."""
     phrases = {fold_text(words) for name in names for words in GROUPS[name]}
     return re.compile("|".join(map(_phrase, sorted(phrases, key=lambda words: (-len(words), words)))))
 
@@ -324,7 +324,7 @@ def _bare(text: str) -> str:
 
 @cache
 def _tokens() -> re.Pattern[str]:
-    """One pattern for everything that can be read."""
+    """Return the pattern of all tokens."""
     return re.compile(
         rf"(?P<short>(?<![{LETTER}]){SHORT}(?![{LETTER}]))|(?P<version>{VERSION})|(?P<phrase>{_phrases(tuple(GROUPS)).pattern})"
     )

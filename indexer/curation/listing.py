@@ -1,4 +1,4 @@
-"""The import of a checklist: its lines -> taxa of the catalogue -> what the checklist says of each."""
+"""Imports a checklist: its taxa into the catalogue, with the status of each in the checklist."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ from retrieval.progress import Progress, silent
 
 WIDER_RANKS = RANKS[:-1]
 HOMONYM = "the synonym is spelt as an accepted name of this list; it was not kept, or it would stand for that one"
-BATCH = 1000  # lines that are filed together
+BATCH = 1000  # lines stored together
 
 
 @dataclass(frozen=True, slots=True)
 class ChecklistReport:
-    """What became of the lines of a checklist: accepted + rejected = read."""
+    """Counts of a checklist's lines: accepted + rejected = read."""
 
     checklist: str
     read: int
     accepted: int
-    taxa: int  # pairs of taxon and country that the checklist now speaks of
-    added: int  # of these, those that it did not speak of before
-    present: int  # species that are listed as present anywhere
+    taxa: int  # pairs of taxon and country in the checklist
+    added: int  # of these, those new in the checklist
+    present: int  # species present in any country
     statuses: tuple[tuple[str, int], ...]  # (status other than present, pairs)
     rejections: tuple[RejectedRecord, ...]
-    remarks: tuple[
-        RejectedRecord, ...
-    ] = ()  # of lines that were accepted: values and keys not believed, merged species
+    remarks: tuple[RejectedRecord, ...] = ()  # of accepted lines: dropped values and keys, merged species
 
 
 def import_checklist(
@@ -50,12 +48,11 @@ def import_checklist(
     encoding: str = "",
     progress: Progress = silent,
 ) -> ChecklistReport:
-    """Read a checklist and let it replace what was known under its id; run twice, it changes nothing.
+    """Import a checklist, replacing earlier data under its id; idempotent.
 
-    Names are found by GBIF key, accepted name or synonym; others become new taxa. A species of the catalogue that the
-    list calls a synonym becomes one: its observations go to the accepted species, so that no find lies under a name
-    that the list does not have. `progress` is told of lines read. Raises ArchiveError, DatabaseError; then nothing is
-    kept.
+    Names are matched by GBIF key, accepted name or synonym; others become new taxa. A species of the catalogue that is
+    a synonym in the checklist becomes one, and its observations move to the accepted species. `progress` is called with
+    the number of lines read. Raises ArchiveError or DatabaseError; nothing is stored then.
     """
     rejections: list[RejectedRecord] = []
     remarks: list[RejectedRecord] = []
@@ -92,7 +89,7 @@ def import_checklist(
 
 
 def count_reasons(records: Iterable[RejectedRecord]) -> list[tuple[str, int]]:
-    """Count records by reason, the most frequent first."""
+    """Count records by reason, most frequent first."""
     return Counter(record.reason for record in records).most_common()
 
 
@@ -102,7 +99,7 @@ def _file(
     revision: ChecklistRevision,
     pairs: Sequence[tuple[ChecklistLine, TaxonEntry]],
 ) -> Iterator[RejectedRecord]:
-    """File a batch of lines; give back what has to be said of them."""
+    """Store a batch of lines; returns remarks on them."""
     taxa = register.file_all(session, [entry for _, entry in pairs])
     lines = {name: line for line, _ in reversed(pairs) for name in (line.scientific_name, line.synonym_of)}
     for conflict in register.conflicts:
@@ -145,7 +142,7 @@ def _batches(lines: Iterable[ChecklistLine | RejectedRecord]) -> Iterator[list[C
 
 
 def _entry(line: ChecklistLine) -> TaxonEntry | RejectedRecord:
-    """Say which accepted taxon a line means; what stands within a species is listed as the species."""
+    """Return the accepted taxon of a line; infraspecific taxa are listed as their species."""
     given = line.synonym_of or line.scientific_name
     rank = line.taxon_rank if line.taxon_rank in WIDER_RANKS else SPECIES
     name = given if rank in WIDER_RANKS else parse_name(given).species

@@ -1,4 +1,4 @@
-"""What records point to: photos, or sounds, films and pages, by whichever of type and format says so."""
+"""Distinguishes photos from sounds, videos and pages, by media type or format, whichever is informative."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STILL = frozenset({
 
 @lru_cache(maxsize=1024)
 def find_media_fault(media_type: str, media_format: str) -> tuple[str, str] | None:
-    """Return (type or format, what it says) where it says that there is no photo. The two are often swapped."""
+    """Return (type or format, its value) if it excludes a photo. The two columns are often swapped."""
     for name, text in (("type", media_type), ("format", media_format)):
         if text and not any(map(is_photo_word, re.split("[;|,]", text))):
             return name, text
@@ -26,7 +26,7 @@ def find_media_fault(media_type: str, media_format: str) -> tuple[str, str] | No
 
 
 def is_photo_word(text: str) -> bool:
-    """Tell a word for photos, as DCMI, MIME and people have them."""
+    """Return whether a word means photos, in DCMI, MIME or common use."""
     text = text.strip()
     last = re.sub(r"[\s_-]+", "", re.split(r"[/#.:]", text.rstrip("/"))[-1]).lower()
     return last in STILL or PHOTO_FORMAT.match(text) is not None

@@ -1,7 +1,7 @@
-"""Scientific names: what is name, what is authorship, and which species is meant.
+"""Scientific names: parsed into name, authorship and species.
 
-Names are taken apart by GBIF's own parser. What stands around it here is what the labels of finds have and a
-taxonomist's list has not: typography, doubts in many spellings, alternatives, and plain words where an epithet belongs.
+Uses GBIF's own parser. The code around it handles what labels have and taxonomists' lists do not: typography, doubts in
+many spellings, alternatives, and plain words instead of an epithet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ABOVE_SPECIES = frozenset((
     "series", "subseries", "genushybrid", "supersection", "stirps", "clade", "infragenericname", "infragenus",
     "suprageneric name", "division", "superorder", "infraorder", "cohort", "supergenus", "genusgroup",
 ))  # fmt: skip
-"""Values of taxonRank that say: no species is meant."""
+"""Values of taxonRank for records without a species."""
 
 NO_EPITHETS = frozenset((
     "sektion", "untersektion", "untergattung", "gattung", "gruppe", "komplex", "art", "arten", "unbekannt",
@@ -42,7 +42,7 @@ NO_EPITHETS = frozenset((
     "specimen", "juvenile", "immature", "button", "mycelium", "spores", "same", "ditto", "idem", "tba", "tbd",
     "todo",
 ))  # fmt: skip
-"""Words that stand behind a genus where an epithet would, and are none."""
+"""Words after a genus that are not epithets."""
 
 UNCERTAIN = frozenset((
     "cf", "cfr", "conf", "confer", "comp", "aff", "affin", "nr", "near", "prox", "prob", "probably", "poss",
@@ -53,7 +53,7 @@ REMARKS_OF_DOUBT = re.compile(
     r"ad int\.?|tbc|to be confirmed|not (?:certain|sure|confirmed)|unsicher|fraglich|vermutlich|wahrscheinlich|"
     r"incertaine?|douteu(?:x|se)|probable(?:ment)?|dudos[ao]|usikker|osäker|onzeker)(?![a-z-])[)\]]?"
 )
-"""Words behind a name that make it a guess; none of them is an epithet."""
+"""Words after a name that make it doubtful; none of them is an epithet."""
 GROUPS = frozenset({"gr", "grp", "group", "agg", "aggr", "aggregate", "coll", "complex", "stirps", "ex gr"})
 NO_GENUS = frozenset((
     "Unknown", "Unidentified", "Undetermined", "Indet", "Mixed", "Imageless", "Incertae", "Various", "Fungus",
@@ -85,23 +85,23 @@ TRANSCRIBED = {
     "æ": "ae", "œ": "oe", "ø": "oe", "å": "ao", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ð": "d", "þ": "th",
     "ł": "l", "đ": "d", "ı": "i",
 }  # fmt: skip
-"""Signs that a scientific name has no more than other diacritics, by article 60.7 of the nomenclatural code (ICN)."""
+"""Diacritics and ligatures, which scientific names replace by article 60.7 of the nomenclatural code (ICN)."""
 DIAERESIS = re.compile("(?<=[aeiouy])[äöü]")
-"""Says only that two vowels are spoken apart: `aërugineus` is `aerugineus`."""
+"""A diaeresis, which only separates two vowels: `aërugineus` is `aerugineus`."""
 HALVES = re.compile(r"^(\S+ (?:\([A-Z]\w+\) )?[a-zß-ÿ]{3,})( - |- | -|_)([a-zß-ÿ]{3,})(?=[\s,]|$)")
-"""Halves of an epithet with a hyphen that was set between blanks, or written as an underscore."""
+"""Halves of a hyphenated epithet, with blanks around the hyphen or an underscore instead."""
 LATIN = re.compile(r"(?:a|ae|i|is|us|um|ens|ans|or|on|os|ix|ax)$")
-"""Endings of epithets, which few words of remarks have: `campestris - young` is no epithet."""
+"""Endings of epithets, rare in the words of remarks: `campestris - young` is no epithet."""
 HYPHENS = frozenset("\u2212\u2043\u02d7\u2500\u30fb\u2027")
-"""Signs used as hyphens beside those that Unicode calls dashes."""
+"""Characters used as hyphens besides Unicode's dashes."""
 HOMOGLYPHS = str.maketrans("АВЕКМНОРСТХаеорсухі", "ABEKMHOPCTXaeopcyxi")
-"""Cyrillic letters that look Latin, in words that have Latin ones too."""
+"""Cyrillic letters that look Latin, in words that also have Latin letters."""
 PARTICLES = frozenset((
     "de", "den", "der", "des", "di", "du", "da", "dos", "del", "la", "le", "van", "von", "vom", "zu", "zur", "ter",
     "ten", "ex", "in", "et", "and", "und", "y", "e", "f", "fil", "filius", "bis", "apud", "al", "af", "auct",
     "non", "nec", "emend",
 ))  # fmt: skip
-"""Words in small letters that an authorship may have."""
+"""Lower-case words that an authorship can contain."""
 SPELLINGS = tuple(
     (re.compile(pattern), plainer)
     for pattern, plainer in (
@@ -112,28 +112,28 @@ SPELLINGS = tuple(
         (r"(?<= )s\.\s?(?=auct\b|[A-ZÀ-Þ][a-zß-ÿ]{2})", "sensu "),
         (r"(?<= )(?:f\.? ?sp\.?|fsp\.?|forma specialis|f\. ?spec\.)(?= [a-zß-ÿ]{3})", "f. sp."),
         (r" coll\.?$", " agg."),
-        (r"^(?:\d{1,4}|[IVX]+)[.)] +(?=[A-Z×])", ""),  # the number of a list
+        (r"^(?:\d{1,4}|[IVX]+)[.)] +(?=[A-Z×])", ""),  # the number in a list
         (r"(?<=[a-z]{3})(?:[, +]+(?:0|I{1,3}|IV))+$", ""),  # stages of a rust
     )
 )
-"""Spellings that GBIF's parser takes for something else, and the usual ones."""
+"""Spellings misread by GBIF's parser, with their usual forms."""
 OTHER_SENSE = "used in another sense"
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedName:
-    """A scientific name taken apart. `species` is empty where none is meant."""
+    """A parsed scientific name. `species` is empty if there is none."""
 
     genus: str
     species: str  # genus and epithet
-    authorship: str  # of the species name; empty where it belongs to an infraspecific name
-    infraspecific: str = ""  # the whole name with its mark: `Amanita phalloides var. alba`
-    uncertain: str = ""  # cf., aff., ?, auct. non: that this is the species is a guess, or denied
-    loose: str = ""  # the name is used more widely, or otherwise, than its type says
+    authorship: str  # of the species name; empty if it belongs to an infraspecific name
+    infraspecific: str = ""  # the whole name with its rank marker: `Amanita phalloides var. alba`
+    uncertain: str = ""  # cf., aff., ?, auct. non: the identification is doubtful or denied
+    loose: str = ""  # the name is used in a wider or another sense than its type
 
     @property
     def full(self) -> str:
-        """The name without authorship, infraspecific part included."""
+        """Return the name without authorship, with its infraspecific part."""
         return self.infraspecific or self.species or self.genus
 
 
@@ -141,18 +141,18 @@ NO_NAME = ParsedName("", "", "")
 
 
 class NameResolver(Protocol):
-    """Says which accepted species a name or key belongs to. Must give the same answer on every call."""
+    """Resolves a name or key to its accepted species. Must be deterministic."""
 
     def accepted(self, name: str, key: int | None) -> tuple[str, int | None] | None:
-        """Return (accepted species name without authorship, its GBIF key or None), or None where it knows nothing."""
+        """Return (accepted species name without authorship, its GBIF key or None), or None if unknown."""
         ...
 
 
 class KnownNames:
     """A NameResolver over two dictionaries: by GBIF key and by name without authorship.
 
-    A key goes first where the name may be that species' own in another spelling or combination. Some archives carry
-    keys of other rows: a key that contradicts the name is not believed.
+    A key takes precedence if the name can be that species' own in another spelling or combination. Some archives have
+    keys of other rows: keys that contradict the name are ignored.
     """
 
     def __init__(
@@ -173,9 +173,9 @@ class KnownNames:
 
 @lru_cache(maxsize=16_384)
 def parse_name(text: str) -> ParsedName:
-    """Take a scientific name apart: authorship off, markers off, infraspecific names down to their species.
+    """Parse a scientific name: without authorship and markers, infraspecific names reduced to their species.
 
-    Pure; never raises. What cannot be read as a name gives empty fields.
+    Pure; never raises. Unreadable names give empty fields.
     """
     if binomial := _read_binomial(text):
         return binomial
@@ -187,7 +187,7 @@ def parse_name(text: str) -> ParsedName:
     if ALTERNATIVES.search(plain):
         return ParsedName(genus, "", "", uncertain="one of several")
     if len(words) > 1 and "," in words[1] and not _is_authorship(plain.partition(",")[2]):
-        return ParsedName(genus, "", "", uncertain=uncertain)  # a list or a remark: what follows is no author
+        return ParsedName(genus, "", "", uncertain=uncertain)  # a list or a remark: no author follows
     try:
         parsed = nameparser.parse(plain)
     except nameparser.UnparsableNameError as unread:
@@ -198,7 +198,7 @@ def parse_name(text: str) -> ParsedName:
 
 
 def _read_binomial(text: str) -> ParsedName | None:
-    """Read what is a genus and an epithet and nothing else, as most names of lists are: the parser says the same."""
+    """Parse a plain genus and epithet, as most names of lists are, with the parser's result."""
     if not (found := BINOMIAL.fullmatch(text)):
         return None
     genus, epithet = found.groups()
@@ -208,22 +208,22 @@ def _read_binomial(text: str) -> ParsedName | None:
 
 
 def compose_name(genus: str, specific_epithet: str) -> str:
-    """Put a name together from its columns, for archives that leave scientificName empty."""
+    """Compose a name from its columns, for archives with an empty scientificName."""
     return (
         f"{genus.strip()} {specific_epithet.strip()}" if genus.strip() and specific_epithet.strip() else genus.strip()
     )
 
 
 def same_authorship(text: str) -> str:
-    """Bring an authorship to one spacing: `J.Schröt` and `J. Schröt` are written alike."""
+    """Normalise the spacing of an authorship: `J.Schröt` and `J. Schröt` become equal."""
     return re.sub(r"\.(?=[^\s).,&\]-])", ". ", " ".join(clean_text(text).split())).strip(" ,;")
 
 
 def clean_text(text: str) -> str:
-    """Bring a name to plain typography.
+    """Normalise the typography of a name.
 
-    Entities and tags of the web are undone, invisible signs and quotation marks around the whole taken off, hyphens and
-    ligatures of typesetters resolved; the result is in Unicode's form NFC.
+    HTML entities and tags are decoded and removed, as are invisible characters and enclosing quotation marks; hyphens
+    and ligatures are replaced; the result is in Unicode's form NFC.
     """
     if text.isascii() and not UNTIDY.search(text):
         return " ".join(text.split())
@@ -247,7 +247,7 @@ def _join_halves(found: re.Match[str]) -> str:
 
 
 def transcribe(word: str) -> str:
-    """Write a word of a scientific name in the letters that names have: without diacritics, ligatures, apostrophes."""
+    """Transcribe a word of a scientific name to plain letters: without diacritics, ligatures and apostrophes."""
     if word.isascii() and "'" not in word:
         return word
     plain = DIAERESIS.sub(lambda found: unicodedata.normalize("NFD", found[0])[0], word.lower())
@@ -258,13 +258,13 @@ def transcribe(word: str) -> str:
 
 
 def _transcribe_name(plain: str) -> str:
-    """Transcribe the genus and what stands in small letters; authors keep their letters."""
+    """Transcribe the genus and lower-case words; authors keep their letters."""
     words = plain.split()
     return " ".join(transcribe(word) if place == 0 or word.islower() else word for place, word in enumerate(words))
 
 
 def _take_doubt(plain: str) -> tuple[str, str]:
-    """Return (mark of doubt or "", the name without it)."""
+    """Return (marker of doubt or "", the name without it)."""
     uncertain = "?" if "?" in plain else ""
     plain = plain.replace("?", " ")
     if (remark := REMARKS_OF_DOUBT.search(plain)) and remark.start():
@@ -289,7 +289,7 @@ def _take_doubt(plain: str) -> tuple[str, str]:
 
 
 def _read(parsed: Any, genus: str, uncertain: str) -> ParsedName:
-    """Take from GBIF's parser what we keep."""
+    """Convert the result of GBIF's parser."""
     epithet = transcribe(parsed.specific_epithet or "")
     if parsed.epithet_qualifier:
         uncertain = uncertain or next(iter(parsed.epithet_qualifier.values()))
@@ -299,7 +299,7 @@ def _read(parsed: Any, genus: str, uncertain: str) -> ParsedName:
         loose = "aggregate"
     elif note and not NARROW.search(note):
         loose, uncertain = OTHER_SENSE, uncertain or note
-    elif set(parsed.notho or ()) - {"INFRASPECIFIC"}:  # a hybrid of two varieties is of one species
+    elif set(parsed.notho or ()) - {"INFRASPECIFIC"}:  # a hybrid of two varieties belongs to one species
         loose = "hybrid"
     if parsed.manuscript or PROVISIONAL.search(parsed.nomenclatural_note or ""):
         uncertain = uncertain or parsed.nomenclatural_note or "not published"
@@ -326,7 +326,7 @@ def _read(parsed: Any, genus: str, uncertain: str) -> ParsedName:
 
 
 def _specific_authorship(both: Mapping[str, Any] | None) -> str:
-    """The authorship of the species within an infraspecific name, as it is cited."""
+    """Return the authorship of the species within a cited infraspecific name."""
     if not both:
         return ""
     basionym, combination = (_cite(both.get(part) or {}) for part in ("basionymAuthorship", "combinationAuthorship"))
@@ -341,9 +341,9 @@ def _cite(authorship: Mapping[str, Any]) -> str:
 
 
 def _find_genus(words: list[str]) -> str:
-    """The genus as it is spelt; nothing where the first word cannot be one.
+    """Return the genus as spelt; empty if the first word cannot be one.
 
-    A word in small letters is one only before an epithet: headers and remarks are no genera.
+    A lower-case word is a genus only before an epithet: headers and remarks are not.
     """
     if not words:
         return ""
@@ -362,6 +362,6 @@ def _is_epithet(words: list[str]) -> bool:
 
 
 def _is_authorship(text: str) -> bool:
-    """Tell an authorship from a remark, which has words in small letters."""
+    """Return whether a text is an authorship, not a remark with lower-case words."""
     words = [word for word in re.findall(r"[^\W\d_]+", text) if word[0].islower() and len(word) > 1]
     return all(word in PARTICLES for word in words)

@@ -1,4 +1,4 @@
-"""What lists say of a species in a place, brought to three words: present, absent, doubtful; others stay as written."""
+"""Normalises occurrence statuses of lists to present, absent or doubtful; others are kept as written."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ EVERY_WORD = frozenset(word for words in WORDS.values() for word in words) | CON
 
 @lru_cache(maxsize=4096)
 def read_status(text: str) -> str:
-    """Return present, absent or doubtful, or the text in lower case where it is none; nothing said is present.
+    """Return present, absent or doubtful, or else the text in lower case; empty text is present.
 
-    Of several words the strictest counts: `rare, probably extinct` is absent.
+    Of several words, the strictest applies: `rare, probably extinct` is absent.
     """
     plain = " ".join(re.sub(r"[\W_]+", " ", text.lower()).split()) or text.strip()
     for status, words in WORDS.items():

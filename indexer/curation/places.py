@@ -1,4 +1,4 @@
-"""Places and languages as archives write them, in one form. What is not believable is dropped with its reason."""
+"""Normalises places and languages of archives. Implausible values are dropped with a reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from indexer.curation.cldr import fold_name, read_names
 from indexer.records import DroppedValue
 
 SUBDIVISIONS = resources.files(pycountry) / "databases" / "iso3166-2.json"
-EARTH = 20_037_500.0  # metres: half the way round; no uncertainty can be larger
+EARTH = 20_037_500.0  # metres: half the Earth's circumference, the largest possible uncertainty
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)"
 DECIMAL = re.compile(rf"{NUMBER}(?:[eE][+-]?\d{{1,2}})?")
 DEGREES = re.compile(
@@ -25,13 +25,13 @@ DEGREES = re.compile(
     rf"(?:(?P<seconds>\d{{1,2}}(?:[.,]\d+)?)\s*(?:\"|''|(?(word)s(?:ec(?:onds?)?)?\.?|(?!)))?)?)?\s*(?P<behind>[NSEW])?",
     re.I,
 )
-"""Degrees with or without minutes and seconds; `s` is seconds behind minutes written `m`, and south elsewhere."""
+"""Degrees with optional minutes and seconds; `s` is seconds after minutes written as `m`, otherwise south."""
 SIGNS = str.maketrans("º˚′’‘´`″”“−–\u00a0", "°°'''''\"\"\"-- ")
 BETWEEN = (
     r"\s*[;|/]\s*", r"(?<=[NSEWnsew])[\s,]+(?=[\d+-])", r",\s+", r"\s+(?=[NSEWnsew]\s*\d)", r",(?=[^,]*$)",
     r"(?<=\d)\s+(?=[+-]?\d)",
 )  # fmt: skip
-"""What stands between two coordinates in one cell, the surest first."""
+"""Separators of two coordinates in one cell, the most reliable first."""
 METRES = re.compile(
     rf"(?:±|\+/-|<=?|≤|~|≈|ca\.?|circa|approx\.?)?\s*(?P<number>{NUMBER}|\d{{1,3}}(?:,\d{{3}})+)\s*"
     r"(?P<unit>m|metres?|meters?|mètres?|metros?|metri|meter|mts?|km|kilomet(?:re|er)s?|ft|feet|foot|miles?|mi)?\.?",
@@ -45,9 +45,9 @@ IN_DOUBT = re.compile(
     r"dubbio|usikker|muligvis|eller|osäker|kanske|misschien|onzeker)\b",
     re.I,
 )
-"""Words beside a country, outside its name or within brackets, that make it a guess."""
+"""Words beside a country, outside its name or in brackets, that make it doubtful."""
 SPOKEN_IN = re.compile(r"(?P<language>[^()]+?)\s*\((?P<country>[^()]+)\)")
-"""A language with where it is spoken: `English (US)`."""
+"""A language with a region: `English (US)`."""
 NOT_COUNTRIES = frozenset({"ZZ", "XZ", "XX", "-", "UNKNOWN", "ZZZ"})
 DIRECTIONS = frozenset((
     "the", "north", "south", "east", "west", "northern", "southern", "eastern", "western", "central", "centre",
@@ -56,7 +56,7 @@ DIRECTIONS = frozenset((
     "norte", "sur", "este", "oeste", "centro", "littoral", "metropolitan", "northeast", "northwest", "southeast",
     "southwest", "north-east", "north-west", "south-east", "south-west",
 ))  # fmt: skip
-"""A subdivision named by these alone (North, of Cameroon) is not what a person means by the word."""
+"""Names too general for a subdivision: North alone does not mean that of Cameroon."""
 NO_LANGUAGE = frozenset((
     "und", "mul", "mis", "zxx",
 ))  # fmt: skip
@@ -73,14 +73,14 @@ COUNTRIES = {
     "netherlands antilles": "", "espanya": "ES", "brasil": "BR", "uae": "AE", "drc": "CD", "prc": "CN", "roc": "TW",
     "bosnia": "BA", "st lucia": "LC", "usa": "US", "us": "US",
 }  # fmt: skip
-"""What people write and neither ISO 3166-1 nor CLDR has; nothing for what is several countries today."""
+"""Common names missing in ISO 3166-1 and CLDR; empty for former countries that are several today."""
 
 
 def parse_coordinates(latitude: str, longitude: str) -> tuple[float | None, float | None, DroppedValue | None]:
     """Return (latitude, longitude, doubt): decimal degrees, both or neither.
 
-    Read are decimal degrees, degrees with minutes and seconds, and the letters N, S, E and W, which say which of the
-    two a number is. O is neither: it is east in German, west in French and Spanish.
+    Accepts decimal degrees, degrees with minutes and seconds, and the letters N, S, E and W, which determine the axis.
+    O is ambiguous: it is east in German, west in French and Spanish.
     """
     texts = f"{latitude}, {longitude}".strip(" ,")
     if not texts:
@@ -113,10 +113,10 @@ def parse_coordinates(latitude: str, longitude: str) -> tuple[float | None, floa
 
 
 def split_coordinates(text: str) -> tuple[str, str]:
-    """Split a cell that holds both coordinates; two empty texts where it does not."""
+    """Split a cell with both coordinates; returns two empty texts if it does not have both."""
     plain = text.translate(SIGNS).strip(" ()[]")
     if DECIMAL.fullmatch(plain):
-        return "", ""  # one number: `46,95` is a decimal comma and no pair
+        return "", ""  # one number: `46,95` has a decimal comma
     for pattern in BETWEEN:
         parts = re.split(pattern, plain)
         if len(parts) == 2 and all(_degrees(part) for part in parts):
@@ -125,7 +125,7 @@ def split_coordinates(text: str) -> tuple[str, str]:
 
 
 def _degrees(text: str) -> tuple[float, str] | None:
-    """Return (degrees, axis): axis is N or E where a letter says it, else empty."""
+    """Return (degrees, axis): axis is N or E if a letter determines it, else empty."""
     text = text.translate(SIGNS).strip()
     if DECIMAL.fullmatch(text):
         return _finite(text), ""
@@ -147,14 +147,14 @@ def _degrees(text: str) -> tuple[float, str] | None:
 
 
 def parse_uncertainty(text: str) -> tuple[float | None, DroppedValue | None]:
-    """Return (metres or None, doubt). Kilometres, feet and miles are turned into metres."""
+    """Return (metres or None, doubt), converted from kilometres, feet and miles."""
     text = text.strip()
     if not text:
         return None, None
     found = METRES.fullmatch(text)
     if found and text.isascii() | ("±" in text) | ("≤" in text) | ("≈" in text) | ("è" in text):
         number, unit = found["number"], (found["unit"] or "").lower()
-        thousands = re.fullmatch(r"\d{1,3}(?:,\d{3})+", number)  # a decimal comma has no business with millimetres
+        thousands = re.fullmatch(r"\d{1,3}(?:,\d{3})+", number)  # no decimal comma: nobody gives millimetres
         metres = _finite(number.replace(",", "") if thousands else number)
         metres *= UNITS.get(unit[:2], UNITS.get(unit[:1], 1.0)) if unit else 1.0
     elif DECIMAL.fullmatch(text):
@@ -183,7 +183,7 @@ def parse_country(text: str) -> tuple[str, DroppedValue | None]:
 
 @lru_cache(maxsize=4096)
 def _is_guess(text: str, code: str) -> bool:
-    """Tell whether a country is doubted: by a question mark, by words in brackets, or by another country in them."""
+    """Return whether a country is doubtful: by a question mark, words in brackets, or another country in them."""
     if text.isalpha():
         return False
     within = re.findall(r"[(\[]([^()\[\]]*)", text) if not _named_country(text) else []
@@ -192,9 +192,9 @@ def _is_guess(text: str, code: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def parse_language(text: str) -> str:
-    """Return the BCP 47 tag of a language: of a tag, an ISO 639 code, or its name in English or in itself.
+    """Return the BCP 47 tag of a language tag, an ISO 639 code, or a name in English or in the language itself.
 
-    Script and region stay: `en_US` is en-US, `zh-hant-tw` zh-Hant-TW. Nothing where it is no language.
+    Script and region are kept: `en_US` is en-US, `zh-hant-tw` zh-Hant-TW. Empty if it is no language.
     """
     text = text.strip()
     if spoken := SPOKEN_IN.fullmatch(text):
@@ -215,12 +215,12 @@ def parse_language(text: str) -> str:
 
 
 def is_no_language(text: str) -> bool:
-    """Say whether a text is the tag for no certain language: `und`, `mul`, `zxx`."""
+    """Return whether a text is the tag of no specific language: `und`, `mul`, `zxx`."""
     return text.strip().lower() in NO_LANGUAGE
 
 
 def _language(text: str) -> str:
-    """Look a code up by its length: looked up by anything, `en` is a language called En."""
+    """Look up a code by its length: by any attribute, `en` would be a language called En."""
     languages = pycountry.languages
     found: Any = None
     if len(text) == 2:
@@ -259,7 +259,7 @@ def _named_country(text: str) -> str:
 
 @cache
 def _english_countries() -> dict[str, str]:
-    """Countries by their names in ISO 3166 and by their English ones in CLDR, folded."""
+    """Return countries by their names in ISO 3166 and English CLDR, normalised."""
     codes = _codes()
     names = {name: code for name, found in read_names().english_countries.items() for code in found if code in codes}
     for country in pycountry.countries:
@@ -276,12 +276,12 @@ def _codes() -> frozenset[str]:
 
 @cache
 def _countries_elsewhere() -> dict[str, str]:
-    """Countries by their names in other languages; what is the name of two is no name of either.
+    """Return countries by their names in other languages; ambiguous names are omitted.
 
-    Subdivisions of one country alone (Scotland, Bayern) stand for it.
+    Subdivisions of a single country (Scotland, Bayern) map to it.
     """
     parts: dict[str, set[str]] = defaultdict(set)
-    for part in json.loads(SUBDIVISIONS.read_text("utf-8"))["3166-2"]:  # as objects of pycountry, they take 6 MB
+    for part in json.loads(SUBDIVISIONS.read_text("utf-8"))["3166-2"]:  # as pycountry objects they take 6 MB
         if not DIRECTIONS.issuperset((name := fold_name(part["name"])).split()):
             parts[name].add(part["code"].partition("-")[0])
     others = {name: codes & _codes() for name, codes in read_names().countries.items()}

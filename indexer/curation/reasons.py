@@ -1,4 +1,4 @@
-"""Why records are left out and values dropped, each reason with what a curator can do about it."""
+"""Reasons for rejected records and dropped values, each with advice for curators."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REJECTED: Mapping[str, str] = {
     "unreadable-text": "say the text's encoding with --encoding",
     "unresolved-synonym": "give the accepted name in acceptedNameUsage, or import a checklist that has the synonym",
 }
-"""Reasons why a whole record is left out."""
+"""Reasons for rejecting a whole record."""
 
 DROPPED: Mapping[str, str] = {
     "aspect-not-known": "name one of cap, hymenium, stipe, section, habitat, microscopy",
@@ -67,13 +67,13 @@ DROPPED: Mapping[str, str] = {
     "uncertainty-not-read": "give metres in coordinateUncertaintyInMeters",
     "uncertainty-without-place": "nothing, or give the coordinates",
 }
-"""Reasons why a value is dropped though its record is kept."""
+"""Reasons for dropping a value of an accepted record."""
 
 LISTED: Mapping[str, str] = {
     "homonym": "nothing, or import the photos of this name under the accepted one",
     "merged-species": "nothing; were it wrong, import a list that has both as accepted, and the photos again",
 }
-"""What is said of lines of a checklist that were accepted."""
+"""Remarks on accepted lines of a checklist."""
 
 ASSUMED: Mapping[str, str] = {
     "author-is-recorder": "name the photo's author in creator",
@@ -82,6 +82,6 @@ ASSUMED: Mapping[str, str] = {
     "name-of-hybrid": "nothing: a hybrid is taken as a species",
     "name-uncertain": "nothing: --uncertain was given",
 }
-"""What was assumed of a record that is kept; counted, not listed by line."""
+"""Assumptions about accepted records; counted, not listed by line."""
 
 ADVICE: Mapping[str, str] = {**REJECTED, **DROPPED, **LISTED, **ASSUMED}

@@ -1,4 +1,4 @@
-"""Which accepted species a record is of: from its names, its keys, and whatever knows synonyms. Pure."""
+"""Finds the accepted species of a record from its names, its keys and a resolver of synonyms. Pure functions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SENSE_IN_AUTHORSHIP = re.compile(r"\b(?:auctt?|sensu|ss|non|nec|s\.\s?l|s\.\s?la
 
 @dataclass(frozen=True, slots=True)
 class CuratedSpecies:
-    """The accepted species a record is of, and the name it came under."""
+    """The accepted species of a record, and its original name."""
 
     name: str
     authorship: str
@@ -39,9 +39,9 @@ class CuratedSpecies:
 
 
 def find_species(record: Record, names: NameResolver, *, uncertain: bool = False) -> CuratedSpecies | RecordFault:
-    """Find the accepted species: what the archive says is accepted, then what the resolver knows better.
+    """Return the accepted species: as stated by the archive, unless the resolver knows better.
 
-    `uncertain` says whether guesses are taken, with a doubt.
+    `uncertain` accepts doubtful identifications, with a doubt.
     """
     given = read_given_name(record)
     stated = parse_name(read_text(record.accepted_name))
@@ -81,7 +81,7 @@ def find_species(record: Record, names: NameResolver, *, uncertain: bool = False
 
 
 def find_name_doubts(record: Record, given: ParsedName, guess: RecordFault | None) -> tuple[DroppedValue, ...]:
-    """What was assumed of the name: that an aggregate, a hybrid or a guess stands for its species."""
+    """Return assumptions about the name: that an aggregate, a hybrid or a doubtful name stands for its species."""
     text = record.scientific_name
     doubts = []
     if given.loose == "aggregate" or is_wide(record.identification_qualifier):
@@ -100,9 +100,9 @@ def _fault(reason: str, detail: str, text: str) -> RecordFault:
 
 
 def read_given_name(record: Record) -> ParsedName:
-    """Read the name the record came under, from one column or from the columns of genus and epithet.
+    """Read the record's original name, from one column or from genus and epithet.
 
-    An authorship in a column of its own may take the name back: `auct. non L.`
+    A separate authorship column can negate the name: `auct. non L.`
     """
     given = parse_name(read_text(record.scientific_name))
     if not given.species and read_text(record.specific_epithet) and not given.uncertain:
@@ -115,7 +115,7 @@ def read_given_name(record: Record) -> ParsedName:
 
 
 def find_key(record: Record, given: ParsedName, stated: ParsedName) -> int | None:
-    """The GBIF key of the species: keys of infraspecific names, and of synonyms, are not it."""
+    """Return the GBIF key of the species; keys of infraspecific names and of synonyms are not used."""
     if species_key := read_gbif_key(record.species_key):
         return species_key
     accepted_key = read_gbif_key(record.accepted_taxon_key)
@@ -135,7 +135,7 @@ def read_gbif_key(text: str) -> int | None:
 
 
 def find_authorship(record: Record, name: str, given: ParsedName, stated: ParsedName) -> str:
-    """The authorship of the accepted species, from whichever name carries it."""
+    """Return the authorship of the accepted species, from any name that has it."""
     if stated.species == name and not stated.infraspecific and stated.authorship:
         return stated.authorship
     if given.species == name:
@@ -147,9 +147,9 @@ def find_authorship(record: Record, name: str, given: ParsedName, stated: Parsed
 
 
 def find_lineage_keys(lineage: Iterable[tuple[str, str]], texts: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
-    """Return (rank, GBIF key) of a lineage, from the texts of fields such as `family_key` and `genus`.
+    """Return (rank, GBIF key) of a lineage, from fields such as `family_key` and `genus`.
 
-    The key of a genus is that of the genus which stands beside it, and of no other.
+    The key of a genus applies only to the genus stated with it.
     """
     found = []
     for rank, name in lineage:
@@ -160,7 +160,7 @@ def find_lineage_keys(lineage: Iterable[tuple[str, str]], texts: Mapping[str, st
 
 
 def find_lineage(record: Record, species: str) -> tuple[tuple[str, str], ...]:
-    """Return (rank, name) from kingdom to genus, those that are known; the genus is that of the accepted name."""
+    """Return the known (rank, name) from kingdom to genus; the genus is that of the accepted name."""
     genus = species.split()[0]
     ranks = [("kingdom", record.kingdom), ("phylum", record.phylum), ("class", record.class_), ("order", record.order)]
     if (
@@ -168,7 +168,7 @@ def find_lineage(record: Record, species: str) -> tuple[tuple[str, str], ...]:
         or read_text(record.genus).capitalize() == genus
         or record.scientific_name.startswith(genus)
     ):
-        ranks.append(("family", record.family))  # of another genus, the family may be another too
+        ranks.append(("family", record.family))  # of another genus, so the family may differ too
     lineage = [(rank, read_text(name)) for rank, name in ranks]
     kept = [(rank, KINGDOMS.get(name.lower(), name.capitalize())) for rank, name in lineage if WORD.fullmatch(name)]
     return (*kept, ("genus", genus))

@@ -1,4 +1,4 @@
-"""What a cell says, and whether it says anything."""
+"""Reads the text of a cell, recognising placeholders for missing values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOT_SAID = frozenset(
 
 
 def read_text(text: str) -> str:
-    """Return the text trimmed and in Unicode's form NFC, or nothing where it only says that nothing is said."""
+    """Return the text trimmed and in Unicode's form NFC; empty for placeholders of missing values."""
     if not (text := text.strip()):
         return ""
     if not text.isascii():
