@@ -21,19 +21,19 @@ from retrieval.errors import ForbiddenAddress, SettingsError
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
-"""Resolves a host and a port to addresses, as text; raises OSError where there are none."""
+"""Resolves a host and a port to addresses, as text; raises OSError if there are none."""
 
 SCHEMES: Final = ("http", "https")
 PORTS: Final = frozenset({80, 443, 8080, 8443})
-TRIED: Final = 3  # addresses tried for one host: each may cost a timeout
+TRIED: Final = 3  # addresses tried per host, each up to the timeout
 NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
     for network in (
-        # IANA's whole special-purpose registry for IPv4: its reachable addresses are no photo servers either.
+        # IANA's special-purpose registry for IPv4, whole: its reachable addresses are no photo servers either.
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
         *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16"),
         *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-        "168.63.129.16/32",  # looks public, but serves Azure's machines their metadata
+        "168.63.129.16/32",  # looks public, but is Azure's metadata service
         # Within 2000::/3, the global unicast addresses of IPv6:
         *("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
     )
@@ -73,7 +73,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 class Guard:
     """Decides which addresses a photo may be fetched from, and connects to them.
 
-    `allowed` are private networks that are allowed all the same, such as that of a society's own photo server.
+    `allowed` are private networks that are exempt, such as that of a society's own photo server.
     """
 
     allowed: tuple[Network, ...] = ()
@@ -111,7 +111,7 @@ class Guard:
         return any(address.version == network.version and address in network for network in self.allowed)
 
     def addresses(self, host: str, port: int) -> list[str]:
-        """Resolve a host once and return its permitted addresses; raises ForbiddenAddress where there are none.
+        """Resolve a host once and return its permitted addresses; raises ForbiddenAddress if there are none.
 
         The message does not reveal whether the name exists, or clients could scan the server's own network.
         """
@@ -127,7 +127,7 @@ class Guard:
     def connect(self, host: str, port: int, timeout: float | None) -> socket.socket:
         """Connect to one of the host's permitted addresses.
 
-        Raises ForbiddenAddress where there are none, OSError where none of them answers.
+        Raises ForbiddenAddress if there are none, OSError if none of them answers.
         """
         fault = OSError("no address")
         for address in self.addresses(host, port):
@@ -147,7 +147,7 @@ def is_plain_ipv4(host: str) -> bool:
 
 
 def connect_to(address: str, port: int, timeout: float | None) -> socket.socket:
-    """Connect to a literal address and verify the peer's address; raises ForbiddenAddress where it differs."""
+    """Connect to a literal address and verify the peer's address; raises ForbiddenAddress if it differs."""
     wanted = ipaddress.ip_address(address)
     family = socket.AF_INET6 if wanted.version == 6 else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)

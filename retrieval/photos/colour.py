@@ -1,7 +1,7 @@
-"""Colour profiles: pixels of Display P3, Adobe RGB, ProPhoto, CMYK or grey photos, converted to sRGB.
+"""Conversion of photos in Display P3, Adobe RGB, ProPhoto, CMYK or grey to sRGB by their colour profiles.
 
-A network learned its colours from sRGB, and what is kept and shown carries no profile. Conversion is Little CMS' with
-the perceptual intent, through `PIL.ImageCms`. A profile that cannot be used costs the profile, not the photo.
+Networks are trained on sRGB, and stored and served photos have no profile. Uses Little CMS with the perceptual intent,
+through `PIL.ImageCms`. An invalid profile is ignored; the photo is still used.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageCms
 
-MOST_BYTES: Final = 8 << 20  # of a profile; the largest of printers have 3 MB
-KEPT: Final = 16  # conversions kept ready: photos of one camera share a profile
+MOST_BYTES: Final = 8 << 20  # bytes of a profile; the largest ones, of printers, have 3 MB
+KEPT: Final = 16  # cached conversions: photos of one camera share a profile
 STEPS: Final = (0, 36, 73, 109, 146, 182, 219, 255)
-NEXT_TO_NOTHING: Final = 1  # levels: a profile that changes no colour by more is sRGB under whatever name
-PALEST, DARKEST = 200, 110  # levels that white must reach and black must not; otherwise the profile is broken
+NEXT_TO_NOTHING: Final = 1  # levels: a profile with no larger difference counts as sRGB
+PALEST, DARKEST = 200, 110  # levels that white must reach and black must not; otherwise the profile is invalid
 
 
 def convert_to_srgb(image: Image.Image, profile: object) -> Image.Image:
     """Convert the pixels of an image (L, RGB or CMYK) from its ICC profile to sRGB; returns an RGB image.
 
-    `profile` is what Pillow found in the file. Where it is missing, broken or of another colour space, the pixels are
-    taken as they are.
+    `profile` is the one found by Pillow. If it is missing, invalid or of another colour space, pixels are unchanged.
     """
     if isinstance(profile, bytes) and 0 < len(profile) <= MOST_BYTES:
         transform = find_transform(profile, image.mode)
@@ -36,7 +35,7 @@ def convert_to_srgb(image: Image.Image, profile: object) -> Image.Image:
 
 @lru_cache(maxsize=KEPT)
 def find_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Prepare the conversion of a profile's pixels to sRGB; None where there is nothing to convert or no way to."""
+    """Return the conversion of a profile to sRGB; None if it is unnecessary or impossible."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.ImageCmsTransform(
@@ -44,7 +43,7 @@ def find_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | No
         )
         given = probe_colours(mode)
         found = np.asarray(transform.apply(given), dtype=np.int16)
-    except Exception:  # Little CMS refuses broken profiles, and those of another colour space, in many ways
+    except Exception:  # Little CMS raises various errors for invalid profiles and other colour spaces
         return None
     plain = np.asarray(given.convert("RGB"), dtype=np.int16)
     if mode == "RGB" and np.abs(found - plain).max() <= NEXT_TO_NOTHING:
@@ -54,7 +53,7 @@ def find_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | No
 
 
 def probe_colours(mode: str) -> Image.Image:
-    """An image of one row with colours from all over a mode's cube, black and white among them."""
+    """Return an image of one row with colours across a mode's gamut, including black and white."""
     bands = len(Image.new(mode, (1, 1)).getbands())
     colours = np.array(list(product(STEPS, repeat=bands)), dtype=np.uint8)
     return Image.frombytes(mode, (len(colours), 1), colours.tobytes())

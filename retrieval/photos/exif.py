@@ -12,8 +12,8 @@ from retrieval.photos.views import PhotoLimits, open_photo
 EXIF_IFD: Final = 0x8769
 GPS_IFD: Final = 0x8825
 TAKEN: Final = (0x9003, 0x9004)  # DateTimeOriginal, DateTimeDigitized
-EARLIEST: Final = date(1900, 1, 1)  # scans of slides may have their own day; the year 1 and 1601 are no days at all
-CLOCKS: Final = frozenset({date(1904, 1, 1), date(1970, 1, 1), date(1980, 1, 1)})  # where clocks begin that nobody set
+EARLIEST: Final = date(1900, 1, 1)  # scans of slides may have their own date; the years 1 and 1601 are placeholders
+CLOCKS: Final = frozenset({date(1904, 1, 1), date(1970, 1, 1), date(1980, 1, 1)})  # where unset clocks start
 LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ERROR = 1, 2, 3, 4, 31
 
 
@@ -28,7 +28,7 @@ class PhotoMetadata:
 
 
 def read_metadata(photo: bytes, limits: PhotoLimits | None = None) -> PhotoMetadata:
-    """Read date and place from a photo's EXIF, as far as they are whole; raises the errors of `open_photo`."""
+    """Read date and place from a photo's EXIF where valid; raises the errors of `open_photo`."""
     with open_photo(photo, limits or PhotoLimits()) as image:
         taken, place = _read_block(image, EXIF_IFD), _read_block(image, GPS_IFD)
     latitude = _degrees(place, LATITUDE, LATITUDE_REF, "NS", 90)
@@ -40,12 +40,12 @@ def read_metadata(photo: bytes, limits: PhotoLimits | None = None) -> PhotoMetad
 
 
 def latest_day() -> date:
-    """The day that it is somewhere on Earth already."""
+    """Return the latest date currently valid anywhere on Earth."""
     return (datetime.now(UTC) + timedelta(hours=14)).date()
 
 
 def _read_block(image: Any, tag: int) -> Mapping[int, Any]:
-    """A block of an open image's EXIF; empty where it has none, or a damaged one."""
+    """Return a block of an open image's EXIF; empty if missing or damaged."""
     try:
         return dict(image.getexif().get_ifd(tag))
     except Exception:  # decoders raise arbitrary exceptions on damaged files
@@ -53,10 +53,10 @@ def _read_block(image: Any, tag: int) -> Mapping[int, Any]:
 
 
 def _day(taken: Mapping[int, Any]) -> date | None:
-    """The first day that can be believed: none in the future or long past, and no clock that nobody set."""
+    """Return the first plausible date: not in the future, long past, or of an unset clock."""
     for tag in TAKEN:
         try:
-            day = datetime.strptime(str(taken[tag]).strip()[:10], "%Y:%m:%d").date()  # noqa: DTZ007 - the day where it was taken
+            day = datetime.strptime(str(taken[tag]).strip()[:10], "%Y:%m:%d").date()  # noqa: DTZ007 - the local date
         except (KeyError, ValueError):
             continue
         if EARLIEST <= day <= latest_day() and day not in CLOCKS:
@@ -65,9 +65,9 @@ def _day(taken: Mapping[int, Any]) -> date | None:
 
 
 def _degrees(place: Mapping[int, Any], tag: int, reference: int, signs: str, most: float) -> float | None:
-    """Degrees, minutes and seconds as signed degrees. `signs` are the letters of the positive and negative hemisphere.
+    """Convert degrees, minutes and seconds to signed degrees; None without a hemisphere.
 
-    Without one of the two nobody knows on which half of the Earth the place is.
+    `signs` are the letters of the positive and negative hemisphere.
     """
     parts = place.get(tag)
     if not isinstance(parts, Sequence) or isinstance(parts, str | bytes) or len(parts) != 3:

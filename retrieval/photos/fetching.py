@@ -26,11 +26,11 @@ from retrieval.photos.addresses import Guard
 REDIRECTS: Final = 5
 CHUNK: Final = 1 << 16
 WORST: Final = (requests.RequestException, OSError, ValueError)
-"""What a request may raise. ValueError and OSError too: malformed headers raise more than requests documents."""
+"""Exceptions of a request. Includes ValueError and OSError: malformed headers raise more than requests documents."""
 
 
 class ConnectionCutter:
-    """Closes connections from another thread: a server that sends a byte now and then never hits a read timeout."""
+    """Closes connections from another thread: a server that sends a byte at a time never hits a read timeout."""
 
     def __init__(self) -> None:
         self.is_cut = False
@@ -80,7 +80,7 @@ class GuardedAdapter(HTTPAdapter):
 
 
 class GuardedSession(requests.Session):
-    """A session that follows no redirects; `open_address` does."""
+    """A session that does not follow redirects; `open_address` does."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return None: requests reads the whole body of a redirect, however long, even with `stream=True`."""

@@ -1,4 +1,4 @@
-"""What a file is, by its bytes: the formats that are read, and the names of those that are not."""
+"""Detection of file formats by content: supported ones, and the names of unsupported ones."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ OTHERS: Final = (
     (b"8BPS", "PSD"),
     (b"PK\x03\x04", "ZIP"),
 )
-"""First bytes of formats that are not read, and what people call them."""
-MOST_SCANS: Final = 50  # of a JPEG, thumbnails included: each is a pass over the picture; encoders make a dozen
-BASELINE: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # ways of JPEG that the decoder knows
-FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # markers that begin a JPEG's picture
-ESSENTIAL: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})  # chunks of a PNG that make its picture
+"""First bytes of unsupported formats, with their common names."""
+MOST_SCANS: Final = 50  # of a JPEG, with thumbnails: each is a pass over the picture; encoders write about twelve
+BASELINE: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # JPEG processes supported by the decoder
+FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # markers at the start of a JPEG's picture
+ESSENTIAL: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})  # chunks of a PNG that contain its picture
 
 
 def sniff(photo: bytes) -> str:
-    """Detect the format by the bytes, not the file name: JPEG, PNG, WEBP or HEIF.
+    """Detect the format by content, not by file name: JPEG, PNG, WEBP or HEIF.
 
-    Raises UnsupportedPhoto for anything else, with the name of what it is where that is known.
+    Raises UnsupportedPhoto for anything else, with the name of the format if known.
     """
     if photo[:3] == b"\xff\xd8\xff":
         if is_rare_jpeg(photo):
@@ -59,23 +59,23 @@ def sniff(photo: bytes) -> str:
 
 
 def count_scans(photo: bytes) -> int:
-    """Count the scans of a JPEG, without decoding it: inside coded data no byte FF is followed by DA."""
+    """Count the scans of a JPEG without decoding: within coded data, a byte FF is never followed by DA."""
     return photo.count(b"\xff\xda")
 
 
 def unsupported(called: str) -> UnsupportedPhoto:
-    """The error for a file of a known format that is not read."""
+    """Return the error for a file of a known but unsupported format."""
     return UnsupportedPhoto(f"the file is not a JPEG, PNG, WebP or HEIC photo (it is {called})")
 
 
 def read_brands(photo: bytes) -> tuple[bytes, ...]:
-    """The brands of an ISO media file, the major one first."""
+    """Return the brands of an ISO media file, the major one first."""
     end = min(int.from_bytes(photo[:4], "big"), 256)
     return (photo[8:12], *(photo[place : place + 4] for place in range(16, end, 4)))
 
 
 def is_rare_jpeg(photo: bytes) -> bool:
-    """Whether a JPEG is lossless, hierarchical, JPEG-LS or of 12 bits, which its decoder does not read."""
+    """Return whether a JPEG is lossless, hierarchical, JPEG-LS or 12-bit, which its decoder does not support."""
     for marker, segment in read_segments(photo):
         if marker in FRAMES:
             return marker not in BASELINE or segment[4:5] != b"\x08"
@@ -83,7 +83,7 @@ def is_rare_jpeg(photo: bytes) -> bool:
 
 
 def strip_metadata(photo: bytes, kind: str) -> bytes:
-    """A PNG or JPEG without its metadata, for a second try: these may be damaged where the picture is whole."""
+    """Return a PNG or JPEG without its metadata, for a second attempt: these may be damaged, and the picture not."""
     if kind == "PNG":
         return photo[:8] + b"".join(whole for name, whole in read_chunks(photo) if name in ESSENTIAL)
     if kind == "JPEG":
@@ -92,13 +92,13 @@ def strip_metadata(photo: bytes, kind: str) -> bytes:
             end += len(segment)
             is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
             if not is_metadata or segment[4:10] == b"Exif\0\0" or (segment[4:9] == b"Adobe" and len(segment) >= 16):
-                kept.append(segment)  # Adobe's says how the colours are stored
+                kept.append(segment)  # Adobe's marker has the colour transform
         return b"".join(kept) + photo[end:]
     return photo
 
 
 def read_segments(photo: bytes) -> Iterator[tuple[int, bytes]]:
-    """The segments of a JPEG before its picture: marker, and all bytes with marker and length."""
+    """Yield the segments of a JPEG before its picture: marker, and all bytes with marker and length."""
     place = 2
     while place + 5 <= len(photo) and photo[place] == 0xFF and photo[place + 1] != 0xDA:
         length = 1 if photo[place + 1] == 0xFF else 2 + int.from_bytes(photo[place + 2 : place + 4], "big")
@@ -107,7 +107,7 @@ def read_segments(photo: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def read_chunks(photo: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a PNG: kind, and all bytes with length and checksum."""
+    """Yield the chunks of a PNG: type, and all bytes with length and checksum."""
     place = 8
     while place + 8 <= len(photo):
         (length,) = struct.unpack_from(">I", photo, place)

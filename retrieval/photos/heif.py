@@ -1,4 +1,4 @@
-"""HEIC photos, as taken by phones, where pillow-heif is installed. It is optional because of its codecs' licences."""
+"""HEIC photos, as taken by phones, if pillow-heif is installed. It is optional because of its codecs' licences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retrieval.errors import UnsupportedPhoto
 
 @cache
 def register_heif() -> None:
-    """Register Pillow's HEIC opener; raises UnsupportedPhoto where pillow-heif is not installed."""
+    """Register Pillow's HEIC opener; raises UnsupportedPhoto if pillow-heif is not installed."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:

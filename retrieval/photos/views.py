@@ -32,10 +32,10 @@ TRANSPOSES: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # other values, such as 0 (invalid, but written by some cameras), mean no rotation
-XMP: Final = ("XML:com.adobe.xmp", "xmp")  # where Pillow keeps it, and reads an orientation from it
-PLAIN: Final = frozenset({"L", "RGB", "CMYK"})  # modes whose pixels a colour profile can describe
+XMP: Final = ("XML:com.adobe.xmp", "xmp")  # where Pillow stores XMP, and reads an orientation from it
+PLAIN: Final = frozenset({"L", "RGB", "CMYK"})  # modes that a colour profile can describe
 RULE: Final = 2
-"""How a photo's pixels become a view; it is noted with embeddings. 1: as they are in the file; 2: converted to sRGB."""
+"""The version of decoding, stored with embeddings. 1: pixels as in the file; 2: converted to sRGB."""
 SMALLEST: Final = 16  # pixels of the shorter side
 WEBP_EFFORT: Final = 2  # of 0 to 6: half the time of the default 4, for 3 % more bytes
 LONGEST_RATIO: Final = 4  # longer strips are centre-cropped: scaling up their short side would exhaust memory
@@ -89,7 +89,7 @@ def open_photo(photo: bytes, limits: PhotoLimits) -> Image.Image:
 
 
 def open_image(photo: bytes, kind: str) -> Image.Image:
-    """Open an image of a format; where its metadata are damaged, without them. Raises what Pillow raises."""
+    """Open an image of a format, without its metadata if they are damaged. Raises Pillow's exceptions."""
     try:
         return Image.open(io.BytesIO(photo), formats=[kind])
     except Exception as error:
@@ -196,20 +196,20 @@ def scale_upright(image: Image.Image, scale: Callable[[int, int], float], *, cut
 
 
 def read_orientation(image: Image.Image) -> int:
-    """Return the orientation that the EXIF of an open image states, 1 (upright) where it states none or is damaged.
+    """Return the EXIF orientation of an open image, 1 (upright) if missing or invalid.
 
-    XMP does not count: browsers and cameras ignore it, and editors leave it behind after turning the pixels.
+    XMP is ignored, as in browsers and cameras: editors leave it unchanged when they rotate the pixels.
     """
     for xmp in XMP:
         image.info.pop(xmp, None)
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # damaged metadata cost the metadata, not the photo
+    except Exception:  # damaged metadata are ignored; the photo is still used
         return 1
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode and colour profile to sRGB: 16-bit grey is scaled, not clipped; transparency lies on white."""
+    """Convert any mode and colour profile to sRGB: 16-bit grey is scaled, not clipped; transparency becomes white."""
     profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
         grey = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)

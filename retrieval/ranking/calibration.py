@@ -23,13 +23,13 @@ from retrieval.errors import SnapshotMismatch
 Thresholds: TypeAlias = Mapping[str, Mapping[str, Sequence[float]]]
 
 OFF_LIST_RATE = 0.2
-"""Where nothing teaches it: on the demo's floras scores are off by as much with half of the finds off the list as with
-one in ten (docs/accuracy.md)."""
-ALONE = 1.5  # effective number of photos from which they are several
-NEVER = 2.0  # a threshold that no probability reaches
+"""Default without learning: on the demo's floras, scores are equally wrong with half and with a tenth of the
+observations off the list (docs/accuracy.md)."""
+ALONE = 1.5  # effective number of photos from which they count as several
+NEVER = 2.0  # an unreachable probability
 LISTED = {"one": "oneListed", "several": "severalListed"}
-"""Names of the thresholds for one photo and for several: in the world, and where a list was chosen."""
-FEW = 0.3  # observations that a species without any counts for, so that its logarithm is finite
+"""Names of the thresholds for one photo and for several: for the world, and for a chosen list."""
+FEW = 0.3  # pseudo-count of species without observations, so that the logarithm is finite
 
 CALIBRATED_MEANING = (
     "The calibrated probability, from 0 to 1, that this taxon is the right name. Scores of all species and of "
@@ -49,27 +49,27 @@ class Calibration:
     votes: float = 1.0
     prototypes: float = 0.0
     counts: float = 0.0
-    floor: float = 0.0  # share that a species without neighbours has of a view
-    shrinkage: float = 4.0  # observations that the mean of the genus counts for in a prototype
-    fusion: str = "mean"  # the rule by which photos are fused where nobody asks for another
+    floor: float = 0.0  # share of a view's votes for a species without neighbours
+    shrinkage: float = 4.0  # weight of the genus mean in a prototype, in observations
+    fusion: str = "mean"  # the default fusion rule
     sharpening: Mapping[str, float] = field(default_factory=dict)  # fusion rule -> exponent of the number of photos
     aspects: Mapping[str, float] = field(default_factory=dict)  # aspect -> weight of a photo that shows it
     priors: Mapping[str, float] = field(default_factory=dict)  # prior -> strength, an exponent
     tempers: Mapping[str, float] = field(default_factory=dict)  # prior -> exponent of the scores when it is applied
-    smoothing: Mapping[str, float] = field(default_factory=dict)  # prior -> records that the flora counts for
-    off_list_rate: float = OFF_LIST_RATE  # share of a region's observations that are of no species on its list
+    smoothing: Mapping[str, float] = field(default_factory=dict)  # prior -> weight of the flora's rate, in records
+    off_list_rate: float = OFF_LIST_RATE  # share of a region's observations with a species off its list
     thresholds: Thresholds = field(default_factory=dict)  # name (see LISTED) -> target -> probability by rank
     unknown: Mapping[str, float] = field(default_factory=dict)  # feature -> weight; see unknown.py
-    typical: float = 0.0  # similarity of an observation to the closest other one of its species, over all species
-    strange: float = -1.0  # closest references less similar than this: perhaps no fungus
-    rejection: Mapping[str, float] = field(default_factory=dict)  # of snapshots from before `unknown`; see rejection.py
-    rejection_even: Mapping[str, float] = field(default_factory=dict)  # the same, when all species are equally likely
+    typical: float = 0.0  # mean similarity of an observation to the closest other one of its species
+    strange: float = -1.0  # lower similarity of the closest references: perhaps no fungus
+    rejection: Mapping[str, float] = field(default_factory=dict)  # of snapshots older than `unknown`; see rejection.py
+    rejection_even: Mapping[str, float] = field(default_factory=dict)  # the same, if all species are equally likely
     confidence: Mapping[str, float] = field(default_factory=dict)  # see recalibration.py
     confidence_even: Mapping[str, float] = field(default_factory=dict)
-    lookalikes: tuple[tuple[int, int, float], ...] = ()  # (species, taken for, share of its observations)
-    metric: bool = False  # the snapshot holds a metric for prototypes
-    tells_aspects: bool = False  # the snapshot holds what tells aspects that a person did not give
-    fitted: Mapping[str, Any] = field(default_factory=dict)  # on what: observations, seed, log-loss, error
+    lookalikes: tuple[tuple[int, int, float], ...] = ()  # (species, predicted species, share of its observations)
+    metric: bool = False  # whether the snapshot has a metric for prototypes
+    tells_aspects: bool = False  # whether the snapshot has an aspect classifier
+    fitted: Mapping[str, Any] = field(default_factory=dict)  # provenance: observations, seed, log-loss, error
 
     @property
     def calibrated(self) -> bool:
@@ -124,7 +124,7 @@ def read_calibration(values: Mapping[str, Any]) -> Calibration:
     if "lookalikes" in given:
         given["lookalikes"] = tuple((int(a), int(b), float(share)) for a, b, share in given["lookalikes"])
     thresholds = given.get("thresholds", {})
-    if thresholds and not set(thresholds) <= {*LISTED, *LISTED.values()}:  # from before there was one for each rank
+    if thresholds and not set(thresholds) <= {*LISTED, *LISTED.values()}:  # from before thresholds differed by rank
         flat = {target: [float(limit)] * len(RANKS) for target, limit in thresholds.items()}
         given["thresholds"] = {"one": flat, "several": flat}
     return Calibration(**given)

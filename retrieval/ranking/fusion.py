@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FUSIONS = ("mean", "product", "max")
-LEARNED = "learned"  # the one of them that calibration found to suit the collection
+LEARNED = "learned"  # the rule that calibration found best for the collection
 APART, ALIKE = 0.70, 0.90
 """Cosines up to which two photos of a find are two witnesses, and from which they are one: a second press of the
 shutter, a copy, a crop. Different photos of one drawn find have .61 in the middle, re-encoded copies .96 and more,
@@ -23,14 +23,14 @@ crops of nine tenths .89 to .98; networks trained on photographs spread wider.""
 def photo_voices(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the weight of each photo as an independent witness, (photos,): 1 / n for each of n copies.
 
-    Their sum is the effective number of photos: the magnitude of the space that they form (Leinster 2013), with
-    weights for which the similarities to each photo sum to 1. Between APART and ALIKE a photo counts in part. A copy of
-    a copy is a copy too, so that a series of crops counts as one photo; the similarity along the best path is
-    ultrametric, so that no weight is negative. A copy reduces only the weight of its original.
+    Their sum is the effective number of photos: the magnitude of the space that they form (Leinster 2013), with weights
+    for which the similarities to each photo sum to 1. Between APART and ALIKE a photo counts in part. Copies of copies
+    are copies too, so that a series of crops counts as one photo; the similarity along the best path is ultrametric, so
+    that no weight is negative. A copy reduces only the weight of its original.
     """
     order = sorted(
         range(len(embeddings)), key=lambda photo: embeddings[photo].tobytes()
-    )  # one that no sending shows in
+    )  # independent of the order of photos
     weights = np.linalg.pinv(likeness(embeddings[order]), rcond=1e-10, hermitian=True).sum(axis=1)
     voices = np.empty(len(embeddings))
     voices[order] = np.round(np.clip(weights, 0.0, 1.0), 12)
@@ -38,19 +38,19 @@ def photo_voices(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def same_photos(embeddings: NDArray[np.floating]) -> list[list[int]]:
-    """Return groups of near-identical photos by their places, ascending; without photos that are like no other."""
+    """Return groups of near-identical photos by index, ascending; photos unlike all others are omitted."""
     alike = likeness(embeddings) >= 1
     groups = sorted({tuple(np.flatnonzero(line).tolist()) for line in alike})
     return [list(group) for group in groups if len(group) > 1]
 
 
 def likeness(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the likeness of each two photos, (photos, photos), from 0 to 1, along the best path over other photos."""
+    """Return the likeness of each pair of photos, (photos, photos), 0 to 1, along the best path over other photos."""
     rows = np.asarray(embeddings, dtype=np.float64)
     alike = np.clip((rows @ rows.T - APART) / (ALIKE - APART), 0.0, 1.0)
-    alike = np.maximum(alike, alike.T)  # whatever rounding does
+    alike = np.maximum(alike, alike.T)  # despite rounding
     np.fill_diagonal(alike, 1.0)
-    for between in range(len(alike)):  # the widest path (Floyd and Warshall), so that no order of photos shows
+    for between in range(len(alike)):  # the widest path (Floyd and Warshall), independent of the order of photos
         alike = np.maximum(alike, np.minimum(alike[:, between, None], alike[None, between]))
     return np.asarray(alike, dtype=np.float64)
 
@@ -76,12 +76,11 @@ def fuse_scores(
     sharpening: float = 0.0,
     voices: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Fuse (photos, species) to (species,), adding up to 1. A photo without any vote does not speak.
+    """Fuse (photos, species) to (species,), summing to 1. Photos without votes are ignored.
 
-    mean: what the photos say on average. product: the geometric mean (a log-linear pool), which a single
-    photo can veto. max: the most convinced photo of each species, copies as loud as originals, by `voices` (photos,)
-    which the weights hold. Photos are added in an order of their own, so that
-    the order in which they came shows in no digit.
+    mean: the weighted mean of the photos. product: the geometric mean (a log-linear pool), which a single photo can
+    veto. max: the highest score of each species, regardless of copies, since weights are divided by `voices` (photos,).
+    Photos are added in a canonical order, so that results are bit-identical for any order of photos.
     """
     if rule == "max" and voices is not None:
         loud = fuse_scores(per_photo, weights / np.maximum(voices, 1e-12), rule=rule)
@@ -106,7 +105,7 @@ def fuse_scores(
         fused = (scores * (weights / weights.max())[:, None]).max(axis=0)
     else:
         raise ValueError(f"photos are fused by {', '.join(FUSIONS)}, not by {rule!r}")
-    if not fused.any():  # a product in which each species met a zero: the photos contradict each other
+    if not fused.any():  # a product in which every species met a zero: the photos contradict each other
         return fuse_scores(per_photo, weights, rule="mean")
     if sharpening and total > 1:
         return sharpen(fused, total**sharpening)
@@ -122,15 +121,15 @@ def sharpen(fused: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
 def settle_order(
     per_photo: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Photos and their weights in an order that depends on nothing but themselves; of two, any will do."""
-    if len(per_photo) <= 2:  # adding two numbers is the same either way
+    """Return photos and weights in an order that depends only on their values; of two, any order will do."""
+    if len(per_photo) <= 2:  # addition of two numbers is commutative
         return per_photo, weights
     order = sorted(range(len(per_photo)), key=lambda photo: (float(weights[photo]), per_photo[photo].tobytes()))
     return per_photo[order], weights[order]
 
 
 def add_weighed(lines: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sum of lines times their weights, one after the other, without an array of all products."""
+    """Return the weighted sum of rows, added one by one, without an array of all products."""
     total = weights[0] * lines[0]
     for weight, line in zip(weights[1:].tolist(), lines[1:], strict=True):
         total += weight * line
@@ -140,10 +139,10 @@ def add_weighed(lines: NDArray[np.float64], weights: NDArray[np.float64]) -> NDA
 def deciding_photo(
     per_photo: NDArray[np.float64], weights: NDArray[np.float64], *, rule: str = "mean", sharpening: float = 0.0
 ) -> int:
-    """The photo without which the first species would lose most of its score; of equals the first."""
+    """Return the photo without which the first species would lose most of its score; ties go to the first photo."""
     if len(per_photo) == 1 or not per_photo.any():
         return 0
-    first = int(fuse_scores(per_photo, weights, rule=rule).argmax())  # sharpening changes no order
+    first = int(fuse_scores(per_photo, weights, rule=rule).argmax())  # sharpening keeps the order
     without = []
     for photo in range(len(per_photo)):
         others = np.arange(len(per_photo)) != photo

@@ -1,8 +1,8 @@
 """Groups of references that must be held out together.
 
-A group joins observations that share a near-identical photo, and those of one outing: the same person, time
-and place. Duplicate records, photos of the same observation in another archive, and several observations of one
-fairy ring are one group: whoever holds out one of them must hold out all.
+A group joins observations that share a near-identical photo, and those of one outing: the same person, time and place.
+Thus duplicate records, photos of one observation in several archives, and observations of one fairy ring are held out
+together.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-DUPLICATE = 0.98  # cosine from which two photos of different observations are taken for one
-BLOCK = 2_048  # rows that are compared together
+DUPLICATE = 0.98  # cosine from which photos of different observations count as the same
+BLOCK = 2_048  # rows compared together
 
 
 def group_observations(
@@ -30,7 +30,7 @@ def group_observations(
         pairs.append(np.stack([told, told[firsts][of]], axis=1))
     joined = np.unique(np.sort(numbers[np.concatenate(pairs)], axis=1), axis=0)
     least = np.arange(len(listed))
-    for _ in range(len(listed)):  # until no name gives way to a lower one
+    for _ in range(len(listed)):  # until no label is replaced by a lower one
         before = least.copy()
         np.minimum.at(least, joined[:, 0], least[joined[:, 1]])
         np.minimum.at(least, joined[:, 1], least[joined[:, 0]])

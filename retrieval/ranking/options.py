@@ -18,16 +18,16 @@ class IdentifyOptions:
     """The options of an identification."""
 
     coordinates: tuple[float, float] | None = None  # latitude and longitude in degrees
-    day: date | None = None  # of the find
-    habitat: str = ""  # one of HABITATS, where that is known
+    day: date | None = None  # of the observation
+    habitat: str = ""  # one of HABITATS, or empty if unknown
     substrate: str = ""  # one of SUBSTRATES
     priors: Sequence[str] | None = None  # of PRIORS; None: season, place, habitat and substrate, as far as given
-    within: Sequence[int] = ()  # taxon ids that a person is sure of: the answer is under one of them
-    aspects: Sequence[str] = ()  # what each photo shows, in their order; empty: not known
-    target: float = TARGET  # of answers right
+    within: Sequence[int] = ()  # taxon ids that the person is sure of: the answer is one of them or a descendant
+    aspects: Sequence[str] = ()  # aspect of each photo, in order; empty: unknown
+    target: float = TARGET  # target share of right answers
     fusion: str = LEARNED  # or one of FUSIONS
     no_reject: bool = False
-    partial: bool = False  # answer also where a part of the references cannot be searched, and say which
+    partial: bool = False  # whether to answer without unavailable references, naming them
 
     def check(self, photos: int) -> None:
         """Raise InvalidOption for an invalid value."""

@@ -1,9 +1,9 @@
-"""One probability for each species and one for "none of these", summing to 1, which all parts of an answer use.
+"""The probabilities of each species and of "none of these", summing to 1, used by all parts of an answer.
 
 The photos' fused scores are over all species of the snapshot. A flora is a soft list: species off the list have a small
 weight instead of none, so that a clear photo of one is not named as the best species on the list. Then priors are
-multiplied in, the top score is recalibrated, and the probability of "none of these" is subtracted.
-All functions take one observation, (species,), or many, (observations, species).
+applied, the top score is recalibrated, and the probability of "none of these" is subtracted. All functions take one
+observation, (species,), or many, (observations, species).
 """
 
 from __future__ import annotations

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 PRIORS = ("uniform", "regional", "season", "place", "habitat", "substrate")
-CIRCUMSTANCES = PRIORS[2:]  # what a person may say of a find; each is applied where it is said
-EXPECTED = 0.5  # a species is expected here (now) from half the frequency that it has in the whole collection
-MONTH_WEIGHTS = (1.0, 0.5)  # records of the month itself, and of the ones before and after
+CIRCUMSTANCES = PRIORS[2:]  # from optional data of an observation; each is applied if given
+EXPECTED = 0.5  # frequency, relative to the whole collection, from which a species is expected here (now)
+MONTH_WEIGHTS = (1.0, 0.5)  # weights of records of the month itself, and of the adjacent ones
 RELATED = (
     ("mixed-forest", "deciduous-forest"),
     ("mixed-forest", "coniferous-forest"),
     ("wood", "deciduous-wood"),
     ("wood", "coniferous-wood"),
 )
-RELATED_WEIGHT = 0.5  # of a record in a class that may be the same
-RING_WEIGHTS = (1.0, 0.5, 0.25)  # records in the cell itself, and in the rings around it
+RELATED_WEIGHT = 0.5  # weight of a record in a related class
+RING_WEIGHTS = (1.0, 0.5, 0.25)  # weights of records in the cell itself, and in the rings around it
 Counts = NDArray[np.float64]  # (species,)
 
 
@@ -76,7 +76,7 @@ def class_records(counts: NDArray[np.floating], place: int, related: Sequence[in
 
 
 def related_classes(names: Sequence[str], place: int) -> list[int]:
-    """Return the places of classes that may be the same, such as wood of any kind and wood of a conifer."""
+    """Return the indexes of related classes, such as wood of any kind and wood of a conifer."""
     own = names[place]
     return [names.index(other) for pair in RELATED if own in pair for other in pair if other != own]
 

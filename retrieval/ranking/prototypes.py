@@ -1,7 +1,7 @@
-"""A species' prototype: the mean direction of its observations, leaning on its genus where they are few.
+"""A species' prototype: the mean direction of its observations, shrunk towards its genus if they are few.
 
-Similarity to a prototype carries the long tail: a species with two photos is seldom the nearest
-neighbour of anything, but its mean, drawn towards the mean of its genus, is a fair guess of how it looks.
+Similarity to prototypes helps the long tail: a species with two photos is seldom the nearest neighbour, but its mean,
+shrunk towards the mean of its genus, is a fair estimate of its appearance.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 Rows: TypeAlias = NDArray[np.float64]  # (rows, dim)
 Metric: TypeAlias = NDArray[np.float32]  # (dim, dim): rows times the metric are whitened within species
 
-SHORT = 8  # rows up to which runs are added up together; NumPy adds longer ones in another order
-CACHED = 512  # prototypes that are compared with all views together: half a megabyte at float32
-BLOCK = 8_192  # species that prototypes are made of together: 16 MB
+SHORT = 8  # longest runs summed together; NumPy sums longer ones in another order
+CACHED = 512  # prototypes compared with all views together: half a megabyte at float32
+BLOCK = 8_192  # species whose prototypes are made together: 16 MB
 
 
 @dataclass(frozen=True, slots=True)
 class SpeciesSums:
-    """What prototypes are made of: for each species the sum of its observations' mean embeddings."""
+    """The input of prototypes: for each species the sum of its observations' mean embeddings."""
 
     species: NDArray[np.int64]  # (species,) taxon ids, ascending
     sums: Rows  # (species, dim)
@@ -30,16 +30,16 @@ class SpeciesSums:
 
     @property
     def centre(self) -> NDArray[np.float64]:
-        """The mean of all observations, (dim,): what all photos of the collection have in common."""
+        """Return the mean of all observations, (dim,), which all photos of the collection have in common."""
         return np.asarray(self.sums.sum(axis=0) / max(1, int(self.observations.sum())))
 
 
 def sum_observations(
     embeddings: NDArray[np.floating], columns: NDArray[np.int64], observations: NDArray[np.int64], width: int
 ) -> tuple[Rows, NDArray[np.int64]]:
-    """Add up each column's observations, each as the mean of its photos: sums (width, dim) and counts (width,).
+    """Sum the observations of each column, each as the mean of its photos: sums (width, dim) and counts (width,).
 
-    Twelve photos of one mushroom weigh as much as one.
+    Thus twelve photos of one fungus weigh as much as one.
     """
     sums, counts = np.zeros((width, embeddings.shape[1]), dtype=np.float64), np.zeros(width, dtype=np.int64)
     if not len(observations):
@@ -57,7 +57,7 @@ def sum_observations(
 
 
 def find_runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
-    """The stable order that sorts the values, None where they are sorted, and where each value begins in it."""
+    """Return the stable sorting order, None if already sorted, and the start of each value's run in it."""
     steps = np.diff(values)
     order = None if (steps >= 0).all() else np.argsort(values, kind="stable")
     if order is not None:
@@ -66,10 +66,10 @@ def find_runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, NDAr
 
 
 def add_runs(rows: NDArray[np.floating], firsts: NDArray[np.int64]) -> Rows:
-    """Add up runs of rows at float64, (runs, dim), to the bits that `np.add.reduceat` gives.
+    """Sum runs of rows at float64, (runs, dim), bit-identical to `np.add.reduceat`.
 
-    Most runs are one or two rows long, and `reduceat` spends its time on starting each. Here the third rows of all
-    short runs are added to the second ones together, then the fourth, and so on, and at last all to the first rows.
+    Most runs have one or two rows, and `reduceat` has a high cost per run. Here the third rows of all short runs are
+    added to the second ones together, then the fourth, and so on, and finally all to the first rows.
     """
     sums = rows[firsts].astype(np.float64)
     sizes = np.diff(np.append(firsts, len(rows)))
@@ -96,12 +96,12 @@ def make_prototypes(
     metric: Metric | None,
     out: NDArray[np.floating] | None = None,
 ) -> NDArray[Any]:
-    """Prototypes of length 1, (species, dim), in the metric.
+    """Return prototypes of length 1, (species, dim), in the metric.
 
-    (sum of the species' observations + shrinkage x mean of its genus' species) / (their number): the
-    posterior mean of a normal species mean under a normal genus (James and Stein 1961; empirical Bayes).
-    `genera` numbers each species' genus from 0, -1 where unknown. A species without observations is its genus.
-    They are made BLOCK at a time, so that of very many no second array is needed, and written to `out` if it is given.
+    (sum of the species' observations + shrinkage x mean of its genus' species) / (their number): the posterior mean of
+    a normal species mean under a normal genus (James and Stein 1961; empirical Bayes). `genera` numbers each species'
+    genus from 0, -1 if unknown. A species without observations has the prototype of its genus. They are made in blocks
+    of BLOCK, which avoids a second array, and written to `out` if given.
     """
     made = np.zeros_like(sums) if out is None else out
     genus = mean_genera(sums, counts, genera, centre)
@@ -117,9 +117,9 @@ def make_prototypes(
 def mean_genera(
     sums: Rows, counts: NDArray[np.int64], genera: NDArray[np.int64], centre: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The mean over the species of each genus that have observations, without the centre, (genera + 1, dim).
+    """Return the centred mean over the species with observations of each genus, (genera + 1, dim).
 
-    The last row, for no genus, is 0, and so is that of a genus of which no species has any.
+    The last row, for an unknown genus, is 0, as are those of genera without observed species.
     """
     means = np.zeros((int(genera.max(initial=-1)) + 2, sums.shape[1]))
     grouped = np.flatnonzero((counts > 0) & (genera >= 0))
@@ -134,15 +134,15 @@ def mean_genera(
 
 
 def project(embeddings: NDArray[np.floating], centre: NDArray[np.float64], metric: Metric | None) -> Rows:
-    """Embeddings as prototypes see them: without what all share, in the metric, of length 1."""
+    """Transform embeddings for comparison with prototypes: centred, in the metric, of length 1."""
     return unit_or_zero((embeddings - centre) @ square(metric, embeddings.shape[1]))
 
 
 def compare_rows(prototypes: NDArray[np.floating], views: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Products of each view with each prototype, (views, species).
+    """Return the products of each view with each prototype, (views, species).
 
-    Of very many, which come from memory, some that the cache holds are compared with all views before the next are
-    read: a matrix product of so few columns takes a third longer.
+    Many prototypes are processed in blocks that fit the cache, each compared with all views: a single matrix product
+    with so few columns takes a third longer.
     """
     if len(prototypes) <= CACHED:
         return np.asarray((prototypes @ np.ascontiguousarray(views.T)).T)
@@ -155,12 +155,11 @@ def compare_rows(prototypes: NDArray[np.floating], views: NDArray[np.floating]) 
 
 
 def whiten_within(scatter: Rows, shrinkage: float) -> Metric:
-    """The metric in which species are round: the root of the inverse of their pooled covariance.
+    """Return the metric that whitens within species: the root of the inverse of their pooled covariance.
 
-    Fisher's discriminant (1936), known as within-class covariance normalisation where recordings of
-    voices are compared (Hatch et al. 2006). The covariance is drawn towards a ball by `shrinkage`,
-    from 0 (not at all) to 1 (entirely; the metric is then cosine), since there are fewer photos than
-    it has entries (Ledoit and Wolf 2004).
+    Fisher's discriminant (1936), known as within-class covariance normalisation in speaker recognition (Hatch et al.
+    2006). The covariance is shrunk towards a multiple of the identity by `shrinkage`, from 0 (not at all) to 1
+    (entirely; the metric is then cosine), since it has more entries than there are photos (Ledoit and Wolf 2004).
     """
     dim = len(scatter)
     size = float(np.trace(scatter)) / dim
@@ -171,11 +170,11 @@ def whiten_within(scatter: Rows, shrinkage: float) -> Metric:
 
 
 def unit_or_zero(rows: Rows) -> Rows:
-    """Scale rows to length 1; a row of zeros, of a species that nothing is known of, stays."""
+    """Scale rows to length 1; zero rows, of species without data, are kept."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-9))
 
 
 def square(metric: Metric | None, dim: int) -> NDArray[np.floating]:
-    """The metric, or the one that changes nothing."""
+    """Return the metric, or the identity without one."""
     return np.eye(dim) if metric is None else metric

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 FEATURES = ("logit", "photos", "listed", "logit_photos")
 EDGE = 1e-6
-STEPS = 60  # at most; a handful is enough
+STEPS = 60  # at most; a handful is sufficient
 WIDEST = np.exp(4.0)  # powers are from 1 / WIDEST to WIDEST
 
 
@@ -53,11 +53,7 @@ def recalibrate_top_score(
 
 
 def raise_to_top(scores: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raise each row to the power at which its top score is as wanted, as near as ties allow; zeros are kept.
-
-    The logarithm of the sum of powers is convex and decreases with the power, so that Newton's method converges from
-    the left without overshooting.
-    """
+    """Raise each row to the power that gives its top score the wanted value, as near as ties allow; zeros are kept."""
     raised = np.zeros_like(scores)
     for row, target, line in zip(raised, wanted.tolist(), scores, strict=True):
         peak = float(line.max(initial=0.0))
@@ -84,7 +80,7 @@ def find_power(logs: NDArray[np.float64], wanted: float) -> float:
         total = float(powers.sum())
         apart = np.log(total) - wanted
         if apart > 0:
-            low = power  # too flat
+            low = power  # derivative too small
         else:
             high = power
         slope = float(powers @ logs) / total

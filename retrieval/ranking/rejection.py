@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 REJECT = 0.5  # probability of "none of these" from which an answer is called rejected
-UNKNOWN_RATE = 0.05  # how many observations are expected to be of no referenced species; the fit's share is set to it
+UNKNOWN_RATE = 0.05  # expected share of observations without referenced species, to which the fit is adjusted
 FEATURES = ("similarity", "entropy")
 UNCOMPARED = "No species of this flora has a reference photo."
-STRANGE = 0.01  # closest references less similar than in 1 % of the collection's own observations: perhaps no fungus
+STRANGE = 0.01  # quantile of similarities of the collection's own observations: below it, perhaps no fungus
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class RejectionDecision:
     """Whether an answer is rejected, and why."""
 
     rejected: bool
-    probability: float  # that it is none of the species with references
+    probability: float  # of none of the species with references
     similarity: float  # of the closest reference
     reason: str
 

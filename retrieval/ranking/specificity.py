@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from retrieval.ranking.nodes import UPPER, Classification
 
-TARGET = 0.90  # of answers right, where nothing else is asked for
+TARGET = 0.90  # default target share of right answers
 ROOT = 0
-LEAST = 1e-12  # a probability that is none
+LEAST = 1e-12  # an impossible probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def choose_node(
     for rank in reversed(range(start.depth, UPPER)):
         taxa, sums = tree.sum_rank(units, rank)
         if len(taxa):
-            best = int(np.round(sums, 15).argmax())  # the first of equals, and taxa come by their ids
+            best = int(np.round(sums, 15).argmax())  # ties go to the first, which has the lowest id
             if sums[best] >= max(thresholds[rank], LEAST):
                 return SpecificityDecision(int(taxa[best]), float(sums[best]), rank + 1, float(thresholds[rank]))
     return start

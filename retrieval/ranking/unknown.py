@@ -20,7 +20,7 @@ FEATURES = (
     "winner",  # similarity of the closest reference of the winning species
     "relative",  # the same, less what is typical of the species
     "margin",  # the same, less that of the most similar other species
-    "disagreement",  # logarithm of what the photos' scores have in common: 0 where all say the same
+    "disagreement",  # logarithm of the overlap of the photos' scores: 0 if identical
     "entropy",  # of the fused scores, in nats
     "mean_entropy",  # of the mean of the photos' scores
     "top",  # logit of the highest fused score
@@ -28,7 +28,7 @@ FEATURES = (
     "count",  # logarithm of the winning species' observations
     "photos",  # logarithm of the effective number of photos
 )
-LEAST = 1e-12  # score below which a photo's word against a species counts no more
+LEAST = 1e-12  # lower limit of a photo's score in that overlap
 EDGE = 1e-6
 
 
@@ -62,7 +62,7 @@ def observe_unknown(
     winner = int(fused.argmax())
     found = np.isfinite(near)
     closest = near[:, 0]
-    least = np.where(found, near, np.inf).min(axis=1)  # a species that is not among them is no closer than the last
+    least = np.where(found, near, np.inf).min(axis=1)  # an absent species is no closer than the last neighbour
     best = np.where(found & (of == winner), near, -np.inf).max(axis=1)
     rival = np.where(found & (of != winner), near, -np.inf).max(axis=1)
     best, rival = np.maximum(best, least), np.maximum(rival, least)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 class Voting:
     """Parameters of voting. The defaults were measured on real photographs (docs/decisions/0004-kernel-votes.md)."""
 
-    neighbours: int = 50  # rows of the index that each view asks for
-    temperature: float = 0.05  # of the kernel: the lower, the more the closest photo decides
+    neighbours: int = 50  # rows retrieved for each view
+    temperature: float = 0.05  # of the kernel: the lower, the more the closest photo dominates
 
 
 def vote(
@@ -26,7 +26,7 @@ def vote(
     observation -1. Weights are relative to the best similarity, which changes no share and cannot overflow.
     Each row sums to 1, or to 0 without votes.
     """
-    order = np.argsort(observations, axis=1, kind="stable")  # stable: of one observation, the closest photo leads
+    order = np.argsort(observations, axis=1, kind="stable")  # stable: the closest photo of an observation is first
     ordered = np.take_along_axis(observations, order, axis=1)
     leads = np.ones(ordered.shape, dtype=bool)
     leads[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
