@@ -44,7 +44,7 @@ COUNTRIES = ("DK", "SE", "DE", "GB")
 STAGE = re.compile(r"(?:^|[\r\n])([a-z ]+):\s")  # the start of a progress bar
 SPECIES_ID = 100_000  # first taxon id of species, above those of genera
 COMMANDS = {
-    "embed": ["embed"],  # all photos are embedded already: the cost of finding that out
+    "embed": ["embed"],  # no photo is left to embed: the cost of finding that out
     "build": ["build"],
     "publish": ["publish", "--no-atlas"],
     "build again": ["build"],

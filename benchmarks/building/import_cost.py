@@ -1,10 +1,10 @@
 """Measures the time and memory of importing an archive of many observations, and a checklist of many names.
 
-    python -m benchmarks.building.import_cost [--rows 200000] [--names 100000] [--out FILE]
+python -m benchmarks.building.import_cost [--rows 200000] [--names 100000] [--out FILE]
 
-The archive is a Darwin Core Archive like a download of GBIF: a photo for each occurrence, thousands of species, names
-with authorship, synonyms, and some values that cannot be read. Its photos count as fetched before, so that reading,
-curation and filing are measured, and no network. Each command runs in a process of its own.
+The archive is a Darwin Core Archive like a GBIF download: one photo per occurrence, thousands of species, names with
+authorship, synonyms, and some invalid values. Its photos count as already fetched, so that reading, curation and
+storing are measured, without network. Each command runs in a separate process.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 def measure(command: Sequence[str], data: Path) -> dict[str, Any]:
-    """Run a command to its end; return its seconds, its processor's seconds, its peak of memory and what it printed."""
+    """Run a command; returns its seconds, processor seconds, peak memory and output."""
     started = time.monotonic()
     environment = os.environ | {"FUNGARIUM_DATA": str(data), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(  # noqa: S603 - our own command
@@ -121,7 +121,7 @@ def measure(command: Sequence[str], data: Path) -> dict[str, Any]:
 
 
 def write_archive(folder: Path, rows: int) -> None:
-    """Write a Darwin Core Archive of `rows` occurrences with a photo each."""
+    """Write a Darwin Core Archive of `rows` occurrences with one photo each."""
     folder.mkdir(parents=True, exist_ok=True)
     fields = [
         "".join(
@@ -136,14 +136,14 @@ def write_archive(folder: Path, rows: int) -> None:
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
-    """Write a table between tabs."""
+    """Write a tab-separated table."""
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("\t".join(header) + "\n")
         file.writelines("\t".join(map(str, row)) + "\n" for row in rows)
 
 
 def occurrence(row: int) -> Sequence[object]:
-    """An occurrence as GBIF delivers it; some in a hundred have a doubt, a date or a country that cannot be read."""
+    """Return an occurrence as in GBIF's downloads; some per cent have a doubt, an invalid date or country."""
     species = row * 7_919 % SPECIES
     genus, epithet = f"{word(species // 8).capitalize()}us", f"{word(species + 500)}a"
     name = f"{genus} {epithet}"
@@ -163,7 +163,7 @@ def occurrence(row: int) -> Sequence[object]:
 
 
 def medium(row: int) -> Sequence[object]:
-    """The photo of an occurrence; one in six is under a licence that lets nobody use it."""
+    """Return the photo of an occurrence; one in six has an unacceptable licence."""
     author = f"Observer Number {row % 4_999:05}"
     page = f"https://finds.example.org/{row}"
     licence = LICENCES[row * 31 % len(LICENCES)]
@@ -171,7 +171,7 @@ def medium(row: int) -> Sequence[object]:
 
 
 def write_checklist(path: Path, names: int) -> None:
-    """Write a national list: a third are synonyms of the line before, some are absent or doubtful."""
+    """Write a national list: a third are synonyms of the previous line, some are absent or doubtful."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(LISTED)
@@ -186,7 +186,7 @@ def write_checklist(path: Path, names: int) -> None:
 
 
 def word(number: int) -> str:
-    """A word of syllables that no other number has."""
+    """Return a word of syllables that is unique to the number."""
     syllables = ""
     while number or not syllables:
         number, letter = divmod(number, len(LETTERS) * 5)
@@ -195,12 +195,12 @@ def word(number: int) -> str:
 
 
 def address(row: int) -> str:
-    """Where a photo was fetched from."""
+    """Return the URL that a photo was fetched from."""
     return f"https://photos.example.org/{row}/original.jpg"
 
 
 def remember_photos(data: Path, rows: int) -> None:
-    """Note in a new catalogue that all photos have been fetched."""
+    """Mark all photos as fetched in a new catalogue."""
     data.mkdir(parents=True, exist_ok=True)
     database = data / "fungarium.sqlite"
     upgrade(f"sqlite:///{database}")

@@ -13,7 +13,7 @@ SEARCH = "flora_search-1000000-seed21.json"
 EMBEDDING = "embedding.jsonl"
 CALLS = "call_cost.json"
 BUILDING = "build_memory.json"
-NETWORK = "efficientnet_b4"  # the model whose re-embedding is reckoned: the largest that was measured
+NETWORK = "efficientnet_b4"  # the model for re-embedding: the largest one measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,45 +21,45 @@ class Figures:
     """Milliseconds are of one thread of the machine that measured (2 cores, AMD Zen 5); an observation has 2 views."""
 
     # measured here, read from benchmarks/results
-    search_fixed_ms: float  # of an observation: what a search costs before it looks at anything
+    search_fixed_ms: float  # fixed cost of a search, for an observation
     search_species_ms: float  # for each species of the flora, whose prototype is compared
-    search_row_ms: float  # for each reference that is looked at
-    probes_at_5000: float  # species looked in, of a world of 5,000
-    skew: float  # references of a species that is looked in, over those of the mean species
-    bytes_per_reference: float  # embeddings, codes, what is known of each, and its share of the floras
-    build_fixed_gb: float  # memory of the process that builds, whatever there is to build
-    build_bytes_per_reference: float  # what each reference adds, in the stage where it adds most
+    search_row_ms: float  # for each reference compared
+    probes_at_5000: float  # probed species, in a world of 5,000
+    skew: float  # references of a probed species, relative to the mean species
+    bytes_per_reference: float  # embeddings, codes, metadata, and its share of the floras
+    build_fixed_gb: float  # memory of the building process, independent of size
+    build_bytes_per_reference: float  # memory for each reference, in the most demanding stage
     build_ms_per_reference: float  # of a processor
     infer_ms: float  # of a processor, for a photo
     decode_ms: float  # of a photo of 640 x 480
-    call_ms: float  # there and back through Ray, on one machine
-    further_call_ms: float  # for each further shard that is asked at the same time
-    merge_ms: float  # for each shard that has answered
+    call_ms: float  # round trip through Ray, on one machine
+    further_call_ms: float  # for each further shard called at the same time
+    merge_ms: float  # for each shard's reply
     # measured on the same kind of machine, in the collected facts about the dependencies
     decode_camera_ms: float = 26.5
     """"Pillow draft (>=2x target) + bicubic, or thumbnail() 26.5" (PACKAGES.md): a photo of 4000 x 3000."""
     memory_gb_s: float = 38.0
     """"Memory bandwidth here is about 38 GB/s on one thread" (PERFORMANCE.md): no row can be read faster."""
-    # assumed, for nothing like it was at hand
-    network_ms: float = 0.3  # between machines of one hall, beyond what one machine takes
+    # assumed, since nothing similar could be measured
+    network_ms: float = 0.3  # between machines of one data centre, in addition to a local call
     jitter: float = 0.25  # spread of a shard's time (log-normal)
-    straggles: float = 0.002  # share of calls that are `straggle` times as slow: a page from disk, a neighbour, a pause
+    straggles: float = 0.002  # share of calls that are `straggle` times as slow: a page from disk, a busy core, a pause
     straggle: float = 10.0
-    probes_grow: float = 0.5  # the species looked in grow as this power of the species there are
-    genus: int = 10  # species that are looked in together and lie on one shard: genera are kept whole
+    probes_grow: float = 0.5  # exponent of the growth of probed species with all species
+    genus: int = 10  # probed species that share a shard, since genera are not split
     machine_cores: int = 32
     machine_gb: float = 256.0
-    memory_share: float = 0.7  # of a machine's memory that references may take
-    busy: float = 0.5  # share of its cores that a machine should be busy with, at most
-    gpu_photos_s: float = 2_000.0  # photos a second that a data-centre GPU embeds with a network of this size
+    memory_share: float = 0.7  # share of a machine's memory available to references
+    busy: float = 0.5  # largest planned utilisation of a machine's cores
+    gpu_photos_s: float = 2_000.0  # photos per second that a data-centre GPU embeds with a network of this size
     photo_megabytes: float = 0.3
     network_gb_s: float = 1.25  # a port of 10 Gb/s
-    price_core_hour: float = 0.04  # euros; put in your own
+    price_core_hour: float = 0.04  # euros; replace by your own
     price_gpu_hour: float = 2.5
 
 
 def read_figures(results: Path = RESULTS) -> Figures:
-    """The figures with what was measured read from the kept results."""
+    """Return the figures, with measured ones read from the stored results."""
     search = json.loads((results / SEARCH).read_text(encoding="utf-8"))
     recipes = search["recipes"]
     fixed, per_species, per_row = fit_search(
@@ -100,7 +100,7 @@ def read_figures(results: Path = RESULTS) -> Figures:
 
 
 def fit_search(species: list[int], rows: list[int], latency_ms: list[float]) -> tuple[float, float, float]:
-    """What a search costs by itself, for each species compared and each row looked at: least squares over floras."""
+    """Fit the fixed cost of a search and its cost per species and row compared, by least squares over floras."""
     known = np.column_stack([np.ones(len(rows)), species, rows]).astype(np.float64)
     found, *_ = np.linalg.lstsq(known, np.asarray(latency_ms, dtype=np.float64), rcond=None)
     fixed, per_species, per_row = (float(value) for value in found)

@@ -38,10 +38,10 @@ class Plan:
     floras: int = FLORAS
     replicas: int = 2
     per_second: float = 100.0  # observations: 8.6 million a day
-    world: float = 0.1  # share of observations that ask for no flora
-    smallest: float = 0.002  # shares of the species that floras have, spread evenly over their logarithm
+    world: float = 0.1  # share of observations without a flora
+    smallest: float = 0.002  # floras' shares of the species, uniform on a logarithmic scale
     largest: float = 0.3
-    split: int = 1  # shards that share a machine, each with its part of the cores
+    split: int = 1  # shards on one machine, which share its cores
     levels: int = 1  # 2: the router compares genera first, then the species of the best
 
 
@@ -49,11 +49,11 @@ class Plan:
 class Machines:
     """The number of machines needed."""
 
-    holding: int  # machines that hold the references once
+    holding: int  # machines for one copy of the references
     searching: int  # with replicas
     shards: int
-    embedding_cores: float  # for the photos that people send
-    terabytes: float  # of memory, replicas included
+    embedding_cores: float  # for embedding the photos of queries
+    terabytes: float  # memory of all machines, with replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Latency:
     p50: float
     p99: float
     p999: float
-    shards_asked: float  # of an observation, in the mean
+    shards_asked: float  # per observation, mean
     rows_read: float
-    router_ms: float  # its prototypes, in the mean
-    utilisation: float  # of the cores that search
+    router_ms: float  # its prototypes, mean
+    utilisation: float  # utilisation of the searching cores
 
 
 def probes_of(species: float, figures: Figures) -> float:
@@ -132,7 +132,7 @@ def simulate(plan: Plan, figures: Figures, *, queries: int = 20_000, seed: int =
         last = 0.0
         for place, shard in enumerate(holders):
             arrives = moment + routing[number] + place * figures.further_call_ms + there
-            replica = min(free[shard], key=lambda busy: busy[0])  # the one with a core that is free first
+            replica = min(free[shard], key=lambda busy: busy[0])  # the machine with the first free core
             service = serve_ms(rows * shares[shard], figures, rng)
             ends = max(arrives, replica[0]) + service
             heapq.heapreplace(replica, ends)

@@ -95,7 +95,7 @@ class Machine:
         self._outer = subprocess.Popen(  # noqa: S603 - ours
             [*entered, "sh", "-c", mounts],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # it complains when it is lost
+            stderr=subprocess.DEVNULL,  # it reports an error when it is lost
             text=True,
         )
         if self._outer.stdout is None or self._outer.stdout.readline().strip() != "on":
@@ -125,7 +125,7 @@ class Machine:
 
 
 class Asked:
-    """A server on a machine, and a client that queries it continuously."""
+    """A server on a machine, with a client that queries it continuously."""
 
     def __init__(self, machine: Machine, cluster: str, photo: str) -> None:
         self.said: list[list[Any]] = []

@@ -21,7 +21,7 @@ from indexer.embedding.fit_head import fit_head, judge_heads
 from indexer.embedding.projection import Labels, Rows, fit_pca
 from retrieval.models.embedder import unit_rows
 
-PHOTOS_EACH = 2.5  # of an observation, as in collections of the field
+PHOTOS_EACH = 2.5  # photos of an observation, as in field collections
 
 
 def make_features(photos: int, width: int, species: int, seed: int) -> tuple[Rows, Labels]:

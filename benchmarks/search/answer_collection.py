@@ -1,4 +1,4 @@
-"""The collection of the answer's cost: very many species with a long tail of references, built by the indexer."""
+"""The collection for measuring the cost of answers: very many species, with a long tail, built by the indexer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from retrieval.segments.segment import ReferenceEntry
 from retrieval.snapshots.publishing import publish_snapshot
 from retrieval.snapshots.snapshot import open_snapshot
 
-FIRST, GENERA, FAMILIES = 1_000_000, 10_000, 100  # taxon ids begin here
+FIRST, GENERA, FAMILIES = 1_000_000, 10_000, 100  # first taxon id
 PER_GENUS, PER_FAMILY = 8, 12
 AD_HOC = "taxon:Genus1 or taxon:Genus2"
 BLOCK = 20_000
@@ -45,11 +45,11 @@ GIVEN = Calibration(
     metric=True,
     fitted={"observations": 1},
 )
-"""Numbers like those that collections teach; what an answer costs does not depend on them."""
+"""Plausible parameters in place of learned ones; the cost of an answer does not depend on them."""
 
 
 def draw_sizes(species: int, references: float, seed: int) -> NDArray[np.int64]:
-    """References of each species: one or two of most, hundreds of a few (Zipf's law)."""
+    """Draw the number of references of each species by Zipf's law: one or two for most, hundreds for a few."""
     draw = np.random.default_rng(seed)
     weights = 1 / (draw.permutation(species) + 5.0)
     more = draw.multinomial(round(species * (references - 1)), weights / weights.sum())
@@ -57,34 +57,34 @@ def draw_sizes(species: int, references: float, seed: int) -> NDArray[np.int64]:
 
 
 def place_species(numbers: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
-    """Where species lie: about their genus, each from a seed of its own, so that nothing has to be kept."""
+    """Return the positions of species around their genera, each from its own seed, so that none need be stored."""
     genus = hashed(numbers // PER_GENUS, seed)
     return genus + np.float32(0.8) * hashed(numbers, seed + 1)
 
 
 def hashed(numbers: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
-    """A standard normal row for each number, the same whenever it is asked for."""
+    """Return a standard normal row for each number, reproducibly."""
     table = np.random.default_rng(seed).standard_normal((4_096, DIM), dtype=np.float32)
     first, second = numbers % 4_093, (numbers * 2_654_435_761 % 2**31) % 4_091
     return np.asarray((table[first] + np.roll(table[second], 1, axis=1)) * np.float32(0.5**0.5), dtype=np.float32)
 
 
 def draw_photos(numbers: NDArray[np.int64], seed: int, draw: np.random.Generator) -> Embeddings:
-    """A photo of each species."""
+    """Draw one photo of each species."""
     rows = place_species(numbers, seed)
     rows += 0.9 * draw.standard_normal(rows.shape, dtype=np.float32)
     return unit_rows(rows)
 
 
 def draw_queries(species: int, seed: int, count: int, views: int) -> NDArray[np.float32]:
-    """Observations of any species, (observations, views, 256)."""
+    """Draw observations of any species, (observations, views, 256)."""
     draw = np.random.default_rng([seed, views])
     asked = draw.integers(0, species, count)
     return np.stack([draw_photos(np.repeat(number, views), seed, draw) for number in asked])
 
 
 def fill_store(folder: Path, species: NDArray[np.int64], seed: int) -> EmbeddingStore:
-    """The store of embeddings with a row for each reference, drawn in blocks."""
+    """Write the embedding store with a row for each reference, in blocks."""
     store = EmbeddingStore(folder, "drawn")
     draw = np.random.default_rng([seed, 1])
     for start in range(0, len(species), BLOCK):
@@ -95,12 +95,12 @@ def fill_store(folder: Path, species: NDArray[np.int64], seed: int) -> Embedding
 
 
 def name_photo(row: int) -> str:
-    """A digest in no order, as photos have."""
+    """Return a photo's digest, in random order as real ones are."""
     return hashlib.sha256(str(row).encode()).hexdigest()
 
 
 def make_entries(species: NDArray[np.int64]) -> Iterator[ReferenceEntry]:
-    """The references in their places."""
+    """Yield the references ordered by place."""
     for row, number in enumerate(species.tolist()):
         yield ReferenceEntry(
             name_photo(row), row, f"synthetic:{row}", FIRST + number, "Nobody", "CC0-1.0", "synthetic", "cap"
@@ -108,7 +108,7 @@ def make_entries(species: NDArray[np.int64]) -> Iterator[ReferenceEntry]:
 
 
 def make_taxa(species: int) -> list[tuple[Taxon, str]]:
-    """Species in genera, genera in families, and a kingdom."""
+    """Return the taxa: species in genera, genera in families, and a kingdom."""
     genera = -(-species // PER_GENUS)
     taxa = [(Taxon(1, "Fungi", "kingdom"), "")]
     taxa += [
@@ -125,9 +125,9 @@ def make_taxa(species: int) -> list[tuple[Taxon, str]]:
 
 
 def card_of_default() -> dict[str, Any]:
-    """The card of the default model, so that a server opens the collection for benchmarks of whole requests.
+    """Return the default model's card, so that a server opens the collection for benchmarks of whole requests.
 
-    The model is opened in another process: its memory is not that of a build.
+    The model is opened in another process, so that its memory is not counted as that of a build.
     """
     program = (
         "import json; from retrieval.models.handles import open_model; print(json.dumps(open_model('default').card))"
@@ -138,7 +138,7 @@ def card_of_default() -> dict[str, Any]:
 
 
 def build_collection(work: Path, species: int, references: float, seed: int) -> dict[str, float]:
-    """Build, calibrate and publish, unless it has been; seconds and megabytes of building and publishing alone."""
+    """Build, calibrate and publish unless done before; returns seconds and megabytes of building and publishing."""
     kept = work / "built.json"
     if kept.exists():
         known: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))

@@ -1,14 +1,14 @@
-"""What an answer costs as the number of species grows, embeddings given: time, memory, and where they go.
+"""Measures the cost of an answer from embeddings for growing numbers of species: time and memory, by part.
 
-    python -m benchmarks.search.answer_cost --work /tmp/answer_cost --results benchmarks/results
+python -m benchmarks.search.answer_cost --work /tmp/answer_cost --results benchmarks/results
 
-Draws a collection with a long tail of references for each number of species, builds, calibrates (with numbers that are
-given, not learned) and publishes it, and asks for observations of one and of three photos: of the world, of floras of
-30 and 2 in a hundred species, and of a list of the moment. Each number of species is asked by processes of their own;
-`--against` names another checkout that is asked in turn with this one, and builds for itself.
+For each number of species, a collection with a long tail of references is drawn, built, calibrated (with given, not
+learned parameters) and published, then queried with observations of one and of three photos: in the world, in floras of
+30 % and 2 % of the species, and in an ad-hoc list. Each number of species has processes of its own; `--against` names
+another checkout to be queried alternately, with its own build.
 
-Time is that of one thread; `cpu` is processor time. `extra` is the most that one answer had allocated at once. Opening
-is timed in a fresh process, with the private memory that it took.
+Times are of one thread; `cpu` is processor time, `extra` the peak of memory allocated during one answer. Opening is
+timed in a new process, with the private memory that it takes.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from benchmarks.search.answer_collection import AD_HOC, build_collection, draw_q
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECIES = {1_500: 7.0, 15_000: 3.0, 60_000: 3.0, 300_000: 2.0}
-"""Species, and references that each has on average."""
+"""Numbers of species, with the mean number of references of each."""
 FLORAS = ("world", "part-30", "part-02", AD_HOC)
 VIEWS = (1, 3)
-ASKED = 24  # observations for each figure
+ASKED = 24  # observations per figure
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build and ask, in processes of their own; print, keep."""
+    """Build and query in separate processes; print and store the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--species", type=int, nargs="+", default=list(SPECIES), metavar="N")
     parser.add_argument("--seed", type=int, default=7)
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def runner(program: Path, work: Path, species: int, seed: int) -> Callable[[str], dict[str, Any]]:
-    """Runs one step of a checkout."""
+    """Return a function that runs one step in a checkout."""
 
     def run(step: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "benchmarks.search.answer_cost", "--do", step, "--work", str(work)]
@@ -91,7 +91,7 @@ def runner(program: Path, work: Path, species: int, seed: int) -> Callable[[str]
 
 
 def ask(work: Path, species: int, references: float, seed: int) -> dict[str, Any]:
-    """Milliseconds, processor milliseconds and extra bytes of answers, by flora and number of photos."""
+    """Return milliseconds, processor milliseconds and extra bytes of answers, by flora and number of photos."""
     from retrieval.answers.identify import identify_embeddings
     from retrieval.snapshots.snapshot import open_snapshot
 
@@ -130,7 +130,7 @@ def ask(work: Path, species: int, references: float, seed: int) -> dict[str, Any
 
 
 def time_search(snapshot: Any, queries: NDArray[np.float32], flora: str) -> float:
-    """Processor milliseconds of the searches in an answer: of the flora, and of the world beside it."""
+    """Return processor milliseconds of the two searches in an answer: of the flora and of the world."""
     asked = [snapshot.flora(flora)] + ([snapshot.flora("world")] if flora != "world" else [])
     spent = []
     for photos in queries:
@@ -142,7 +142,7 @@ def time_search(snapshot: Any, queries: NDArray[np.float32], flora: str) -> floa
 
 
 def open_only(work: Path, species: int, references: float, seed: int) -> dict[str, float]:
-    """Milliseconds to open the snapshot, and private bytes, before and after a first answer."""
+    """Return milliseconds to open the snapshot, and private bytes before and after a first answer."""
     from retrieval.answers.identify import identify_embeddings
     from retrieval.snapshots.snapshot import open_snapshot
 
@@ -161,13 +161,13 @@ def open_only(work: Path, species: int, references: float, seed: int) -> dict[st
 
 
 def private() -> int:
-    """Bytes of memory that are this process's alone."""
+    """Return the private memory of this process in bytes."""
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
 
 
 def describe(species: int, name: str, figures: dict[str, Any]) -> str:
-    """The figures as lines; medians over the rounds."""
+    """Format the figures as lines; medians over the rounds."""
     built, opened = figures["build"], figures["open"]
     memory = f"{built['cpu_s']:.1f} s of processor, {built['private_mb']:.0f} MB" if "cpu_s" in built else ""
     lines = [

@@ -68,7 +68,7 @@ def draw(results: dict[str, Any]) -> str:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What `draw` plots of a result of either benchmark."""
+    """Return the data for `draw` from a result of either benchmark."""
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(results["species"], dict):
         title = f"ms an observation, one thread, {results['references']:,} references"

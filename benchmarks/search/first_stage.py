@@ -36,10 +36,10 @@ from retrieval.segments.store import search_parts
 from retrieval.snapshots.snapshot import open_snapshot
 
 DEPTHS = (200, 400, 800, 1_600)
-PARTS = ((4_096, 1_024), (4_096, 256), (1_024, 256))  # cut species of more references into parts of so many
-MOST = 1_024  # lines of the guide that are looked at in the end
+PARTS = ((4_096, 1_024), (4_096, 256), (1_024, 256))  # split species with more references into parts of this size
+MOST = 1_024  # candidate parts that are searched in the end
 IP = faiss.METRIC_INNER_PRODUCT
-First = Callable[[Embeddings, int], Rows]  # rows that look most similar to one view
+First = Callable[[Embeddings, int], Rows]  # rows most similar to one view
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ class Asked:
         self.coarse, self.part = coarse, part
 
     def recalls(self, found: Sequence[Rows]) -> tuple[float, float]:
-        """recall@10 and @50 of rows found for each query."""
+        """Return recall@10 and @50 of the rows found for each query."""
         at_10, at_50 = (
             float(np.mean([np.isin(target[:k], rows).mean() for target, rows in zip(self.targets, found, strict=True)]))
             for k in (10, 50)
@@ -98,7 +98,7 @@ class Asked:
 
 
 def measure(options: argparse.Namespace) -> Iterator[str]:
-    """The lines of the report."""
+    """Return the lines of the report."""
     asked = Asked(options.indexes, options.queries)
     yield (
         f"{asked.segment.rows:,} references, {len(asked.sizes):,} species, the largest of {asked.sizes.max():,}; "
@@ -122,7 +122,7 @@ def measure(options: argparse.Namespace) -> Iterator[str]:
 
 
 def compare_stops(asked: Asked) -> list[str]:
-    """A line for so many species for every view, and one for each number of species that are looked at in any case."""
+    """Return a line for each fixed number of species, and one for each minimum number before the stopping rule."""
     quantiser, cut = asked.coarse.quantiser, asked.coarse.cut
     listed = quantiser.nearest(asked.views, MOST, cut)
     lists = asked.part.lists_at(listed)
@@ -136,7 +136,7 @@ def compare_stops(asked: Asked) -> list[str]:
         ranks.append(rank[np.searchsorted(asked.segment.offsets, target, side="right") - 1])
 
     def suffices(looked_at: NDArray[np.bool_]) -> bool:
-        both = np.concatenate([looked_at, np.zeros((len(looked_at), 1), np.bool_)], axis=1)  # what is not listed
+        both = np.concatenate([looked_at, np.zeros((len(looked_at), 1), np.bool_)], axis=1)  # species not probed
         hits = [own[rank] for own, rank in zip(both, ranks, strict=True)]
         at_10, at_50 = (float(np.mean([hit[:k].mean() for hit in hits])) for k in (10, 50))
         return at_10 >= AIM_AT_10 and at_50 >= PROBING_AT_50
@@ -160,7 +160,7 @@ def compare_stops(asked: Asked) -> list[str]:
 
 
 def compare_codes(asked: Asked, probes: int) -> Iterator[str]:
-    """A line for each first stage."""
+    """Return a line for each first stage."""
     coarse = asked.coarse
     lists = asked.part.lists_at(coarse.quantiser.nearest(asked.views, probes, coarse.cut))
     stages: Mapping[str, tuple[int, Callable[[int], First]]] = make_stages(asked, lists)
@@ -185,7 +185,7 @@ def compare_codes(asked: Asked, probes: int) -> Iterator[str]:
 
 
 def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[int], First]]]:
-    """Bytes a reference and the search of one query's lists, of each first stage, in the lists that are asked."""
+    """Return for each first stage the bytes per reference, and the function that searches one query's lists."""
     used = np.unique(lists)
     place = np.full(len(asked.sizes), -1, dtype=np.int64)
     place[used] = np.arange(len(used))
@@ -205,7 +205,7 @@ def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[in
     kept: list[Any] = [quantiser]
 
     def filled(index: Any) -> Any:
-        """The index with all rows of the lists, turned as ours are."""
+        """Return the index filled with all rows of the lists, rotated as in segments."""
         for number, listed in enumerate(used.tolist()):
             rows = np.arange(offsets[listed], offsets[listed + 1])
             turned = np.ascontiguousarray(asked.store.take(rows).astype(np.float32) @ rotation)
@@ -220,7 +220,7 @@ def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[in
 
             def first(view: Embeddings, depth: int) -> Rows:
                 turned = np.ascontiguousarray(view @ rotation)
-                near = turned @ centres[own[0]].T  # residual codes need it
+                near = turned @ centres[own[0]].T  # required by residual codes
                 return search_given(index, turned, depth, own, near, parameters)
 
             return first
@@ -249,14 +249,14 @@ def make_stages(asked: Asked, lists: Lists) -> dict[str, tuple[int, Callable[[in
     fast = faiss.IndexIVFRaBitQFastScan(rabitq)
     kept.append(fast)
     stages["RaBitQ, residual, fast-scan"] = (int(rabitq.code_size) + 8, searching(fast, None))
-    stages["RaBitQ, residual, fast-scan"][1].kept = kept  # type: ignore[attr-defined] # lives as long as the searches
+    stages["RaBitQ, residual, fast-scan"][1].kept = kept  # type: ignore[attr-defined] # must outlive the searches
     return stages
 
 
 def search_given(
     index: Any, views: Embeddings, depth: int, lists: Lists, near: NDArray[np.float32], parameters: Any
 ) -> Rows:
-    """Rows of given lists whose codes look most similar to one view."""
+    """Return the rows of given lists whose codes are most similar to one view."""
     faiss.omp_set_num_threads(1)
     own, coarse = np.ascontiguousarray(lists), np.ascontiguousarray(near.reshape(1, -1), dtype=np.float32)
     similarities = np.empty((1, depth), dtype=np.float32)
@@ -276,7 +276,7 @@ def search_given(
 
 
 def compare_parts(asked: Asked, work: Path) -> Iterator[str]:
-    """A line for species as they are, and one for each way to cut them."""
+    """Return a line for unsplit species, and one for each way to split them."""
     every = np.arange(asked.segment.rows)
     whole = np.repeat(np.arange(len(asked.sizes)), asked.sizes)
     yield describe_parts("species", asked, asked.store, asked.coarse.quantiser, every, whole, len(asked.sizes))
@@ -300,7 +300,7 @@ def compare_parts(asked: Asked, work: Path) -> Iterator[str]:
 
 
 class Reordered:
-    """Stored rows in another order, read a slice at a time."""
+    """Stored rows in another order, read by slices."""
 
     def __init__(self, store: FaissIndex, order: Rows) -> None:
         self._store, self._order = store, order
@@ -313,7 +313,7 @@ class Reordered:
 
 
 def cut_species(asked: Asked, least: int, size: int) -> tuple[NDArray[np.int64], Embeddings]:
-    """The part that each row belongs to, ascending by species, and the mean of each part."""
+    """Return the part of each row, ascending by species, and the mean of each part."""
     of_row, means, first = np.empty(asked.segment.rows, dtype=np.int64), [], 0
     faiss.omp_set_num_threads(2)
     for start, end in zip(asked.segment.offsets[:-1].tolist(), asked.segment.offsets[1:].tolist(), strict=True):
@@ -336,7 +336,7 @@ def cut_species(asked: Asked, least: int, size: int) -> tuple[NDArray[np.int64],
 def describe_parts(
     name: str, asked: Asked, index: FaissIndex, quantiser: CoarseQuantiser, place: Rows, of_row: Lists, parts: int
 ) -> str:
-    """How many parts must be looked at for the aims, how many references they have, and how long that takes.
+    """Return how many parts must be searched for the target recalls, with their references and the time.
 
     `place` is the row in `index` of each row of the segment, `of_row` its part. Lists of `index` are the parts.
     """

@@ -1,11 +1,11 @@
 """Flora search against its peers on one seeded collection: recall, latency, batches, memory, opening, growing.
 
-    python -m benchmarks.search.flora_search --rows 1000000 --work /tmp/flora_search --results benchmarks/results
+python -m benchmarks.search.flora_search --rows 1000000 --work /tmp/flora_search --results benchmarks/results
 
-Each round asks every column in turn, so that a noisy machine is noisy to all; the medians of rounds and the ratios to
-the column `FAISS flat fp16 + IDSelectorBitmap` are what counts. One query is one observation of one to four photos.
-Peers that are not installed are left out and named. `--costly` takes peers that are built slowly over some floras only,
-and their means, like ours beside them, are over those.
+Each round queries all methods in turn, so that other load affects all; medians over rounds and ratios to `FAISS flat
+fp16 + IDSelectorBitmap` are reported. One query is one observation of one to four photos. Peers that are not installed
+are skipped and named. `--costly` limits slowly built peers to some floras; their means, and ours beside them, are over
+those.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ COSTLY = (
     "hnswlib with a filter",
     "Milvus-lite, flat with a filter",
 )
-AD_HOC = (50, 150, 500, 1_500)  # species of lists put together on the spot
+AD_HOC = (50, 150, 500, 1_500)  # species of ad-hoc lists
 Ask = Callable[[str, Embeddings], Any]
 
 
 def main() -> None:
-    """Run it, print it, keep it."""
+    """Run, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=86_000)
     parser.add_argument("--seed", type=int, default=20)
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All figures of one run."""
+    """Measure everything once."""
     results: dict[str, Any] = {"machine": describe_machine(), "seed": options.seed, "rounds": options.rounds}
     collection = make_collection(options.rows, options.seed)
     results["references"] = len(collection.rows)
@@ -153,34 +153,34 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def build(root: Path, collection: Collection) -> dict[str, float]:
-    """Build and publish the collection; seconds."""
+    """Build and publish the collection; returns seconds."""
     catalogue = make_catalogue(collection)
     started = time.perf_counter()
-    build_snapshot(root, catalogue, Rows(collection.rows), CARD)  # type: ignore[arg-type] # reads as the store does
+    build_snapshot(root, catalogue, Rows(collection.rows), CARD)  # type: ignore[arg-type] # has the store's interface
     built = time.perf_counter()
     publish_snapshot(root)
     return {"build_s": built - started, "publish_s": time.perf_counter() - built}
 
 
 def memory(snapshot: Snapshot) -> int:
-    """Bytes of all that is read to search: every file but the tables about photos and taxa."""
+    """Return the bytes of all files read for search: all but the tables of photos and taxa."""
     sizes = [seal.bytes for seal in snapshot.manifest.files if not seal.path.endswith((".sqlite", ".json", ".md"))]
     return sum(sizes)
 
 
 def ours(snapshot: Snapshot) -> Ask:
-    """Floras as they are published."""
+    """Search floras with their published recipes."""
     return lambda flora, views: snapshot.flora(flora).search(views, 50).rows
 
 
 def exact(snapshot: Snapshot) -> Ask:
-    """The same floras, every row compared."""
+    """Search the same floras exactly."""
     floras = {card.id: replace(snapshot.flora(card.id), recipe=Recipe()) for card in snapshot.floras}
     return lambda flora, views: floras[flora].search(views, 50).rows
 
 
 def asker(peer: Peer) -> Ask:
-    """A peer, on one thread."""
+    """Search with a peer, on one thread."""
 
     def ask(flora: str, views: Embeddings) -> NDArray[np.int64]:
         faiss.omp_set_num_threads(1)
@@ -192,7 +192,7 @@ def asker(peer: Peer) -> Ask:
 def recall(
     ask: Ask, flora: str, queries: Sequence[Embeddings], collection: Collection, truth: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """recall@10 and @50: how many answers are at least as similar as the last of the truth, rounding forgiven."""
+    """Return recall@10 and @50: the share of results at least as similar as the last true one, up to rounding."""
     views = np.concatenate(queries)
     found = np.concatenate([ask(flora, observation) for observation in queries])
     stored = collection.rows[np.maximum(found, 0)].astype(np.float32)
@@ -208,14 +208,14 @@ def latency(
     rounds: int,
     observations: int,
 ) -> dict[str, dict[str, float]]:
-    """Milliseconds an observation, medians over rounds, each column in turn within each flora of each round."""
+    """Return milliseconds per observation: medians over rounds, with methods alternating within each flora."""
     times: dict[str, dict[str, list[float]]] = {name: {flora: [] for flora in fs} for name, (_, fs) in columns.items()}
     for turn in range(rounds + 1):
         for flora, asked in queries.items():
             chosen = [asked[(turn * observations + n) % len(asked)] for n in range(observations)]
             for name, (ask, floras) in columns.items():
                 if flora in floras:
-                    ask(flora, chosen[0])  # brings what others drove out of the caches back
+                    ask(flora, chosen[0])  # warm the caches again
                     started = time.perf_counter()
                     for views in chosen:
                         ask(flora, views)
@@ -225,7 +225,7 @@ def latency(
 
 
 def ad_hoc(snapshot: Snapshot, collection: Collection, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Lists of species put together on the spot, at random and by genus, beside the prepared floras of their size."""
+    """Measure ad-hoc lists of species, at random and by genus, beside prepared floras of their size."""
     draw = np.random.default_rng(options.seed)
     count = int(collection.species[-1]) + 1
     genera, every = collection.world.genus, np.arange(count)
@@ -271,7 +271,7 @@ def ad_hoc(snapshot: Snapshot, collection: Collection, options: argparse.Namespa
 def recall_list(
     flora: Flora, species: NDArray[np.int64], asked: Sequence[Embeddings], collection: Collection
 ) -> tuple[float, float]:
-    """recall@10 and @50 of a list put together on the spot."""
+    """Return recall@10 and @50 of an ad-hoc list."""
     truth = brute_force(collection.rows[np.isin(collection.species, species)], np.concatenate(asked), 50)
     return recall(lambda _, views: flora.search(views, 50).rows, "", asked, collection, truth)
 
@@ -279,7 +279,7 @@ def recall_list(
 def time_floras(
     floras: Mapping[str, Flora], asked: Mapping[str, Sequence[Embeddings]], rounds: int
 ) -> dict[str, float]:
-    """Milliseconds an observation, medians over rounds in which each is asked in turn; the first round warms up."""
+    """Return milliseconds per observation: medians over alternating rounds, after one to warm up."""
     spent: dict[str, list[float]] = {name: [] for name in floras}
     for _ in range(rounds + 1):
         for name, flora in floras.items():
@@ -291,7 +291,7 @@ def time_floras(
 
 
 def batch(snapshot: Snapshot, queries: Mapping[str, Sequence[Embeddings]], rounds: int) -> dict[str, dict[str, float]]:
-    """Observations per second: one at a time on one thread, 64 in one call on two threads, and that on one."""
+    """Return observations per second: singly on one thread, and batches of 64 on two threads and on one."""
     figures = {}
     for flora, asked in queries.items():
         one, alone, many = [], [], []

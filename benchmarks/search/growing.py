@@ -34,7 +34,7 @@ def many_floras(floras: int = 300, species: int = 20_000) -> dict[str, float]:
         def count_references(self) -> NDArray[np.int64]:
             return np.ones_like(known)
 
-    shelf = ReferenceShelf(known, [Listed()])  # type: ignore[list-item] # all that is needed
+    shelf = ReferenceShelf(known, [Listed()])  # type: ignore[list-item] # only this part is used
     draw = np.random.default_rng(0)
     tracemalloc.start()
     held = []

@@ -153,7 +153,7 @@ class ScannPerFlora:
                 .set_n_training_threads(2)
                 .build()
             )
-            self.bytes += len(members) * (2 * DIM + DIM // 4 + 8)  # bf16, codes and numbers; the tree left out
+            self.bytes += len(members) * (2 * DIM + DIM // 4 + 8)  # bf16, codes and ids, without the tree
 
     def search(self, flora: str, queries: Embeddings, k: int) -> NDArray[np.int64]:
         rows = np.full((len(queries), k), -1, dtype=np.int64)

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Make the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.server.http_cost", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -96,12 +96,12 @@ def serving(indexes: Path, options: argparse.Namespace) -> Iterator[int]:
         "FUNGARIUM_MODEL": absolute_handle(options.model),
         "FUNGARIUM_MODEL_CARD": str(options.card.resolve()) if options.card else "",
         "FUNGARIUM_PORT": str(options.port),
-        "FUNGARIUM_CORES": str(count_cores()),  # as many as the same model takes in this process
+        "FUNGARIUM_CORES": str(count_cores()),  # as many as the model uses in this process
     }
     process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        if not process.stdout.readline():  # its first line says that it listens
+        if not process.stdout.readline():  # its first line tells that it is listening
             raise SystemExit("the server did not start")
         yield options.port
     finally:
@@ -153,7 +153,7 @@ def measure(photos: Sequence[bytes], embedder: Embedder, port: int, rounds: int)
 
 
 def encode_form(photos: Sequence[bytes]) -> bytes:
-    """The photos as a multipart form."""
+    """Encode the photos as a multipart form."""
     parts = [
         f'--{EDGE}\r\nContent-Disposition: form-data; name="photos"; filename="{number}.jpg"\r\n\r\n'.encode() + photo
         for number, photo in enumerate(photos)
@@ -162,7 +162,7 @@ def encode_form(photos: Sequence[bytes]) -> bytes:
 
 
 def describe(options: argparse.Namespace, embedder: Embedder, photos: Sequence[bytes]) -> dict[str, Any]:
-    """What was measured, and on what."""
+    """Return the options and the machine."""
     return {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "python": platform.python_version(),
@@ -175,7 +175,7 @@ def describe(options: argparse.Namespace, embedder: Embedder, photos: Sequence[b
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """The report for people."""
+    """Print the report."""
     packages = ", ".join(f"{name} {number}" for name, number in report["packages"].items())
     print(f"{report['machine']}; Python {report['python']}, {packages}")
     print(f"model {report['model']}, photos of {report['photo_bytes']} bytes, seed {report['seed']}")

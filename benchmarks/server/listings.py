@@ -1,10 +1,10 @@
 """Measures lists, names and floras over HTTP in a collection of very many species.
 
-    python -m benchmarks.server.listings --indexes FOLDER [--rounds 15] [--json FILE]
+python -m benchmarks.server.listings --indexes FOLDER [--rounds 15] [--json FILE]
 
-FOLDER has a published collection of `benchmarks.search.answer_cost` (its `now/300000`). One server with its default
-settings is asked by one client, each address in turn; the first answer of each is given apart, since it may read what
-later ones find in memory. Times are those of the client, `processor_ms` those of the server.
+FOLDER has a published collection of `benchmarks.search.answer_cost` (its `now/300000`). One client requests each URL in
+turn from a server with default settings; the first response of each is reported separately, since it may fill caches.
+Times are the client's, `processor_ms` those of the server.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ADDRESSES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and return 1 where an address takes longer than it may."""
+    """Measure, print, and return 1 if a URL exceeds its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--indexes", type=Path, required=True, help="folder of the published collection")
     parser.add_argument("--model", default="default", help="model handle of the collection (default: %(default)s)")
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(server: tuple[int, int], address: str, rounds: int) -> dict[str, Any]:
-    """Median milliseconds, those of the server's processor, and the first answer's."""
+    """Return median milliseconds, processor milliseconds of the server, and milliseconds of the first response."""
     first, size = get(server, address)
     spent = processor_seconds(server[1])
     times = [get(server, address)[0] for _ in range(rounds)]
@@ -87,7 +87,7 @@ def measure(server: tuple[int, int], address: str, rounds: int) -> dict[str, Any
 
 
 def get(server: tuple[int, int], address: str) -> tuple[float, int]:
-    """Milliseconds and bytes of an answer; raises SystemExit for one that is an error."""
+    """Return milliseconds and bytes of a response; raises SystemExit for an error."""
     connection = http.client.HTTPConnection("127.0.0.1", server[0], timeout=120)
     started = time.perf_counter()
     connection.request("GET", address)

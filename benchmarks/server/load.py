@@ -70,12 +70,12 @@ class Seen:
 
     @property
     def rate(self) -> float:
-        """Answers per second."""
+        """Return answers per second."""
         return len(self.seconds) / self.wall
 
     @property
     def cost(self) -> float:
-        """Processor time of the server per answer, in milliseconds."""
+        """Return the server's processor time per answer, in milliseconds."""
         return 1000 * self.processor / max(1, len(self.seconds))
 
     def quantile(self, share: float) -> float:
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Make the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.server.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -148,7 +148,7 @@ def serving(
     )
     try:
         assert process.stdout is not None
-        if not process.stdout.readline():  # its first line says that it listens
+        if not process.stdout.readline():  # its first line tells that it is listening
             raise SystemExit("the server did not start")
         yield port, process.pid
     finally:
@@ -159,7 +159,7 @@ def serving(
 def ask(
     server: tuple[int, int], photo: bytes, concurrency: int, *, seconds: float = 0, requests: int = 0, photos: int = 1
 ) -> Seen:
-    """Send requests from `concurrency` threads for some seconds or a number of requests, each after the last answer."""
+    """Send requests from `concurrency` threads for some seconds or a number of requests, each thread one at a time."""
     port, pid = server
     seen, guard = Seen(), threading.Lock()
     left = itertools.count()
@@ -169,7 +169,7 @@ def ask(
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4 * DEADLINE)
         headers = {"Content-Type": f"multipart/form-data; boundary={EDGE}"}
         while time.perf_counter() < end and (not requests or next(left) < requests):
-            body = encode_form(  # bytes behind their ends: other digests
+            body = encode_form(  # trailing bytes give each photo another digest
                 [photo + next(numbers).to_bytes(8, "big") for _ in range(photos)]
             )
             start = time.perf_counter()
@@ -211,7 +211,7 @@ def measure(
     ways += [("shared", shared, concurrency) for concurrency in CONCURRENCIES]
     seen: dict[tuple[str, int], list[Seen]] = {(name, concurrency): [] for name, _, concurrency in ways}
     for _, server, concurrency in ways:
-        ask(server, photo, concurrency, seconds=3)  # warm up: a network is prepared anew for each size of a batch
+        ask(server, photo, concurrency, seconds=3)  # warm up: networks are prepared for each batch size
     for number in range(options.rounds):
         for name, server, concurrency in ways if number % 2 else reversed(ways):
             seen[name, concurrency].append(ask(server, photo, concurrency, seconds=options.seconds))
@@ -251,7 +251,7 @@ def measure(
 
 
 def press(photo: bytes, options: argparse.Namespace, indexes: Path) -> dict[str, Any]:
-    """Overload a server of two workers with a queue of 8 each by 64 clients: refusals, and latency of the rest."""
+    """Overload a server of two workers with a queue of 8 each by 64 clients; count refusals, and time other answers."""
     bound = {"FUNGARIUM_QUEUE": "8", "FUNGARIUM_WORKERS": "2"}
     with serving(indexes, options, options.port + 2, bound) as server:
         ask(server, photo, 2, seconds=1)
@@ -280,13 +280,13 @@ def family(pid: int) -> list[int]:
 
 
 def autogroup() -> bool:
-    """Whether Linux gives each session an equal share of the machine."""
+    """Return whether Linux gives each session an equal share of the machine."""
     path = Path("/proc/sys/kernel/sched_autogroup_enabled")
     return path.exists() and path.read_text(encoding="utf-8").strip() == "1"
 
 
 def describe(options: argparse.Namespace, model: str) -> dict[str, Any]:
-    """What was measured, and on what."""
+    """Return the options and the machine."""
     return {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "load_before": [round(load, 2) for load in os.getloadavg()],

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Make the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.server.load_memory",
         description=__doc__,
@@ -70,16 +70,16 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def watch_memory(options: argparse.Namespace, indexes: Path) -> dict[str, Any]:
-    """Megabytes of all processes of the server after each twentieth of many requests, with caches that are full.
+    """Return megabytes of all server processes after each twentieth of the requests, with full caches.
 
-    Those of embeddings are filled first, with eight photos a request: they hold more of them than are asked for after.
+    The embedding caches are filled first, by requests of eight photos, beyond what the later requests need.
     """
     small, after = draw_photo(next(iter(COLOURS)), 1000, side=96), []
     wanted = {"FUNGARIUM_DEADLINE": "60", "FUNGARIUM_CACHE_MEGABYTES": str(options.cache_megabytes)}
     with serving(indexes, options, options.port + 2, wanted) as server:
         empty = resident_megabytes(server[1])
         kept = options.cache_megabytes * 500_000 // (4 * DIM + ENTRY_BYTES)  # embeddings, half of a worker's cache
-        fill = round(1.1 * kept * count_workers() / 8)  # workers do not get equally many
+        fill = round(1.1 * kept * count_workers() / 8)  # requests are not distributed evenly over workers
         for number in range(10):
             seen = ask(server, small, 16, requests=fill // 10, photos=8)
             print(f"filling the caches, {number + 1} of 10: {resident_megabytes(server[1]):.1f} MB", file=sys.stderr)
@@ -100,7 +100,7 @@ def watch_memory(options: argparse.Namespace, indexes: Path) -> dict[str, Any]:
 
 
 def resident_megabytes(pid: int) -> float:
-    """Proportional memory of a process and its children: shared pages count once."""
+    """Return the proportional memory of a process and its children: shared pages count once."""
     total = 0
     for one in family(pid):
         for line in Path(f"/proc/{one}/smaps_rollup").read_text(encoding="utf-8").splitlines():

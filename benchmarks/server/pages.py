@@ -126,7 +126,7 @@ def atlas_frames(page: Page, site: str) -> list[float]:
 
 
 def describe(values: list[float]) -> dict[str, Any]:
-    """Median, 95th percentile and worst."""
+    """Return median, 95th percentile and worst."""
     ordered = sorted(values)
     return {
         "median": round(median(ordered), 1),

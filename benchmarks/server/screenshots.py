@@ -1,10 +1,10 @@
-"""Pictures of an answer page, as a new user sees it: on a desk and on a phone, from the drawn demo collection.
+"""Takes screenshots of an answer page, on a desktop and on a phone, with the drawn demo collection.
 
-    make screenshots          # after `make demo`; or: python -m benchmarks.server.screenshots DEMO OUT
+make screenshots          # after `make demo`; or: python -m benchmarks.server.screenshots DEMO OUT
 
-DEMO is the folder that `make demo` filled. The application is served from it on a free port of this machine, an
-observation that its index has not seen is identified in Chromium, and OUT receives `answer-desktop.webp` and
-`answer-phone.webp`. Needs Playwright and Debian's Chromium, found by name; nothing is downloaded.
+DEMO is the folder filled by `make demo`. The application serves it on a free local port, a new observation is
+identified in Chromium, and OUT receives `answer-desktop.webp` and `answer-phone.webp`. Needs Playwright and Debian's
+Chromium, found by name; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 SIZES = {"desktop": (1280, 960), "phone": (390, 844)}  # pixels of the page
-LARGEST = 150_000  # bytes of a picture
-PATIENCE = 60  # seconds until the server answers
+LARGEST = 150_000  # largest size of a picture in bytes
+PATIENCE = 60  # seconds until the server is ready
 
 
 @contextmanager
 def serve(demo: Path) -> Iterator[str]:
-    """The application over the demo's data, until the block ends; gives its address."""
+    """Serve the demo's data during a block; yields the address."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -58,7 +58,7 @@ def serve(demo: Path) -> Iterator[str]:
 
 
 def wait_for(server: subprocess.Popen[bytes], address: str) -> None:
-    """Wait until the server says that it is well; raises RuntimeError where it does not."""
+    """Wait until the server reports that it is healthy; raises RuntimeError if it does not."""
     ends = time.monotonic() + PATIENCE
     while time.monotonic() < ends and server.poll() is None:
         try:
@@ -71,7 +71,7 @@ def wait_for(server: subprocess.Popen[bytes], address: str) -> None:
 
 
 def photograph_answer(browser: Browser, address: str, photos: list[Path], size: tuple[int, int]) -> bytes:
-    """Identify the photos among the species of the north, and give a PNG of the top of the answer."""
+    """Identify the photos among the species of the north, and return a PNG of the top of the answer."""
     width, height = size
     context = browser.new_context(viewport={"width": width, "height": height}, locale="en-GB", reduced_motion="reduce")
     page = context.new_page()
@@ -90,7 +90,7 @@ def photograph_answer(browser: Browser, address: str, photos: list[Path], size: 
 
 
 def write_small(shot: bytes, path: Path) -> None:
-    """Write a PNG as WebP, no larger than a README should load."""
+    """Write a PNG as WebP, within the size limit for a README."""
     picture = Image.open(io.BytesIO(shot)).convert("RGB")
     for quality in (90, 80, 70, 60):
         written = io.BytesIO()
@@ -101,7 +101,7 @@ def write_small(shot: bytes, path: Path) -> None:
 
 
 def main() -> None:
-    """Take the pictures."""
+    """Take the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("demo", type=Path)
     parser.add_argument("out", type=Path)
