@@ -86,7 +86,7 @@ class Repository:
         return self.folder / "objects" / sha256[:2] / sha256
 
     def has(self, sha256: str, size: int | None = None) -> bool:
-        """Whether an object exists, with this size if given."""
+        """Return whether an object exists, with this size if given."""
         try:
             found = self.path(sha256).stat().st_size
         except FileNotFoundError:
@@ -94,7 +94,7 @@ class Repository:
         return size is None or found == size
 
     def keep(self, stream: BinaryIO, place: str, expected: str = "") -> Item:
-        """Store a stream as an object; raises BackupError where its checksum is not `expected`."""
+        """Store a stream as an object; raises BackupError if its checksum is not `expected`."""
         objects = self.folder / "objects"
         objects.mkdir(exist_ok=True)
         handle, unfinished = tempfile.mkstemp(prefix=".unfinished-", dir=objects)
@@ -157,7 +157,7 @@ class Repository:
         return backup
 
     def read_item(self, item: Item) -> bytes:
-        """Read a file's bytes; raises BackupError where the object is missing or its checksum differs."""
+        """Read a file's bytes; raises BackupError if the object is missing or its checksum differs."""
         try:
             content = self.path(item.sha256).read_bytes()
         except FileNotFoundError as error:

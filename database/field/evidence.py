@@ -2,7 +2,7 @@
 
 Approved records are the observations of archives, curated elsewhere, and this server's approved ones. The observation
 itself is excluded, so that nothing confirms itself. Only public places are used, for the observation too: scores are
-public, and scores from exact places would reveal those of nearby observations to whoever moves an observation around.
+public, and scores from exact places would reveal nearby places to a person who records and moves an observation.
 """
 
 from __future__ import annotations

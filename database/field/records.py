@@ -226,7 +226,7 @@ def sweep(database: Database, files: PhotoFiles, *, now: datetime | None = None)
 
 
 def missing(database: Database, files: PhotoFiles) -> list[tuple[str, str]]:
-    """Yield observation and photo for photos missing from the store, such as after an incomplete restore."""
+    """Return observation and photo for photos missing from the store, such as after an incomplete restore."""
     with database.reading() as session:
         pairs = session.execute(
             select(FieldObservation.key, FieldPhoto.sha256).join(FieldPhoto).order_by(FieldObservation.id)

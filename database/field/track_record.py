@@ -26,8 +26,8 @@ class GroupRecord:
 def track_record(session: Session, person_id: int) -> list[GroupRecord]:
     """Count a person's active identifications by morphological group or genus; most identifications first.
 
-    An identification counts as settled where its observation is approved, but not by the same person as an expert. It
-    is right if it gives the approved taxon or one of its ancestors.
+    An identification is settled if its observation is approved, but not by the same person as an expert. It is correct
+    if it gives the approved taxon or one of its ancestors.
     """
     own_mark = (
         select(Proposal.observation_id)

@@ -201,7 +201,7 @@ def _score(
 
 
 def _lead(observation: FieldObservation) -> None:
-    """Return the leading proposal: the approved one, else the one with the highest score, else the oldest."""
+    """Set the leading proposal: the approved one, else the one with the highest score, else the oldest."""
     ranked = sorted(observation.proposals, key=lambda one: (one.expert_id is None, -(one.score or 0), one.id))
     leading = ranked[0] if ranked else None
     by_expert = leading is not None and leading.expert_id is not None
