@@ -29,7 +29,7 @@ def read_fungitastic(source: ArchiveSource) -> Iterator[Record | RejectedRecord]
 
 
 def find_metadata(path: Path) -> list[Path]:
-    """Return the metadata tables at a path, ordered by name; raises ArchiveError where a folder has none."""
+    """Return the metadata tables at a path, ordered by name; raises ArchiveError if a folder has none."""
     if not path.is_dir():
         return [path]
     found = [file for file in sorted(path.rglob("*.csv")) if is_metadata(file)]
@@ -39,7 +39,7 @@ def find_metadata(path: Path) -> list[Path]:
 
 
 def is_metadata(path: Path) -> bool:
-    """Whether the header of a table is that of metadata."""
+    """Return whether the header of a table is that of metadata."""
     try:
         with open_file(path) as stream:
             terms = [plain_term(cell) for cell in open_table(stream, path.name)[0].cells]
@@ -51,7 +51,7 @@ def is_metadata(path: Path) -> bool:
 def read_metadata(
     path: Path, source: ArchiveSource, folders: list[str], name: str
 ) -> Iterator[Record | RejectedRecord]:
-    """Read one table; raises ArchiveError where it has no column of file names."""
+    """Read one table; raises ArchiveError if it has no column of file names."""
     photos = source.photos or path.parent
     with open_file(path) as stream:
         header, rows = open_table(stream, name)
@@ -90,5 +90,5 @@ def find_size_folders(photos: Path) -> list[str]:
 
 
 def find_below(photo: str, photos: Path, folders: list[str]) -> str:
-    """Return the photo's relative path; its bare name where it is not found, so that the rejection names it."""
+    """Return the photo's relative path; its bare name if it is not found, so that the rejection names it."""
     return next((f"{folder}/{photo}" for folder in folders if is_there(photos / folder / photo)), photo)

@@ -142,5 +142,5 @@ def photo_entries(one: ApprovedObservation, code: str, page: str) -> list[PhotoE
 
 
 def observation_page(page: str, key: str) -> str:
-    """Return the public URL of an observation; empty where the server has none."""
+    """Return the public URL of an observation; empty if the server has none."""
     return f"{page.rstrip('/')}/api/v1/observations/{key}" if page else ""

@@ -62,7 +62,7 @@ def best_method() -> str:
 
 
 def has_tsne() -> bool:
-    """Whether openTSNE is installed."""
+    """Return whether openTSNE is installed."""
     from importlib.util import find_spec
 
     return find_spec("openTSNE") is not None

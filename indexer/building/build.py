@@ -64,7 +64,7 @@ class Catalogue:
     contexts: Sequence[ObservationContext] | ObservationContexts = ()  # month and cell of the references' observations
 
     def placed(self) -> Sequence[ReferenceEntry] | PlacedReferences:
-        """Yield the references ordered by place, each photo once."""
+        """Return the references ordered by place, each photo once."""
         if isinstance(self.references, PlacedReferences):
             return self.references
         return sorted({entry.photo: entry for entry in self.references}.values(), key=lambda entry: entry.place)

@@ -18,10 +18,10 @@ CODES_FROM = 50_000  # references of a collection from which PQ codes are writte
 
 
 def codes_pay(root: Path, segments: Sequence[str]) -> bool:
-    """Whether scanning the codes of these segments costs less than comparing their rows.
+    """Return whether scanning the codes of these segments costs less than comparing their rows.
 
-    Fast-scan pads the list of each species to whole blocks of 32: where species have two references on average, there
-    are sixteen times as many codes as rows, and codes are neither faster nor smaller.
+    Fast-scan pads the list of each species to whole blocks of 32: for species with two references on average, there are
+    sixteen times as many codes as rows, and codes are neither faster nor smaller.
     """
     sizes = [np.diff(np.load(root / "segments" / name / "offsets.npy")) for name in segments]
     counts = np.concatenate([np.zeros(0, np.int64), *sizes])

@@ -28,7 +28,7 @@ CLOSE = 0.8  # smallest similarity of a suggested name (difflib ratio, 0 to 1)
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedName:
-    """A name of a list that matches no taxon, with a suggestion where one is similar."""
+    """A name of a list that matches no taxon, with a similar name as suggestion, if any."""
 
     name: str
     file: str
@@ -73,7 +73,7 @@ def define_flora(
 ) -> AddedFlora:
     """Store a flora that is the union of all parts; names that match no taxon are returned with their lines.
 
-    Raises BuildError where a part is unknown, or where the flora would have no species.
+    Raises BuildError for an unknown part, or a flora without species.
     """
     if not (checklists or countries or units or regions or lists):
         raise BuildError(
@@ -206,7 +206,7 @@ def as_written(name: str) -> str:
 
 
 def suggest(name: str, known: Sequence[str] | dict[str, int]) -> str:
-    """Return the known name most similar to `name`, or empty text where none is similar."""
+    """Return the known name most similar to `name`, or empty text if none is similar."""
     epithet = name.rpartition(" ")[2]
     # Only names with the same first letter or last word: comparing with all takes a second for each line.
     near = [other for other in known if other[:1] == name[:1] or other.rpartition(" ")[2] == epithet]

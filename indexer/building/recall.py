@@ -52,7 +52,7 @@ def measure_recipes(
 
 
 def measure_recipe(flora: Flora) -> Recipe:
-    """Return the cheapest recipe that reaches the target recalls; exact search where that is cheaper or none does."""
+    """Return the cheapest recipe that reaches the target recalls; exact search if that is cheaper or none does."""
     references, species = flora.card.references, flora.card.covered
     exact = Recipe(references=references)
     parts, coarse = flora.prepared.parts, flora.prepared.coarse
@@ -68,7 +68,7 @@ def measure_recipe(flora: Flora) -> Recipe:
     targets = [rows[here] for rows, here in zip(truth.rows, counted, strict=True)]
 
     def dearer(recipe: Recipe, *than: Recipe) -> bool:
-        """Whether a recipe, in its kind's cheapest form, costs at least as much as one of the others."""
+        """Return whether a recipe, in its kind's cheapest form, costs at least as much as one of the others."""
         return any(cost(recipe, references, species) >= cost(other, references, species) for other in than)
 
     found = [exact]

@@ -62,7 +62,7 @@ def find_doubt(record: Record) -> RecordFault | None:
     Unknown qualifiers are doubts: `aff. edulis`, `sp. 'IN01'`. A verification status is one only if it says so, since
     most archives have their own words for verified records.
     """
-    qualifier = record.identification_qualifier.strip()  # if `?` is stated
+    qualifier = record.identification_qualifier.strip()  # read_text drops the placeholder `?`
     if (qualifier == "?" or read_text(qualifier)) and not (CERTAIN.fullmatch(qualifier) or is_wide(qualifier)):
         return RecordFault(
             "uncertain-identification",

@@ -330,7 +330,7 @@ def is_table_line(text: str) -> bool:
 
 
 def plain_lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, str | None]]:
-    """Yield the lines of a text that are neither blank nor comments starting with #; None for undecodable ones."""
+    """Yield the lines of a text without comments after a #, except blank ones; None for undecodable lines."""
     with open_container(path) as archive, archive.open(path.name) as stream:
         for number, text in read_lines(cast(io.BufferedReader, stream), dialect, path.name):
             if number <= dialect.preamble:

@@ -26,7 +26,7 @@ class WorldNames:
 
     countries: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # ISO 3166-1 alpha-2
     english_countries: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    languages: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # in English and in themselves
+    languages: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # in English and natively
     months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # full and abbreviated
     english_months: Mapping[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     weekdays: set[str] = field(default_factory=set)  # full and abbreviated

@@ -76,7 +76,7 @@ def address_of(location: Location) -> str:
 def _look(
     desk: PhotoDesk, record: CuratedRecord, location: Location, known: Inspection | None
 ) -> Inspection | RejectedRecord:
-    """Return the photo's inspection, stored or new; a rejection where its URL cannot be fetched."""
+    """Return the photo's inspection, stored or new; a rejection if its URL cannot be fetched."""
     size, modified = _file_state(location)
     if known is not None and (known.size, known.modified) == (size, modified) and _still_there(desk, known):
         return known

@@ -68,8 +68,8 @@ def read_wgsrpd(folder: Path) -> list[RegionEntry]:
 
     Records without coordinates are assigned by country to the unit that has it. A country in several units belongs to
     the unit of the area of the same name (Spain to Southwestern Europe, not Macaronesia), otherwise to the unit with
-    more than half of its areas; where there is neither, as for the United States, only coordinates count.
-    Raises ArchiveError, with file and line.
+    more than half of its areas; without either, as for the United States, only coordinates count. Raises ArchiveError,
+    with file and line.
     """
     titles = {
         _code(row, "L2 code"): row["L2 region"] for row in _rows(folder / "tblLevel2.txt", "L2 code", "L2 region")
