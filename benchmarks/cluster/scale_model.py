@@ -140,7 +140,7 @@ def simulate(plan: Plan, figures: Figures, *, queries: int = 20_000, seed: int =
             last = max(last, ends)
         shards_asked += len(holders)
         took[number] = last + there + figures.merge_ms * len(holders) - moment
-    p50, p99, p999 = np.quantile(took[queries // 10 :], [0.5, 0.99, 0.999]).tolist()  # the first find all idle
+    p50, p99, p999 = np.quantile(took[queries // 10 :], [0.5, 0.99, 0.999]).tolist()  # cores are idle at first
     return machines, Latency(
         round(p50, 3),
         round(p99, 3),

@@ -37,7 +37,7 @@ from retrieval.snapshots.snapshot import open_snapshot
 
 DEPTHS = (200, 400, 800, 1_600)
 PARTS = ((4_096, 1_024), (4_096, 256), (1_024, 256))  # split species with more references into parts of this size
-MOST = 1_024  # candidate parts that are searched in the end
+MOST = 1_024  # largest number of parts or species considered
 IP = faiss.METRIC_INNER_PRODUCT
 First = Callable[[Embeddings, int], Rows]  # rows most similar to one view
 

@@ -247,5 +247,5 @@ PEERS: dict[str, tuple[type, str]] = {
 
 
 def installed(name: str) -> bool:
-    """Whether a peer's package is installed."""
+    """Return whether a peer's package is installed."""
     return importlib.util.find_spec(PEERS[name][1]) is not None

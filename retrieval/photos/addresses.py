@@ -47,7 +47,7 @@ NUMERIC: Final = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is on the public internet, and no tunnel to another address."""
+    """Return whether an address is on the public internet, and no tunnel to another address."""
     if address.version == 6 and (address not in GLOBAL_UNICAST or (int(address) >> 32) & 0xFFFFFFFF in ISATAP):
         return False
     return not any(address.version == network.version and address in network for network in NOT_PUBLIC)
@@ -100,14 +100,14 @@ class Guard:
             raise ForbiddenAddress(f"port {port} is not allowed, only {', '.join(map(str, sorted(self.ports)))}")
 
     def allows_literal(self, host: str) -> bool:
-        """Whether the host is a literal address in an allowed network; such hosts may use any port."""
+        """Return whether the host is a literal address in an allowed network; such hosts may use any port."""
         try:
             return self.allows(ipaddress.ip_address(host))
         except ValueError:
             return False
 
     def allows(self, address: Address) -> bool:
-        """Whether the address is in an allowed network."""
+        """Return whether the address is in an allowed network."""
         return any(address.version == network.version and address in network for network in self.allowed)
 
     def addresses(self, host: str, port: int) -> list[str]:
@@ -139,7 +139,7 @@ class Guard:
 
 
 def is_plain_ipv4(host: str) -> bool:
-    """Whether the host is an IPv4 address in canonical notation."""
+    """Return whether the host is an IPv4 address in canonical notation."""
     try:
         return str(ipaddress.IPv4Address(host)) == host
     except ValueError:
