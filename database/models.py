@@ -217,10 +217,8 @@ class ImportRun(Base):
     rejected: Mapped[int] = mapped_column(default=0)
 
 
-class RejectedRecord(Base):
-    """A record left out of an import, with its reason."""
-
-    __tablename__ = "rejections"
+class ImportFinding:
+    """What an import says of one record: the columns of both tables of such findings."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     import_run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"), index=True)
@@ -233,20 +231,16 @@ class RejectedRecord(Base):
     text: Mapped[str] = mapped_column(Text, default="")  # what stands there
 
 
-class DroppedValue(Base):
+class RejectedRecord(ImportFinding, Base):
+    """A record left out of an import, with its reason."""
+
+    __tablename__ = "rejections"
+
+
+class DroppedValue(ImportFinding, Base):
     """A value that an import did not understand and left out of a record that it kept."""
 
     __tablename__ = "dropped_values"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    import_run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"), index=True)
-    reason: Mapped[str] = mapped_column(String(64))
-    detail: Mapped[str] = mapped_column(Text)
-    file: Mapped[str] = mapped_column(Text, default="")
-    line: Mapped[int] = mapped_column(default=0)
-    photo: Mapped[str] = mapped_column(Text, default="")
-    term: Mapped[str] = mapped_column(String(64), default="")
-    text: Mapped[str] = mapped_column(Text, default="")
 
 
 class PublishedSnapshot(Base):

@@ -22,7 +22,7 @@ from retrieval.progress import Progress, counted, silent
 from retrieval.ranking.prototypes import SpeciesSums
 from retrieval.ranking.votes import Voting
 from retrieval.search.arrays import load_array
-from retrieval.segments.segment import Naming, ReferenceEntry, Segment, write_segment
+from retrieval.segments.segment import Naming, ReferenceEntry, Segment, entry_of, write_segment
 from retrieval.snapshots.history import BUILT, log_built
 from retrieval.snapshots.learned_arrays import sum_segments, write_sums
 from retrieval.snapshots.lineage import carry_calibration
@@ -291,16 +291,7 @@ def read_entries(folder: Path) -> Iterator[ReferenceEntry]:
     segment = Segment(folder, 0)
     try:
         for reference in segment.all_references():
-            yield ReferenceEntry(
-                reference.photo,
-                int(segment.observations[reference.row]),
-                reference.observation,
-                reference.species,
-                reference.author,
-                reference.licence,
-                reference.source,
-                reference.aspect,
-            )
+            yield entry_of(segment, reference)
     finally:
         segment.close()
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from indexer.building.build import describe_tools
 from indexer.building.grow import Changes, continue_snapshot, gone_rows, published_snapshot, sum_active
-from retrieval.domain import Reference
 from retrieval.errors import BuildError
 from retrieval.models.embedder import Embeddings
-from retrieval.segments.segment import ReferenceEntry, Segment, name_entries, write_segment
+from retrieval.segments.segment import ReferenceEntry, entry_of, name_entries, write_segment
 from retrieval.snapshots.learned_arrays import replace_sums
 from retrieval.snapshots.observation_context import ObservationContext, gather_contexts
 from retrieval.snapshots.snapshot import Snapshot
@@ -109,17 +108,3 @@ def own_observations(published: Snapshot, dataset: str) -> set[int]:
         for row in (reference.row - segment.base for reference in segment.references_of_dataset(dataset))
         if segment.withdrawn is None or not segment.withdrawn[row]
     }
-
-
-def entry_of(segment: Segment, reference: Reference) -> ReferenceEntry:
-    """Return the entry that a reference was written from."""
-    return ReferenceEntry(
-        reference.photo,
-        int(segment.observations[reference.row - segment.base]),
-        reference.observation,
-        reference.species,
-        reference.author,
-        reference.licence,
-        reference.source,
-        reference.aspect,
-    )

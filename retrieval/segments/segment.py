@@ -334,6 +334,20 @@ class Segment:
         ]
 
 
+def entry_of(segment: Segment, reference: Reference) -> ReferenceEntry:
+    """Return the entry that a reference of a segment was written from."""
+    return ReferenceEntry(
+        reference.photo,
+        int(segment.observations[reference.row - segment.base]),
+        reference.observation,
+        reference.species,
+        reference.author,
+        reference.licence,
+        reference.source,
+        reference.aspect,
+    )
+
+
 def question_marks(values: Collection[object]) -> str:
     """Return the placeholders of a query for the values."""
     return ", ".join("?" * len(values))
