@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import tracemalloc
 from collections.abc import Iterator, Sequence
@@ -135,6 +136,8 @@ def listing_bytes(folder: Path, count: int) -> int:
     """The most memory that listing about so many photos for embedding took at a time."""
     draw(folder, count, 5)
     with open_database(f"sqlite:///{folder / 'data' / 'catalogue.sqlite'}") as database, database.reading() as session:
+        gc.collect()
+        gc.freeze()  # with all that earlier tests left, the collector would wait until much garbage had gathered
         tracemalloc.start()
         try:
             store, files = PhotoStore(folder / "photos"), PhotoFiles(str(folder / "field"))
@@ -145,6 +148,7 @@ def listing_bytes(folder: Path, count: int) -> int:
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
+            gc.unfreeze()
 
 
 def test_what_a_photo_more_costs_before_it_is_embedded_is_nothing(tmp_path: Path) -> None:
