@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from babel import localedata
@@ -37,7 +39,7 @@ def read_names() -> WorldNames:
     """Read the names of all LOCALES, one at a time: a locale takes megabytes, its names some kilobytes."""
     names = WorldNames()
     for tag in LOCALES:
-        locale = localedata.load(tag, merge_inherited=False)
+        locale = _read_locale(tag)
         for code, name in locale.get("territories", {}).items():
             if re.fullmatch("[A-Z]{2}", code):
                 names.countries[fold_name(name)].add(code)
@@ -51,8 +53,18 @@ def read_names() -> WorldNames:
             if tag == "en":
                 names.english_months[fold_name(name)].add(number)
         names.weekdays.update(fold_name(name) for _, name in _calendar_names(locale.get("days", {})))
-        localedata._cache.clear()  # noqa: SLF001 - frees the memory of the locale
     return names
+
+
+def _read_locale(tag: str) -> dict[str, Any]:
+    """Return a locale's own data from Babel's file of it.
+
+    `localedata.load` shares one cache with the translations of the pages: it keeps every locale in memory, and returns
+    what was merged with the root locale there, which hides names behind aliases.
+    """
+    with Path(localedata.resolve_locale_filename(tag)).open("rb") as file:
+        locale: dict[str, Any] = pickle.load(file)  # noqa: S301 - part of the installed package
+    return locale
 
 
 def _calendar_names(contexts: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
