@@ -18,7 +18,7 @@ from database.tables import Base
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["Database", "Session", "open_database", "upgrade"]
+__all__ = ["Database", "Session", "create_tables", "open_database", "upgrade"]
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
@@ -97,6 +97,15 @@ def open_database(url: str, *, patience: float = PATIENCE) -> Database:
     return database
 
 
+def create_tables(url: str) -> None:
+    """Create a new database with its tables; one that has tables is left as it is, and `open_database` judges it.
+
+    So no command but `fungarium upgrade` migrates anybody's data. Raises DatabaseError, SchemaMismatch.
+    """
+    if not read_revision(url):
+        upgrade(url)
+
+
 def upgrade(url: str, revision: str = "head") -> None:
     """Migrate the schema to `revision`, creating the database and its tables if needed. Idempotent.
 
@@ -110,6 +119,19 @@ def upgrade(url: str, revision: str = "head") -> None:
             from alembic import command  # 11 MB that only a migration needs
 
             command.upgrade(_migrations(connection), revision)
+    finally:
+        engine.dispose()
+
+
+def read_revision(url: str) -> str:
+    """Return the schema revision of a database; empty if it does not exist or has no tables. Raises as `upgrade`."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return ""
+    engine = _connect(url, create=False)
+    try:
+        with _connected(engine) as connection:
+            return _refuse_strangers(connection, engine.url) or ""
     finally:
         engine.dispose()
 
@@ -233,7 +255,7 @@ def _check_revision(connection: Connection, url: URL) -> None:
     head = latest_revision()
     if current != head:
         state = "is empty" if current is None else f"has the tables of an older version ({current}, this one is {head})"
-        raise SchemaMismatch(f"{_spoken(url)} {state}; bring it up to date with `fungarium collection upgrade`")
+        raise SchemaMismatch(f"{_spoken(url)} {state}; bring it up to date with `fungarium upgrade`")
 
 
 def _refuse_strangers(connection: Connection, url: URL) -> str | None:

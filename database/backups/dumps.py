@@ -16,7 +16,7 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.engine import URL
 
 from database.errors import BackupError
-from database.session import parse_url
+from database.session import open_database, parse_url
 
 OBSERVED = "SELECT sha256 FROM field_photos UNION SELECT original_sha256 FROM field_photos WHERE original_sha256 <> ''"
 REFERENCES = "SELECT location FROM photos"
@@ -32,17 +32,15 @@ class Dump:
 
 
 def dump_database(url: str, path: Path) -> Dump:
-    """Dump the database at a URL to a file. Raises BackupError."""
+    """Dump the database at a URL to a file. Raises BackupError; SchemaMismatch for tables of another version."""
+    open_database(url).close()
     address = parse_url(url)
     return dump_sqlite(address, path) if address.get_backend_name() == "sqlite" else dump_postgresql(address, path)
 
 
 def dump_sqlite(address: URL, path: Path) -> Dump:
     """Dump with SQLite's online backup, which is consistent while others write."""
-    source = Path(address.database or "")
-    if not source.is_file():
-        raise BackupError(f"there is no database at {source}")
-    copy_sqlite(source, path)
+    copy_sqlite(Path(address.database or ""), path)
     with closing(sqlite3.connect(path)) as copied:
         observed = frozenset(sha256 for (sha256,) in copied.execute(OBSERVED))
         locations = tuple(location for (location,) in copied.execute(REFERENCES))
