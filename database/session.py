@@ -12,7 +12,7 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
-from database.errors import DatabaseBusy, DatabaseError, SchemaMismatch
+from database.errors import DatabaseBusy, DatabaseError, NoDatabase, SchemaMismatch
 from database.tables import Base
 
 if TYPE_CHECKING:
@@ -70,6 +70,11 @@ class Database:
                 session.commit()
             except sql_errors.OperationalError as error:  # a full disk, a read-only file, a lost connection
                 raise DatabaseError(f"{_spoken(self.engine.url)} cannot be written: {_first_line(error)}") from error
+
+    def check(self) -> None:
+        """Raise DatabaseError unless the database can be read, SchemaMismatch unless its tables are of this version."""
+        with _connected(self.engine) as connection:
+            _check_revision(connection, self.engine.url)
 
     def close(self) -> None:
         """Close every connection."""
@@ -200,7 +205,7 @@ def _connect_sqlite(url: URL, *, create: bool, patience: float) -> Engine:
         if create:
             file.parent.mkdir(parents=True, exist_ok=True)
         elif not file.exists():
-            raise SchemaMismatch(f"there is no database at {file} yet; `fungarium collection import` makes one")
+            raise NoDatabase(f"there is no database at {file} yet; `fungarium collection import` makes one")
     engine = create_engine(url, connect_args={"timeout": patience})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
