@@ -35,7 +35,7 @@ def start(settings: Settings) -> int:
 def status(settings: Settings, as_json: bool) -> int:
     """Show nodes, shards and replicas.
 
-    Ends with 1 if a shard has no live replica.
+    Ends with 1 if a shard has no live replica with the published snapshot open.
     """
     from fungarium.jobs.shards import status
 

@@ -31,6 +31,7 @@ from cluster.supervisor import (
 from cluster.threads import call_with_timeout
 from fungarium.terminal import print_json
 from retrieval.errors import ClusterError
+from retrieval.snapshots.manifest import current_or_none
 from retrieval.snapshots.snapshot import open_snapshot
 from settings import Settings
 
@@ -98,18 +99,21 @@ def open_on(replicas: Sequence[Replica], snapshot: str, placement: str, timeout:
 
 
 def status(settings: Settings, *, as_json: bool) -> int:
-    """Show the state of the cluster. Returns 1 if a shard has no live replica."""
+    """Show the state of the cluster. Returns 1 if a shard has no live replica with the published snapshot open."""
     require_cluster(settings)
     with connected(settings.cluster) as ray:
         names = list_running(ray)
         found = [ask_state(ray, name) for name in names]
         nodes = Counter("alive" if node["Alive"] else "dead" for node in call_with_timeout(ANSWERING, ray.nodes))
     wanted = {(shard, replica) for shard in range(settings.shards) for replica in range(settings.replicas)}
-    known = {(line["shard"], line["replica"]) for line in found if line["alive"]}
-    lost = sorted({shard for shard, _ in wanted} - {shard for shard, _ in known})
+    published = current_or_none(settings.flora_indexes) or ""
+    shards = set(range(settings.shards))
+    lost = sorted(shards - {line["shard"] for line in found if line["alive"]})
+    serving = {line["shard"] for line in found if any(name.startswith(published) for name in line.get("snapshots", ()))}
+    closed = sorted(shards - serving - set(lost)) if published else []
     if as_json:
-        print_json({"nodes": dict(nodes), "replicas": found, "shardsLost": lost})
-        return 1 if lost else 0
+        print_json({"nodes": dict(nodes), "replicas": found, "shardsLost": lost, "shardsWithoutSnapshot": closed})
+        return 1 if lost or closed else 0
     print(f"nodes: {nodes['alive']} alive, {nodes['dead']} dead")
     for line in found:
         if line["alive"]:
@@ -123,8 +127,21 @@ def status(settings: Settings, *, as_json: bool) -> int:
             print(f"shard {line['shard']} replica {line['replica']}: no answer ({line['trouble']})")
     for shard, replica in sorted(wanted - {(line["shard"], line["replica"]) for line in found}):
         print(f"shard {shard} replica {replica}: not started; run `fungarium cluster start`")
-    print("every shard is served" if not lost else f"no replica serves shard {', '.join(map(str, lost))}")
-    return 1 if lost else 0
+    if others := sorted({line["shard"] for line in found} - shards):
+        print(
+            f"shard {', '.join(map(str, others))} runs too, although FUNGARIUM_SHARDS is {settings.shards}: a server"
+            " with another setting uses it, or it is left over; `fungarium cluster stop` and `start` begin anew"
+        )
+    if closed:
+        print(
+            f"no replica of shard {', '.join(map(str, closed))} has opened the published snapshot {published}: "
+            "run `fungarium cluster start`"
+        )
+    if lost:
+        print(f"no replica serves shard {', '.join(map(str, lost))}")
+    if not lost and not closed:
+        print("every shard is served")
+    return 1 if lost or closed else 0
 
 
 def ask_state(ray: Any, name: str) -> dict[str, Any]:

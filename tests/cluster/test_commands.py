@@ -43,7 +43,9 @@ def operated(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     stop_shards(machines.ray)
 
 
-def test_starting_showing_and_stopping(operated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_starting_showing_and_stopping(
+    operated: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["cluster", "status"]) == 1
     assert "shard 1 replica 0: not started" in capsys.readouterr().out
 
@@ -59,6 +61,17 @@ def test_starting_showing_and_stopping(operated: Path, capsys: pytest.CaptureFix
     assert [(r["shard"], r["alive"], len(r["snapshots"])) for r in shown["replicas"]] == [(0, True, 1), (1, True, 1)]
     assert main(["cluster", "status"]) == 0
     assert "every shard is served" in capsys.readouterr().out
+
+    with monkeypatch.context() as fewer:
+        fewer.setenv("FUNGARIUM_SHARDS", "1")
+        assert main(["cluster", "status"]) == 0
+        assert "shard 1 runs too, although FUNGARIUM_SHARDS is 1" in capsys.readouterr().out
+
+    (operated / "CURRENT").write_text("0123456789abcdef\n")  # published, and not opened by anything yet
+    assert main(["cluster", "status"]) == 1
+    said = capsys.readouterr().out
+    assert "no replica of shard 0, 1 has opened the published snapshot 0123456789abcdef" in said
+    assert "every shard is served" not in said
 
     assert main(["cluster", "stop"]) == 0
     assert capsys.readouterr().out == "2 processes stopped\n"
