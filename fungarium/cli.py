@@ -28,6 +28,7 @@ from fungarium.index import index
 from fungarium.model import model
 from fungarium.observations import observations
 from fungarium.people import people
+from fungarium.region import region
 from fungarium.serve import serve
 from fungarium.terminal import Group
 
@@ -46,6 +47,7 @@ def cli() -> None:
 
 
 for command in (
+    region,
     collection,
     index,
     identify,

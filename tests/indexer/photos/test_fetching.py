@@ -9,6 +9,7 @@ import pytest
 
 from indexer.photos.fetching import USER_AGENT, Fetcher, read_retry_after
 from indexer.photos.finding import FoundPhoto, PhotoStore, open_photo
+from indexer.photos.pacing import Pace
 from indexer.records import ArchiveSource, Record, RejectedRecord
 from tests.indexer.archives.samples import photo_bytes
 from tests.indexer.photos.servers import LOOPBACK, Answer, PhotoServer, photo_server
@@ -47,9 +48,8 @@ def store(tmp_path: Path) -> PhotoStore:
 
 @pytest.fixture
 def fetcher(store: PhotoStore, clock: Clock) -> Iterator[Fetcher]:
-    with Fetcher(
-        store, guard=LOOPBACK, delay=1.0, attempts=3, largest=20_000, sleep=clock.sleep, clock=clock
-    ) as fetches:
+    pace = Pace(1.0, sleep=clock.sleep, clock=clock)
+    with Fetcher(store, guard=LOOPBACK, attempts=3, largest=20_000, pace=pace) as fetches:
         yield fetches
 
 
@@ -160,7 +160,7 @@ def test_a_download_that_breaks_off_is_begun_anew(server: PhotoServer, fetcher: 
 def test_a_photo_that_does_not_come_in_time_is_given_up(server: PhotoServer, store: PhotoStore, clock: Clock) -> None:
     server.answers["/a.jpg"] = [Answer(body=photo_bytes())]
 
-    with Fetcher(store, guard=LOOPBACK, attempts=1, patience=-1, sleep=clock.sleep, clock=clock) as fetcher:
+    with Fetcher(store, guard=LOOPBACK, attempts=1, patience=-1, pace=Pace(sleep=clock.sleep)) as fetcher:
         outcome = fetcher.fetch(f"{server.address}/a.jpg")
 
     assert rejected(outcome).reason == "unreachable"
