@@ -23,6 +23,7 @@ from fungarium.demo import demo
 from fungarium.doctor import doctor
 from fungarium.evaluate import evaluate
 from fungarium.exit_codes import run_guarded
+from fungarium.fetch import fetch
 from fungarium.identify import identify, similar
 from fungarium.index import index
 from fungarium.model import model
@@ -48,6 +49,7 @@ def cli() -> None:
 
 for command in (
     region,
+    fetch,
     collection,
     index,
     identify,

@@ -25,6 +25,7 @@ from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = [
     "region",
+    "fetch",
     "collection",
     "index",
     "identify",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -13,38 +12,19 @@ import pytest
 from database.session import open_database
 from database.taxonomy.checklists import listed_species
 from database.taxonomy.taxa import known_names, taxa, vernacular_names
-from fungarium.cli import main
-from tests.replicas.gbif import Replica, gbif_replica, make_records, make_taxa, occurrence
+from tests.fungarium.conftest import Run
+from tests.replicas.gbif import Replica, make_records, make_taxa, occurrence
 from tests.replicas.serving import HTML, busy
 
-Run = Callable[..., tuple[int, str, str]]
 TAXA = make_taxa(12)
 
 
 @pytest.fixture
-def replica() -> Iterator[Replica]:
-    records = make_records(TAXA, 4)
-    records.append(occurrence(9, TAXA[0], day=date(1999, 5, 1), countryCode="SE", place=(60.0, 15.0)))
-    with gbif_replica(TAXA, records) as served:
-        yield served
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], replica: Replica) -> Run:
-    """Runs a command on a catalogue of its own; gives exit status, output and errors."""
-    monkeypatch.setenv("FUNGARIUM_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(tmp_path / "flora_indexes"))
-    monkeypatch.setenv("FUNGARIUM_GBIF", replica.base)
-    monkeypatch.setenv("FUNGARIUM_FETCH_ALLOW", "127.0.0.1/32")
-    monkeypatch.setenv("FUNGARIUM_FETCH_PAUSE", "0")
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return command
+def run(run_region: Run, replica: Replica) -> Run:
+    """Runs a command against a country with some records, and one of its neighbour."""
+    replica.records = make_records(TAXA, 4)
+    replica.records.append(occurrence(9, TAXA[0], day=date(1999, 5, 1), countryCode="SE", place=(60.0, 15.0)))
+    return run_region
 
 
 def table(path: Path) -> list[dict[str, str]]:

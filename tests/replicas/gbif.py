@@ -152,6 +152,7 @@ class Replica:
     taxa: list[Taxon]
     records: list[dict[str, Any]]
     pictures: dict[str, Reply] = field(default_factory=dict)  # odd ones, by path
+    before_search: Callable[[Query], None] | None = None  # for what changes between two requests
     vernacular: dict[int, list[dict[str, str]]] = field(default_factory=dict)
     api: Site = field(default_factory=lambda: Site(""))
     media: Site = field(default_factory=lambda: Site(""))
@@ -164,9 +165,14 @@ class Replica:
     def answer(self, path: str, query: Query) -> Reply:
         """Answer the API."""
         if path == "/v1/occurrence/search":
-            return self._search(query)
+            return self.search(query)
         if path == "/v1/species/match":
             return self._match(dict(query))
+        if path.startswith("/v1/dataset/"):
+            title = f"Dataset {path[-1]}"
+            return as_json(
+                {"key": path.rpartition("/")[2], "title": title, "citation": {"text": f"{title}, invented."}}
+            )
         parts = path.removeprefix("/v1/species/").split("/")
         taxon = next((one for one in self.taxa if str(one.key) == parts[0]), None)
         if not path.startswith("/v1/species/") or taxon is None:
@@ -189,7 +195,10 @@ class Replica:
         colour = record["speciesKey"] if record else 1
         return Reply(200, draw_picture(name, colour), "image/jpeg")
 
-    def _search(self, query: Query) -> Reply:
+    def search(self, query: Query) -> Reply:
+        """Answer a search of occurrences."""
+        if self.before_search is not None:
+            self.before_search(query)
         wanted = dict(query)
         limit, offset = min(int(wanted.get("limit", 20)), PAGE), int(wanted.get("offset", 0))
         if offset + limit > DEEPEST:

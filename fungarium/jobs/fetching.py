@@ -1,0 +1,204 @@
+"""Fetches the photos of a region: chooses finds, asks for consent, fetches politely, and imports what came."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import click
+
+from database.collection.datasets import cite_dataset
+from database.collection.imports import run_dropped_values, run_rejections
+from database.collection.observations import drop_unmentioned
+from database.session import Database, open_database, upgrade
+from fungarium.jobs.importing import print_report
+from fungarium.jobs.regions import area_of, make_pace, open_gbif
+from fungarium.terminal import ProgressBars
+from indexer.archives.api_json import GBIF
+from indexer.curation.curate import CurationPolicy
+from indexer.curation.inspection import PhotoDesk
+from indexer.harvesting.citing import KEEP, write_citation
+from indexer.harvesting.estimating import Estimate, estimate_fetch
+from indexer.harvesting.finds import FindRules
+from indexer.harvesting.gbif_photos import choose_photos
+from indexer.harvesting.rounds import ChoiceOptions, Rounds
+from indexer.harvesting.stored import RegionFolder, RegionPlan
+from indexer.importing import ImportReport, import_archive, write_rejections
+from indexer.photos.finding import Fetcher, PhotoStore
+from indexer.photos.pacing import Budget, Pace
+from indexer.photos.refusals import Refusals
+from indexer.records import ArchiveSource
+from retrieval.errors import BudgetSpent
+from retrieval.photos.addresses import Guard, parse_networks
+from retrieval.progress import Progress
+from settings import Settings
+
+BATCH = 32  # photos to a transaction: what a killed run has fetched is in the store, filed or not
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """The options of fetching."""
+
+    choice: ChoiceOptions
+    dry_run: bool = False
+    is_agreed: bool = False  # the estimate need not be shown and agreed to
+    update: bool = False
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRun:
+    """What stays the same during a run of fetching."""
+
+    settings: Settings
+    folder: RegionFolder
+    plan: RegionPlan
+    rounds: Rounds
+    options: FetchOptions
+    number: int
+    pace: Pace
+    budget: Budget
+    today: date
+
+    @property
+    def dataset(self) -> str:
+        """The dataset of the fetched photos."""
+        return f"{self.folder.name}-{self.rounds.path.name}"
+
+
+def fetch_gbif(
+    settings: Settings,
+    name: str,
+    options: FetchOptions,
+    *,
+    pace: Pace | None = None,
+    budget: Budget | None = None,
+    agree: Callable[[str], bool] | None = None,
+) -> bool:
+    """Fetch photos of a region from GBIF; returns whether photos were imported.
+
+    `agree` is asked with the estimate, by default a person at the terminal.
+    """
+    folder = RegionFolder(settings.data, name)
+    plan = folder.read_plan()
+    upgrade(settings.database_url)
+    spent = budget or Budget()
+    with folder.locked(), open_database(settings.database_url) as database:
+        rounds = Rounds(folder.path / "gbif")
+        if options.dry_run:
+            print_estimate(estimate_fetch(
+                folder.read_counts(), rounds, options.choice, pause=settings.fetch_pause / 1000, number=-1,
+            ))  # fmt: skip
+            return False
+        run = FetchRun(
+            settings, folder, plan, rounds, options,
+            rounds.begin(options.choice, renew=options.update), pace or make_pace(settings), spent,
+            datetime.now(UTC).date(),
+        )  # fmt: skip
+        if not is_agreed(run, agree or ask_person):
+            print("nothing was fetched")
+            return False
+        with open_gbif(settings, folder, run.pace, spent) as gbif, ProgressBars() as bars:
+            choose_photos(
+                gbif, plan, folder.read_counts(), rounds,
+                options=options.choice, number=run.number, rules=make_rules(run), progress=bars,
+            )  # fmt: skip
+            citation = write_citation(gbif, plan, rounds, run.today.isoformat())
+            import_chosen(database, run, citation, bars)
+            gbif.client.forget(KEEP)
+    return True
+
+
+def make_rules(run: FetchRun) -> FindRules:
+    """Return the rules of the choice, which are those of the import."""
+    options = run.options.choice
+    return FindRules(
+        area_of(run.plan), CurationPolicy(today=run.today, licences=options.licences), options.photos_per_find
+    )
+
+
+def is_agreed(run: FetchRun, agree: Callable[[str], bool]) -> bool:
+    """Show what is going to be fetched, and ask a person; nobody is asked where there is no terminal."""
+    found = estimate_fetch(
+        run.folder.read_counts(), run.rounds, run.options.choice, pause=run.pace.pause, number=run.number
+    )
+    print_estimate(found)
+    return run.options.is_agreed or agree("Fetch them?")
+
+
+def ask_person(question: str) -> bool:
+    """Ask at the terminal; without one, such as in cron, the command itself is the consent."""
+    return click.confirm(question, default=True) if sys.stdin.isatty() else True
+
+
+def print_estimate(found: Estimate) -> None:
+    """Print what fetching is going to cost."""
+    about = "" if found.chosen else "at most "
+    print(f"{found.species:,} species with photos: {about}{found.finds:,} finds, about {found.photos:,} photos")
+    print(f"  {found.requests:,} requests, {found.byte_count / 1e9:,.1f} GB, {found.hours:,.1f} hours")
+
+
+def import_chosen(database: Database, run: FetchRun, citation: str, bars: Progress) -> None:
+    """Fetch and import the chosen photos, remove those that are chosen no more, and report."""
+    photos = sum(len(r.get("media") or r.get("photos") or ()) for c in run.rounds.choices() for r in c.results)
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        bars(stage, done, total or photos)
+
+    refusals = Refusals(run.rounds.refused)
+    if run.options.retry:
+        refusals.forget()
+    guard = Guard(parse_networks(run.settings.fetch_allow))
+    source = ArchiveSource(GBIF, run.rounds.chosen)
+    policy = CurationPolicy(today=run.today, licences=run.options.choice.licences)
+    with (
+        PhotoStore(run.settings.data / "photos") as store,
+        Fetcher(store, guard=guard, pace=run.pace, budget=run.budget, refusals=refusals) as fetcher,
+    ):
+        try:
+            report = import_archive(
+                database, PhotoDesk(source, store, fetcher), policy,
+                dataset=run.dataset, title=f"{run.plan.title}: photos from GBIF", progress=progress, batch_size=BATCH,
+            )  # fmt: skip
+        except BudgetSpent:
+            print_use(run.budget)
+            raise
+    with database.writing() as session:
+        gone = drop_unmentioned(session, run.dataset, report.run)
+        cite_dataset(session, run.dataset, citation)
+    run.rounds.finish(run.options.choice, run.number, run.today.isoformat())
+    print_import(database, run, report)
+    if gone:
+        print(f"  removed {gone}: no longer chosen, gone, or under another licence")
+    print_use(run.budget)
+    print(f"cite as said in {run.rounds.path / 'citation.txt'}")
+
+
+def print_import(database: Database, run: FetchRun, report: ImportReport) -> None:
+    """Print what became of the chosen photos, and what was left out of the choice, by reason."""
+    table = run.settings.data / "reports" / f"{run.dataset}-rejections.csv"
+    with database.reading() as session:
+        dropped = run_dropped_values(session, report.run)
+        write_rejections(run_rejections(session, report.run), table, dropped=dropped)
+    print_report(report, table)
+    left_out = Counter[str]()
+    for choice in run.rounds.choices():
+        left_out.update(choice.left_out)
+    if left_out:
+        print("not chosen")
+        print_counts(left_out.most_common())
+
+
+def print_counts(counted: Iterable[tuple[str, int]]) -> None:
+    """Print a line for each reason with its count."""
+    for reason, count in counted:
+        print(f"    {reason} {count}")
+
+
+def print_use(budget: Budget) -> None:
+    """Print what a run asked for and received."""
+    print(f"{budget.requests:,} requests, {budget.byte_count:,} bytes received")
