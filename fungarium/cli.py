@@ -31,6 +31,7 @@ from fungarium.observations import observations
 from fungarium.people import people
 from fungarium.region import region
 from fungarium.serve import serve
+from fungarium.start import start
 from fungarium.terminal import Group
 
 NAME: Final = "fungarium"
@@ -48,6 +49,7 @@ def cli() -> None:
 
 
 for command in (
+    start,
     region,
     fetch,
     collection,

@@ -73,4 +73,5 @@ def take_options(options: dict[str, Any]) -> Any:
     from indexer.harvesting.rounds import ChoiceOptions
 
     choice = ChoiceOptions(*(options.pop(name) for name in ("per_species", "photos_per_find", "licences")))
-    return FetchOptions(choice, is_agreed=options.pop("yes"), **options)
+    others = {name: options.pop(name, False) for name in ("dry_run", "update", "retry")}
+    return FetchOptions(choice, is_agreed=options.pop("yes"), **others)

@@ -72,6 +72,16 @@ def create(settings: Settings, name: str, title: str, **options: Any) -> None:
     create_region(settings, name, title, *take_choices(options))
 
 
+@region.command()
+@click.argument("name")
+@with_settings
+def ready(settings: Settings, name: str) -> None:
+    """Embed, build, calibrate and publish, and say which species can be named."""
+    from fungarium.jobs.starting import make_ready
+
+    make_ready(settings, name)
+
+
 def take_choices(options: dict[str, Any]) -> tuple[Any, Any]:
     """Take the area and the checklist's choices from a command's options."""
     from fungarium.jobs.regions import AreaChoice, ChecklistChoice

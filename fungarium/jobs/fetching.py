@@ -15,6 +15,7 @@ from database.collection.imports import run_dropped_values, run_rejections
 from database.collection.observations import drop_unmentioned
 from database.session import Database, open_database, upgrade
 from fungarium.jobs.importing import print_report
+from fungarium.jobs.indexing import renew_published
 from fungarium.jobs.regions import area_of, make_pace, open_gbif
 from fungarium.terminal import ProgressBars
 from indexer.archives.api_json import GBIF
@@ -34,6 +35,7 @@ from indexer.records import ArchiveSource
 from retrieval.errors import BudgetSpent
 from retrieval.photos.addresses import Guard, parse_networks
 from retrieval.progress import Progress
+from retrieval.snapshots.manifest import current_or_none
 from settings import Settings
 
 BATCH = 32  # photos to a transaction: what a killed run has fetched is in the store, filed or not
@@ -110,6 +112,8 @@ def fetch_gbif(
             citation = write_citation(gbif, plan, rounds, run.today.isoformat())
             import_chosen(database, run, citation, bars)
             gbif.client.forget(KEEP)
+            if options.update and current_or_none(settings.flora_indexes) is not None:
+                renew_published(settings, database, run.dataset, bars)
     return True
 
 
