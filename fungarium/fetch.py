@@ -60,11 +60,29 @@ def gbif(settings: Settings, name: str, **options: Any) -> None:
 
     Run again, it resumes an interrupted run.
     """
-    from fungarium.jobs.fetching import fetch_gbif
+    from fungarium.jobs.fetching import fetch_photos
     from indexer.photos.pacing import Budget
 
     budget = Budget(options.pop("most_requests"), options.pop("most_bytes"))
-    fetch_gbif(settings, name, take_options(options), budget=budget)
+    fetch_photos(settings, name, "gbif", take_options(options), budget=budget)
+
+
+@fetch.command()
+@click.argument("name")
+@click.option("--place", default="", metavar="ID", help="iNaturalist's number of the area.  [default: found by name]")
+@with_fetching
+@with_updating
+@with_settings
+def inaturalist(settings: Settings, name: str, place: str, **options: Any) -> None:
+    """Fetch photos from iNaturalist for species with too few from GBIF.
+
+    Run again, it resumes an interrupted run.
+    """
+    from fungarium.jobs.fetching import fetch_photos
+    from indexer.photos.pacing import Budget
+
+    budget = Budget(options.pop("most_requests"), options.pop("most_bytes"))
+    fetch_photos(settings, name, "inaturalist", take_options(options), place=place, budget=budget)
 
 
 def take_options(options: dict[str, Any]) -> Any:

@@ -14,17 +14,21 @@ from database.collection.datasets import cite_dataset
 from database.collection.imports import run_dropped_values, run_rejections
 from database.collection.observations import drop_unmentioned
 from database.session import Database, open_database, upgrade
+from database.taxonomy.taxa import known_names
 from fungarium.jobs.importing import print_report
 from fungarium.jobs.indexing import renew_published
 from fungarium.jobs.regions import area_of, make_pace, open_gbif
 from fungarium.terminal import ProgressBars
-from indexer.archives.api_json import GBIF
+from indexer.archives.api_json import GBIF, INAT
 from indexer.curation.curate import CurationPolicy
 from indexer.curation.inspection import PhotoDesk
-from indexer.harvesting.citing import KEEP, write_citation
+from indexer.harvesting import citing, inaturalist
+from indexer.harvesting.choosing_photos import choose_photos
 from indexer.harvesting.estimating import Estimate, estimate_fetch
 from indexer.harvesting.finds import FindRules
-from indexer.harvesting.gbif_photos import choose_photos
+from indexer.harvesting.gbif import Gbif
+from indexer.harvesting.gbif_photos import GbifPhotos
+from indexer.harvesting.inaturalist import Inaturalist
 from indexer.harvesting.rounds import ChoiceOptions, Rounds
 from indexer.harvesting.stored import RegionFolder, RegionPlan
 from indexer.importing import ImportReport, import_archive, write_rejections
@@ -38,6 +42,9 @@ from retrieval.progress import Progress
 from retrieval.snapshots.manifest import current_or_none
 from settings import Settings
 
+GBIF_SERVICE = "gbif"
+KINDS = {GBIF_SERVICE: GBIF, "inaturalist": INAT}
+TITLES = {GBIF_SERVICE: "GBIF", "inaturalist": "iNaturalist"}
 BATCH = 32  # photos to a transaction: what a killed run has fetched is in the store, filed or not
 
 
@@ -72,25 +79,28 @@ class FetchRun:
         return f"{self.folder.name}-{self.rounds.path.name}"
 
 
-def fetch_gbif(
+def fetch_photos(
     settings: Settings,
     name: str,
+    service: str,
     options: FetchOptions,
     *,
+    place: str = "",
     pace: Pace | None = None,
     budget: Budget | None = None,
     agree: Callable[[str], bool] | None = None,
 ) -> bool:
-    """Fetch photos of a region from GBIF; returns whether photos were imported.
+    """Fetch photos of a region from `gbif` or `inaturalist`; returns whether photos were imported.
 
-    `agree` is asked with the estimate, by default a person at the terminal.
+    `place` is iNaturalist's id of the area, where it is not found by name. `agree` is asked with the estimate, by
+    default a person at the terminal.
     """
     folder = RegionFolder(settings.data, name)
     plan = folder.read_plan()
     upgrade(settings.database_url)
     spent = budget or Budget()
     with folder.locked(), open_database(settings.database_url) as database:
-        rounds = Rounds(folder.path / "gbif")
+        rounds = Rounds(folder.path / service)
         if options.dry_run:
             print_estimate(estimate_fetch(
                 folder.read_counts(), rounds, options.choice, pause=settings.fetch_pause / 1000, number=-1,
@@ -105,16 +115,44 @@ def fetch_gbif(
             print("nothing was fetched")
             return False
         with open_gbif(settings, folder, run.pace, spent) as gbif, ProgressBars() as bars:
+            found = GbifPhotos(gbif, plan) if service == GBIF_SERVICE else open_inaturalist(database, run, gbif, place)
             choose_photos(
-                gbif, plan, folder.read_counts(), rounds,
-                options=options.choice, number=run.number, rules=make_rules(run), progress=bars,
+                found, folder.read_counts(), rounds, options=options.choice, number=run.number,
+                rules=make_rules(run), others=other_rounds(run), progress=bars,
             )  # fmt: skip
-            citation = write_citation(gbif, plan, rounds, run.today.isoformat())
+            citation = cite(run, gbif)
             import_chosen(database, run, citation, bars)
-            gbif.client.forget(KEEP)
+            for group in (citing.KEEP, inaturalist.KEEP):
+                gbif.client.forget(group)
             if options.update and current_or_none(settings.flora_indexes) is not None:
                 renew_published(settings, database, run.dataset, bars)
     return True
+
+
+def open_inaturalist(database: Database, run: FetchRun, gbif: Gbif, place: str) -> Inaturalist:
+    """Find the area and the species on iNaturalist."""
+    base, licences = run.settings.inaturalist.rstrip("/"), run.options.choice.licences
+    where = inaturalist.find_place(gbif.client, base, area_of(run.plan), place)
+    with database.reading() as session:
+        by_name, _ = known_names(session)
+    keys = {one.name: one.key for one in run.folder.read_counts()}
+    names = {name: keys[accepted] for name, (accepted, _) in by_name.items() if accepted in keys}
+    groups = [group for group, _ in run.plan.groups]
+    taxa = inaturalist.find_taxa(gbif.client, base, where, groups, licences, names)
+    return Inaturalist(gbif.client, base, where, licences, taxa)
+
+
+def other_rounds(run: FetchRun) -> Rounds | None:
+    """Return what was chosen from GBIF, before iNaturalist is asked for what is missing."""
+    return Rounds(run.folder.path / GBIF_SERVICE) if run.rounds.path.name != GBIF_SERVICE else None
+
+
+def cite(run: FetchRun, gbif: Gbif) -> str:
+    """Write how to cite what was chosen; returns a line of it."""
+    day = run.today.isoformat()
+    if run.rounds.path.name == GBIF_SERVICE:
+        return citing.write_citation(gbif, run.plan, run.rounds, day)
+    return citing.write_inaturalist_citation(run.plan, run.rounds, day)
 
 
 def make_rules(run: FetchRun) -> FindRules:
@@ -153,11 +191,18 @@ def import_chosen(database: Database, run: FetchRun, citation: str, bars: Progre
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
         bars(stage, done, total or photos)
 
+    title = f"{run.plan.title}: photos from {TITLES[run.rounds.path.name]}"
+    if next(run.rounds.choices(), None) is None:
+        with database.writing() as session:
+            drop_unmentioned(session, run.dataset, -1)
+        run.rounds.finish(run.options.choice, run.number, run.today.isoformat())
+        print(f"{TITLES[run.rounds.path.name]} has no photos of these species there")
+        return
     refusals = Refusals(run.rounds.refused)
     if run.options.retry:
         refusals.forget()
     guard = Guard(parse_networks(run.settings.fetch_allow))
-    source = ArchiveSource(GBIF, run.rounds.chosen)
+    source = ArchiveSource(KINDS[run.rounds.path.name], run.rounds.chosen)
     policy = CurationPolicy(today=run.today, licences=run.options.choice.licences)
     with (
         PhotoStore(run.settings.data / "photos") as store,
@@ -166,7 +211,7 @@ def import_chosen(database: Database, run: FetchRun, citation: str, bars: Progre
         try:
             report = import_archive(
                 database, PhotoDesk(source, store, fetcher), policy,
-                dataset=run.dataset, title=f"{run.plan.title}: photos from GBIF", progress=progress, batch_size=BATCH,
+                dataset=run.dataset, title=title, progress=progress, batch_size=BATCH,
             )  # fmt: skip
         except BudgetSpent:
             print_use(run.budget)

@@ -10,7 +10,7 @@ from database.session import open_database
 from database.taxonomy.floras import flora as find_flora
 from database.taxonomy.taxa import taxa
 from evaluation.learning.calibrate import calibrate_snapshot
-from fungarium.jobs.fetching import FetchOptions, fetch_gbif
+from fungarium.jobs.fetching import GBIF_SERVICE, FetchOptions, fetch_photos
 from fungarium.jobs.indexing import build_from_catalogue, embed_catalogue
 from fungarium.jobs.publishing import announce, lay_out_published
 from fungarium.jobs.regions import AreaChoice, ChecklistChoice, create_region
@@ -115,5 +115,5 @@ def start_region(
     spent = budget or Budget()
     if not (RegionFolder(settings.data, name).path / "region.json").exists():
         create_region(settings, name, "", area, choice, pace=pace, budget=spent)
-    if fetch_gbif(settings, name, options, pace=pace, budget=spent):
+    if fetch_photos(settings, name, GBIF_SERVICE, options, pace=pace, budget=spent):
         make_ready(settings, name)

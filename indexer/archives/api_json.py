@@ -20,7 +20,7 @@ from retrieval.errors import ArchiveError
 GBIF_TERMS: Mapping[str, tuple[str, ...]] = {**TAXON_TERMS, **OCCURRENCE_TERMS, "observation": ("key", "gbifid")}
 GBIF, INAT = "gbif-api", "inat-api"
 CREDIT = re.compile(r"^\(c\)\s*(.+?),\s*[^,]*$")
-SMALL = re.compile(r"/(?:square|thumb|small|medium|large)(?=\.\w+)")
+SMALL = re.compile(r"/(?:square|thumb|small|medium)(?=\.\w+)")
 PHOTO_PAGE = "https://www.inaturalist.org/photos/"
 LISTS = ("media", "photos", "observation_photos")
 RESERVED = "all rights reserved"  # iNaturalist's codes for photos without a licence

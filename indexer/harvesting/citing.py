@@ -44,6 +44,15 @@ def write_citation(gbif: Gbif, plan: RegionPlan, rounds: Rounds, day: str) -> st
     return citation
 
 
+def write_inaturalist_citation(plan: RegionPlan, rounds: Rounds, day: str) -> str:
+    """Write `citation.txt` for observations of iNaturalist; returns the citation."""
+    records = sum(len(choice.results) for choice in rounds.choices())
+    citation = f"iNaturalist community, observations of fungi of {plan.title}, accessed {day}: {records} observations"
+    credit = "Available from https://www.inaturalist.org. Every photo keeps its own author and licence."
+    write_text(rounds.path / "citation.txt", [f"{citation}.", "", credit, ""])
+    return citation
+
+
 def write_text(path: Path, lines: list[str]) -> None:
     """Write lines of text, whole or not at all."""
     write_whole(path, "\n".join(lines).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from indexer.harvesting.choosing import Find, describe_circumstances, fold_perso
 from indexer.records import CuratedRecord, Record, RejectedRecord
 from retrieval.snapshots.cells import cell_of
 
-Reader = Callable[[Mapping[str, Any]], Iterator[Record | RejectedRecord]]
+Reader = Callable[[Mapping[str, Any]], Iterable[Record | RejectedRecord]]
 NO_NAMES = KnownNames({}, {})
 ORIGINAL = re.compile(r"(inaturalist[^/]*/(?:.+/)?photos/\d+/)original(?=\.\w+)")
 VERIFIED = re.compile(r"(?:research|verified|validated|approved|accepted|confirmed|godkend|gyldig|certain)", re.I)

@@ -33,6 +33,7 @@ class SpeciesChoice:
     read: int  # records that were read
     left_out: Mapping[str, int] = field(default_factory=dict)  # reason to number of photos, or of finds
     cells: Mapping[str, int] = field(default_factory=dict)  # H3 cell to number of the records read
+    identities: Sequence[str] = ()  # of the chosen finds: what only copies of them share
     results: Sequence[Mapping[str, Any]] = ()  # the chosen records, as the service gave them
 
 

@@ -28,7 +28,7 @@ DEADLINE = 120.0  # seconds; only a test that fails takes so long
 
 WORK = """
 from pathlib import Path
-from fungarium.jobs.fetching import FetchOptions, fetch_gbif
+from fungarium.jobs.fetching import FetchOptions, fetch_photos
 from fungarium.jobs.regions import AreaChoice, ChecklistChoice, create_region
 from indexer.harvesting.rounds import ChoiceOptions
 from indexer.photos.pacing import Pace
@@ -41,7 +41,7 @@ def work(data, base):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         if not (Path(data) / "regions" / "denmark" / "region.json").exists():
             create_region(settings, "denmark", "", AreaChoice(country="DK"), ChecklistChoice(), pace=pace)
-        fetch_gbif(settings, "denmark", FetchOptions(ChoiceOptions(per_species=4), is_agreed=True), pace=pace)
+        fetch_photos(settings, "denmark", "gbif", FetchOptions(ChoiceOptions(per_species=4), is_agreed=True), pace=pace)
     print("finished", flush=True)
 """
 
@@ -115,7 +115,7 @@ def test_killed_at_random_moments_it_leaves_the_same_bytes_and_asks_nothing_twic
         moments = sorted(dice.sample(range(1, whole - 1), min(kills, whole - 2)))
         for moment in moments:
             life = lives.begin(tmp_path / "killed", replica.base)
-            wait_for(lambda moment=moment: len(replica.api.log) + len(replica.media.log) >= moment)
+            wait_until_asked(replica, moment)
             os.kill(life.pid, signal.SIGKILL)
             while life.said.readline() not in ("gone\n", ""):
                 pass
@@ -130,9 +130,9 @@ def test_killed_at_random_moments_it_leaves_the_same_bytes_and_asks_nothing_twic
     assert max(asked.values()) <= 1 + len(moments)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
+def wait_until_asked(replica: Replica, requests: int) -> None:
     until = time.monotonic() + DEADLINE
-    while not condition():
+    while len(replica.api.log) + len(replica.media.log) < requests:
         assert time.monotonic() < until, "it never happened"
         time.sleep(0.001)
 
