@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from database.session import Database, open_database, upgrade
 from database.taxonomy import regions as region_tables
@@ -20,7 +19,7 @@ from indexer.harvesting.checklist import KEEP, GatheredChecklist, find_groups, g
 from indexer.harvesting.client import ApiClient
 from indexer.harvesting.gbif import Gbif
 from indexer.harvesting.stored import RegionFolder, RegionPlan
-from indexer.photos.pacing import Budget, Pace
+from indexer.photos.pacing import Budget, Pace, host_of
 from retrieval.errors import BuildError
 from retrieval.photos.addresses import Guard, parse_networks
 from retrieval.progress import Progress
@@ -28,6 +27,7 @@ from settings import Settings
 
 HOST_WISHES = "host-wishes.json"
 INATURALIST_PAUSE = 1.0  # seconds: iNaturalist asks for at most 60 requests a minute
+INATURALIST_DAILY = 10_000  # requests: iNaturalist asks for fewer a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,10 @@ class ChecklistChoice:
 def make_pace(settings: Settings) -> Pace:
     """Return the pace of requests to other servers, which remembers over runs what a host asked for."""
     pause = settings.fetch_pause / 1000
-    slower = {urlsplit(settings.inaturalist).netloc.lower(): max(pause, INATURALIST_PAUSE) if pause else 0.0}
-    return Pace(pause, slower, file=settings.data / "regions" / HOST_WISHES)
+    inaturalist = host_of(settings.inaturalist)
+    slower = {inaturalist: max(pause, INATURALIST_PAUSE) if pause else 0.0}
+    daily = {inaturalist: INATURALIST_DAILY}
+    return Pace(pause, slower, daily=daily, file=settings.data / "regions" / HOST_WISHES)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 PAGES = 10  # of a species: those of one with more records are spread over its months
 PAGE = 300
-DEEPEST = 100_000
+DEEPEST = 10_000  # GBIF answers up to 100,000, and restricts those who ask for more than this often
 INAT_PHOTO = re.compile(r"^(?:[\w.-]*inaturalist[\w.-]*)(?:/[\w.-]+)*?/photos/(\d+)(?:/|$)")
 INAT_OBSERVATION = re.compile(r"^(?:www\.)?inaturalist\.org/observations/(\d+)$")
 WIDE = 1_000.0  # metres: coordinates that are less certain say little about being the same find

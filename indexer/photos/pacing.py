@@ -31,6 +31,7 @@ class Pace:
         pause: float = 1.0,  # seconds between two requests to one host
         pauses: Mapping[str, float] | None = None,  # for hosts with rules of their own
         *,
+        daily: Mapping[str, int] | None = None,  # most requests of a day, for hosts that ask for that
         file: Path | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -41,7 +42,8 @@ class Pace:
         self._pauses = dict(pauses or {})
         self._file, self._wall = file, wall
         self._next: dict[str, float] = {}  # host to the time from which it may be asked
-        self._wishes = self._read()
+        self._daily = dict(daily or {})
+        self._wishes, self._days = self._read()
         for host, until in self._wishes.items():
             self._next[host] = clock() + min(max(until - wall(), 0.0), LONGEST_MEMORY)
 
@@ -58,6 +60,8 @@ class Pace:
         wait = self.must_wait(host)
         if wait > LONGEST_WAIT:
             raise HostHeld(f"{host} asks to be left alone for {wait:,.0f} seconds")
+        if host in self._daily:
+            self._count_day(host)
         if wait > 0:
             self.sleep(wait)
         self._next[host] = self.clock() + self.pause_of(host)
@@ -67,15 +71,30 @@ class Pace:
         self._next[host] = max(self._next.get(host, 0.0), self.clock() + seconds)
         if self._file is not None:
             self._wishes[host] = self._wall() + seconds
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._file, json.dumps(self._wishes, sort_keys=True).encode())
+            self._write(self._file)
 
-    def _read(self) -> dict[str, float]:
+    def _count_day(self, host: str) -> None:
+        """Count a request of today (UTC); raises HostHeld if the host has had its number."""
+        today = int(self._wall() // LONGEST_MEMORY)
+        day, count = self._days.get(host, (today, 0))
+        count = count if day == today else 0
+        if count >= self._daily[host]:
+            raise HostHeld(f"{host} asks for at most {self._daily[host]:,} requests a day, which it has had today")
+        self._days[host] = (today, count + 1)
+        if self._file is not None:
+            self._write(self._file)
+
+    def _read(self) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
         try:
             known = json.loads(self._file.read_bytes()) if self._file is not None else {}
         except (FileNotFoundError, ValueError):
-            return {}
-        return {str(host): float(until) for host, until in known.items()}
+            return {}, {}
+        days = {str(host): (int(day), int(count)) for host, (day, count) in known.get("days", {}).items()}
+        return {str(host): float(until) for host, until in known.get("wishes", {}).items()}, days
+
+    def _write(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps({"wishes": self._wishes, "days": self._days}, sort_keys=True).encode())
 
 
 class Budget:

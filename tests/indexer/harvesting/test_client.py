@@ -120,6 +120,25 @@ def test_a_service_that_asks_for_an_hour_ends_the_run_and_is_left_alone(
     assert len(server.log) == 1
 
 
+def test_a_host_has_so_many_requests_a_day_and_no_more_whatever_runs_they_come_from(
+    server: Site, clock: Clock, tmp_path: Path
+) -> None:
+    def ask(number: int) -> None:
+        daily = {server.address.removeprefix("http://"): 5}
+        pace = Pace(PAUSE, daily=daily, file=tmp_path / "wishes.json", sleep=clock.sleep, clock=clock, wall=clock)
+        with ApiClient(tmp_path, guard=LOOPBACK, pace=pace) as client:
+            client.get(f"{server.address}/{number}")
+
+    for number in range(5):
+        ask(number)
+    with pytest.raises(ServiceUnavailable, match="at most 5 requests a day"):
+        ask(5)
+    clock.now += 86_400
+    ask(5)
+
+    assert [asked.path for asked in server.log] == ["/0", "/1", "/2", "/3", "/4", "/5"]
+
+
 @pytest.mark.parametrize("fault", [HTML, Reply(200, b'{"results": [', claims=999), Reply(200, b'{"cut": ')])
 def test_what_is_no_json_is_asked_for_again(server: Site, clock: Clock, tmp_path: Path, fault: Reply) -> None:
     server.faults = [fault, None]
