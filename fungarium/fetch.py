@@ -47,7 +47,7 @@ def with_updating(command: Command) -> Command:
 
 @click.group(cls=Group)
 def fetch() -> None:
-    """Fetch the photos of a region, politely and with their licences."""
+    """Fetch the photos of a region's species."""
 
 
 @fetch.command()
@@ -74,7 +74,7 @@ def gbif(settings: Settings, name: str, **options: Any) -> None:
 @with_updating
 @with_settings
 def inaturalist(settings: Settings, name: str, place: str, **options: Any) -> None:
-    """Fetch photos from iNaturalist for species with too few from GBIF.
+    """Fetch from iNaturalist what GBIF lacks.
 
     Run again, it resumes an interrupted run.
     """

@@ -53,7 +53,7 @@ def with_checklist(command: Command) -> Command:
 
 @click.group(cls=Group)
 def region() -> None:
-    """Make an index of a region from GBIF's and iNaturalist's records."""
+    """Make checklists and indexes of regions from GBIF."""
 
 
 @region.command()
@@ -76,7 +76,7 @@ def create(settings: Settings, name: str, title: str, **options: Any) -> None:
 @click.argument("name")
 @with_settings
 def ready(settings: Settings, name: str) -> None:
-    """Embed, build, calibrate and publish, and say which species can be named."""
+    """Build the index, publish it, and say what it can name."""
     from fungarium.jobs.starting import make_ready
 
     make_ready(settings, name)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @with_fetching
 @with_settings
 def start(settings: Settings, name: str, **options: Any) -> None:
-    """Make a published index of a region: its checklist, photos from GBIF, and scores.
+    """Make the index of a region from GBIF, in one command.
 
     Run again, it resumes an interrupted run. NAME is by default that of the country.
     """
