@@ -152,7 +152,7 @@ def file_checklist(
 def print_checklist(plan: RegionPlan, gathered: GatheredChecklist, report: ChecklistReport) -> None:
     """Print what the region consists of."""
     with_photos = sum(one.with_photos > 0 for one in gathered.counts)
-    print(f"region {plan.name}: {plan.title}")
+    print(f"region {plan.name}: {plan.title}, {' and '.join(name for name, _ in plan.groups)}")
     print(f"  {report.present} species present, {with_photos} of them with photos on GBIF")
     print(f"  {sum(one.records for one in gathered.counts):,} records, counted by month in counts.csv")
     print(f"  {gathered.synonyms} synonyms, {gathered.vernacular_names} vernacular names")

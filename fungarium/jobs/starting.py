@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
@@ -111,9 +113,15 @@ def start_region(
     if not name:
         if not area.country:
             raise BuildError("give the region a NAME, or a --country whose name it gets")
-        name = "-".join(country_region(area.country).title.lower().replace("'", "").split())
+        name = name_region(country_region(area.country).title)
     spent = budget or Budget()
     if not (RegionFolder(settings.data, name).path / "region.json").exists():
         create_region(settings, name, "", area, choice, pace=pace, budget=spent)
     if fetch_photos(settings, name, GBIF_SERVICE, options, pace=pace, budget=spent):
         make_ready(settings, name)
+
+
+def name_region(title: str) -> str:
+    """Return the id of a region with a title: its letters and digits, without accents, joined by hyphens."""
+    plain = unicodedata.normalize("NFKD", title.lower()).encode("ascii", "ignore").decode()
+    return "-".join(re.findall(r"[a-z0-9]+", plain.replace("'", "")))

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ WORLD = shapely.box(-180, -90, 180, 90)
 GADM = re.compile(r"([A-Z]{3})(?:\.[0-9]+){0,4}(?:_[0-9]+)?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Area:
     """An area, as it is stored with its region and as GBIF is asked for it."""
 
@@ -36,9 +37,15 @@ class Area:
 
     def contains(self, latitude: float, longitude: float) -> bool:
         """Return whether a place is within the area; True where no outline is known, since GBIF was asked for it."""
+        return self._outline is None or bool(self._outline.intersects(shapely.Point(longitude, latitude)))
+
+    @cached_property
+    def _outline(self) -> Any:
         if self.region.geometry is None:
-            return True
-        return bool(shape(self.region.geometry).intersects(shapely.Point(longitude, latitude)))
+            return None
+        drawn = shape(self.region.geometry)
+        shapely.prepare(drawn)
+        return drawn
 
 
 def country_area(name: str, title: str, text: str) -> Area:

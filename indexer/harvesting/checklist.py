@@ -41,13 +41,10 @@ class GatheredChecklist:
 
 
 def find_groups(gbif: Gbif, names: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """Return the groups with their keys. Raises BuildError where GBIF does not know one."""
-    found = []
-    for name in names:
-        key = gbif.match(name, GROUPS[name], keep=KEEP)
-        if key is None:
-            raise BuildError(f"GBIF's backbone has no {GROUPS[name].lower()} {name}")
-        found.append((name, key))
+    """Return the groups that GBIF's backbone has, with their keys. Raises BuildError where it has none of them."""
+    found = [(name, key) for name in names if (key := gbif.match(name, GROUPS[name], keep=KEEP)) is not None]
+    if not found:
+        raise BuildError(f"GBIF's backbone has no {' or '.join(names)}")
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from shapely.geometry import shape
 
 from indexer.archives.api_json import SMALL, read_observation
 from indexer.archives.coco import text_of
+from indexer.curation.regions import country_region
 from indexer.harvesting.areas import Area
 from indexer.harvesting.checklist import GROUPS
 from indexer.harvesting.choosing import PAGES, plan_pages
@@ -172,10 +173,11 @@ def find_place(client: ApiClient, base: str, area: Area, place: str = "") -> Par
         west, south, east, north = shape(area.region.geometry).bounds
         return (("swlat", f"{south:g}"), ("swlng", f"{west:g}"), ("nelat", f"{north:g}"), ("nelng", f"{east:g}"))
     if "country" in asked:
-        found = ask(client, f"{base}/places/autocomplete", (("q", area.region.title), ("per_page", "30")), KEEP)
+        country = country_region(asked["country"]).title
+        found = ask(client, f"{base}/places/autocomplete", (("q", country), ("per_page", "30")), KEEP)
         for one in dicts(found.get("results")):
             named = {text_of(one.get("name")).casefold(), text_of(one.get("display_name")).casefold()}
-            if one.get("admin_level") == 0 and area.region.title.casefold() in named:
+            if one.get("admin_level") == 0 and country.casefold() in named:
                 return (("place_id", text_of(one.get("id"))),)
     raise BuildError(
         f"iNaturalist knows no place for {area.region.title}; give --place ID, the number in the address of its page"

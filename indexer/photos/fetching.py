@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -23,6 +24,7 @@ from retrieval.photos.views import CURATED
 USER_AGENT = "Fungarium/0.1 (open fungi identification; fetches each reference photo once)"
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 CHUNK = 2**16
+GIVEN_UP = 5  # photos in a row: a server that is gone would cost minutes for each
 
 
 class Fetcher:
@@ -44,6 +46,7 @@ class Fetcher:
         self._store = store
         self._pace = pace or Pace()
         self._budget, self._refusals = budget or Budget(), refusals
+        self._failed = Counter[str]()  # photos in a row that a host did not deliver
         self._attempts, self._timeout, self._patience, self._largest = attempts, timeout, patience, largest
         self._session = guarded_session(guard or Guard(), agent=USER_AGENT)
 
@@ -78,19 +81,22 @@ class Fetcher:
         parts = urlsplit(address)
         if parts.scheme.lower() not in SCHEMES or not parts.hostname:
             return RejectedRecord("bad-address", f"{address!r} is no web address", photo=address), True
-        fault = ""
+        host, fault = host_of(address), ""
+        if (failed := self._failed[host]) >= GIVEN_UP:
+            fault = f"the last {failed} photos of {host} did not come, and it is not asked again in this run"
+            return RejectedRecord("unreachable", f"{address}: {fault}", photo=address), False
         for attempt in range(self._attempts):
             try:
                 outcome = self._request(address)
             except HostHeld as held:
                 fault = fault or str(held)
                 break
-            if isinstance(outcome, RejectedRecord):
-                return outcome, True
-            if isinstance(outcome, bytes):
-                return self._keep(address, outcome), True
-            fault, wait, host = outcome
-            self._pace.hold(host, max(wait, self._pace.pause_of(host) * 2**attempt))
+            if isinstance(outcome, RejectedRecord | bytes):
+                self._failed[host] = 0
+                return (self._keep(address, outcome) if isinstance(outcome, bytes) else outcome), True
+            fault, wait, answering = outcome
+            self._pace.hold(answering, max(wait, self._pace.pause_of(answering) * 2**attempt))
+        self._failed[host] += 1
         return RejectedRecord("unreachable", f"{address}: {fault}", photo=address), False
 
     def _request(self, address: str) -> bytes | tuple[str, float, str] | RejectedRecord:

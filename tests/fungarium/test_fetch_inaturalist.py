@@ -28,7 +28,10 @@ def inat(monkeypatch: pytest.MonkeyPatch) -> Iterator[InatReplica]:
 @pytest.fixture
 def run(run_region: Run, replica: Replica, inat: InatReplica) -> Run:
     replica.records = make_records(TAXA, 1)
-    assert run_region("region", "create", "denmark", "--country", "DK", "--no-slime-moulds")[0] == 0
+    assert (
+        run_region("region", "create", "denmark", "--country", "DK", "--no-slime-moulds", "--title", "Our fungi")[0]
+        == 0
+    )
     return run_region
 
 

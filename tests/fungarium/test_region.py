@@ -49,7 +49,7 @@ def test_a_country_gets_a_checklist_with_names_and_counts_by_month(run: Run, rep
     status, out, _ = run("region", "create", "denmark", "--country", "DK")
 
     assert status == 0
-    assert "region denmark: Denmark" in out
+    assert "region denmark: Denmark, Fungi and Myxomycetes\n" in out
     assert "  12 species present, 12 of them with photos on GBIF" in out
     assert listed(tmp_path, "denmark") == {taxon.name for taxon in TAXA}
     counts = table(tmp_path / "data" / "regions" / "denmark" / "counts.csv")

@@ -17,6 +17,7 @@ import pytest
 from database.collection.photos import references
 from database.session import open_database
 from fungarium.cli import main
+from fungarium.jobs.starting import name_region
 from retrieval.snapshots.manifest import read_current
 from retrieval.snapshots.snapshot import open_snapshot
 from tests.fungarium.conftest import Run
@@ -193,3 +194,11 @@ def test_a_new_find_fills_a_free_place_and_displaces_nobody(run_region: Run, rep
     after = shown(tmp_path / "flora_indexes")
     assert before.items() <= after.items()
     assert [after[photo] for photo in after.keys() - before.keys()] == [TAXA[0].name]
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("Denmark", "denmark"), ("Côte d'Ivoire", "cote-divoire"), ("Bosnia and Herzegovina", "bosnia-and-herzegovina")],
+)
+def test_a_region_without_a_name_gets_that_of_its_country(title: str, name: str) -> None:
+    assert name_region(title) == name

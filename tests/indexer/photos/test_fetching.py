@@ -122,6 +122,29 @@ def test_a_server_that_wants_an_hour_is_left_alone(server: PhotoServer, fetcher:
     assert (len(server.asked), clock.slept) == (1, [])
 
 
+def test_a_server_that_delivers_nothing_is_not_asked_for_every_photo(server: PhotoServer, fetcher: Fetcher) -> None:
+    for number in range(20):
+        server.answers[f"/{number}.jpg"] = [Answer(503)]
+    server.answers["/20.jpg"] = [Answer(body=photo_bytes())]
+
+    reasons = [rejected(fetcher.fetch(f"{server.address}/{number}.jpg")).reason for number in range(20)]
+
+    assert reasons == ["unreachable"] * 20
+    assert len(server.asked) == 5 * 3  # attempts for five photos
+    assert "not asked again in this run" in rejected(fetcher.fetch(f"{server.address}/20.jpg")).detail
+
+
+def test_one_photo_that_does_not_come_counts_for_nothing_after_one_that_came(
+    server: PhotoServer, fetcher: Fetcher
+) -> None:
+    for number in range(20):
+        server.answers[f"/{number}.jpg"] = [Answer(503) if number % 2 else Answer(body=photo_bytes((number, 0, 0)))]
+
+    outcomes = [fetcher.fetch(f"{server.address}/{number}.jpg") for number in range(20)]
+
+    assert sum(isinstance(one, str) for one in outcomes) == 10
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
