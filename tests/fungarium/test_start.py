@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,18 @@ import pytest
 from database.collection.photos import references
 from database.session import open_database
 from fungarium.cli import main
+from fungarium.jobs.fetching import FetchOptions, fetch_photos
+from fungarium.jobs.regions import AreaChoice, ChecklistChoice, create_region
 from fungarium.jobs.starting import name_region
+from indexer.harvesting.rounds import ChoiceOptions
+from indexer.photos.pacing import Pace
 from retrieval.snapshots.manifest import read_current
 from retrieval.snapshots.snapshot import open_snapshot
+from settings import Settings
 from tests.fungarium.conftest import Run
 from tests.killed import mortals
-from tests.replicas.gbif import BY, BY_NC, Replica, draw_picture, make_records, make_taxa, occurrence
+from tests.replicas.gbif import BY, BY_NC, Replica, draw_picture, gbif_replica, make_records, make_taxa, occurrence
+from tests.replicas.serving import Clock, busy
 
 TAXA = make_taxa(6)
 DEADLINE = 120.0  # seconds; only a test that fails takes so long
@@ -129,6 +136,24 @@ def test_killed_at_random_moments_it_leaves_the_same_bytes_and_asks_nothing_twic
     assert catalogue(tmp_path / "killed") == catalogue(tmp_path / "whole")
     assert sum(asked.values()) - len(asked) <= len(moments)  # what was under way when it was killed
     assert max(asked.values()) <= 1 + len(moments)
+
+
+def test_no_server_is_asked_earlier_than_it_allows(tmp_path: Path) -> None:
+    clock, dice = Clock(), random.Random(7)
+    with gbif_replica(TAXA, make_records(TAXA, 2), clock) as replica:
+        settings = Settings(data=tmp_path, gbif=replica.base, fetch_allow="127.0.0.1/32")
+        pace = Pace(0.5, file=tmp_path / "wishes.json", sleep=clock.sleep, clock=clock, wall=clock)
+        for served in (replica.api, replica.media):
+            served.faults = [dice.choice([None, None, None, busy(429, "30"), busy(503, "11")]) for _ in range(30)]
+        create_region(settings, "denmark", "", AreaChoice(country="DK"), ChecklistChoice(), pace=pace)
+        options = FetchOptions(ChoiceOptions(per_species=2), is_agreed=True)
+        fetch_photos(settings, "denmark", "gbif", options, pace=pace)
+
+    for served in (replica.api, replica.media):
+        assert {429, 503} <= {asked.status for asked in served.log}
+        for earlier, later in pairwise(served.log):
+            assert later.at - earlier.at >= {429: 30.0, 503: 11.0}.get(earlier.status, 0.5)
+    assert catalogue(tmp_path)
 
 
 def wait_until_asked(replica: Replica, requests: int) -> None:
