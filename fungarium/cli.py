@@ -33,6 +33,7 @@ from fungarium.region import region
 from fungarium.serve import serve
 from fungarium.start import start
 from fungarium.terminal import Group
+from fungarium.upgrade import upgrade
 
 NAME: Final = "fungarium"
 COMPLETE: Final = "_FUNGARIUM_COMPLETE"
@@ -65,6 +66,7 @@ for command in (
     cluster,
     demo,
     doctor,
+    upgrade,
 ):
     cli.add_command(command)
 

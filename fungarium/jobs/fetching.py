@@ -13,7 +13,7 @@ import click
 from database.collection.datasets import cite_dataset
 from database.collection.imports import run_dropped_values, run_rejections
 from database.collection.observations import drop_unmentioned
-from database.session import Database, open_database, upgrade
+from database.session import Database, create_tables, open_database
 from database.taxonomy.taxa import known_names
 from fungarium.jobs.importing import print_report
 from fungarium.jobs.indexing import renew_published
@@ -97,7 +97,7 @@ def fetch_photos(
     """
     folder = RegionFolder(settings.data, name)
     plan = folder.read_plan()
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     spent = budget or Budget()
     with folder.locked(), open_database(settings.database_url) as database:
         rounds = Rounds(folder.path / service)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from database.session import Database, open_database, upgrade
+from database.session import Database, create_tables, open_database
 from database.taxonomy import regions as region_tables
 from fungarium.terminal import ProgressBars
 from indexer.building.floras import define_flora
@@ -83,7 +83,7 @@ def create_region(
     budget: Budget | None = None,
 ) -> None:
     """Create a region or renew it: its area, its checklist from GBIF, its counts, and a flora of its name."""
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     folder = RegionFolder(settings.data, name)
     with (
         folder.locked(),
