@@ -29,9 +29,8 @@ from fungarium.index import index
 from fungarium.model import model
 from fungarium.observations import observations
 from fungarium.people import people
-from fungarium.region import region
+from fungarium.region import region, start
 from fungarium.serve import serve
-from fungarium.start import start
 from fungarium.terminal import Group
 from fungarium.upgrade import upgrade
 

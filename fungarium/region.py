@@ -1,4 +1,4 @@
-"""region: an area with its checklist from GBIF, and the index of it."""
+"""region, start: an area with its checklist from GBIF, and the index of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fungarium.fetch import take_options, with_fetching
 from fungarium.terminal import PATH, Group, with_settings
 
 if TYPE_CHECKING:
@@ -88,3 +89,22 @@ def take_choices(options: dict[str, Any]) -> tuple[Any, Any]:
 
     area = AreaChoice(*(options.pop(name) for name in ("country", "gadm", "wgsrpd", "polygon", "point", "radius")))
     return area, ChecklistChoice(**options)
+
+
+@click.command()
+@click.argument("name", default="", metavar="[NAME]")
+@with_area
+@with_checklist
+@with_fetching
+@with_settings
+def start(settings: Settings, name: str, **options: Any) -> None:
+    """Make the index of a region from GBIF, in one command.
+
+    Run again, it resumes an interrupted run. NAME is by default that of the country.
+    """
+    from fungarium.jobs.starting import start_region
+    from indexer.photos.pacing import Budget
+
+    budget = Budget(options.pop("most_requests"), options.pop("most_bytes"))
+    fetching = take_options(options)
+    start_region(settings, name, *take_choices(options), fetching, budget=budget)

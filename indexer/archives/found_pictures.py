@@ -135,7 +135,7 @@ def read_pictures(source: ArchiveSource) -> Iterator[FoundPicture | RejectedReco
 
 def text_under(terms: Sequence[str], cells: Sequence[str], names: Sequence[str]) -> str:
     """Return the text under the first of some headers that the table has."""
-    return next((cells[terms.index(name)] for name in names if name in terms), "")
+    return next((str(cells[terms.index(name)]) for name in names if name in terms), "")
 
 
 def is_found_pictures(headers: Sequence[str]) -> bool:
