@@ -91,7 +91,7 @@ def find_fault(
 
 def find_other(text: str, genus: str, epithets: set[str]) -> str:
     """Return an epithet that stands after the genus, written out or as its first letter; empty if there is none."""
-    words = WORDS.findall(text.lower())
+    words: list[str] = WORDS.findall(text.lower())
     for first, second in pairwise(words):
         if first in (genus, genus[0]) and second in epithets:
             return second
