@@ -108,6 +108,12 @@ class Settings:
             "example": "10.1.0.0/16",
         },
     )
+    fetch_pause: int = field(
+        default=500,
+        metadata={"help": "milliseconds between two requests of `region` and `fetch` to one host", "least": 0},
+    )
+    gbif: str = field(default="https://api.gbif.org/v1", metadata={"help": "URL of GBIF's API"})
+    inaturalist: str = field(default="https://api.inaturalist.org/v1", metadata={"help": "URL of iNaturalist's API"})
 
     identify: str = field(
         default="open",

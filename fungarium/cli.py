@@ -23,11 +23,13 @@ from fungarium.demo import demo
 from fungarium.doctor import doctor
 from fungarium.evaluate import evaluate
 from fungarium.exit_codes import run_guarded
+from fungarium.fetch import fetch
 from fungarium.identify import identify, similar
 from fungarium.index import index
 from fungarium.model import model
 from fungarium.observations import observations
 from fungarium.people import people
+from fungarium.region import region, start
 from fungarium.serve import serve
 from fungarium.terminal import Group
 from fungarium.upgrade import upgrade
@@ -47,6 +49,9 @@ def cli() -> None:
 
 
 for command in (
+    start,
+    region,
+    fetch,
     collection,
     index,
     identify,

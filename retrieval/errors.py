@@ -104,5 +104,17 @@ class ArchiveError(BuildError):
     """An archive cannot be read; the message gives the file and, where known, the line."""
 
 
+class BudgetSpent(BuildError):
+    """A run may send no more requests, or receive no more bytes."""
+
+
+class ServiceUnavailable(BuildError):
+    """A service does not answer, asks to wait longer than a run waits, or answers something else. Temporary."""
+
+
+class ServiceRefusal(BuildError):
+    """A service refuses a request; sending it again is of no use."""
+
+
 class SettingsError(FungariumError):
     """A setting is unknown or has an invalid value."""

@@ -24,3 +24,8 @@ def dataset_credits(session: Session, datasets: Sequence[str]) -> dict[str, Data
     """Return the credits of datasets by id; unknown ids are omitted."""
     found = session.scalars(select(Dataset).where(Dataset.id.in_(datasets)))
     return {dataset.id: DatasetCredit(dataset.title, dataset.citation, dataset.licence) for dataset in found}
+
+
+def cite_dataset(session: Session, dataset: str, citation: str) -> None:
+    """Store how a dataset is cited."""
+    session.get_one(Dataset, dataset).citation = citation

@@ -90,6 +90,21 @@ def drop_photos(session: Session, dataset: str, run: int, record_keys: Sequence[
     )
 
 
+def drop_unmentioned(session: Session, dataset: str, run: int) -> int:
+    """Delete the photos of `dataset` that a run did not accept, for sources that always give everything.
+
+    Withdrawn photos stay, so that they are recognised. Returns how many were deleted.
+    """
+    gone = session.execute(
+        delete(Photo)
+        .where(Photo.dataset_id == dataset, Photo.withdrawn.is_(False))
+        .where(Photo.import_run_id.is_distinct_from(run)),
+        execution_options={"synchronize_session": False},
+    )
+    drop_empty_observations(session, dataset)
+    return int(gone.rowcount)  # type: ignore[attr-defined]
+
+
 def drop_empty_observations(session: Session, dataset: str) -> None:
     """Delete the observations of `dataset` without photos."""
     has_photo = exists().where(Photo.observation_id == Observation.id)

@@ -11,7 +11,7 @@ from pathlib import Path
 from database.collection.photos import OWN, references
 from database.collection.snapshots import log_built
 from database.field.photo_files import PhotoFiles
-from database.session import create_tables, open_database
+from database.session import Database, create_tables, open_database
 from fungarium.jobs.publishing import announce, lay_out_published
 from indexer.building.adopting import AdoptionReport, adopt_observations
 from indexer.building.build import build_snapshot, describe_tools
@@ -65,8 +65,8 @@ def embed_catalogue(
 
 def build_from_catalogue(
     settings: Settings, model: str | None, card: Path | None, *, views: str, progress: Progress
-) -> None:
-    """Build a snapshot of the embedded photos, and print its name and contents."""
+) -> str:
+    """Build a snapshot of the embedded photos, and print its name and contents; returns its name."""
     embedder = open_model(model or settings.model, card or model_card(settings))
     described = {**embedder.card, "views": views}
     since = current_or_none(settings.flora_indexes)
@@ -97,35 +97,40 @@ def build_from_catalogue(
         gap = f", {uncovered} species without a photo" if uncovered else ""
         print(f"  {flora.id}: {flora.species} species, {flora.references} references{gap}")
     print(describe_calibration(manifest))
+    return name
 
 
 def adopt(settings: Settings, progress: Progress) -> None:
     """Update catalogue and published snapshot from the approved observations; a second run changes nothing."""
     create_tables(settings.database_url)
     with open_database(settings.database_url) as database:
-        report = adopt_observations(database, settings.reference_licences, settings.public_url)
-        print_report(report)
+        print_report(adopt_observations(database, settings.reference_licences, settings.public_url))
         if current_or_none(settings.flora_indexes) is None:
             print("nothing has been published yet: the first build will include them")
             return
-        embedder = open_model(settings.model, model_card(settings))
-        with published_snapshot(settings.flora_indexes) as published:
-            published.require_model(embedder.model)
-            before, species, card = published.name, known_species(published), published.manifest.model
-        with EmbeddingStore(settings.data / "embeddings", describe_tools(card)) as store:
-            embed_observation_photos(settings, store, embedder, str(card.get("views", "none")), progress)
-            with database.reading() as session:
-                photos = list(references(session, OWN))
-            missing = set(store.missing(photo.sha256 for photo in photos))
-            ready = [photo for photo in photos if photo.sha256 not in missing and photo.species in species]
-            waiting = [photo for photo in photos if photo.species not in species]
-            name = renew_references(
-                settings.flora_indexes,
-                OWN,
-                [reference_entry(photo) for photo in ready],
-                store.read,
-                [context for _, context in read_contexts(ready).values()],
-            )
+        renew_published(settings, database, OWN, progress)
+
+
+def renew_published(settings: Settings, database: Database, dataset: str, progress: Progress) -> None:
+    """Make the published references of a dataset those of the catalogue, and publish; nothing else changes."""
+    embedder = open_model(settings.model, model_card(settings))
+    with published_snapshot(settings.flora_indexes) as published:
+        published.require_model(embedder.model)
+        before, species, card = published.name, known_species(published), published.manifest.model
+    with EmbeddingStore(settings.data / "embeddings", describe_tools(card)) as store:
+        embed_dataset(settings, dataset, store, embedder, str(card.get("views", "none")), progress=progress)
+        with database.reading() as session:
+            photos = list(references(session, dataset))
+        missing = set(store.missing(photo.sha256 for photo in photos))
+        ready = [photo for photo in photos if photo.sha256 not in missing and photo.species in species]
+        waiting = [photo for photo in photos if photo.species not in species]
+        name = renew_references(
+            settings.flora_indexes,
+            dataset,
+            [reference_entry(photo) for photo in ready],
+            store.read,
+            [context for _, context in read_contexts(ready).values()],
+        )
     if missing:
         print(
             f"{len(missing)} photos could not be embedded and are left out: `fungarium index embed` says why",
@@ -140,11 +145,11 @@ def adopt(settings: Settings, progress: Progress) -> None:
     lay_out_published(settings)
 
 
-def embed_observation_photos(
-    settings: Settings, store: EmbeddingStore, embedder: Embedder, views: str, progress: Progress
+def embed_dataset(
+    settings: Settings, dataset: str, store: EmbeddingStore, embedder: Embedder, views: str, *, progress: Progress
 ) -> None:
-    """Embed the new photos of observations, with the views of the snapshot."""
-    with closing(photos_to_embed(settings, OWN)) as photos:
+    """Embed the new photos of a dataset, with the views of the snapshot."""
+    with closing(photos_to_embed(settings, dataset)) as photos:
         report = run_embedding(
             settings,
             photos,

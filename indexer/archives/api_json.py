@@ -20,7 +20,7 @@ from retrieval.errors import ArchiveError
 GBIF_TERMS: Mapping[str, tuple[str, ...]] = {**TAXON_TERMS, **OCCURRENCE_TERMS, "observation": ("key", "gbifid")}
 GBIF, INAT = "gbif-api", "inat-api"
 CREDIT = re.compile(r"^\(c\)\s*(.+?),\s*[^,]*$")
-SMALL = re.compile(r"/(?:square|thumb|small|medium|large)(?=\.\w+)")
+SMALL = re.compile(r"/(?:square|thumb|small|medium)(?=\.\w+)")
 PHOTO_PAGE = "https://www.inaturalist.org/photos/"
 LISTS = ("media", "photos", "observation_photos")
 RESERVED = "all rights reserved"  # iNaturalist's codes for photos without a licence
@@ -29,37 +29,45 @@ RESERVED = "all rights reserved"  # iNaturalist's codes for photos without a lic
 def read_gbif_api(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Yield the photos of every occurrence; occurrences without photos and malformed items are rejected."""
     for item, file, line in read_items(source, GBIF):
-        fields = read_by_terms(item, GBIF_TERMS)
-        media = [read_by_terms(photo, MEDIA_TERMS) for photo in dicts(item.get("media"))]
-        yield from photo_records(fields, media, file, line)
+        yield from read_occurrence(item, file, line)
+
+
+def read_occurrence(item: Mapping[str, Any], file: str = "", line: int = 0) -> Iterator[Record | RejectedRecord]:
+    """Yield the photos of an occurrence of GBIF."""
+    fields = read_by_terms(item, GBIF_TERMS)
+    media = [read_by_terms(photo, MEDIA_TERMS) for photo in dicts(item.get("media"))]
+    yield from photo_records(fields, media, file, line)
 
 
 def read_inat_api(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
     """Yield the photos of every observation, each with its own licence; observations without photos are rejected."""
     for item, file, line in read_items(source, INAT):
-        taxon, user = member(item, "taxon"), member(item, "user")
-        name = text_of(user.get("name")) or text_of(user.get("login"))
-        latitude, _, longitude = text_of(item.get("location")).partition(",")
-        accuracy = ("public_positional_accuracy", "" if item.get("obscured") else "positional_accuracy")
-        fields = {
-            "scientific_name": text_of(taxon.get("name")),
-            "taxon_rank": text_of(taxon.get("rank")),
-            "kingdom": text_of(taxon.get("iconic_taxon_name")),
-            "vernacular_name": text_of(taxon.get("english_common_name")),
-            "vernacular_language": "en" if taxon.get("english_common_name") else "",
-            "verification_status": text_of(item.get("quality_grade")),
-            "establishment_means": "captive" if item.get("captive") else "",
-            "observation": text_of(item.get("uuid")) or text_of(item.get("id")),
-            "event_date": text_of(item.get("observed_on")),
-            "decimal_latitude": latitude,
-            "decimal_longitude": longitude,
-            "coordinate_uncertainty": next((text for key in accuracy if (text := text_of(item.get(key)))), ""),
-            "recorded_by": name,
-        }
-        photos = dicts(item.get("photos")) or [
-            member(photo, "photo") for photo in dicts(item.get("observation_photos"))
-        ]
-        yield from photo_records(fields, [read_inat_photo(photo, name) for photo in photos], file, line)
+        yield from read_observation(item, file, line)
+
+
+def read_observation(item: Mapping[str, Any], file: str = "", line: int = 0) -> Iterator[Record | RejectedRecord]:
+    """Yield the photos of an observation of iNaturalist."""
+    taxon, user = member(item, "taxon"), member(item, "user")
+    name = text_of(user.get("name")) or text_of(user.get("login"))
+    latitude, _, longitude = text_of(item.get("location")).partition(",")
+    accuracy = ("public_positional_accuracy", "" if item.get("obscured") else "positional_accuracy")
+    fields = {
+        "scientific_name": text_of(taxon.get("name")),
+        "taxon_rank": text_of(taxon.get("rank")),
+        "kingdom": text_of(taxon.get("iconic_taxon_name")),
+        "vernacular_name": text_of(taxon.get("english_common_name")),
+        "vernacular_language": "en" if taxon.get("english_common_name") else "",
+        "verification_status": text_of(item.get("quality_grade")),
+        "establishment_means": "captive" if item.get("captive") else "",
+        "observation": text_of(item.get("uuid")) or text_of(item.get("id")),
+        "event_date": text_of(item.get("observed_on")),
+        "decimal_latitude": latitude,
+        "decimal_longitude": longitude,
+        "coordinate_uncertainty": next((text for key in accuracy if (text := text_of(item.get(key)))), ""),
+        "recorded_by": name,
+    }
+    photos = dicts(item.get("photos")) or [member(photo, "photo") for photo in dicts(item.get("observation_photos"))]
+    yield from photo_records(fields, [read_inat_photo(photo, name) for photo in photos], file, line)
 
 
 def read_inat_photo(photo: Mapping[str, Any], observer: str) -> dict[str, str]:

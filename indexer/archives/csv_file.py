@@ -6,8 +6,8 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
-from indexer.archives import inat_export
 from indexer.archives.container import find_spelling, open_file
 from indexer.archives.folder import read_folder_name
 from indexer.archives.lines import HEAD, Row, read_rows, sniff_dialect, with_header
@@ -17,6 +17,27 @@ from indexer.records import ArchiveSource, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", *WORKBOOK_ENDINGS)
+RESERVED_HOST = "static.inaturalist.org"
+EXPORT_MARKS = frozenset({"imageurl", "qualitygrade", "iconictaxonname"})
+"""Headers found together only in iNaturalist's exports of observations, each with the URL of its first photo."""
+OBSCURED_CELL = "31400"  # metres: the diagonal of the 0.2-degree cell of an obscured place
+EXPORT_TERMS: Mapping[str, tuple[str, ...]] = {
+    **TABLE_TERMS,
+    "scientific_name": ("scientificname", "taxonname", "speciesguess"),
+    "kingdom": ("iconictaxonname",),
+    "observation": ("uuid", "id"),
+    "coordinate_uncertainty": ("publicpositionalaccuracy", "positionalaccuracy"),
+    "country_code": ("placecountryname",),
+    "creator": ("username", "userlogin"),
+    "recorded_by": ("username", "userlogin"),
+    "licence": tuple(
+        f"{kind}{licence}{code}"
+        for kind in ("photo", "photos", "photos0", "image")
+        for licence in ("license", "licence")
+        for code in ("code", "")
+    ),  # `license` is that of the observation
+    "references": ("url",),
+}
 
 
 def read_csv(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
@@ -49,14 +70,14 @@ def read_csv(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:
 def field_reader(headers: Sequence[str], source: ArchiveSource, file: str) -> Callable[[Sequence[str]], dict[str, str]]:
     """Return the function that reads a row's fields except the photo. Raises ArchiveError."""
     terms = [plain_term(header) for header in headers]
-    if not inat_export.is_export(headers):
+    if not is_export(headers):
         columns = find_columns(headers, TABLE_TERMS, source.columns, file)
         return lambda cells: share_attribution(columns.read(cells))
-    exported = find_columns(headers, inat_export.TERMS, source.columns, file)
+    exported = find_columns(headers, EXPORT_TERMS, source.columns, file)
 
     def read(cells: Sequence[str]) -> dict[str, str]:
         row = dict(zip(terms, cells, strict=True))
-        return inat_export.read_licence(inat_export.read_public_place(exported.read(cells), row), row)
+        return read_export_licence(read_public_place(exported.read(cells), row), row)
 
     return read
 
@@ -151,3 +172,32 @@ def share_attribution(fields: Mapping[str, str]) -> dict[str, str]:
         if space:
             shared["creator"] = name.strip(" ,;-")
     return shared
+
+
+def is_export(headers: Sequence[str]) -> bool:
+    """Return whether a table is an export of observations from iNaturalist, by its headers."""
+    return {plain_term(header) for header in headers} >= EXPORT_MARKS
+
+
+def read_export_licence(fields: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, str]:
+    """Return the licence status of a photo by its URL, since no column has it.
+
+    Openly licensed photos are in a separate bucket; on the other server, all rights are reserved.
+    """
+    if fields.get("licence"):
+        return dict(fields)
+    if urlsplit(cells.get("imageurl", "").strip()).hostname == RESERVED_HOST:
+        return {**fields, "licence": "all rights reserved"}
+    if licence := cells.get("license", "").strip():
+        return {**fields, "rights": f"{licence}, of the observation and not of its photos"}
+    return dict(fields)
+
+
+def read_public_place(fields: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, str]:
+    """Return the uncertainty of an obscured place, and whether the organism was introduced there."""
+    read = dict(fields)
+    if cells.get("coordinatesobscured", "").strip().lower() == "true" and not cells.get("publicpositionalaccuracy", ""):
+        read["coordinate_uncertainty"] = OBSCURED_CELL
+    if cells.get("captivecultivated", "").strip().lower() == "true":
+        read["establishment_means"] = "captive"
+    return read

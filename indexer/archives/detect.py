@@ -9,6 +9,7 @@ from pathlib import Path
 from indexer.archives.api_json import record_kind
 from indexer.archives.container import FolderContainer, open_file
 from indexer.archives.csv_file import find_photo_tables, open_table
+from indexer.archives.found_pictures import is_found_pictures
 from indexer.archives.fungitastic import is_metadata
 from indexer.archives.inat_open_data import find_tables
 from indexer.archives.json_stream import read_members
@@ -30,9 +31,7 @@ def detect_kind(path: Path, encoding: str = "") -> str:
         return "dwca"
     if path.name.lower().endswith((".json", ".json.gz")):
         return _detect_json(path)
-    with open_file(path) as stream:
-        open_table(stream, path.name, encoding)  # raises if it is no table
-    return "fungitastic" if _is_fungitastic(path) else "csv"
+    return _detect_table(path, encoding)
 
 
 def _detect_folder(path: Path) -> str:
@@ -49,7 +48,7 @@ def _detect_folder(path: Path) -> str:
         return "dwca"
     tables = find_photo_tables(path)
     if len(tables) == 1 and not _is_fungitastic(tables[0]):
-        return "csv"
+        return _detect_table(tables[0])
     if len(tables) > 1 and not all(map(_is_fungitastic, tables)):
         found = ", ".join(file.name for file in tables)
         raise ArchiveError(f"{path}: there are several tables of photos ({found}); name the one that is meant")
@@ -60,6 +59,14 @@ def _detect_folder(path: Path) -> str:
     if pages := [file for file in sorted(path.iterdir()) if file.name.lower().endswith((".json", ".json.gz"))]:
         return _detect_json(pages[0])
     raise ArchiveError(f"{path}: no kind of archive fits this folder; there are no tables and no photos in folders")
+
+
+def _detect_table(path: Path, encoding: str = "") -> str:
+    with open_file(path) as stream:
+        header, _ = open_table(stream, path.name, encoding)  # raises if it is no table
+    if is_found_pictures(header.cells):
+        return "found-pictures"
+    return "fungitastic" if _is_fungitastic(path) else "csv"
 
 
 def _has(path: Path, name: str) -> bool:

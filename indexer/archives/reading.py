@@ -12,6 +12,7 @@ from indexer.archives.csv_file import read_csv
 from indexer.archives.detect import detect_kind
 from indexer.archives.dwca import read_dwca
 from indexer.archives.folder import read_folder
+from indexer.archives.found_pictures import read_found_pictures
 from indexer.archives.fungitastic import read_fungitastic
 from indexer.archives.inat_open_data import read_inat_open_data
 from indexer.archives.plantnet300k import read_plantnet300k
@@ -28,6 +29,7 @@ KINDS: Mapping[str, str] = {
     "coco": "The COCO JSON of FGVCx Fungi 2018 and iNaturalist 2017 to 2021.",
     "inat-open-data": "A folder with the iNaturalist open-data tables observations, photos, taxa and observers.",
     "fungitastic": "A FungiTastic or Danish Fungi metadata table, or the folder that holds several.",
+    "found-pictures": "A table of pictures from web pages, with title, caption and text of the page.",
     "plantnet300k": "The metadata JSON of Pl@ntNet-300K.",
     GBIF: "JSON of GBIF's occurrence API: a page of a search, a list, or a folder of pages.",
     INAT: "JSON of iNaturalist's observation API: a page of a search, a list, or a folder of pages.",
@@ -41,11 +43,12 @@ READERS: Mapping[str, Reader] = {
     "coco": read_coco,
     "inat-open-data": read_inat_open_data,
     "fungitastic": read_fungitastic,
+    "found-pictures": read_found_pictures,
     "plantnet300k": read_plantnet300k,
     GBIF: read_gbif_api,
     INAT: read_inat_api,
 }
-WITH_COLUMNS = frozenset({"csv", "fungitastic"})
+WITH_COLUMNS = frozenset({"csv", "fungitastic", "found-pictures"})
 
 
 def read_archive(source: ArchiveSource) -> Iterator[Record | RejectedRecord]:

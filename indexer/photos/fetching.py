@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from types import TracebackType
 from urllib.parse import urlsplit
 
 import requests
 
+from indexer.photos.pacing import Budget, HostHeld, Pace, host_of, wait_for_turn
 from indexer.photos.photo_facts import inspect_photo, reason_of
 from indexer.photos.photo_store import PhotoStore
+from indexer.photos.refusals import Refusals
 from indexer.records import RejectedRecord
 from retrieval.errors import ForbiddenAddress, PhotoTooLarge, UnreadablePhoto
 from retrieval.photos.addresses import SCHEMES, Guard
@@ -21,36 +23,31 @@ from retrieval.photos.views import CURATED
 
 USER_AGENT = "Fungarium/0.1 (open fungi identification; fetches each reference photo once)"
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-LONGEST_WAIT = 120.0  # seconds; a server that asks for longer is not asked again in this run
 CHUNK = 2**16
+GIVEN_UP = 5  # photos in a row: a server that is gone would cost minutes for each
 
 
 class Fetcher:
-    """Fetches photos by URL into a store, skipping stored ones. `sleep` and `clock` are replaced in tests."""
+    """Fetches photos by URL into a store, skipping stored ones."""
 
     def __init__(
         self,
         store: PhotoStore,
         *,
         guard: Guard | None = None,  # whether private addresses are allowed: archives are untrusted
-        delay: float = 1.0,  # seconds between two requests to one host
         attempts: int = 4,
         timeout: float = 30.0,  # seconds without data
         patience: float = 180.0,  # seconds per photo and attempt
         largest: int = CURATED.bytes,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        pace: Pace | None = None,  # shared with other requests of this run
+        budget: Budget | None = None,
+        refusals: Refusals | None = None,  # addresses that need not be asked again
     ) -> None:
         self._store = store
-        self._delay, self._attempts, self._timeout, self._patience, self._largest = (
-            delay,
-            attempts,
-            timeout,
-            patience,
-            largest,
-        )
-        self._sleep, self._clock = sleep, clock
-        self._last: dict[str, float] = {}  # host to the time of its last request
+        self._pace = pace or Pace()
+        self._budget, self._refusals = budget or Budget(), refusals
+        self._failed = Counter[str]()  # photos in a row that a host did not deliver
+        self._attempts, self._timeout, self._patience, self._largest = attempts, timeout, patience, largest
         self._session = guarded_session(guard or Guard(), agent=USER_AGENT)
 
     def __enter__(self) -> Fetcher:
@@ -72,39 +69,44 @@ class Fetcher:
         """
         if known := self._store.recall(address):
             return known
+        if self._refusals is not None and (refused := self._refusals.find(address)):
+            return refused
+        outcome, is_final = self._fetch(address)
+        if is_final and isinstance(outcome, RejectedRecord) and self._refusals is not None:
+            self._refusals.note(outcome)
+        return outcome
+
+    def _fetch(self, address: str) -> tuple[str | RejectedRecord, bool]:
+        """Return the outcome, and whether it would be the same another time."""
         parts = urlsplit(address)
         if parts.scheme.lower() not in SCHEMES or not parts.hostname:
-            return RejectedRecord("bad-address", f"{address!r} is no web address", photo=address)
-        fault = ""
+            return RejectedRecord("bad-address", f"{address!r} is no web address", photo=address), True
+        host, fault = host_of(address), ""
+        if (failed := self._failed[host]) >= GIVEN_UP:
+            fault = f"the last {failed} photos of {host} did not come, and it is not asked again in this run"
+            return RejectedRecord("unreachable", f"{address}: {fault}", photo=address), False
         for attempt in range(self._attempts):
-            self._wait_for_turn(parts.hostname)
-            outcome = self._request(address)
-            if isinstance(outcome, RejectedRecord):
-                return outcome
-            if isinstance(outcome, bytes):
-                return self._keep(address, outcome)
-            fault, wait = outcome
-            if wait > LONGEST_WAIT:
+            try:
+                outcome = self._request(address)
+            except HostHeld as held:
+                fault = fault or str(held)
                 break
-            if attempt + 1 < self._attempts:
-                self._sleep(max(wait, self._delay * 2**attempt))
-        return RejectedRecord("unreachable", f"{address}: {fault}", photo=address)
+            if isinstance(outcome, RejectedRecord | bytes):
+                self._failed[host] = 0
+                return (self._keep(address, outcome) if isinstance(outcome, bytes) else outcome), True
+            fault, wait, answering = outcome
+            self._pace.hold(answering, max(wait, self._pace.pause_of(answering) * 2**attempt))
+        self._failed[host] += 1
+        return RejectedRecord("unreachable", f"{address}: {fault}", photo=address), False
 
-    def _wait_for_turn(self, host: str) -> None:
-        if host in self._last:
-            pause = self._last[host] + self._delay - self._clock()
-            if pause > 0:
-                self._sleep(pause)
-        self._last[host] = self._clock()
-
-    def _request(self, address: str) -> bytes | tuple[str, float] | RejectedRecord:
-        """Send one request; returns the bytes, (error, seconds to wait) if it can be repeated, or a rejection."""
+    def _request(self, address: str) -> bytes | tuple[str, float, str] | RejectedRecord:
+        """Send one request; returns the bytes, (error, seconds to wait, host) if it can be repeated, or a rejection."""
         try:
-            with open_address(self._session, address, timeout=self._timeout) as answer:
+            before = partial(wait_for_turn, self._pace, self._budget)
+            with open_address(self._session, address, timeout=self._timeout, before=before) as answer:
                 if answer.status_code in TRY_AGAIN:
-                    return f"the server answers {answer.status_code}", read_retry_after(
-                        answer.headers.get("Retry-After", "")
-                    )
+                    wait = read_retry_after(answer.headers.get("Retry-After", ""))
+                    return f"the server answers {answer.status_code}", wait, host_of(answer.url)
                 if answer.status_code != requests.codes.ok:
                     return RejectedRecord(
                         "unreachable", f"{address}: the server answers {answer.status_code}", photo=address
@@ -113,13 +115,13 @@ class Fetcher:
         except ForbiddenAddress as error:
             return RejectedRecord("bad-address", f"{address}: {error}", photo=address)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            return f"the server cannot be reached or breaks off ({type(error).__name__})", 0.0
+            return f"the server cannot be reached or breaks off ({type(error).__name__})", 0.0, host_of(address)
         except (requests.RequestException, ValueError) as error:
             return RejectedRecord(
                 "unreachable", f"{address}: the request fails ({type(error).__name__})", photo=address
             )
 
-    def _read(self, answer: requests.Response, address: str) -> bytes | tuple[str, float] | RejectedRecord:
+    def _read(self, answer: requests.Response, address: str) -> bytes | tuple[str, float, str] | RejectedRecord:
         too_large = RejectedRecord(
             "too-large", f"{address}: the photo has more than {self._largest:,} bytes", photo=address
         )
@@ -129,13 +131,18 @@ class Fetcher:
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind.startswith("text/"):  # a page about the photo, or an error page
             return RejectedRecord("not-an-image", f"{address}: the server answers with {kind}", photo=address)
-        begun, photo = self._clock(), bytearray()
-        for chunk in answer.iter_content(CHUNK):
+        self._budget.require(int(announced) if announced.isdecimal() else 1)
+        begun, photo = self._pace.clock(), bytearray()
+        piece = self._budget.piece(CHUNK)
+        for chunk in answer.iter_content(piece):
+            self._budget.take_bytes(len(chunk))
             photo += chunk
             if len(photo) > self._largest:
                 return too_large
-            if self._clock() - begun > self._patience:
-                return f"the photo did not come within {self._patience:g} seconds", 0.0
+            if not announced:  # the rest may be as long
+                self._budget.require(piece)
+            if self._pace.clock() - begun > self._patience:
+                return f"the photo did not come within {self._patience:g} seconds", 0.0, host_of(answer.url)
         return bytes(photo)
 
     def _keep(self, address: str, photo: bytes) -> str | RejectedRecord:

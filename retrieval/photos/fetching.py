@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -133,13 +133,21 @@ def guarded_session(guard: Guard, *, agent: str, leash: ConnectionCutter | None 
     return session
 
 
+def at_once(url: str) -> None:
+    """Wait for nothing before a request."""
+
+
 @contextmanager
-def open_address(session: requests.Session, url: str, *, timeout: float) -> Iterator[requests.Response]:
+def open_address(
+    session: requests.Session, url: str, *, timeout: float, before: Callable[[str], None] = at_once
+) -> Iterator[requests.Response]:
     """Follow at most REDIRECTS redirects and yield the final response, with its body unread.
 
-    Raises ForbiddenAddress and the exceptions of requests.
+    `before` is called with each URL before it is requested. Raises what it raises, ForbiddenAddress and the exceptions
+    of requests.
     """
     for _ in range(REDIRECTS + 1):
+        before(url)
         with session.get(url, stream=True, timeout=timeout) as answer:
             session.cookies.clear()
             if not answer.is_redirect:

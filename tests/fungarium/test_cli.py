@@ -24,6 +24,9 @@ from tests.snapshots import MUSCARIA, draw_photo, make_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = [
+    "start",
+    "region",
+    "fetch",
     "collection",
     "index",
     "identify",

@@ -27,6 +27,7 @@ from indexer.curation.reasons import REJECTED
 from indexer.curation.texts import read_text
 from indexer.importing import ImportReport, import_archive
 from indexer.photos.finding import Fetcher, PhotoStore
+from indexer.photos.pacing import Pace
 from indexer.records import ArchiveSource, CuratedRecord, Record, RejectedRecord
 from retrieval.errors import ArchiveError
 from tests.indexer.collections import POLICY, desk_for, draw_photo, line, mixed_rows, state, write_table
@@ -321,7 +322,7 @@ def test_photos_behind_addresses_are_fetched_once_and_show_their_address(
 ) -> None:
     base, asked = server
     table = write_table(tmp_path / "walks", [line(f"{base}/a.png"), line(f"{base}/gone.png")])
-    with PhotoStore(tmp_path / "store") as store, Fetcher(store, guard=LOOPBACK, delay=0.0) as fetcher:
+    with PhotoStore(tmp_path / "store") as store, Fetcher(store, guard=LOOPBACK, pace=Pace(0.0)) as fetcher:
         desk = PhotoDesk(ArchiveSource("csv", table), store, fetcher)
         first = load(database, desk)
         second = load(database, desk)
@@ -335,7 +336,7 @@ def test_photos_behind_addresses_are_fetched_once_and_show_their_address(
 def test_paths_can_be_relative_to_an_address(database: Database, tmp_path: Path, server: tuple[str, list[str]]) -> None:
     base, asked = server
     table = write_table(tmp_path / "walks", [line("absent here/1.png")])
-    with PhotoStore(tmp_path / "store") as store, Fetcher(store, guard=LOOPBACK, delay=0.0) as fetcher:
+    with PhotoStore(tmp_path / "store") as store, Fetcher(store, guard=LOOPBACK, pace=Pace(0.0)) as fetcher:
         desk = PhotoDesk(ArchiveSource("csv", table), store, fetcher, base_url=f"{base}/photos/")
         report = load(database, desk)
 

@@ -48,6 +48,9 @@ def make(kind: str, folder: Path) -> Path:
             return write_folder(folder, OPEN_DATA)
         case "fungitastic":
             return write_folder(folder, {"metadata/FungiTastic/Train.csv": FUNGITASTIC})
+        case "found-pictures":
+            table = "image_url,species,title,caption,page_text\nhttp://a.example/a.jpg,Amanita muscaria,,,\n"
+            return write_folder(folder, {"found.csv": table})
         case "gbif-api":
             page = {"results": [{"key": 1, "scientificName": "Amanita muscaria", "media": []}]}
             return write_folder(folder, {"page.json": json.dumps(page)}) / "page.json"

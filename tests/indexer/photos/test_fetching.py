@@ -9,6 +9,7 @@ import pytest
 
 from indexer.photos.fetching import USER_AGENT, Fetcher, read_retry_after
 from indexer.photos.finding import FoundPhoto, PhotoStore, open_photo
+from indexer.photos.pacing import Pace
 from indexer.records import ArchiveSource, Record, RejectedRecord
 from tests.indexer.archives.samples import photo_bytes
 from tests.indexer.photos.servers import LOOPBACK, Answer, PhotoServer, photo_server
@@ -47,9 +48,8 @@ def store(tmp_path: Path) -> PhotoStore:
 
 @pytest.fixture
 def fetcher(store: PhotoStore, clock: Clock) -> Iterator[Fetcher]:
-    with Fetcher(
-        store, guard=LOOPBACK, delay=1.0, attempts=3, largest=20_000, sleep=clock.sleep, clock=clock
-    ) as fetches:
+    pace = Pace(1.0, sleep=clock.sleep, clock=clock)
+    with Fetcher(store, guard=LOOPBACK, attempts=3, largest=20_000, pace=pace) as fetches:
         yield fetches
 
 
@@ -122,6 +122,29 @@ def test_a_server_that_wants_an_hour_is_left_alone(server: PhotoServer, fetcher:
     assert (len(server.asked), clock.slept) == (1, [])
 
 
+def test_a_server_that_delivers_nothing_is_not_asked_for_every_photo(server: PhotoServer, fetcher: Fetcher) -> None:
+    for number in range(20):
+        server.answers[f"/{number}.jpg"] = [Answer(503)]
+    server.answers["/20.jpg"] = [Answer(body=photo_bytes())]
+
+    reasons = [rejected(fetcher.fetch(f"{server.address}/{number}.jpg")).reason for number in range(20)]
+
+    assert reasons == ["unreachable"] * 20
+    assert len(server.asked) == 5 * 3  # attempts for five photos
+    assert "not asked again in this run" in rejected(fetcher.fetch(f"{server.address}/20.jpg")).detail
+
+
+def test_one_photo_that_does_not_come_counts_for_nothing_after_one_that_came(
+    server: PhotoServer, fetcher: Fetcher
+) -> None:
+    for number in range(20):
+        server.answers[f"/{number}.jpg"] = [Answer(503) if number % 2 else Answer(body=photo_bytes((number, 0, 0)))]
+
+    outcomes = [fetcher.fetch(f"{server.address}/{number}.jpg") for number in range(20)]
+
+    assert sum(isinstance(one, str) for one in outcomes) == 10
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -160,7 +183,7 @@ def test_a_download_that_breaks_off_is_begun_anew(server: PhotoServer, fetcher: 
 def test_a_photo_that_does_not_come_in_time_is_given_up(server: PhotoServer, store: PhotoStore, clock: Clock) -> None:
     server.answers["/a.jpg"] = [Answer(body=photo_bytes())]
 
-    with Fetcher(store, guard=LOOPBACK, attempts=1, patience=-1, sleep=clock.sleep, clock=clock) as fetcher:
+    with Fetcher(store, guard=LOOPBACK, attempts=1, patience=-1, pace=Pace(sleep=clock.sleep)) as fetcher:
         outcome = fetcher.fetch(f"{server.address}/a.jpg")
 
     assert rejected(outcome).reason == "unreachable"

@@ -1,0 +1,1 @@
+"""Loopback servers that answer as the services of others do, over invented records."""
