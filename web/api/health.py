@@ -6,6 +6,7 @@ from typing import Any
 
 from web.http.errors import sentence
 from web.inference.cluster import parts_json
+from web.inference.snapshot import Health
 from web.schemas.answers import ServerHealth
 from web.schemas.openapi import ApiBlueprint
 from web.services import services
@@ -18,7 +19,8 @@ blueprint = ApiBlueprint("health", __name__, description="Health check")
 @blueprint.alt_response(503, schema=ServerHealth, description="No request can be answered at present")
 def show_health() -> tuple[dict[str, Any], int]:
     """Show whether the server can answer, with its snapshot and model."""
-    health = services().published.health()
+    published = services().published
+    health = published.health()
     manifest = health.snapshot.manifest if health.snapshot else None
     body = {
         "status": health.status,
@@ -29,6 +31,8 @@ def show_health() -> tuple[dict[str, Any], int]:
         "floras": len(manifest.floras) if manifest else 0,
         "index": services().backend.description,
     }
+    if lines := published.lines():
+        body["lines"] = [line_json(line, published.health(line)) for line in lines]
     cluster_search = services().backend.cluster
     if cluster_search is not None:
         body["cluster"] = parts_json(cluster_search.status())
@@ -37,3 +41,15 @@ def show_health() -> tuple[dict[str, Any], int]:
         if manifest and cluster_search.is_lost:
             body["status"] = "unavailable"
     return body, 503 if body["status"] == "unavailable" or not manifest else 200
+
+
+def line_json(line: str, health: Health) -> dict[str, Any]:
+    """Describe a published line; what ails it does not keep the stable one from answering."""
+    return {
+        "line": line,
+        "status": health.status,
+        "detail": health.detail,
+        "snapshot": health.snapshot.name if health.snapshot else None,
+        "model": health.snapshot.model if health.snapshot else None,
+        "references": health.snapshot.references if health.snapshot else 0,
+    }

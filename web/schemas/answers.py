@@ -196,6 +196,7 @@ class Identification(Answer):
     aspects_told = fields.Boolean(metadata=about("Whether the aspects were predicted from the photos."))
     snapshot = fields.String()
     model = fields.String()
+    line = fields.String(metadata=about("The published line that answered; omitted for the stable one."))
     notice = fields.String()
 
 
@@ -204,6 +205,7 @@ class Named(Answer):
 
     snapshot = fields.String(metadata=about("The snapshot that was searched."))
     model = fields.String(metadata=about("The model whose embeddings are compared."))
+    line = fields.String(metadata=about("The published line that answered; omitted for the stable one."))
     notice = fields.String(metadata=about("To be shown with the answer."))
 
 
@@ -327,11 +329,25 @@ class PartHealth(Answer):
     replicas = fields.List(fields.Nested(ReplicaHealth))
 
 
+class LineHealth(Answer):
+    """The health of a published line besides the stable one."""
+
+    line = fields.String(metadata=about("The name by which requests choose it."))
+    status = fields.String()
+    detail = fields.String()
+    snapshot = fields.String(allow_none=True)
+    model = fields.String(allow_none=True)
+    references = fields.Integer()
+
+
 class ServerHealth(Answer):
     """The health of the server."""
 
     cluster = fields.List(
         fields.Nested(PartHealth), metadata=about("The shards, if references are searched on a cluster.")
+    )
+    lines = fields.List(
+        fields.Nested(LineHealth), metadata=about("The published lines besides the stable one, if there are any.")
     )
 
     status = fields.String(
