@@ -18,6 +18,8 @@ from web.application import create_app
 from web.inference.snapshot import Published
 from web.services import Services, Throughput, choose_embedder
 
+NEW = drawn_references()[0][-1].photo
+
 
 class Mirrored(Descriptor):
     """The descriptor with its numbers in reverse: as good, and nonsense beside the descriptor's own."""
@@ -35,9 +37,12 @@ class Mirrored(Descriptor):
 
 
 def make_lines(root: Path) -> tuple[str, str]:
-    """Publish the descriptor's snapshot, and as the line `candidate` the other model's; returns their names."""
+    """Publish the descriptor's snapshot, and as the line `candidate` the other model's; returns their names.
+
+    The candidate has one reference more, `NEW`.
+    """
     entries, embeddings, _ = drawn_references()
-    stable = make_snapshot(root).manifest.name
+    stable = make_snapshot(root, entries[:-1], embeddings[:-1]).manifest.name
     mirrored = np.ascontiguousarray(embeddings[:, ::-1])
     candidate = make_snapshot(root, entries, mirrored, card=Mirrored().card, publish=False).manifest.name
     switch_current(root, candidate, "candidate")
