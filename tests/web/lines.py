@@ -49,7 +49,7 @@ def make_lines(root: Path) -> tuple[str, str]:
     return stable, candidate
 
 
-def make_app_of_lines(root: Path, **more: object) -> Flask:
+def make_app_of_lines(root: Path) -> Flask:
     """A server with both models that keeps no answers."""
     openers = (Descriptor, Mirrored)
 
@@ -58,7 +58,5 @@ def make_app_of_lines(root: Path, **more: object) -> Flask:
 
     published = Published(root, accept, patience=0.0)
     photos = HeldPhotos(drawn_references()[2])
-    services = Services(
-        published, Descriptor, photos, LIMITS, Throughput(cache_bytes=0), line_embedders=(Mirrored,), **more
-    )
+    services = Services(published, Descriptor, photos, LIMITS, Throughput(cache_bytes=0), line_embedders=(Mirrored,))
     return create_app(services)
