@@ -1,15 +1,14 @@
-"""Measures ensembles against their members: `python -m benchmarks.models.ensembles --indexes DIR --lines LINE...`.
+"""Measures two models joined: `python -m benchmarks.models.ensembles --indexes DIR --members A B`.
 
-Each line is a published snapshot of one model over the same references; the last one may be an ensemble of the others.
-Observations are held out by group, in the same folds for all lines. Late fusion averages the calibrated vectors of the
-members, with the weight that gave the least log loss on the other folds. Gains are paired, with bootstrap intervals.
+Members are published lines of two models over the same references. Their ensemble has their leading numbers side by
+side, as `ensemble:A+B` has. Late fusion averages their calibrated vectors, with the weight that gave the least log loss
+on the other folds. Observations are held out by group, in the same folds for all. Gains are paired, with intervals.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,11 @@ from evaluation.learning.query_mix import rank_truth
 from evaluation.learning.scoring import Method, score_all
 from evaluation.measuring.ablate import paired_gain
 from retrieval.domain import WORLD
+from retrieval.models.embedder import unit_rows
+from retrieval.models.ensemble import make_leading_head
+from retrieval.models.head import TEMPERATURE
 from retrieval.ranking.calibration import Calibration
+from retrieval.ranking.votes import Voting
 from retrieval.snapshots.snapshot import open_snapshot
 
 FOLDS = 5
@@ -39,61 +42,59 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--indexes", type=Path, required=True)
     parser.add_argument("--members", nargs=2, required=True, help="two lines")
-    parser.add_argument("--joined", help="the line of their ensemble")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    lines = [*options.members, *([options.joined] if options.joined else [])]
-    result = measure_lines(options.indexes, lines, len(options.members), options.seed)
+    result = measure_members(options.indexes, options.members, options.seed)
     print(json.dumps(result, indent=1))
     if options.out:
         options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def measure_lines(root: Path, lines: list[str], members: int, seed: int) -> dict[str, Any]:
-    """Return the recall of each line and of late fusion of the first `members`, and the gains over the best member."""
-    galleries, methods, models = [], [], []
-    for line in lines:
+def measure_members(root: Path, members: list[str], seed: int) -> dict[str, Any]:
+    """Return the recall of each member, of their ensemble and of late fusion, and the gains over the best member."""
+    galleries, models = [], []
+    for line in members:
         with closing(open_snapshot(root, line)) as snapshot:
             galleries.append(read_gallery(snapshot, snapshot.flora(WORLD)))
-            methods.append(Method(snapshot.voting, Calibration()))
             models.append(snapshot.model)
-    galleries = [replace(gallery, joined=galleries[0].groups) for gallery in galleries]  # the same splits for all
-    dealt = deal_folds(galleries[0].groups, galleries[0].columns, FOLDS, seed)
-    plain = [score_folds(gallery, dealt, method) for gallery, method in zip(galleries, methods, strict=True)]
-    calibrated, seconds = [], []
-    for gallery in galleries:
-        began = time.perf_counter()
-        calibrated.append(score_folds(gallery, dealt, None, seed))
-        seconds.append(time.perf_counter() - began)
+    first = galleries[0]
+    galleries = [replace(gallery, joined=first.groups) for gallery in galleries]  # the same splits for all
+    head = make_leading_head(len(members))
+    features = np.concatenate([gallery.embeddings for gallery in galleries], axis=1)
+    galleries.append(replace(first, embeddings=unit_rows(head.project(features)), joined=first.groups))
+    names = [*members, "ensemble"]
+    dealt = deal_folds(first.groups, first.columns, FOLDS, seed)
+    votes = Method(Voting(temperature=TEMPERATURE), Calibration())
+    plain = [score_folds(gallery, dealt, votes) for gallery in galleries]
+    calibrated = [score_folds(gallery, dealt, None, seed) for gallery in galleries]
     truth, folds = plain[0][1], plain[0][2]
-    late, weights = fuse_late([scores for scores, _, _ in calibrated[:members]], truth, folds)
+    late, weights = fuse_late([scores for scores, _, _ in calibrated[: len(members)]], truth, folds)
     table: dict[str, Any] = {}
     for kind, found in (("votes", plain), ("calibrated", calibrated)):
-        ranks = {line: rank_truth(scores, truth) for line, (scores, _, _) in zip(lines, found, strict=True)}
+        ranks = {name: rank_truth(scores, truth) for name, (scores, _, _) in zip(names, found, strict=True)}
         if kind == "calibrated":
             ranks["late fusion"] = rank_truth(late, truth)
-        best = max(lines[:members], key=lambda line: float((ranks[line] == 1).mean()))
+        best = max(members, key=lambda line: float(hits(ranks[line], 1).mean()))
         table[kind] = {
             name: {
-                "top1": float((rank == 1).mean()),
-                "top5": float((rank <= 5).mean()),
-                **({} if name in lines[:members] else {f"over {best}": gains(ranks[best], rank, seed)}),
+                **{f"top{k}": float(hits(rank, k).mean()) for k in (1, 5)},
+                **({} if name in members else {f"over {best}": gains(ranks[best], rank, seed)}),
             }
             for name, rank in ranks.items()
         }
-    return {
-        "observations": len(truth),
-        "models": dict(zip(lines, models, strict=True)),
-        "weights of the second member": weights,
-        "seconds to learn": dict(zip(lines, seconds, strict=True)),
-        **table,
-    }
+    facts = {"observations": len(truth), "models": dict(zip(members, models, strict=True))}
+    return {**facts, "weights of the second member": weights, **table}
+
+
+def hits(rank: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Return 1 for each observation whose species is among the first `k`, else 0; without a vote its rank is 0."""
+    return ((rank > 0) & (rank <= k)).astype(np.float64)
 
 
 def gains(before: NDArray[np.int64], after: NDArray[np.int64], seed: int) -> dict[str, Any]:
     """Return the paired change of top-1 and top-5."""
-    return {f"top{k}": paired_gain((before <= k).astype(float), (after <= k).astype(float), seed) for k in (1, 5)}
+    return {f"top{k}": paired_gain(hits(before, k), hits(after, k), seed) for k in (1, 5)}
 
 
 def score_folds(
