@@ -32,8 +32,8 @@ def show_health() -> tuple[dict[str, Any], int]:
         "floras": len(manifest.floras) if manifest else 0,
         "index": services().backend.description,
     }
-    if lines := published.lines():
-        body["lines"] = [line_json(line, published.health(line)) for line in lines]
+    if lines := [line_json(*line) for line in published.line_healths()]:
+        body["lines"] = lines
     cluster_search = services().backend.cluster
     if cluster_search is not None:
         body["cluster"] = parts_json(cluster_search.status())
@@ -46,13 +46,13 @@ def show_health() -> tuple[dict[str, Any], int]:
     return body, 503 if body["status"] == "unavailable" or not manifest else 200
 
 
-def line_json(line: str, health: Health) -> dict[str, Any]:
+def line_json(line: str, name: str, health: Health) -> dict[str, Any]:
     """Describe a published line; what ails it does not keep the stable one from answering."""
     return {
         "line": line,
         "status": health.status,
         "detail": health.detail,
-        "snapshot": health.snapshot.name if health.snapshot else None,
+        "snapshot": health.snapshot.name if health.snapshot else name,
         "model": health.snapshot.model if health.snapshot else None,
         "references": health.snapshot.references if health.snapshot else 0,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,14 @@ from web.http.errors import public_message
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of the server. `snapshot` is None if none is open; `detail` is empty if all is well."""
+    """The health of the server, or of a published line.
 
-    status: str  # ok, starting, degraded (an older snapshot than the published one is in use) or unavailable
+    The status is ok, starting, degraded (an older snapshot than the published one is in use), unavailable, or, of a
+    line, idle: no request to this process has named it. `snapshot` is None if none is open; `detail` is empty if all is
+    well.
+    """
+
+    status: str
     detail: str
     snapshot: Snapshot | None
 
@@ -48,6 +53,15 @@ class Published(CurrentSnapshot):
     def lines(self) -> tuple[str, ...]:
         """The lines that a request may name besides the stable one."""
         return line_names(self._root)
+
+    def line_healths(self) -> Iterator[tuple[str, str, Health]]:
+        """Yield the name of each line, the snapshot that it names, and its health; opens none for this."""
+        for line in self.lines():
+            with suppress(UnknownLine):  # retired this moment
+                name = read_current(self._root, line)
+                with self._changing:
+                    opened = line in self._lines
+                yield line, name, self.health(line) if opened else Health("idle", "", None)
 
     def health(self, line: str = STABLE) -> Health:
         """Return the health of a line, without waiting for a snapshot that is being opened; raises UnknownLine."""

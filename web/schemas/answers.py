@@ -333,7 +333,9 @@ class LineHealth(Answer):
     """The health of a published line besides the stable one."""
 
     line = fields.String(metadata=about("The name by which requests choose it."))
-    status = fields.String()
+    status = fields.String(
+        metadata=about("As of the server; or idle: no request to the process that answers has named the line.")
+    )
     detail = fields.String()
     snapshot = fields.String(allow_none=True)
     model = fields.String(allow_none=True)

@@ -123,6 +123,7 @@ def test_a_photo_that_only_one_line_has_is_shown_and_one_of_no_line_is_not(clien
 
 def test_health_and_metrics_tell_lines_apart(changing: Flask, tmp_path: Path) -> None:
     client = changing.test_client()
+    before = client.get("/healthz").get_json()["lines"]
     identify(client)
     identify(client, model="candidate")
 
@@ -133,6 +134,7 @@ def test_health_and_metrics_tell_lines_apart(changing: Flask, tmp_path: Path) ->
         ("candidate", "ok", Mirrored().model)
     ]
     name = read_current(tmp_path, "candidate")
+    assert [(line["status"], line["snapshot"], line["model"]) for line in before] == [("idle", name, None)]
     assert f'fungarium_line{{line="candidate",model="{Mirrored().model}",snapshot="{name}"}} 1.0' in metrics
     assert f'fungarium_identifications_total{{line="candidate",model="{Mirrored().model}"}} 1.0' in metrics
     assert f'fungarium_identifications_total{{line="stable",model="{Descriptor().model}"}} 1.0' in metrics
