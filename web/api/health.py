@@ -8,7 +8,7 @@ from web.http.errors import sentence
 from web.inference.cluster import parts_json
 from web.inference.readiness import DEGRADED, OK, is_ready, run_checks
 from web.inference.snapshot import Health
-from web.schemas.answers import Readiness, ServerHealth
+from web.schemas.health import Readiness, ServerHealth
 from web.schemas.openapi import ApiBlueprint
 from web.services import services
 
