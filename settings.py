@@ -33,6 +33,13 @@ class Settings:
     model_card: str = field(
         default="", metadata={"help": "file with the model's preprocessing, if not beside the model"}
     )
+    line_models: str = field(
+        default="",
+        metadata={
+            "help": "models of published lines besides `model`, separated by commas: HANDLE, or HANDLE=CARD",
+            "example": "lite2, onnx:mynet.onnx=mynet.card.json",
+        },
+    )
     host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
     port: int = field(default=8000, metadata={"help": "port the server listens on"})
     workers: int = field(default=0, metadata={"help": "worker processes; 0: one per core, at most four", "least": 0})
@@ -154,6 +161,12 @@ class Settings:
         return self.observation_photos or str((self.data / "observations").absolute())
 
     @property
+    def models(self) -> list[tuple[str, Path | None]]:
+        """The model handles with their cards: the configured one, then those of published lines."""
+        card = Path(self.model_card) if self.model_card else None
+        return [(self.model, card), *parse_line_models(self.line_models)]
+
+    @property
     def database_url(self) -> str:
         """The database's URL, with the default applied."""
         return self.database or f"sqlite:///{self.data / 'fungarium.sqlite'}"
@@ -188,6 +201,8 @@ def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any
         parse_networks(text)
     if name == f"{PREFIX}PROJECT_ALIASES":
         parse_aliases(text)
+    if name == f"{PREFIX}LINE_MODELS":
+        parse_line_models(text)
     if kind == "Path":
         if not text:
             raise SettingsError(f"{name} must name a folder")
@@ -207,3 +222,18 @@ def parse_aliases(text: str) -> dict[str, str]:
             raise SettingsError(f"{PREFIX}PROJECT_ALIASES: {part!r} has no name; write NAME or NAME=FLORA")
         aliases[name] = flora or "best"
     return aliases
+
+
+def parse_line_models(text: str) -> list[tuple[str, Path | None]]:
+    """Return handle and card of each model of a list such as `lite2, onnx:mynet.onnx=mynet.card.json`.
+
+    The card follows the last `=`. Raises SettingsError for a part without a handle.
+    """
+    models: list[tuple[str, Path | None]] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        before, separator, after = (half.strip() for half in part.rpartition("="))
+        handle = before if separator else after
+        if not handle:
+            raise SettingsError(f"{PREFIX}LINE_MODELS: {part!r} has no handle; write HANDLE or HANDLE=CARD")
+        models.append((handle, Path(after) if separator and after else None))
+    return models

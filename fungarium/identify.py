@@ -22,7 +22,7 @@ def identification_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Number of results."),
             as_json,
             click.option("--indexes", type=PATH, help="Folder of the snapshots.  [default: FUNGARIUM_FLORA_INDEXES]"),
-            click.option("--snapshot", help="A snapshot by name instead of the published one."),
+            click.option("--snapshot", help="A snapshot or published line by name instead of the stable line."),
             click.option("--model", help="Model handle.  [default: FUNGARIUM_MODEL]"),
             click.option("--card", type=PATH, help="The model's card."),
         )

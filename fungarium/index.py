@@ -73,27 +73,32 @@ def build(settings: Settings, model: str | None, card: Path | None, views: str) 
     is_flag=True,
     help="Omit references published since it was made; by default they are carried over, or it is refused.",
 )
+@click.option("--line", default="stable", show_default=True, help="Publish it as this line, beside the stable one.")
 @atlas_choice
 @with_settings
 def publish(
-    settings: Settings, snapshot: str | None, recall_bar: float | None, as_it_is: bool, wanted: bool | None
+    settings: Settings, snapshot: str | None, recall_bar: float | None, as_it_is: bool, line: str, wanted: bool | None
 ) -> None:
     """Verify a snapshot and switch readers to it.
 
-    SNAPSHOT is its name, by default the one built last.
+    SNAPSHOT is its name, by default the one built last. A request names a further --line to be answered by it.
     """
     from fungarium.jobs.publishing import announce, lay_out_published
     from retrieval.search.recipes import RECALL_BAR
+    from retrieval.snapshots.manifest import STABLE
     from retrieval.snapshots.publishing import newest_built, publish_snapshot
 
     bar = RECALL_BAR if recall_bar is None else recall_bar
     with ProgressBars("B") as bars:
         chosen = snapshot or newest_built(settings.flora_indexes)
-        name = publish_snapshot(settings.flora_indexes, chosen, recall_bar=bar, as_it_is=as_it_is, progress=bars)
-    announce(name, settings)
+        name = publish_snapshot(
+            settings.flora_indexes, chosen, line=line, recall_bar=bar, as_it_is=as_it_is, progress=bars
+        )
+    announce(name, settings, line)
     if name != chosen:
         print(f"it combines the calibration of {chosen} with the references published since")
-    lay_out_published(settings, wanted=wanted)
+    if line == STABLE:
+        lay_out_published(settings, wanted=wanted)
 
 
 @index.command()
@@ -107,18 +112,75 @@ def rollback(settings: Settings) -> None:
 
 
 @index.command()
+@as_json
+@with_settings
+def lines(settings: Settings, as_json: bool) -> None:
+    """List the published lines: the stable one, and those beside it.
+
+    `publish --line NAME` makes one, `promote` makes it the stable one, `retire`
+    removes it.
+    """
+    from dataclasses import asdict
+
+    from retrieval.snapshots.lines import list_lines
+
+    rows = list_lines(settings.flora_indexes)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    print(f"{'line':16}  {'snapshot':16}  {'published':25}  {'references':>10}  model")
+    for row in rows:
+        state = row.model if row.state == "whole" else row.state
+        print(f"{row.line:16}  {row.snapshot:16}  {row.published:25}  {row.references:10}  {state}")
+
+
+@index.command()
+@click.argument("line")
+@click.option("--as-it-is", is_flag=True, help="Omit references published since it was made; by default it is refused.")
+@atlas_choice
+@with_settings
+def promote(settings: Settings, line: str, as_it_is: bool, wanted: bool | None) -> None:
+    """Make LINE the stable one: what answers everybody.
+
+    It stays a line until it is retired; `rollback` returns to what was stable.
+    """
+    from fungarium.jobs.publishing import announce, lay_out_published, require_served
+    from retrieval.snapshots.lines import promote_line
+    from retrieval.snapshots.manifest import read_current
+
+    require_served(settings, read_current(settings.flora_indexes, line))
+    with ProgressBars("B") as bars:
+        name = promote_line(settings.flora_indexes, line, as_it_is=as_it_is, progress=bars)
+    announce(name, settings)
+    lay_out_published(settings, wanted=wanted)
+
+
+@index.command()
+@click.argument("line")
+@with_settings
+def retire(settings: Settings, line: str) -> None:
+    """Remove LINE: requests that name it are refused.
+
+    Its snapshot stays on disk.
+    """
+    from retrieval.snapshots.lines import retire_line
+
+    print(f"retired {line}, which was {retire_line(settings.flora_indexes, line)}")
+
+
+@index.command()
 @click.argument("snapshot", required=False)
 @with_settings
 def verify(settings: Settings, snapshot: str | None) -> None:
     """Check every byte of a snapshot, and its indexes.
 
-    Indexes are compared with exact search. SNAPSHOT is its name, by default the
-    published one. The first fault found is the error.
+    Indexes are compared with exact search. SNAPSHOT is its name or a line's, by default
+    the published one. The first fault found is the error.
     """
-    from retrieval.snapshots.manifest import read_current
+    from retrieval.snapshots.manifest import find_snapshot
     from retrieval.snapshots.publishing import verify_snapshot
 
-    name = snapshot or read_current(settings.flora_indexes)
+    name = find_snapshot(settings.flora_indexes, snapshot)
     verify_snapshot(settings.flora_indexes, name)
     print(f"snapshot {name} is intact, and its indexes agree with exact search")
 

@@ -68,6 +68,10 @@ class NoSnapshot(SnapshotError):
     """No snapshot has been published yet."""
 
 
+class UnknownLine(NoSnapshot):
+    """There is no published line of this name."""
+
+
 class DamagedSnapshot(SnapshotError):
     """A file is missing, or its length or checksum differs from the manifest."""
 

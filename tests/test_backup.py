@@ -77,6 +77,7 @@ def test_a_restored_installation_gives_the_same_answers(
     asked = ["/api/v1/floras", body["url"], f"{body['url']}/verdicts", f"/api/v1/photos/{body['photos'][0]['sha256']}"]
     before = [installation.client().get(address, headers=installation.keys["olga"]).get_data() for address in asked]
     said = installation.identify(PHOTO)
+    assert index(["index", "publish", said["snapshot"], "--line", "candidate"]) == 0
     assert main(["backup", "make", str(tmp_path / "backups")]) == 0
     there = elsewhere(tmp_path / "there")
     monkeypatch.setenv("FUNGARIUM_DATA", str(there.data))
@@ -92,7 +93,7 @@ def test_a_restored_installation_gives_the_same_answers(
     assert again["species"] == said["species"]
     assert again["snapshot"] == said["snapshot"]
     assert main(["observations", "photos", "check"]) == 0
-    assert index(["index", "verify"]) == 0
+    assert index(["index", "verify", "candidate"]) == 0
     assert index(["observations", "adopt"]) == 0
     assert "nothing has changed" in capsys.readouterr().out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from retrieval.models.handles import open_model
 from retrieval.photos.addresses import Guard, parse_networks
 from retrieval.photos.views import PhotoLimits
 from retrieval.snapshots.atlas import Atlas, atlas_path, name_references, read_atlas
-from retrieval.snapshots.manifest import Manifest
+from retrieval.snapshots.manifest import STABLE, Manifest
 from retrieval.snapshots.snapshot import Snapshot
 from settings import Settings, parse_aliases
 from web.catalogue import Catalogue, DatabaseCatalogue
@@ -111,15 +111,23 @@ class Services:
     guard: Guard = field(default_factory=Guard)  # decides where photos may be fetched from
     cors_origins: tuple[str, ...] = ()  # of web pages that may ask from a browser; `*`: all
     project_aliases: Mapping[str, str] = field(default_factory=dict)  # of Pl@ntNet's projects: name -> flora or `best`
+    line_embedders: tuple[Callable[[], Embedder], ...] = ()  # of published lines; each opens its model the first time
+
+    def embedder_named(self, model: str) -> Embedder:
+        """Return the model of this name, opening what was not; without one, the configured model."""
+        return choose_embedder((self.embedder, *self.line_embedders), model)
+
+
+def choose_embedder(openers: Sequence[Callable[[], Embedder]], model: str) -> Embedder:
+    """Return the first of several models, each opened when its turn comes, that has this name; else the first."""
+    return next((embedder for opener in openers if (embedder := opener()).model == model), openers[0]())
 
 
 def make_services(settings: Settings) -> Services:
     """Create the services from the settings; each opens its files at first use."""
-
-    @cache
-    def embedder() -> Embedder:
-        card = Path(settings.model_card) if settings.model_card else None
-        return open_model(settings.model, card, threads=settings.cores)
+    embedder, *line_embedders = [
+        cache(partial(open_model, handle, card, threads=settings.cores)) for handle, card in settings.models
+    ]
 
     @cache
     def database() -> Database:
@@ -132,8 +140,9 @@ def make_services(settings: Settings) -> Services:
     catalogue, backend = DatabaseCatalogue(database), make_backend(settings)
 
     def accept(snapshot: Snapshot) -> None:
-        snapshot.require_model(embedder().model)
-        backend.adopt(snapshot)
+        snapshot.require_model(choose_embedder((embedder, *line_embedders), snapshot.model).model)
+        if snapshot.line == STABLE or backend.cluster is None:  # a cluster is reconnected to one snapshot
+            backend.adopt(snapshot)
 
     return Services(
         published=Published(settings.flora_indexes, accept),
@@ -164,6 +173,7 @@ def make_services(settings: Settings) -> Services:
         guard=Guard(parse_networks(settings.fetch_allow)),
         cors_origins=parse_origins(settings.cors_origins),
         project_aliases=parse_aliases(settings.project_aliases),
+        line_embedders=tuple(line_embedders),
     )
 
 

@@ -19,7 +19,8 @@ from database.field.photo_files import PhotoFiles
 from retrieval.errors import NoSnapshot, SnapshotError, UnknownPhoto
 from retrieval.progress import Progress, silent
 from retrieval.snapshots.history import HISTORY
-from retrieval.snapshots.manifest import SHARED, read_current, read_manifest, sealed_path
+from retrieval.snapshots.lines import line_names
+from retrieval.snapshots.manifest import LINES, SHARED, current_or_none, read_current, read_manifest, sealed_path
 from retrieval.snapshots.withdrawals import FILE as WITHDRAWN
 
 ROUNDS = 5  # largest number of dumps until no photo is removed during copying
@@ -116,6 +117,9 @@ def keep_snapshots(root: Path, repository: Repository, progress: Progress) -> tu
             kept[item.place] = item
             progress("backup", 1)
     items = [*kept.values()]
+    for line in line_names(root):
+        if f"snapshots/snapshots/{current_or_none(root, line)}/manifest.json" in kept:
+            items.append(repository.keep_file(root / LINES / line, f"snapshots/{LINES}/{line}"))
     for name in (HISTORY, WITHDRAWN):
         if (root / name).exists():
             items.append(repository.keep_file(root / name, f"snapshots/{name}"))

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from fungarium.jobs.opening import open_model_named
 from fungarium.terminal import print_json
 from retrieval.answers.identify import identify
 from retrieval.answers.present import evidence_json, evidence_line, identification_json, identification_text, taxon_json
@@ -63,8 +64,12 @@ def open_inputs(
     root: Path = options["indexes"] or settings.flora_indexes
     limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels, settings.max_photos)
     with closing(open_snapshot(root, options["snapshot"])) as snapshot, search_on_cluster(snapshot, root, settings):
-        card = options["card"] or (Path(settings.model_card) if settings.model_card else None)
-        yield photos, snapshot, open_model(options["model"] or settings.model, card), limits
+        if options["model"] or options["card"]:
+            card = options["card"] or settings.models[0][1]
+            embedder = open_model(options["model"] or settings.model, card)
+        else:
+            embedder = open_model_named(settings, snapshot.model)
+        yield photos, snapshot, embedder, limits
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from database.collection.photos import OBSERVED, STORED, count_references, refer
 from database.field.photo_files import PhotoFiles
 from database.session import describe_address, latest_revision, open_database
 from fungarium import PROGRAM, __version__
+from fungarium.jobs.opening import open_model_named
 from retrieval.devices.faiss_gpu import count_gpus
 from retrieval.errors import FungariumError, NoSnapshot, SettingsError
 from retrieval.models.handles import open_model
@@ -26,7 +27,8 @@ from retrieval.photos.views import RULE
 from retrieval.progress import Progress
 from retrieval.snapshots.card import describe_calibration
 from retrieval.snapshots.history import read_history
-from retrieval.snapshots.manifest import Manifest, read_current, read_manifest, sealed_path
+from retrieval.snapshots.lines import list_lines
+from retrieval.snapshots.manifest import STABLE, Manifest, read_current, read_manifest, sealed_path
 from settings import Settings, read_settings
 from web.http.assets import BUILT, STATIC, Assets
 from web.http.languages import LANGUAGES, count_translated
@@ -82,6 +84,7 @@ def check_all(progress: Progress) -> Iterator[Finding]:
         ("database", lambda: check_database(settings, progress)),
         ("model", lambda: check_model(settings)),
         ("snapshot", lambda: check_snapshot(settings)),
+        ("lines", lambda: check_lines(settings)),
         ("disk", lambda: check_disk(settings)),
         ("memory", check_memory),
         ("gpus", lambda: check_gpus(settings)),
@@ -206,10 +209,30 @@ def check_snapshot(settings: Settings) -> Iterator[Finding]:
         said = "some reference photos were embedded before colour profiles were read; they keep working"
         yield Finding("colours", NOTE, said, "`fungarium index embed` says how to make them anew")
     model = str(manifest.model.get("model"))
-    card = Path(settings.model_card) if settings.model_card else None
-    if model != (configured := open_model(settings.model, card).model):
+    if open_model_named(settings, model).model != model:
         advice = "until then queries are refused; FUNGARIUM_MODEL chooses the model"
+        configured = open_model(*settings.models[0]).model
         yield Finding("snapshot", BROKEN, describe_mismatch(model, configured), advice)
+
+
+def check_lines(settings: Settings) -> Iterator[Finding]:
+    """Check the snapshots of further published lines; nothing is said where there are none."""
+    root = settings.flora_indexes
+    for row in list_lines(root):
+        if row.line == STABLE:
+            continue
+        details = {"line": row.line, "name": row.snapshot, "model": row.model}
+        if row.state != "whole" or (damaged := first_damaged(root, row.snapshot, read_manifest(root, row.snapshot))):
+            said = row.state if row.state != "whole" else f"{damaged} is missing or has the wrong length"
+            advice = (
+                f"`fungarium index publish --line {row.line}` publishes another; `fungarium index retire` removes it"
+            )
+            yield Finding("lines", BROKEN, f"{row.line}: {said}", advice, details)
+        elif open_model_named(settings, row.model).model != row.model:
+            advice = "name its handle in FUNGARIUM_LINE_MODELS; until then requests that name the line are refused"
+            yield Finding("lines", BROKEN, f"{row.line}: no model of the settings is {row.model}", advice, details)
+        else:
+            yield Finding("lines", OK, f"{row.line}: {row.snapshot}, {row.references:,} references", details=details)
 
 
 def find_last_event(events: list[dict[str, str]], *kinds: str) -> str:

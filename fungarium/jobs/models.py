@@ -31,6 +31,7 @@ from retrieval.domain import Taxon
 from retrieval.errors import BuildError, ModelError, UnreadablePhoto
 from retrieval.models.card import Preprocessing, card_path
 from retrieval.models.embedder import Embeddings, Pixels, unit_rows
+from retrieval.models.ensemble import Ensemble
 from retrieval.models.handles import open_backbone, open_model
 from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, NetworkEmbedder, crop_square
@@ -136,7 +137,11 @@ def lower_precision(
 ) -> None:
     """Write a network of lower precision, if the recall on the collection allows it."""
     backbone, card_file = open_network(settings, handle, card)
-    if backbone.preprocessing.precision != "f32" or not isinstance(backbone.network, OpenVinoNetwork):
+    if (
+        isinstance(backbone, Ensemble)
+        or backbone.preprocessing.precision != "f32"
+        or not isinstance(backbone.network, OpenVinoNetwork)
+    ):
         raise ModelError("only a network at f32 that OpenVINO runs can be converted to a lower precision")
     named = backbone.preprocessing.head
     head = read_head(card_file.parent / named) if card_file and named else None

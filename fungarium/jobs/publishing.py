@@ -11,13 +11,14 @@ from database.collection.snapshots import log_published
 from database.errors import DatabaseError
 from database.field.withdrawing import mark_photos, withdrawn_photos
 from database.session import open_database
+from fungarium.jobs.opening import open_models
 from fungarium.terminal import ProgressBars
 from indexer.building.atlas import best_method, build_atlas
 from indexer.building.grow import published_snapshot
 from retrieval.errors import BuildError, UnknownPhoto
 from retrieval.segments.segment import Segment
 from retrieval.snapshots.atlas import atlas_path, name_references
-from retrieval.snapshots.manifest import current_or_none, read_current, read_manifest
+from retrieval.snapshots.manifest import STABLE, current_or_none, read_current, read_manifest
 from retrieval.snapshots.snapshot import open_snapshot
 from retrieval.snapshots.withdrawals import readmit_photos, withdraw_photos
 from settings import Settings
@@ -25,15 +26,29 @@ from settings import Settings
 AT_PUBLISH = {"pca": 100_000, "tsne": 20_000}  # references laid out when publishing: ten seconds and one minute
 
 
-def announce(name: str, settings: Settings) -> None:
+def announce(name: str, settings: Settings, line: str = STABLE) -> None:
     """Print the published snapshot's name, and record it in the catalogue."""
-    print(f"published {name}")
+    print(f"published {name}" if line == STABLE else f"published {name} as {line}")
     try:
         with open_database(settings.database_url) as database, database.writing() as session:
-            log_published(session, name)
+            if line == STABLE:
+                log_published(session, name)
             withdraw_photos(settings.flora_indexes, withdrawn_photos(session))  # marked before there was a list
     except DatabaseError as error:  # snapshots can be published without a catalogue
         print(f"not recorded in the catalogue: {error}", file=sys.stderr)
+
+
+def require_served(settings: Settings, name: str) -> None:
+    """Raise BuildError where no model of the settings is that of a snapshot: servers would refuse to open it."""
+    manifest, configured = read_manifest(settings.flora_indexes, name), []
+    for opened in open_models(settings):
+        if opened.model == manifest.model["model"]:
+            return
+        configured.append(opened.model)
+    raise BuildError(
+        f"{name} was built with the model {manifest.model['model']}, and the settings name {', '.join(configured)}: "
+        "name its handle in FUNGARIUM_LINE_MODELS or FUNGARIUM_MODEL, for servers too"
+    )
 
 
 def lay_out_published(settings: Settings, *, wanted: bool | None = None) -> None:

@@ -26,7 +26,8 @@ from retrieval.segments.segment import Naming, ReferenceEntry, Segment, entry_of
 from retrieval.snapshots.history import BUILT, log_built
 from retrieval.snapshots.learned_arrays import sum_segments, write_sums
 from retrieval.snapshots.lineage import carry_calibration
-from retrieval.snapshots.manifest import Manifest, current_or_none, read_current, read_manifest, verify_files
+from retrieval.snapshots.lines import line_names
+from retrieval.snapshots.manifest import STABLE, Manifest, current_or_none, read_current, read_manifest, verify_files
 from retrieval.snapshots.observation_context import (
     ObservationContext,
     ObservationContexts,
@@ -88,12 +89,12 @@ def build_snapshot(
 ) -> str:
     """Build a snapshot under `root` and return its name; it is complete and verified, but not yet published.
 
-    References in segments of the published snapshot, made with the same model, stay there; only new ones are written,
-    to a new segment. Changed and removed references are withdrawn from their segment, which is rewritten only when a
-    quarter of it is withdrawn. The build is deterministic: the same catalogue and published snapshot give the same name
-    and bytes. From `codes_from` references, floras are large enough for a first stage of short codes. Learned
-    parameters of the published snapshot are kept unless voting changes. `since` names the snapshot that was published
-    when the catalogue was read, if it is not the current one. `progress` receives the progress.
+    References in segments of the published snapshot, or of a line, made with the same model, stay there; only new ones
+    are written, to a new segment. Changed and removed references are withdrawn from their segment, which is rewritten
+    only when a quarter of it is withdrawn. The build is deterministic: the same catalogue and published snapshot give
+    the same name and bytes. From `codes_from` references, floras are large enough for a first stage of short codes.
+    Learned parameters of the published snapshot are kept unless voting changes. `since` names the snapshot that was
+    published when the catalogue was read, if it is not the current one. `progress` receives the progress.
     """
     if not catalogue.references:
         raise BuildError("there is nothing to build: no reference photo has been embedded with this model")
@@ -277,13 +278,19 @@ class PublishedRows:
 
 
 def published_manifest(root: Path, model: str) -> Manifest | None:
-    """Return the manifest of the published snapshot if it is undamaged and of the same model, else None."""
-    try:
-        manifest = read_manifest(root, read_current(root))
-        verify_files(root, manifest, verified=read_verified_files(root))
-    except SnapshotError:
-        return None
-    return manifest if describe_tools(manifest.model) == model else None
+    """Return the manifest of the published snapshot if it is undamaged and of the same model, else of another line.
+
+    So the next snapshot of a further line continues that line. None where no line has the model.
+    """
+    for line in (STABLE, *line_names(root)):
+        try:
+            manifest = read_manifest(root, read_current(root, line))
+            if describe_tools(manifest.model) == model:
+                verify_files(root, manifest, verified=read_verified_files(root))
+                return manifest
+        except SnapshotError:
+            continue
+    return None
 
 
 def read_entries(folder: Path) -> Iterator[ReferenceEntry]:

@@ -18,6 +18,7 @@ from retrieval.models.card import (
 )
 from retrieval.models.efficientnet_lite import LITES, convert_lite
 from retrieval.models.embedder import Embedder
+from retrieval.models.ensemble import Ensemble, make_leading_head
 from retrieval.models.head import read_head
 from retrieval.models.network import Backbone, Identity, Network, NetworkEmbedder
 
@@ -32,8 +33,10 @@ HANDLES = {
     "hub:PATH_OR_URL": "a folder or address of a TF1-Hub module or a TF2 SavedModel, pixels in [0, 1]",
     "timm:NAME": "a network of timm, or timm:hf-hub:OWNER/NAME, brought to ONNX once (requirements-timm.txt)",
     "serving:URL": "a model behind TensorFlow Serving, such as serving:http://host:8501/v1/models/NAME, with --card",
+    "ensemble:HANDLE+HANDLE": "several models as one, such as ensemble:lite0+lite2; each sees a photo its own way",
 }
 
+ENSEMBLE = "ensemble"
 DEFAULT = "lite0"
 """The model that the handle `default` names."""
 
@@ -58,12 +61,16 @@ def open_model(handle: str, card: Path | None = None, *, threads: int = 0) -> Em
     backbone, card_file = open_backbone(handle, card, threads=threads)
     named = backbone.preprocessing.head
     head = read_head(card_file.parent / named) if card_file and named else None
+    if head is None and isinstance(backbone, Ensemble):
+        head = make_leading_head(len(backbone.members))
     return NetworkEmbedder(backbone, head)
 
 
 def absolute_handle(handle: str) -> str:
     """Return the handle with an absolute path, for processes with another working directory."""
     kind, _, where = handle.partition(":")
+    if kind == ENSEMBLE:
+        return f"{kind}:{'+'.join(map(absolute_handle, where.split('+')))}"
     if kind not in {"onnx", "openvino", "hub"} or urlsplit(where).scheme in {"http", "https"}:
         return handle
     return f"{kind}:{Path(where).expanduser().absolute()}"
@@ -78,6 +85,9 @@ def open_backbone(handle: str, card: Path | None = None, *, threads: int = 0) ->
     kind, _, where = handle.partition(":")
     if f"{kind}:" not in {known.partition(":")[0] + ":" for known in HANDLES if ":" in known} or not where:
         raise UnknownModel(f"{handle!r} is no model handle; there are: {', '.join(HANDLES)}")
+    if kind == ENSEMBLE:
+        members = [open_model(member, threads=threads) for member in where.split("+")]
+        return Ensemble(members, read_card(card) if card else None), card
     if kind == "serving":
         return open_served(where, card)
     if kind == "timm":

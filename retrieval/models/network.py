@@ -54,6 +54,16 @@ class Backbone:
         self.width = int(probe.shape[-1])
 
     @property
+    def runtime(self) -> str:
+        """The runtime's name, for the card."""
+        return self.network.runtime
+
+    @property
+    def parts(self) -> list[Mapping[str, Any]]:
+        """The cards of the models that this one joins; empty for a single network."""
+        return []
+
+    @property
     def name(self) -> str:
         """Name of weights and preprocessing, without a head."""
         return name_model(self.identity.name, self.identity.digest, self.preprocessing, self.preprocessing.precision)
@@ -106,12 +116,14 @@ class NetworkEmbedder:
         described = {
             "model": self._model,
             "handle": self.backbone.identity.handle,
-            "runtime": self.backbone.network.runtime,
+            "runtime": self.backbone.runtime,
             "digest": self.backbone.identity.digest,
             "dimension": DIM,
             "precision": preprocessing.precision,
             "preprocessing": asdict(preprocessing),
         }
+        if self.backbone.parts:
+            described["members"] = self.backbone.parts
         if self._head is not None:
             made = {} if "recipe" in self._head.facts else {"digest": self._head.digest}
             described["head"] = {**made, "width": self._head.width, **self._head.facts}

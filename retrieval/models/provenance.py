@@ -30,10 +30,9 @@ def read_taught(card: Mapping[str, Any]) -> NDArray[np.uint32]:
 
     Principal components know no species: what they were computed from may judge them. Raises ModelError.
     """
-    notes = [card.get("preprocessing", {}).get("taught")]
-    head = card.get("head") or {}
-    if head.get("kind") == "learned":
-        notes.append(head.get("taught"))
+    cards = [card, *card.get("members", [])]
+    notes = [one.get("preprocessing", {}).get("taught") for one in cards]
+    notes += [one["head"].get("taught") for one in cards if (one.get("head") or {}).get("kind") == "learned"]
     found = [np.zeros(0, dtype=np.uint32)]
     for note in notes:
         if note:
@@ -53,7 +52,11 @@ def find_taught(photos: Sequence[str], taught: NDArray[np.uint32]) -> NDArray[np
 def hide_digests(card: Mapping[str, Any]) -> dict[str, Any]:
     """The card for people: how many photos taught the model, not which."""
     return {
-        key: hide_digests(value) if isinstance(value, Mapping) else value
+        key: hide_digests(value)
+        if isinstance(value, Mapping)
+        else [hide_digests(part) for part in value]
+        if key == "members"
+        else value
         for key, value in card.items()
         if key != "digests"
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrieval.errors import FungariumError, SnapshotError
-from retrieval.snapshots.manifest import read_current
+from retrieval.snapshots.manifest import STABLE, read_current
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from retrieval.snapshots.withdrawals import FileState, withdrawals_state
 
@@ -52,7 +52,7 @@ class CurrentState:
 
 
 class CurrentSnapshot:
-    """The snapshot that CURRENT names, without withdrawn photos; thread-safe.
+    """The snapshot that CURRENT, or the pointer of another line, names, without withdrawn photos; thread-safe.
 
     `lease` provides it for one answer, which so reads a single snapshot from beginning to end. When CURRENT or the
     list of withdrawals changes, one thread opens the new snapshot while the others continue with the old one; then
@@ -62,9 +62,15 @@ class CurrentSnapshot:
     """
 
     def __init__(
-        self, root: Path, accept: Callable[[Snapshot], None] = accept_all, *, patience: float = PATIENCE
+        self,
+        root: Path,
+        accept: Callable[[Snapshot], None] = accept_all,
+        *,
+        line: str = STABLE,
+        patience: float = PATIENCE,
     ) -> None:
         self._root = root
+        self._line = line
         self._accept = accept
         self._patience = patience
         self._opening = threading.Lock()  # held while a snapshot is being opened
@@ -117,7 +123,7 @@ class CurrentSnapshot:
     def _published(self) -> Wanted:
         """Return what is published; if nothing is, an empty name, so that opening reports the reason."""
         try:
-            return Wanted(read_current(self._root), withdrawals_state(self._root))
+            return Wanted(read_current(self._root, self._line), withdrawals_state(self._root))
         except (SnapshotError, OSError, ValueError):
             return Wanted("", None)
 
@@ -156,9 +162,10 @@ class CurrentSnapshot:
         Raises FungariumError for all failures.
         """
         try:
-            snapshot = open_snapshot(self._root, wanted.name or None)
+            snapshot = open_snapshot(self._root, wanted.name or read_current(self._root, self._line))
         except OSError as error:
             raise SnapshotError(f"the published snapshot cannot be read: {error}") from error
+        snapshot.line = self._line
         present = self._holding.snapshot if self._holding is not None else None
         if present is not None and present.edition == snapshot.edition:  # withdrawals of photos in other snapshots
             snapshot.close()

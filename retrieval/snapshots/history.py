@@ -7,6 +7,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from retrieval.snapshots.manifest import STABLE
+
 HISTORY = "HISTORY.jsonl"
 BUILT, GROWN, CALIBRATED = "built", "grown", "calibrated"  # how a snapshot was made from the one published then
 
@@ -28,16 +30,21 @@ def log_built(root: Path, snapshot: str, parent: str | None, change: str) -> Non
     log_event(root, "built", snapshot, **({"parent": parent, "change": change} if parent else {}))
 
 
-def read_history(root: Path) -> list[dict[str, str]]:
-    """Return all events, oldest first; a line that a power failure cut off is ignored."""
+def read_history(root: Path, line: str = "") -> list[dict[str, str]]:
+    """Return all events, oldest first; a line of the file that a power failure cut off is ignored.
+
+    With the name of a published line, only what was built, and what was published as that line.
+    """
     try:
-        lines = (root / HISTORY).read_text(encoding="utf-8").splitlines()
+        rows = (root / HISTORY).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
     events = []
-    for line in lines:
+    for row in rows:
         try:
-            events.append(json.loads(line))
+            events.append(json.loads(row))
         except ValueError:
             continue
+    if line:
+        return [event for event in events if event["event"] == "built" or event.get("line", STABLE) == line]
     return events

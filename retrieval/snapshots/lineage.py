@@ -22,7 +22,7 @@ from retrieval.search.arrays import load_array
 from retrieval.snapshots.card import write_card
 from retrieval.snapshots.history import CALIBRATED, log_built, read_history
 from retrieval.snapshots.learned_arrays import ASPECTS_FILE, LEARNED, METRIC, read_sums, read_typical, write_typical
-from retrieval.snapshots.manifest import SHARED, Manifest, current_or_none, read_manifest, seal_file
+from retrieval.snapshots.manifest import SHARED, STABLE, Manifest, current_or_none, read_manifest, seal_file
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
 from retrieval.snapshots.species_arrays import (
     PROTOTYPES,
@@ -64,14 +64,14 @@ class Lineage:
         return max(common, key=lambda name: (self._order.get(name, -1), name), default=None)
 
 
-def carry_over(root: Path, chosen: str) -> str:
-    """Return the snapshot to publish so that nothing published since `chosen` was made is lost.
+def carry_over(root: Path, chosen: str, line: str = STABLE) -> str:
+    """Return the snapshot to publish as a line so that nothing that line published since `chosen` was made is lost.
 
     For a calibrated snapshot, its calibration is applied to the current references in a new snapshot.
     Otherwise raises BuildError if references were added or removed since, except for an uncalibrated snapshot that
     has been published before: that is an intended return.
     """
-    current, lineage = current_or_none(root), Lineage(read_history(root))
+    current, lineage = current_or_none(root, line), Lineage(read_history(root, line))
     if current is None or current in lineage.ancestors(chosen):
         return chosen
     taught_by = lineage.ancestors(chosen, CALIBRATED)

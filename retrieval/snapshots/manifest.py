@@ -2,6 +2,7 @@
 
     flora_indexes/
         CURRENT                      the name of the published snapshot
+        lines/<line>                 the same of each further published line (retrieval/snapshots/lines.py)
         HISTORY.jsonl                what was built, published and rolled back, when, and what it was made from
         WITHDRAWN                    photos that no snapshot answers with (retrieval/snapshots/withdrawals.py)
         STAMPS.json                  size, time and place of files whose checksums were compared on this machine
@@ -36,16 +37,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from retrieval.errors import DamagedSnapshot, NoSnapshot, SnapshotMismatch
+from retrieval.errors import DamagedSnapshot, NoSnapshot, SnapshotMismatch, UnknownLine
 from retrieval.progress import Progress, silent
 from retrieval.snapshots.verified_files import VerifiedFile, describe_file, wait_for_clock_tick
 
 FORMAT = "fungarium-snapshot"
 VERSION = 1
 CURRENT = "CURRENT"
+STABLE = "stable"  # the line that CURRENT points at
+LINES = "lines"  # folder of the pointers of all others
 PORTION = 1 << 18  # bytes read at a time
 SHARED = ("segments/", "codebooks/")  # folders under the root whose files several snapshots name
 NAME = re.compile(r"[0-9a-f]{16}")
+LINE = re.compile(r"(?!stable$|[0-9a-f]{16}$)[a-z][a-z0-9-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,33 +197,61 @@ def verify_files(
         return dict(readers.map(verify, manifest.files))
 
 
-def read_current(root: Path) -> str:
-    """The name of the published snapshot; raises NoSnapshot where none is."""
+def pointer_path(root: Path, line: str = STABLE) -> Path:
+    """The file that names the published snapshot of a line; raises UnknownLine for what is no name of one."""
+    if line == STABLE:
+        return root / CURRENT
+    if not LINE.fullmatch(line):
+        raise UnknownLine(
+            f"{line[:64]!r} is no name of a published line: a small letter, then small letters, digits and hyphens"
+        )
+    return root / LINES / line
+
+
+def read_current(root: Path, line: str = STABLE) -> str:
+    """The name of a line's published snapshot; raises NoSnapshot where none is, UnknownLine where there is no line."""
+    path = pointer_path(root, line)
     try:
-        return (root / CURRENT).read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError as error:
+        if line != STABLE:
+            raise UnknownLine(f"there is no published line {line!r}") from error
         raise NoSnapshot(f"nothing has been published under {root}: run `fungarium index publish`") from error
     except (OSError, ValueError) as error:
-        raise DamagedSnapshot(f"{root / CURRENT} cannot be read: run `fungarium index publish`") from error
+        raise DamagedSnapshot(f"{path} cannot be read: run `fungarium index publish`") from error
 
 
-def current_or_none(root: Path) -> str | None:
-    """The name of the published snapshot, if there is one."""
+def current_or_none(root: Path, line: str = STABLE) -> str | None:
+    """The name of a line's published snapshot, if there is one."""
     try:
-        return read_current(root)
+        return read_current(root, line)
     except NoSnapshot:
         return None
 
 
-def switch_current(root: Path, name: str) -> None:
-    """Point CURRENT at a finished snapshot. A rename is atomic on one disk: readers see the old name or the new one."""
-    pointer = root / f".{CURRENT}.new"
+def find_snapshot(root: Path, name: str | None = None) -> str:
+    """The snapshot that a person named: by its own name, by a line's, or by None for the published one."""
+    if name is None:
+        return read_current(root)
+    if NAME.fullmatch(name):
+        return name
+    try:
+        return read_current(root, name)
+    except UnknownLine as error:
+        raise DamagedSnapshot(f"{name!r} is no name of a snapshot, nor of a published line") from error
+
+
+def switch_current(root: Path, name: str, line: str = STABLE) -> None:
+    """Point a line at a finished snapshot. A rename is atomic on one disk: readers see the old name or the new one."""
+    path = pointer_path(root, line)
+    path.parent.mkdir(exist_ok=True)
+    pointer = path.with_name(f".{path.name}.new")
     with pointer.open("w", encoding="utf-8") as file:
         file.write(name + "\n")
         file.flush()
         os.fsync(file.fileno())
-    pointer.replace(root / CURRENT)
-    sync_folder(root)
+    pointer.replace(path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,8 +16,10 @@ from retrieval.segments.store import SegmentPart, choose_rows, rank_chosen
 from retrieval.snapshots.history import log_event, read_history
 from retrieval.snapshots.lineage import carry_over
 from retrieval.snapshots.manifest import (
+    STABLE,
     Manifest,
     current_or_none,
+    pointer_path,
     read_current,
     read_manifest,
     switch_current,
@@ -52,29 +54,43 @@ def publish_snapshot(
     root: Path,
     name: str | None = None,
     *,
+    line: str = STABLE,
     recall_bar: float = RECALL_BAR,
     as_it_is: bool = False,
     progress: Progress = silent,
 ) -> str:
     """Verify a snapshot, the newest built where none is named, and point readers at it in one step; gives its name.
 
+    `line` is the published line that it becomes the present snapshot of; without one, of what everybody is answered by.
+
     What was published since it was made is carried over, which makes another snapshot, or is the reason to refuse it
     (see `lineage.carry_over`), unless it is wanted `as_it_is`. Refuses one of whose floras two-stage search finds less
     than the bar of what exact search finds. `progress` is told the bytes as they are read, by two threads.
     """
     with writing(root):
+        pointer_path(root, line)  # raises UnknownLine before anything is read
         chosen = name or newest_built(root)
         if not as_it_is:
-            chosen = carry_over(root, chosen)
+            chosen = carry_over(root, chosen, line)
         verify_snapshot(root, chosen, progress)
         require_recall(read_manifest(root, chosen), recall_bar)
-        current, line = current_or_none(root), published_line(root)
-        if current is not None and line[-1:] != [current]:  # whoever switched to it was killed before writing it down
-            log_event(root, "rolled back" if current in line else "published", current)
-        if current != chosen:
-            switch_current(root, chosen)
-            log_event(root, "published", chosen)
+        point_line(root, chosen, line)
         return chosen
+
+
+def point_line(root: Path, chosen: str, line: str) -> None:
+    """Point a line at a verified snapshot, and log it. Needs the lock."""
+    current, known = current_or_none(root, line), published_sequence(root, line)
+    if current is not None and known[-1:] != [current]:  # whoever switched to it was killed before writing it down
+        log_event(root, "rolled back" if current in known else "published", current, **named_line(line))
+    if current != chosen:
+        switch_current(root, chosen, line)
+        log_event(root, "published", chosen, **named_line(line))
+
+
+def named_line(line: str) -> dict[str, str]:
+    """What an event of a line says besides; nothing for the stable one, which has always been there."""
+    return {} if line == STABLE else {"line": line}
 
 
 def roll_back(root: Path, *, progress: Progress = silent) -> str:
@@ -95,24 +111,24 @@ def roll_back(root: Path, *, progress: Progress = silent) -> str:
 def previous_published(root: Path, current: str) -> list[str]:
     """Snapshots published before the present one, the latest first.
 
-    The present one is not always the line's last: who is killed right after the switch has logged nothing.
+    The present one is not always the last: who is killed right after the switch has logged nothing.
     """
-    line = published_line(root)
-    if current in line:
-        line = line[: len(line) - 1 - line[::-1].index(current)]
-    return list(dict.fromkeys(reversed([name for name in line if name != current])))
+    known = published_sequence(root)
+    if current in known:
+        known = known[: len(known) - 1 - known[::-1].index(current)]
+    return list(dict.fromkeys(reversed([name for name in known if name != current])))
 
 
-def published_line(root: Path) -> list[str]:
-    """What was published, oldest first, without what was gone back from: going back twice goes two steps back."""
-    line: list[str] = []
-    for event in read_history(root):
+def published_sequence(root: Path, line: str = STABLE) -> list[str]:
+    """What a line published, oldest first, without what was gone back from: going back twice goes two steps back."""
+    known: list[str] = []
+    for event in read_history(root, line):
         if event["event"] == "published":
-            line.append(event["snapshot"])
+            known.append(event["snapshot"])
         elif event["event"] == "rolled back":
-            while line and line[-1] != event["snapshot"]:
-                line.pop()
-    return line
+            while known and known[-1] != event["snapshot"]:
+                known.pop()
+    return known
 
 
 def newest_built(root: Path) -> str:
@@ -190,7 +206,7 @@ def probe_segment(segment: Segment, name: str) -> None:
 def list_snapshots(root: Path) -> list[SnapshotRow]:
     """All snapshots under the folder, the newest first, with their state."""
     times: dict[tuple[str, str], str] = {}
-    for event in read_history(root):
+    for event in read_history(root, STABLE):
         if event["event"] == "built":  # built again, it is the same: its first time counts
             times.setdefault((event["snapshot"], "built"), event["time"])
         else:

@@ -37,7 +37,7 @@ from retrieval.snapshots.learned_arrays import (
     replace_sums,
     sum_segments,
 )
-from retrieval.snapshots.manifest import FloraCard, Manifest, read_current, read_manifest, verify_files
+from retrieval.snapshots.manifest import STABLE, FloraCard, Manifest, find_snapshot, read_manifest, verify_files
 from retrieval.snapshots.observation_context import ObservationContexts, read_contexts
 from retrieval.snapshots.occurrences import FILE as OCCURRENCES
 from retrieval.snapshots.occurrences import Occurrences, read_occurrences
@@ -61,6 +61,7 @@ class Snapshot:
         """`withheld` are photos that must not be found; the manifest still counts them."""
         folder = root / "snapshots" / manifest.name
         self.name = manifest.name
+        self.line = STABLE  # the published line as which a server opened it
         self.manifest = manifest
         self.taxonomy = Taxonomy(folder / "taxonomy.sqlite")
         codebook = read_codebook(root / "codebooks" / manifest.codebook) if manifest.codebook else None
@@ -357,13 +358,13 @@ def read_withdrawn(folder: Path, manifest: Manifest, segment: str) -> NDArray[np
 def open_snapshot(
     root: Path, name: str | None = None, *, thorough: bool = False, with_withdrawn: bool = False
 ) -> Snapshot:
-    """Open the published snapshot under `root`, or the one named, after comparing all checksums.
+    """Open the published snapshot under `root`, or the one named (by its own name or a line's), comparing checksums.
 
     A file that was verified on this disk and is unchanged since is not read again, unless `thorough`. Photos on
     the list of withdrawals are not found, except `with_withdrawn`, for making the next snapshot from this one,
     which will obey the list again.
     Raises NoSnapshot, DamagedSnapshot or SnapshotMismatch, each with advice.
     """
-    manifest = read_manifest(root, name or read_current(root))
+    manifest = read_manifest(root, find_snapshot(root, name))
     verify_files(root, manifest, verified=None if thorough else read_verified_files(root))
     return Snapshot(root, manifest, () if with_withdrawn else read_withdrawals(root))

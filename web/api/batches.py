@@ -12,6 +12,7 @@ from marshmallow import Schema, fields, validate
 from web.http import access
 from web.inference.batches import LINES, PART, BatchObservation, answer_batch, place_after, read_batch
 from web.inference.serving import serving
+from web.photos.uploads import line_field
 from web.schemas.answers import about
 from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services
@@ -22,13 +23,14 @@ blueprint = ApiBlueprint(
 
 
 class BatchQuery(Schema):
-    """Where to resume a batch."""
+    """Where to resume a batch, and which published line answers it."""
 
     cursor = fields.String(
         load_default="",
         validate=validate.Length(max=600),
         metadata=about("`cursor` of the last line received for the same batch; the answer resumes after it."),
     )
+    model = line_field()
 
 
 FORM: dict[str, Any] = {
@@ -70,8 +72,8 @@ def identify_batch(query: dict[str, Any]) -> Response:
         batch = read_batch(request, given.throughput.batch_lines, given.throughput.batch_bytes)
         start = place_after(query["cursor"], batch)
         access.spend("identify", len(batch.lines) - start)
-        snapshot = held.enter_context(given.published.lease())
-        snapshot.require_model(shared.embedder().model)
+        snapshot = held.enter_context(given.published.lease(query["model"]))
+        shared.embedder_of(snapshot)
         kept = held.pop_all()
 
     def lines() -> Iterator[bytes]:

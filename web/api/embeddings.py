@@ -28,7 +28,6 @@ def embed_photos(form: dict[str, Any]) -> dict[str, Any]:
     access.spend("identify")
     given, shared = services(), serving()
     queries = make_queries(read_photos(form, given.limits), read_view_options(form))
-    with given.published.lease() as snapshot:
-        snapshot.require_model(shared.embedder().model)
-        rows = shared.embed(queries, given.limits)
+    with given.published.lease(form["model"]) as snapshot:
+        rows = shared.embed(queries, snapshot, given.limits)
         return {"embeddings": rows.tolist(), "dimension": DIM, **named(snapshot)}

@@ -7,7 +7,8 @@ from typing import Any
 from web.http.errors import sentence
 from web.inference.cluster import parts_json
 from web.inference.readiness import DEGRADED, OK, is_ready, run_checks
-from web.schemas.answers import Readiness, ServerHealth
+from web.inference.snapshot import Health
+from web.schemas.health import Readiness, ServerHealth
 from web.schemas.openapi import ApiBlueprint
 from web.services import services
 
@@ -19,7 +20,8 @@ blueprint = ApiBlueprint("health", __name__, description="Health check")
 @blueprint.alt_response(503, schema=ServerHealth, description="No request can be answered at present")
 def show_health() -> tuple[dict[str, Any], int]:
     """Show whether the server can answer, with its snapshot and model."""
-    health = services().published.health()
+    published = services().published
+    health = published.health()
     manifest = health.snapshot.manifest if health.snapshot else None
     body = {
         "status": health.status,
@@ -30,6 +32,8 @@ def show_health() -> tuple[dict[str, Any], int]:
         "floras": len(manifest.floras) if manifest else 0,
         "index": services().backend.description,
     }
+    if lines := [line_json(*line) for line in published.line_healths()]:
+        body["lines"] = lines
     cluster_search = services().backend.cluster
     if cluster_search is not None:
         body["cluster"] = parts_json(cluster_search.status())
@@ -40,6 +44,18 @@ def show_health() -> tuple[dict[str, Any], int]:
     if body["status"] == "ok" and (found := [check for check in run_checks(services()) if check.state != OK]):
         body |= {"status": DEGRADED, "detail": f"{found[0].name}: {found[0].detail}"}
     return body, 503 if body["status"] == "unavailable" or not manifest else 200
+
+
+def line_json(line: str, name: str, health: Health) -> dict[str, Any]:
+    """Describe a published line; what ails it does not keep the stable one from answering."""
+    return {
+        "line": line,
+        "status": health.status,
+        "detail": health.detail,
+        "snapshot": health.snapshot.name if health.snapshot else name,
+        "model": health.snapshot.model if health.snapshot else None,
+        "references": health.snapshot.references if health.snapshot else 0,
+    }
 
 
 @blueprint.route("/readyz")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from flask import Response
 from marshmallow import Schema, fields, validate
 
-from retrieval.errors import PhotoTooLarge, UnknownPhoto, UnreadablePhoto
+from retrieval.errors import PhotoTooLarge, SnapshotError, UnknownPhoto, UnreadablePhoto
 from retrieval.photos.views import CURATED
 from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
 from web.schemas.answers import about
@@ -33,6 +34,19 @@ class PictureQuery(Schema):
     )
 
 
+def find_photo(sha256: str) -> str:
+    """Return the digest of a reference photo of any published line; raises UnknownPhoto."""
+    published = services().published
+    try:
+        with published.lease() as snapshot:
+            return snapshot.reference_of_photo(sha256).photo
+    except UnknownPhoto:
+        for line in published.lines():
+            with suppress(SnapshotError, UnknownPhoto), published.lease(line) as snapshot:
+                return snapshot.reference_of_photo(sha256).photo
+        raise
+
+
 @blueprint.route("/<string:sha256>")
 @blueprint.arguments(PictureQuery, location="query")
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/jpeg")
@@ -43,8 +57,7 @@ def draw_reference_photo(query: dict[str, Any], sha256: str) -> Response:
     The image at a URL never changes. Show it with its author and licence.
     """
     given = services()
-    with given.published.lease() as snapshot:
-        photo = snapshot.reference_of_photo(sha256).photo
+    photo = find_photo(sha256)
     cacheable = given.photos.is_cacheable(photo)  # before reading the cache: raises if the photo was withdrawn
     form, size = accepted_form(), query["size"]
     response = picture_response(f"{photo}-{size}-{DRAWING}", form)

@@ -107,9 +107,9 @@ def find_similar_references(form: dict[str, Any]) -> dict[str, Any]:
     photos = read_photos(form, given.limits)
     queries = make_queries(photos, read_view_options(form))
     with given.published.lease() as snapshot:
-        snapshot.require_model(shared.embedder().model)
+        shared.embedder_of(snapshot)
         flora = choose_references(snapshot, form)
-        embeddings = shared.embed(queries, given.limits)
+        embeddings = shared.embed(queries, snapshot, given.limits)
         return page_of(embeddings, snapshot, flora, form, len(photos))
 
 

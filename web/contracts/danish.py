@@ -13,6 +13,7 @@ from retrieval.domain import WORLD, Candidate
 from retrieval.errors import UnreadablePhoto
 from retrieval.photos.views import sniff
 from retrieval.ranking.options import IdentifyOptions
+from retrieval.snapshots.manifest import STABLE
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
 from web.contracts.openapi import ContractBlueprint, ContractQuery
@@ -54,6 +55,9 @@ class VisionQuery(ContractQuery):
     limit = fields.Integer(load_default=10, validate=validate.Range(1, 100), metadata=about("Taxa to list."))
     include = fields.String(load_default="", metadata=about("Accepted; all that is known is always there."))
     flora = fields.String(load_default=WORLD, validate=validate.Length(1, 64), metadata=about("Id of a flora; ours."))
+    model = fields.String(
+        load_default=STABLE, validate=validate.Length(1, 32), metadata=about("The published line that answers; ours.")
+    )
 
 
 class VisionImage(Answer):
@@ -153,7 +157,7 @@ def identify_instances(query: dict[str, Any], body: dict[str, Any]) -> list[dict
     check_count(len(body["instances"]), most_photos(PHOTOS), "instances")
     photos = [decode(each["image_in"]["b64"], number) for number, each in enumerate(body["instances"], start=1)]
     spend()
-    with services().published.lease() as snapshot:
+    with services().published.lease(query["model"]) as snapshot:
         found = identify_photos(
             photos, snapshot, flora=query["flora"], candidates=query["limit"], options=IdentifyOptions()
         )

@@ -10,6 +10,7 @@ from database.field.records import observation_by_key
 from retrieval.domain import HABITATS, SUBSTRATES, WORLD, Candidate, TaxonomicSpecificity
 from retrieval.errors import InvalidOption
 from retrieval.ranking.options import IdentifyOptions
+from retrieval.snapshots.manifest import STABLE
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
 from web.contracts.inaturalist_schemas import InaturalistError, ScoreForm, ScoreQuery, Scores
@@ -97,7 +98,7 @@ def score_form(query: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
 def score(photos: Sequence[bytes], given: dict[str, Any], options: IdentifyOptions) -> dict[str, Any]:
     """Identify, and answer in the format of iNaturalist. The list is empty if the photo was rejected."""
     locale = given["locale"] or LANGUAGE
-    with services().published.lease() as snapshot:
+    with services().published.lease(given["model"] or STABLE) as snapshot:
         options = replace(options, within=restrict(given["taxon_id"], snapshot))
         spend()
         flora = given["flora"] or WORLD

@@ -60,6 +60,9 @@ class ScoreQuery(LocaleQuery):
         metadata=about("A taxon that the find surely belongs to: its id or name here, or its key at GBIF."),
     )
     flora = fields.String(load_default=None, validate=validate.Length(1, 64), metadata=about("Id of a flora; ours."))
+    model = fields.String(
+        load_default=None, validate=validate.Length(1, 32), metadata=about("The published line that answers; ours.")
+    )
 
 
 class ScoreForm(ScoreQuery):

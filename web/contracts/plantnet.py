@@ -12,11 +12,19 @@ from flask import Response, request
 from retrieval.domain import ASPECTS, WORLD, Candidate, Identification, Reference, Taxon
 from retrieval.errors import InvalidOption
 from retrieval.ranking.options import IdentifyOptions
+from retrieval.snapshots.manifest import STABLE
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import Allowance, spend
 from web.contracts.openapi import ContractBlueprint, PlantnetError
 from web.contracts.photos import SentPhoto, bound_post, fetch_addresses, most_photos, read_files
-from web.contracts.plantnet_schemas import MOST_RESULTS, Identified, IdentifyAddresses, IdentifyForm, IdentifyQuery
+from web.contracts.plantnet_schemas import (
+    MOST_RESULTS,
+    TYPES,
+    Identified,
+    IdentifyAddresses,
+    IdentifyForm,
+    IdentifyQuery,
+)
 from web.contracts.projects import projects
 from web.contracts.shapes import SPECIES_NOT_FOUND, plantnet_error
 from web.contracts.wording import cite, common_names, dates_of, genus_of, names_of, picture_url, when
@@ -64,7 +72,7 @@ def identify_upload(query: dict[str, Any], form: dict[str, Any], project: str) -
     The project is the id of a flora, its `k-...` name, `all`, or `best`. The result is a suggestion by a machine, and
     never advice on eating.
     """
-    require_project(project)
+    require_project(project, query["type"])
     photos = read_files(form["images"], most_photos(PHOTOS), "images")
     return answer_identification(project, query, form["organs"] or query["organs"], photos)
 
@@ -75,17 +83,22 @@ def identify_upload(query: dict[str, Any], form: dict[str, Any], project: str) -
 @blueprint.response(200, Identified)
 def identify_addresses(query: dict[str, Any], project: str) -> dict[str, Any] | Response:
     """Rank the species of a project for photos fetched from public URLs."""
-    require_project(project)
+    require_project(project, query["type"])
     check_organs(query["organs"], len(query["images"]))
     photos = fetch_addresses(query["images"], most_photos(PHOTOS), "images")
     take_place()
     return answer_identification(project, query, query["organs"], photos)
 
 
-def require_project(project: str) -> None:
+def require_project(project: str, kind: str = "kt") -> None:
     """Raise UnknownFlora for an unknown project, before any photo is read."""
-    with services().published.lease() as snapshot:
+    with services().published.lease(line_of(kind)) as snapshot:
         projects(snapshot).find(project)
+
+
+def line_of(kind: str) -> str:
+    """Return the published line that a `type` names: Pl@ntNet's own types are answered by the stable one."""
+    return STABLE if kind in TYPES else kind
 
 
 def check_organs(organs: Sequence[str], photos: int) -> None:
@@ -101,7 +114,7 @@ def answer_identification(
     check_organs(organs, len(sent))
     photos = [each.photo for each in sent]
     allowance = spend()
-    with services().published.lease() as snapshot:
+    with services().published.lease(line_of(query["type"])) as snapshot:
         flora = choose_flora(project, query, photos, snapshot)
         count = min(query["nb_results"], MOST_RESULTS)
         options = make_options(query, organs)

@@ -11,6 +11,7 @@ from retrieval.domain import ASPECTS
 from web.contracts.openapi import ContractQuery
 from web.photos.uploads import PhotoFile
 from web.schemas.answers import Answer, about
+from web.services import services
 
 ORGANS: Final = (
     "auto", "leaf", "flower", "fruit", "bark", "habit", "other", "branch", "scan", "drawing",
@@ -39,9 +40,19 @@ class PlaceQuery(LanguageQuery):
     lon = fields.Float(load_default=None, validate=validate.Range(-180, 180), metadata=about("Longitude."))
 
 
+def check_type(name: str) -> None:
+    """Raise ValidationError for a type that is neither one of Pl@ntNet's nor a published line."""
+    validate.OneOf((*TYPES, *services().published.lines()))(name)
+
+
 class IdentifyQuery(PlaceQuery):
     """The options of an identification."""
 
+    type = fields.String(
+        load_default="kt",
+        validate=check_type,
+        metadata=about("`kt` and `legacy` are accepted; ours: the published line that answers."),
+    )
     organs = fields.List(
         fields.String(validate=validate.OneOf(ORGANS)),
         load_default=list,

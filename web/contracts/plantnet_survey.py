@@ -84,10 +84,9 @@ def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     boxes = cut_boxes(width, height, read_tiling(form))
     allowance = spend(len(boxes))
-    embedder = serving().embedder()
     found, numbers = Found(), []
     with services().published.lease() as snapshot:
-        snapshot.require_model(embedder.model)
+        embedder = serving().embedder_of(snapshot)
         flora = projects(snapshot).list_of(project)
         for start in range(0, len(boxes), AT_ONCE):
             some = boxes[start : start + AT_ONCE]

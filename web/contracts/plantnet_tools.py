@@ -41,8 +41,9 @@ def embed_photo(form: dict[str, Any]) -> dict[str, Any]:
     """Return the embedding of a photo."""
     photo = read_files(form["image"], 1, "image")[0].photo
     spend()
-    row = serving().embed(make_queries([photo], WHOLE), services().limits)[0]
-    return {"embeddings": [round(number, 8) for number in row.tolist()], "version": serving().embedder().model}
+    with services().published.lease() as snapshot:
+        row = serving().embed(make_queries([photo], WHOLE), snapshot, services().limits)[0]
+        return {"embeddings": [round(number, 8) for number in row.tolist()], "version": snapshot.model}
 
 
 @blueprint.route("/diseases")

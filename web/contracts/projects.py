@@ -34,6 +34,7 @@ from web.services import services
 
 ALL: Final = "all"
 BEST: Final = "best"
+KNOWN: Final = 4  # snapshots whose projects are cached
 WORLD_FLORA: Final = "k-world-flora"
 EARTH: Final = 6371.0  # kilometres, its mean radius
 
@@ -192,23 +193,25 @@ def great_circle(latitude: float, longitude: float, other_latitude: float, other
 
 
 class KnownProjects:
-    """Caches the projects of the current snapshot, since areas are large."""
+    """Caches the projects of the snapshots asked for last, since areas are large."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: tuple[str, Projects] | None = None
+        self._known: dict[str, Projects] = {}
 
     def of(self, snapshot: Snapshot) -> Projects:
         """Return the projects of a snapshot; without locations if the database is unavailable."""
         with self._lock:
-            if self._known is None or self._known[0] != snapshot.edition:
+            if snapshot.edition not in self._known:
                 try:
                     places = services().catalogue.flora_places()
-                    self._known = snapshot.edition, Projects(snapshot, places, services().project_aliases)
                 except DatabaseError as error:
                     log.warning("where floras lie is not known: %s", error)
                     return Projects(snapshot, (), services().project_aliases)
-            return self._known[1]
+                for oldest in list(self._known)[: 1 - KNOWN]:
+                    del self._known[oldest]
+                self._known[snapshot.edition] = Projects(snapshot, places, services().project_aliases)
+            return self._known[snapshot.edition]
 
 
 def projects(snapshot: Snapshot) -> Projects:

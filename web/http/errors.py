@@ -66,6 +66,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnknownPhoto: Kind(404, "unknown-photo", "Photo not found"),
     UnknownAnswer: Kind(404, "unknown-answer", "Result not found"),
     UnknownExport: Kind(404, "unknown-export", "Archive not found"),
+    errors.UnknownLine: Kind(404, "unknown-model", "Model not found"),
     errors.NoSnapshot: Kind(
         503,
         "no-snapshot",

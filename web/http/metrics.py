@@ -15,6 +15,8 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from retrieval.snapshots.manifest import STABLE
+
 SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
@@ -99,6 +101,19 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemax",
         )
+        self.line = Gauge(
+            "fungarium_line",
+            "1 for the current snapshot and model of each published line, 0 for earlier ones",
+            ["line", "snapshot", "model"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self.identifications = Counter(
+            "fungarium_identifications",
+            "Identifications begun, by published line and model",
+            ["line", "model"],
+            registry=self._registry,
+        )
         self.checks = Gauge(
             "fungarium_check",
             "State of what the server needs, as /readyz shows it: 1 ok, 0.5 degraded, 0 unavailable",
@@ -106,7 +121,7 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemin",
         )
-        self._open: tuple[str, str] | None = None
+        self._open: dict[str, tuple[str, str]] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -127,15 +142,21 @@ class Metrics:
         """Count a look-up in a cache."""
         self.cache.labels(cache, "hit" if hit else "miss").inc()
 
-    def record_snapshot(self, name: str, model: str, references: int) -> None:
-        """Record the current snapshot."""
-        if self._open == (name, model):
+    def record_snapshot(self, line: str, name: str, model: str, references: int) -> None:
+        """Count an identification, and record the snapshot that answers for a line."""
+        self.identifications.labels(line, model).inc()
+        before = self._open.get(line)
+        if before == (name, model):
             return
-        if self._open is not None:
-            self.snapshot.labels(*self._open).set(0)
-        self._open = (name, model)
-        self.snapshot.labels(name, model).set(1)
-        self.references.set(references)
+        self._open[line] = (name, model)
+        if before is not None:
+            self.line.labels(line, *before).set(0)
+        self.line.labels(line, name, model).set(1)
+        if line == STABLE:
+            if before is not None:
+                self.snapshot.labels(*before).set(0)
+            self.snapshot.labels(name, model).set(1)
+            self.references.set(references)
 
     def record_checks(self, states: Mapping[str, str]) -> None:
         """Record the state of each check."""

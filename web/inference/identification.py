@@ -22,10 +22,15 @@ from web.services import services
 def identify_request(form: Mapping[str, Any]) -> Iterator[tuple[Identification, Snapshot, list[bytes]]]:
     """Yield the answer to a validated form, its snapshot, which stays open meanwhile, and the photos."""
     photos, options, view_options = read_photos(form, services().limits), read_options(form), read_view_options(form)
-    asked = answer_photos(
-        photos, flora=form["flora"], candidates=form["count"], options=options, view_options=view_options
-    )
-    with asked as (answer, snapshot):
+    with services().published.lease(form["model"]) as snapshot:
+        answer = identify_photos(
+            photos,
+            snapshot,
+            flora=form["flora"],
+            candidates=form["count"],
+            options=options,
+            view_options=view_options,
+        )
         yield answer, snapshot, photos
 
 
@@ -57,7 +62,7 @@ def identify_photos(
     """Identify like `retrieval.answers.identify.identify`, with the caches and batches shared by this process."""
     given, shared = services(), serving()
     shared.record_snapshot(snapshot)
-    snapshot.require_model(shared.embedder().model)
+    shared.embedder_of(snapshot)
     snapshot.flora(flora)
     options.check(len(photos))
     queries = make_queries(photos, view_options)
@@ -66,7 +71,7 @@ def identify_photos(
     shared.metrics.record_lookup("answers", hit=known is not None)
     if known is not None:
         return known
-    embeddings = shared.embed(queries, given.limits)
+    embeddings = shared.embed(queries, snapshot, given.limits)
     current_deadline().left()  # do not search if the client no longer waits
     with shared.metrics.stage("rank"):
         answer = identify_embeddings(

@@ -76,22 +76,26 @@ class Serving:
         self._services = services
         self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decoding")
         self._opening = threading.Lock()
-        self._shared: SharedEmbedder | None = None
+        self._shared: dict[str, SharedEmbedder] = {}
 
-    def embedder(self) -> SharedEmbedder:
-        """The model, opened at first use, behind the shared batches."""
+    def embedder_of(self, snapshot: Snapshot) -> SharedEmbedder:
+        """The model of a snapshot, opened at first use, behind the shared batches; raises SnapshotMismatch."""
+        model = snapshot.model
         with self._opening:
-            if self._shared is None:
-                self._shared = self._share(self._services.embedder())
-            return self._shared
+            if model not in self._shared:
+                embedder = self._services.embedder_named(model)
+                snapshot.require_model(embedder.model)
+                self._shared[model] = self._share(embedder)
+            return self._shared[model]
 
-    def embed(self, queries: Sequence[ViewQuery], limits: PhotoLimits) -> Embeddings:
-        """Return one embedding per photo, from the cache where possible.
+    def embed(self, queries: Sequence[ViewQuery], snapshot: Snapshot, limits: PhotoLimits) -> Embeddings:
+        """Return one embedding per photo by the snapshot's model, from the cache where possible.
 
-        Raises the errors of photos, with the number of the first faulty one, Overloaded and DeadlinePassed.
+        Raises the errors of photos, with the number of the first faulty one, Overloaded, DeadlinePassed and
+        SnapshotMismatch.
         """
         check_count(len(queries), limits)
-        embedder = self.embedder()
+        embedder = self.embedder_of(snapshot)
         keys = [make_key(embedder.model, *query.view_options) for query in queries]
         rows = {key: self.embeddings.get(key) for key in keys}
         for key in keys:
@@ -109,22 +113,21 @@ class Serving:
         return np.stack([cast("NDArray[np.float32]", rows[key]) for key in keys])
 
     def record_snapshot(self, snapshot: Snapshot) -> None:
-        """Record the current snapshot."""
-        self.metrics.record_snapshot(snapshot.name, snapshot.model, snapshot.references)
+        """Record the snapshot that answers for its line."""
+        self.metrics.record_snapshot(snapshot.line, snapshot.name, snapshot.model, snapshot.references)
 
     def close(self) -> None:
         """Stop the threads."""
         self._decoders.shutdown(cancel_futures=True)
-        if self._shared is not None:
-            self._shared.close()
+        for shared in self._shared.values():
+            shared.close()
 
     def _share(self, embedder: Embedder) -> SharedEmbedder:
         wanted = self._services.throughput
 
         def watch(views: int, requests: int, seconds: float) -> None:
             self.metrics.record_batch(views, requests, seconds)
-            if self._shared is not None:
-                self.metrics.queued.set(self._shared.queued)
+            self.metrics.queued.set(sum(shared.queued for shared in list(self._shared.values())))
 
         return SharedEmbedder(
             embedder,

@@ -34,7 +34,7 @@ KEPT: Final = 640  # the same in an answer with a share link
 SHARED_A_DAY: Final = 200  # share links that visitors of one address may create
 OPEN: Final = 5  # candidates shown at first; the others can be unfolded
 FRAGMENT: Final = "X-Fragment"  # header by which our scripts request the answer without the surrounding page
-TYPED: Final = ("flora", "date", "habitat", "substrate", "latitude", "longitude", "known", "keep")
+TYPED: Final = ("flora", "date", "habitat", "substrate", "latitude", "longitude", "known", "keep", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Choice:
     limits: PhotoLimits
     drawn: bool  # whether the reference pictures are drawings
     days: int  # for which an answer with a share link is stored
+    lines: tuple[str, ...] = ()  # published lines besides the stable one
 
     @property
     def flora(self) -> str:
@@ -149,7 +150,14 @@ def known_taxon(name: str, snapshot: Snapshot) -> int:
 
 def make_choice(snapshot: Snapshot, typed: Mapping[str, str]) -> Choice:
     """Return what the form shows, with the values entered before."""
-    return Choice(snapshot.floras, typed, services().limits, is_drawn(snapshot), services().answers.days)
+    return Choice(
+        snapshot.floras,
+        typed,
+        services().limits,
+        is_drawn(snapshot),
+        services().answers.days,
+        services().published.lines(),
+    )
 
 
 def is_drawn(snapshot: Snapshot) -> bool:

@@ -86,8 +86,7 @@ def render_similar(query: dict[str, Any]) -> str:
         if query["photos"] or query["images"] or (request.method == "POST" and not previous_query(query)):
             access.spend("identify")
             photos = read_photos(query, given.limits)
-            snapshot.require_model(serving().embedder().model)
-            embeddings = serving().embed(make_queries(photos, WHOLE), given.limits)
+            embeddings = serving().embed(make_queries(photos, WHOLE), snapshot, given.limits)
             shown["own"] = data_url(render_photo(photos[0], KEPT, given.limits))
         elif query["embedding"]:
             embeddings = read_token(query["embedding"])

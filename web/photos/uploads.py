@@ -25,6 +25,7 @@ from retrieval.ranking.fusion import FUSIONS, LEARNED
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.ranking.priors import PRIORS
 from retrieval.ranking.specificity import TARGET
+from retrieval.snapshots.manifest import STABLE
 from web.http.decimals import LATITUDES, Decimal
 from web.http.multipart import PartsParser
 
@@ -68,6 +69,18 @@ def flora_field() -> fields.String:
         metadata={
             "description": "Id of the flora to search; /api/v1/floras lists them. Or an ad-hoc flora as an expression, "
             "such as `north or south`, `taxon:Amanita and near:55.7,12.6`, `world under CC0-1.0`."
+        },
+    )
+
+
+def line_field() -> fields.String:
+    """Return the field for the published line that answers."""
+    return fields.String(
+        load_default=STABLE,
+        validate=validate.Length(min=1, max=32),
+        metadata={
+            "description": "Which model answers, where the server has several: the name of a published line, which "
+            "/healthz lists; `stable` by default."
         },
     )
 
@@ -198,9 +211,13 @@ class IdentifyOptionsSchema(ViewOptionsSchema):
 class IdentifyObservation(Observation, IdentifyOptionsSchema):
     """Photos of one observation, and the options of the identification."""
 
+    model = line_field()
+
 
 class EmbedPhotos(Observation, ViewOptionsSchema):
     """Photos to embed."""
+
+    model = line_field()
 
 
 def read_view_options(form: Mapping[str, Any]) -> ViewOptions:

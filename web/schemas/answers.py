@@ -196,6 +196,7 @@ class Identification(Answer):
     aspects_told = fields.Boolean(metadata=about("Whether the aspects were predicted from the photos."))
     snapshot = fields.String()
     model = fields.String()
+    line = fields.String(metadata=about("The published line that answered; omitted for the stable one."))
     notice = fields.String()
 
 
@@ -204,6 +205,7 @@ class Named(Answer):
 
     snapshot = fields.String(metadata=about("The snapshot that was searched."))
     model = fields.String(metadata=about("The model whose embeddings are compared."))
+    line = fields.String(metadata=about("The published line that answered; omitted for the stable one."))
     notice = fields.String(metadata=about("To be shown with the answer."))
 
 
@@ -307,62 +309,6 @@ class Species(Named):
     cells = fields.List(fields.Nested(MapCell), metadata=about("Cells with records; most records first."))
     lookalikes = fields.List(fields.Nested(Lookalike))
     credits = fields.List(fields.Nested(DatasetCredit))
-
-
-class ReplicaHealth(Answer):
-    """A replica of a shard on the cluster."""
-
-    replica = fields.Integer()
-    alive = fields.Boolean(metadata=about("It sent a heartbeat in the last seconds."))
-    node = fields.String()
-    snapshots = fields.List(fields.String(), metadata=about("Open snapshots, the latest last."))
-    memory = fields.Integer(metadata=about("Private bytes, without memory-mapped files."))
-    index = fields.String(metadata=about("The device that it searches on."))
-
-
-class PartHealth(Answer):
-    """A shard of the references on the cluster."""
-
-    part = fields.Integer()
-    replicas = fields.List(fields.Nested(ReplicaHealth))
-
-
-class ServerHealth(Answer):
-    """The health of the server."""
-
-    cluster = fields.List(
-        fields.Nested(PartHealth), metadata=about("The shards, if references are searched on a cluster.")
-    )
-
-    status = fields.String(
-        metadata=about(
-            "ok; degraded: an older snapshot than the published one is in use, or replicas of the cluster are missing; "
-            "starting; unavailable."
-        )
-    )
-    detail = fields.String(metadata=about("What is wrong and who can act; empty if all is well."))
-    snapshot = fields.String(allow_none=True)
-    model = fields.String(allow_none=True)
-    references = fields.Integer()
-    floras = fields.Integer()
-    index = fields.String(
-        metadata=about("What floras are searched on: cpu, with the reason if a GPU was requested, or the GPUs.")
-    )
-
-
-class ReadinessCheck(Answer):
-    """One thing that the server needs."""
-
-    name = fields.String(metadata=about("snapshot, model, database, counts, disk, or a shard of the cluster."))
-    state = fields.String(metadata=about("ok; degraded: requests are answered; unavailable: they fail."))
-    detail = fields.String(metadata=about("What is wrong and who can act; empty if all is well."))
-
-
-class Readiness(Answer):
-    """Whether requests can be answered."""
-
-    ready = fields.Boolean()
-    checks = fields.List(fields.Nested(ReadinessCheck))
 
 
 class Route(Answer):

@@ -12,7 +12,7 @@ from flask import url_for
 from database.collection.datasets import DatasetCredit
 from retrieval.answers.present import evidence_json, identification_json, reference_json, taxon_json
 from retrieval.domain import ASPECTS, NOTICE, Evidence, Identification, Reference, Taxon
-from retrieval.snapshots.manifest import FloraCard
+from retrieval.snapshots.manifest import STABLE, FloraCard
 from retrieval.snapshots.snapshot import Snapshot
 
 RANKED = ("species", "genera", "families", "notOnTheList")
@@ -28,7 +28,12 @@ def photo_url(sha256: str, size: int | None = None) -> str:
 
 def named(snapshot: Snapshot) -> dict[str, str]:
     """What every answer says of where it comes from."""
-    return {"snapshot": snapshot.name, "model": snapshot.model, "notice": NOTICE}
+    return {"snapshot": snapshot.name, "model": snapshot.model, "notice": NOTICE, **named_line(snapshot)}
+
+
+def named_line(snapshot: Snapshot) -> dict[str, str]:
+    """The published line that answered, where it is not the stable one."""
+    return {} if snapshot.line == STABLE else {"line": snapshot.line}
 
 
 def brief(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def brief(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def identification_answer(answer: Identification, snapshot: Snapshot) -> dict[str, Any]:
     """An identification whose reference photos have addresses."""
-    body = identification_json(answer, snapshot)
+    body = identification_json(answer, snapshot) | named_line(snapshot)
     for ranked in RANKED:
         for candidate in body[ranked]:
             for evidence in candidate["evidence"]:

@@ -149,6 +149,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "PhotoNotFetched": 400,
         "ForbiddenAddress": 400,
         "UnknownFlora": 404,
+        "UnknownLine": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
         "UnknownAnswer": 404,

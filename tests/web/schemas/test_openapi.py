@@ -42,7 +42,7 @@ def test_photos_are_described_as_repeated_files(document: dict[str, Any]) -> Non
     schema = document["components"]["schemas"][body["multipart/form-data"]["schema"]["$ref"].split("/")[-1]]
 
     options = {"latitude", "longitude", "date", "priors", "within", "aspects", "target", "fusion", "noReject"}
-    options |= {"habitat", "substrate", "boxes", "augmentation", "detail", "partial"}
+    options |= {"habitat", "substrate", "boxes", "augmentation", "detail", "partial", "model"}
     assert set(schema["properties"]) == {"photos", "images", "flora", "count"} | options
     assert schema["properties"]["photos"]["items"] == {"type": "string", "format": "binary"}
 

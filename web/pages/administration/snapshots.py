@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from retrieval.errors import NoSnapshot, SnapshotError
 from retrieval.snapshots.history import read_history
+from retrieval.snapshots.lines import list_lines
 from retrieval.snapshots.manifest import Manifest, read_manifest
 from retrieval.snapshots.publishing import list_snapshots, previous_published
 from web.http.access import require
@@ -98,6 +99,7 @@ def known_snapshots() -> dict[str, Any]:
         "rows": rows,
         "current": next((row.name for row in rows if row.current), ""),
         "earlier": earlier(),
+        "lines": list_lines(root()),
         "events": list(reversed(read_history(root())))[:30],
         "reports": {row.name for row in rows if report_path(row.name).exists()},
         "publications": list_publications(root()),
