@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import combinations, groupby
+from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from database.models import Observation, Photo, Taxon
@@ -55,9 +55,9 @@ def find_duplicates(session: Session, *, run: int | None = None) -> Iterator[Pro
     found = session.execute(_candidates(run).execution_options(yield_per=PORTION))
     rows = (_Found(*row) for row in found)
     for (species, day), same in groupby(rows, key=lambda row: (row.species, row.event_date)):
-        for one, other in combinations(same, 2):
-            told = one.dataset != other.dataset and (run is None or run in (one.run, other.run))
-            if told and _same_place(one, other) and names_alike(one.person, other.person):
+        alike = (pair for pair in _neighbours(list(same)) if run is None or run in (pair[0].run, pair[1].run))
+        for one, other in sorted(alike, key=lambda pair: (pair[0].id, pair[1].id)):
+            if _same_place(one, other) and names_alike(one.person, other.person):
                 yield ProbableDuplicate(
                     species, day, one.id, other.id, (one.dataset, other.dataset), (one.key, other.key)
                 )
@@ -73,23 +73,46 @@ def count_duplicates(session: Session, *, run: int | None = None) -> dict[tuple[
 
 
 def _candidates(run: int | None) -> Select[Any]:
-    """Select dated and placed observations of species and days that several datasets have, and `run` one of them."""
+    """Select dated and placed observations of species and days that several datasets have; with `run`, of its species.
+
+    By windows over species and day, which need one sort: joined to a list of such days, a common species would be
+    searched once for each of them.
+    """
     seen = Observation
-    placed = and_(seen.event_date.is_not(None), seen.decimal_latitude.is_not(None), seen.decimal_longitude.is_not(None))
-    shared = select(seen.taxon_id, seen.event_date).where(placed).group_by(seen.taxon_id, seen.event_date)
-    shared = shared.having(func.min(seen.dataset_id) != func.max(seen.dataset_id))
+    same_day = {"partition_by": (seen.taxon_id, seen.event_date)}
+    placed = select(
+        seen.id,
+        func.min(seen.dataset_id).over(**same_day).label("first_dataset"),
+        func.max(seen.dataset_id).over(**same_day).label("last_dataset"),
+    ).where(seen.event_date.is_not(None), seen.decimal_latitude.is_not(None), seen.decimal_longitude.is_not(None))
     if run is not None:
-        shared = shared.where(seen.taxon_id.in_(select(seen.taxon_id).where(seen.import_run_id == run)))
-    days = shared.subquery()
+        placed = placed.where(seen.taxon_id.in_(select(seen.taxon_id).where(seen.import_run_id == run)))
+    days = placed.subquery()
     creator = select(func.min(Photo.creator)).where(Photo.observation_id == seen.id).scalar_subquery()
     person = func.coalesce(func.nullif(seen.recorded_by, ""), creator, "")
     columns: Sequence[Any] = (
         seen.id, seen.dataset_id, seen.observation_key, Taxon.scientific_name, seen.event_date,
         seen.decimal_latitude, seen.decimal_longitude, person, seen.import_run_id,
     )  # fmt: skip
-    joined = and_(days.c.taxon_id == seen.taxon_id, days.c.event_date == seen.event_date)
-    found = select(*columns).join(days, joined).join(Taxon, Taxon.id == seen.taxon_id).where(placed)
+    found = select(*columns).select_from(days).join(seen, seen.id == days.c.id).join(Taxon, Taxon.id == seen.taxon_id)
+    found = found.where(days.c.first_dataset != days.c.last_dataset)
     return found.order_by(seen.taxon_id, seen.event_date, seen.id)
+
+
+def _neighbours(rows: Sequence[_Found]) -> Iterator[tuple[_Found, _Found]]:
+    """Pair observations of different datasets that are within the coarsest rounding, the lower id first.
+
+    Sorted by latitude, so that a common species on a busy day takes no comparison of all with all.
+    """
+    most = 10.0**-COARSEST * (1 + 1e-6)
+    ordered = sorted(rows, key=lambda row: (row.latitude, row.id))
+    for place, one in enumerate(ordered):
+        for other in islice(ordered, place + 1, None):
+            if other.latitude - one.latitude > most:
+                break
+            around = abs(one.longitude - other.longitude)
+            if one.dataset != other.dataset and min(around, abs(360 - around)) <= most:
+                yield (one, other) if one.id < other.id else (other, one)
 
 
 def _same_place(one: _Found, other: _Found) -> bool:
