@@ -79,11 +79,11 @@ def _candidates(run: int | None) -> Select[Any]:
     searched once for each of them.
     """
     seen = Observation
-    same_day = {"partition_by": (seen.taxon_id, seen.event_date)}
+    day = (seen.taxon_id, seen.event_date)
     placed = select(
         seen.id,
-        func.min(seen.dataset_id).over(**same_day).label("first_dataset"),
-        func.max(seen.dataset_id).over(**same_day).label("last_dataset"),
+        func.min(seen.dataset_id).over(partition_by=day).label("first_dataset"),
+        func.max(seen.dataset_id).over(partition_by=day).label("last_dataset"),
     ).where(seen.event_date.is_not(None), seen.decimal_latitude.is_not(None), seen.decimal_longitude.is_not(None))
     if run is not None:
         placed = placed.where(seen.taxon_id.in_(select(seen.taxon_id).where(seen.import_run_id == run)))

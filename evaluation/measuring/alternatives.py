@@ -115,7 +115,7 @@ def corrected_terms(compared: Compared) -> Terms:
     Half the crowding of a reference is subtracted from its similarity, so that hubs are no longer near everything. That
     of the query changes no order. Halved, similarities keep the scale that the temperature was learned for.
     """
-    scaled = compared.similarities - compared.crowding[None, :] / 2
+    scaled = compared.similarities - np.float32(0.5) * compared.crowding[None, :]
     return features(shares_of(compared, scaled), *compared.prototypes, compared.method.calibration.floor)
 
 
