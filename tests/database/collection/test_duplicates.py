@@ -97,6 +97,13 @@ def test_finds_of_one_dataset_and_of_another_species_are_none(database: Database
     assert pairs(database) == []
 
 
+def test_finds_of_one_dataset_are_none_beside_one_of_another(database: Database, find: ObservationEntry) -> None:
+    file(database, "walks", find, replace(find, key="2"))
+    file(database, "portal", replace(find, key="A7"))
+
+    assert [keys for _, keys in pairs(database)] == [("1", "A7"), ("2", "A7")]
+
+
 def test_places_on_both_sides_of_the_date_line_are_near(database: Database, find: ObservationEntry) -> None:
     file(database, "walks", replace(find, decimal_longitude=179.9999))
     file(database, "portal", replace(find, decimal_longitude=-179.9999))

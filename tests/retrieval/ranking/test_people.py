@@ -23,6 +23,7 @@ APART = [
     ("M. Holm", "J. Holm"),
     ("Mette Holm", "Mette Berg"),
     ("M. H.", "M. B."),
+    ("M. H.", "M. Holm"),
     ("M. K. Holm", "Mette Jan Holm"),
     ("", ""),
     ("", "Mette Holm"),
