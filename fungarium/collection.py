@@ -82,6 +82,22 @@ def rejections(settings: Settings, dataset: str, reason: str) -> None:
             print(f"{entry.reason}\t{place}\t{entry.detail}")
 
 
+@collection.command()
+@with_settings
+def duplicates(settings: Settings) -> None:
+    """List observations that are probably in two datasets.
+
+    They are of one species, day, place and person. Both are kept.
+    """
+    from database.collection.duplicates import find_duplicates
+    from database.session import open_database
+
+    with open_database(settings.database_url) as database, database.reading() as session:
+        for pair in find_duplicates(session):
+            places = (f"{dataset}: {key}" for dataset, key in zip(pair.datasets, pair.keys, strict=True))
+            print("\t".join((pair.species, pair.event_date.isoformat(), *places)))
+
+
 collection.add_command(checklist)
 collection.add_command(region)
 collection.add_command(flora)

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from database.collection import imports as log
+from database.collection.duplicates import count_duplicates
 from database.collection.imports import Inspection, RejectionEntry
 from database.collection.observations import FiledPhoto, ObservationEntry, PhotoEntry, drop_photos, file_photos
 from database.collection.photos import author_of
@@ -45,6 +46,7 @@ class ImportReport:
     """What one import read and what became of it: accepted + rejected = read.
 
     `dropped` and `assumed` count values of the accepted: those left out, and those that something else stands for.
+    `duplicates` counts this dataset's observations that are probably in another one too, by dataset.
     """
 
     dataset: str
@@ -55,6 +57,7 @@ class ImportReport:
     rejected: Reasons
     dropped: Reasons = ()
     assumed: Reasons = ()
+    duplicates: Reasons = ()
 
     @property
     def known(self) -> int:
@@ -98,9 +101,14 @@ def import_archive(
             while part := list(islice(keys, batch_size)):
                 drop_photos(session, dataset, number, part)
             log.finish_run(session, number)
+    with database.reading() as session:
+        twins = count_duplicates(session, run=number)
+    elsewhere = Counter({one if other == dataset else other: count for (one, other), count in twins.items()})
     dropped = Counter({reason: count for reason, count in doubts.items() if reason in DROPPED})
     counted = (_ranked(reasons), _ranked(dropped), _ranked(doubts - dropped))
-    return ImportReport(dataset, number, accepted + reasons.total(), accepted, added, *counted)
+    return ImportReport(
+        dataset, number, accepted + reasons.total(), accepted, added, *counted, duplicates=_ranked(elsewhere)
+    )
 
 
 def _ranked(counted: Counter[str]) -> Reasons:

@@ -14,6 +14,7 @@ from evaluation.galleries.gallery import Gallery, NearestRows, read_gallery, rea
 from evaluation.learning.evidence import choose_lists
 from evaluation.learning.query_mix import calibration_error
 from evaluation.measuring.ablate import ablate, aspects_learned, judge_priors
+from evaluation.measuring.alternatives import judge_alternatives
 from evaluation.measuring.leave_one_out import count_folds
 from evaluation.measuring.metrics import Outcome, measure
 from evaluation.measuring.nested import JudgedCondition, NestedResult, Trial, cross_validate, judge_unknown
@@ -94,6 +95,7 @@ def make_report(
         "rejection": rejection(judged, unknown),
         **confused(judged, gallery, snapshot),
         "ablation": ablate(gallery, judged, searched, **again) if ablations else {},
+        "alternatives": judge_alternatives(gallery, judged, folds=folds, seed=seed, progress=progress),
         "priors": judge_priors(gallery, judged, searched, **again) if ablations else {},
         "aspects": aspects_learned(judged.methods),
         "calibration": judged.methods[0].calibration.as_json(),

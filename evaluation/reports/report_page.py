@@ -57,6 +57,8 @@ def write_page(report: Mapping[str, Any]) -> str:
         *promise_tables(report["promises"]),
         "<h2>Each rule on and off</h2>",
         ablation_table(report["ablation"]),
+        "<h2>Alternatives to the score</h2>",
+        ablation_table(report["alternatives"]),
         *priors_and_aspects(report),
     ]
     for key, title in GROUPS:

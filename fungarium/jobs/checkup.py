@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from database.collection.duplicates import count_duplicates
 from database.collection.photos import OBSERVED, STORED, count_references, references, stored_path
 from database.field.photo_files import PhotoFiles
 from database.session import describe_address, latest_revision, open_database
@@ -145,6 +146,7 @@ def check_database(settings: Settings, progress: Progress) -> Iterator[Finding]:
         revision = latest_revision()
         text = f"{address}, revision {revision}, {total:,} reference photos"
         yield Finding("database", OK, text, details={"revision": revision, "referencePhotos": total})
+        twins = count_duplicates(session)
         checked, missing = 0, []
         stored, observed = settings.data / "photos", PhotoFiles(settings.photos_at).folder
         until = time.monotonic() + SECONDS
@@ -156,6 +158,10 @@ def check_database(settings: Settings, progress: Progress) -> Iterator[Finding]:
             path = find_photo(photo.location, photo.sha256, stored, observed)
             if path is not None and not path.is_file():
                 missing.append(str(path))
+    if twins:
+        text = "; ".join(f"{count:,} of {one} and {other}" for (one, other), count in twins.items())
+        advice = "nothing: both are kept, and held out together; `fungarium collection duplicates` lists them"
+        yield Finding("duplicates", NOTE, f"observations that are probably in two datasets: {text}", advice)
     part = "all" if checked == total else f"a sample of {checked:,} of {total:,}"
     details = {"lookedAt": checked, "missing": len(missing), "examples": missing[:3]}
     if missing:

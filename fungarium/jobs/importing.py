@@ -73,6 +73,10 @@ def print_report(report: ImportReport, table: Path) -> None:
     if report.assumed:
         print("  assumed")
         print_reasons(report.assumed)
+    if report.duplicates:
+        print("  probably in another dataset too: same species, day, place and person; both are kept")
+        print_reasons(report.duplicates)
+        print("  `fungarium collection duplicates` lists them")
     if report.rejected or report.dropped:
         print(f"  each with line, text and what to do in {table}")
 

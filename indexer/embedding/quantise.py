@@ -25,6 +25,7 @@ from retrieval.models.head import TEMPERATURE
 from retrieval.models.network import normalise
 from retrieval.models.openvino import open_network, show_output
 from retrieval.progress import Progress, silent
+from retrieval.ranking.groups import group_observations
 
 CALIBRATION = 300  # photos: what NNCF's own default asks for
 
@@ -72,7 +73,9 @@ def judge_precision(
 
     Rows of `exact` and `lower` are of the same photos; `model` names the one at f32. Observations with photos that
     `taught` the model (photos,) answer, but are not asked for: of them it knows more than it will of any new one.
+    Observations that share a near-identical photo are one, so that a copy neither judges nor answers for its original.
     """
+    labels = replace(labels, observations=group_observations(labels.observations, exact))
     asked = askable(labels, seed=seed)
     if not len(asked):
         raise BuildError("no species has two observations, so the recall gate has nothing to ask: import more photos")

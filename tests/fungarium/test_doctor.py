@@ -105,6 +105,26 @@ def test_a_whole_installation_has_nothing_broken_and_every_check_in_it(home: Pat
     assert [one["details"]["language"] for one in found["languages"]] == ["en", "da", "de"]
 
 
+def test_finds_that_are_probably_in_two_datasets_are_noted_and_listed(
+    home: Path, doctor: Doctor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"eventDate": "2019-09-05", "decimalLatitude": "55.7", "decimalLongitude": "12.6"}
+    for dataset in ("hikes", "portal"):
+        table = write_table(home / dataset, [line(f"{dataset}.png", "Boletus edulis", observation="7", **said)])
+        assert main(["collection", "import", "csv", str(table), "--dataset", dataset, "--copy"]) == 0
+
+    code, found = doctor()
+
+    assert code == 0
+    (note,) = found["duplicates"]
+    assert (note["state"], note["text"]) == (
+        "note",
+        "observations that are probably in two datasets: 1 of hikes and portal",
+    )
+    assert main(["collection", "duplicates"]) == 0
+    assert capsys.readouterr().out == "Boletus edulis\t2019-09-05\thikes: 7\tportal: 7\n"
+
+
 def test_a_new_installation_is_told_what_to_do_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

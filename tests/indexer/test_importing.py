@@ -69,6 +69,22 @@ def test_a_gbif_key_of_another_species_is_counted_on_every_record_that_has_it(
     assert said[0].detail == "key 77 is that of Amanita citrina, not of Boletus calopus; the name was believed"
 
 
+def test_finds_that_are_probably_in_another_dataset_too_are_kept_and_counted(
+    database: Database, tmp_path: Path
+) -> None:
+    said = {"eventDate": "2019-09-05", "decimalLatitude": "55.676", "decimalLongitude": "12.568"}
+    rows = [line("a.png", recordedBy="Mette Holm", **said), line("b.png", recordedBy="Jan Berg", **said)]
+    rounded = {**said, "decimalLatitude": "55.68", "decimalLongitude": "12.57"}
+    load(database, desk_for(write_table(tmp_path / "walks", rows)))
+
+    again = [line("c.png", recordedBy="Holm, M.", **rounded), line("d.png", recordedBy="Ida Lund", **rounded)]
+    desk = desk_for(write_table(tmp_path / "portal", again))
+    report = import_archive(database, desk, POLICY, dataset="portal")
+
+    assert (report.accepted, report.rejected) == (2, ())
+    assert report.duplicates == (("walks", 1),)
+
+
 def test_every_record_is_accepted_or_rejected_with_its_reason(database: Database, tmp_path: Path) -> None:
     folder = tmp_path / "walks"
     draw_photo(folder / "twin.png", "a.png")

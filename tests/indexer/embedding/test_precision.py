@@ -28,17 +28,22 @@ def labels() -> Labels:
     return Labels(np.repeat(np.arange(SPECIES), 3).astype(np.int64), np.arange(3 * SPECIES, dtype=np.int64))
 
 
+def beside(species: np.ndarray, seed: int) -> Embeddings:
+    """Photos beside all others of their species (cosine about .9), and far from all else."""
+    apart = unit_rows(np.random.default_rng(seed).normal(size=(len(species), 256)))
+    return unit_rows(np.eye(256)[species] + 0.35 * apart)
+
+
 @pytest.fixture
 def exact(labels: Labels) -> Embeddings:
-    """Every photo lies beside the others of its species, and far from all else."""
-    return unit_rows(np.eye(256)[labels.species])
+    return beside(labels.species, 3)
 
 
 def confuse(exact: Embeddings, observations: int) -> Embeddings:
-    """The same rows, of which some have become those of another species; what they leave and join is still found."""
+    """The same rows, of which some now lie in another species; what they leave and join is still found."""
     rows = exact.copy()
-    for species in range(observations):
-        rows[3 * species] = exact[3 * (SPECIES - 1 - species)]
+    moved = np.arange(observations)
+    rows[3 * moved] = beside(SPECIES - 1 - moved, 4)
     return rows
 
 
@@ -63,6 +68,17 @@ def test_a_gain_passes(labels: Labels, exact: Embeddings) -> None:
     gate = judge_precision(confuse(exact, 5), exact, labels, "net@1")
 
     assert gate["recall"] > gate["recall_f32"]
+
+
+def test_a_copy_of_a_photo_that_taught_the_model_does_not_judge_it(labels: Labels, exact: Embeddings) -> None:
+    taught = np.zeros(len(exact), dtype=bool)
+    taught[0] = True
+    copied = exact.copy()
+    copied[[1, 4]] = unit_rows(exact[[0, 3]] + 0.002)  # filed twice: the first taught the model
+
+    gate = judge_precision(copied, copied, labels, "net@1", taught=taught)
+
+    assert gate["observations"] == 201 - 2 - 1  # neither the taught one nor its copy; two that are one ask once
 
 
 def test_without_a_species_of_two_observations_there_is_nothing_to_ask(exact: Embeddings) -> None:
