@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 
 from database.errors import BackupError
 from database.session import parse_url
+from retrieval.snapshots.staging import settle_file
 
 OBSERVED = "SELECT sha256 FROM field_photos UNION SELECT original_sha256 FROM field_photos WHERE original_sha256 <> ''"
 REFERENCES = "SELECT location FROM photos"
@@ -77,8 +78,8 @@ def dump_postgresql(address: URL, path: Path) -> Dump:
 def is_free(url: str) -> bool:
     """Return whether a database can be restored to the URL: it does not exist or has no tables. Raises BackupError."""
     address = parse_url(url)
-    if address.get_backend_name() == "sqlite":
-        return not Path(address.database or "").exists()
+    if address.get_backend_name() == "sqlite":  # a log without its database would be replayed onto another one
+        return not any(Path(f"{address.database or ''}{ending}").exists() for ending in ("", "-wal", "-journal"))
     engine = create_engine(address)
     try:
         return not inspect(engine).get_table_names()
@@ -97,11 +98,14 @@ def restore_database(url: str, dump: Path, system: str) -> None:
         target = Path(address.database or "")
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}.restoring")
-        shutil.copyfile(dump, unfinished)
-        with closing(sqlite3.connect(unfinished)) as restored:
-            if restored.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
-                raise BackupError("the database of the backup is damaged")
-        unfinished.replace(target)
+        try:
+            shutil.copyfile(dump, unfinished)
+            with closing(sqlite3.connect(unfinished)) as restored:
+                if restored.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
+                    raise BackupError("the database of the backup is damaged")
+            settle_file(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
         return
     program = find_program("pg_restore")
     name = address.set(drivername="postgresql", password=None).render_as_string()
