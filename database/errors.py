@@ -83,3 +83,7 @@ class StoreFull(StoreUnavailable):
 
 class BackupError(FungariumError):
     """A backup cannot be made, read or restored."""
+
+
+class ArchiveBusy(FungariumError):
+    """An archive of observations is being written by somebody else."""
