@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tarfile
 import zipfile
 from pathlib import Path
 
 from indexer.archives.api_json import record_kind
+from indexer.archives.bounded import is_tar
 from indexer.archives.container import FolderContainer, open_file
 from indexer.archives.csv_file import find_photo_tables, open_table
 from indexer.archives.fungitastic import is_metadata
@@ -26,7 +26,7 @@ def detect_kind(path: Path, encoding: str = "") -> str:
         return _detect_folder(path)
     if not path.is_file():
         raise ArchiveError(f"{path}: there is no such file or folder")
-    if not is_workbook(path) and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+    if not is_workbook(path) and (zipfile.is_zipfile(path) or is_tar(path)):
         return "dwca"
     if path.name.lower().endswith((".json", ".json.gz")):
         return _detect_json(path)
