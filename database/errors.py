@@ -13,6 +13,10 @@ class DatabaseBusy(DatabaseError):
     """Another process has held the write lock for too long."""
 
 
+class DatabaseFull(DatabaseError):
+    """The disk of the database is full."""
+
+
 class UnknownRun(FungariumError):
     """There is no import run of that id."""
 

@@ -51,10 +51,13 @@ def dump_sqlite(address: URL, path: Path) -> Dump:
 
 
 def copy_sqlite(source: Path, path: Path) -> None:
-    """Copy an SQLite file with the online backup API."""
-    with closing(sqlite3.connect(source, timeout=60)) as opened, closing(sqlite3.connect(path)) as copied:
-        opened.backup(copied)
-        copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a write-ahead log
+    """Copy an SQLite file with the online backup API. Raises BackupError."""
+    try:
+        with closing(sqlite3.connect(source, timeout=60)) as opened, closing(sqlite3.connect(path)) as copied:
+            opened.backup(copied)
+            copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a write-ahead log
+    except sqlite3.Error as error:  # a full disk, a damaged database
+        raise BackupError(f"{source} cannot be copied to {path.parent}: {error}") from error
 
 
 def dump_postgresql(address: URL, path: Path) -> Dump:
@@ -104,6 +107,8 @@ def restore_database(url: str, dump: Path, system: str) -> None:
                 if restored.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
                     raise BackupError("the database of the backup is damaged")
             settle_file(unfinished, target)
+        except sqlite3.Error as error:
+            raise BackupError(f"the database of the backup cannot be restored to {target}: {error}") from error
         finally:
             unfinished.unlink(missing_ok=True)
         return
