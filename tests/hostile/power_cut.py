@@ -47,5 +47,6 @@ def write_all(installation: Installation, number: int) -> None:
 
 if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as patch, installed(Path(sys.argv[1]), patch) as installation:
+        acknowledge("beginning")
         for number in range(int(sys.argv[2])):
             write_all(installation, number)
