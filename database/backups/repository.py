@@ -185,8 +185,8 @@ class Repository:
         """Write the manifest twice, which completes the backup, and heal those of others; returns its name."""
         objects = self.folder / "objects"
         objects.mkdir(parents=True, exist_ok=True)
-        for folder in (objects, self.folder.absolute().parent):
-            sync_folder(folder)
+        sync_folder(objects)
+        sync_folder(self.folder.absolute().parent)
         for folder in MANIFESTS:
             write_whole(self.folder / folder / f"{backup.name}.json", backup.text().encode(), durable=True)
         for name in self.names():

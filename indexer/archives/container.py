@@ -18,10 +18,10 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, cast
 
-from indexer.archives.bounded import BOMB_BYTES, BOMB_RATIO, BoundedStream, is_tar, list_tar, open_member, open_tar
 from indexer.archives.lines import DAMAGED, HEAD
 from indexer.archives.workbook import ENDINGS as WORKBOOK_ENDINGS
 from indexer.archives.workbook import is_workbook, open_workbook
+from indexer.bounded import BOMB_BYTES, BOMB_RATIO, BoundedStream, is_tar, list_tar, open_member, open_tar
 from retrieval.errors import ArchiveError
 
 MOST_MEMBERS = 2_000_000

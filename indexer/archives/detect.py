@@ -6,7 +6,6 @@ import zipfile
 from pathlib import Path
 
 from indexer.archives.api_json import record_kind
-from indexer.archives.bounded import is_tar
 from indexer.archives.container import FolderContainer, open_file
 from indexer.archives.csv_file import find_photo_tables, open_table
 from indexer.archives.fungitastic import is_metadata
@@ -15,6 +14,7 @@ from indexer.archives.json_stream import read_members
 from indexer.archives.plantnet300k import METADATA
 from indexer.archives.terms import PHOTO_ENDINGS, plain_term
 from indexer.archives.workbook import is_workbook
+from indexer.bounded import is_tar
 from retrieval.errors import ArchiveError
 
 CORES = ("occurrence.txt", "occurrence.csv", "taxon.txt")

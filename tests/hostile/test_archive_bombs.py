@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from indexer.archives import bounded, container
-from indexer.archives.bounded import BoundedStream, is_tar, list_tar, open_tar
+from indexer import bounded
+from indexer.archives import container
 from indexer.archives.container import open_container, open_file
 from indexer.archives.detect import detect_kind
 from indexer.archives.workbook import open_workbook
+from indexer.bounded import BoundedStream, is_tar, list_tar, open_tar
 from retrieval.errors import ArchiveError
 from tests.indexer.archives.test_workbook import write_workbook
 
