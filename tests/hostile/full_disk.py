@@ -31,6 +31,7 @@ from tests.snapshots import EMETICA, MUSCARIA, draw_photo
 from tests.web.conftest import encode_photos
 
 MEGABYTES = 64
+SIZES = (0, 4096, 20_000, 60_000, 200_000, 1_000_000)  # bytes left on a full disk
 IMPORT = ("collection", "import", "csv", "--dataset", "more", "--copy")
 HALF = (".unfinished-", ".dump-", ".restoring", ".fungi.zip-", ".new", "-damaged", ".restore-")
 """Beginnings and ends of names that nobody may leave behind."""
@@ -202,9 +203,9 @@ def run(folder: Path, times: int) -> None:
                 print(f"fault: {name} fails on a disk with room", flush=True)
         for _ in range(times):
             for name, write in writers.all().items():
-                free = moments.choice((0, 4096, 20_000, 60_000, 200_000, 1_000_000))
-                with full(folder, free):
-                    attempt(name, write, folder / "made", f"{free} bytes free")
+                for free in SIZES if name == "backup" else (moments.choice(SIZES),):
+                    with full(folder, free):
+                        attempt(name, write, folder / "made", f"{free} bytes free")
         with read_only(folder, installation):
             for name, write in writers.all().items():
                 attempt(name, write, folder / "made", "read-only")
