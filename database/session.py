@@ -12,7 +12,7 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
-from database.errors import DatabaseBusy, DatabaseError, NoDatabase, SchemaMismatch
+from database.errors import DatabaseBusy, DatabaseError, DatabaseFull, NoDatabase, SchemaMismatch
 from database.tables import Base
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["Database", "Session", "create_tables", "open_database", "upgrade"]
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 PATIENCE = 60.0  # seconds to wait for another writer before giving up
+FULL = ("is full", "No space left")  # in messages about full disks
 WAITED = ("lock timeout", "is locked")  # in messages of PostgreSQL and SQLite about lock timeouts
 _WRITER = 0x46756E67  # key of the PostgreSQL advisory lock held by the writer
 
@@ -51,16 +52,14 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """Yield the only write session; it is committed at the end, or rolled back on an exception.
 
-        Raises DatabaseBusy, and DatabaseError where nothing can be written.
+        Raises DatabaseBusy, DatabaseFull, and DatabaseError where nothing can be written.
         """
         with Session(self._writer) as session:
             try:
                 session.connection()
             except sql_errors.OperationalError as error:
                 if not any(sign in _first_line(error) for sign in WAITED):
-                    raise DatabaseError(
-                        f"{_spoken(self.engine.url)} cannot be written: {_first_line(error)}"
-                    ) from error
+                    raise _unwritable(error, self.engine.url) from error
                 raise DatabaseBusy(
                     f"{_spoken(self.engine.url)} has been written to by something else for more than"
                     f" {self.patience:g} s ({_first_line(error)}); wait for it to end and run this again"
@@ -69,7 +68,7 @@ class Database:
                 yield session
                 session.commit()
             except sql_errors.OperationalError as error:  # a full disk, a read-only file, a lost connection
-                raise DatabaseError(f"{_spoken(self.engine.url)} cannot be written: {_first_line(error)}") from error
+                raise _unwritable(error, self.engine.url) from error
 
     def check(self) -> None:
         """Raise DatabaseError unless the database can be read, SchemaMismatch unless its tables are of this version."""
@@ -124,6 +123,8 @@ def upgrade(url: str, revision: str = "head") -> None:
             from alembic import command  # 11 MB that only a migration needs
 
             command.upgrade(_migrations(connection), revision)
+    except sql_errors.OperationalError as error:
+        raise _unwritable(error, engine.url) from error
     finally:
         engine.dispose()
 
@@ -288,6 +289,13 @@ def _refuse_strangers(connection: Connection, url: URL) -> str | None:
 
 def _spoken(url: URL) -> str:
     return url.render_as_string(hide_password=True)
+
+
+def _unwritable(error: sql_errors.DBAPIError, url: URL) -> DatabaseError:
+    """Return the error to raise for a database that cannot be written."""
+    said = _first_line(error)
+    kind = DatabaseFull if any(sign in said for sign in FULL) else DatabaseError
+    return kind(f"{_spoken(url)} cannot be written: {said}")
 
 
 def _first_line(error: sql_errors.DBAPIError) -> str:

@@ -9,6 +9,10 @@ from typing import Any
 from flask import Response, send_file, url_for
 from marshmallow import fields
 
+from database.errors import ArchiveBusy
+from database.exporting.refreshing import is_foreign, refresh_archive
+from database.field.approved import approved_state
+from web.http.admission import Overloaded
 from web.http.refusals import UnknownExport
 from web.schemas.answers import Answer, about
 from web.schemas.exports import archives
@@ -40,8 +44,11 @@ class Exports(Answer):
 def list_exports() -> dict[str, Any]:
     """List the Darwin Core Archives of approved observations.
 
-    They contain public data only: obscured places are grid cells.
+    They contain public data only: obscured places are grid cells. What was hidden or removed after an archive was
+    written leaves it before it is given out.
     """
+    for path in archives(services().exports):
+        refresh(path)
     return {"exports": [describe(path) for path in archives(services().exports)]}
 
 
@@ -50,9 +57,32 @@ def list_exports() -> dict[str, Any]:
 def fetch_export(name: str) -> Response:
     """Download an archive; with `If-None-Match` or `If-Modified-Since` only if it has changed."""
     for path in archives(services().exports):
-        if path.name == name:
+        if path.name == name and refresh(path).exists():
             return send_file(path.absolute(), mimetype="application/zip", conditional=True, max_age=0)
     raise UnknownExport(f"there is no archive {name}")
+
+
+def refresh(path: Path) -> Path:
+    """Take out of an archive what was hidden or removed since it was written, if anything was. Raises Overloaded.
+
+    Archives by other programs stay as they are, so without a database only those can be given out.
+    """
+    given = services()
+    try:
+        facts = path.stat()
+    except FileNotFoundError:  # removed meanwhile
+        return path
+    if is_foreign(path):
+        return path
+    with given.database().reading() as session:
+        known = (facts.st_ino, facts.st_mtime_ns, approved_state(session))
+        if given.fresh_exports.get(path) != known:
+            try:
+                if not refresh_archive(session, path, given.photo_files().get, today=datetime.now(UTC).date()):
+                    given.fresh_exports[path] = known
+            except ArchiveBusy as error:
+                raise Overloaded("the archive is being written again; try again in some seconds") from error
+    return path
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from werkzeug.routing import RoutingException
 
 from database.errors import (
     DatabaseError,
+    DatabaseFull,
     FieldError,
     NotOwner,
     PersonError,
@@ -25,6 +27,7 @@ from database.errors import (
     UnknownPerson,
     UnknownRun,
 )
+from database.field.photo_files import NO_ROOM
 from retrieval import errors
 from web.http import refusals
 from web.http.admission import Overloaded
@@ -33,6 +36,7 @@ from web.http.refusals import RemoteServersBusy, UnknownAnswer, UnknownExport
 
 log = logging.getLogger(__name__)
 
+UNUSABLE: Final = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 MEDIA_TYPE: Final = "application/problem+json"
 PROBLEMS_AT: Final = "/api/v1/docs#"  # documentation of the types of problems
 LATER: Final = 10  # seconds until a retry may succeed
@@ -135,6 +139,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         "database-unavailable",
         "The database is unavailable",
         "The database cannot be used. Details are in the server's log.",
+    ),
+    DatabaseFull: Kind(
+        507, "no-room", "Storage is full", "The storage is full. The administrator has to free some space."
     ),
     Overloaded: Kind(503, "overloaded", "The server is busy"),
     DeadlinePassed: Kind(503, "deadline-passed", "The request timed out"),
@@ -282,5 +289,14 @@ def register_errors(
             return error  # a redirect
         return answer(describe_http_error(error))
 
+    def disk_error(error: OSError) -> Response:
+        """Answer where something could not be written, or was not readable on the disk."""
+        if error.errno not in (*NO_ROOM, *UNUSABLE):
+            raise error
+        log.error("%s at %s", error.strerror, error.filename or "an open file", exc_info=error)
+        full = error.errno in NO_ROOM
+        return answer(describe_engine_error(DatabaseFull() if full else StoreUnavailable("the disk cannot be used")))
+
+    app.register_error_handler(OSError, disk_error)
     app.register_error_handler(errors.FungariumError, engine_error)
     app.register_error_handler(HTTPException, http_error)
