@@ -54,6 +54,21 @@ def test_the_handles_are_listed(said: Say) -> None:
         assert handle in text
 
 
+def test_known_networks_are_listed_with_their_licences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "catalogue", "--licence", "open", "--megabytes", "100", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "lite0" in {one["name"] for one in found}
+    assert all(one["open"] and one["megabytes"] <= 100 for one in found)
+
+    assert main(["model", "catalogue"]) == 0
+    table = capsys.readouterr().out
+    assert all(text in table for text in ("lite0", "CC-BY-NC-4.0", "Danish Fungi 2020"))
+
+    assert main(["model", "catalogue", "bioclip"]) == 0
+    one = capsys.readouterr().out
+    assert all(text in one for text in ("fit a head", "open_clip", "published", "not with this program"))
+
+
 def test_a_card_is_described_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = write_network(tmp_path / "tiny.onnx")
     write_card(network, licence="CC0-1.0")
