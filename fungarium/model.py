@@ -140,15 +140,21 @@ def check(settings: Settings, handle: str, photo: Path, card: Path | None) -> No
     help="Share of the observations held out of fitting, for evaluating the head.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
+@click.option("--build", is_flag=True, help="Embed with it from stored features, build a snapshot and calibrate it.")
 @card_choice
-@out_choice
+@click.option("--out", type=PATH, metavar="NAME", help="Output path without a suffix.  [default: in the data folder]")
 @with_settings
-def fit_head(settings: Settings, handle: str | None, card: Path | None, out: Path, **options: Any) -> None:
-    """Fit a head that maps a network's features to 256 numbers."""
-    from fungarium.jobs.models import fit_head
+def fit_head(
+    settings: Settings, handle: str | None, card: Path | None, out: Path | None, build: bool, **options: Any
+) -> None:
+    """Fit a head that maps a network's features to 256 numbers.
+
+    Photos whose features are stored are not decoded again.
+    """
+    from fungarium.jobs.heads import HeadOptions, fit_head
 
     with ProgressBars() as bars:
-        fit_head(settings, handle or settings.model, card, out, progress=bars, **options)
+        fit_head(settings, handle or settings.model, card, out, HeadOptions(**options), build=build, progress=bars)
 
 
 @model.command()

@@ -4,6 +4,7 @@ docs/accuracy/simulated.json   the simulated collection
 docs/accuracy/drawings.json    the demo collection, if a snapshot of it is given
 docs/accuracy/photos.json      real photos, if a snapshot of them is given
 docs/accuracy/default-*.json   the same two, if the snapshot was made with the default model
+docs/accuracy/*views.json      what several views of a photo gain, by `fungarium evaluate views`
 docs/accuracy.md               the table, from all of these
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.reports.views_table import VIEWS, format_views
 from retrieval.domain import WORLD
 
 PROMISED = 0.90
@@ -285,7 +287,7 @@ def write_table(docs: Path) -> str:
     lines = [
         *introduction(simulated, [drawn, default[0]], [photos, default[1]]),
         *tables(simulated, [drawn, default[0]], [photos, default[1]]),
-        *closing(simulated, photos),
+        *closing(simulated, photos, [read_measurement(docs, place) for place in VIEWS]),
     ]
     text = "\n".join(lines) + "\n"
     (docs / "accuracy.md").write_text(text, encoding="utf-8")
@@ -352,8 +354,8 @@ def introduction(
     ]
 
 
-def closing(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str]:
-    """Format the ablations, and the limits of the simulation."""
+def closing(simulated: Mapping[str, Any], photos: Mapping[str, Any], views: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Format the ablations, the gain of several views, and the limits of the simulation."""
     lines = ["", "## Each rule on and off", ""]
     if simulated:
         lines += ["| simulated, top-1 | |", "|---|---|"]
@@ -367,6 +369,7 @@ def closing(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str
         ]
     return [
         *lines,
+        *format_views(views),
         "",
         "## What the simulation cannot show",
         "",
