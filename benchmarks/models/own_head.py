@@ -53,9 +53,9 @@ def main() -> None:
     assert embedder.head is not None
     world = make_world(SEED, options.species)
     fresh = [
-        sample_find(SEED, NEW + place * options.new + number, member)
-        for place, member in enumerate(world.species)
+        sample_find(SEED, NEW + 1000 * place + number, member)
         for number in range(options.new)
+        for place, member in enumerate(world.species)
     ]
     with open_feature_store(options.folder, embedder.backbone) as store:
         features, labels = read_finds(world.finds, store, embedder, options.collection)

@@ -13,6 +13,7 @@ from indexer.embedding.embeddings import EmbeddingStore
 from indexer.embedding.fit_head import join_groups, judge_heads
 from indexer.embedding.held_out import RecallGain, askable
 from indexer.embedding.projection import Labels, Rows
+from retrieval.models.embedder import DIM
 from retrieval.models.head import Head
 from retrieval.progress import Progress, silent
 
@@ -63,13 +64,14 @@ def judge_advice(
 
     `own` is the head that the model has now. The values are those of `HeadAdvice` that the features tell.
     """
+    if own is None and features.shape[1] != DIM:  # it has no numbers that an index could hold
+        return None
     joined = join_groups(features, labels)
     asked = askable(joined)
     if len(asked) < LEAST:
         return None
     verdict = judge_heads(features, joined, own=own, seed=seed, progress=progress)
-    if verdict.gain is None:
-        return None
+    assert verdict.gain is not None
     return {
         "judged": len(features),
         "species": len(np.unique(labels.species)),
