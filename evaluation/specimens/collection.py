@@ -204,11 +204,6 @@ def _draw_some(folder: Path, seed: int, species: int, wanted: list[int]) -> int:
     return len(wanted)
 
 
-def draw_find(seed: int, find: Find) -> list[bytes]:
-    """Draw an observation's photos as JPEG, in the order of its aspects."""
-    return [_draw(seed, _Job("", find, position)) for position in range(len(find.aspects))]
-
-
 def _draw(seed: int, job: _Job) -> bytes:
     if job.find is None:
         rng = np.random.default_rng([seed, 8, THINGS.index(job.thing), job.position])

@@ -109,7 +109,7 @@ def make_world(seed: int, species: int) -> World:
             where = _RANGES[int(own.integers(len(_RANGES)))]
             unseen.append(ListedSpecies(f"{genus.name} {word.name}", genus, english, danish, where, "", None))
     finds = [
-        sample_find(seed, number, member)
+        _find(seed, number, member)
         for number, member in enumerate(chain.from_iterable([m] * _finds_of(seed, k) for k, m in enumerate(known)))
     ]
     chosen = rng.permutation(len(known))[: max(2, min(12, len(known) // 4))].tolist()
@@ -167,8 +167,7 @@ def _finds_of(seed: int, index: int) -> int:
     return int(np.random.default_rng([seed, 4, index]).integers(12, 15))
 
 
-def sample_find(seed: int, number: int, species: ListedSpecies) -> Find:
-    """Sample an observation of a species; other numbers than those of the collection give finds that it lacks."""
+def _find(seed: int, number: int, species: ListedSpecies) -> Find:
     rng = np.random.default_rng([seed, 5, number])
     count = int(rng.choice([1, 2, 3, 4], p=[0.24, 0.41, 0.23, 0.12]))
     first = _telling(species) if count > 1 and rng.random() < 0.75 else ()
