@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def forbid() -> bytes:
 
 def take_photos(count: int = 5) -> list[PhotoToEmbed]:
     data = [save(scene(60 + 5 * number, 50)) for number in range(count)]
-    return [PhotoToEmbed(sha256(photo).hexdigest(), lambda photo=photo: photo) for photo in data]
+    return [PhotoToEmbed(sha256(photo).hexdigest(), partial(bytes, photo)) for photo in data]
 
 
 def keep_all(folder: Path, embedder: NetworkEmbedder, photos: list[PhotoToEmbed]) -> None:
