@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("collection", type=Path)
     parser.add_argument("--model", default="default")
-    parser.add_argument("--splits", type=int, default=4)
+    parser.add_argument("--splits", type=int, default=6)
     parser.add_argument("--features", type=Path, default=Path("data/embeddings"), help="where features are kept")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/own_head.json"))
     options = parser.parse_args()
