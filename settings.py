@@ -30,6 +30,13 @@ class Settings:
         default="default",
         metadata={"help": "model handle, such as default, descriptor, onnx:PATH or hub:PATH_OR_URL"},
     )
+    features: str = field(
+        default="yes",
+        metadata={
+            "help": "store the features of reference photos, so that a head can be fitted without decoding them",
+            "choices": ("yes", "no"),
+        },
+    )
     model_card: str = field(
         default="", metadata={"help": "file with the model's preprocessing, if not beside the model"}
     )

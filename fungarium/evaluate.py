@@ -90,6 +90,26 @@ def report(settings: Settings, snapshot: str | None, indexes: Path | None, **opt
 
 
 @evaluate.command()
+@click.option("--model", help="Model handle.  [default: FUNGARIUM_MODEL]")
+@card_choice
+@click.option("--most", type=click.IntRange(min=2), default=2000, show_default=True, help="Photos, of whole species.")
+@seed_choice
+@click.option("--json", "file", metavar="FILE", help="Write the result as JSON too.")
+@with_settings
+def views(settings: Settings, model: str | None, card: Path | None, **options: Any) -> None:
+    """Measure what several views of a photo gain and cost.
+
+    Judges test-time augmentation on the catalogue's photos, each observation held
+    out in turn: mean of embeddings, sum of scores, mode of first places. It embeds
+    14 crops of each photo, and can be interrupted.
+    """
+    from fungarium.jobs.views import measure_augmentations
+
+    with ProgressBars("photo") as bars:
+        measure_augmentations(settings, model, card, progress=bars, **options)
+
+
+@evaluate.command()
 @click.option("--names", type=PATH, help="COCO file with names of species and genera.  [default: invented]")
 @click.option("--photos", type=PATH, help="Folder of a published snapshot of real photos.")
 @click.option("--drawings", type=PATH, help="Folder of a published snapshot of the demo collection.")

@@ -55,10 +55,13 @@ def embed(settings: Settings, model: str | None, card: Path | None, views: str, 
 @with_settings
 def build(settings: Settings, model: str | None, card: Path | None, views: str) -> None:
     """Build a snapshot of the embedded photos, without publishing it."""
+    from fungarium.jobs.heads import advise_on_head
     from fungarium.jobs.indexing import build_from_catalogue
 
     with ProgressBars() as bars:
         build_from_catalogue(settings, model, card, views=views, progress=bars)
+        if views == "none":
+            advise_on_head(settings, model, card, progress=bars)
 
 
 @index.command()

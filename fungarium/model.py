@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from fungarium.terminal import PATH, Group, OneOf, ProgressBars, as_json, print_
 from fungarium.training import TRAINING
 
 if TYPE_CHECKING:
+    from retrieval.models.catalogue import KnownModel
     from settings import Settings
 
 card_choice = click.option("--card", type=PATH, help="File with the model's preprocessing, if not beside the model.")
@@ -35,6 +37,65 @@ def list_models(settings: Settings, as_json: bool) -> None:
     for handle, does in HANDLES.items():
         print(f"{handle:18} {does}")
     print(f"\nchosen by FUNGARIUM_MODEL: {settings.model}")
+
+
+@model.command()
+@click.argument("name", required=False)
+@click.option(
+    "--licence",
+    default="any",
+    show_default=True,
+    help="open: any use is allowed; or the beginning of a licence's name, such as apache.",
+)
+@click.option("--megabytes", type=click.FloatRange(min=0, min_open=True), help="Largest download.")
+@as_json
+def catalogue(name: str | None, licence: str, megabytes: float | None, as_json: bool) -> None:
+    """List known networks: licence, size, training, how to get them.
+
+    With NAME, everything that is known of one. Nothing is downloaded.
+    """
+    from retrieval.models.catalogue import find_known, known_models, select_models
+
+    found = [find_known(name)] if name else select_models(known_models(), licence=licence, megabytes=megabytes)
+    if as_json:
+        print_json([one.as_json() for one in found])
+    else:
+        print_known(found, whole=name is not None)
+
+
+def print_known(models: Sequence[KnownModel], *, whole: bool) -> None:
+    """Print known networks: a table, or with `whole` all that is known of each."""
+    if whole:
+        for model in models:
+            for title, value in describe_known(model).items():
+                print(f"{title:12} {value}")
+        return
+    print(f"{'name':28} {'width':>5} {'MB':>5} {'licence':13} trained on")
+    for model in models:
+        size = f"{model.megabytes:.0f}" if model.megabytes else "?"
+        print(f"{model.name:28} {model.width:5} {size:>5} {model.licence:13} {model.trained_on.partition(':')[0]}")
+    print(f"\n{len(models)} networks; `fungarium model catalogue NAME` says how to get one, and what to expect")
+
+
+def describe_known(model: KnownModel) -> dict[str, str]:
+    """Describe a known network in words, by title."""
+    parts = [f"{model.parameters:g} million parameters"] if model.parameters else []
+    parts += [f"{model.megabytes:g} MB to download"] if model.megabytes else []
+    head = "" if not model.needs_head else " (an index holds 256: fit a head with `fungarium model fit-head`)"
+    use = "any use" if model.open else "no commercial use; read its terms"
+    known = {
+        "name": model.name,
+        "handle": model.handle,
+        "width": f"{model.width} numbers a view{head}",
+        "size": ", ".join([*parts, f"{model.side} x {model.side} pixels"]),
+        "licence": f"{model.licence}: {use}",
+        "trained on": model.trained_on,
+        "get it": model.get,
+        "measured": model.measured or "not with this program: measure it on your own collection",
+        "published": model.published,
+        "source": model.source,
+    }
+    return {title: value for title, value in known.items() if value}
 
 
 @model.command()
@@ -79,15 +140,21 @@ def check(settings: Settings, handle: str, photo: Path, card: Path | None) -> No
     help="Share of the observations held out of fitting, for evaluating the head.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
+@click.option("--build", is_flag=True, help="Embed with it from stored features, build a snapshot and calibrate it.")
 @card_choice
-@out_choice
+@click.option("--out", type=PATH, metavar="NAME", help="Output path without a suffix.  [default: in the data folder]")
 @with_settings
-def fit_head(settings: Settings, handle: str | None, card: Path | None, out: Path, **options: Any) -> None:
-    """Fit a head that maps a network's features to 256 numbers."""
-    from fungarium.jobs.models import fit_head
+def fit_head(
+    settings: Settings, handle: str | None, card: Path | None, out: Path | None, build: bool, **options: Any
+) -> None:
+    """Fit a head that maps a network's features to 256 numbers.
+
+    Photos whose features are stored are not decoded again.
+    """
+    from fungarium.jobs.heads import HeadOptions, fit_head
 
     with ProgressBars() as bars:
-        fit_head(settings, handle or settings.model, card, out, progress=bars, **options)
+        fit_head(settings, handle or settings.model, card, out, HeadOptions(**options), build=build, progress=bars)
 
 
 @model.command()

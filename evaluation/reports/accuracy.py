@@ -4,6 +4,7 @@ docs/accuracy/simulated.json   the simulated collection
 docs/accuracy/drawings.json    the demo collection, if a snapshot of it is given
 docs/accuracy/photos.json      real photos, if a snapshot of them is given
 docs/accuracy/default-*.json   the same two, if the snapshot was made with the default model
+docs/accuracy/*views.json      what several views of a photo gain, by `fungarium evaluate views`
 docs/accuracy.md               the table, from all of these
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.reports.rules_tables import compare_alternatives, compare_rules
+from evaluation.reports.views_table import VIEWS
 from retrieval.domain import WORLD
 
 PROMISED = 0.90
@@ -286,7 +288,7 @@ def write_table(docs: Path) -> str:
     lines = [
         *introduction(simulated, [drawn, default[0]], [photos, default[1]]),
         *tables(simulated, [drawn, default[0]], [photos, default[1]]),
-        *compare_rules(simulated, photos),
+        *compare_rules(simulated, photos, [read_measurement(docs, place) for place in VIEWS]),
         *compare_alternatives([drawn, default[0]], [photos, default[1]]),
     ]
     text = "\n".join(lines) + "\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evaluation.reports.views_table import format_views
+
 
 def show_change(found: Mapping[str, float]) -> str:
     """Format a change in points with its interval."""
@@ -49,8 +51,10 @@ def compare_alternatives(drawn: Sequence[Mapping[str, Any]], photos: Sequence[Ma
     ]
 
 
-def compare_rules(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> list[str]:
-    """Format the ablations, and the limits of the simulation."""
+def compare_rules(
+    simulated: Mapping[str, Any], photos: Mapping[str, Any], views: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Format the ablations, the gain of several views, and the limits of the simulation."""
     lines = ["", "## Each rule on and off", ""]
     if simulated:
         lines += ["| simulated, top-1 | |", "|---|---|"]
@@ -64,6 +68,7 @@ def compare_rules(simulated: Mapping[str, Any], photos: Mapping[str, Any]) -> li
         ]
     return [
         *lines,
+        *format_views(views),
         "",
         "## What the simulation cannot show",
         "",

@@ -20,9 +20,11 @@ from database.field.photo_files import PhotoFiles
 from database.session import describe_address, latest_revision, open_database
 from fungarium import PROGRAM, __version__
 from fungarium.jobs.opening import open_model_named
+from indexer.embedding.advice import ADVICE, read_advice
 from retrieval.devices.faiss_gpu import count_gpus
 from retrieval.errors import FungariumError, NoSnapshot, SettingsError
 from retrieval.models.handles import open_model
+from retrieval.models.network import NetworkEmbedder
 from retrieval.models.retired import describe_mismatch
 from retrieval.photos.views import RULE
 from retrieval.progress import Progress
@@ -182,12 +184,18 @@ def find_photo(location: str, sha256: str, stored: Path, observed: Path | None) 
 
 
 def check_model(settings: Settings) -> Iterator[Finding]:
-    """Open the model."""
+    """Open the model, and say whether a head of the collection's own would help, if `index build` has measured it."""
     card = Path(settings.model_card) if settings.model_card else None
     model = open_model(settings.model, card)
     yield Finding(
         "model", OK, f"{settings.model}: {model.model}", details={"handle": settings.model, "model": model.model}
     )
+    if not isinstance(model, NetworkEmbedder):
+        return
+    fitted = model.head is not None and "fitted" in model.head.facts
+    if not fitted and (found := read_advice(settings.data / "embeddings", model.backbone.name)) is not None:
+        state, advice = (NOTE, ADVICE) if found.pays else (OK, "")
+        yield Finding("head", state, found.describe(), advice, asdict(found))
 
 
 def check_snapshot(settings: Settings) -> Iterator[Finding]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from database.collection.photos import OWN, references
 from database.collection.snapshots import log_built
@@ -20,10 +21,18 @@ from indexer.building.grow import published_snapshot
 from indexer.building.renewing import known_species, renew_references
 from indexer.embedding.embed import EmbedReport, PhotoToEmbed, embed_photos, unknown_photos
 from indexer.embedding.embeddings import EmbeddingStore
-from indexer.embedding.features import FeatureEmbedder, open_features
+from indexer.embedding.features import (
+    FeatureEmbedder,
+    KeepingEmbedder,
+    KeepingStore,
+    open_features,
+    open_keeping,
+    project_stored,
+)
 from indexer.photos.finding import PhotoStore
 from retrieval.models.embedder import Embedder
 from retrieval.models.handles import absolute_handle, open_model
+from retrieval.models.network import NetworkEmbedder
 from retrieval.photos.views import CURATED, PhotoLimits
 from retrieval.progress import Progress, silent
 from retrieval.snapshots.card import describe_calibration
@@ -42,11 +51,13 @@ def embed_catalogue(
     with open_database(settings.database_url) as database:
         adopt_observations(database, settings.reference_licences, settings.public_url)
     tools = describe_tools(described)
-    with closing(photos_to_embed(settings)) as photos, EmbeddingStore(settings.data / "embeddings", tools) as store:
+    with closing(photos_to_embed(settings)) as photos, open_store(settings, embedder, described) as store:
         if told := store.tell_once():
             print(told, file=sys.stderr)
         if retry:
             store.forget_failures()
+        if views == "none" and (count := project_stored(photos, store, embedder, progress=progress)):
+            print(f"model {tools}: {count} embedded from stored features, without decoding their photos")
         report = run_embedding(
             settings,
             photos,
@@ -66,7 +77,7 @@ def embed_catalogue(
 def build_from_catalogue(
     settings: Settings, model: str | None, card: Path | None, *, views: str, progress: Progress
 ) -> str:
-    """Build a snapshot of the embedded photos, and print its name and contents; returns its name."""
+    """Build a snapshot of the embedded photos, print its name and contents, and return the name."""
     embedder = open_model(model or settings.model, card or model_card(settings))
     described = {**embedder.card, "views": views}
     since = current_or_none(settings.flora_indexes)
@@ -117,7 +128,7 @@ def renew_published(settings: Settings, database: Database, dataset: str, progre
     with published_snapshot(settings.flora_indexes) as published:
         published.require_model(embedder.model)
         before, species, card = published.name, known_species(published), published.manifest.model
-    with EmbeddingStore(settings.data / "embeddings", describe_tools(card)) as store:
+    with open_store(settings, embedder, card) as store:
         embed_dataset(settings, dataset, store, embedder, str(card.get("views", "none")), progress=progress)
         with database.reading() as session:
             photos = list(references(session, dataset))
@@ -198,12 +209,15 @@ def run_embedding(
     `embedder` was opened by `handle` and `card`. `photos` are read twice. The cluster is only used if there is enough
     work for it, so that a daily run with a handful of new photos does not wait for it.
     """
+    if isinstance(store, KeepingStore) and isinstance(embedder, NetworkEmbedder):
+        embedder = KeepingEmbedder(embedder)
     if not settings.cluster or next(unknown_photos(photos, store, lambda _: None), None) is None:
         return embed_photos(photos, store, embedder, limits=limits, augmentation=augmentation, progress=progress)
     from cluster.connection import connected
     from cluster.embedding import BulkRun, embed_on_cluster
 
-    opener = open_features if isinstance(embedder, FeatureEmbedder) else open_model
+    openers: dict[type, Callable[..., Embedder]] = {FeatureEmbedder: open_features, KeepingEmbedder: open_keeping}
+    opener = openers.get(type(embedder), open_model)
     card_file = card.absolute() if card else None
     with connected(settings.cluster):
         return embed_on_cluster(
@@ -216,6 +230,18 @@ def run_embedding(
             augmentation=augmentation,
             progress=progress,
         )
+
+
+def open_store(settings: Settings, embedder: Embedder, card: Mapping[str, Any]) -> EmbeddingStore:
+    """Open the store of a model's embeddings, and of its features too where they are kept.
+
+    Those are kept of networks with a head, and of whole photos only: several views are averaged after the head.
+    """
+    folder, tools = settings.data / "embeddings", describe_tools(card)
+    keeping = settings.features == "yes" and card.get("views", "none") == "none"
+    if keeping and isinstance(embedder, NetworkEmbedder) and embedder.head is not None:
+        return KeepingStore(folder, tools, embedder.backbone)
+    return EmbeddingStore(folder, tools)
 
 
 def model_card(settings: Settings) -> Path | None:

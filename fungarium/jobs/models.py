@@ -1,4 +1,4 @@
-"""Checks a model, fits a head, lowers a precision on the catalogue's photos, and lists those for a training."""
+"""Checks a model, lowers a precision on the catalogue's photos, and lists those for a training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -16,21 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from database.collection.photos import STORED, references
+from database.collection.photos import STORED, CataloguePhoto, references
 from database.session import open_database
 from database.taxonomy.taxa import taxa
-from fungarium.jobs.indexing import model_card, photos_to_embed, run_embedding
-from indexer.embedding import fit_head as heads
+from fungarium.jobs.indexing import model_card, photos_to_embed
+from indexer.building.catalogue import number_outings
 from indexer.embedding.embed import PhotoToEmbed
-from indexer.embedding.embeddings import EmbeddingStore
-from indexer.embedding.features import FeatureEmbedder
 from indexer.embedding.projection import Labels
 from indexer.embedding.quantise import CALIBRATION, judge_precision, spread_evenly, write_int8, write_lower_card
 from indexer.photos.finding import PhotoStore
 from retrieval.domain import Taxon
 from retrieval.errors import BuildError, ModelError, UnreadablePhoto
 from retrieval.models.card import Preprocessing, card_path
-from retrieval.models.embedder import Embeddings, Pixels, unit_rows
+from retrieval.models.embedder import Embeddings, Pixels
 from retrieval.models.ensemble import Ensemble
 from retrieval.models.handles import open_backbone, open_model
 from retrieval.models.head import read_head
@@ -39,7 +37,6 @@ from retrieval.models.openvino import OpenVinoNetwork
 from retrieval.models.provenance import find_taught, read_taught
 from retrieval.photos.views import PhotoLimits, decode_view
 from retrieval.progress import Progress
-from retrieval.ranking.groups import group_observations
 from settings import Settings
 
 LIMITS = PhotoLimits(bytes=50_000_000, pixels=170_000_000)
@@ -72,64 +69,6 @@ def check_model(settings: Settings, handle: str, card: Path | None, photo: Path)
     print(f"time          {1000 * float(np.median(times)):.1f} ms a view, the median of {CHECKS}")
     if abs(length - 1) > 1e-5 or max(spread, batch) > 1e-3:
         raise ModelError(f"{model.model} gives other numbers for the same photo: an index made with it is useless")
-
-
-def fit_head(
-    settings: Settings,
-    handle: str,
-    card: Path | None,
-    out: Path,
-    *,
-    kind: str,
-    held_out: float,
-    seed: int,
-    progress: Progress,
-) -> None:
-    """Embed the catalogue with the network alone, compare both heads, and write the better one with its card.
-
-    A share `held_out` of the observations is held out of fitting, for the comparison.
-    """
-    backbone, card_file = open_network(settings, handle, card)
-    named = backbone.preprocessing.head
-    head_there = read_head(card_file.parent / named) if card_file and named else None
-    own = head_there if head_there and "recipe" in head_there.facts else None  # a fitted head knows these photos
-    features, labels, photos = read_features(settings, backbone, handle, card, progress)
-    centred = unit_rows(features - features.mean(axis=0))  # all features of a network share a large mean
-    labels = replace(
-        labels, observations=group_observations(labels.observations, centred)
-    )  # copies are one observation
-    progress(f"{len(features)} photos, {features.shape[1]} numbers each")
-    verdict = heads.judge_heads(features, labels, own=own, seed=seed, progress=progress)
-    print_verdict(verdict)
-    if verdict.needless and kind == "best":
-        raise BuildError(
-            "the network's own numbers name more species than either head: nothing was written; use the network as it "
-            "is, or give --kind learned or --kind pca"
-        )
-    chosen = kind if kind != "best" else "pca" if verdict.worse else "learned"
-    rows = np.flatnonzero(~heads.hold_out(labels, held_out, seed))
-    shown = [photos[row] for row in rows.tolist()]
-    head = heads.fit_head(
-        features[rows], labels.pick(rows), chosen, verdict, photos=shown, seed=seed, progress=progress
-    )
-    written = heads.write_model(out, head, replace(backbone.preprocessing, head=""))
-    print(f"wrote {written}: model {NetworkEmbedder(backbone, head).model}, a head of kind {chosen}")
-    print(f"use it with --model {handle} --card {written}")
-    if chosen == "learned":
-        print(
-            f"{len(rows)} photos were used for fitting, and are left out by calibrate and report; "
-            f"{len(features) - len(rows)} were held out and evaluate it"
-        )
-
-
-def print_verdict(verdict: heads.HeadComparison) -> None:
-    """Print the recall on held-out observations."""
-    rows = [("principal components", verdict.pca), ("learned", verdict.learned)]
-    for name, recall in rows if verdict.own is None else [("the network's own", verdict.own), *rows]:
-        print(
-            f"{name:22} recall@1 {recall.first:.3f}  recall@5 {recall.five:.3f}  "
-            f"over {recall.observations} held-out observations"
-        )
 
 
 def lower_precision(
@@ -219,39 +158,17 @@ def read_photos(settings: Settings) -> tuple[list[PhotoToEmbed], Labels]:
     if not photos:
         raise BuildError("the catalogue has no reference photos: import some first")
     with open_database(settings.database_url) as database, database.reading() as session:
-        known = {photo.sha256: photo for photo in references(session)}
-    return photos, Labels(
-        np.array([known[photo.photo].species for photo in photos], dtype=np.int64),
-        np.array([known[photo.photo].observation_id for photo in photos], dtype=np.int64),
+        read = {photo.sha256: photo for photo in references(session)}
+    return photos, label_photos([read[photo.photo] for photo in photos])
+
+
+def label_photos(photos: Sequence[CataloguePhoto]) -> Labels:
+    """Return the labels of the photos, in order."""
+    return Labels(
+        np.array([photo.species for photo in photos], dtype=np.int64),
+        np.array([photo.observation_id for photo in photos], dtype=np.int64),
+        number_outings(photos),
     )
-
-
-def read_features(
-    settings: Settings, backbone: Backbone, handle: str, card: Path | None, progress: Progress
-) -> tuple[Embeddings, Labels, list[str]]:
-    """Return the frozen features of the catalogue, (photos, width) of length 1, with labels and SHA-256 of the photos.
-
-    They are computed once and stored; an interrupted run is resumed.
-    """
-    photos, labels = read_photos(settings)
-    with EmbeddingStore(settings.data / "embeddings", f"{backbone.name}.features", backbone.width) as store:
-        run_embedding(
-            settings,
-            photos,
-            store,
-            FeatureEmbedder(backbone),
-            handle,
-            card or model_card(settings),
-            limits=LIMITS,
-            progress=progress,
-        )
-        missing = set(store.missing(photo.photo for photo in photos))
-        there = np.array([place for place, photo in enumerate(photos) if photo.photo not in missing], dtype=np.int64)
-        if not len(there):
-            raise BuildError("no photo of the catalogue could be embedded: `fungarium index embed` says why")
-        rows = store.read([photos[place].photo for place in there.tolist()])
-    features, kept = heads.unit_features(rows)
-    return features, labels.pick(there[kept]), [photos[place].photo for place in there[kept].tolist()]
 
 
 def open_network(settings: Settings, handle: str, card: Path | None) -> tuple[Backbone, Path | None]:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from database.collection import photos as photo_tables
 from database.collection.photos import OBSERVED, STORED, CataloguePhoto
@@ -84,6 +85,21 @@ def context_of(photo: CataloguePhoto) -> ObservationContext:
         number_of(classify_habitat(photo.habitat), HABITATS),
         number_of(classify_substrate(photo.substrate, photo.habitat), SUBSTRATES),
     )
+
+
+def number_outings(photos: Iterable[CataloguePhoto]) -> NDArray[np.int64]:
+    """Number the photos of one species, person, day and cell alike, (photos,); 0 where one of them is unknown.
+
+    Such photos often show the same mycelium, and must not be on both sides of a split.
+    """
+    numbers: dict[tuple[object, ...], int] = {}
+    found = []
+    for photo in photos:
+        latitude, longitude = photo.decimal_latitude, photo.decimal_longitude
+        known = photo.author and photo.event_date and latitude is not None and longitude is not None
+        outing = (photo.species, photo.author, photo.event_date, cell_of(latitude or 0.0, longitude or 0.0))
+        found.append(numbers.setdefault(outing, len(numbers) + 1) if known else 0)
+    return np.array(found, dtype=np.int64)
 
 
 def number_of(name: str, classes: Sequence[str]) -> int:

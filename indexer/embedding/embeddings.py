@@ -43,7 +43,7 @@ class EmbeddingStore:
     def __init__(self, folder: Path, model: str, width: int = DIM) -> None:
         self.width = width
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{re.sub(r'[^A-Za-z0-9.@_-]', '_', model)}.sqlite"
+        self.path = self.file_of(folder, model)
         try:
             self._table = sqlite3.connect(self.path, isolation_level=None, timeout=60)
         except sqlite3.Error as error:
@@ -56,6 +56,11 @@ class EmbeddingStore:
         except sqlite3.Error as error:
             self._table.close()
             raise BuildError(f"{self.path} cannot be opened: {error}") from error
+
+    @staticmethod
+    def file_of(folder: Path, model: str) -> Path:
+        """Return the file of a model's embeddings."""
+        return folder / f"{re.sub(r'[^A-Za-z0-9.@_-]', '_', model)}.sqlite"
 
     def __enter__(self) -> EmbeddingStore:
         return self
@@ -114,16 +119,22 @@ class EmbeddingStore:
         marks = ",".join("?" * len(photos))
         return self._table.execute(f"SELECT {columns} FROM {table} WHERE photo IN ({marks})", photos)  # noqa: S608 - ours
 
-    def add(self, photos: Sequence[str], embeddings: Embeddings) -> None:
-        """Store the embeddings (photos, width) of a batch, in one transaction."""
-        rows = np.ascontiguousarray(embeddings, dtype=STORED)
+    def add(self, photos: Sequence[str], embeddings: Embeddings, *, rule: int = RULE) -> None:
+        """Store the embeddings (photos, width) of a batch, in one transaction.
+
+        Longer rows have the network's features behind the embedding (`KeepingEmbedder`), which are not stored here.
+        `rule` is the one by which the photos became views.
+        """
+        rows = np.ascontiguousarray(embeddings[:, : self.width], dtype=STORED)
+        if rows.shape[1] != self.width:
+            raise BuildError(f"rows of {rows.shape[1]} numbers are no rows of {self.path.name}, which has {self.width}")
         with self._written():
             self._table.execute("BEGIN")
             self._table.executemany(
                 "INSERT OR REPLACE INTO embeddings (photo, embedding, rule) VALUES (?, ?, ?)",
-                ((photo, row.tobytes(), RULE) for photo, row in zip(photos, rows, strict=True)),
+                ((photo, row.tobytes(), rule) for photo, row in zip(photos, rows, strict=True)),
             )
-            self._note(f"rule {RULE}")
+            self._note(f"rule {rule}")
 
     def add_failure(self, photo: str, reason: str) -> None:
         """Store why a photo cannot be embedded, so that it is not tried again each time."""
@@ -155,6 +166,17 @@ class EmbeddingStore:
             held = {photo for (photo,) in self._find("photo", "embeddings", part)}
             missing += [photo for photo in part if photo not in held]
         return missing
+
+    def by_rule(self, photos: Sequence[str]) -> dict[int, list[str]]:
+        """Return those of the photos that have an embedding, in order, by the rule it was made by."""
+        rules: dict[str, int] = {}
+        for start in range(0, len(photos), TOGETHER):
+            rules.update(self._find("photo, rule", "embeddings", photos[start : start + TOGETHER]))
+        found: dict[int, list[str]] = {}
+        for photo in photos:
+            if photo in rules:
+                found.setdefault(rules[photo], []).append(photo)
+        return found
 
     def read(self, photos: Sequence[str]) -> Embeddings:
         """Return the embeddings (photos, width), in order; raises KeyError for a photo without one.

@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.embedding.held_out import MOST_ASKED, MeasuredRecall, askable, measure_recall
+from indexer.embedding.held_out import (
+    MOST_ASKED,
+    MeasuredRecall,
+    RecallGain,
+    askable,
+    count_recall,
+    measure_gain,
+    rank_observations,
+)
 from indexer.embedding.projection import Labels, Rows, fit_pca, learn_projection
 from retrieval.errors import BuildError, ModelError
 from retrieval.models.card import Preprocessing
@@ -24,6 +32,7 @@ from retrieval.models.embedder import DIM, unit_rows
 from retrieval.models.head import TEMPERATURE, Head, read_head, write_head
 from retrieval.models.provenance import note_taught
 from retrieval.progress import Progress, silent
+from retrieval.ranking.groups import group_observations
 
 KINDS = ("learned", "pca")
 FOLDS = 5
@@ -40,6 +49,12 @@ class HeadComparison:
     learned: MeasuredRecall
     steps: int  # that the learned head took, the median of the folds
     own: MeasuredRecall | None = None  # of a network's own numbers, where it has as many as an index holds
+    gain: RecallGain | None = None  # of the better head over the network's own numbers
+
+    @property
+    def best(self) -> str:
+        """The kind of the better head."""
+        return "pca" if self.worse else "learned"
 
     @property
     def needless(self) -> bool:
@@ -63,7 +78,11 @@ def judge_heads(
     most: int = MOST_ASKED,
     progress: Progress = silent,
 ) -> HeadComparison:
-    """Compare both heads by nested cross-validation over observations."""
+    """Compare both heads by nested cross-validation over observations, and with the network's own numbers.
+
+    Observations that must not judge each other have one number in `labels`. `own` is the head that the network has.
+    Raises BuildError where there are too few observations.
+    """
     asked = askable(labels, most=most, seed=seed)
     if len(asked) < LEAST:
         raise BuildError(
@@ -72,11 +91,11 @@ def judge_heads(
         )
     observations, of_row = np.unique(labels.observations, return_inverse=True)
     fold_of = np.random.default_rng(seed).permutation(len(observations)) % folds
-    found: dict[str, list[MeasuredRecall]] = {kind: [] for kind in KINDS}
+    ranks = {kind: np.zeros(len(asked), dtype=np.int64) for kind in KINDS}
     steps = []
     for fold in range(folds):
         training = np.flatnonzero(fold_of[of_row] != fold)
-        questions = np.intersect1d(asked, observations[fold_of == fold])
+        questions = np.flatnonzero(np.isin(asked, observations[fold_of == fold]))
         pca = fit_pca(features[training])
         inner = np.random.default_rng([seed, fold]).random(len(observations)) < INNER
         _, taken = learn_projection(
@@ -86,24 +105,18 @@ def judge_heads(
         steps.append(taken)
         for kind, head in (("pca", pca), ("learned", learned)):
             rows = unit_rows(head.project(features))
-            found[kind].append(measure_recall(rows, labels, questions, temperature=TEMPERATURE))
+            ranks[kind][questions] = rank_observations(rows, labels, asked[questions], temperature=TEMPERATURE)
+        first = {kind: count_recall(ranks[kind][questions]).first for kind in KINDS}
         progress(
-            f"fold {fold + 1} of {folds}: {found['pca'][-1].first:.3f} by principal components, "
-            f"{found['learned'][-1].first:.3f} learned in {taken} steps"
+            f"fold {fold + 1} of {folds}: {first['pca']:.3f} by principal components, "
+            f"{first['learned']:.3f} learned in {taken} steps"
         )
+    verdict = HeadComparison(count_recall(ranks["pca"]), count_recall(ranks["learned"]), int(np.median(steps)))
     used = unit_rows(own.project(features)) if own else features if features.shape[1] == DIM else None
-    there = None if used is None else measure_recall(used, labels, asked, temperature=TEMPERATURE)
-    return HeadComparison(pool(found["pca"]), pool(found["learned"]), int(np.median(steps)), there)
-
-
-def pool(parts: list[MeasuredRecall]) -> MeasuredRecall:
-    """Recall over all folds together."""
-    total = sum(part.observations for part in parts)
-    return MeasuredRecall(
-        total,
-        sum(part.first * part.observations for part in parts) / max(1, total),
-        sum(part.five * part.observations for part in parts) / max(1, total),
-    )
+    if used is None:
+        return verdict
+    alone = rank_observations(used, labels, asked, temperature=TEMPERATURE)
+    return replace(verdict, own=count_recall(alone), gain=measure_gain(alone, ranks[verdict.best], seed=seed))
 
 
 def fit_head(
@@ -130,6 +143,7 @@ def fit_head(
             "temperature": TEMPERATURE,
             **{k: asdict(getattr(verdict, k)) for k in KINDS},
             **({"own": asdict(verdict.own)} if verdict.own else {}),
+            **({"gain": asdict(verdict.gain)} if verdict.gain else {}),
         },
     }
     start = fit_pca(features)
@@ -158,6 +172,15 @@ def write_model(out: Path, head: Head, preprocessing: Preprocessing) -> Path:
     draft.write_text(json.dumps({**card, "head": head_path.name}, indent=2) + "\n", encoding="utf-8")
     draft.replace(card_path)
     return card_path
+
+
+def join_groups(features: Rows, labels: Labels) -> Labels:
+    """Return the labels with one number for observations that must not judge each other.
+
+    Those share a near-identical photo, or are of one species, person, day and place (`retrieval.ranking.groups`).
+    """
+    centred = unit_rows(features - features.mean(axis=0))  # all features of a network share a large mean
+    return replace(labels, observations=group_observations(labels.observations, centred, labels.outings))
 
 
 def hold_out(labels: Labels, share: float, seed: int) -> NDArray[np.bool_]:

@@ -33,14 +33,16 @@ QUERIES = 1500  # most queries of a step
 
 @dataclass(frozen=True)
 class Labels:
-    """Species and observation of each row."""
+    """Species and observation of each row, and its outing: person, day and place together, 0 where one is unknown."""
 
     species: Ids
     observations: Ids
+    outings: Ids | None = None
 
     def pick(self, rows: NDArray[np.int64]) -> Labels:
         """Return the labels of some rows."""
-        return Labels(self.species[rows], self.observations[rows])
+        outings = None if self.outings is None else self.outings[rows]
+        return Labels(self.species[rows], self.observations[rows], outings)
 
 
 def fit_pca(features: Rows, *, whitening: float = WHITENING) -> Head:

@@ -107,6 +107,11 @@ class NetworkEmbedder:
         return self._model
 
     @property
+    def head(self) -> Head | None:
+        """The projection head, if there is one."""
+        return self._head
+
+    @property
     def short_side(self) -> int:
         return self.backbone.preprocessing.resize
 
@@ -130,10 +135,14 @@ class NetworkEmbedder:
         return described
 
     def embed(self, views: Sequence[View]) -> Embeddings:
-        if not views:
-            return np.zeros((0, DIM), dtype=np.float32)
+        return self.project(self.backbone.features(views)) if views else np.zeros((0, DIM), dtype=np.float32)
+
+    def project(self, features: Features) -> Embeddings:
+        """Return the embeddings (views, 256) of the network's features (views, width), on any scale.
+
+        Raises ModelError for a row of zeros or not finite.
+        """
         try:
-            features = self.backbone.features(views)
             return unit_rows(features if self._head is None else self._head.project(features))
         except ValueError as error:
             raise ModelError(f"the model {self._model} cannot be used: {error}") from error

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -14,11 +17,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaluation.reports.views_table import format_views
 from fungarium.cli import main
+from indexer.embedding.advice import HeadAdvice, write_advice
 from indexer.embedding.embeddings import EmbeddingStore
+from indexer.embedding.features import has_features, open_feature_store
+from indexer.embedding.fit_head import write_model
+from indexer.embedding.held_out import RecallGain
+from indexer.embedding.projection import fit_pca
+from retrieval.models.card import Preprocessing
 from retrieval.models.descriptor import Descriptor
 from retrieval.models.embedder import unit_rows
-from retrieval.models.handles import open_model
+from retrieval.models.handles import open_backbone, open_model
 from retrieval.photos.crops import decode_crops
 from retrieval.photos.views import PhotoLimits
 from retrieval.snapshots.manifest import read_current, read_manifest
@@ -52,6 +62,21 @@ def test_the_handles_are_listed(said: Say) -> None:
     text = said()
     for handle in ("descriptor", "onnx:PATH", "hub:PATH_OR_URL", "timm:NAME", "serving:URL"):
         assert handle in text
+
+
+def test_known_networks_are_listed_with_their_licences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "catalogue", "--licence", "open", "--megabytes", "100", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "lite0" in {one["name"] for one in found}
+    assert all(one["open"] and one["megabytes"] <= 100 for one in found)
+
+    assert main(["model", "catalogue"]) == 0
+    table = capsys.readouterr().out
+    assert all(text in table for text in ("lite0", "CC-BY-NC-4.0", "Danish Fungi 2020"))
+
+    assert main(["model", "catalogue", "bioclip"]) == 0
+    one = capsys.readouterr().out
+    assert all(text in one for text in ("fit a head", "open_clip", "published", "not with this program"))
 
 
 def test_a_card_is_described_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,28 +169,113 @@ def collection(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def test_a_head_makes_a_model_of_a_network_of_another_width(collection: Path, said: Say, photo: str) -> None:
+def test_one_command_makes_a_model_of_a_network_of_another_width_and_builds_with_it(
+    collection: Path, said: Say, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(collection / "flora_indexes"))
     network = write_network(collection / "wide.onnx", width=300)
     write_card(network)
+    handle = ["--model", f"onnx:{network}"]
     assert main(["model", "check", f"onnx:{network}", photo]) == 1
     said()
 
-    assert main(["model", "fit-head", "--model", f"onnx:{network}", "--out", str(collection / "mine")]) == 0
+    assert main(["model", "fit-head", *handle, "--build", "--out", str(collection / "mine")]) == 0
     text = said()
 
     assert "principal components" in text
     assert "held-out observations" in text
+    assert "30 embedded from stored features, without decoding their photos" in text
+    assert ": 0 embedded, 30 already, 0 failed" in text
+    assert "not calibrated: too few" in text
     card = collection / "mine.card.json"
+    assert f"FUNGARIUM_MODEL_CARD={card}" in text
     model = open_model(f"onnx:{network}", card)
     assert model.card["head"]["width"] == 300
     assert model.card["head"]["heldOut"]["pca"]["observations"] > 20
-    assert main(["model", "check", f"onnx:{network}", photo, "--card", str(card)]) == 0
+    name = text.rstrip().rpartition("index publish ")[2].partition("`")[0]
+    made = read_manifest(collection / "flora_indexes", name).model
+    assert made["model"] == model.model
+    assert made["head"]["taught"]["photos"] == 22  # of 30 observations, a quarter is held out
+    assert main(["index", "publish", name]) == 0
+    assert main(["identify", *handle, "--card", str(card), photo]) == 0
     body = json.loads(card.read_text(encoding="utf-8"))
     (collection / "mine.head.npz").unlink()
     said()
     assert body["head"] == "mine.head.npz"
     assert main(["model", "check", f"onnx:{network}", photo, "--card", str(card)]) == 1
     assert "there is no head at" in said()
+
+
+def test_features_are_kept_where_the_setting_says_so(
+    drawn: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNGARIUM_DATA", str(collection / "data"))
+    shutil.copytree(drawn / "data", collection / "data", ignore=shutil.ignore_patterns("embeddings"))
+    network = write_network(collection / "wide.onnx", width=300, seed=6)
+    write_card(network)
+    rows = np.random.default_rng(1).normal(size=(400, 300))
+    card = write_model(collection / "mine", fit_pca(unit_rows(rows)), Preprocessing(10, 8))
+    backbone, _ = open_backbone(f"onnx:{network}", card)
+    embed = ["index", "embed", "--model", f"onnx:{network}", "--card", str(card)]
+    folder = collection / "data" / "embeddings"
+
+    monkeypatch.setenv("FUNGARIUM_FEATURES", "no")
+    assert main(embed) == 0
+    assert not has_features(folder, backbone)
+    for path in folder.glob("*.sqlite*"):
+        path.unlink()
+    monkeypatch.setenv("FUNGARIUM_FEATURES", "yes")
+    assert main([*embed, "--views", "mirrored"]) == 0
+    assert not has_features(folder, backbone)  # several views are averaged after the head
+    assert main(embed) == 0
+    with open_feature_store(folder, backbone) as features:
+        assert len(features) == 30
+
+
+def test_build_and_doctor_say_that_a_head_would_help(
+    collection: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(collection / "flora_indexes"))
+    network = write_network(collection / "own.onnx", seed=7)
+    write_card(network)
+    monkeypatch.setenv("FUNGARIUM_MODEL", f"onnx:{network}")
+    assert main(["index", "embed"]) == 0
+    capsys.readouterr()
+    assert main(["index", "build"]) == 0
+    assert "fit-head" not in capsys.readouterr().out  # 30 observations are too few to say
+
+    backbone, _ = open_backbone(f"onnx:{network}")
+    folder = Path(os.environ["FUNGARIUM_DATA"]) / "embeddings"
+    pays = HeadAdvice(backbone.name, 30, 30, 6, 30, "learned", RecallGain(0.4, 0.5, 0.1, 0.02, 0.18))
+    write_advice(folder, pays)
+
+    assert main(["index", "build"]) == 0
+    assert "would name 0.500 of the species first instead of 0.400" in capsys.readouterr().out
+    main(["doctor", "--json"])
+    findings = {one["name"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    assert findings["head"]["state"] == "note"
+    assert "model fit-head --build" in findings["head"]["advice"]
+    write_advice(folder, replace(pays, gain=replace(pays.gain, low=-0.01)))
+    assert main(["index", "build"]) == 0
+    assert "fit-head" not in capsys.readouterr().out
+    main(["doctor", "--json"])
+    assert {one["name"]: one["state"] for one in json.loads(capsys.readouterr().out)["checks"]}["head"] == "ok"
+
+
+def test_several_views_are_measured_on_the_collection(collection: Path, said: Say) -> None:
+    network = write_network(collection / "own.onnx", seed=8)
+    write_card(network)
+    measure = ["evaluate", "views", "--model", f"onnx:{network}", "--most", "15"]
+
+    assert main([*measure, "--json", str(collection / "views.json")]) == 0
+
+    found = json.loads((collection / "views.json").read_text(encoding="utf-8"))
+    assert found["photos"] == 15  # of whole species, five each
+    assert found["rows"][0]["top1"]["observations"] == 15
+    assert set(found["milliseconds"]) == {"none", "mirrored", "two-scale", "full"}
+    table = said()
+    assert all(word in table for word in ("two-scale", "mode", "sum", "recall@1"))
+    assert len(format_views([found, {}])) == len(found["rows"]) + 10
 
 
 def test_a_head_that_the_network_does_better_without_is_not_written(collection: Path, said: Say) -> None:
