@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.galleries.kept import Kept
 from evaluation.galleries.simulate import Simulation
 from retrieval.domain import RANKS, WORLD
 from retrieval.models.embedder import Embeddings
@@ -27,10 +28,13 @@ from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
 
 GENUS = RANKS.index("genus")
-BLOCK = 512  # views searched at once
+BLOCK = 512  # views searched at once, at most
+ROWS = 8_192  # references normalised at once
+CELLS = 1 << 24  # similarities held at once, at most: 64 MB
 
 METADATA = ("months", "cells", "habitats", "substrates", "aspects")  # metadata of a photo, besides its species
 OPTIONAL_FIELDS = (*METADATA, "joined", "trained_on")  # fields of a reference that may be missing
+Nearest = tuple[NDArray[np.float32], NDArray[np.int64]]  # similarities and rows, each (views, k)
 HIDDEN = ("own", "species", "genus")  # left out of a search: the query's group, or its species or genus too
 
 
@@ -67,12 +71,43 @@ class Gallery:
         return self.observations if self.joined is None else self.joined
 
     @cached_property
-    def members(self) -> dict[int, NDArray[np.int64]]:
-        """The rows of each observation's group, by observation."""
+    def _rows_by_group(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows in the order of their groups, and the groups in that order."""
         order = np.argsort(self.groups, kind="stable")
-        named, firsts = np.unique(self.groups[order], return_index=True)
-        rows = dict(zip(named.tolist(), np.split(order, firsts[1:]), strict=True))
-        return {int(self.observations[row]): rows[int(self.groups[row])] for row in self.spans[0]}
+        return order, self.groups[order]
+
+    @cached_property
+    def _rows_by_observation(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows in the order of their observations, and the observations in that order."""
+        order = np.argsort(self.observations, kind="stable")
+        return order, self.observations[order]
+
+    def rows_of(self, observations: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the first row of each observation, which the gallery has, (observations,)."""
+        order, ascending = self._rows_by_observation
+        return order[np.searchsorted(ascending, observations)]
+
+    def members(self, observation: int) -> NDArray[np.int64]:
+        """Return the rows of an observation's group; none of an observation that the gallery does not have."""
+        order, ascending = self._rows_by_observation
+        at = int(np.searchsorted(ascending, observation))
+        if at >= len(order) or ascending[at] != observation:
+            return np.zeros(0, dtype=np.int64)
+        rows, groups = self._rows_by_group
+        first, last = np.searchsorted(groups, [self.groups[order[at]], self.groups[order[at]] + 1])
+        return rows[first:last]
+
+    @cached_property
+    def _species_by_genus(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The columns in the order of their genera, and the genera in that order."""
+        order = np.argsort(self.genera, kind="stable")
+        return order, self.genera[order]
+
+    def species_of(self, genus: int) -> NDArray[np.int64]:
+        """Return the columns of a genus, by its number, ascending."""
+        order, genera = self._species_by_genus
+        first, last = np.searchsorted(genera, [genus, genus + 1])
+        return order[first:last]
 
     @cached_property
     def evaluable(self) -> NDArray[np.int64]:
@@ -129,6 +164,7 @@ class HeldOutQueries:
     habitats: NDArray[np.int64] | None = None
     substrates: NDArray[np.int64] | None = None
     aspects: NDArray[np.int64] | None = None
+    kept: Kept | None = None  # the species that each observation is compared with; None: all
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
@@ -146,6 +182,11 @@ class HeldOutQueries:
         return self.columns[self.first]
 
     @property
+    def places(self) -> NDArray[np.int64]:
+        """Where the true species stands among those that each observation keeps, (observations,)."""
+        return self.truth if self.kept is None else self.kept.places(self.truth)
+
+    @property
     def photos(self) -> NDArray[np.int64]:
         """The number of photos of each observation, shape (observations,)."""
         return np.diff(np.append(self.first, len(self.columns)))
@@ -156,7 +197,15 @@ class HeldOutQueries:
         views = chosen[self.observations] & (position < (photos or len(self.columns)))
         numbers = np.unique(self.observations[views], return_inverse=True)[1]
         pick = {name: None if (held := getattr(self, name)) is None else held[views] for name in METADATA}
-        return HeldOutQueries(self.embeddings[views], self.columns[views], numbers, self.excluded[views], **pick)
+        kept = None if self.kept is None else self.kept.of(chosen)
+        return HeldOutQueries(
+            self.embeddings[views], self.columns[views], numbers, self.excluded[views], **pick, kept=kept
+        )
+
+    @property
+    def kept_of_views(self) -> Kept | None:
+        """The species kept of each view's observation."""
+        return None if self.kept is None else self.kept.of(self.observations)
 
     def selected_views(self, chosen: NDArray[np.bool_], photos: int | None = None) -> NDArray[np.int64]:
         """Return the positions of the views that `select` keeps."""
@@ -205,7 +254,7 @@ def hidden_columns(gallery: Gallery, column: int, hide: str) -> NDArray[np.int64
         return np.zeros(0, dtype=np.int64)
     if hide == "species" or gallery.genera[column] < 0:
         return np.array([column])
-    return np.flatnonzero(gallery.genera == gallery.genera[column])
+    return gallery.species_of(int(gallery.genera[column]))
 
 
 def search(
@@ -224,35 +273,46 @@ def search(
     the world; `NearestRows.within` separates them.
     """
     of_species = np.searchsorted(gallery.columns, np.arange(gallery.width + 1))
-    off = [~listed[gallery.columns] for listed in lists]
+    inside = [np.flatnonzero(listed[gallery.columns]) for listed in lists]
     k = min(k, len(gallery.columns))
     width = k * (1 + len(lists))
     similarities, rows = [np.zeros((0, width), np.float32)], [np.zeros((0, width), np.int64)]
-    for start in range(0, len(queries.columns), BLOCK):
-        block = slice(start, start + BLOCK)
+    together = min(BLOCK, max(1, CELLS // max(1, len(gallery.columns))))
+    for start in range(0, len(queries.columns), together):
+        block = slice(start, start + together)
         scores = queries.embeddings[block] @ gallery.embeddings.T
         hidden = zip(queries.excluded[block].tolist(), queries.columns[block].tolist(), strict=True)
         for row, (excluded, column) in zip(scores, hidden, strict=True):
-            if excluded in gallery.members:
-                row[gallery.members[excluded]] = -np.inf
+            row[gallery.members(excluded)] = -np.inf
             for kin in hidden_columns(gallery, column, hide).tolist():
                 row[of_species[kin] : of_species[kin + 1]] = -np.inf
         nearest = [nearest_of(scores, k)]
-        for hidden_rows in off:
-            nearest.append(nearest_of(np.where(hidden_rows, -np.inf, scores), k))
+        for rows_inside in inside:
+            nearest.append(nearest_among(scores, rows_inside, k))
         similarities.append(np.concatenate([found for found, _ in nearest], axis=1))
         rows.append(np.concatenate([near for _, near in nearest], axis=1))
         progress("search", len(scores), len(queries.columns))
     return NearestRows(np.concatenate(similarities), np.concatenate(rows), k)
 
 
-def nearest_of(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def nearest_of(scores: NDArray[np.float32], k: int) -> Nearest:
     """Return the `k` highest scores of each row with their positions, best first; hidden positions are -1."""
     near = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     found = np.take_along_axis(scores, near, axis=1)
     order = np.lexsort((near, -found), axis=1)
     found, near = np.take_along_axis(found, order, axis=1), np.take_along_axis(near, order, axis=1)
     return found, np.where(np.isfinite(found), near, -1)
+
+
+def nearest_among(scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Nearest:
+    """Return the same among some of the positions, ascending; -inf and -1 where they are fewer than `k`."""
+    similarities = np.full((len(scores), k), -np.inf, dtype=scores.dtype)
+    found = np.full((len(scores), k), -1, dtype=np.int64)
+    few = min(k, len(rows))
+    if few:
+        similarities[:, :few], near = nearest_of(scores[:, rows], few)
+        found[:, :few] = np.where(near >= 0, rows[near], -1)
+    return similarities, found
 
 
 def convert_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
@@ -288,12 +348,15 @@ def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
         of_rows = np.asarray(segment.observations)[rows]
         authors = np.array(segment.authors(), dtype=object)[rows]
         blocks.append((embeddings, np.asarray(segment.species)[at], of_rows, shown, trained_on, authors))
-    embeddings, taxa, observations, aspects, trained_on, authors = (
-        np.concatenate(parts) for parts in zip(*blocks, strict=True)
+    unit, taxa, observations, aspects, trained_on, authors = (
+        np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks, strict=True)
     )
+    del blocks
     order = np.lexsort((np.arange(len(taxa)), observations, taxa))
     species, columns = np.unique(taxa[order], return_inverse=True)
-    unit = embeddings[order] / np.linalg.norm(embeddings[order], axis=1, keepdims=True)
+    unit = unit[order]
+    for some in np.split(unit, range(ROWS, len(unit), ROWS)):
+        some /= np.linalg.norm(some, axis=1, keepdims=True)
     gallery = Gallery(unit, columns, observations[order], species, snapshot.lineages(species))
     if trained_on.any():
         gallery = replace(gallery, trained_on=trained_on[order])

@@ -16,6 +16,15 @@ from numpy.typing import NDArray
 UPPER = 6  # ranks above the species, from kingdom to genus
 
 
+def add_species(scores: NDArray[np.float64], multiplicity: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Sum scores over species, (..., species) to (...).
+
+    `multiplicity` (..., species) is how many species each column stands for where scores are of a sample of species, as
+    in learning; None: each for itself.
+    """
+    return np.asarray((scores if multiplicity is None else scores * multiplicity).sum(axis=-1))
+
+
 @dataclass(frozen=True, eq=False)
 class Classification:
     """The lineages of species."""
