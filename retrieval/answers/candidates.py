@@ -35,7 +35,18 @@ def make_candidates(
     chosen[voted[scores[voted] > 0]] = True
     columns = np.flatnonzero(chosen if among is None else chosen & among)
     ranked = rank_best(scores[columns], snapshot.tree.species[columns], count, snapshot)
-    return tuple(make_candidate(answer, taxon, int(columns[place]), snapshot) for place, taxon in ranked)
+    shown = [(taxon, int(columns[place]), find_evidence(taxon.id, answer.neighbours.found)) for place, taxon in ranked]
+    references = snapshot.references_at({row for _, _, closest in shown for row, _, _ in closest})
+    return tuple(
+        make_candidate(
+            answer,
+            taxon,
+            column,
+            snapshot,
+            tuple(Evidence(references[row], similarity, photo) for row, similarity, photo in closest),
+        )
+        for taxon, column, closest in shown
+    )
 
 
 def looks_better(answer: ScoredAnswer, on_list: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -72,13 +83,15 @@ def rank_best(
     return [(place, named[place]) for place in order[:count]]
 
 
-def make_candidate(answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Snapshot) -> Candidate:
+def make_candidate(
+    answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Snapshot, evidence: tuple[Evidence, ...]
+) -> Candidate:
     """Return a candidate with its scores, evidence and look-alikes."""
     expected = answer.expected
     return Candidate(
         taxon,
         float(answer.fused[column]),
-        tuple(find_evidence(taxon.id, answer.neighbours.found, snapshot)),
+        evidence,
         tuple(answer.per_photo[:, column].tolist()),
         score=float(answer.scores[column]),
         prior=1.0 if expected.log_lift is None else math.exp(float(expected.log_lift[column])),
@@ -94,8 +107,8 @@ def make_candidate(answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Sn
     )
 
 
-def find_evidence(species: int, neighbours: NearestReferences, snapshot: Snapshot) -> list[Evidence]:
-    """Return the reference photos that voted for the species, best first, with the most similar query photo of each.
+def find_evidence(species: int, neighbours: NearestReferences) -> list[tuple[int, float, int]]:
+    """Return the references that voted for the species, best first: row, similarity, and most similar query photo.
 
     Of several photos of one reference observation, the closest one has voted.
     """
@@ -109,7 +122,7 @@ def find_evidence(species: int, neighbours: NearestReferences, snapshot: Snapsho
                 found = float(neighbours.similarities[photo, place]), -photo
                 closest[row] = max(closest.get(row, (-1.0, 0)), found)
     best = sorted(closest.items(), key=lambda item: (-item[1][0], item[0]))[:EVIDENCE]
-    return [Evidence(snapshot.reference(row), similarity, -photo) for row, (similarity, photo) in best]
+    return [(row, similarity, -photo) for row, (similarity, photo) in best]
 
 
 def sum_units(answer: ScoredAnswer, snapshot: Snapshot) -> NDArray[np.float64]:
