@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.kept import Kept
+from evaluation.galleries.nearest import nearest_among, nearest_of
 from evaluation.galleries.simulate import Simulation
 from retrieval.domain import RANKS, WORLD
 from retrieval.models.embedder import Embeddings
@@ -34,7 +35,6 @@ CELLS = 1 << 24  # similarities held at once, at most: 64 MB
 
 METADATA = ("months", "cells", "habitats", "substrates", "aspects")  # metadata of a photo, besides its species
 OPTIONAL_FIELDS = (*METADATA, "joined", "trained_on")  # fields of a reference that may be missing
-Nearest = tuple[NDArray[np.float32], NDArray[np.int64]]  # similarities and rows, each (views, k)
 HIDDEN = ("own", "species", "genus")  # left out of a search: the query's group, or its species or genus too
 
 
@@ -295,26 +295,6 @@ def search(
     return NearestRows(np.concatenate(similarities), np.concatenate(rows), k)
 
 
-def nearest_of(scores: NDArray[np.float32], k: int) -> Nearest:
-    """Return the `k` highest scores of each row with their positions, best first; hidden positions are -1."""
-    near = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    found = np.take_along_axis(scores, near, axis=1)
-    order = np.lexsort((near, -found), axis=1)
-    found, near = np.take_along_axis(found, order, axis=1), np.take_along_axis(near, order, axis=1)
-    return found, np.where(np.isfinite(found), near, -1)
-
-
-def nearest_among(scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Nearest:
-    """Return the same among some of the positions, ascending; -inf and -1 where they are fewer than `k`."""
-    similarities = np.full((len(scores), k), -np.inf, dtype=scores.dtype)
-    found = np.full((len(scores), k), -1, dtype=np.int64)
-    few = min(k, len(rows))
-    if few:
-        similarities[:, :few], near = nearest_of(scores[:, rows], few)
-        found[:, :few] = np.where(near >= 0, rows[near], -1)
-    return similarities, found
-
-
 def convert_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
     """Convert a simulation to a gallery and its queries. The number of the rank makes taxon ids unique."""
     ranks = np.arange(1, len(RANKS) + 1) * 1_000_000
@@ -385,11 +365,8 @@ def number_outings(gallery: Gallery, authors: Sequence[str]) -> NDArray[np.int64
 
 def read_lists(snapshot: Snapshot, gallery: Gallery) -> dict[str, NDArray[np.bool_]]:
     """Return the species of each flora except the world: boolean arrays over the gallery's species, by flora id."""
-    return {
-        card.id: np.isin(gallery.species, snapshot.flora(card.id).species)
-        for card in snapshot.floras
-        if card.id != WORLD
-    }
+    named = [card.id for card in snapshot.floras if card.id != WORLD]
+    return {flora: np.isin(gallery.species, snapshot.flora(flora).species) for flora in named}
 
 
 def hold_out_queries(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> HeldOutQueries:
