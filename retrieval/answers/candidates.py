@@ -6,7 +6,7 @@ Arrays are over all species with references; names, evidence and lineages are lo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,17 +35,14 @@ def make_candidates(
     chosen[voted[scores[voted] > 0]] = True
     columns = np.flatnonzero(chosen if among is None else chosen & among)
     ranked = rank_best(scores[columns], snapshot.tree.species[columns], count, snapshot)
-    shown = [(taxon, int(columns[place]), find_evidence(taxon.id, answer.neighbours.found)) for place, taxon in ranked]
-    references = snapshot.references_at({row for _, _, closest in shown for row, _, _ in closest})
+    found = find_evidence([taxon.id for _, taxon in ranked], answer.neighbours.found)
+    references = snapshot.references_at({row for closest in found.values() for row, _, _ in closest})
+    evidence = {
+        taxon: tuple(Evidence(references[row], similarity, photo) for row, similarity, photo in closest)
+        for taxon, closest in found.items()
+    }
     return tuple(
-        make_candidate(
-            answer,
-            taxon,
-            column,
-            snapshot,
-            tuple(Evidence(references[row], similarity, photo) for row, similarity, photo in closest),
-        )
-        for taxon, column, closest in shown
+        make_candidate(answer, taxon, int(columns[place]), snapshot, evidence[taxon.id]) for place, taxon in ranked
     )
 
 
@@ -107,22 +104,27 @@ def make_candidate(
     )
 
 
-def find_evidence(species: int, neighbours: NearestReferences) -> list[tuple[int, float, int]]:
-    """Return the references that voted for the species, best first: row, similarity, and most similar query photo.
+def find_evidence(species: Collection[int], neighbours: NearestReferences) -> dict[int, list[tuple[int, float, int]]]:
+    """Return the references that voted for each species, best first: row, similarity, and most similar query photo.
 
     Of several photos of one reference observation, the closest one has voted.
     """
-    closest: dict[int, tuple[float, int]] = {}
-    for photo in range(len(neighbours.rows)):
-        seen: set[int] = set()
-        for place in np.flatnonzero(neighbours.species[photo] == species).tolist():  # best first
-            observation, row = int(neighbours.observations[photo, place]), int(neighbours.rows[photo, place])
-            if row >= 0 and observation not in seen:
-                seen.add(observation)
-                found = float(neighbours.similarities[photo, place]), -photo
-                closest[row] = max(closest.get(row, (-1.0, 0)), found)
-    best = sorted(closest.items(), key=lambda item: (-item[1][0], item[0]))[:EVIDENCE]
-    return [(row, similarity, -photo) for row, (similarity, photo) in best]
+    closest: dict[int, dict[int, tuple[float, int]]] = {taxon: {} for taxon in species}
+    parts = (neighbours.species, neighbours.observations, neighbours.rows, neighbours.similarities)
+    for photo, lines in enumerate(zip(*(part.tolist() for part in parts), strict=True)):
+        seen: set[tuple[int, int]] = set()
+        for taxon, observation, row, similarity in zip(*lines, strict=True):  # best first
+            if taxon in closest and row >= 0 and (taxon, observation) not in seen:
+                seen.add((taxon, observation))
+                rows = closest[taxon]
+                rows[row] = max(rows.get(row, (-1.0, 0)), (similarity, -photo))
+    return {
+        taxon: [
+            (row, similarity, -photo)
+            for row, (similarity, photo) in sorted(rows.items(), key=lambda item: (-item[1][0], item[0]))[:EVIDENCE]
+        ]
+        for taxon, rows in closest.items()
+    }
 
 
 def sum_units(answer: ScoredAnswer, snapshot: Snapshot) -> NDArray[np.float64]:
