@@ -127,26 +127,23 @@ def find_evidence(species: Collection[int], neighbours: NearestReferences) -> di
     }
 
 
-def sum_units(answer: ScoredAnswer, snapshot: Snapshot) -> NDArray[np.float64]:
-    """Sum the scores, the shares and the shares of each photo by lineage, (2 + photos, units)."""
-    return np.stack([snapshot.tree.sum_units(line) for line in (answer.scores, answer.fused, *answer.per_photo)])
+def make_higher(
+    answer: ScoredAnswer, units: NDArray[np.float64], snapshot: Snapshot, rank: str, count: int
+) -> tuple[Candidate, ...]:
+    """Return the best taxa of a higher rank, each the sum of its species, on the list or not.
 
-
-def make_higher(units: NDArray[np.float64], snapshot: Snapshot, rank: str, count: int) -> tuple[Candidate, ...]:
-    """Return the best taxa of a higher rank, each the sum of its species, on the list or not; from `sum_units`."""
-    taxa, sums = snapshot.tree.sum_rank(units, RANKS.index(rank))
-    held = np.flatnonzero(sums[0] > 0)
-    ranked = rank_best(sums[0, held], taxa[held], count, snapshot)
-    return tuple(
-        Candidate(
-            taxon,
-            float(sums[1, held[node]]),
-            (),
-            tuple(sums[2:, held[node]].tolist()),
-            score=float(sums[0, held[node]]),
-        )
-        for node, taxon in ranked
-    )
+    `units` are the scores summed by lineage, (units,); shares are summed for the taxa shown.
+    """
+    level = RANKS.index(rank)
+    taxa, sums = snapshot.tree.sum_rank(units, level)
+    held = np.flatnonzero(sums > 0)
+    ranked = rank_best(sums[held], taxa[held], count, snapshot)
+    made = []
+    for node, taxon in ranked:
+        species = snapshot.tree.below(level, int(held[node]))
+        share, alone = float(answer.fused[species].sum()), answer.per_photo[:, species].sum(axis=1)
+        made.append(Candidate(taxon, share, (), tuple(alone.tolist()), score=float(sums[held[node]])))
+    return tuple(made)
 
 
 def make_rankings(answer: ScoredAnswer, snapshot: Snapshot) -> tuple[tuple[tuple[Taxon, float], ...], ...]:
@@ -162,18 +159,18 @@ def make_rankings(answer: ScoredAnswer, snapshot: Snapshot) -> tuple[tuple[tuple
 
 
 def decide_specificity(
-    answer: ScoredAnswer, snapshot: Snapshot, options: IdentifyOptions, photos: float
+    answer: ScoredAnswer, units: NDArray[np.float64], snapshot: Snapshot, options: IdentifyOptions, photos: float
 ) -> TaxonomicSpecificity:
     """Return the most specific taxon that reaches the target; none for a rejected answer.
 
-    `photos` is the effective number of photos.
+    `units` as in `make_higher`; `photos` is the effective number of photos.
     """
     on_list = answer.on_list if answer.soft else None
     fitted = snapshot.calibration.thresholds_of(photos, listed=on_list is not None)
     thresholds = thresholds_for(options.target, fitted)
     if answer.rejection.rejected:
         return TaxonomicSpecificity(None, 0.0, 0, float(thresholds[0]), options.target, bool(fitted))
-    found = choose_node(answer.scores, snapshot.tree, thresholds, within=options.within, on_list=on_list)
+    found = choose_node(answer.scores, snapshot.tree, thresholds, within=options.within, on_list=on_list, units=units)
     taxon = None if found.taxon is None else snapshot.taxonomy.taxon(found.taxon)
     return TaxonomicSpecificity(taxon, found.probability, found.depth, found.threshold, options.target, bool(fitted))
 

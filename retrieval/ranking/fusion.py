@@ -152,10 +152,32 @@ def deciding_photo(
     """Return the photo without which the first species would lose most of its score; ties go to the first photo."""
     if len(per_photo) == 1 or not per_photo.any():
         return 0
+    if rule == "mean":
+        return decide_mean(per_photo, weights, sharpening)
     first = int(fuse_scores(per_photo, weights, rule=rule).argmax())  # sharpening keeps the order
     without = []
     for photo in range(len(per_photo)):
         others = np.arange(len(per_photo)) != photo
         left = fuse_scores(per_photo[others], weights[others], rule=rule, sharpening=sharpening)
         without.append(round(float(left[first]), 12))
+    return int(np.argmin(without))
+
+
+def decide_mean(per_photo: NDArray[np.float64], weights: NDArray[np.float64], sharpening: float) -> int:
+    """Do the same for the mean, from which a photo is taken out without adding the others up again."""
+    speaking = per_photo.sum(axis=1) > 0
+    scores, of_scores = settle_order(per_photo[speaking], weights[speaking])
+    whole = add_weighed(scores, of_scores)
+    first = int(whole.argmax())
+    without = []
+    for photo in range(len(per_photo)):
+        others = np.flatnonzero(speaking & (np.arange(len(per_photo)) != photo))
+        if len(others) < 2:
+            rest, power = (per_photo[others[0]] if len(others) else np.zeros_like(whole)), 1.0
+        else:
+            rest = np.maximum(whole - weights[photo] * per_photo[photo], 0.0) if speaking[photo] else whole
+            power = max(1.0, float(np.sort(weights[others]).sum())) ** sharpening
+        highest = float(rest.max()) or 1.0
+        raised = rest if power == 1 else (rest / highest) ** power
+        without.append(round(float(raised[first] / (raised.sum() or 1.0)), 12))
     return int(np.argmin(without))
