@@ -30,7 +30,7 @@ from retrieval.snapshots.snapshot import Snapshot
 
 GENUS = RANKS.index("genus")
 BLOCK = 512  # views searched at once, at most
-ROWS = 8_192  # references normalised at once
+ROWS = 8_192  # references normalised, or species summed, at once
 CELLS = 1 << 24  # similarities held at once, at most: 64 MB
 
 METADATA = ("months", "cells", "habitats", "substrates", "aspects")  # metadata of a photo, besides its species
@@ -130,7 +130,13 @@ class Gallery:
     @cached_property
     def sums(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """For each species, the sum of its observations' mean embeddings, and the number of its observations."""
-        return sum_observations(self.embeddings, self.columns, self.observations, self.width)
+        sums, counts = np.zeros((self.width, self.embeddings.shape[1])), np.zeros(self.width, dtype=np.int64)
+        bounds = np.searchsorted(self.columns, np.append(np.arange(0, self.width, ROWS), self.width))
+        for first, start, stop in zip(range(0, self.width, ROWS), bounds[:-1], bounds[1:], strict=True):
+            some, rows = slice(first, first + ROWS), slice(start, stop)
+            parts = self.embeddings[rows], self.columns[rows] - first, self.observations[rows]
+            sums[some], counts[some] = sum_observations(*parts, len(counts[some]))
+        return sums, counts
 
     @cached_property
     def centre(self) -> NDArray[np.float64]:

@@ -279,7 +279,9 @@ def rank_truth(
     """
     of_truth: NDArray[np.float64] = scores[np.arange(len(truth)), truth]
     as_high = scores >= (of_truth * (1 - TIED))[:, None]
-    higher = as_high.sum(axis=1) if multiplicity is None else np.rint(add_species(as_high * 1.0, multiplicity))
+    higher = (
+        as_high.sum(axis=1) if multiplicity is None else np.rint(add_species(as_high.astype(np.float64), multiplicity))
+    )
     return np.where(of_truth > 0, higher, 0).astype(np.int64)
 
 

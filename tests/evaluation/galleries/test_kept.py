@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, hold_out_queries, search
+from evaluation.galleries.gallery import ROWS, Gallery, hold_out_queries, search
 from evaluation.galleries.kept import LIKELY, SAMPLED, Kept, draw_species
 from evaluation.learning.evidence import Evidence, gather_evidence, measure_typical
 from evaluation.learning.fit import fit_logit
@@ -63,7 +63,7 @@ def conditions(gallery: Gallery) -> list[tuple[Evidence, Evidence]]:
     chosen = keep_species(gallery, queries, list(searched.values()), METHOD, seed=1)
     assert chosen.kept is not None
     assert chosen.kept.columns.shape[1] < SPECIES
-    pairs = []
+    pairs: list[tuple[Evidence, Evidence]] = []
     for hide, found in searched.items():
         every, some = (
             gather_evidence(gallery, one, METHOD, hide=hide, lists=lists, typical=typical, found=found, alone=False)
@@ -227,3 +227,17 @@ def test_near_identical_photos_of_many_are_the_pairs_of_a_plain_comparison() -> 
 
     assert 20 < len(found) < 300
     assert sorted(map(tuple, found.tolist())) == list(zip(one.tolist(), other.tolist(), strict=True))
+
+
+def test_sums_of_very_many_species_are_those_of_all_together() -> None:
+    draw = np.random.default_rng(9)
+    columns = np.sort(draw.integers(0, ROWS + 500, 2 * ROWS))
+    rows, lineages = draw.normal(size=(len(columns), 3)), np.zeros((ROWS + 500, 7), np.int64)
+    gallery = Gallery(rows.astype(np.float32), columns, np.arange(len(columns)), np.arange(ROWS + 500), lineages)
+
+    sums, counts = gallery.sums
+
+    assert counts.tolist() == np.bincount(columns, minlength=ROWS + 500).tolist()
+    assert sums.sum(axis=0) == pytest.approx(gallery.embeddings.sum(axis=0, dtype=np.float64))
+    last = columns == ROWS + 499
+    assert sums[-1] == pytest.approx(gallery.embeddings[last].sum(axis=0, dtype=np.float64))
