@@ -119,11 +119,11 @@ def test_the_deciding_photo_is_the_one_without_which_the_first_species_loses_mos
 
 
 @given(seed=st.integers(0, 10_000), photos=st.integers(2, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_the_deciding_photo_of_a_mean_is_that_of_fusing_the_others_again(seed: int, photos: int) -> None:
     draw = np.random.default_rng(seed)
     scores = draw.dirichlet(np.full(6, 0.4), photos) * (draw.random((photos, 1)) < 0.8)  # some have no votes
-    weights, sharpening = draw.uniform(0.2, 1.5, photos), float(draw.choice([0.0, 0.6]))
+    weights, sharpening = draw.uniform(0.05, 2.0, photos), float(draw.choice([0.0, 0.6]))
     assume(scores.any())
     first = int(fuse_scores(scores, weights).argmax())
 
