@@ -32,7 +32,16 @@ MAY_IMPORT = {
 REACHES_CLUSTER = ("web/inference/cluster.py",)
 """Entry points that go over to the cluster where one is set: the only ones that may import it, inside a function."""
 
-CORE = ("domain", "errors", "models/embedder", "search/index", "ranking/votes", "ranking/fusion", "ranking/priors")
+CORE = (
+    "domain",
+    "errors",
+    "models/embedder",
+    "search/index",
+    "ranking/votes",
+    "ranking/fusion",
+    "ranking/nodes",
+    "ranking/priors",
+)
 """Modules of retrieval that are pure rules and values."""
 
 ROOMS = {

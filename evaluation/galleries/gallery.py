@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.galleries.kept import Kept
+from evaluation.galleries.nearest import nearest_among, nearest_of
 from evaluation.galleries.simulate import Simulation
 from retrieval.domain import RANKS, WORLD
 from retrieval.models.embedder import Embeddings
@@ -28,7 +30,9 @@ from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
 
 GENUS = RANKS.index("genus")
-BLOCK = 512  # views searched at once
+BLOCK = 512  # views searched at once, at most
+ROWS = 8_192  # references normalised, or species summed, at once
+CELLS = 1 << 24  # similarities held at once, at most: 64 MB
 
 METADATA = ("months", "cells", "habitats", "substrates", "aspects")  # metadata of a photo, besides its species
 OPTIONAL_FIELDS = (*METADATA, "joined", "trained_on")  # fields of a reference that may be missing
@@ -68,12 +72,43 @@ class Gallery:
         return self.observations if self.joined is None else self.joined
 
     @cached_property
-    def members(self) -> dict[int, NDArray[np.int64]]:
-        """The rows of each observation's group, by observation."""
+    def _rows_by_group(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows in the order of their groups, and the groups in that order."""
         order = np.argsort(self.groups, kind="stable")
-        named, firsts = np.unique(self.groups[order], return_index=True)
-        rows = dict(zip(named.tolist(), np.split(order, firsts[1:]), strict=True))
-        return {int(self.observations[row]): rows[int(self.groups[row])] for row in self.spans[0]}
+        return order, self.groups[order]
+
+    @cached_property
+    def _rows_by_observation(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows in the order of their observations, and the observations in that order."""
+        order = np.argsort(self.observations, kind="stable")
+        return order, self.observations[order]
+
+    def rows_of(self, observations: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the first row of each observation, which the gallery has, (observations,)."""
+        order, ascending = self._rows_by_observation
+        return order[np.searchsorted(ascending, observations)]
+
+    def members(self, observation: int) -> NDArray[np.int64]:
+        """Return the rows of an observation's group; none of an observation that the gallery does not have."""
+        order, ascending = self._rows_by_observation
+        at = int(np.searchsorted(ascending, observation))
+        if at >= len(order) or ascending[at] != observation:
+            return np.zeros(0, dtype=np.int64)
+        rows, groups = self._rows_by_group
+        first, last = np.searchsorted(groups, [self.groups[order[at]], self.groups[order[at]] + 1])
+        return rows[first:last]
+
+    @cached_property
+    def _species_by_genus(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The columns in the order of their genera, and the genera in that order."""
+        order = np.argsort(self.genera, kind="stable")
+        return order, self.genera[order]
+
+    def species_of(self, genus: int) -> NDArray[np.int64]:
+        """Return the columns of a genus, by its number, ascending."""
+        order, genera = self._species_by_genus
+        first, last = np.searchsorted(genera, [genus, genus + 1])
+        return order[first:last]
 
     @cached_property
     def evaluable(self) -> NDArray[np.int64]:
@@ -96,7 +131,13 @@ class Gallery:
     @cached_property
     def sums(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """For each species, the sum of its observations' mean embeddings, and the number of its observations."""
-        return sum_observations(self.embeddings, self.columns, self.observations, self.width)
+        sums, counts = np.zeros((self.width, self.embeddings.shape[1])), np.zeros(self.width, dtype=np.int64)
+        bounds = np.searchsorted(self.columns, np.append(np.arange(0, self.width, ROWS), self.width))
+        for first, start, stop in zip(range(0, self.width, ROWS), bounds[:-1], bounds[1:], strict=True):
+            some, rows = slice(first, first + ROWS), slice(start, stop)
+            parts = self.embeddings[rows], self.columns[rows] - first, self.observations[rows]
+            sums[some], counts[some] = sum_observations(*parts, len(counts[some]))
+        return sums, counts
 
     @cached_property
     def centre(self) -> NDArray[np.float64]:
@@ -130,6 +171,7 @@ class HeldOutQueries:
     habitats: NDArray[np.int64] | None = None
     substrates: NDArray[np.int64] | None = None
     aspects: NDArray[np.int64] | None = None
+    kept: Kept | None = None  # the species that each observation is compared with; None: all
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
@@ -147,6 +189,11 @@ class HeldOutQueries:
         return self.columns[self.first]
 
     @property
+    def places(self) -> NDArray[np.int64]:
+        """Where the true species stands among those that each observation keeps, (observations,)."""
+        return self.truth if self.kept is None else self.kept.places(self.truth)
+
+    @property
     def photos(self) -> NDArray[np.int64]:
         """The number of photos of each observation, shape (observations,)."""
         return np.diff(np.append(self.first, len(self.columns)))
@@ -157,7 +204,15 @@ class HeldOutQueries:
         views = chosen[self.observations] & (position < (photos or len(self.columns)))
         numbers = np.unique(self.observations[views], return_inverse=True)[1]
         pick = {name: None if (held := getattr(self, name)) is None else held[views] for name in METADATA}
-        return HeldOutQueries(self.embeddings[views], self.columns[views], numbers, self.excluded[views], **pick)
+        kept = None if self.kept is None else self.kept.of(chosen)
+        return HeldOutQueries(
+            self.embeddings[views], self.columns[views], numbers, self.excluded[views], **pick, kept=kept
+        )
+
+    @property
+    def kept_of_views(self) -> Kept | None:
+        """The species kept of each view's observation."""
+        return None if self.kept is None else self.kept.of(self.observations)
 
     def selected_views(self, chosen: NDArray[np.bool_], photos: int | None = None) -> NDArray[np.int64]:
         """Return the positions of the views that `select` keeps."""
@@ -206,7 +261,7 @@ def hidden_columns(gallery: Gallery, column: int, hide: str) -> NDArray[np.int64
         return np.zeros(0, dtype=np.int64)
     if hide == "species" or gallery.genera[column] < 0:
         return np.array([column])
-    return np.flatnonzero(gallery.genera == gallery.genera[column])
+    return gallery.species_of(int(gallery.genera[column]))
 
 
 def search(
@@ -225,35 +280,26 @@ def search(
     the world; `NearestRows.within` separates them.
     """
     of_species = np.searchsorted(gallery.columns, np.arange(gallery.width + 1))
-    off = [~listed[gallery.columns] for listed in lists]
+    inside = [np.flatnonzero(listed[gallery.columns]) for listed in lists]
     k = min(k, len(gallery.columns))
     width = k * (1 + len(lists))
     similarities, rows = [np.zeros((0, width), np.float32)], [np.zeros((0, width), np.int64)]
-    for start in range(0, len(queries.columns), BLOCK):
-        block = slice(start, start + BLOCK)
+    together = min(BLOCK, max(1, CELLS // max(1, len(gallery.columns))))
+    for start in range(0, len(queries.columns), together):
+        block = slice(start, start + together)
         scores = queries.embeddings[block] @ gallery.embeddings.T
         hidden = zip(queries.excluded[block].tolist(), queries.columns[block].tolist(), strict=True)
         for row, (excluded, column) in zip(scores, hidden, strict=True):
-            if excluded in gallery.members:
-                row[gallery.members[excluded]] = -np.inf
+            row[gallery.members(excluded)] = -np.inf
             for kin in hidden_columns(gallery, column, hide).tolist():
                 row[of_species[kin] : of_species[kin + 1]] = -np.inf
         nearest = [nearest_of(scores, k)]
-        for hidden_rows in off:
-            nearest.append(nearest_of(np.where(hidden_rows, -np.inf, scores), k))
+        for rows_inside in inside:
+            nearest.append(nearest_among(scores, rows_inside, k))
         similarities.append(np.concatenate([found for found, _ in nearest], axis=1))
         rows.append(np.concatenate([near for _, near in nearest], axis=1))
         progress("search", len(scores), len(queries.columns))
     return NearestRows(np.concatenate(similarities), np.concatenate(rows), k)
-
-
-def nearest_of(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the `k` highest scores of each row with their positions, best first; hidden positions are -1."""
-    near = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    found = np.take_along_axis(scores, near, axis=1)
-    order = np.lexsort((near, -found), axis=1)
-    found, near = np.take_along_axis(found, order, axis=1), np.take_along_axis(near, order, axis=1)
-    return found, np.where(np.isfinite(found), near, -1)
 
 
 def convert_simulation(drawn: Simulation) -> tuple[Gallery, HeldOutQueries]:
@@ -289,12 +335,15 @@ def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
         of_rows = np.asarray(segment.observations)[rows]
         authors = np.array(segment.authors(), dtype=object)[rows]
         blocks.append((embeddings, np.asarray(segment.species)[at], of_rows, shown, trained_on, authors))
-    embeddings, taxa, observations, aspects, trained_on, authors = (
-        np.concatenate(parts) for parts in zip(*blocks, strict=True)
+    unit, taxa, observations, aspects, trained_on, authors = (
+        np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks, strict=True)
     )
+    del blocks
     order = np.lexsort((np.arange(len(taxa)), observations, taxa))
     species, columns = np.unique(taxa[order], return_inverse=True)
-    unit = embeddings[order] / np.linalg.norm(embeddings[order], axis=1, keepdims=True)
+    unit = unit[order]
+    for some in np.split(unit, range(ROWS, len(unit), ROWS)):
+        some /= np.linalg.norm(some, axis=1, keepdims=True)
     gallery = Gallery(unit, columns, observations[order], species, snapshot.lineages(species))
     if trained_on.any():
         gallery = replace(gallery, trained_on=trained_on[order])
@@ -338,11 +387,8 @@ def number_outings(gallery: Gallery, authors: Sequence[str]) -> NDArray[np.int64
 
 def read_lists(snapshot: Snapshot, gallery: Gallery) -> dict[str, NDArray[np.bool_]]:
     """Return the species of each flora except the world: boolean arrays over the gallery's species, by flora id."""
-    return {
-        card.id: np.isin(gallery.species, snapshot.flora(card.id).species)
-        for card in snapshot.floras
-        if card.id != WORLD
-    }
+    named = [card.id for card in snapshot.floras if card.id != WORLD]
+    return {flora: np.isin(gallery.species, snapshot.flora(flora).species) for flora in named}
 
 
 def hold_out_queries(gallery: Gallery, observations: NDArray[np.int64] | None = None) -> HeldOutQueries:

@@ -7,12 +7,14 @@ and with the first alone, with its species or genus present and hidden. All late
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, search
+from evaluation.galleries.kept import Kept, multiplicity_of
 from evaluation.learning.out_of_fold import Views
 from evaluation.learning.scoring import (
     Method,
@@ -44,35 +46,40 @@ class Typical:
         """The mean over all observations; 0 if there are none."""
         return float(self.values.mean()) if len(self.values) else 0.0
 
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """The number of these observations of each species, (species,)."""
+        return np.bincount(self.columns, minlength=self.width)
+
     @property
     def of_species(self) -> NDArray[np.float64]:
         """The mean of each species, shrunk towards the overall mean where observations are few: (species,)."""
-        counts = np.bincount(self.columns, minlength=self.width)
         sums = np.bincount(self.columns, self.values, minlength=self.width)
-        return np.asarray((sums + PSEUDO_COUNT * self.usual) / (counts + PSEUDO_COUNT))
+        return np.asarray((sums + PSEUDO_COUNT * self.usual) / (self.counts + PSEUDO_COUNT))
 
-    def without(self, observation: int, typical: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return `of_species` without one observation, so that it is not compared with itself."""
+    def without(self, observation: int, typical: NDArray[np.float64]) -> tuple[int, float]:
+        """Return the species of an observation, -1 if it has no value, and its `of_species` without the observation.
+
+        So an observation is not compared with itself.
+        """
         position = int(np.searchsorted(self.observations, observation))
         if position >= len(self.observations) or self.observations[position] != observation:
-            return typical
+            return -1, np.nan
         column = int(self.columns[position])
-        count = int((self.columns == column).sum())
-        adapted = typical.copy()
+        count = int(self.counts[column])
         whole = typical[column] * (count + PSEUDO_COUNT)
-        adapted[column] = (whole - self.values[position]) / (count - 1 + PSEUDO_COUNT)
-        return adapted
+        return column, float((whole - self.values[position]) / (count - 1 + PSEUDO_COUNT))
 
 
 def measure_typical(gallery: Gallery) -> Typical:
     """Compare the photos of each species with one another, leaving out those of the same group."""
     observations, columns, values = [], [], []
     ends = np.searchsorted(gallery.columns, np.arange(gallery.width + 1))
-    for column in range(gallery.width):
+    apart = np.append(False, (np.diff(gallery.groups) != 0) & (np.diff(gallery.columns) == 0))
+    several = np.unique(gallery.columns[apart])  # species with rows of two groups
+    for column in several.tolist():
         rows = slice(int(ends[column]), int(ends[column + 1]))
         groups = gallery.groups[rows]
-        if len(np.unique(groups)) < 2:
-            continue
         near = gallery.embeddings[rows] @ gallery.embeddings[rows].T
         near[groups[:, None] == groups[None, :]] = -np.inf
         best = near.max(axis=1).astype(np.float64)
@@ -97,11 +104,26 @@ class Evidence:
     hide: str  # one of HIDDEN
     list_index: int | None  # position of the list; None: the world
     alone: bool  # only the first photo of each observation was used
-    fused: Scores  # (observations, species)
+    fused: Scores  # (observations, species), each score that of one species
     photos: NDArray[np.float64]  # (observations,) effective number of photos
     near: NDArray[np.float64]  # (observations,) similarity of the closest reference, mean over photos
     features: NDArray[np.float64]  # (observations, 12) of `retrieval.ranking.unknown`; from the world
     truth: NDArray[np.int64]  # (observations,) columns
+    kept: Kept | None = None  # the species of `fused`; None: all
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The place of the true species in `fused`, (observations,); -1 of none."""
+        return self.truth if self.kept is None else self.kept.places(self.truth)
+
+    def species(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the species at a place of each row of `fused`, (observations,) columns."""
+        return places if self.kept is None else self.kept.columns[np.arange(len(places)), places]
+
+    @property
+    def multiplicity(self) -> NDArray[np.float64] | None:
+        """How many species each of `fused` stands for, (observations, species); None: itself alone."""
+        return multiplicity_of(self.kept)
 
     @property
     def known(self) -> bool:
@@ -153,6 +175,7 @@ def gather_evidence(
                     closest_similarities(some, near.select(rows)),
                     features[single],
                     some.truth,
+                    some.kept,
                 )
             )
     return gathered
@@ -177,22 +200,31 @@ def features_of(
     features = np.zeros((queries.count, len(FEATURES)))
     bounds = np.append(queries.first, len(per_view))
     columns = np.where(near.rows >= 0, gallery.columns[near.rows], -1)
+    if queries.kept_of_views is not None:
+        columns = queries.kept_of_views.places(columns)
     similarities = np.where(near.rows >= 0, near.similarities, -np.inf)
     usual, neutral = typical.of_species, neutral_counts(gallery.sums[1])
     counts = gallery.sums[1].astype(np.float64)
+    everything = np.arange(gallery.width)
     for number, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
         if not np.isfinite(similarities[start:stop, 0]).any():
             continue
         excluded = int(queries.excluded[start])
+        kept = everything if queries.kept is None else queries.kept.columns[number]
+        own = usual[kept]
+        if hide == "own":
+            column, adapted = typical.without(excluded, usual)
+            own[kept == column] = adapted
         features[number] = observe_unknown(
             similarities[start:stop],
             columns[start:stop],
             per_view[start:stop],
             fused[number],
             photo_voices(queries.embeddings[start:stop]),
-            typical.without(excluded, usual) if hide == "own" else usual,
-            counts if excluded < 0 else neutral,
+            own,
+            (counts if excluded < 0 else neutral)[kept],
             typical.usual,
+            None if queries.kept is None else queries.kept.multiplicity[number],
         )
     return features
 
@@ -205,15 +237,3 @@ def choose_lists(gallery: Gallery, lists: Sequence[NDArray[np.bool_]], most: int
     if len(usable) <= most:
         return usable
     return [usable[round(position)] for position in np.linspace(0, len(usable) - 1, most)]
-
-
-def pick(evidence: Evidence, chosen: NDArray[np.bool_]) -> Evidence:
-    """Return the evidence of some of the observations."""
-    return replace(
-        evidence,
-        fused=evidence.fused[chosen],
-        photos=evidence.photos[chosen],
-        near=evidence.near[chosen],
-        features=evidence.features[chosen],
-        truth=evidence.truth[chosen],
-    )

@@ -14,8 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, hold_out_queries, search
+from evaluation.galleries.kept import EXACT, multiplicity_of
 from evaluation.learning.out_of_fold import Views, deal_folds, deal_rows, fold_metrics, fold_of
-from evaluation.learning.scoring import Method, Scores, fuse_all, make_metric, prototype_similarities, view_shares
+from evaluation.learning.scoring import (
+    Method,
+    Scores,
+    fuse_all,
+    keep_species,
+    make_metric,
+    prototype_similarities,
+    view_shares,
+    width_of,
+)
 from retrieval.errors import BuildError
 from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import Calibration, features, normalise
@@ -34,6 +44,7 @@ GRID: dict[str, tuple[float, ...]] = {
 START = {"temperature": 0.05, "floor": 1e-2, "shrinkage": 4.0, "metric": 0.5}
 RIDGE = 1e-3
 CACHED = 4  # similarity matrices kept by the search, which changes one parameter at a time
+GUESS = (10.0, 0.3)  # weights of prototypes and numbers of observations from which species are chosen
 SAMPLE = 1_500  # observations on which the single-photo score is fitted
 SIGNIFICANT = 2.0  # standard errors
 PHOTO_SAMPLE = 400  # observations of several photos on which fusion is fitted
@@ -59,12 +70,13 @@ def fit_logit(
     offset: NDArray[np.float64] | None = None,
     ridge: float = RIDGE,
     towards: float = 0.0,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], float]:
     """Fit the weights of a conditional logit by damped Newton steps. Returns them and their mean log-loss.
 
-    `terms` has shape (observations, species, weights); `truth` is the column of each observation; `offset` is added to
-    the logits unweighted. The loss is convex, so `start` affects only the time. `ridge` shrinks the weights towards
-    `towards`.
+    `terms` has shape (observations, species, weights); `truth` is the place of each observation's species; `offset` is
+    added to the logits unweighted; `multiplicity` (observations, species) as in `add_species`. The loss is convex, so
+    `start` affects only the time. `ridge` shrinks the weights towards `towards`.
     """
     rows = np.arange(len(truth))
     columns = [np.ascontiguousarray(terms[..., number]) for number in range(terms.shape[2])]
@@ -74,14 +86,15 @@ def fit_logit(
         logits = np.zeros(terms.shape[:2]) if offset is None else offset.copy()
         for weight, column in zip(weights, columns, strict=True):
             logits += weight * column
-        scores = normalise(logits)
+        scores = normalise(logits, multiplicity)
         plain = -np.log(np.maximum(scores[rows, truth], 1e-300)).mean()
         return float(plain + ridge / 2 * float(((weights - towards) ** 2).mean())), scores
 
     weights = np.asarray(start, dtype=np.float64)
     loss, scores = loss_at(weights)
     for _ in range(30):
-        weighed = [scores * column for column in columns]
+        each = scores if multiplicity is None else scores * multiplicity
+        weighed = [each * column for column in columns]
         means = np.stack([one.sum(axis=1) for one in weighed], axis=1)
         gradient = (chosen - means).mean(axis=0) - ridge * (weights - towards) / len(weights)
         curvature = np.array([[np.vdot(one, column) for column in columns] for one in weighed])
@@ -106,8 +119,7 @@ def draw_sample(gallery: Gallery, count: int, seed: int, *, balanced: bool = Fal
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(gallery.evaluable)
     if balanced:
-        order = np.argsort(gallery.observations, kind="stable")
-        columns = gallery.columns[order[np.searchsorted(gallery.observations[order], chosen)]]
+        columns = gallery.columns[gallery.rows_of(chosen)]
         chosen = rng.permutation(chosen[np.unique(columns, return_index=True)[1]])
     return hold_out_queries(gallery, np.sort(chosen[:count]))
 
@@ -131,6 +143,9 @@ def fit_photos(
     if len(queries.columns) > SAMPLE:  # with this many observations, one photo of each is enough
         queries = queries.select(np.ones(queries.count, dtype=bool), 1)
     found = search(gallery, queries, NEIGHBOURS)
+    queries = keep_species(gallery, queries, [found], guess_method(gallery, tuned or START), seed)
+    width, multiplicity = width_of(gallery, queries), multiplicity_of(queries.kept_of_views)
+    truth = queries.columns if queries.kept_of_views is None else queries.kept_of_views.places(queries.columns)
     folds = fold_of(gallery, queries, deal_rows(gallery, seed))
     kept = np.array([name in score_terms for name in ("votes", "prototypes", "counts")])
     made: dict[float, list[Metric | None]] = {}
@@ -141,7 +156,7 @@ def fit_photos(
 
     def share(values: dict[str, float]) -> NDArray[np.float32]:
         if values["temperature"] not in shares:
-            voted = view_shares(gallery, found, method_of(values, None))
+            voted = view_shares(gallery, queries, found, method_of(values, None))
             shares[values["temperature"]] = voted.astype(np.float32)
         return shares[values["temperature"]]
 
@@ -152,7 +167,7 @@ def fit_photos(
                 similarities.pop(next(iter(similarities)))
             if values["metric"] not in made:
                 made[values["metric"]] = fold_metrics(gallery, deal_rows(gallery, seed), values["metric"])
-            near = np.zeros((len(queries.columns), gallery.width), dtype=np.float32)
+            near = np.zeros((len(queries.columns), width), dtype=np.float32)
             numbers = np.zeros_like(near)
             for part, views, metric in deal_folds(queries, folds, made[values["metric"]]):
                 near[views], numbers[views] = prototype_similarities(gallery, part, method_of(values, metric), "own")
@@ -164,7 +179,7 @@ def fit_photos(
         if key not in tried:
             near, numbers = measure_similarities(values)
             terms = features(share(values).astype(np.float64), near.astype(np.float64), numbers, values["floor"])
-            tried[key] = fit_positive(terms, queries.columns, kept)
+            tried[key] = fit_positive(terms, truth, kept, multiplicity)
         return tried[key][0]
 
     values = dict(tuned or START)
@@ -197,16 +212,27 @@ def fit_photos(
 
 
 def fit_positive(
-    terms: NDArray[np.float64], truth: NDArray[np.int64], kept: NDArray[np.bool_]
+    terms: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    kept: NDArray[np.bool_],
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> tuple[float, NDArray[np.float64]]:
     """Return log-loss and weights, 0 for terms not kept. The weights of votes and prototypes are not negative."""
     start = np.array([1.0, 5.0, 0.1])[kept]
-    weights, loss = fit_logit(terms[..., kept], truth, start=start)
+    weights, loss = fit_logit(terms[..., kept], truth, start=start, multiplicity=multiplicity)
     full = np.zeros(len(kept))
     full[kept] = weights
     if (full[:2] < 0).any() and kept.sum() > 1:
-        return fit_positive(terms, truth, kept & ~((full < 0) & (np.arange(len(kept)) < 2)))
+        return fit_positive(terms, truth, kept & ~((full < 0) & (np.arange(len(kept)) < 2)), multiplicity)
     return loss, full
+
+
+def guess_method(gallery: Gallery, values: Mapping[str, float]) -> Method:
+    """Return a method with plausible weights, by which species are kept before any weight is fitted."""
+    if gallery.width <= EXACT:
+        return Method(Voting(), Calibration())
+    method = method_of(dict(values), make_metric(gallery, values["metric"]))
+    return replace(method, calibration=method.calibration.changed(prototypes=GUESS[0], counts=GUESS[1]))
 
 
 def method_of(values: dict[str, float], metric: Metric | None) -> Method:
@@ -239,7 +265,7 @@ def fit_fusion(
         tried = {}
         for exponent in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
             sharpened = method.calibration.changed(fusion=rule, sharpening={rule: exponent})
-            tried[exponent] = losses_of(fuse_all(per_view, some, replace(method, calibration=sharpened)), some.truth)
+            tried[exponent] = losses_of(fuse_all(per_view, some, replace(method, calibration=sharpened)), some.places)
         exponents[rule] = min(tried, key=lambda exponent: (tried[exponent].mean(), exponent))
         losses[rule] = tried[exponents[rule]]
     means = {rule: float(loss.mean()) for rule, loss in losses.items()}
@@ -254,7 +280,7 @@ def is_clearly_less(losses: NDArray[np.float64], others: NDArray[np.float64]) ->
 
 
 def losses_of(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the negative logarithm of the score of each true species, (observations,)."""
+    """Return the negative logarithm of the score of each true species, (observations,); `truth` are their places."""
     return np.asarray(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-12)))
 
 
@@ -263,7 +289,12 @@ def log_loss(scores: Scores, truth: NDArray[np.int64]) -> float:
     return float(losses_of(scores, truth).mean())
 
 
-def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[NDArray[np.float64]]) -> list[float]:
+def fit_strength(
+    scores: Scores,
+    truth: NDArray[np.int64],
+    log_lifts: Sequence[NDArray[np.float64]],
+    multiplicity: NDArray[np.float64] | None = None,
+) -> list[float]:
     """Fit the exponent of each lift by log-loss, on top of the given scores.
 
     `log_lifts` are logarithms, (species,) or (observations, species). The exponents have a normal prior around 1, which
@@ -272,5 +303,13 @@ def fit_strength(scores: Scores, truth: NDArray[np.int64], log_lifts: Sequence[N
     terms = np.stack([np.broadcast_to(lift, scores.shape) for lift in log_lifts], axis=-1)
     offset = np.log(np.maximum(scores, 1e-12))
     ridge = len(log_lifts) / (STRENGTH_DEVIATION**2 * len(truth))
-    weights, _ = fit_logit(terms, truth, start=[0.5] * len(log_lifts), offset=offset, ridge=ridge, towards=1.0)
+    weights, _ = fit_logit(
+        terms,
+        truth,
+        start=[0.5] * len(log_lifts),
+        offset=offset,
+        ridge=ridge,
+        towards=1.0,
+        multiplicity=multiplicity,
+    )
     return [max(0.0, float(weight)) for weight in weights]

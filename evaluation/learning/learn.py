@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, search
+from evaluation.galleries.gallery import HIDDEN, Gallery, HeldOutQueries, NearestRows, search
+from evaluation.galleries.kept import at_species, multiplicity_of
 from evaluation.learning.aspects import fit_aspects, fit_classifier, mixed, weighed
 from evaluation.learning.evidence import (
     Evidence,
@@ -44,7 +45,7 @@ from evaluation.learning.query_mix import (
     score_conditions,
     with_learned,
 )
-from evaluation.learning.scoring import Method, Scores, fuse_all, neutral_counts
+from evaluation.learning.scoring import Method, Scores, fuse_all, keep_species, neutral_counts, width_of
 from evaluation.learning.unknown import fit_unknown, unknown_share
 from retrieval.progress import Progress, silent
 from retrieval.ranking.calibration import ALONE, OFF_LIST_RATE
@@ -60,8 +61,10 @@ OBSERVATIONS = 2_000  # on which everything after the single-photo score is fitt
 def uniform_log_lifts(gallery: Gallery, queries: HeldOutQueries) -> NDArray[np.float64]:
     """Return the logarithms of 1 / p(k) for each observation; for the gallery's own, from `neutral_counts`."""
     counts = gallery.sums[1]
-    lifts = np.repeat(-np.log(np.maximum(counts, 1).astype(np.float64))[None], queries.count, axis=0)
-    lifts[queries.excluded[queries.first] >= 0] = -np.log(neutral_counts(counts))
+    lifts = np.empty((queries.count, width_of(gallery, queries)))
+    lifts[:] = at_species(-np.log(np.maximum(counts, 1).astype(np.float64)), queries.kept)
+    own = queries.excluded[queries.first] >= 0
+    lifts[own] = at_species(-np.log(neutral_counts(counts)), None if queries.kept is None else queries.kept.of(own))
     return lifts
 
 
@@ -85,7 +88,10 @@ def learn(
     fitted = fit_photos(gallery, seed=seed, progress=progress, score_terms=score_terms, tuned=numbers_of(tuned))
     queries = draw_sample(gallery, OBSERVATIONS, seed + 1)
     chosen = choose_lists(gallery, lists)
-    found = search(gallery, queries, NEIGHBOURS, lists=chosen)
+    hidden = HIDDEN[:1] if ranking_only else HIDDEN
+    searched = {hide: search(gallery, queries, NEIGHBOURS, hide=hide, lists=chosen) for hide in hidden}
+    found = searched["own"]
+    queries = keep_species(gallery, queries, list(searched.values()), fitted.method, seed)
     views = score_out_of_fold(gallery, fitted.method, fitted.numbers["metric"], seed=seed)
     progress(f"several photos, on {int((queries.photos > 1).sum())} observations")
     method = learn_fusion(gallery, queries, found.within(), fitted.method, views, seed)
@@ -96,8 +102,11 @@ def learn(
     progress("priors")
     method = with_learned(method, **learn_priors(gallery, queries, conditions[0].fused, method, views, rings_of, seed))
     progress("species without references")
-    for hide in ("species", "genus"):
-        conditions += gather_evidence(gallery, queries, method, hide=hide, lists=chosen, typical=typical, views=views)
+    for hide in HIDDEN[1:]:
+        near = searched[hide]
+        conditions += gather_evidence(
+            gallery, queries, method, hide=hide, lists=chosen, typical=typical, views=views, found=near
+        )
     method = learn_promises(gallery, queries, conditions, chosen, method, rings_of)
     return note_error(with_typical(method, gallery, typical), gallery, conditions, chosen)
 
@@ -124,7 +133,7 @@ def learn_promises(
         fitted={**method.calibration.fitted, "offListExpected": expected},
     )
     answers = list(score_conditions(conditions, gallery, lists, method))
-    taken = first_of(known.fused, known.truth)
+    taken = known.species(first_of(known.fused, known.places))
     pairs = zip(gallery.species[known.truth].tolist(), gallery.species[taken].tolist(), strict=True)
     return with_learned(
         method, thresholds=learn_thresholds(answers, gallery, queries.count), lookalikes=confusions(pairs)
@@ -135,11 +144,10 @@ def expect_off_list(gallery: Gallery, queries: HeldOutQueries, lists: Lists, rin
     """Estimate how often an observation is off its region's list; the default where cells are unknown."""
     if not lists or gallery.cells is None or rings_of is None or queries.cells is None:
         return OFF_LIST_RATE
-    around = records_around(gallery, queries, rings_of)
-    total = around.sum(axis=1)
+    total, on_lists = records_around(gallery, queries, rings_of, lists)
     near = [
-        (listed[queries.truth], np.divide(around @ listed, total, out=np.full(len(total), np.nan), where=total > 0))
-        for listed in lists
+        (listed[queries.truth], np.divide(around, total, out=np.full(len(total), np.nan), where=total > 0))
+        for listed, around in zip(lists, on_lists, strict=True)
     ]
     return count_off_list(near, OFF_LIST_RATE)
 
@@ -153,11 +161,11 @@ def with_typical(method: Method, gallery: Gallery, typical: Typical) -> Method:
 def note_error(method: Method, gallery: Gallery, conditions: Sequence[Evidence], lists: Lists) -> Method:
     """Return the method with a note of its calibration error on the training observations."""
     known = next(score_conditions(conditions[:1], gallery, lists, method))
-    right = is_right(known.scores, conditions[0].truth)
+    right = is_right(known.scores, conditions[0].places)
     notes = {
         **method.calibration.fitted,
         "calibrationError": calibration_error(known.scores.max(axis=1), right),
-        "fusedLogLoss": log_loss(conditions[0].fused, conditions[0].truth),
+        "fusedLogLoss": log_loss(conditions[0].fused, conditions[0].places),
         "lists": len(lists),
         "onePhoto": float((conditions[0].photos < ALONE).mean()),
         "unknownShare": unknown_share(gallery),
@@ -204,18 +212,18 @@ def learn_aspects(gallery: Gallery, part: HeldOutQueries, alone: Scores, method:
 
     `part` are observations whose photos show different aspects, `alone` the scores of each photo.
     """
-    weights = fit_aspects(alone, part, method, lambda fused: log_loss(fused, part.truth))
+    weights = fit_aspects(alone, part, method, lambda fused: log_loss(fused, part.places))
     model, predicted, notes = fit_classifier(gallery, seed)
     rows = np.isin(gallery.observations, part.excluded)
-    before = losses_of(fuse_all(alone, part, method), part.truth)
-    after = losses_of(fuse_all(alone, part, weighed(method, weights)), part.truth)
+    before = losses_of(fuse_all(alone, part, method), part.places)
+    after = losses_of(fuse_all(alone, part, weighed(method, weights)), part.places)
     notes |= {"logLossUnweighed": float(before.mean()), "logLossLabelled": float(after.mean())}
     if not weights or not is_clearly_less(after, before):
         return with_learned(method, fitted={**method.calibration.fitted, "aspects": notes})
     method = weighed(method, weights)
     if model is not None:
         guessed = replace(part, aspects=predicted[rows])
-        lost = losses_of(fuse_all(alone, guessed, method), part.truth)
+        lost = losses_of(fuse_all(alone, guessed, method), part.places)
         notes["logLossTold"] = float(lost.mean())
         if is_clearly_less(lost, before):
             method = replace(with_learned(method, tells_aspects=True), aspect_model=model)
@@ -238,11 +246,13 @@ def learn_priors(
     """
     even = draw_sample(gallery, OBSERVATIONS, seed + 2, balanced=True)
     found = search(gallery, even, NEIGHBOURS)
+    even = keep_species(gallery, even, [found], method, seed + 2)
     per_view = views(even, [found], "own")[0]
     even_scores = fuse_all(per_view, even, method)
     lifts = uniform_log_lifts(gallery, even)
     terms = np.stack([np.log(np.maximum(even_scores, 1e-12)), lifts], axis=-1)
-    (temper, strength), _ = fit_logit(terms, even.truth, start=[1.0, 1.0])
+    multiplicity = multiplicity_of(even.kept)
+    (temper, strength), _ = fit_logit(terms, even.places, start=[1.0, 1.0], multiplicity=multiplicity)
     temper, strength = max(0.1, float(temper)), max(0.0, float(strength))
     learned: dict[str, dict[str, float]] = {
         "priors": {"uniform": strength, "regional": strength},
@@ -254,8 +264,8 @@ def learn_priors(
         all_queries = np.ones(even.count, dtype=bool)
         some = even.select(all_queries, photos)
         fused = fuse_all(per_view[even.selected_views(all_queries, photos)], some, method)
-        lifted = apply_prior(fused, strength * lifts, temper=temper)
-        parts.append((top_features(lifted, effective_photos(some)), is_right(lifted, some.truth)))
+        lifted = apply_prior(fused, strength * lifts, temper=temper, multiplicity=multiplicity)
+        parts.append((top_features(lifted, effective_photos(some)), is_right(lifted, some.places)))
     values, right = (np.concatenate(column) for column in zip(*parts, strict=True))
     learned["confidence_even"] = fit_right(values, right)
     strengths, smoothing = learn_season_place(gallery, queries, scores, rings_of)

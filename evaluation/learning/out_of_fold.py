@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows
-from evaluation.learning.scoring import Method, Scores, make_metric, score_each_view
+from evaluation.learning.scoring import Method, Scores, make_metric, score_each_view, width_of
 from retrieval.ranking.prototypes import Metric
 
 FOLDS = 5
@@ -38,8 +38,7 @@ def deal_rows(gallery: Gallery, seed: int, hide: str = "own") -> NDArray[np.int6
 
 def fold_of(gallery: Gallery, queries: HeldOutQueries, folds: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the fold of each query of the gallery's own, (views,)."""
-    order = np.argsort(gallery.observations, kind="stable")
-    return folds[order[np.searchsorted(gallery.observations[order], queries.excluded)]]
+    return folds[gallery.rows_of(queries.excluded)]
 
 
 def fold_metrics(gallery: Gallery, folds: NDArray[np.int64], shrinkage: float) -> list[Metric | None]:
@@ -74,7 +73,7 @@ def score_out_of_fold(gallery: Gallery, method: Method, shrinkage: float, *, see
             folds = deal_rows(gallery, seed, kind)
             made[kind] = folds, fold_metrics(gallery, folds, shrinkage)
         folds, metrics = made[kind]
-        scores = [np.zeros((len(queries.columns), gallery.width)) for _ in found]
+        scores = [np.zeros((len(queries.columns), width_of(gallery, queries))) for _ in found]
         for part, views, metric in deal_folds(queries, fold_of(gallery, queries, folds), metrics):
             near = [one.select(views) for one in found]
             parts = score_each_view(gallery, part, near, replace(method, metric=metric), hide=hide)

@@ -24,6 +24,7 @@ from retrieval.ranking.priors import (
     class_records,
     month_records,
     nearby_lift,
+    nearby_rate,
     related_classes,
     turn_month,
     turn_months,
@@ -45,7 +46,7 @@ class Records:
 
     months: NDArray[np.float64]  # (species, 12)
     northern: NDArray[np.float64]  # (species, 12)
-    around: dict[int, NDArray[np.float64]]  # cell -> weighted records of each species in its rings
+    around: RecordsAround
     cells: NDArray[np.float64]  # (species,): records with a cell
     classes: Mapping[str, NDArray[np.float64]]  # prior -> (species, classes), for habitat and substrate
 
@@ -89,7 +90,7 @@ def count_records(gallery: Gallery, rings_of: RingsOf | None) -> Records:
         said = metadata_of(gallery, prior)
         of_class = np.zeros(len(rows), np.uint8) if said is None else said[rows].astype(np.uint8)
         classes[prior] = count_classes(columns, of_class, gallery.width, len(names))
-    return Records(months, northern, _Around(tally, rings_of, gallery.width), cells, classes)
+    return Records(months, northern, RecordsAround(tally, rings_of, gallery.width), cells, classes)
 
 
 def metadata_of(queries: Gallery | HeldOutQueries, prior: str) -> NDArray[np.int64] | None:
@@ -98,36 +99,47 @@ def metadata_of(queries: Gallery | HeldOutQueries, prior: str) -> NDArray[np.int
     return column
 
 
-class _Around(dict[int, NDArray[np.float64]]):
-    """Weighted records around cells, summed at the first use of a cell."""
+class RecordsAround(dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]):
+    """The species with records in the rings around a cell, and their weighted records, found at its first use."""
 
     def __init__(self, tally: dict[int, dict[int, float]], rings: RingsOf | None, width: int) -> None:
         super().__init__()
         self._tally, self._rings, self._width = tally, rings, width
 
-    def __missing__(self, cell: int) -> NDArray[np.float64]:
-        near = np.zeros(self._width)
+    def __missing__(self, cell: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        near: dict[int, float] = {}
         for weight, ring in zip(RING_WEIGHTS, self._rings(cell) if self._rings else (), strict=False):
             for one in ring:
                 for column, count in self._tally.get(one, {}).items():
-                    near[column] += weight * count
-        self[cell] = near
+                    near[column] = near.get(column, 0.0) + weight * count
+        self[cell] = np.array(list(near), dtype=np.int64), np.array(list(near.values()))
+        return self[cell]
+
+    def of_species(self, cell: int) -> NDArray[np.float64]:
+        """Return the weighted records of each species, (species,)."""
+        near = np.zeros(self._width)
+        columns, counts = self[cell]
+        near[columns] = counts
         return near
 
 
-def records_around(gallery: Gallery, queries: HeldOutQueries, rings_of: RingsOf) -> NDArray[np.float64]:
-    """Return the weighted records of each species around each query of the gallery, without the query itself.
+def records_around(
+    gallery: Gallery, queries: HeldOutQueries, rings_of: RingsOf, lists: Sequence[NDArray[np.bool_]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weighted records around each query of the gallery, without the query itself, and those of each list.
 
-    Shape (observations, species); zeros where the cell is unknown.
+    Shapes (observations,) and (lists, observations); zeros where the cell is unknown.
     """
     records = count_records(gallery, rings_of)
-    found = np.zeros((queries.count, gallery.width))
+    total, on_lists = np.zeros(queries.count), np.zeros((len(lists), queries.count))
     for number in np.flatnonzero(has_metadata(queries, "place")).tolist():
         view = int(queries.first[number])
         assert queries.cells is not None
-        found[number] = records.around[int(queries.cells[view])]
-        found[number, int(queries.columns[view])] -= RING_WEIGHTS[0]
-    return np.maximum(found, 0.0)
+        columns, counts = records.around[int(queries.cells[view])]
+        left = np.maximum(counts - RING_WEIGHTS[0] * (columns == queries.columns[view]), 0.0)
+        total[number] = left.sum()
+        on_lists[:, number] = [left[listed[columns]].sum() for listed in lists]
+    return total, on_lists
 
 
 def has_metadata(queries: HeldOutQueries, prior: str) -> NDArray[np.bool_]:
@@ -137,8 +149,12 @@ def has_metadata(queries: HeldOutQueries, prior: str) -> NDArray[np.bool_]:
 
 
 def log_lifts(records: Records, queries: HeldOutQueries, prior: str, smoothing: float) -> NDArray[np.float64]:
-    """Return the logarithms of a prior's lift for each observation, (observations, species); 0 where unknown."""
-    lifts = np.zeros((queries.count, len(records.cells)))
+    """Return the logarithms of a prior's lift for each observation, (observations, species); 0 where unknown.
+
+    Species are those that the queries keep.
+    """
+    width = len(records.cells) if queries.kept is None else queries.kept.columns.shape[1]
+    lifts = np.zeros((queries.count, width))
     said = metadata_of(queries, prior)
     if said is None:
         return lifts
@@ -150,7 +166,10 @@ def log_lifts(records: Records, queries: HeldOutQueries, prior: str, smoothing: 
         if int(queries.excluded[view]) >= 0 and column >= 0:
             near, all_of = near.copy(), total.copy()
             near[column], all_of[column] = max(0.0, near[column] - 1), max(0.0, all_of[column] - 1)
-        lifts[number] = np.log(nearby_lift(near, all_of, smoothing=smoothing))
+        rate = nearby_rate(near, all_of)
+        if queries.kept is not None:
+            near, all_of = near[queries.kept.columns[number]], all_of[queries.kept.columns[number]]
+        lifts[number] = np.log(nearby_lift(near, all_of, smoothing=smoothing, rate=rate))
     return lifts
 
 
@@ -159,7 +178,7 @@ def records_near(records: Records, queries: HeldOutQueries, prior: str) -> Calla
     said = metadata_of(queries, prior)
     assert said is not None
     if prior == "place":
-        return lambda view: records.around[int(said[view])]
+        return lambda view: records.around.of_species(int(said[view]))
     if prior in CLASSES:
         names, counts = CLASSES[prior], records.classes[prior]
         tables = [class_records(counts, place, related_classes(names, place)) for place in range(len(names))]
@@ -184,10 +203,11 @@ def sum_lifts(
     smoothing: Mapping[str, float],
 ) -> NDArray[np.float64]:
     """Return the logarithm of all lifts combined, each with its strength, (observations, species)."""
-    total = np.zeros((queries.count, len(records.cells)))
-    for prior in sorted(priors):
-        total += strengths.get(prior, 1.0) * log_lifts(records, queries, prior, smoothing.get(prior, SMOOTHING))
-    return total
+    lifts = [
+        strengths.get(prior, 1.0) * log_lifts(records, queries, prior, smoothing.get(prior, SMOOTHING))
+        for prior in sorted(priors)
+    ]
+    return np.asarray(np.sum(lifts, axis=0))
 
 
 def learn_season_place(
@@ -207,13 +227,15 @@ def learn_season_place(
         tried = []
         for smoothing in SMOOTHINGS:
             lifts = log_lifts(records, queries, prior, smoothing)
-            (strength,) = fit_strength(scores[known], queries.truth[known], [lifts[known]])
-            lifted = apply_prior(scores[known], strength * lifts[known])
-            tried.append((log_loss(lifted, queries.truth[known]), smoothing))
+            some = None if queries.kept is None else queries.kept.of(known).multiplicity
+            (strength,) = fit_strength(scores[known], queries.places[known], [lifts[known]], some)
+            lifted = apply_prior(scores[known], strength * lifts[known], multiplicity=some)
+            tried.append((log_loss(lifted, queries.places[known]), smoothing))
         smoothing = min(tried)[1]
         chosen[prior] = smoothing, log_lifts(records, queries, prior, smoothing)
     if not chosen:
         return {}, {}
     known = np.logical_or.reduce([has_metadata(queries, prior) for prior in chosen])
-    found = fit_strength(scores[known], queries.truth[known], [lifts[known] for _, lifts in chosen.values()])
+    some = None if queries.kept is None else queries.kept.of(known).multiplicity
+    found = fit_strength(scores[known], queries.places[known], [lifts[known] for _, lifts in chosen.values()], some)
     return dict(zip(chosen, found, strict=True)), {prior: smoothing for prior, (smoothing, _) in chosen.items()}

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.galleries.gallery import Gallery
+from evaluation.galleries.kept import Kept, at_species
 from evaluation.learning.estimators import fit_logistic
 from evaluation.learning.evidence import Evidence
 from evaluation.learning.scoring import Method, Scores
@@ -21,6 +22,7 @@ from evaluation.learning.thresholds import fit_thresholds
 from evaluation.learning.unknown import unknown_share
 from retrieval.domain import RANKS
 from retrieval.ranking.calibration import ALONE, LISTED, Calibration
+from retrieval.ranking.nodes import add_species
 from retrieval.ranking.posterior import off_list_weight, settle, weigh_evidence
 from retrieval.ranking.recalibration import FEATURES, top_features
 from retrieval.ranking.rejection import REJECT
@@ -41,7 +43,7 @@ class ScoredQueries:
 
     evidence: Evidence
     on_list: NDArray[np.bool_]  # (observations,): the true species is on the chosen list
-    listed: NDArray[np.bool_]  # (species,)
+    listed: NDArray[np.bool_]  # (species,), or of the species kept (observations, species)
     scores: Scores  # (observations, species); they add up to 1 together with `none`
     none: NDArray[np.float64]  # (observations,) probability that the species is not in the snapshot
     rejected: NDArray[np.bool_]  # (observations,)
@@ -55,8 +57,17 @@ class ScoredQueries:
 
 
 def listed_of(evidence: Evidence, lists: Lists) -> NDArray[np.bool_]:
-    """Return the species of the condition's list as a boolean array; all for the world."""
-    return np.ones(evidence.fused.shape[1], dtype=bool) if evidence.list_index is None else lists[evidence.list_index]
+    """Return the species of the condition's list as a boolean array, (species,) or as `fused`; all for the world."""
+    if evidence.list_index is None:
+        return np.ones(evidence.fused.shape[1], dtype=bool)
+    return np.asarray(at_species(lists[evidence.list_index], evidence.kept), dtype=bool)
+
+
+def truth_listed(evidence: Evidence, lists: Lists) -> NDArray[np.bool_]:
+    """Return whether the true species is on the condition's list, (observations,)."""
+    if evidence.list_index is None:
+        return np.ones(len(evidence.truth), dtype=bool)
+    return lists[evidence.list_index][evidence.truth]
 
 
 def weigh(evidence: Evidence, gallery: Gallery, lists: Lists, off_list_rate: float) -> Scores:
@@ -65,12 +76,13 @@ def weigh(evidence: Evidence, gallery: Gallery, lists: Lists, off_list_rate: flo
         return evidence.fused
     listed, counts = lists[evidence.list_index], gallery.sums[1]
     weight = off_list_weight(off_list_rate, float(counts[listed].sum()), float(counts[~listed].sum()))
-    return weigh_evidence(evidence.fused, on_list=listed, off_list=weight)
+    on_list = listed_of(evidence, lists)
+    return weigh_evidence(evidence.fused, on_list=on_list, off_list=weight, multiplicity=evidence.multiplicity)
 
 
 def weigh_condition(evidence: Evidence, lists: Lists, expected: float, unknown: float) -> NDArray[np.float64]:
     """Return the weights of a condition's observations, (observations,): `expected` of the known are off the list."""
-    on_list = listed_of(evidence, lists)[evidence.truth]
+    on_list = truth_listed(evidence, lists)
     known = np.ones(len(on_list))
     if evidence.list_index is not None and on_list.any() and not on_list.all():
         known = np.where(on_list, (1 - expected) / on_list.mean(), expected / (~on_list).mean())
@@ -104,9 +116,11 @@ def fit_off_list_rate(
             listed = listed_of(condition, lists)
             none = unknown_probability(condition.features, unknown or {})
             weighed = weigh(condition, gallery, lists, rate)
-            scores = settle(weighed, condition.photos, none, certainty, listed=True)
+            scores = settle(
+                weighed, condition.photos, none, certainty, listed=True, multiplicity=condition.multiplicity
+            )
             shown = scores * listed
-            right = is_right(shown, condition.truth)
+            right = is_right(shown, condition.places)
             errors.append(
                 [
                     calibration_error(shown.max(axis=1), right, weights=weigh_condition(condition, lists, share, 0.0))
@@ -131,7 +145,7 @@ def fit_certainty(
         if condition.known:
             scores = weigh(condition, gallery, lists, off_list_rate)
             values.append(top_features(scores, condition.photos, listed=condition.list_index is not None))
-            right.append(is_right(scores, condition.truth))
+            right.append(is_right(scores, condition.places))
             weights.append(weigh_condition(condition, lists, expected, 0.0))
     return fit_right(np.concatenate(values), np.concatenate(right), np.concatenate(weights))
 
@@ -159,12 +173,18 @@ def score_conditions(
     for condition in conditions:
         none = unknown_probability(condition.features, learned.unknown)
         weighed = weigh(condition, gallery, lists, learned.off_list_rate)
-        scores = settle(weighed, condition.photos, none, learned.confidence, listed=condition.list_index is not None)
-        listed = listed_of(condition, lists)
+        scores = settle(
+            weighed,
+            condition.photos,
+            none,
+            learned.confidence,
+            listed=condition.list_index is not None,
+            multiplicity=condition.multiplicity,
+        )
         yield ScoredQueries(
             condition,
-            listed[condition.truth],
-            listed,
+            truth_listed(condition, lists),
+            listed_of(condition, lists),
             scores,
             none,
             (none >= REJECT) | (condition.near < learned.strange),
@@ -183,12 +203,33 @@ def judge_nodes(scored: ScoredQueries, lineages: NDArray[np.int64]) -> tuple[NDA
     hidden = {"own": len(RANKS), "species": len(RANKS) - 1, "genus": len(RANKS) - 2}[scored.evidence.hide]
     for rank in range(lineages.shape[1]):
         nodes = lineages[:, rank]
-        taxa, added = sum_nodes(scored.shown if rank == len(RANKS) - 1 else scored.scores, nodes)
-        if len(taxa):
-            best = added.argmax(axis=1)
-            sums[:, rank] = np.where(scored.rejected, 0.0, added[np.arange(len(best)), best])
-            right[:, rank] = (taxa[best] == nodes[scored.evidence.truth]) & (rank < hidden)
+        shown = scored.shown if rank == len(RANKS) - 1 else scored.scores
+        taxa, best = best_nodes(shown, nodes, scored.evidence.kept)
+        sums[:, rank] = np.where(scored.rejected, 0.0, best)
+        right[:, rank] = (taxa >= 0) & (taxa == nodes[scored.evidence.truth]) & (rank < hidden)
     return sums, right
+
+
+def best_nodes(
+    scores: Scores, nodes: NDArray[np.int64], kept: Kept | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the taxon with the highest sum of scores of each observation, and the sum; -1 and 0 where none is known.
+
+    `nodes` (species,) are the taxa of one rank, -1 where unknown. Ties go to the lower id.
+    """
+    if kept is None:
+        taxa, added = sum_nodes(scores, nodes)
+        if not len(taxa):
+            return np.full(len(scores), -1), np.zeros(len(scores))
+        best = added.argmax(axis=1)
+        return taxa[best], added[np.arange(len(best)), best]
+    found, highest = np.full(len(scores), -1), np.zeros(len(scores))
+    for row, (line, columns, multiplicity) in enumerate(zip(scores, kept.columns, kept.multiplicity, strict=True)):
+        taxa, added = sum_nodes(line * multiplicity, nodes[columns])
+        if len(taxa):
+            place = int(added.argmax())
+            found[row], highest[row] = taxa[place], added[place]
+    return found, highest
 
 
 def learn_thresholds(
@@ -222,22 +263,36 @@ def learn_thresholds(
 
 
 def is_right(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return whether the true species has the highest score, (observations,). Ties count as wrong."""
+    """Return whether the true species has the highest score, (observations,). Ties count as wrong.
+
+    `truth` are the places of the true species in `scores`.
+    """
     return np.asarray(rank_truth(scores, truth) == 1)
 
 
-def rank_truth(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the rank of the true species, from 1, behind all with the same score; 0 where its score is 0."""
+def rank_truth(
+    scores: Scores, truth: NDArray[np.int64], multiplicity: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
+    """Return the rank of the true species, from 1, behind all with the same score; 0 where its score is 0.
+
+    `truth` are places in `scores`; `multiplicity` as in `add_species`.
+    """
     of_truth: NDArray[np.float64] = scores[np.arange(len(truth)), truth]
     as_high = scores >= (of_truth * (1 - TIED))[:, None]
-    return np.where(of_truth > 0, as_high.sum(axis=1), 0)
+    higher = (
+        as_high.sum(axis=1) if multiplicity is None else np.rint(add_species(as_high.astype(np.float64), multiplicity))
+    )
+    return np.where(of_truth > 0, higher, 0).astype(np.int64)
 
 
 TIED = 1e-9  # relative difference of scores within rounding error
 
 
 def first_of(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the top species, (observations,). If the true species ties with another, the other is returned."""
+    """Return the places of the top species, (observations,). If the true species ties with another, it is the other.
+
+    `truth` are places in `scores`.
+    """
     lowered = scores.copy()
     lowered[np.arange(len(truth)), truth] *= 1 - TIED
     return np.asarray(lowered.argmax(axis=1), dtype=np.int64)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, NearestRows, hidden_columns
+from evaluation.galleries.gallery import CELLS, Gallery, HeldOutQueries, NearestRows, hidden_columns
+from evaluation.galleries.kept import EXACT, LIKELY, SAMPLED, Kept, at_species, draw_kept, multiplicity_of
 from retrieval.ranking.aspects import AspectClassifier, name_aspects
 from retrieval.ranking.calibration import Calibration, score_views
 from retrieval.ranking.fusion import fuse_scores, photo_voices, weigh_photos
-from retrieval.ranking.prototypes import Metric, make_prototypes, project, sum_observations, whiten_within
+from retrieval.ranking.prototypes import (
+    Metric,
+    compare_rows,
+    make_prototypes,
+    project,
+    prototype_blocks,
+    sum_observations,
+    whiten_within,
+)
 from retrieval.ranking.votes import Voting, vote_shares
 
 Scores = NDArray[np.float64]  # (observations, species)
@@ -40,14 +50,16 @@ def pool_scatter(gallery: Gallery, rows: NDArray[np.bool_] | None = None) -> NDA
     embeddings = gallery.embeddings if rows is None else gallery.embeddings[rows]
     columns = gallery.columns if rows is None else gallery.columns[rows]
     numbers = np.bincount(columns, minlength=gallery.width)
-    means = np.zeros((gallery.width, embeddings.shape[1]))
-    starts = np.flatnonzero(np.diff(columns, prepend=-1))  # columns ascend
-    means[columns[starts]] = np.add.reduceat(embeddings, starts, axis=0, dtype=np.float64)
-    means /= np.maximum(1, numbers)[:, None]
     freedom = max(1, len(columns) - int((numbers > 0).sum()))
     scatter = np.zeros((embeddings.shape[1], embeddings.shape[1]))
-    for start in range(0, len(columns), ROWS):
-        apart = embeddings[start : start + ROWS] - means[columns[start : start + ROWS]]
+    starts = np.flatnonzero(np.diff(columns, prepend=-1))  # columns ascend
+    ends = np.append(starts, len(columns))
+    bounds = np.unique(np.append(np.searchsorted(starts, np.arange(0, len(columns), ROWS)), len(starts)))
+    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):  # whole species
+        some = embeddings[ends[first] : ends[last]]
+        sizes = np.diff(ends[first : last + 1])
+        means = np.add.reduceat(some, starts[first:last] - ends[first], axis=0, dtype=np.float64) / sizes[:, None]
+        apart = some - np.repeat(means, sizes, axis=0)
         scatter += apart.T @ apart
     return scatter / freedom
 
@@ -76,77 +88,161 @@ def prototype_similarities(
     genus, so is all of its taxon. The numbers are then `neutral_counts`.
     """
     sums, counts = gallery.sums
-    shrinkage = method.calibration.shrinkage
-
-    def make(s: NDArray[np.float64], n: NDArray[np.int64], genera: NDArray[np.int64]) -> NDArray[np.floating]:
-        return make_prototypes(s, n, genera, shrinkage=shrinkage, centre=gallery.centre, metric=method.metric)
-
     views = project(queries.embeddings, gallery.centre, method.metric)
-    similarities = views @ make(sums, counts, gallery.genera).T
-    numbers = np.repeat(counts[None].astype(np.float64), len(views), axis=0)
+    similarities = compare_kept(gallery, queries, views, method)
+    neutral = neutral_counts(counts)
+    numbers = np.empty(similarities.shape)
+    numbers[:] = at_species(counts.astype(np.float64), queries.kept_of_views)
     bounds = np.append(queries.first, len(views))
-    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+    for number, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
         excluded, column = int(queries.excluded[start]), int(queries.columns[start])
         hidden = hidden_columns(gallery, column, hide)
-        rows = gallery.members.get(excluded, np.zeros(0, dtype=np.int64))
+        rows = gallery.members(excluded)
         if not len(rows) and not len(hidden):
             continue
         touched = np.union1d(hidden, gallery.columns[rows])
         genera = np.unique(gallery.genera[touched])
-        kin = np.union1d(touched, np.flatnonzero(np.isin(gallery.genera, genera[genera >= 0])))
+        kin = np.union1d(touched, np.concatenate([touched, *map(gallery.species_of, genera[genera >= 0].tolist())]))
         removed_sums, removed_counts = sum_observations(
             gallery.embeddings[rows], np.searchsorted(kin, gallery.columns[rows]), gallery.observations[rows], len(kin)
         )
         hidden_kin = np.isin(kin, hidden)
         remaining_sums = np.where(hidden_kin[:, None], 0.0, sums[kin] - removed_sums)
         remaining_counts = np.where(hidden_kin, 0, counts[kin] - removed_counts)
-        numbers[start:stop] = neutral_counts(counts)
-        numbers[start:stop, hidden] = 0
         of_kin = np.where(gallery.genera[kin] >= 0, np.searchsorted(genera, gallery.genera[kin]), -1)
-        similarities[start:stop, kin] = views[start:stop] @ make(remaining_sums, remaining_counts, of_kin).T
+        without = make_prototypes(remaining_sums, remaining_counts, of_kin, **prototype_options(gallery, method))
+        kept = None if queries.kept is None else queries.kept.columns[number]
+        places, some = (kin, slice(None)) if kept is None else np.intersect1d(kept, kin, return_indices=True)[1:]
+        numbers[start:stop] = neutral if kept is None else neutral[kept]
+        numbers[start:stop, hidden if kept is None else np.flatnonzero(np.isin(kept, hidden))] = 0
+        similarities[start:stop, places] = (views[start:stop] @ without.T)[:, some]
     return similarities, numbers
 
 
-def view_shares(gallery: Gallery, found: NearestRows, method: Method) -> NDArray[np.float64]:
-    """Return the shares of the votes, (views, species)."""
+def prototype_options(gallery: Gallery, method: Method) -> dict[str, Any]:
+    """Return the options by which the method makes the gallery's prototypes."""
+    return {"shrinkage": method.calibration.shrinkage, "centre": gallery.centre, "metric": method.metric}
+
+
+def compare_kept(
+    gallery: Gallery, queries: HeldOutQueries, views: NDArray[np.float64], method: Method
+) -> NDArray[np.float64]:
+    """Return each view's similarity to the prototypes of the species kept, (views, kept); to all where all are.
+
+    Of a selection, prototypes are made and compared at float32, as answers do in large collections, and in blocks.
+    """
+    sums, counts = gallery.sums
+    kept, options = queries.kept_of_views, prototype_options(gallery, method)
+    if kept is None:
+        return np.asarray(views @ make_prototypes(sums, counts, gallery.genera, **options).T)
+    wanted, found = kept.columns.ravel(), np.empty(kept.columns.size)
+    order = np.argsort(wanted, kind="stable")
+    of_view, rows = order // kept.columns.shape[1], views.astype(np.float32)
+    for block, made in prototype_blocks(sums, counts, gallery.genera, **options):
+        some = slice(*np.searchsorted(wanted[order], [block.start, block.stop]))
+        products = rows @ made.astype(np.float32).T
+        found[order[some]] = products[of_view[some], wanted[order[some]] - block.start]
+    return found.reshape(kept.columns.shape)
+
+
+def keep_species(
+    gallery: Gallery, queries: HeldOutQueries, found: Sequence[NearestRows], method: Method, seed: int
+) -> HeldOutQueries:
+    """Return the queries with the species that they are compared with: in a large collection, a selection.
+
+    Species that vote in any of the searches `found` are kept, and so is the true one; of the others, the most probable
+    by the method's prototypes and numbers of observations, and a sample.
+    """
+    if gallery.width <= EXACT:
+        return replace(queries, kept=None)
+    rows = np.concatenate([near.rows for near in found], axis=1)
+    voted = np.where(rows >= 0, gallery.columns[rows], -1)
+    parts = np.split(np.column_stack([voted, queries.columns]), queries.first[1:])
+    certain = [np.unique(part[part >= 0]) for part in parts]
+    width = max(map(len, certain)) + LIKELY + SAMPLED
+    if width >= gallery.width:
+        return replace(queries, kept=None)
+    learned, (sums, counts) = method.calibration, gallery.sums
+    constants = (learned.counts * np.log(neutral_counts(counts))).astype(np.float32)
+    options = prototype_options(gallery, method)
+    prototypes = make_prototypes(sums, counts, gallery.genera, **options, out=np.empty(sums.shape, dtype=np.float32))
+    views = project(queries.embeddings, gallery.centre, method.metric).astype(np.float32)
+    bounds = np.append(queries.first, len(views))
+    drawn = []
+    for start, stop in whole_observations(queries, max(1, CELLS // gallery.width)):
+        near = compare_rows(prototypes, views[bounds[start] : bounds[stop]])
+        best = np.maximum.reduceat(near, bounds[start:stop] - bounds[start], axis=0)
+        logits = learned.prototypes * best + constants
+        drawn.append(draw_kept(logits, certain[start:stop], width, [[seed, number] for number in range(start, stop)]))
+    columns, multiplicity = (np.concatenate([getattr(part, name) for part in drawn]) for name in Kept.__annotations__)
+    return replace(queries, kept=Kept(columns, multiplicity))
+
+
+def whole_observations(queries: HeldOutQueries, views: int) -> Iterator[tuple[int, int]]:
+    """Yield runs of observations, from and to, that have at most so many views together, or one observation."""
+    bounds = np.append(queries.first, len(queries.columns))
+    start = 0
+    while start < queries.count:
+        stop = int(np.searchsorted(bounds, bounds[start] + views, side="right")) - 1
+        stop = min(queries.count, max(stop, start + 1))
+        yield start, stop
+        start = stop
+
+
+def width_of(gallery: Gallery, queries: HeldOutQueries) -> int:
+    """Return the number of species that each query is compared with."""
+    return gallery.width if queries.kept is None else queries.kept.columns.shape[1]
+
+
+def view_shares(gallery: Gallery, queries: HeldOutQueries, found: NearestRows, method: Method) -> NDArray[np.float64]:
+    """Return the shares of the votes, (views, species), of the species kept."""
     near = np.where(found.rows >= 0, gallery.columns[found.rows], -1)
     observations = np.where(found.rows >= 0, gallery.observations[found.rows], -1)
-    return vote_shares(found.similarities, observations, near, gallery.width, method.voting.temperature)
+    kept = queries.kept_of_views
+    places = near if kept is None else kept.places(near)
+    return vote_shares(found.similarities, observations, places, width_of(gallery, queries), method.voting.temperature)
 
 
 def score_each_view(
     gallery: Gallery, queries: HeldOutQueries, found: Sequence[NearestRows], method: Method, *, hide: str = "own"
 ) -> list[Scores]:
-    """Return the scores of each photo alone, (views, species), for each of several searches, in blocks."""
-    scores = [np.zeros((len(queries.columns), gallery.width)) for _ in found]
+    """Return the scores of each photo alone, (views, species), for each of several searches, in blocks.
+
+    Species are those that the queries keep, and a score is that of one species (see `Kept`).
+    """
+    scores = [np.zeros((len(queries.columns), width_of(gallery, queries))) for _ in found]
     bounds = np.append(queries.first, len(queries.columns))
-    start = 0
-    while start < queries.count:
-        stop = int(np.searchsorted(bounds, bounds[start] + VIEWS, side="right")) - 1
-        stop = min(queries.count, max(stop, start + 1))
+    for start, stop in whole_observations(queries, VIEWS):
         views = np.arange(bounds[start], bounds[stop])
-        prototypes = prototype_similarities(gallery, replace_views(queries, views, start), method, hide)
+        part = replace_views(queries, views, start)
+        prototypes = prototype_similarities(gallery, part, method, hide)
         for filled, near in zip(scores, found, strict=True):
+            shares = view_shares(gallery, part, near.select(views), method)
             filled[views] = score_views(
-                view_shares(gallery, near.select(views), method), *prototypes, method.calibration
+                shares, *prototypes, method.calibration, multiplicity=multiplicity_of(part.kept_of_views)
             )
-        start = stop
     return scores
 
 
 def fuse_views(
-    per_view: Scores, embeddings: NDArray[np.floating], method: Method, aspects: NDArray[np.int64] | None = None
+    per_view: Scores,
+    embeddings: NDArray[np.floating],
+    method: Method,
+    aspects: NDArray[np.int64] | None = None,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Fuse the scores of one observation's photos, as the answer pipeline does."""
     learned = method.calibration
     voices = photo_voices(embeddings)
     weights = weigh_photos(voices, () if aspects is None else name_aspects(aspects), learned.aspects)
     sharpening = learned.sharpening.get(learned.fusion, 0.0)
-    return fuse_scores(per_view, weights, rule=learned.fusion, sharpening=sharpening, voices=voices)
+    return fuse_scores(
+        per_view, weights, rule=learned.fusion, sharpening=sharpening, voices=voices, multiplicity=multiplicity
+    )
 
 
 def fuse_all(per_view: Scores, queries: HeldOutQueries, method: Method) -> Scores:
-    """Fuse the scores of the views of every observation. Returns (observations, species)."""
+    """Fuse the scores of the views of every observation. Returns (observations, species), of the species kept."""
     bounds = np.append(queries.first, len(per_view))
     shown = queries.aspects if method.calibration.aspects else None
     return np.stack(
@@ -156,8 +252,9 @@ def fuse_all(per_view: Scores, queries: HeldOutQueries, method: Method) -> Score
                 queries.embeddings[start:stop],
                 method,
                 None if shown is None else shown[start:stop],
+                None if queries.kept is None else queries.kept.multiplicity[number],
             )
-            for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+            for number, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
         ]
     )
 
@@ -175,6 +272,7 @@ def replace_views(queries: HeldOutQueries, views: NDArray[np.int64], first: int)
         habitats=None,
         substrates=None,
         aspects=None if queries.aspects is None else queries.aspects[views],
+        kept=None if queries.kept is None else queries.kept.of(np.unique(queries.observations[views])),
     )
 
 

@@ -50,13 +50,18 @@ def nearest_ranks(gallery: Gallery, queries: HeldOutQueries, found: NearestRows)
 
     Returns (observations,); 0 where no reference of the species was found.
     """
-    best = np.full((queries.count, gallery.width), -np.inf)
     there = found.rows >= 0
     views = np.broadcast_to(queries.observations[:, None], found.rows.shape)
-    np.maximum.at(best, (views[there], gallery.columns[found.rows[there]]), found.similarities[there])
-    of_truth = best[np.arange(queries.count), queries.truth]
-    rank = 1 + (best > of_truth[:, None]).sum(axis=1)
-    return np.where(np.isfinite(of_truth), rank, 0)
+    pairs = views[there] * gallery.width + gallery.columns[found.rows[there]]  # of an observation and a species
+    named, places = np.unique(pairs, return_inverse=True)
+    best = np.full(len(named), -np.inf)
+    np.maximum.at(best, places, found.similarities[there])
+    observations, columns = np.divmod(named, gallery.width)
+    of_truth = np.full(queries.count, np.inf)
+    true = columns == queries.truth[observations]
+    of_truth[observations[true]] = best[true]
+    higher = np.bincount(observations[best > of_truth[observations]], minlength=queries.count)
+    return np.where(np.isfinite(of_truth), 1 + higher, 0)
 
 
 def count_trials(gallery: Gallery) -> int:

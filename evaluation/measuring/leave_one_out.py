@@ -16,7 +16,7 @@ from evaluation.learning.estimators import deal_folds
 from evaluation.learning.learn import learn
 from evaluation.learning.out_of_fold import LARGE
 from evaluation.learning.query_mix import first_of, rank_truth
-from evaluation.learning.scoring import Method, score_all
+from evaluation.learning.scoring import Method, score_all, whole_observations
 from evaluation.measuring.metrics import Outcome
 from retrieval.domain import WORLD
 from retrieval.progress import Progress, silent
@@ -25,6 +25,7 @@ from retrieval.ranking.votes import Voting
 from retrieval.snapshots.snapshot import Snapshot
 
 FOLDS = 5
+TOGETHER = 1 << 24  # scores of views and species held at once: 128 MB
 
 
 def count_folds(gallery: Gallery) -> int:
@@ -91,6 +92,18 @@ def count_queries(snapshot: Snapshot, flora: str) -> int:
 
 def judge(gallery: Gallery, queries: HeldOutQueries, method: Method, listed: NDArray[np.bool_] | None) -> list[Outcome]:
     """Rank as the answer pipeline does, and find the rank of the true species, behind all with the same score."""
+    outcomes = []
+    for start, stop in whole_observations(queries, max(1, TOGETHER // gallery.width)):
+        chosen = np.zeros(queries.count, dtype=bool)
+        chosen[start:stop] = True
+        outcomes += judge_together(gallery, queries.select(chosen), method, listed)
+    return outcomes
+
+
+def judge_together(
+    gallery: Gallery, queries: HeldOutQueries, method: Method, listed: NDArray[np.bool_] | None
+) -> list[Outcome]:
+    """Do the same with the scores of all species at once."""
     lists = () if listed is None else (listed,)
     found = search(gallery, queries, method.voting.neighbours, lists=lists).within(None if listed is None else 0)
     scores, _ = score_all(gallery, queries, found, method)

@@ -20,8 +20,16 @@ from evaluation.learning.evidence import Evidence, choose_lists, gather_evidence
 from evaluation.learning.fit import NEIGHBOURS
 from evaluation.learning.learn import learn, uniform_log_lifts
 from evaluation.learning.priors import Records, count_records, earth_rings, sum_lifts
-from evaluation.learning.query_mix import Lists, ScoredQueries, first_of, judge_nodes, rank_truth, score_conditions
-from evaluation.learning.scoring import Method
+from evaluation.learning.query_mix import (
+    Lists,
+    ScoredQueries,
+    first_of,
+    is_right,
+    judge_nodes,
+    rank_truth,
+    score_conditions,
+)
+from evaluation.learning.scoring import Method, keep_species
 from retrieval.domain import RANKS
 from retrieval.models.embedder import Embeddings
 from retrieval.progress import Progress, silent
@@ -141,15 +149,17 @@ def cross_validate(
                 queries = queries.select(np.ones(queries.count, dtype=bool), trial.photos)
             if fold not in kept:
                 kept[fold] = search(gallery, queries, NEIGHBOURS, lists=() if ranking_only else chosen)
-            lifts = lift_all(gallery, queries, method, priors, records)
             here = () if ranking_only else chosen
+            near = kept[fold] if here else kept[fold].within()
+            queries = keep_species(gallery, queries, [near], method, seed)
+            lifts = lift_all(gallery, queries, method, priors, records)
             evidence = gather_evidence(
                 gallery,
                 queries,
                 method,
                 lists=here,
                 typical=measure_typical(gallery),
-                found=kept[fold] if here else kept[fold].within(),
+                found=near,
                 alone=not ranking_only,
             )
             parts.append(judge(gallery, queries, evidence[0], method, fold, priors=priors, log_lift=lifts))
@@ -158,7 +168,9 @@ def cross_validate(
                 conditions.append([judge_condition(one, gallery, queries) for one in scored])
         if not_fungi is not None and len(not_fungi):
             alone = make_not_fungi_queries(not_fungi)
-            (said,) = gather_evidence(gallery, alone, method, typical=measure_typical(gallery), alone=False)
+            near = search(gallery, alone, NEIGHBOURS)
+            alone = keep_species(gallery, alone, [near], method, seed)
+            (said,) = gather_evidence(gallery, alone, method, typical=measure_typical(gallery), found=near, alone=False)
             not_fungi_near = said.near
             not_fungi_none.append(unknown_probability(said.features, method.calibration.unknown))
         progress("cross-validation", 1, 2 * folds)
@@ -203,10 +215,14 @@ def judge_unknown(
         method = learn(others, lists=lists, seed=seed, rings_of=rings)
         progress("species without references", 1, folds)
         queries = weigh_as(hold_out_queries(gallery, held), method, "labelled")
+        searched = {hide: search(gallery, queries, NEIGHBOURS, hide=hide, lists=chosen) for hide in HIDDEN}
+        queries = keep_species(gallery, queries, list(searched.values()), method, seed)
         evidence = [
             condition
-            for hide in HIDDEN
-            for condition in gather_evidence(gallery, queries, method, hide=hide, lists=chosen, typical=typical)
+            for hide, near in searched.items()
+            for condition in gather_evidence(
+                gallery, queries, method, hide=hide, lists=chosen, typical=typical, found=near
+            )
         ]
         scored = score_conditions(evidence, gallery, chosen, method)
         conditions.append([judge_condition(one, gallery, queries) for one in scored])
@@ -228,7 +244,7 @@ def judge_condition(one: ScoredQueries, gallery: Gallery, queries: HeldOutQuerie
         one.on_list,
         evidence.photos,
         one.shown.max(axis=1),
-        (rank_truth(one.shown, evidence.truth) == 1) & known,
+        is_right(one.shown, evidence.places) & known,
         one.none,
         one.rejected,
         depth,
@@ -298,16 +314,17 @@ def judge(
 ) -> dict[str, NDArray[np.generic]]:
     """Find the rank of the true species in the world, behind all with the same score. `log_lift` are priors."""
     learned = method.calibration
-    scores = weigh_evidence(evidence.fused, log_lift=log_lift, temper=learned.temper_of(priors))
+    temper, multiplicity = learned.temper_of(priors), evidence.multiplicity
+    scores = weigh_evidence(evidence.fused, log_lift=log_lift, temper=temper, multiplicity=multiplicity)
     none = unknown_probability(evidence.features, learned.unknown)
-    final = settle(scores, evidence.photos, none, learned.recalibration_of(priors))
-    first = first_of(scores, queries.truth)
+    final = settle(scores, evidence.photos, none, learned.recalibration_of(priors), multiplicity=multiplicity)
+    first = evidence.species(first_of(scores, queries.places))
     genera = gallery.genera
     return {
         "observations": queries.excluded[queries.first],
         "truth": queries.truth,
         "first": first,
-        "rank": rank_truth(scores, queries.truth),
+        "rank": rank_truth(scores, queries.places, multiplicity),
         "genus_right": (genera[first] == genera[queries.truth]) & (genera[first] >= 0),
         "score": final.max(axis=1),
         "similarity": evidence.near,

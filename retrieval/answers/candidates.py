@@ -6,7 +6,7 @@ Arrays are over all species with references; names, evidence and lineages are lo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,15 @@ def make_candidates(
     chosen[voted[scores[voted] > 0]] = True
     columns = np.flatnonzero(chosen if among is None else chosen & among)
     ranked = rank_best(scores[columns], snapshot.tree.species[columns], count, snapshot)
-    return tuple(make_candidate(answer, taxon, int(columns[place]), snapshot) for place, taxon in ranked)
+    found = find_evidence([taxon.id for _, taxon in ranked], answer.neighbours.found)
+    references = snapshot.references_at({row for closest in found.values() for row, _, _ in closest})
+    evidence = {
+        taxon: tuple(Evidence(references[row], similarity, photo) for row, similarity, photo in closest)
+        for taxon, closest in found.items()
+    }
+    return tuple(
+        make_candidate(answer, taxon, int(columns[place]), snapshot, evidence[taxon.id]) for place, taxon in ranked
+    )
 
 
 def looks_better(answer: ScoredAnswer, on_list: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -72,13 +80,15 @@ def rank_best(
     return [(place, named[place]) for place in order[:count]]
 
 
-def make_candidate(answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Snapshot) -> Candidate:
+def make_candidate(
+    answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Snapshot, evidence: tuple[Evidence, ...]
+) -> Candidate:
     """Return a candidate with its scores, evidence and look-alikes."""
     expected = answer.expected
     return Candidate(
         taxon,
         float(answer.fused[column]),
-        tuple(find_evidence(taxon.id, answer.neighbours.found, snapshot)),
+        evidence,
         tuple(answer.per_photo[:, column].tolist()),
         score=float(answer.scores[column]),
         prior=1.0 if expected.log_lift is None else math.exp(float(expected.log_lift[column])),
@@ -94,44 +104,46 @@ def make_candidate(answer: ScoredAnswer, taxon: Taxon, column: int, snapshot: Sn
     )
 
 
-def find_evidence(species: int, neighbours: NearestReferences, snapshot: Snapshot) -> list[Evidence]:
-    """Return the reference photos that voted for the species, best first, with the most similar query photo of each.
+def find_evidence(species: Collection[int], neighbours: NearestReferences) -> dict[int, list[tuple[int, float, int]]]:
+    """Return the references that voted for each species, best first: row, similarity, and most similar query photo.
 
     Of several photos of one reference observation, the closest one has voted.
     """
-    closest: dict[int, tuple[float, int]] = {}
-    for photo in range(len(neighbours.rows)):
-        seen: set[int] = set()
-        for place in np.flatnonzero(neighbours.species[photo] == species).tolist():  # best first
-            observation, row = int(neighbours.observations[photo, place]), int(neighbours.rows[photo, place])
-            if row >= 0 and observation not in seen:
-                seen.add(observation)
-                found = float(neighbours.similarities[photo, place]), -photo
-                closest[row] = max(closest.get(row, (-1.0, 0)), found)
-    best = sorted(closest.items(), key=lambda item: (-item[1][0], item[0]))[:EVIDENCE]
-    return [Evidence(snapshot.reference(row), similarity, -photo) for row, (similarity, photo) in best]
+    closest: dict[int, dict[int, tuple[float, int]]] = {taxon: {} for taxon in species}
+    parts = (neighbours.species, neighbours.observations, neighbours.rows, neighbours.similarities)
+    for photo, lines in enumerate(zip(*(part.tolist() for part in parts), strict=True)):
+        seen: set[tuple[int, int]] = set()
+        for taxon, observation, row, similarity in zip(*lines, strict=True):  # best first
+            if taxon in closest and row >= 0 and (taxon, observation) not in seen:
+                seen.add((taxon, observation))
+                rows = closest[taxon]
+                rows[row] = max(rows.get(row, (-1.0, 0)), (similarity, -photo))
+    return {
+        taxon: [
+            (row, similarity, -photo)
+            for row, (similarity, photo) in sorted(rows.items(), key=lambda item: (-item[1][0], item[0]))[:EVIDENCE]
+        ]
+        for taxon, rows in closest.items()
+    }
 
 
-def sum_units(answer: ScoredAnswer, snapshot: Snapshot) -> NDArray[np.float64]:
-    """Sum the scores, the shares and the shares of each photo by lineage, (2 + photos, units)."""
-    return np.stack([snapshot.tree.sum_units(line) for line in (answer.scores, answer.fused, *answer.per_photo)])
+def make_higher(
+    answer: ScoredAnswer, units: NDArray[np.float64], snapshot: Snapshot, rank: str, count: int
+) -> tuple[Candidate, ...]:
+    """Return the best taxa of a higher rank, each the sum of its species, on the list or not.
 
-
-def make_higher(units: NDArray[np.float64], snapshot: Snapshot, rank: str, count: int) -> tuple[Candidate, ...]:
-    """Return the best taxa of a higher rank, each the sum of its species, on the list or not; from `sum_units`."""
-    taxa, sums = snapshot.tree.sum_rank(units, RANKS.index(rank))
-    held = np.flatnonzero(sums[0] > 0)
-    ranked = rank_best(sums[0, held], taxa[held], count, snapshot)
-    return tuple(
-        Candidate(
-            taxon,
-            float(sums[1, held[node]]),
-            (),
-            tuple(sums[2:, held[node]].tolist()),
-            score=float(sums[0, held[node]]),
-        )
-        for node, taxon in ranked
-    )
+    `units` are the scores summed by lineage, (units,); shares are summed for the taxa shown.
+    """
+    level = RANKS.index(rank)
+    taxa, sums = snapshot.tree.sum_rank(units, level)
+    held = np.flatnonzero(sums > 0)
+    ranked = rank_best(sums[held], taxa[held], count, snapshot)
+    made = []
+    for node, taxon in ranked:
+        species = snapshot.tree.below(level, int(held[node]))
+        share, alone = float(answer.fused[species].sum()), answer.per_photo[:, species].sum(axis=1)
+        made.append(Candidate(taxon, share, (), tuple(alone.tolist()), score=float(sums[held[node]])))
+    return tuple(made)
 
 
 def make_rankings(answer: ScoredAnswer, snapshot: Snapshot) -> tuple[tuple[tuple[Taxon, float], ...], ...]:
@@ -147,18 +159,18 @@ def make_rankings(answer: ScoredAnswer, snapshot: Snapshot) -> tuple[tuple[tuple
 
 
 def decide_specificity(
-    answer: ScoredAnswer, snapshot: Snapshot, options: IdentifyOptions, photos: float
+    answer: ScoredAnswer, units: NDArray[np.float64], snapshot: Snapshot, options: IdentifyOptions, photos: float
 ) -> TaxonomicSpecificity:
     """Return the most specific taxon that reaches the target; none for a rejected answer.
 
-    `photos` is the effective number of photos.
+    `units` as in `make_higher`; `photos` is the effective number of photos.
     """
     on_list = answer.on_list if answer.soft else None
     fitted = snapshot.calibration.thresholds_of(photos, listed=on_list is not None)
     thresholds = thresholds_for(options.target, fitted)
     if answer.rejection.rejected:
         return TaxonomicSpecificity(None, 0.0, 0, float(thresholds[0]), options.target, bool(fitted))
-    found = choose_node(answer.scores, snapshot.tree, thresholds, within=options.within, on_list=on_list)
+    found = choose_node(answer.scores, snapshot.tree, thresholds, within=options.within, on_list=on_list, units=units)
     taxon = None if found.taxon is None else snapshot.taxonomy.taxon(found.taxon)
     return TaxonomicSpecificity(taxon, found.probability, found.depth, found.threshold, options.target, bool(fitted))
 

@@ -12,7 +12,6 @@ from retrieval.answers.candidates import (
     make_candidates,
     make_higher,
     make_rankings,
-    sum_units,
 )
 from retrieval.answers.query import Query, search
 from retrieval.answers.scoring import score_observation, share_votes
@@ -97,12 +96,12 @@ def identify_embeddings(
     outside: tuple[Candidate, ...] = ()
     if answer.on_list is not None:
         outside = make_candidates(beside, snapshot, OUTSIDE, among=looks_better(beside, answer.on_list))
-    rejection, units = answer.rejection, sum_units(answer, snapshot)
+    rejection, units = answer.rejection, snapshot.tree.sum_units(answer.scores)
     rankings = make_rankings(answer, snapshot)
     return Identification(
         species=make_candidates(answer, snapshot, candidates, among=answer.on_list),
-        genera=make_higher(units, snapshot, "genus", candidates),
-        families=make_higher(units, snapshot, "family", candidates),
+        genera=make_higher(answer, units, snapshot, "genus", candidates),
+        families=make_higher(answer, units, snapshot, "family", candidates),
         outside=outside,
         flora=flora,
         photos=len(embeddings),
@@ -111,7 +110,7 @@ def identify_embeddings(
         calibrated=snapshot.calibration.calibrated,
         fusion=query.fusion,
         priors=answer.expected.applied,
-        specificity=decide_specificity(answer, snapshot, options, query.effective_photos),
+        specificity=decide_specificity(answer, units, snapshot, options, query.effective_photos),
         rejection=Rejection(rejection.rejected, rejection.probability, rejection.similarity, rejection.reason),
         of_list=judge_list(answer, outside),
         rankings=rankings,

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.models.embedder import Embeddings
-from retrieval.ranking.calibration import score_views
+from retrieval.ranking.calibration import SpeciesTerms, score_voted
 from retrieval.ranking.fusion import LEARNED, fuse_scores, photo_voices, weigh_photos
 from retrieval.ranking.options import IdentifyOptions
-from retrieval.ranking.votes import Voting, vote_shares
+from retrieval.ranking.votes import Voting, vote_shares, voted_shares
 from retrieval.segments.store import NearestReferences
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
@@ -106,22 +106,22 @@ def search(query: Query, flora: Flora) -> Neighbours:
 def score_photos(
     query: Query,
     neighbours: Neighbours,
-    prototypes: NDArray[np.floating] | None,
+    terms: SpeciesTerms | None,
     *,
     among: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Return the scores of all species for each photo, (photos, species); each row sums to 1, or to 0 without votes.
 
-    `prototypes` are similarities to the species' prototypes, None to ignore them. Only species within the taxa of the
-    option `within`, and only those of the mask `among`, can have a score.
+    `terms` are those of a calibrated snapshot; None: scores are the shares of votes. Only species within the taxa of
+    the option `within`, and only those of the mask `among`, can have a score.
     """
     snapshot, found = query.snapshot, neighbours.found
     width = len(snapshot.referenced)
-    shares = vote_shares(found.similarities, found.observations, neighbours.columns, width, query.voting.temperature)
-    if not snapshot.calibration.calibrated:
-        scores = shares
+    votes = (found.similarities, found.observations, neighbours.columns, width, query.voting.temperature)
+    if terms is None:
+        scores = vote_shares(*votes)
     elif neighbours.compared:
-        scores = score_views(shares, prototypes, snapshot.observations, snapshot.calibration)
+        scores = score_voted(terms, *voted_shares(*votes))
     else:  # what was learned of the species is no evidence of itself
         return np.zeros((len(query.embeddings), width))
     possible = among

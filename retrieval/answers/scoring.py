@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from retrieval.answers.query import Neighbours, Query, fuse, score_photos, search
 from retrieval.answers.query_priors import QueryPriors, compute_query_priors
+from retrieval.ranking.calibration import prepare_terms
 from retrieval.ranking.posterior import off_list_weight, settle, weigh_evidence
 from retrieval.ranking.rejection import (
     RejectionDecision,
@@ -43,8 +44,8 @@ def score_observation(query: Query, everywhere: Neighbours, flora: Flora | None)
     """
     snapshot, learned = query.snapshot, query.snapshot.calibration
     expected = compute_query_priors(snapshot, query.options)
-    near = snapshot.compare_prototypes(query.embeddings) if learned.prototypes else None
-    per_photo = score_photos(query, everywhere, near)
+    terms = prepare_terms(compare_species(query), snapshot.observations, learned)
+    per_photo = score_photos(query, everywhere, terms)
     fused = fuse(query, per_photo)
     listed = None if flora is None else search(query, flora)
     on_list = None if flora is None else flora.bits[snapshot.referenced]
@@ -55,7 +56,7 @@ def score_observation(query: Query, everywhere: Neighbours, flora: Flora | None)
     found, weight = everywhere, 1.0
     if listed is not None and on_list is not None:
         found, seen = everywhere.joined(listed), snapshot.observations
-        per_photo = score_photos(query, found, near)
+        per_photo = score_photos(query, found, terms)
         fused = fuse(query, per_photo)
         weight = off_list_weight(learned.off_list_rate, float(seen[on_list].sum()), float(seen[~on_list].sum()))
     likely = weigh_evidence(
@@ -73,6 +74,13 @@ def score_observation(query: Query, everywhere: Neighbours, flora: Flora | None)
         listed=on_list is not None,
     )[0]
     return ScoredAnswer(found, per_photo, fused, scores, expected, rejection, on_list, True)
+
+
+def compare_species(query: Query) -> NDArray[np.floating]:
+    """Return the similarities to the species' prototypes, (photos, species); zeros where they have no weight."""
+    if query.snapshot.calibration.prototypes:
+        return query.snapshot.compare_prototypes(query.embeddings)
+    return np.zeros((len(query.embeddings), len(query.snapshot.referenced)), dtype=np.float32)
 
 
 def share_votes(query: Query, neighbours: Neighbours, flora: Flora | None) -> ScoredAnswer:

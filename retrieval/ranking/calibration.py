@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from retrieval.domain import RANKS
 from retrieval.errors import SnapshotMismatch
+from retrieval.ranking.nodes import add_species
 
 Thresholds: TypeAlias = Mapping[str, Mapping[str, Sequence[float]]]
 
@@ -144,11 +145,13 @@ def score_views(
     similarities: NDArray[np.floating] | None,
     counts: NDArray[np.floating],
     calibration: Calibration,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the scores of each view, (views, species); each row sums to 1 (or to 0 if nothing is known).
 
     `shares` are those of the votes, `similarities` those to prototypes (None: not used). A species of the list
-    without references gets at most the lowest score of the others, since no photo supports it.
+    without references gets at most the lowest score of the others, since no photo supports it. `multiplicity` as in
+    `normalise`.
     """
     with np.errstate(divide="ignore"):
         logits = calibration.votes * np.log(shares + calibration.floor) if calibration.votes else np.zeros_like(shares)
@@ -161,13 +164,57 @@ def score_views(
         unseen = np.broadcast_to(unseen, logits.shape)
         least = np.where(unseen, np.inf, logits).min(axis=1, keepdims=True)
         logits = np.where(unseen, np.minimum(logits, least), logits)
-    return normalise(logits)
+    return normalise(logits, multiplicity)
 
 
-def normalise(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Apply softmax along the last axis; a row of minus infinities becomes zeros."""
+@dataclass(frozen=True, eq=False)
+class SpeciesTerms:
+    """What scores of the same views from several searches have in common: all that does not depend on votes."""
+
+    logits: NDArray[np.float64]  # (views, species), without the votes
+    top: NDArray[np.float64]  # (views, 1): no logit with votes is higher
+    without_votes: NDArray[np.float64]  # (views, species): exp(logit - top) of a species without votes
+    calibration: Calibration
+
+
+def prepare_terms(
+    similarities: NDArray[np.floating], counts: NDArray[np.floating], calibration: Calibration
+) -> SpeciesTerms:
+    """Return the terms of `score_views` that do not depend on votes, for species that all have observations.
+
+    `similarities` (views, species) to prototypes, `counts` (species,) of observations.
+    """
+    logits = np.multiply(similarities, calibration.prototypes, dtype=np.float64)
+    if calibration.counts:
+        logits += calibration.counts * np.log(np.maximum(counts, FEW))
+    with np.errstate(divide="ignore"):
+        voteless = calibration.votes * np.log(calibration.floor) if calibration.votes else 0.0
+    top = logits.max(axis=1, keepdims=True, initial=-np.inf) + calibration.votes * np.log1p(calibration.floor)
+    raised = logits + (voteless - top)
+    return SpeciesTerms(logits, top, np.exp(raised, out=raised), calibration)
+
+
+def score_voted(
+    terms: SpeciesTerms, views: NDArray[np.int64], columns: NDArray[np.int64], shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the same scores as `score_views`, (views, species), from `voted_shares`; few species have votes."""
+    learned = terms.calibration
+    scores = terms.without_votes.copy()
+    if learned.votes:
+        with np.errstate(divide="ignore"):
+            logits = terms.logits[views, columns] + learned.votes * np.log(shares + learned.floor)
+        scores[views, columns] = np.exp(logits - terms.top[views, 0])
+    total = scores.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(scores, total, out=scores, where=total > 0))
+
+
+def normalise(logits: NDArray[np.float64], multiplicity: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Apply softmax along the last axis; a row of minus infinities becomes zeros.
+
+    `multiplicity` as in `add_species`.
+    """
     top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
     raised = logits - np.where(np.isfinite(top), top, 0.0)
     np.exp(raised, out=raised)
-    total = raised.sum(axis=-1, keepdims=True)
+    total = add_species(raised, multiplicity)[..., None]
     return np.asarray(np.divide(raised, total, out=raised, where=total > 0))

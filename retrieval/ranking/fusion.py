@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.ranking.nodes import add_species
+
 FUSIONS = ("mean", "product", "max")
+TOLD_BY = 64  # species by which photos are told apart, where they differ in them
 LEARNED = "learned"  # the rule that calibration found best for the collection
 APART, ALIKE = 0.70, 0.90
 """Cosines up to which two photos of a find are two witnesses, and from which they are one: a second press of the
@@ -75,17 +78,19 @@ def fuse_scores(
     rule: str = "mean",
     sharpening: float = 0.0,
     voices: NDArray[np.float64] | None = None,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Fuse (photos, species) to (species,), summing to 1. Photos without votes are ignored.
 
     mean: the weighted mean of the photos. product: the geometric mean (a log-linear pool), which a single photo can
     veto. max: the highest score of each species, regardless of copies, since weights are divided by `voices` (photos,).
-    Photos are added in a canonical order, so that results are bit-identical for any order of photos.
+    Photos are added in a canonical order, so that results are bit-identical for any order of photos. `multiplicity`
+    (species,) as in `add_species`.
     """
     if rule == "max" and voices is not None:
-        loud = fuse_scores(per_photo, weights / np.maximum(voices, 1e-12), rule=rule)
+        loud = fuse_scores(per_photo, weights / np.maximum(voices, 1e-12), rule=rule, multiplicity=multiplicity)
         total = float(np.sort(weights[per_photo.sum(axis=1) > 0]).sum())
-        return sharpen(loud, total**sharpening) if sharpening and total > 1 and loud.any() else loud
+        return sharpen(loud, total**sharpening, multiplicity) if sharpening and total > 1 and loud.any() else loud
     speaking = per_photo.sum(axis=1) > 0
     if not speaking.all():
         per_photo, weights = per_photo[speaking], weights[speaking]
@@ -93,7 +98,7 @@ def fuse_scores(
     if not len(scores):
         return np.zeros(per_photo.shape[1])
     if len(scores) == 1:
-        return np.asarray(scores[0] / scores[0].sum())
+        return np.asarray(scores[0] / add_species(scores[0], multiplicity))
     total = float(np.sort(weights).sum())
     if rule == "mean":
         fused = add_weighed(scores, weights) / total
@@ -106,16 +111,18 @@ def fuse_scores(
     else:
         raise ValueError(f"photos are fused by {', '.join(FUSIONS)}, not by {rule!r}")
     if not fused.any():  # a product in which every species met a zero: the photos contradict each other
-        return fuse_scores(per_photo, weights, rule="mean")
+        return fuse_scores(per_photo, weights, rule="mean", multiplicity=multiplicity)
     if sharpening and total > 1:
-        return sharpen(fused, total**sharpening)
-    return np.asarray(fused / fused.sum())
+        return sharpen(fused, total**sharpening, multiplicity)
+    return np.asarray(fused / add_species(fused, multiplicity))
 
 
-def sharpen(fused: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+def sharpen(
+    fused: NDArray[np.float64], exponent: float, multiplicity: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Raise scores to a power and normalise them."""
     raised = (fused / fused.max()) ** exponent
-    return np.asarray(raised / raised.sum())
+    return np.asarray(raised / add_species(raised, multiplicity))
 
 
 def settle_order(
@@ -124,7 +131,10 @@ def settle_order(
     """Return photos and weights in an order that depends only on their values; of two, any order will do."""
     if len(per_photo) <= 2:  # addition of two numbers is commutative
         return per_photo, weights
-    order = sorted(range(len(per_photo)), key=lambda photo: (float(weights[photo]), per_photo[photo].tobytes()))
+    keys = [(float(weight), line[:TOLD_BY].tobytes()) for weight, line in zip(weights, per_photo, strict=True)]
+    if len(set(keys)) < len(keys):
+        keys = [(float(weight), line.tobytes()) for weight, line in zip(weights, per_photo, strict=True)]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
     return per_photo[order], weights[order]
 
 
@@ -142,10 +152,32 @@ def deciding_photo(
     """Return the photo without which the first species would lose most of its score; ties go to the first photo."""
     if len(per_photo) == 1 or not per_photo.any():
         return 0
+    if rule == "mean":
+        return decide_mean(per_photo, weights, sharpening)
     first = int(fuse_scores(per_photo, weights, rule=rule).argmax())  # sharpening keeps the order
     without = []
     for photo in range(len(per_photo)):
         others = np.arange(len(per_photo)) != photo
         left = fuse_scores(per_photo[others], weights[others], rule=rule, sharpening=sharpening)
         without.append(round(float(left[first]), 12))
+    return int(np.argmin(without))
+
+
+def decide_mean(per_photo: NDArray[np.float64], weights: NDArray[np.float64], sharpening: float) -> int:
+    """Do the same for the mean, from which a photo is taken out without adding the others up again."""
+    speaking = per_photo.sum(axis=1) > 0
+    scores, of_scores = settle_order(per_photo[speaking], weights[speaking])
+    whole = add_weighed(scores, of_scores)
+    first = int(whole.argmax())
+    without = []
+    for photo in range(len(per_photo)):
+        others = np.flatnonzero(speaking & (np.arange(len(per_photo)) != photo))
+        if len(others) < 2:
+            rest, power = (per_photo[others[0]] if len(others) else np.zeros_like(whole)), 1.0
+        else:
+            rest = np.maximum(whole - weights[photo] * per_photo[photo], 0.0) if speaking[photo] else whole
+            power = max(1.0, float(np.sort(weights[others]).sum())) ** sharpening
+        highest = float(rest.max()) or 1.0
+        raised = rest if power == 1 else (rest / highest) ** power
+        without.append(round(float(raised[first] / (raised.sum() or 1.0)), 12))
     return int(np.argmin(without))

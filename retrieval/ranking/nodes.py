@@ -16,6 +16,15 @@ from numpy.typing import NDArray
 UPPER = 6  # ranks above the species, from kingdom to genus
 
 
+def add_species(scores: NDArray[np.float64], multiplicity: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Sum scores over species, (..., species) to (...).
+
+    `multiplicity` (..., species) is how many species each column stands for where scores are of a sample of species, as
+    in learning; None: each for itself.
+    """
+    return np.asarray((scores if multiplicity is None else scores * multiplicity).sum(axis=-1))
+
+
 @dataclass(frozen=True, eq=False)
 class Classification:
     """The lineages of species."""
@@ -51,14 +60,25 @@ class Classification:
         return np.asarray(np.bincount(self.unit, weights=scores, minlength=len(self.lines)), dtype=np.float64)
 
     def sum_rank(self, units: NDArray[np.float64], rank: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Sum the result of `sum_units`, (..., units), by the nodes of a rank above the species.
+        """Sum the result of `sum_units`, (units,), by the nodes of a rank above the species.
 
-        Returns taxon ids, ascending, and sums, (..., nodes). Species with an unknown node are left out.
+        Returns taxon ids, ascending, and sums, (nodes,). Species with an unknown node are left out.
         """
         known, taxa, at = self.ranks[rank]
-        flat = units.reshape(-1, units.shape[-1])
-        sums = [np.bincount(at, weights=line[known], minlength=len(taxa)) for line in flat]
-        return taxa, np.asarray(sums, dtype=np.float64).reshape(*units.shape[:-1], len(taxa))
+        return taxa, np.asarray(np.bincount(at, weights=units[known], minlength=len(taxa)), dtype=np.float64)
+
+    @cached_property
+    def _by_unit(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The species in the order of their units, and the bounds of each unit in it, (units + 1,)."""
+        order = np.argsort(self.unit, kind="stable")
+        return order, np.searchsorted(self.unit[order], np.arange(len(self.lines) + 1))
+
+    def below(self, rank: int, place: int) -> NDArray[np.int64]:
+        """Return the species below the node at a place of the result of `sum_rank`."""
+        known, _, at = self.ranks[rank]
+        order, bounds = self._by_unit
+        units = known[at == place].tolist()
+        return np.concatenate([order[bounds[unit] : bounds[unit + 1]] for unit in units])
 
     def under(self, taxa: Collection[int]) -> NDArray[np.bool_]:
         """Return a mask of the species that belong to any of the taxa, (species,)."""

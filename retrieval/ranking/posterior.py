@@ -35,10 +35,12 @@ def weigh_evidence(
     off_list: float = 1.0,
     log_lift: NDArray[np.float64] | None = None,
     temper: float = 1.0,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Multiply the list and priors into fused scores, keeping their sum.
 
-    `on_list` (species,); None without a list. `log_lift` is broadcast; None without priors.
+    `on_list` (species,); None without a list. `log_lift` is broadcast; None without priors. `multiplicity` as in
+    `add_species`.
     """
     if on_list is not None:
         soft = np.log(max(off_list, 1e-300))
@@ -46,7 +48,7 @@ def weigh_evidence(
         log_lift = lift if log_lift is None else log_lift + lift
     if log_lift is None:
         return fused
-    return apply_prior(fused, log_lift, temper=temper)
+    return apply_prior(fused, log_lift, temper=temper, multiplicity=multiplicity)
 
 
 def settle(
@@ -56,10 +58,12 @@ def settle(
     confidence: Mapping[str, float],
     *,
     listed: bool = False,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the probabilities of species, (observations, species), which with `none`, (observations,), sum to 1.
 
     `photos` (observations,) are effective numbers of photos, `confidence` the weights of the recalibration. `listed` is
-    whether a list was given.
+    whether a list was given. `multiplicity` as in `add_species`.
     """
-    return np.asarray(recalibrate_top_score(scores, photos, confidence, listed=listed) * (1 - none)[:, None])
+    certain = recalibrate_top_score(scores, photos, confidence, listed=listed, multiplicity=multiplicity)
+    return np.asarray(certain * (1 - none)[:, None])

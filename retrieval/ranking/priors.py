@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.ranking.nodes import add_species
+
 PRIORS = ("uniform", "regional", "season", "place", "habitat", "substrate")
 CIRCUMSTANCES = PRIORS[2:]  # from optional data of an observation; each is applied if given
 EXPECTED = 0.5  # frequency, relative to the whole collection, from which a species is expected here (now)
@@ -47,18 +49,23 @@ def lift_to(expected: Counts, gallery: Counts) -> Counts:
     return np.where(held, wanted / drawn, 1.0)
 
 
-def nearby_lift(near: Counts, records: Counts, *, smoothing: float) -> Counts:
+def nearby_lift(near: Counts, records: Counts, *, smoothing: float, rate: float | None = None) -> Counts:
     """Return how much more frequent each species is in this month or around this place than everywhere.
 
     `near` are the species' records there, `records` all of them. Rates of species with few records are shrunk
     towards the flora's rate, as if `smoothing` more records had that rate (a Dirichlet prior). Without any
-    records nearby, all lifts are 1.
+    records nearby, all lifts are 1. `rate` is the flora's rate where only some of its species are given.
     """
-    total = float(records.sum())
-    rate = float(near.sum()) / total if total else 0.0
+    rate = nearby_rate(near, records) if rate is None else rate
     if rate <= 0:
         return np.ones_like(records)
     return (near + smoothing * rate) / ((records + smoothing) * rate)
+
+
+def nearby_rate(near: Counts, records: Counts) -> float:
+    """Return the share of all species' records that are near."""
+    total = float(records.sum())
+    return float(near.sum()) / total if total else 0.0
 
 
 def month_records(months: NDArray[np.floating], month: int) -> Counts:
@@ -101,16 +108,20 @@ def combine_lifts(lifts: Mapping[str, Counts], strengths: Mapping[str, float], w
 
 
 def apply_prior(
-    scores: NDArray[np.float64], log_lift: NDArray[np.float64], *, temper: float = 1.0
+    scores: NDArray[np.float64],
+    log_lift: NDArray[np.float64],
+    *,
+    temper: float = 1.0,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Multiply scores (..., species) by the lift, keeping their sum.
 
     Scores are first raised to `temper`: they are calibrated for the gallery's mixture of species, and too low or too
-    high for another. The exponent is learned together with the prior's strength.
+    high for another. The exponent is learned together with the prior's strength. `multiplicity` as in `add_species`.
     """
     tempered = scores if temper == 1 else scores**temper
     raised = tempered * np.exp(log_lift - log_lift.max(initial=0.0))
-    before, after = scores.sum(axis=-1, keepdims=True), raised.sum(axis=-1, keepdims=True)
+    before, after = (add_species(one, multiplicity)[..., None] for one in (scores, raised))
     return np.asarray(np.divide(raised * before, after, out=np.array(scores, dtype=np.float64), where=after > 0))
 
 

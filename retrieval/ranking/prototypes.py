@@ -6,6 +6,7 @@ shrunk towards the mean of its genus, is a fair estimate of its appearance.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -100,18 +101,32 @@ def make_prototypes(
 
     (sum of the species' observations + shrinkage x mean of its genus' species) / (their number): the posterior mean of
     a normal species mean under a normal genus (James and Stein 1961; empirical Bayes). `genera` numbers each species'
-    genus from 0, -1 if unknown. A species without observations has the prototype of its genus. They are made in blocks
-    of BLOCK, which avoids a second array, and written to `out` if given.
+    genus from 0, -1 if unknown. A species without observations has the prototype of its genus. They are written to
+    `out` if given.
     """
     made = np.zeros_like(sums) if out is None else out
+    for block, rows in prototype_blocks(sums, counts, genera, shrinkage=shrinkage, centre=centre, metric=metric):
+        made[block] = rows
+    return made
+
+
+def prototype_blocks(
+    sums: Rows,
+    counts: NDArray[np.int64],
+    genera: NDArray[np.int64],
+    *,
+    shrinkage: float,
+    centre: NDArray[np.float64],
+    metric: Metric | None,
+) -> Iterator[tuple[slice, Rows]]:
+    """Yield the prototypes of BLOCK species at a time, with their places: all of very many need not be held."""
     genus = mean_genera(sums, counts, genera, centre)
     turn = square(metric, sums.shape[1])
     for start in range(0, len(sums), BLOCK):
         block = slice(start, start + BLOCK)
         leaning = shrinkage * np.where(genera[block, None] >= 0, genus[genera[block]], 0.0)
         own = np.where(counts[block, None] > 0, sums[block] - counts[block, None] * centre, 0.0)
-        made[block] = unit_or_zero((own + leaning) @ turn)
-    return made
+        yield block, unit_or_zero((own + leaning) @ turn)
 
 
 def mean_genera(
@@ -142,7 +157,7 @@ def compare_rows(prototypes: NDArray[np.floating], views: NDArray[np.floating]) 
     """Return the products of each view with each prototype, (views, species).
 
     Many prototypes are processed in blocks that fit the cache, each compared with all views: a single matrix product
-    with so few columns takes a third longer.
+    with so few columns takes a third longer. Very many, at float32, are compared by FAISS (`faiss_products`).
     """
     if len(prototypes) <= CACHED:
         return np.asarray((prototypes @ np.ascontiguousarray(views.T)).T)

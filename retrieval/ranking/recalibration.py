@@ -13,6 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.ranking.nodes import add_species
+
 FEATURES = ("logit", "photos", "listed", "logit_photos")
 EDGE = 1e-6
 STEPS = 60  # at most; a handful is sufficient
@@ -43,27 +45,31 @@ def recalibrate_top_score(
     weights: Mapping[str, float],
     *,
     listed: bool = False,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Return the scores (observations, species) with recalibrated top scores; see `top_features`."""
+    """Return the scores (observations, species) with recalibrated top scores; see `top_features` and `add_species`."""
     if not weights:
         return scores
     features = top_features(scores, photos, listed=listed)
     logit = weights["constant"] + features @ np.array([weights.get(name, 0.0) for name in FEATURES])
-    return raise_to_top(scores, 1 / (1 + np.exp(-logit)))
+    return raise_to_top(scores, 1 / (1 + np.exp(-logit)), multiplicity)
 
 
-def raise_to_top(scores: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+def raise_to_top(
+    scores: NDArray[np.float64], wanted: NDArray[np.float64], multiplicity: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Raise each row to the power that gives its top score the wanted value, as near as ties allow; zeros are kept."""
     raised = np.zeros_like(scores)
-    for row, target, line in zip(raised, wanted.tolist(), scores, strict=True):
+    for number, (row, target, line) in enumerate(zip(raised, wanted.tolist(), scores, strict=True)):
         peak = float(line.max(initial=0.0))
         if peak <= 0:
             continue
         held = line > 0
         logs = np.log(line / peak) if held.all() else np.log(line[held] / peak)
-        power = find_power(logs, -float(np.log(max(target, 1e-300))))
+        stands_for = None if multiplicity is None else multiplicity[number][held]
+        power = find_power(logs, -float(np.log(max(target, 1e-300))), stands_for)
         tops = np.exp(power * logs)
-        tops /= tops.sum()
+        tops /= add_species(tops, stands_for)
         if held.all():
             row[:] = tops
         else:
@@ -71,12 +77,14 @@ def raise_to_top(scores: NDArray[np.float64], wanted: NDArray[np.float64]) -> ND
     return raised
 
 
-def find_power(logs: NDArray[np.float64], wanted: float) -> float:
+def find_power(logs: NDArray[np.float64], wanted: float, multiplicity: NDArray[np.float64] | None = None) -> float:
     """Return the power p for which log(sum(exp(p logs))) is `wanted`, within bounds; the maximum of `logs` is 0."""
     low, high = 1 / WIDEST, WIDEST
     power = 1.0
     for _ in range(STEPS):
         powers = np.exp(power * logs)
+        if multiplicity is not None:
+            powers *= multiplicity
         total = float(powers.sum())
         apart = np.log(total) - wanted
         if apart > 0:

@@ -49,12 +49,14 @@ def choose_node(
     *,
     within: Collection[int] = (),
     on_list: NDArray[np.bool_] | None = None,
+    units: NDArray[np.float64] | None = None,
 ) -> SpecificityDecision:
     """Return the deepest node at or above its rank's threshold; ties by probability, then by lower id.
 
     `thresholds` (7,) are from kingdom to species. A node without any score is never chosen. Only species of the mask
     `on_list` (species,) may be named; higher taxa are sums over all species. `within` are taxa that the person is sure
-    of: the search starts at the most probable of them, so that the answer is never wider.
+    of: the search starts at the most probable of them, so that the answer is never wider. `units` are the scores summed
+    by lineage, if that was done before.
     """
     start = SpecificityDecision(None, float(scores.sum()), ROOT, float(thresholds[0]))
     if within:
@@ -66,7 +68,7 @@ def choose_node(
             return SpecificityDecision(
                 int(tree.species[best]), float(scores[best]), UPPER + 1, float(thresholds[UPPER])
             )
-    units = tree.sum_units(scores)
+    units = tree.sum_units(scores) if units is None or within else units
     for rank in reversed(range(start.depth, UPPER)):
         taxa, sums = tree.sum_rank(units, rank)
         if len(taxa):

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.ranking.nodes import add_species
+
 FEATURES = (
     "closest",  # similarity of the closest reference
     "five",  # mean similarity of the five closest
@@ -41,6 +43,7 @@ def observe_unknown(
     typical: NDArray[np.floating],
     counts: NDArray[np.floating],
     usual: float,
+    multiplicity: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the features of one observation, in the order of FEATURES: (12,).
 
@@ -48,7 +51,8 @@ def observe_unknown(
     and their species; missing ones are -inf and -1. `per_photo` (photos, species) and `fused` (species,)
     are scores that sum to 1, `voices` (photos,) the weights of photos as witnesses. `typical` (species,) is the
     similarity of a species' observations to their closest other observation, NaN if unknown: then `usual` is used.
-    `counts` (species,) are observations. Raises ValueError if no photo has a reference.
+    `counts` (species,) are observations, `multiplicity` (species,) as in `add_species`. Raises ValueError if no photo
+    has a reference.
     """
     heard = np.isfinite(similarities[:, 0]) if similarities.shape[1] else np.zeros(len(similarities), dtype=bool)
     if not heard.any():
@@ -78,9 +82,9 @@ def observe_unknown(
             weights @ best,
             weights @ best - expected,
             weights @ (best - rival),
-            highest + np.log(np.exp(agreed - highest).sum()),
-            entropy_of(fused),
-            entropy_of(mean),
+            highest + np.log(add_species(np.exp(agreed - highest), multiplicity)),
+            entropy_of(fused, multiplicity),
+            entropy_of(mean, multiplicity),
             logit_of(float(fused[winner])),
             logit_of(float(mean.max())),
             np.log(max(1.0, float(counts[winner]))),
@@ -97,10 +101,11 @@ def unknown_probability(features: NDArray[np.float64], weights: Mapping[str, flo
     return np.asarray(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
 
 
-def entropy_of(scores: NDArray[np.float64]) -> float:
-    """Return the entropy in nats; zero scores contribute nothing."""
-    positive = scores[scores > 0]
-    return float(-(positive @ np.log(positive)))
+def entropy_of(scores: NDArray[np.float64], multiplicity: NDArray[np.float64] | None = None) -> float:
+    """Return the entropy in nats; zero scores contribute nothing. `multiplicity` as in `add_species`."""
+    above = scores > 0
+    positive = scores[above]
+    return float(-((positive if multiplicity is None else positive * multiplicity[above]) @ np.log(positive)))
 
 
 def logit_of(score: float) -> float:

@@ -40,6 +40,25 @@ def vote(
     return np.asarray(np.divide(weights, totals, out=np.zeros_like(weights), where=totals > 0))
 
 
+def voted_shares(
+    similarities: NDArray[np.floating],
+    observations: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    width: int,
+    temperature: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the views, the columns and the shares of the species with votes, three (voted,) arrays.
+
+    They are the entries of `vote_shares` above 0, by view and column.
+    """
+    shares = vote(similarities, np.where(columns >= 0, observations, -1), temperature)
+    cells = np.arange(len(columns))[:, None] * width + columns
+    voted, places = np.unique(cells[columns >= 0], return_inverse=True)
+    sums = np.bincount(places, weights=shares[columns >= 0], minlength=len(voted))
+    of_view, column = np.divmod(voted, max(1, width))
+    return of_view, column, np.asarray(sums, dtype=np.float64)
+
+
 def vote_shares(
     similarities: NDArray[np.floating],
     observations: NDArray[np.int64],

@@ -241,6 +241,10 @@ class Segment:
         """Return the reference at a row of this segment (counted from 0)."""
         return self._read("photo_row = ?", row)[0]
 
+    def references_at(self, rows: Collection[int]) -> list[Reference]:
+        """Return the references at some rows of this segment, by row; a thousand at most."""
+        return self._read(f"photo_row IN ({question_marks(rows)})", *rows)
+
     def references_of(self, species: int) -> list[Reference]:
         """Return the active references of a species, by row."""
         place = int(np.searchsorted(self.species, species))

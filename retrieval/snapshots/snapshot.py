@@ -24,6 +24,7 @@ from retrieval.ranking.votes import Voting
 from retrieval.search.arrays import load_array
 from retrieval.search.faiss_coarse import MEANS, CoarseQuantiser
 from retrieval.search.faiss_codes import FaissCodes, read_codebook
+from retrieval.search.faiss_products import inner_products
 from retrieval.search.recipes import Recipe, read_recipe
 from retrieval.segments.segment import Segment, count_observations
 from retrieval.snapshots.flora import Flora, ReferenceShelf
@@ -225,7 +226,9 @@ class Snapshot:
 
     def compare_prototypes(self, embeddings: Embeddings) -> NDArray[np.floating]:
         """Return the similarity of each view to the prototype of each species with references, (views, species)."""
-        views = project(embeddings, self.arrays.centre, self.metric).astype(self.prototypes.dtype)
+        views = project(embeddings, self.arrays.centre, self.metric)
+        if self.prototypes.dtype == np.float32:
+            return inner_products(self.prototypes, views.astype(np.float32))
         return compare_rows(self.prototypes, views)
 
     @property
@@ -312,6 +315,15 @@ class Snapshot:
         """Return the reference at a row of the snapshot, even if it is withdrawn."""
         segment = next(segment for segment in reversed(self.segments) if segment.base <= row)
         return segment.reference(row - segment.base)
+
+    def references_at(self, rows: Collection[int]) -> dict[int, Reference]:
+        """Return the references at rows of the snapshot, by row, even if they are withdrawn; read together."""
+        found: dict[int, Reference] = {}
+        for segment in self.segments:
+            own = [row - segment.base for row in rows if segment.base <= row < segment.base + segment.rows]
+            if own:
+                found |= {reference.row: reference for reference in segment.references_at(own)}
+        return found
 
     def reference_of_photo(self, photo: str) -> Reference:
         """Return the reference of a photo (SHA-256); raises UnknownPhoto."""

@@ -26,6 +26,8 @@ TABLES = (
     "CREATE TABLE taxa (id INTEGER PRIMARY KEY, name TEXT NOT NULL, rank TEXT NOT NULL, parent INTEGER, "
     "authorship TEXT NOT NULL, gbif_key INTEGER, toxicity TEXT NOT NULL)",
     "CREATE INDEX taxa_by_name ON taxa (name)",
+    "CREATE INDEX taxa_by_parent ON taxa (parent, name)",
+    "CREATE INDEX taxa_by_gbif_key ON taxa (gbif_key) WHERE gbif_key IS NOT NULL",
     "CREATE TABLE synonyms (name TEXT PRIMARY KEY, taxon INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX synonyms_by_taxon ON synonyms (taxon)",
     "CREATE TABLE vernacular_names (taxon INTEGER, language TEXT, name TEXT, PRIMARY KEY (taxon, language, name)) "
@@ -33,6 +35,7 @@ TABLES = (
     "CREATE INDEX taxa_by_beginning ON taxa (name COLLATE NOCASE)",
     "CREATE INDEX synonyms_by_beginning ON synonyms (name COLLATE NOCASE)",
     "CREATE INDEX vernacular_names_by_beginning ON vernacular_names (name COLLATE NOCASE)",
+    "CREATE INDEX vernacular_names_by_language ON vernacular_names (language)",
     "CREATE TABLE vernacular_endings (ending TEXT COLLATE NOCASE, taxon INTEGER, PRIMARY KEY (ending, taxon)) "
     "WITHOUT ROWID",
 )
@@ -139,8 +142,11 @@ class Taxonomy:
 
     def _languages(self) -> tuple[str, ...]:
         """The languages that there are common names in, in alphabetical order."""
-        query = "SELECT DISTINCT language FROM vernacular_names WHERE language != '' ORDER BY 1"
-        return tuple(language for (language,) in self._table.execute(query))
+        found: list[str] = []
+        query = "SELECT min(language) FROM vernacular_names WHERE language > ?"  # DISTINCT would read every name
+        while (language := self._table.execute(query, (found[-1] if found else "",))[0][0]) is not None:
+            found.append(language)
+        return tuple(found)
 
     def find(self, name: str) -> Taxon | None:
         """The taxon of an accepted name or a synonym, written exactly so; where ranks share a name, the narrowest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from retrieval.ranking.calibration import normalise
@@ -116,6 +116,24 @@ def test_the_deciding_photo_is_the_one_without_which_the_first_species_loses_mos
 
     assert deciding_photo(scores, np.ones(3)) == 1
     assert deciding_photo(scores[:1], np.ones(1)) == 0
+
+
+@given(seed=st.integers(0, 10_000), photos=st.integers(2, 5))
+@settings(max_examples=200, deadline=None)
+def test_the_deciding_photo_of_a_mean_is_that_of_fusing_the_others_again(seed: int, photos: int) -> None:
+    draw = np.random.default_rng(seed)
+    scores = draw.dirichlet(np.full(6, 0.4), photos) * (draw.random((photos, 1)) < 0.8)  # some have no votes
+    weights, sharpening = draw.uniform(0.05, 2.0, photos), float(draw.choice([0.0, 0.6]))
+    assume(scores.any())
+    first = int(fuse_scores(scores, weights).argmax())
+
+    found = deciding_photo(scores, weights, sharpening=sharpening)
+
+    left = [
+        fuse_scores(np.delete(scores, photo, 0), np.delete(weights, photo), sharpening=sharpening)[first]
+        for photo in range(photos)
+    ]
+    assert found == int(np.argmin(np.round(left, 12)))
 
 
 def test_an_unknown_rule_is_refused() -> None:

@@ -269,15 +269,16 @@ def test_sums_by_units_are_the_sums_over_the_species(seed: int) -> None:
     draw = np.random.default_rng(seed)
     above = draw.integers(-1, 4, (30, 6))
     lineages = np.column_stack([np.where(above < 0, -1, above + 10 * np.arange(6)), 100 + np.arange(30)])
-    tree, scores = classify(lineages), draw.random((2, 30))
+    tree, scores = classify(lineages), draw.random(30)
 
-    units = np.stack([tree.sum_units(line) for line in scores])
+    units = tree.sum_units(scores)
 
     for rank in range(6):
         taxa, sums = tree.sum_rank(units, rank)
         assert taxa.tolist() == sorted(set(lineages[lineages[:, rank] >= 0, rank].tolist()))
-        for taxon, sum_ in zip(taxa.tolist(), sums.T, strict=True):
-            assert sum_ == pytest.approx(scores[:, lineages[:, rank] == taxon].sum(axis=1))
+        for place, (taxon, sum_) in enumerate(zip(taxa.tolist(), sums.tolist(), strict=True)):
+            assert sum_ == pytest.approx(scores[lineages[:, rank] == taxon].sum())
+            assert sorted(tree.below(rank, place)) == np.flatnonzero(lineages[:, rank] == taxon).tolist()
             assert tree.under([taxon]).tolist() == (lineages[:, rank] == taxon).tolist()
     assert tree.lineages.tolist() == lineages.tolist()
 

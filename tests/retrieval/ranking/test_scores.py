@@ -11,11 +11,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from retrieval.errors import SnapshotMismatch
-from retrieval.ranking.calibration import Calibration, normalise, read_calibration, score_views
+from retrieval.ranking.calibration import (
+    Calibration,
+    normalise,
+    prepare_terms,
+    read_calibration,
+    score_views,
+    score_voted,
+)
 from retrieval.ranking.lookalikes import confusions, lookalikes_of
 from retrieval.ranking.prototypes import compare_rows, make_prototypes, project, sum_observations, whiten_within
 from retrieval.ranking.recalibration import raise_to_top, recalibrate_top_score
 from retrieval.ranking.rejection import decide_rejection, none_probability, observe
+from retrieval.ranking.votes import vote_shares, voted_shares
 
 
 def test_an_observation_weighs_the_same_however_many_photos_it_has() -> None:
@@ -186,3 +194,25 @@ def test_prototypes_compared_in_blocks_are_compared_all(species: int, kind: type
     assert found.shape == (3, species)
     assert found.dtype == kind
     assert np.allclose(found, np.einsum("sd,vd->vs", prototypes, views), rtol=1e-4, atol=1e-4)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_scores_of_a_few_voted_species_are_those_of_all(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    learned = Calibration(
+        votes=draw.choice([0.0, 0.6]),
+        prototypes=draw.choice([0.0, 9.0]),
+        counts=draw.choice([0.0, 0.4]),
+        floor=draw.choice([0.0, 1e-3]),
+        fitted={"observations": 1},
+    )
+    similarities, counts = draw.normal(0, 0.3, (3, 12)), draw.integers(1, 9, 12).astype(float)
+    near, seen = np.sort(draw.random((3, 7)))[:, ::-1], draw.integers(1, 5, (3, 7))
+    columns = np.where(draw.random((3, 7)) < 0.2, -1, draw.integers(0, 12, (3, 7)))
+
+    found = score_voted(prepare_terms(similarities, counts, learned), *voted_shares(near, seen, columns, 12, 0.05))
+
+    assert found == pytest.approx(
+        score_views(vote_shares(near, seen, columns, 12, 0.05), similarities, counts, learned), rel=1e-10, abs=1e-300
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -117,3 +117,36 @@ def test_many_taxa_are_described_as_each_alone_is(taxonomy: Taxonomy) -> None:
     assert taxonomy.describe_many([9])[9].family == "Russulaceae"
     with pytest.raises(KeyError):
         taxonomy.describe_many([404])
+
+
+def test_children_come_by_name_and_languages_once_each(taxonomy: Taxonomy) -> None:
+    assert names(taxonomy.children(1)) == ["Agaricus 100%_pure", "Amanita", "Russula", "Russulaceae"]
+    assert taxonomy.children(7) == []
+    assert taxonomy.languages() == ("da", "de", "en")
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda taxonomy: taxonomy.children(1),
+        lambda taxonomy: taxonomy.find_key(5),
+        lambda taxonomy: taxonomy._languages(),
+        lambda taxonomy: taxonomy.find("Russula"),
+        lambda taxonomy: taxonomy.complete("rus", 3),
+        lambda taxonomy: taxonomy.starting_with("rus"),
+        lambda taxonomy: (taxonomy.synonyms(4), taxonomy.vernacular_names(4), taxonomy.toxicity(4)),
+    ],
+)
+def test_no_look_up_of_a_name_or_a_taxon_reads_all_of_them(
+    taxonomy: Taxonomy, look_up: Callable[[Taxonomy], object]
+) -> None:
+    connection = taxonomy._table._connection
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)  # queries with their values
+    look_up(taxonomy)
+    connection.set_trace_callback(None)
+
+    steps = [step for query in asked for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+
+    assert steps
+    assert [step for step in steps if step.startswith("SCAN") and "LIST SUBQUERY" not in step] == []
