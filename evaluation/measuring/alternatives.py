@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.galleries.gallery import Gallery, HeldOutQueries, hold_out_queries, nearest_of
+from evaluation.galleries.gallery import Gallery, HeldOutQueries, hold_out_queries
+from evaluation.galleries.nearest import nearest_of
 from evaluation.learning.estimators import deal_folds
 from evaluation.learning.fit import NEIGHBOURS, fit_logit
 from evaluation.learning.out_of_fold import deal_folds as deal_queries
@@ -68,7 +69,7 @@ def compare(
 def hide_groups(gallery: Gallery, queries: HeldOutQueries, similarities: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the similarities with -inf for references of each query's own group."""
     for row, excluded in zip(similarities, queries.excluded.tolist(), strict=True):
-        row[gallery.members[excluded]] = -np.inf
+        row[gallery.members(excluded)] = -np.inf
     return similarities
 
 

@@ -127,7 +127,7 @@ def share_votes(gallery: Gallery, rows: NDArray[np.float32], voting: Voting) -> 
     asked = np.isin(gallery.observations, gallery.evaluable)
     queries = replace(hold_out_queries(gallery), embeddings=np.ascontiguousarray(rows[asked]))
     found = search(gallery, queries, voting.neighbours)
-    return view_shares(gallery, found, Method(voting, Calibration()))
+    return view_shares(gallery, queries, found, Method(voting, Calibration()))
 
 
 def pool_scores(shares: Sequence[Scores], pooling: str) -> Scores:
