@@ -94,10 +94,16 @@ def when_ready(server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Open model and snapshot at once, in the worker, so that the first request does not wait for them.
 
-    This runs in a thread, because the worker's main thread must send heartbeats meanwhile.
+    Then compute the scores that a killed worker left. This runs in a thread, because the worker's main thread must
+    send heartbeats meanwhile.
     """
     application: Flask = worker.wsgi
-    threading.Thread(target=application.extensions["services"].published.health, daemon=True).start()
+
+    def begin() -> None:
+        application.extensions["services"].published.health()
+        application.extensions["rescoring"].wake()
+
+    threading.Thread(target=begin, daemon=True).start()
 
 
 def child_exit(_: Any, worker: Any) -> None:

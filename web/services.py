@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from secrets import token_bytes
-from typing import cast
+from typing import Final, cast
 
 from flask import current_app
 
@@ -33,6 +33,8 @@ from web.inference.kept_answers import KeptAnswers
 from web.inference.snapshot import Published
 from web.photos.reference_photos import LocatedPhotos, PhotoSource
 from web.photos.thumbnails import Thumbnails
+
+WRITER_PATIENCE: Final = 10.0  # seconds that a request waits for other writers before the client is asked to come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def make_services(settings: Settings) -> Services:
 
     @cache
     def database() -> Database:
-        return open_database(settings.database_url)
+        return open_database(settings.database_url, patience=WRITER_PATIENCE)
 
     @cache
     def photo_files() -> PhotoFiles:

@@ -101,6 +101,7 @@ def serve(
 def close(server: Server) -> None:
     """End what the server keeps running."""
     server.app.extensions["serving"].close()
+    server.app.extensions["rescoring"].close()
     server.app.extensions["services"].counts.close()
     server.app.extensions["services"].published.close()
 

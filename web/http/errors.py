@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 from werkzeug.routing import RoutingException
 
 from database.errors import (
+    DatabaseBusy,
     DatabaseError,
     FieldError,
     NotOwner,
@@ -129,6 +130,12 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         "The photos cannot be loaded. Details are in the server's log.",
     ),
     PersonError: Kind(422, "impossible-account", "The account or key could not be saved"),
+    DatabaseBusy: Kind(
+        503,
+        "database-busy",
+        "The server is busy",
+        "Others are writing to the database. Nothing was changed; send this again in some seconds.",
+    ),
     DatabaseError: Kind(
         503,
         "database-unavailable",
