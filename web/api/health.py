@@ -29,6 +29,8 @@ def show_health() -> tuple[dict[str, Any], int]:
         "floras": len(manifest.floras) if manifest else 0,
         "index": services().backend.description,
     }
+    if health.status == "ok" and (trouble := services().decoders.trouble):
+        body |= {"status": "degraded", "detail": sentence(trouble)}
     cluster_search = services().backend.cluster
     if cluster_search is not None:
         body["cluster"] = parts_json(cluster_search.status())

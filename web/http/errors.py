@@ -27,6 +27,7 @@ from database.errors import (
     UnknownRun,
 )
 from retrieval import errors
+from retrieval.photos.decoders import DecoderFailed, DecodersBusy
 from web.http import refusals
 from web.http.admission import Overloaded
 from web.http.deadlines import DeadlinePassed
@@ -143,6 +144,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         "The database cannot be used. Details are in the server's log.",
     ),
     Overloaded: Kind(503, "overloaded", "The server is busy"),
+    DecodersBusy: Kind(503, "overloaded", "The server is busy"),
+    DecoderFailed: Kind(503, "overloaded", "The server is busy"),
     DeadlinePassed: Kind(503, "deadline-passed", "The request timed out"),
 }
 """The engine's errors. Others are looked up by their base classes; without a match they are internal errors."""
