@@ -94,7 +94,7 @@ def when_ready(server: Any) -> None:
         )
 
 
-def post_fork(*_: Any) -> None:
+def post_fork(_: Any, __: Any) -> None:
     """Make the worker give large blocks of memory back to the system when they are freed, where glibc is used.
 
     By default its allocator keeps more the larger what was freed, in as many arenas as there are threads.
