@@ -184,7 +184,7 @@ def _connect(url: str, pool: Mapping[str, Any] = WRITER, *, create: bool = False
     if parsed.get_backend_name() == "sqlite":
         return _connect_sqlite(parsed, pool, create=create, patience=patience)
     try:
-        engine = create_engine(parsed, pool_pre_ping=True, **pool)
+        engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True, **pool)
     except ModuleNotFoundError as error:
         raise DatabaseError(
             f"{_spoken(parsed)} needs the package {error.name}, which is not installed;"
@@ -201,7 +201,9 @@ def _connect_sqlite(url: URL, pool: Mapping[str, Any], *, create: bool, patience
             file.parent.mkdir(parents=True, exist_ok=True)
         elif not file.exists():
             raise SchemaMismatch(f"there is no database at {file} yet; `fungarium collection import` makes one")
-    engine = create_engine(url, connect_args={"timeout": patience}, **(pool if file is not None else {}))
+    engine = create_engine(
+        url, connect_args={"timeout": patience}, hide_parameters=True, **(pool if file is not None else {})
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     if file is not None:
         if not create:
