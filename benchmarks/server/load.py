@@ -154,6 +154,7 @@ def serving(
     finally:
         process.terminate()
         process.wait()
+        process.stdout.close()
 
 
 def ask(
