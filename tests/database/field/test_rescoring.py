@@ -57,7 +57,7 @@ def test_all_places_are_hidden_at_once_and_each_step_of_scores_is_short(
         assert update_public_places(session, observations_of(people["olga"])) == 3
     with database.reading() as session:
         hidden, waiting = [row[3] for row in shown(session)], due(session)
-    steps = []
+    steps: list[tuple[int, int]] = []
     while not steps or steps[-1][1]:
         with database.writing() as session:
             steps.append((rescore_some(session, seconds=0), due(session)))

@@ -26,7 +26,7 @@ def test_what_gunicorn_writes_of_a_request_is_cleaned(form: str, monkeypatch: py
     monkeypatch.setenv("FUNGARIUM_LOG", form)
     log, stream = ServerLog(Config()), io.StringIO()
     for handler in log.error_log.handlers:
-        handler.setStream(stream)  # type: ignore[attr-defined]
+        handler.setStream(stream)
 
     try:
         raise ValueError(f"/api/v1/identify?near=55.6761,12.5&api-key={KEY} of 192.0.2.77")
