@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flask import Flask, Response, json, request
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize, NoMoreData
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
@@ -40,6 +41,7 @@ PROBLEMS_AT: Final = "/api/v1/docs#"  # documentation of the types of problems
 LATER: Final = 10  # seconds until a retry may succeed
 RETRY_AFTER: Final[Mapping[type[Exception], int]] = {Overloaded: 2}
 CHUNK: Final = 1 << 16
+BROKEN_BODIES: Final = (InvalidChunkSize, ChunkMissingTerminator, NoMoreData)  # raised while a body is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,5 +293,13 @@ def register_errors(
             return error  # a redirect
         return answer(describe_http_error(error))
 
+    def broken_body(_: Exception) -> Response:
+        said = "The body of the request ended too early, or its chunks have no valid sizes."
+        answered = answer(Problem(400, "Bad Request", said))
+        answered.headers["Connection"] = "close"  # what follows on it cannot be understood
+        return answered
+
+    for broken in BROKEN_BODIES:
+        app.register_error_handler(broken, broken_body)
     app.register_error_handler(errors.FungariumError, engine_error)
     app.register_error_handler(HTTPException, http_error)
