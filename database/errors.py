@@ -13,6 +13,10 @@ class DatabaseBusy(DatabaseError):
     """Another process has held the write lock for too long."""
 
 
+class DatabaseFull(DatabaseError):
+    """The disk of the database is full."""
+
+
 class UnknownRun(FungariumError):
     """There is no import run of that id."""
 
@@ -87,3 +91,7 @@ class StoreFull(StoreUnavailable):
 
 class BackupError(FungariumError):
     """A backup cannot be made, read or restored."""
+
+
+class ArchiveBusy(FungariumError):
+    """An archive of observations is being written by somebody else."""

@@ -14,7 +14,7 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
-from database.errors import DatabaseBusy, DatabaseError, NoDatabase, SchemaMismatch
+from database.errors import DatabaseBusy, DatabaseError, DatabaseFull, NoDatabase, SchemaMismatch
 from database.tables import Base
 from database.turns import Turns
 
@@ -29,6 +29,7 @@ PATIENCE = 60.0  # seconds to wait for another writer before giving up
 MOST_WRITERS = 32  # of a process, at work or waiting; the others' threads are for readers
 READERS = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 10.0}  # connections of a process; seconds to wait
 WRITER = {"pool_size": 1, "max_overflow": 0}
+FULL = ("is full", "No space left")  # in messages about full disks
 WAITED = ("lock timeout", "is locked")  # in messages of PostgreSQL and SQLite about lock timeouts
 LOST = (sql_errors.OperationalError, sql_errors.InterfaceError, sql_errors.InternalError)
 """A server that went away, a full disk, a read-only or damaged file: not the fault of a statement."""
@@ -58,8 +59,8 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """Yield the only write session; it is committed at the end, or rolled back on an exception.
 
-        Writers of a process take turns in the order in which they came. Raises DatabaseBusy, and DatabaseError where
-        nothing can be written.
+        Writers of a process take turns in the order in which they came. Raises DatabaseBusy, DatabaseFull, and
+        DatabaseError where nothing can be written.
         """
         if not self._turns.take(self.patience):
             raise DatabaseBusy(f"{_spoken(self.engine.url)} has too many writers waiting; try again in a moment")
@@ -99,6 +100,8 @@ class Database:
         except sql_errors.DBAPIError as error:
             if not isinstance(error, LOST) and type(error) is not sql_errors.DatabaseError:
                 raise  # a statement that is wrong, or breaks a constraint
+            if done == "written":
+                raise _unwritable(error, self.engine.url) from error
             raise DatabaseError(f"{_spoken(self.engine.url)} cannot be {done}: {_first_line(error)}") from error
 
     def __enter__(self) -> Database:
@@ -146,6 +149,8 @@ def upgrade(url: str, revision: str = "head") -> None:
             from alembic import command  # 11 MB that only a migration needs
 
             command.upgrade(_migrations(connection), revision)
+    except sql_errors.OperationalError as error:
+        raise _unwritable(error, engine.url) from error
     finally:
         engine.dispose()
 
@@ -339,6 +344,13 @@ def _refuse_strangers(connection: Connection, url: URL) -> str | None:
 
 def _spoken(url: URL) -> str:
     return url.render_as_string(hide_password=True)
+
+
+def _unwritable(error: sql_errors.DBAPIError, url: URL) -> DatabaseError:
+    """Return the error to raise for a database that cannot be written."""
+    said = _first_line(error)
+    kind = DatabaseFull if any(sign in said for sign in FULL) else DatabaseError
+    return kind(f"{_spoken(url)} cannot be written: {said}")
 
 
 def _first_line(error: sql_errors.DBAPIError) -> str:

@@ -43,6 +43,8 @@ def make(settings: Settings, folder: Path) -> int:
     print(f"  new: {report.copied_files} files, {report.copied_bytes:,} bytes")
     if report.elsewhere:
         print(f"  {report.elsewhere} reference photos are in other folders and are not included")
+    if report.healed:
+        print(f"  {len(report.healed)} damaged files of earlier backups were written again")
     for place in report.lost:
         print(f"  missing since an earlier backup: {place}", file=sys.stderr)
     return 1 if report.lost else 0
@@ -73,7 +75,7 @@ def verify(folder: Path, name: str) -> int:
 
     repository = Repository(folder)
     made = repository.read(name)
-    faults = repository.check(made)
+    faults = [*repository.check_manifest(made), *repository.check(made.items).values()]
     for fault in faults:
         print(fault)
     if not faults:
@@ -84,18 +86,22 @@ def verify(folder: Path, name: str) -> int:
 @backup.command()
 @folder_argument
 @name_argument
+@click.option("--damaged", is_flag=True, help="Restore what is whole of a damaged backup.")
 @with_settings
-def restore(settings: Settings, folder: Path, name: str) -> None:
+def restore(settings: Settings, folder: Path, name: str, damaged: bool) -> int:
     """Restore a backup to an empty location.
 
-    NAME is the latest by default.
+    NAME is the latest by default. With --damaged, lists what could not be restored, and then ends with 1.
     """
     from database.backups.repository import Repository
     from database.backups.restoring import restore_backup
 
     with ProgressBars(" files") as bars:
-        restored = restore_backup(sources(settings), Repository(folder), name, progress=bars)
-    print(f"restored {restored}")
+        report = restore_backup(sources(settings), Repository(folder), name, damaged=damaged, progress=bars)
+    print(f"restored {report.name}")
+    for fault in report.faults:
+        print(f"  {fault}", file=sys.stderr)
+    return 1 if report.faults else 0
 
 
 @backup.command()

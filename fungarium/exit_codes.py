@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Callable
 
@@ -23,6 +24,9 @@ def run_guarded(command: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except sqlite3.Error as error:  # a full or unwritable disk under one of the tables beside the database
+        print(f"error: a table cannot be written or read: {error}", file=sys.stderr)
+        return 1
     except OSError as error:  # a full disk, a folder without write permission, a port in use
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}", file=sys.stderr)

@@ -55,11 +55,11 @@ def export(settings: Settings, path: Path, licences: str, pack_photos: bool, **a
     """
     from datetime import UTC, datetime
 
+    from database.exporting.archive import export_archive
+    from database.exporting.descriptors import DatasetCard
+    from database.exporting.rows import LICENCES, OF_GBIF
     from database.field.photo_files import PhotoFiles
     from database.session import open_database
-    from indexer.exporting.archive import export_archive
-    from indexer.exporting.descriptors import DatasetCard
-    from indexer.exporting.rows import LICENCES, OF_GBIF
 
     files = PhotoFiles(settings.photos_at)
     with open_database(settings.database_url) as database, database.reading() as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,13 @@ class Installation:
 @pytest.fixture
 def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     """Two species with two observations each, published; nobody has observed anything yet."""
+    with installed(tmp_path, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    """An installation for as long as it is used; commands use its settings as long as the environment is patched."""
     environment = {
         "FUNGARIUM_DATA": str(tmp_path / "data"),
         "FUNGARIUM_FLORA_INDEXES": str(tmp_path / "flora_indexes"),

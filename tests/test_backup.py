@@ -158,14 +158,17 @@ def test_a_damaged_backup_is_found_and_not_restored(installation: Installation, 
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-1] + b"?")
 
-    assert repository.check(repository.read()) == [f"observations/{victim.name[:2]}/{victim.name} is damaged"]
+    assert [*repository.check(repository.read().items).values()] == [
+        f"observations/{victim.name[:2]}/{victim.name} is damaged"
+    ]
     with pytest.raises(BackupError, match="is not whole, and nothing was restored"):
         restore_backup(elsewhere(tmp_path / "there"), repository)
     assert not (tmp_path / "there").exists()
     victim.write_bytes(whole)
     listed = tmp_path / "backups" / "backups" / f"{name}.json"
     listed.write_text(listed.read_text().replace("observations/", "observations/../"))
-    with pytest.raises(BackupError, match="its list of files has been changed"):
+    (tmp_path / "backups" / "copies" / f"{name}.json").unlink()
+    with pytest.raises(BackupError, match="its list of files cannot be read or has been changed"):
         restore_backup(elsewhere(tmp_path / "there"), repository)
 
 

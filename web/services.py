@@ -106,6 +106,7 @@ class Services:
     backend: SearchBackend = field(default_factory=SearchBackend)
     answers: KeptAnswers = field(default_factory=lambda: KeptAnswers(None, 0))  # of people who asked for a link
     exports: Path | None = None  # where archives of observations lie that anybody may fetch
+    fresh_exports: dict[Path, object] = field(default_factory=dict)  # state in which each was last found up to date
     flora_indexes: Path | None = None  # where snapshots lie, for those who publish from a page
     atlas: Callable[[Manifest], Atlas | None] = no_atlas  # of a snapshot
     tiles: str = ""  # address of map tiles with {z}, {x} and {y}; empty: outlines of countries only

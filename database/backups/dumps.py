@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 
 from database.errors import BackupError
 from database.session import open_database, parse_url
+from retrieval.snapshots.staging import settle_file
 
 OBSERVED = "SELECT sha256 FROM field_photos UNION SELECT original_sha256 FROM field_photos WHERE original_sha256 <> ''"
 REFERENCES = "SELECT location FROM photos"
@@ -48,10 +49,13 @@ def dump_sqlite(address: URL, path: Path) -> Dump:
 
 
 def copy_sqlite(source: Path, path: Path) -> None:
-    """Copy an SQLite file with the online backup API."""
-    with closing(sqlite3.connect(source, timeout=60)) as opened, closing(sqlite3.connect(path)) as copied:
-        opened.backup(copied)
-        copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a write-ahead log
+    """Copy an SQLite file with the online backup API. Raises BackupError."""
+    try:
+        with closing(sqlite3.connect(source, timeout=60)) as opened, closing(sqlite3.connect(path)) as copied:
+            opened.backup(copied)
+            copied.execute("PRAGMA journal_mode = DELETE")  # one file, without a write-ahead log
+    except sqlite3.Error as error:  # a full disk, a damaged database
+        raise BackupError(f"{source} cannot be copied to {path.parent}: {error}") from error
 
 
 def dump_postgresql(address: URL, path: Path) -> Dump:
@@ -75,8 +79,8 @@ def dump_postgresql(address: URL, path: Path) -> Dump:
 def is_free(url: str) -> bool:
     """Return whether a database can be restored to the URL: it does not exist or has no tables. Raises BackupError."""
     address = parse_url(url)
-    if address.get_backend_name() == "sqlite":
-        return not Path(address.database or "").exists()
+    if address.get_backend_name() == "sqlite":  # a log without its database would be replayed onto another one
+        return not any(Path(f"{address.database or ''}{ending}").exists() for ending in ("", "-wal", "-journal"))
     engine = create_engine(address)
     try:
         return not inspect(engine).get_table_names()
@@ -95,11 +99,16 @@ def restore_database(url: str, dump: Path, system: str) -> None:
         target = Path(address.database or "")
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}.restoring")
-        shutil.copyfile(dump, unfinished)
-        with closing(sqlite3.connect(unfinished)) as restored:
-            if restored.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
-                raise BackupError("the database of the backup is damaged")
-        unfinished.replace(target)
+        try:
+            shutil.copyfile(dump, unfinished)
+            with closing(sqlite3.connect(unfinished)) as restored:
+                if restored.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
+                    raise BackupError("the database of the backup is damaged")
+            settle_file(unfinished, target)
+        except sqlite3.Error as error:
+            raise BackupError(f"the database of the backup cannot be restored to {target}: {error}") from error
+        finally:
+            unfinished.unlink(missing_ok=True)
         return
     program = find_program("pg_restore")
     options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]

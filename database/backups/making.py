@@ -46,6 +46,7 @@ class BackupReport:
     copied_bytes: int
     lost: tuple[str, ...]  # in the database, but missing from the store
     elsewhere: int  # reference photos in folders of their own, which are not copied
+    healed: tuple[str, ...] = ()  # damaged in the backup, and written again
 
 
 def make_backup(places: BackupSources, repository: Repository, *, progress: Progress = silent) -> BackupReport:
@@ -81,6 +82,7 @@ def make_backup(places: BackupSources, repository: Repository, *, progress: Prog
             repository.copied,
             (*lost, *gone),
             elsewhere,
+            tuple(repository.healed),
         )
 
 
@@ -102,7 +104,6 @@ def keep_snapshots(root: Path, repository: Repository, progress: Progress) -> tu
                     sealed_path(root, folder.name, seal),
                     f"snapshots/{'' if seal.path.startswith(SHARED) else f'snapshots/{folder.name}/'}{seal.path}",
                     seal.sha256,
-                    seal.bytes,
                 )
                 for seal in manifest.files
             ]
@@ -145,14 +146,14 @@ def keep_observed(
     lost = []
     for sha256 in sorted(wanted - photos.keys()):
         place = f"observations/{sha256[:2]}/{sha256}"
-        if repository.has(sha256):
-            photos[sha256] = Item(place, sha256, repository.path(sha256).stat().st_size)
-        else:
-            try:
+        try:
+            if repository.has(sha256):
+                photos[sha256] = Item(place, sha256, repository.path(sha256).stat().st_size)
+            else:
                 photos[sha256] = repository.keep(io.BytesIO(files.get(sha256)), place, sha256)
-            except UnknownPhoto:
-                lost.append(place)
-                continue
+        except UnknownPhoto:
+            lost.append(place)
+            continue
         progress("backup", 1)
     return lost
 
@@ -165,7 +166,7 @@ def keep_stored(
     for sha256 in sorted({location.removeprefix(STORED) for location in locations if location.startswith(STORED)}):
         path, place = stored_path(store, sha256), f"photos/{sha256[:2]}/{sha256}"
         try:
-            items.append(repository.keep_file(path, place, sha256, path.stat().st_size))
+            items.append(repository.keep_file(path, place, sha256))
         except (FileNotFoundError, BackupError):
             lost.append(place)
         progress("backup", 1)

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from database.accounts.models import Person
 from database.field.models import FieldObservation, Proposal, Verdict
 from database.models import Taxon
 from database.taxonomy.lineages import ancestors
@@ -88,6 +89,24 @@ def approved_ids(session: Session) -> list[int]:
     return list(session.scalars(query.order_by(FieldObservation.id)))
 
 
+def approved_changes(session: Session) -> dict[str, tuple[int, datetime]]:
+    """Return row id and time of the last change of all approved observations, by key."""
+    query = select(FieldObservation.key, FieldObservation.id, FieldObservation.modified)
+    found = session.execute(query.where(FieldObservation.status == "approved"))
+    return {key: (number, modified) for key, number, modified in found}
+
+
+def public_names(session: Session) -> frozenset[str]:
+    """Return the names that people go by."""
+    return frozenset(session.scalars(select(Person.name)))
+
+
+def approved_state(session: Session) -> tuple[object, ...]:
+    """Return a value that changes whenever what approved observations show may have changed, without reading them."""
+    query = select(func.count(), func.max(FieldObservation.modified)).where(FieldObservation.status == "approved")
+    return (*session.execute(query).one(), public_names(session))
+
+
 def approved_observations(session: Session, ids: Sequence[int] | None = None) -> Iterator[ApprovedObservation]:
     """Yield approved observations in the order they were recorded: those of `ids` that are still approved, or all."""
     numbers = approved_ids(session) if ids is None else ids
@@ -159,3 +178,8 @@ def _name(lineage: Sequence[Taxon]) -> Name:
     return Name(
         taxon.id, taxon.scientific_name, taxon.scientific_name_authorship, taxon.taxon_rank, path, taxon.gbif_key
     )
+
+
+def observation_page(page: str, key: str) -> str:
+    """Return the public URL of an observation; empty if the server has none."""
+    return f"{page.rstrip('/')}/api/v1/observations/{key}" if page else ""

@@ -40,14 +40,20 @@ class PhotoFiles:
         self.folder = Path(self.root) if "file" in _protocols(self._files) else None
 
     def put(self, photo: bytes) -> str:
-        """Store a photo; returns its sha256. Raises StoreFull, StoreUnavailable."""
+        """Store a photo; returns its sha256. Raises StoreFull, StoreUnavailable.
+
+        In a folder, a photo that is there already is read, and written again if it is damaged. Its name is flushed too:
+        whoever is storing the same photo at this moment may not have done so yet.
+        """
         sha256 = hashlib.sha256(photo).hexdigest()
-        if self.has(sha256):
-            return sha256
         try:
             if self.folder is not None:
-                write_whole(Path(self._path(sha256)), photo, durable=True)
-            else:
+                path = Path(self._path(sha256))
+                if path.is_file() and path.read_bytes() == photo:
+                    sync_names(path)
+                else:
+                    write_whole(path, photo, durable=True)
+            elif not self.has(sha256):
                 self._files.pipe_file(self._path(sha256), photo)  # one request, which object stores apply atomically
         except OSError as error:
             if error.errno in NO_ROOM:
@@ -121,8 +127,13 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
         Path(unfinished).unlink(missing_ok=True)
         raise
     if durable:
-        for folder in (path.parent, path.parent.parent):
-            _sync_folder(folder)
+        sync_names(path)
+
+
+def sync_names(path: Path) -> None:
+    """Sync a file's folder and the one above, which may be new."""
+    for folder in (path.parent, path.parent.parent):
+        _sync_folder(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,16 +1,14 @@
 """Containers of an archive's files: folder, zip or tar. Members are read in place; only workbooks are unpacked.
 
-Archives are untrusted. No name is ever used as a path outside the container, and decompression bombs are refused by
-their ratio before they are read. Names match regardless of backslashes, Unicode normalisation, letter case, and UTF-8
-that a zip does not declare.
+Archives are untrusted. No name is ever used as a path outside the container, and what unpacks to more than it can
+honestly hold is refused before it is read, or where it passes the bound. Names match regardless of backslashes, Unicode
+normalisation, letter case, and UTF-8 that a zip does not declare.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import shutil
-import tarfile
 import tempfile
 import unicodedata
 import zipfile
@@ -23,11 +21,11 @@ from typing import Any, BinaryIO, Protocol, cast
 from indexer.archives.lines import DAMAGED, HEAD
 from indexer.archives.workbook import ENDINGS as WORKBOOK_ENDINGS
 from indexer.archives.workbook import is_workbook, open_workbook
+from indexer.bounded import BOMB_BYTES, BOMB_RATIO, BoundedStream, is_tar, list_tar, open_member, open_tar
 from retrieval.errors import ArchiveError
 
-BOMB_RATIO = 300  # DEFLATE reaches 1032 for zeros only; text tables stay below 50
-BOMB_BYTES = 50 * 2**20  # bytes unpacked below which any ratio is harmless
-MOST_MEMBERS = 5_000_000
+MOST_MEMBERS = 2_000_000
+GZIP = b"\x1f\x8b"
 META = "meta.xml"
 NESTED = (".zip", ".tgz", ".tar.gz", ".tar", ".7z", ".rar")
 
@@ -121,6 +119,9 @@ class ZipContainer(_Base):
             self._zip = zipfile.ZipFile(path)
         except DAMAGED as error:
             raise ArchiveError(f"{path}: the zip file is damaged ({error})") from error
+        if len(self._zip.infolist()) > MOST_MEMBERS:
+            self._zip.close()
+            raise ArchiveError(f"{path}: the zip file has more than {MOST_MEMBERS:,} members")
         members = {_zip_name(member): member for member in self._zip.infolist() if not member.is_dir()}
         self._members = _below(members)
 
@@ -134,7 +135,8 @@ class ZipContainer(_Base):
         member = self._members.get(name) or self._members.get(self.find(name) or "")
         if member is None:
             raise ArchiveError(f"{self.path}: there is no file {name!r} in the archive")
-        if member.file_size > max(BOMB_BYTES, BOMB_RATIO * member.compress_size):
+        packed = min(member.compress_size, self.path.stat().st_size)  # a zip can say that it is larger than its file
+        if member.file_size > max(BOMB_BYTES, BOMB_RATIO * packed):
             raise ArchiveError(
                 f"{self.path}: {name!r} would unpack to {member.file_size:,} bytes, more than it can honestly hold"
             )
@@ -154,23 +156,33 @@ class TarContainer(_Base):
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._tar = tarfile.open(path, "r:*")  # noqa: SIM115 - open until the container is closed
-            members = self._list(path.stat().st_size)
+            self._tar, self._stream = open_tar(path)
         except DAMAGED as error:
             raise ArchiveError(f"{path}: the tar file is damaged ({error})") from error
+        try:
+            members = self._list(path.stat().st_size)
+        except DAMAGED as error:
+            self.close()
+            raise ArchiveError(f"{path}: the tar file is damaged ({error})") from error
+        except ArchiveError:
+            self.close()
+            raise
         self._members = _below(members)
 
-    def _list(self, packed: int) -> dict[str, tarfile.TarInfo]:
-        members: dict[str, tarfile.TarInfo] = {}
+    def _list(self, packed: int) -> dict[str, tuple[int, int]]:
+        """Return place and length of the content of each regular file, by name."""
+        members: dict[str, tuple[int, int]] = {}
         unpacked = 0
-        for member in self._tar:
+        for number, member in enumerate(list_tar(self._tar, self._stream)):
             unpacked += member.size
-            if unpacked > max(BOMB_BYTES, BOMB_RATIO * packed) or len(members) > MOST_MEMBERS:
+            if unpacked > max(BOMB_BYTES, BOMB_RATIO * packed):
                 raise ArchiveError(
                     f"{self.path}: {member.name!r} unpacks to more bytes than the archive can honestly hold"
                 )
-            if member.isreg():  # links, devices and other special members hold no data
-                members[_plain(member.name)] = member
+            if number >= MOST_MEMBERS:
+                raise ArchiveError(f"{self.path}: the tar file has more than {MOST_MEMBERS:,} members")
+            if member.isreg() and not member.issparse():  # links, devices and other special members hold no data
+                members[_plain(member.name)] = member.offset_data, member.size
         return members
 
     def __enter__(self) -> TarContainer:
@@ -181,13 +193,14 @@ class TarContainer(_Base):
 
     def open(self, name: str) -> BinaryIO:
         member = self._members.get(name) or self._members.get(self.find(name) or "")
-        opened = self._tar.extractfile(member) if member else None
-        if opened is None:
+        if member is None:
             raise ArchiveError(f"{self.path}: there is no file {name!r} in the archive")
-        return _open_packed_workbook(opened, name) if _is_workbook_name(name) else cast(BinaryIO, opened)
+        opened = open_member(self._tar, name, *member)
+        return _open_packed_workbook(opened, name) if _is_workbook_name(name) else opened
 
     def close(self) -> None:
         self._tar.close()
+        self._stream.close()
 
 
 class FileContainer(_Base):
@@ -218,7 +231,7 @@ def open_container(path: Path) -> Container:
         return FileContainer(path)
     if zipfile.is_zipfile(path):
         return ZipContainer(path)
-    if tarfile.is_tarfile(path):
+    if is_tar(path):
         return TarContainer(path)
     return FileContainer(path)
 
@@ -236,24 +249,9 @@ def open_file(path: Path) -> io.BufferedReader[Any]:
     if is_workbook(path):
         return cast("io.BufferedReader[Any]", open_workbook(path, path.name))
     try:
-        stream: io.BufferedReader[Any] = io.BufferedReader(io.FileIO(path), HEAD)
+        return io.BufferedReader(BoundedStream(path, (GZIP,)), HEAD)
     except OSError as error:
         raise ArchiveError(f"{path}: the file cannot be read ({error.strerror})") from error
-    if stream.peek(2)[:2] == b"\x1f\x8b":
-        return io.BufferedReader(cast(io.RawIOBase, _OwningGzip(stream)), HEAD)
-    return stream
-
-
-class _OwningGzip(gzip.GzipFile):
-    """A gzip reader that also closes the underlying file."""
-
-    def __init__(self, stream: io.BufferedReader[Any]) -> None:
-        super().__init__(fileobj=stream, mode="rb")
-        self._below = stream
-
-    def close(self) -> None:
-        super().close()
-        self._below.close()
 
 
 def find_spelling(folder: Path, name: str) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from indexer.archives.json_stream import read_members
 from indexer.archives.plantnet300k import METADATA
 from indexer.archives.terms import PHOTO_ENDINGS, plain_term
 from indexer.archives.workbook import is_workbook
+from indexer.bounded import is_tar
 from retrieval.errors import ArchiveError
 
 CORES = ("occurrence.txt", "occurrence.csv", "taxon.txt")
@@ -26,7 +26,7 @@ def detect_kind(path: Path, encoding: str = "") -> str:
         return _detect_folder(path)
     if not path.is_file():
         raise ArchiveError(f"{path}: there is no such file or folder")
-    if not is_workbook(path) and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+    if not is_workbook(path) and (zipfile.is_zipfile(path) or is_tar(path)):
         return "dwca"
     if path.name.lower().endswith((".json", ".json.gz")):
         return _detect_json(path)

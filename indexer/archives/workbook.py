@@ -2,12 +2,19 @@
 
 Read by python-calamine. A sheet becomes a temporary UTF-8 table, row by row, so that all table readers apply, and line
 17 of a report is row 17 of the sheet.
+
+The library holds a sheet as a rectangle: two cells in opposite corners, a few bytes in the file, are gigabytes, at
+which the process ends. So a child with bounded memory and time reads it: `python -m indexer.archives.workbook PATH`.
 """
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -19,6 +26,10 @@ from retrieval.errors import ArchiveError
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # signature of .xls
 ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LARGEST = 2**30  # unpacked bytes of a workbook; a sheet is read into memory
+MEMORY = 4 * 2**30  # bytes of address space of the child
+SECONDS = 300  # of processor time of the child
+REFUSED = 3  # its exit status for what is said in its last line
+ROOT = Path(__file__).resolve().parents[2]
 HEADER_ROWS = 20  # rows searched for a sheet's header
 
 
@@ -33,10 +44,11 @@ def is_workbook(path: Path) -> bool:
             return False
         with zipfile.ZipFile(path) as members:
             names = set(members.namelist())
-            return any(name.startswith("xl/workbook.") for name in names) or (
-                "content.xml" in names and b"spreadsheet" in members.read("mimetype")[:80]
-            )
-    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile):
+            if any(name.startswith("xl/workbook.") for name in names) or "content.xml" not in names:
+                return any(name.startswith("xl/workbook.") for name in names)
+            with members.open("mimetype") as said:
+                return b"spreadsheet" in said.read(80)
+    except (OSError, KeyError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile):
         return False
 
 
@@ -45,10 +57,27 @@ def open_workbook(path: Path, file: str) -> BinaryIO:
 
     It is the only non-empty sheet, or the only one with known headers. Raises ArchiveError.
     """
+    check_size(path, file)
+    table = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        command = [sys.executable, "-m", "indexer.archives.workbook", str(path.absolute()), file]
+        done = subprocess.run(command, stdout=table, stderr=subprocess.PIPE, cwd=ROOT, check=False)  # noqa: S603 - ours
+        if done.returncode == REFUSED:
+            raise ArchiveError(done.stderr.decode().strip())
+        if done.returncode != 0:
+            raise ArchiveError(f"{file}: the workbook takes more memory or time than any should; save its sheet as CSV")
+    except BaseException:
+        table.close()
+        raise
+    table.seek(0)
+    return table
+
+
+def write_sheet(path: Path, file: str, table: BinaryIO) -> None:
+    """Write the sheet with a table, as `open_workbook` returns it. Raises ArchiveError."""
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
     try:
-        check_size(path, file)
         with CalamineWorkbook.from_path(path) as book:
             sheets = [
                 book.get_sheet_by_name(sheet.name)
@@ -64,8 +93,8 @@ def open_workbook(path: Path, file: str) -> BinaryIO:
                     f"{file}: one sheet with a table is needed, and there are {len(chosen or filled)} ({names}); "
                     "save the one that is meant as a workbook or a CSV of its own"
                 )
-            return _write(chosen[0].iter_rows(), _titles(chosen[0].to_python(nrows=HEADER_ROWS)))
-    except (CalamineError, OSError, ValueError, zipfile.BadZipFile) as error:
+            _write(chosen[0].iter_rows(), table, _titles(chosen[0].to_python(nrows=HEADER_ROWS)))
+    except (CalamineError, ValueError, zipfile.BadZipFile) as error:
         raise ArchiveError(f"{file}: the Excel workbook is damaged or locked ({error})") from error
 
 
@@ -73,8 +102,11 @@ def check_size(path: Path, file: str) -> None:
     """Raise ArchiveError for a workbook that would unpack to more than memory should hold."""
     if not zipfile.is_zipfile(path):
         return
-    with zipfile.ZipFile(path) as members:
-        unpacked = sum(member.file_size for member in members.infolist())
+    try:
+        with zipfile.ZipFile(path) as members:
+            unpacked = sum(member.file_size for member in members.infolist())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ArchiveError(f"{file}: the Excel workbook is damaged or locked ({error})") from error
     if unpacked > LARGEST:
         raise ArchiveError(f"{file}: the workbook unpacks to {unpacked:,} bytes, too many; save its sheet as CSV")
 
@@ -92,12 +124,11 @@ def _titles(rows: Sequence[Sequence[object]]) -> int:
     return next((number for number, row in enumerate(rows) if _is_header(row)), 0)
 
 
-def _write(rows: Iterable[Sequence[object]], titles: int = 0) -> BinaryIO:
+def _write(rows: Iterable[Sequence[object]], table: BinaryIO, titles: int = 0) -> None:
     """Write the rows, one per line; line breaks become blanks, and quotes are doubled within quotes.
 
     Titles above the header become empty lines, so that row numbers are kept.
     """
-    table = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     table.write("\ufeff".encode())
     for number, row in enumerate(rows):
         if number < titles:
@@ -106,8 +137,6 @@ def _write(rows: Iterable[Sequence[object]], titles: int = 0) -> BinaryIO:
         cells = [" ".join(_text(cell).split()) for cell in row]
         line = "\t".join('"' + cell.replace('"', '""') + '"' if '"' in cell else cell for cell in cells)
         table.write(f"{line}\t\n".encode("utf-8", "replace"))
-    table.seek(0)
-    return table
 
 
 def _text(cell: object) -> str:
@@ -121,3 +150,20 @@ def _text(cell: object) -> str:
     if isinstance(cell, date | time):
         return cell.isoformat()
     return str(cell) if not isinstance(cell, timedelta) else ""
+
+
+def main(path: str, file: str) -> int:
+    """Write a workbook's table to standard output, within the bounds of memory and time; returns the exit status."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    try:
+        write_sheet(Path(path), file, sys.stdout.buffer)
+        sys.stdout.flush()
+    except ArchiveError as error:
+        print(error, file=sys.stderr)
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from database.collection.imports import RejectionEntry, count_batch, dataset_kind, finish_run, start_run
 from database.collection.observations import FiledPhoto, ObservationEntry, PhotoEntry, file_photos
 from database.collection.photos import OBSERVED, OWN
-from database.field.approved import ApprovedObservation, approved_ids, approved_observations
+from database.field.approved import ApprovedObservation, approved_ids, approved_observations, observation_page
 from database.field.withdrawing import drop_unmet
 from database.session import Database
 from database.taxonomy.taxa import SPECIES
@@ -139,8 +139,3 @@ def photo_entries(one: ApprovedObservation, code: str, page: str) -> list[PhotoE
         )
         for photo in one.photos
     ]
-
-
-def observation_page(page: str, key: str) -> str:
-    """Return the public URL of an observation; empty if the server has none."""
-    return f"{page.rstrip('/')}/api/v1/observations/{key}" if page else ""

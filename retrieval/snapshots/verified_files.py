@@ -17,6 +17,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,4 +76,5 @@ def write_verified_files(root: Path, verified: Mapping[str, VerifiedFile]) -> No
         new.write_text("{\n" + ",\n".join(kept) + "\n}\n", encoding="utf-8")
         os.replace(new, root / STAMPS)  # noqa: PTH105 - the pair of names reads better
     except OSError:
-        return
+        with suppress(OSError):
+            new.unlink(missing_ok=True)  # half of it, on a full disk

@@ -69,6 +69,15 @@ def test_a_photo_that_was_changed_on_the_disk_is_not_shown(tmp_path: Path) -> No
         files.get(digest)
 
 
+def test_a_photo_that_was_damaged_on_the_disk_is_whole_again_once_it_is_sent_again(tmp_path: Path) -> None:
+    files = PhotoFiles(str(tmp_path))
+    digest = files.put(b"one")
+    (tmp_path / digest[:2] / digest).write_bytes(b"")  # as a power cut leaves it, where nothing is flushed
+
+    assert files.put(b"one") == digest
+    assert files.get(digest) == b"one"
+
+
 def test_a_store_that_needs_a_package_names_it() -> None:
     with pytest.raises(StoreUnavailable, match=r"requirements-s3.txt|no-such"):
         PhotoFiles("no-such-protocol://bucket/prefix")

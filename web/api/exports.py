@@ -10,6 +10,10 @@ from urllib.parse import quote
 from flask import Response, request, send_file, url_for
 from marshmallow import fields
 
+from database.errors import ArchiveBusy
+from database.exporting.refreshing import is_foreign, refresh_archive
+from database.field.approved import approved_state
+from web.http.admission import Overloaded
 from web.http.refusals import UnknownExport
 from web.schemas.answers import Answer, about
 from web.schemas.exports import archives
@@ -47,8 +51,11 @@ class Exports(Answer):
 def list_exports() -> dict[str, Any]:
     """List the Darwin Core Archives of approved observations.
 
-    They contain public data only: obscured places are grid cells.
+    They contain public data only: obscured places are grid cells. What was hidden or removed after an archive was
+    written leaves it before it is given out.
     """
+    for path in archives(services().exports):
+        refresh(path)
     return {"exports": [describe(path) for path in archives(services().exports)]}
 
 
@@ -57,7 +64,7 @@ def list_exports() -> dict[str, Any]:
 def fetch_export(name: str) -> Response:
     """Download an archive; with `If-None-Match` or `If-Modified-Since` only if it has changed."""
     for path in archives(services().exports):
-        if path.name == name:
+        if path.name == name and refresh(path).exists():
             sent = send_file(path.absolute(), mimetype="application/zip", conditional=True, max_age=0)
             return leave_to_proxy(sent, path.name)
     raise UnknownExport(f"there is no archive {name}")
@@ -75,6 +82,29 @@ def leave_to_proxy(sent: Response, name: str) -> Response:
     left.headers.extend({header: sent.headers[header] for header in KEPT if header in sent.headers})
     sent.close()
     return left
+
+
+def refresh(path: Path) -> Path:
+    """Take out of an archive what was hidden or removed since it was written, if anything was. Raises Overloaded.
+
+    Archives by other programs stay as they are, so without a database only those can be given out.
+    """
+    given = services()
+    try:
+        facts = path.stat()
+    except FileNotFoundError:  # removed meanwhile
+        return path
+    if is_foreign(path):
+        return path
+    with given.database().reading() as session:
+        known = (facts.st_ino, facts.st_mtime_ns, approved_state(session))
+        if given.fresh_exports.get(path) != known:
+            try:
+                if not refresh_archive(session, path, given.photo_files().get, today=datetime.now(UTC).date()):
+                    given.fresh_exports[path] = known
+            except ArchiveBusy as error:
+                raise Overloaded("the archive is being written again; try again in some seconds") from error
+    return path
 
 
 def describe(path: Path) -> dict[str, Any]:

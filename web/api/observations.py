@@ -23,15 +23,17 @@ from database.field.records import (
     photo_of,
     record,
     remove,
+    shown,
 )
 from database.field.search import search, search_near
 from database.field.verdicts import give_opinion, settle
 from database.session import Session
 from database.taxonomy.lineages import find_taxon
 from retrieval.domain import WORLD
-from retrieval.errors import FungariumError, InvalidOption
+from retrieval.errors import FungariumError, InvalidOption, SnapshotError, UnknownPhoto
 from retrieval.photos.views import CURATED
 from retrieval.ranking.options import IdentifyOptions
+from retrieval.snapshots.withdrawals import withdraw_photos
 from web.api.accounts import signed_in
 from web.api.observation_search import RADIUS, next_address, read_cursor, read_point, read_search, say_nothing
 from web.api.photos import WEBP, PictureQuery
@@ -142,7 +144,7 @@ def remove_observation(key: str) -> None:
         observation = require_owned(session, key)
         gone = digests(observation.photos)
         remove(session, observation)
-    discard(services().database(), services().photo_files(), gone)
+    remove_photos(gone)
 
 
 @blueprint.route("/<string:key>/photos", methods=["POST"])
@@ -167,7 +169,7 @@ def remove_observation_photo(key: str, sha256: str) -> dict[str, Any]:
         gone = digests([photo_of(observation, sha256)])
         drop_photo(session, observation, sha256)
         answer = observation_answer(observation, asking)
-    discard(services().database(), services().photo_files(), gone)
+    remove_photos(gone)
     return tagged(answer)
 
 
@@ -324,6 +326,25 @@ def tagged(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the response to this request, with an ETag."""
     tag_answer(answer["version"], answer)
     return answer
+
+
+def remove_photos(sha256s: list[str]) -> None:
+    """Delete the photos that no observation shows any more, and withdraw those that are references, from now on."""
+    given = services()
+    with given.database().reading() as session:
+        gone = [sha256 for sha256 in sha256s if not shown(session, sha256)]
+    if given.flora_indexes is not None and (references := [one for one in gone if is_reference(one)]):
+        withdraw_photos(given.flora_indexes, references)
+    discard(given.database(), given.photo_files(), gone)
+
+
+def is_reference(sha256: str) -> bool:
+    """Return whether the published snapshot has a photo among its references."""
+    try:
+        with services().published.lease() as snapshot:
+            return bool(snapshot.reference_of_photo(sha256))
+    except (SnapshotError, UnknownPhoto):  # without a snapshot nothing of it is shown either
+        return False
 
 
 def forget_photos(drawn: list[DrawnPhoto]) -> None:

@@ -22,6 +22,7 @@ WEBP: Final = {200: {"content": {"image/webp": {"schema": {"type": "string", "fo
 """The second media type in the OpenAPI document, besides JPEG."""
 
 YEAR: Final = 31_536_000  # seconds
+HOUR: Final = 3600
 
 
 class PictureQuery(Schema):
@@ -41,7 +42,8 @@ class PictureQuery(Schema):
 def draw_reference_photo(query: dict[str, Any], sha256: str) -> Response:
     """Serve a reference photo without metadata: as WebP if `Accept` names it, else as JPEG.
 
-    The image at a URL never changes. Show it with its author and licence.
+    The image at a URL never changes. Those of observations, which their observers may remove, are not for shared
+    caches. Show it with its author and licence.
     """
     given = services()
     with given.published.lease() as snapshot:
@@ -49,9 +51,13 @@ def draw_reference_photo(query: dict[str, Any], sha256: str) -> Response:
     cacheable = given.photos.is_cacheable(photo)  # before reading the cache: raises if the photo was withdrawn
     form, size = accepted_form(), query["size"]
     response = picture_response(f"{photo}-{size}-{DRAWING}", form)
-    response.cache_control.public = True
-    response.cache_control.max_age = YEAR
-    response.cache_control.immutable = True
+    if cacheable:
+        response.cache_control.public = True
+        response.cache_control.max_age = YEAR
+        response.cache_control.immutable = True
+    else:
+        response.cache_control.private = True
+        response.cache_control.max_age = HOUR
     if response.status_code == 304:
         return response
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from werkzeug.routing import RoutingException
 from database.errors import (
     DatabaseBusy,
     DatabaseError,
+    DatabaseFull,
     FieldError,
     NotOwner,
     PersonError,
@@ -27,6 +29,7 @@ from database.errors import (
     UnknownPerson,
     UnknownRun,
 )
+from database.field.photo_files import NO_ROOM
 from retrieval import errors
 from retrieval.photos.decoders import DecoderFailed, DecodersBusy
 from web.http import refusals
@@ -36,6 +39,7 @@ from web.http.refusals import RemoteServersBusy, UnknownAnswer, UnknownExport
 
 log = logging.getLogger(__name__)
 
+UNUSABLE: Final = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 MEDIA_TYPE: Final = "application/problem+json"
 PROBLEMS_AT: Final = "/api/v1/docs#"  # documentation of the types of problems
 LATER: Final = 10  # seconds until a retry may succeed
@@ -144,6 +148,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         "database-unavailable",
         "The database is unavailable",
         "The database cannot be used. Details are in the server's log.",
+    ),
+    DatabaseFull: Kind(
+        507, "no-room", "Storage is full", "The storage is full. The administrator has to free some space."
     ),
     Overloaded: Kind(503, "overloaded", "The server is busy"),
     DecodersBusy: Kind(503, "overloaded", "The server is busy"),
@@ -301,5 +308,15 @@ def register_errors(
 
     for broken in BROKEN_BODIES:
         app.register_error_handler(broken, broken_body)
+
+    def disk_error(error: OSError) -> Response:
+        """Answer where something could not be written, or was not readable on the disk."""
+        if error.errno not in (*NO_ROOM, *UNUSABLE):
+            raise error
+        log.error("%s at %s", error.strerror, error.filename or "an open file", exc_info=error)
+        full = error.errno in NO_ROOM
+        return answer(describe_engine_error(DatabaseFull() if full else StoreUnavailable("the disk cannot be used")))
+
+    app.register_error_handler(OSError, disk_error)
     app.register_error_handler(errors.FungariumError, engine_error)
     app.register_error_handler(HTTPException, http_error)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, render_template, request
 
-from retrieval.errors import FungariumError
+from retrieval.errors import FungariumError, UnknownPhoto
 from retrieval.snapshots.snapshot import Snapshot
 from web.pages.blueprint import blueprint
 from web.pages.identify import FRAGMENT, OPEN, make_choice, previews_of
@@ -13,22 +15,36 @@ from web.services import services
 
 @blueprint.route("/answers/<string:name>")
 def show_answer(name: str) -> str:
-    """Show a stored answer as it was given; reference photos in it may have been withdrawn since."""
+    """Show a stored answer as it was given, without the reference photos that are no longer published."""
     answer = services().answers.read(name)
-    shown = {
-        "answer": answer,
-        "previews": previews_of(name, answer["photos"]),
-        "notice": answer["notice"],
-        "OPEN": OPEN,
-        "kept": name,
-    }
-    if FRAGMENT in request.headers:
-        return render_template("answer_fragment.html", **shown)
+    shown = {"previews": previews_of(name, answer["photos"]), "notice": answer["notice"], "OPEN": OPEN, "kept": name}
     try:
         with services().published.lease() as snapshot:
+            shown["answer"] = keep_published(answer, snapshot)
+            if FRAGMENT in request.headers:
+                return render_template("answer_fragment.html", **shown)
             return render_kept(snapshot, shown)
-    except FungariumError:  # without a published snapshot the answer is shown, but no form
+    except FungariumError:  # without a published snapshot the answer is shown, but no photo of it, and no form
+        shown["answer"] = keep_published(answer, None)
+        if FRAGMENT in request.headers:
+            return render_template("answer_fragment.html", **shown)
         return render_template("identify.html", choice=None, snapshot=None, **shown)
+
+
+def keep_published(answer: dict[str, Any], snapshot: Snapshot | None) -> dict[str, Any]:
+    """Return a stored answer with the evidence that the published snapshot has: what was withdrawn since is gone."""
+
+    def is_published(photo: str) -> bool:
+        try:
+            return snapshot is not None and snapshot.reference_of_photo(photo).photo == photo
+        except UnknownPhoto:
+            return False
+
+    species = [
+        candidate | {"evidence": [one for one in candidate["evidence"] if is_published(one["photo"])]}
+        for candidate in answer["species"]
+    ]
+    return answer | {"species": species}
 
 
 def render_kept(snapshot: Snapshot, shown: dict[str, object]) -> str:

@@ -8,12 +8,12 @@ from uuid import uuid4
 from flask import render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from database.field.records import digests, discard, drop_photo, edit, last_licence, photo_of, remove
+from database.field.records import digests, drop_photo, edit, last_licence, photo_of, remove
 from database.field.validation import CERTAINTIES
 from retrieval.domain import WORLD
 from retrieval.errors import NoPhoto
 from web.api.accounts import signed_in
-from web.api.observations import keep_find, keep_more_photos, require_owned
+from web.api.observations import keep_find, keep_more_photos, remove_photos, require_owned
 from web.http import access
 from web.http.access import require
 from web.http.refusals import UnknownAnswer
@@ -115,7 +115,7 @@ def remove_photo_of_find(key: str, sha256: str) -> Response:
             found = require_owned(session, key)
             gone = digests([photo_of(found, sha256)])
             drop_photo(session, found, sha256)
-        discard(services().database(), services().photo_files(), gone)
+        remove_photos(gone)
     except TROUBLE as error:
         return render_form_again("recording.html", error, **as_known(observation))
     return go_to(url_for("page.show_edit", key=key))
@@ -137,7 +137,7 @@ def remove_find(key: str) -> Response:
         check_version(observation_version(observation), request.form.get("version"), required=True)
         gone = digests(observation.photos)
         remove(session, observation)
-    discard(services().database(), services().photo_files(), gone)
+    remove_photos(gone)
     return go_to(url_for("page.show_own_observations", done="removed"))
 
 

@@ -170,6 +170,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "UnknownName": 422,
         "FieldError": 422,
         "StoreFull": 507,
+        "DatabaseFull": 507,
     }.get(kind.__name__, 503)
 
     words = assert_problem(app.test_client().get("/raise"), expected, KINDS[kind].name)

@@ -1,34 +1,49 @@
 """Writes a reproducible Darwin Core Archive, and reports the changes since the previous export.
 
-PATH.json beside the archive has a digest of every exported record, and the dates on which records were removed. The
-next run compares with it to find added, changed and removed records; without it every record is new.
+PATH.json beside the archive has a digest of every exported record, the dates on which records were removed, and how the
+archive was made. The next run compares with it to find added, changed and removed records; without it every record is
+new.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import shutil
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from database.errors import ArchiveBusy
+from database.exporting.descriptors import DatasetCard, write_eml, write_meta
+from database.exporting.rows import (
+    LICENCES,
+    OF_GBIF,
+    TABLES,
+    TableForm,
+    freest_for_all,
+    occurrence_id,
+    packed_path,
+    render,
+)
 from database.field.approved import ApprovedObservation, approved_observations
 from database.field.photo_files import write_whole
 from database.session import Session
-from indexer.exporting.descriptors import DatasetCard, write_eml, write_meta
-from indexer.exporting.rows import LICENCES, OF_GBIF, TABLES, freest_for_all, occurrence_id, packed_path, render
 from retrieval.errors import BuildError
 from retrieval.snapshots.manifest import checksum
+from retrieval.snapshots.staging import settle_file
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # modification time of every member: the zip format requires one
 FORMAT = "fungarium-export"
+LOCK = ".exporting.lock"  # in the folder of the archives
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +91,34 @@ def export_archive(
             "photos are exported by address, and the server has none: set FUNGARIUM_PUBLIC_URL,"
             " or pack the photos into the archive with --pack-photos"
         )
-    before = read_state(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        gathered = write_tables(session, Path(folder), card, accepted, packed=photo is not None)
-        if not gathered.digests:
-            raise BuildError(
-                "no approved observation may be exported yet: " + (report_progress(gathered) or "there is none")
-            )
-        licence = freest_for_all(sorted(gathered.licences))
-        texts = {
-            "meta.xml": write_meta(),
-            "eml.xml": write_eml(card, licence, gathered.latest, gathered.days),
+    with writing(path, wait=True):
+        before = read_state(path)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            gathered = write_tables(session, Path(folder), card, accepted, packed=photo is not None)
+            if not gathered.digests:
+                raise BuildError(
+                    "no approved observation may be exported yet: " + (report_progress(gathered) or "there is none")
+                )
+            written = Path(folder) / "archive.zip"
+            texts = describe(card, gathered.licences, gathered.latest, gathered.days)
+            pack(written, Path(folder), texts, gathered.photos if photo is not None else {}, photo)
+            rewritten = not path.exists() or checksum(written) != checksum(path)
+            if rewritten:
+                settle_file(written, path)
+        known: dict[str, str] = before.get("records", {})
+        removed = tuple(sorted(known.keys() - gathered.digests.keys()))
+        gone = {one: day for one, day in before.get("deleted", {}).items() if one not in gathered.digests}
+        state = {
+            "format": FORMAT,
+            "archive": checksum(path),
+            "records": gathered.digests,
+            "deleted": gone | dict.fromkeys(removed, today.isoformat()),
+            "card": asdict(card),
+            "licences": list(accepted),
+            "packed": photo is not None,
         }
-        written = Path(folder) / "archive.zip"
-        pack(written, Path(folder), texts, gathered.photos if photo is not None else {}, photo)
-        rewritten = not path.exists() or checksum(written) != checksum(path)
-        if rewritten:
-            written.replace(path)
-    known: dict[str, str] = before.get("records", {})
-    removed = tuple(sorted(known.keys() - gathered.digests.keys()))
-    gone = {one: day for one, day in before.get("deleted", {}).items() if one not in gathered.digests}
-    state = {
-        "format": FORMAT,
-        "archive": checksum(path),
-        "records": gathered.digests,
-        "deleted": gone | dict.fromkeys(removed, today.isoformat()),
-    }
-    if state != before:
-        write_whole(state_path(path), json.dumps(state, indent=0, sort_keys=True).encode())
+        if state != before:
+            write_state(path, state)
     return ExportReport(
         records=len(gathered.digests),
         photos=gathered.pictures,
@@ -116,6 +130,29 @@ def export_archive(
     )
 
 
+@contextmanager
+def writing(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the lock of the archive's folder, and remove what killed writers of this archive left there.
+
+    Raises ArchiveBusy if somebody else holds it and this does not `wait`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise ArchiveBusy(f"the archive {path.name} is being written at the moment") from error
+        for leftover in path.parent.glob(f".{path.name}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
+def describe(card: DatasetCard, licences: set[str], latest: date, days: Sequence[date]) -> dict[str, bytes]:
+    """Return the archive's descriptors, by file."""
+    licence = freest_for_all(sorted(licences))
+    return {"meta.xml": write_meta(), "eml.xml": write_eml(card, licence, latest, days)}
+
+
 def write_tables(
     session: Session, folder: Path, card: DatasetCard, accepted: tuple[str, ...], *, packed: bool
 ) -> Gathered:
@@ -124,15 +161,12 @@ def write_tables(
     with ExitStack() as stack:
         files = [stack.enter_context(open_table(folder / table.file)) for table in TABLES]
         for table, file in zip(TABLES, files, strict=True):
-            file.write("\t".join(["id", *(term.rpartition("/")[2] for term in table.terms)]) + "\n")
+            file.write(header(table))
         for one in exportable(session, accepted, gathered):
             lines = render(one, dataset=card.title, page=card.page, packed=packed)
-            digest = hashlib.sha256()
             for file, rows in zip(files, lines, strict=True):
-                text = "".join(f"{row}\n" for row in rows)
-                digest.update(text.encode() + b"\0")
-                file.write(text)
-            gathered.digests[occurrence_id(one.key)] = digest.hexdigest()[:32]
+                file.write(join_rows(rows))
+            gathered.digests[occurrence_id(one.key)] = digest_of(lines)
             gathered.photos |= {packed_path(photo): photo.sha256 for photo in one.photos}
             gathered.pictures += len(one.photos)
             gathered.licences.add(one.licence)
@@ -140,6 +174,24 @@ def write_tables(
             if one.event_date is not None:
                 gathered.days = [min([*gathered.days, one.event_date]), max([*gathered.days, one.event_date])]
     return gathered
+
+
+def header(table: TableForm) -> str:
+    """Return a table's first line."""
+    return "\t".join(["id", *(term.rpartition("/")[2] for term in table.terms)]) + "\n"
+
+
+def join_rows(rows: Sequence[str]) -> str:
+    """Return the lines of some rows."""
+    return "".join(f"{row}\n" for row in rows)
+
+
+def digest_of(tables: Sequence[Sequence[str]]) -> str:
+    """Return a digest of an observation's rows in all tables."""
+    digest = hashlib.sha256()
+    for rows in tables:
+        digest.update(join_rows(rows).encode() + b"\0")
+    return digest.hexdigest()[:32]
 
 
 def exportable(session: Session, accepted: tuple[str, ...], gathered: Gathered) -> Iterator[ApprovedObservation]:
@@ -198,6 +250,11 @@ def read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) and state.get("format") == FORMAT else {}
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the state of an export."""
+    write_whole(state_path(path), json.dumps(state, indent=0, sort_keys=True).encode(), durable=True)
 
 
 def state_path(path: Path) -> Path:

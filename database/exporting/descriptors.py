@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from indexer.exporting.rows import LICENCES, TABLES, TableForm
+from database.exporting.rows import LICENCES, TABLES, TableForm
 
 TEXT = "http://rs.tdwg.org/dwc/text/"
 EML = "https://eml.ecoinformatics.org/eml-2.2.0"

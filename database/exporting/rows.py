@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from database.field.approved import ApprovedObservation, Name, ShownPhoto, StatedIdentification
+from database.field.approved import ApprovedObservation, Name, ShownPhoto, StatedIdentification, observation_page
 from database.field.obscuring import CELL
 from database.field.validation import CERTAINTIES
-from indexer.building.adopting import observation_page
 from retrieval.domain import RANKS
 
 DWC = "http://rs.tdwg.org/dwc/terms/"
