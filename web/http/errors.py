@@ -58,6 +58,7 @@ class Kind:
     said: str = ""  # replaces the error's own text, which names files and addresses of the server and goes to the log
 
 
+UNDECODED: Final = "Photos cannot be decoded at the moment; try again in some seconds."
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnreadablePhoto: Kind(400, "unreadable-photo", "The photo cannot be read"),
     errors.UnsupportedPhoto: Kind(415, "unsupported-photo", "File type not supported"),
@@ -153,8 +154,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         507, "no-room", "Storage is full", "The storage is full. The administrator has to free some space."
     ),
     Overloaded: Kind(503, "overloaded", "The server is busy"),
-    DecodersBusy: Kind(503, "overloaded", "The server is busy"),
-    DecoderFailed: Kind(503, "overloaded", "The server is busy"),
+    DecodersBusy: Kind(503, "overloaded", "The server is busy", UNDECODED),
+    DecoderFailed: Kind(503, "overloaded", "The server is busy", UNDECODED),
     DeadlinePassed: Kind(503, "deadline-passed", "The request timed out"),
 }
 """The engine's errors. Others are looked up by their base classes; without a match they are internal errors."""
