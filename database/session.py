@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from database.errors import DatabaseBusy, DatabaseError, DatabaseFull, NoDatabase, SchemaMismatch
 from database.tables import Base
+from database.turns import Turns
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -23,8 +26,13 @@ __all__ = ["Database", "Session", "create_tables", "open_database", "upgrade"]
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 PATIENCE = 60.0  # seconds to wait for another writer before giving up
+MOST_WRITERS = 32  # of a process, at work or waiting; the others' threads are for readers
+READERS = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 10.0}  # connections of a process; seconds to wait
+WRITER = {"pool_size": 1, "max_overflow": 0}
 FULL = ("is full", "No space left")  # in messages about full disks
 WAITED = ("lock timeout", "is locked")  # in messages of PostgreSQL and SQLite about lock timeouts
+LOST = (sql_errors.OperationalError, sql_errors.InterfaceError, sql_errors.InternalError)
+"""A server that went away, a full disk, a read-only or damaged file: not the fault of a statement."""
 _WRITER = 0x46756E67  # key of the PostgreSQL advisory lock held by the writer
 
 
@@ -34,41 +42,43 @@ class Database:
     With a single writer, concurrent imports cannot create the same taxon twice, and deadlocks are impossible.
     """
 
-    def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
+    def __init__(self, engine: Engine, writer: Engine, patience: float = PATIENCE) -> None:
+        """`writer` has connections of its own, so that readers never wait for writers."""
         self.engine = engine
         self.patience = patience
-        self._writer = engine.execution_options(writing=True, patience=patience)
+        self._writer = writer.execution_options(writing=True, patience=patience)
+        self._turns = Turns(MOST_WRITERS)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Yield a read-only session with a consistent view of the database. Raises DatabaseError."""
-        with Session(self.engine, autoflush=False) as session:
-            try:
-                yield session
-            except sql_errors.OperationalError as error:  # the server went away; the next session reconnects
-                raise DatabaseError(f"{_spoken(self.engine.url)} cannot be read: {_first_line(error)}") from error
+        """Yield a read-only session with a consistent view of the database. Raises DatabaseError, DatabaseBusy."""
+        with self._told("read"), Session(self.engine, autoflush=False) as session:
+            yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Yield the only write session; it is committed at the end, or rolled back on an exception.
 
-        Raises DatabaseBusy, DatabaseFull, and DatabaseError where nothing can be written.
+        Writers of a process take turns in the order in which they came. Raises DatabaseBusy, DatabaseFull, and
+        DatabaseError where nothing can be written.
         """
-        with Session(self._writer) as session:
-            try:
-                session.connection()
-            except sql_errors.OperationalError as error:
-                if not any(sign in _first_line(error) for sign in WAITED):
-                    raise _unwritable(error, self.engine.url) from error
-                raise DatabaseBusy(
-                    f"{_spoken(self.engine.url)} has been written to by something else for more than"
-                    f" {self.patience:g} s ({_first_line(error)}); wait for it to end and run this again"
-                ) from error
-            try:
+        if not self._turns.take(self.patience):
+            raise DatabaseBusy(f"{_spoken(self.engine.url)} has too many writers waiting; try again in a moment")
+        try:
+            with self._told("written"), Session(self._writer) as session:
+                try:
+                    session.connection()
+                except sql_errors.OperationalError as error:
+                    if not any(sign in _first_line(error) for sign in WAITED):
+                        raise
+                    raise DatabaseBusy(
+                        f"{_spoken(self.engine.url)} has been written to by something else for more than"
+                        f" {self.patience:g} s ({_first_line(error)}); wait for it to end and run this again"
+                    ) from error
                 yield session
                 session.commit()
-            except sql_errors.OperationalError as error:  # a full disk, a read-only file, a lost connection
-                raise _unwritable(error, self.engine.url) from error
+        finally:
+            self._turns.give_back()
 
     def check(self) -> None:
         """Raise DatabaseError unless the database can be read, SchemaMismatch unless its tables are of this version."""
@@ -78,6 +88,21 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        self._writer.dispose()
+
+    @contextmanager
+    def _told(self, done: str) -> Iterator[None]:
+        """Raise DatabaseError for a lost or unusable database; the next session reconnects."""
+        try:
+            yield
+        except sql_errors.TimeoutError as error:
+            raise DatabaseBusy(f"{_spoken(self.engine.url)} has too many readers; try again in a moment") from error
+        except sql_errors.DBAPIError as error:
+            if not isinstance(error, LOST) and type(error) is not sql_errors.DatabaseError:
+                raise  # a statement that is wrong, or breaks a constraint
+            if done == "written":
+                raise _unwritable(error, self.engine.url) from error
+            raise DatabaseError(f"{_spoken(self.engine.url)} cannot be {done}: {_first_line(error)}") from error
 
     def __enter__(self) -> Database:
         return self
@@ -91,7 +116,8 @@ def open_database(url: str, *, patience: float = PATIENCE) -> Database:
 
     `patience` is the time to wait for another writer, in seconds.
     """
-    database = Database(_connect(url, create=False, patience=patience), patience)
+    reader, writer = (_connect(url, pool, patience=patience) for pool in (READERS, WRITER))
+    database = Database(reader, writer, patience)
     try:
         with _connected(database.engine) as connection:
             _check_revision(connection, database.engine.url)
@@ -159,7 +185,7 @@ def describe_address(url: str) -> str:
 
 def downgrade(url: str, revision: str = "base") -> None:
     """Downgrade the schema to `revision`; `base` drops all tables with their rows."""
-    engine = _connect(url, create=False)
+    engine = _connect(url)
     try:
         with _connected(engine.execution_options(writing=True)) as connection, connection.begin():
             _refuse_strangers(connection, engine.url)
@@ -185,12 +211,12 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
-def _connect(url: str, *, create: bool, patience: float = PATIENCE) -> Engine:
+def _connect(url: str, pool: Mapping[str, Any] = WRITER, *, create: bool = False, patience: float = PATIENCE) -> Engine:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _connect_sqlite(parsed, create=create, patience=patience)
+        return _connect_sqlite(parsed, pool, create=create, patience=patience)
     try:
-        engine = create_engine(parsed, pool_pre_ping=True)
+        engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True, **pool)
     except ModuleNotFoundError as error:
         raise DatabaseError(
             f"{_spoken(parsed)} needs the package {error.name}, which is not installed;"
@@ -200,15 +226,21 @@ def _connect(url: str, *, create: bool, patience: float = PATIENCE) -> Engine:
     return engine
 
 
-def _connect_sqlite(url: URL, *, create: bool, patience: float) -> Engine:
+def _connect_sqlite(url: URL, pool: Mapping[str, Any], *, create: bool, patience: float) -> Engine:
     file = Path(url.database) if url.database and url.database != ":memory:" else None
     if file is not None:
         if create:
             file.parent.mkdir(parents=True, exist_ok=True)
         elif not file.exists():
             raise NoDatabase(f"there is no database at {file} yet; `fungarium collection import` makes one")
-    engine = create_engine(url, connect_args={"timeout": patience})
+    pooled = pool if file is not None else {}
+    engine = create_engine(url, connect_args={"timeout": patience}, hide_parameters=True, **pooled)
     event.listen(engine, "connect", _prepare_sqlite)
+    if file is not None:
+        if not create:
+            event.listen(engine, "do_connect", partial(_refuse_missing, file))
+        event.listen(engine, "connect", partial(_note_file, file))
+        event.listen(engine, "checkout", partial(_refuse_replaced, file))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -218,6 +250,29 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     # FULL: under WAL, NORMAL flushes at checkpoints only, and a power cut would lose what was acknowledged since.
     for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _refuse_missing(file: Path, *_: object) -> None:
+    if not file.exists():  # SQLite would make an empty one
+        raise sqlite3.OperationalError("the file is gone")
+
+
+def _note_file(file: Path, _: object, record: Any) -> None:
+    record.info["file"] = _identity(file)
+
+
+def _refuse_replaced(file: Path, _: object, record: Any, __: object) -> None:
+    """Open another connection where the file is another one: writes to the old one would be lost with it."""
+    if _identity(file) != record.info["file"]:
+        raise sql_errors.DisconnectionError
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -107,10 +107,10 @@ def fates(database: Database, since: date | None, least: int | None, as_json: bo
 @with_database
 def rescore(database: Database) -> None:
     """Recompute all scores from current data."""
-    from database.field.administration import rescore_observations
+    from database.field.rescoring import rescore_all
 
     with ProgressBars("observation") as bars:
-        count = rescore_observations(database, bars)
+        count = rescore_all(database, bars)
     print(f"{count} observations scored again")
 
 
@@ -128,9 +128,11 @@ def add_obscured(database: Database, name: str) -> None:
     Existing observations are obscured too.
     """
     from database.field.administration import obscure_taxon
+    from database.field.rescoring import rescore_pending
 
     with database.writing() as session:
         count = obscure_taxon(session, name)
+    rescore_pending(database)
     print(f"{name}\tobscured, {count} observations checked")
 
 
@@ -143,9 +145,11 @@ def remove_obscured(database: Database, name: str) -> None:
     Other obscured taxa above or below it stay obscured.
     """
     from database.field.administration import reveal_taxon
+    from database.field.rescoring import rescore_pending
 
     with database.writing() as session:
         count = reveal_taxon(session, name)
+    rescore_pending(database)
     print(f"{name}\tno longer obscured, {count} observations checked")
 
 

@@ -44,6 +44,7 @@ from web.pages.wording.template_words import template_words
 from web.pages.wording.uncertainty import uncertainty_words
 from web.photos.uploads import PhotoRequest, upload_config
 from web.request_lifecycle import register_request_lifecycle
+from web.rescoring import Rescoring
 from web.schemas.openapi import CONFIG, ProblemApi, refuse_overlooked_query
 from web.services import Services, services
 
@@ -65,6 +66,7 @@ def create_app(services: Services) -> Flask:
     app.extensions["services"] = services
     register_cors(app, services.cors_origins)
     app.extensions["serving"] = Serving(services)
+    app.extensions["rescoring"] = Rescoring(services.database)
     register_request_lifecycle(app)
     if services.policy.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=services.policy.proxies, x_proto=services.policy.proxies)  # type: ignore[method-assign]

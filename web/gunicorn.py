@@ -6,6 +6,7 @@ gunicorn's own command: `gunicorn -c python:web.gunicorn 'app:create()'`.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, MutableMapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 from flask import Flask
@@ -27,6 +28,8 @@ METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 CORES: Final = "FUNGARIUM_CORES"
+MMAP_THRESHOLD, ARENA_MAX = -3, -8  # of mallopt(3)
+LARGE_BLOCK, ARENAS = 1 << 18, 4
 ARITHMETIC: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Read by the libraries of NumPy and FAISS once, when a worker loads them."""
 
@@ -91,13 +94,30 @@ def when_ready(server: Any) -> None:
         )
 
 
+def post_fork(_: Any, __: Any) -> None:
+    """Make the worker give large blocks of memory back to the system when they are freed, where glibc is used.
+
+    By default its allocator keeps more the larger what was freed, in as many arenas as there are threads.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
+        library.mallopt(ARENA_MAX, ARENAS)
+
+
 def post_worker_init(worker: Any) -> None:
     """Open model and snapshot at once, in the worker, so that the first request does not wait for them.
 
-    This runs in a thread, because the worker's main thread must send heartbeats meanwhile.
+    Then compute the scores that a killed worker left. This runs in a thread, because the worker's main thread must
+    send heartbeats meanwhile.
     """
     application: Flask = worker.wsgi
-    threading.Thread(target=application.extensions["services"].published.health, daemon=True).start()
+
+    def begin() -> None:
+        application.extensions["services"].published.health()
+        application.extensions["rescoring"].wake()
+
+    threading.Thread(target=begin, daemon=True).start()
 
 
 def child_exit(_: Any, worker: Any) -> None:
@@ -127,6 +147,7 @@ HOOKS_AND_OPTIONS: Final = (
     "control_socket_disable",
     "on_starting",
     "when_ready",
+    "post_fork",
     "post_worker_init",
     "child_exit",
     "on_exit",

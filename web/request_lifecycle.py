@@ -51,15 +51,17 @@ def take_place() -> None:
 
     This happens before the form is read, which bounds the memory of waiting requests.
     """
-    if g.get("has_place"):
+    if "brought" in g:
         return
     given = serving()
+    unknown = request.max_content_length or 0  # a body in chunks does not say how long it will be
+    brought = request.content_length if request.content_length is not None else unknown
     try:
-        given.gate.enter()
+        given.gate.enter(brought)
     except Overloaded:
         given.metrics.refused.labels("overloaded").inc()
         raise
-    g.has_place = True
+    g.brought = brought
     given.metrics.in_hand.set(given.gate.taken)
 
 
@@ -89,9 +91,9 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def end_request(_: BaseException | None = None) -> None:
     """Release the place, and clear the deadline of the thread."""
-    if g.pop("has_place", False):
+    if (brought := g.pop("brought", None)) is not None:
         given = serving()
-        given.gate.leave()
+        given.gate.leave(brought)
         given.metrics.in_hand.set(given.gate.taken)
     clear_deadline()
     request_id.set("")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from secrets import token_bytes
-from typing import cast
+from typing import Final, cast
 
 from flask import current_app
 
@@ -18,6 +18,7 @@ from database.session import Database, open_database
 from retrieval.models.embedder import Embedder
 from retrieval.models.handles import open_model
 from retrieval.photos.addresses import Guard, parse_networks
+from retrieval.photos.decoders import Decoders
 from retrieval.photos.views import PhotoLimits
 from retrieval.snapshots.atlas import Atlas, atlas_path, name_references, read_atlas
 from retrieval.snapshots.manifest import STABLE, Manifest
@@ -33,6 +34,8 @@ from web.inference.kept_answers import KeptAnswers
 from web.inference.snapshot import Published
 from web.photos.reference_photos import LocatedPhotos, PhotoSource
 from web.photos.thumbnails import Thumbnails
+
+WRITER_PATIENCE: Final = 10.0  # seconds that a request waits for other writers before the client is asked to come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Throughput:
     """Limits of what one process handles at a time."""
 
     queue: int = 64  # identifications in hand, at most
+    upload_bytes: int = 256_000_000  # of all photos and batches in hand, at most
     batch: int = 32  # views that share a batch of the model, at most
     batch_wait: float = 0.004  # seconds that a batch waits for views of other requests, at most
     deadline: float = 30.0  # seconds until an answer is given up
@@ -76,6 +80,12 @@ class Throughput:
     batches: int = 2  # requests of many observations in hand, at most
     batch_lines: int = 100  # observations in one request, at most
     batch_bytes: int = 200_000_000  # of one such request, at most
+
+
+@cache
+def decoders_of_process() -> Decoders:
+    """Return decoders that all applications of a process share."""
+    return Decoders()
 
 
 def no_atlas(_: Manifest) -> Atlas | None:
@@ -109,6 +119,7 @@ class Services:
     thumbnails: Thumbnails = field(default_factory=Thumbnails)  # of reference photos
     keeping: PhotoRetention = PhotoRetention()
     secret: Callable[[], bytes] = field(default_factory=lambda: partial(bytes, token_bytes(SECRET)))
+    decoders: Decoders = field(default_factory=decoders_of_process)
     guard: Guard = field(default_factory=Guard)  # decides where photos may be fetched from
     cors_origins: tuple[str, ...] = ()  # of web pages that may ask from a browser; `*`: all
     project_aliases: Mapping[str, str] = field(default_factory=dict)  # of Pl@ntNet's projects: name -> flora or `best`
@@ -132,7 +143,7 @@ def make_services(settings: Settings) -> Services:
 
     @cache
     def database() -> Database:
-        return open_database(settings.database_url)
+        return open_database(settings.database_url, patience=WRITER_PATIENCE)
 
     @cache
     def photo_files() -> PhotoFiles:
@@ -171,6 +182,7 @@ def make_services(settings: Settings) -> Services:
         thumbnails=Thumbnails(settings.data / "thumbnails", 1_000_000 * settings.thumbnail_megabytes),
         keeping=PhotoRetention(settings.photo_side, settings.originals == "yes"),
         secret=lambda: read_secret(Path(settings.secret_file or settings.data / "secret")),
+        decoders=Decoders(settings.cores),
         guard=Guard(parse_networks(settings.fetch_allow)),
         cors_origins=parse_origins(settings.cors_origins),
         project_aliases=parse_aliases(settings.project_aliases),

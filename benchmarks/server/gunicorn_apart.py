@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from web import gunicorn
 from web.gunicorn import *  # noqa: F403 - gunicorn reads a configuration's names
 
 
-def post_fork(_server: Any, _worker: Any) -> None:
-    """Leave the arbiter's session."""
+def post_fork(server: Any, worker: Any) -> None:  # type: ignore[no-redef] # replaces the server's
+    """Leave the arbiter's session, and do what the server does."""
     os.setsid()
+    gunicorn.post_fork(server, worker)

@@ -146,14 +146,15 @@ def serving(
     process = subprocess.Popen(  # noqa: S603 - our own server
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=options.apart
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         if not process.stdout.readline():  # its first line tells that it is listening
             raise SystemExit("the server did not start")
         yield port, process.pid
     finally:
         process.terminate()
         process.wait()
+        process.stdout.close()
 
 
 def ask(

@@ -48,6 +48,15 @@ class ApiKey(Base):
     person: Mapped[Person] = relationship(back_populates="keys")
 
 
+class EndedSession(Base):
+    """A session that was signed out: its cookie, which somebody may have copied, is valid no more."""
+
+    __tablename__ = "ended_sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of the session's id
+    ended: Mapped[datetime]  # UTC, without zone
+
+
 class Use(Base):
     """The number of times an action was used on one day (UTC), by person or key."""
 

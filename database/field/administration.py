@@ -1,4 +1,4 @@
-"""Administrators' actions on all observations: obscured taxa, morphological groups, and rescoring."""
+"""Administrators' actions on all observations: obscured taxa and morphological groups."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from sqlalchemy import delete, select
 
-from database.field.models import FieldObservation, MorphologicalGroup, ObscuredTaxon
-from database.field.verdicts import observations_named, settle, update_public_places
+from database.field.models import MorphologicalGroup, ObscuredTaxon
+from database.field.rescoring import observations_named, update_public_places
 from database.models import Taxon
-from database.session import Database, Session
+from database.session import Session
 from database.taxonomy.lineages import find_taxon
-from retrieval.progress import Progress, silent
 
 
 def obscure_taxon(session: Session, name: str) -> int:
     """Obscure the places of a taxon and its descendants, for existing observations too.
 
-    Returns the number of observations updated. Raises UnknownName.
+    Returns the number of observations updated; `rescore_pending` then computes scores. Raises UnknownName.
     """
     taxon = find_taxon(session, name=name)
     session.merge(ObscuredTaxon(taxon_id=taxon.id))
     session.flush()
-    return update_public_places(session, observations_named(session, taxon.id))
+    return update_public_places(session, observations_named(taxon.id))
 
 
 def reveal_taxon(session: Session, name: str) -> int:
     """Stop obscuring a taxon; its places are shown unless obscured for another reason. Raises UnknownName.
 
-    Returns the number of observations updated.
+    Returns the number of observations updated; `rescore_pending` then computes scores.
     """
     taxon = find_taxon(session, name=name)
     session.execute(delete(ObscuredTaxon).where(ObscuredTaxon.taxon_id == taxon.id))
-    return update_public_places(session, observations_named(session, taxon.id))
+    return update_public_places(session, observations_named(taxon.id))
 
 
 def obscured_taxa(session: Session) -> Iterator[str]:
@@ -47,16 +46,3 @@ def replace_groups(session: Session, rows: Iterable[Mapping[str, str]]) -> None:
     for row in rows:
         taxon = find_taxon(session, name=row.get("scientificName") or "")
         session.merge(MorphologicalGroup(taxon_id=taxon.id, name=(row.get("group") or "")[:64]))
-
-
-def rescore_observations(database: Database, progress: Progress = silent) -> int:
-    """Recompute all scores, oldest observation first, in one transaction each; returns their number."""
-    with database.reading() as session:
-        ids = session.scalars(select(FieldObservation.id).order_by(FieldObservation.id)).all()
-    for one in ids:
-        with database.writing() as session:
-            observation = session.get(FieldObservation, one)
-            if observation is not None:
-                settle(session, observation)
-        progress("rescore", 1, len(ids))
-    return len(ids)

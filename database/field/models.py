@@ -128,6 +128,17 @@ class Verdict(Base):
     taxon: Mapped[Taxon] = relationship()
 
 
+class PendingScore(Base):
+    """An observation whose scores have to be computed again, since places were obscured or shown."""
+
+    __tablename__ = "pending_scores"
+
+    observation_id: Mapped[int] = mapped_column(
+        ForeignKey("field_observations.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    spreads: Mapped[bool]  # its public place changed: scores of others nearby depend on it
+
+
 class ObscuredTaxon(Base):
     """A taxon whose places, and those of its descendants, are shown to others as a grid cell only."""
 

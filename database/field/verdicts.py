@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 
 from database.accounts.people import utc_now
 from database.errors import InvalidVerdict
-from database.field.evidence import experience_of, is_obscured_taxon, occurrences_of, within
+from database.field.evidence import experience_of, is_obscured_taxon, occurrences_of
 from database.field.models import FieldObservation, Proposal, Verdict
-from database.field.obscuring import CELL_KM, Place, box_around, obscure
-from database.field.validation import CERTAINTIES, FAR_KM, person_weight, score_of, status_of, taxon_weight
+from database.field.obscuring import Place, obscure
+from database.field.validation import CERTAINTIES, person_weight, score_of, status_of, taxon_weight
 from database.models import Taxon
-from database.taxonomy.lineages import ancestors, below
+from database.taxonomy.lineages import ancestors
 
 OPINIONS = ("propose", "agree")
 
@@ -124,49 +124,6 @@ def settle(session: Session, observation: FieldObservation) -> None:
     session.flush()
 
 
-def update_public_places(session: Session, observations: Sequence[FieldObservation]) -> int:
-    """Update public places after a person or taxon started or stopped being obscured.
-
-    Then recompute scores, including those of other observations nearby, which depend on public places. Returns the
-    number of observations given.
-    """
-    affected = {observation.id: observation for observation in observations}
-    for observation in observations:
-        named = {verdict.taxon_id for verdict in standing_verdicts(session, observation)}
-        _show_place(session, observation, ancestors(session, named).values())
-        affected |= {one.id: one for one in _scored_by(session, observation)}
-    session.flush()
-    for observation in affected.values():
-        settle(session, observation)
-    return len(observations)
-
-
-def _scored_by(session: Session, observation: FieldObservation) -> Sequence[FieldObservation]:
-    """Return other observations near an approved one with a proposal of the same taxon."""
-    latitude, longitude = observation.decimal_latitude, observation.decimal_longitude
-    if observation.status != "approved" or latitude is None or longitude is None:
-        return ()
-    box = box_around(latitude, longitude, FAR_KM + 2 * CELL_KM)  # public places may be the centres of cells
-    query = (
-        select(FieldObservation)
-        .join(Proposal, Proposal.observation_id == FieldObservation.id)
-        .where(Proposal.taxon_id == observation.taxon_id, FieldObservation.id != observation.id)
-        .where(*within(box, FieldObservation.public_latitude, FieldObservation.public_longitude))
-    )
-    return session.scalars(query).all()
-
-
-def observations_of(session: Session, person_id: int) -> Sequence[FieldObservation]:
-    """Return all observations of a person."""
-    return session.scalars(select(FieldObservation).where(FieldObservation.person_id == person_id)).all()
-
-
-def observations_named(session: Session, taxon_id: int) -> Sequence[FieldObservation]:
-    """Return the observations with an active verdict for a taxon or a descendant."""
-    named = select(Verdict.observation_id).where(Verdict.superseded.is_(None), Verdict.taxon_id.in_(below(taxon_id)))
-    return session.scalars(select(FieldObservation).where(FieldObservation.id.in_(named))).all()
-
-
 def _score(
     session: Session,
     observation: FieldObservation,
@@ -200,6 +157,21 @@ def _score(
     }
 
 
+def public_place(
+    latitude: float | None, longitude: float | None, uncertainty: float | None, *, is_obscured: bool
+) -> dict[str, float | None]:
+    """Return the columns of the public place (degrees, metres): the exact place, or the centre of its grid cell."""
+    shown = None
+    if latitude is not None and longitude is not None:
+        exact = Place(latitude, longitude, uncertainty)
+        shown = obscure(exact) if is_obscured else exact
+    return {
+        "public_latitude": shown.latitude if shown else None,
+        "public_longitude": shown.longitude if shown else None,
+        "public_uncertainty": shown.uncertainty if shown else None,
+    }
+
+
 def _lead(observation: FieldObservation) -> None:
     """Set the leading proposal: the approved one, else the one with the highest score, else the oldest."""
     ranked = sorted(observation.proposals, key=lambda one: (one.expert_id is None, -(one.score or 0), one.id))
@@ -220,14 +192,9 @@ def _show_place(session: Session, observation: FieldObservation, lineages: Itera
     """Set the public place: a grid cell if the person, the observation or any proposed taxon is obscured."""
     asks = observation.obscured or observation.person.obscures or is_obscured_taxon(session, lineages)
     observation.is_obscured = asks
-    if observation.decimal_latitude is None or observation.decimal_longitude is None:
-        shown = None
-    else:
-        exact = Place(observation.decimal_latitude, observation.decimal_longitude, observation.coordinate_uncertainty)
-        shown = obscure(exact) if asks else exact
-    observation.public_latitude = shown.latitude if shown else None
-    observation.public_longitude = shown.longitude if shown else None
-    observation.public_uncertainty = shown.uncertainty if shown else None
+    exact = observation.decimal_latitude, observation.decimal_longitude, observation.coordinate_uncertainty
+    for name, value in public_place(*exact, is_obscured=asks).items():
+        setattr(observation, name, value)
 
 
 def _supersede(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
-from retrieval.errors import UnsupportedPhoto
+from retrieval.errors import PhotoTooLarge, UnsupportedPhoto
 
 HEVC: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc"})
 BRANDS: Final = HEVC | {b"mif1", b"msf1"}
@@ -24,6 +25,9 @@ OTHERS: Final = (
     (b"PK\x03\x04", "ZIP"),
 )
 """First bytes of unsupported formats, with their common names."""
+MOST_SEGMENTS: Final = 10_000  # of a JPEG before its picture; cameras write some dozens
+MOST_CHUNKS: Final = 50_000  # of a PNG; 20 MB in the smallest usual pieces, of 1 kB, are 20,000
+MOST_FRAMES: Final = 500  # of an animated WebP, of which the first is read
 MOST_SCANS: Final = 50  # of a JPEG, with thumbnails: each is a pass over the picture; encoders write about twelve
 BASELINE: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # JPEG processes supported by the decoder
 FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # markers at the start of a JPEG's picture
@@ -58,6 +62,24 @@ def sniff(photo: bytes) -> str:
     raise UnsupportedPhoto("the file is not a JPEG, PNG, WebP or HEIC photo")
 
 
+def check_structure(photo: bytes, kind: str) -> None:
+    """Raise PhotoTooLarge for a photo of more parts than any camera or program writes.
+
+    Decoders walk through all of them, most in Python: some megabytes of empty ones take minutes.
+    """
+    parts: list[tuple[str, int, int]] = []
+    if kind == "JPEG":
+        segments = sum(1 for _ in islice(read_segments(photo), MOST_SEGMENTS + 1))
+        parts = [("scans", count_scans(photo), MOST_SCANS), ("segments", segments, MOST_SEGMENTS)]
+    elif kind == "PNG":
+        parts = [("chunks", sum(1 for _ in islice(read_chunks(photo), MOST_CHUNKS + 1)), MOST_CHUNKS)]
+    elif kind == "WEBP":
+        parts = [("frames", photo.count(b"ANMF"), MOST_FRAMES)]
+    for name, count, most in parts:
+        if count > most:
+            raise PhotoTooLarge(f"the photo is stored in {count:,} {name}; at most {most:,} are accepted")
+
+
 def count_scans(photo: bytes) -> int:
     """Count the scans of a JPEG without decoding: within coded data, a byte FF is never followed by DA."""
     return photo.count(b"\xff\xda")
@@ -76,7 +98,7 @@ def read_brands(photo: bytes) -> tuple[bytes, ...]:
 
 def is_rare_jpeg(photo: bytes) -> bool:
     """Return whether a JPEG is lossless, hierarchical, JPEG-LS or 12-bit, which its decoder does not support."""
-    for marker, segment in read_segments(photo):
+    for marker, segment in islice(read_segments(photo), MOST_SEGMENTS):
         if marker in FRAMES:
             return marker not in BASELINE or segment[4:5] != b"\x08"
     return False

@@ -7,10 +7,10 @@ photo rendered from it, has neither place nor date.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from PIL import Image
 from retrieval.errors import NoPhoto, PhotoTooLarge, TooManyPhotos, UnreadablePhoto
 from retrieval.models.embedder import Pixels, View
 from retrieval.photos.colour import convert_to_srgb
-from retrieval.photos.formats import MOST_SCANS, count_scans, strip_metadata
+from retrieval.photos.formats import check_structure, count_scans, strip_metadata
 from retrieval.photos.formats import sniff as sniff
 from retrieval.photos.heif import register_heif
 
@@ -32,12 +32,16 @@ TRANSPOSES: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # other values, such as 0 (invalid, but written by some cameras), mean no rotation
+SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 XMP: Final = ("XML:com.adobe.xmp", "xmp")  # where Pillow stores XMP, and reads an orientation from it
 PLAIN: Final = frozenset({"L", "RGB", "CMYK"})  # modes that a colour profile can describe
 RULE: Final = 2
 """The version of decoding, stored with embeddings. 1: pixels as in the file; 2: converted to sRGB."""
 SMALLEST: Final = 16  # pixels of the shorter side
 WEBP_EFFORT: Final = 2  # of 0 to 6: half the time of the default 4, for 3 % more bytes
+LARGE_BYTES: Final = 72_000_000  # of a decoded picture: 24 megapixels in colour
+LARGE_SCANS: Final = 200_000_000  # pixels times scans of a JPEG: about a second
+STRIP: Final = 4_000_000  # pixels converted at once
 LONGEST_RATIO: Final = 4  # longer strips are centre-cropped: scaling up their short side would exhaust memory
 
 
@@ -70,8 +74,7 @@ def open_photo(photo: bytes, limits: PhotoLimits) -> Image.Image:
     if len(photo) > limits.bytes:
         raise PhotoTooLarge(f"the photo has {len(photo):,} bytes; at most {limits.bytes:,} are accepted")
     kind = sniff(photo)
-    if kind == "JPEG" and (scans := count_scans(photo)) > MOST_SCANS:
-        raise PhotoTooLarge(f"the JPEG photo is stored in {scans:,} scans; at most {MOST_SCANS} are accepted")
+    check_structure(photo, kind)
     if kind == "HEIF":
         register_heif()
     try:
@@ -155,6 +158,27 @@ def photo_size(photo: bytes, limits: PhotoLimits | None = None) -> tuple[int, in
         return image.size
 
 
+def upright_size(photo: bytes, limits: PhotoLimits | None = None) -> tuple[int, int]:
+    """Return width and height of the upright photo, from the header."""
+    with open_photo(photo, limits or PhotoLimits()) as image:
+        width, height = image.size
+        return (height, width) if read_orientation(image) in SIDEWAYS else (width, height)
+
+
+def is_large(photo: bytes, limits: PhotoLimits | None = None) -> bool:
+    """Return whether decoding takes much memory or time, from the header; raises the errors of `open_photo`.
+
+    A JPEG in one scan is decoded row by row, at a reduced scale; one in several scans needs its coefficients in memory.
+    """
+    with open_photo(photo, limits or PhotoLimits()) as image:
+        pixels, kind = image.width * image.height, image.format
+        if kind == "JPEG":
+            scans = count_scans(photo)
+            return scans > 1 and (3 * pixels > LARGE_BYTES or scans * pixels > LARGE_SCANS)
+        frames = 3 if getattr(image, "is_animated", False) else 1  # the canvas, the frame and its copy
+        return frames * pixels * max(3, len(image.getbands())) > LARGE_BYTES
+
+
 def decode_pixels(photo: bytes, limits: PhotoLimits | None = None) -> Pixels:
     """Decode a photo upright at its full size, (height, width, 3); raises the errors of `open_photo`."""
     with open_photo(photo, limits or PhotoLimits()) as image:
@@ -209,14 +233,36 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode and colour profile to sRGB: 16-bit grey is scaled, not clipped; transparency becomes white."""
-    profile = image.info.get("icc_profile")
+    """Convert any mode and colour profile to sRGB: 16-bit grey is scaled, not clipped; transparency becomes white.
+
+    Large pictures are converted in strips, since intermediate copies would double the memory.
+    """
+    top = 0
+    if image.mode.startswith(("I", "F")):
+        top = 65535 if cast("tuple[float, float]", image.getextrema())[1] > 255 else 255
+    rows = max(1, STRIP // image.width)
+    if image.height <= rows or (image.mode == "RGB" and not needs_conversion(image)):
+        return convert_part(image, top, image.info)
+    drawn = Image.new("RGB", image.size)
+    for start in range(0, image.height, rows):
+        part = image.crop((0, start, image.width, min(start + rows, image.height)))
+        drawn.paste(convert_part(part, top, image.info), (0, start))
+    return drawn
+
+
+def needs_conversion(image: Image.Image) -> bool:
+    """Return whether an RGB image has transparency or a colour profile."""
+    return "transparency" in image.info or "icc_profile" in image.info
+
+
+def convert_part(image: Image.Image, top: int, info: Mapping[Any, Any]) -> Image.Image:
+    """Convert an image, or a strip of one with that metadata, to sRGB; `top` is white in 16-bit grey."""
+    profile = info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
         grey = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
-        top = 65535 if grey.max(initial=0) > 255 else 255
         levels = (np.clip(np.arange(65536) / top, 0, 1) * 255).astype(np.uint8)  # a table: floats take 8 times as much
         return convert_to_srgb(Image.fromarray(levels[grey]), profile)
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
+    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in info:
         opaque, layered = ("L", "LA") if image.mode in {"1", "L", "LA", "La"} else ("RGB", "RGBA")
         layer = image if image.mode == layered else image.convert(layered)
         paper = Image.new("RGB", layer.size, "white")

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -238,3 +240,109 @@ def test_readers_are_not_kept_waiting_by_a_writer(database: Database) -> None:
 
         with database.reading() as reader:
             assert reader.get(Dataset, "walks") is None
+
+
+def test_readers_do_not_wait_for_writers_that_wait_for_each_other(database: Database) -> None:
+    with ThreadPoolExecutor(20) as pool, database.writing() as writer:
+        writer.add(Dataset(id="walks", title="Walks"))
+        writer.flush()
+        waiting = [pool.submit(rename, database, str(number)) for number in range(20)]
+        wait_until(lambda: len(database._turns._queue) == 21)
+
+        with database.reading() as reader:
+            assert reader.get(Dataset, "walks") is None
+        assert not any(one.done() for one in waiting)
+        writer.commit()
+    assert [one.result() for one in waiting] == [None] * 20
+
+
+def test_more_writers_than_threads_should_wait_are_sent_away_at_once(database: Database) -> None:
+    database._turns.places = 3
+    with ThreadPoolExecutor(2) as pool, database.writing() as writer:
+        writer.add(Dataset(id="walks", title="Walks"))
+        waiting = [pool.submit(rename, database, str(number)) for number in range(2)]
+        wait_until(lambda: len(database._turns._queue) == 3)
+
+        with pytest.raises(DatabaseBusy, match="too many writers"):
+            rename(database, "one too many")
+        writer.commit()
+    assert [one.result() for one in waiting] == [None] * 2
+
+
+def test_more_readers_than_connections_are_told_that_the_database_is_busy(tmp_path: Path) -> None:
+    upgrade(f"sqlite:///{tmp_path}/a.db")
+    with open_database(f"sqlite:///{tmp_path}/a.db") as opened, ExitStack() as held:
+        opened.engine.pool._timeout = 0.01  # type: ignore[attr-defined] # ten seconds otherwise
+        for _ in range(15):
+            held.enter_context(opened.reading()).execute(text("SELECT 1"))
+
+        with pytest.raises(DatabaseBusy, match="too many readers"), opened.reading() as one:
+            one.execute(text("SELECT 1"))
+
+
+def test_a_database_file_that_is_replaced_is_opened_anew_and_nothing_is_written_to_the_old_one(tmp_path: Path) -> None:
+    file, other = tmp_path / "fungarium.sqlite", tmp_path / "other.sqlite"
+    upgrade(f"sqlite:///{file}")
+    upgrade(f"sqlite:///{other}")
+    with open_database(f"sqlite:///{other}") as restored, restored.writing() as session:
+        session.add(Dataset(id="walks", title="from the backup"))
+    with open_database(f"sqlite:///{file}") as opened:
+        with opened.writing() as session:
+            session.add(Dataset(id="lost", title="before"))
+        with opened.reading() as session:
+            assert session.get_one(Dataset, "lost").title == "before"
+
+        for leftover in (f"{file}-wal", f"{file}-shm"):
+            Path(leftover).unlink(missing_ok=True)
+        other.replace(file)
+        with opened.reading() as session:
+            assert session.get_one(Dataset, "walks").title == "from the backup"
+        rename(opened, "after")
+
+    with open_database(f"sqlite:///{file}") as again, again.reading() as session:
+        assert session.get_one(Dataset, "walks").title == "after"
+
+
+def test_a_database_file_that_is_gone_is_not_made_again_empty(tmp_path: Path) -> None:
+    file = tmp_path / "fungarium.sqlite"
+    upgrade(f"sqlite:///{file}")
+    with open_database(f"sqlite:///{file}") as opened:
+        file.rename(tmp_path / "away.sqlite")
+
+        for session in (opened.reading, opened.writing):
+            with pytest.raises(DatabaseError, match="the file is gone"), session() as opening:
+                opening.get(Dataset, "walks")
+
+        assert not file.exists()
+
+
+@pytest.mark.parametrize("system", ["postgresql"])
+@pytest.mark.parametrize("how", ["reading", "writing"])
+def test_a_server_that_ends_a_connection_is_told_in_a_sentence_and_the_next_session_reconnects(
+    database: Database, how: str
+) -> None:
+    def lose() -> None:
+        with getattr(database, how)() as session:
+            process = session.scalar(text("SELECT pg_backend_pid()"))
+            with database.engine.connect() as killer:
+                killer.execute(text("SELECT pg_terminate_backend(:process)"), {"process": process})
+            for _ in range(2):
+                session.get(Dataset, "walks")
+
+    with pytest.raises(DatabaseError, match=r"cannot be (read|written): .*terminat"):
+        lose()
+
+    with database.reading() as session:
+        assert session.get(Dataset, "walks") is None
+
+
+def rename(database: Database, title: str) -> None:
+    with database.writing() as session:
+        session.get_one(Dataset, "walks").title = title
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.001)
+    assert happened()

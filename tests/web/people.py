@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from argon2 import PasswordHasher
@@ -60,7 +62,7 @@ class Server:
         with self.database.reading() as reading:
             epoch = person_by_login(reading, login).epoch
         with client.session_transaction() as session:
-            session.update(person=self.ids[login], epoch=epoch)
+            session.update(person=self.ids[login], epoch=epoch, id=uuid4().hex, since=int(time.time()) - 60)
         return Browser(client, {"X-CSRFToken": client.get("/api/v1/session").get_json()["csrfToken"]})
 
 
@@ -101,6 +103,7 @@ def serve(
 def close(server: Server) -> None:
     """End what the server keeps running."""
     server.app.extensions["serving"].close()
+    server.app.extensions["rescoring"].close()
     server.app.extensions["services"].counts.close()
     server.app.extensions["services"].published.close()
 

@@ -168,7 +168,7 @@ def test_metrics_count_what_was_done(made: Made) -> None:
     assert 'fungarium_cache_total{cache="answers",outcome="hit"} 1.0' in counts
     assert 'fungarium_cache_total{cache="answers",outcome="miss"} 1.0' in counts
     assert "fungarium_batch_views_count 1.0" in counts
-    for stage in ("wait", "decode", "embed", "rank"):
+    for stage in ("decode", "embed", "rank"):
         assert f'fungarium_stage_seconds_count{{stage="{stage}"}} 1.0' in counts
     assert f'fungarium_snapshot{{model="descriptor@1",snapshot="{made.manifest.name}"}} 1.0' in counts
     assert "fungarium_in_hand 0.0" in counts

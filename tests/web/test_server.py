@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -153,6 +154,22 @@ def test_an_upload_that_is_far_too_large_gets_its_refusal_and_no_broken_pipe(tmp
 
         assert (status, answer["status"]) == (413, 413)
         assert "all of it together" in answer["detail"]
+        assert server.post("/api/v1/identify", FIND)[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+def test_chunks_without_valid_sizes_are_the_clients_fault(tmp_path: Path, kind: str) -> None:
+    make_snapshot(tmp_path / "flora_indexes")
+    with serving(tmp_path, [sys.executable, "app.py"], free_port()) as server:
+        address = urlsplit(server.address)
+        head = (
+            f"POST /api/v1/identify HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        with socket.create_connection((address.hostname, address.port), PATIENCE) as raw:
+            raw.sendall(head.encode() + b"nonsense\r\n{}\r\n0\r\n\r\n")
+            said = raw.recv(65_536).decode()
+
+        assert said.split()[1] in {"400", "415"}, said
         assert server.post("/api/v1/identify", FIND)[0] == 200
 
 

@@ -20,13 +20,14 @@ from database.accounts.people import (
     set_quota,
     sign_in,
 )
-from database.field.verdicts import observations_of, update_public_places
+from database.field.rescoring import observations_of, update_public_places
 from database.session import Session
 from web.http import access
 from web.http.access import require
 from web.http.quotas import Quota, Throttle
 from web.http.refusals import NotSignedIn, TooManyAttempts
 from web.http.versions import check_version, tag_answer, version_of, versioned
+from web.rescoring import rescoring
 from web.schemas.answers import Answer, about
 from web.schemas.form_values import LARGEST_ID, CleanText
 from web.schemas.openapi import PREFIX, ApiBlueprint
@@ -236,7 +237,9 @@ def change_own_account(form: dict[str, Any]) -> dict[str, Any]:
     """Change one's own name, or whether others see one's exact places."""
     with services().database().writing() as session:
         check_version(person_version(known_person(session, signed_in().id)))
-        return tagged(changed_person(session, signed_in().id, form))
+        changed = changed_person(session, signed_in().id, form)
+    rescoring().wake()
+    return tagged(changed)
 
 
 @blueprint.route("/quota")
@@ -295,11 +298,13 @@ def change_any_person(form: dict[str, Any], person: int) -> dict[str, Any]:
     """Change a person's role, name, password or quota, or deactivate the account."""
     with services().database().writing() as session:
         check_version(person_version(known_person(session, person)))
-        return tagged(change_account(session, person, form))
+        changed = change_account(session, person, form)
+    rescoring().wake()
+    return tagged(changed)
 
 
 def change_account(session: Session, person: int, form: dict[str, Any]) -> PersonEntry:
-    """Change a person by a loaded form of Changes. Pages call it too."""
+    """Change a person by a loaded form of Changes; the caller then wakes `rescoring`. Pages call it too."""
     if "dailyQuota" in form:
         set_quota(session, person, form.pop("dailyQuota"))
     if password := form.pop("password", ""):
@@ -309,9 +314,10 @@ def change_account(session: Session, person: int, form: dict[str, Any]) -> Perso
 
 def changed_person(session: Session, person: int, form: dict[str, Any]) -> PersonEntry:
     """Change a person; with `obscures`, also what others see of all their places."""
+    before = known_person(session, person).obscures
     changed = change_person(session, person, **form)
-    if "obscures" in form:
-        update_public_places(session, observations_of(session, person))
+    if changed.obscures != before:
+        update_public_places(session, observations_of(person))
     return changed
 
 

@@ -81,5 +81,6 @@ def identify_batch(query: dict[str, Any]) -> Response:
         kept.close()
 
     response = Response(stream_with_context(lines()), mimetype=LINES)
+    response.headers["X-Accel-Buffering"] = "no"  # the proxy passes each line on; other answers it takes at once
     response.call_on_close(kept.close)  # also if the client disconnects
     return response

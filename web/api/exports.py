@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
-from flask import Response, send_file, url_for
+from flask import Response, request, send_file, url_for
 from marshmallow import fields
 
 from database.errors import ArchiveBusy
@@ -22,6 +23,12 @@ from web.services import services
 blueprint = ApiBlueprint(
     "exports", __name__, url_prefix=f"{PREFIX}/exports", description="Archives of approved observations"
 )
+
+
+KEPT: Final = (
+    "Cache-Control",
+    "Content-Disposition",
+)  # headers of an archive that the proxy sends; the others are its own
 
 
 class Export(Answer):
@@ -58,8 +65,23 @@ def fetch_export(name: str) -> Response:
     """Download an archive; with `If-None-Match` or `If-Modified-Since` only if it has changed."""
     for path in archives(services().exports):
         if path.name == name and refresh(path).exists():
-            return send_file(path.absolute(), mimetype="application/zip", conditional=True, max_age=0)
+            sent = send_file(path.absolute(), mimetype="application/zip", conditional=True, max_age=0)
+            return leave_to_proxy(sent, path.name)
     raise UnknownExport(f"there is no archive {name}")
+
+
+def leave_to_proxy(sent: Response, name: str) -> Response:
+    """Let the proxy send the file where it says that it can: a slow reader then occupies no thread of this server.
+
+    Only a trusted proxy is believed; it replaces the header of a client. Ranges are the proxy's work too.
+    """
+    place = request.headers.get("X-Accel-Mapping", "")
+    if not (services().policy.proxies and place) or sent.status_code not in (200, 206):
+        return sent
+    left = Response(mimetype="application/zip", headers={"X-Accel-Redirect": place + quote(name)})
+    left.headers.extend({header: sent.headers[header] for header in KEPT if header in sent.headers})
+    sent.close()
+    return left
 
 
 def refresh(path: Path) -> Path:

@@ -31,6 +31,7 @@ from database.session import Session
 from database.taxonomy.lineages import find_taxon
 from retrieval.domain import WORLD
 from retrieval.errors import FungariumError, InvalidOption, SnapshotError, UnknownPhoto
+from retrieval.photos.views import CURATED
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.snapshots.withdrawals import withdraw_photos
 from web.api.accounts import signed_in
@@ -41,8 +42,9 @@ from web.http.access import require
 from web.http.refusals import TakenId
 from web.http.versions import check_version, tag_answer, versioned
 from web.inference.identification import answer_photos
+from web.photos.decoding import draw_picture
 from web.photos.observation_photos import DrawnPhoto, candidates_of, draw_photos, fill_in, keep_photos, photos_say
-from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
+from web.photos.thumbnails import DRAWING, accepted_form, picture_response
 from web.photos.uploads import read_photos
 from web.schemas.observation_forms import MorePhotos, NewObservation, ObservationChanges, Search
 from web.schemas.observations import (
@@ -185,7 +187,7 @@ def draw_photo(query: dict[str, Any], key: str, sha256: str) -> Response:
     response.cache_control.private = True  # not cached, so that a removed photo is gone here too
     response.cache_control.max_age = 3600
     if response.status_code != 304:
-        response.set_data(draw_picture(services().photo_files().get(sha256), query["size"], form))
+        response.set_data(draw_picture(services().photo_files().get(sha256), query["size"], form, CURATED))
     return response
 
 

@@ -10,7 +10,8 @@ from marshmallow import Schema, fields, validate
 
 from retrieval.errors import PhotoTooLarge, SnapshotError, UnknownPhoto, UnreadablePhoto
 from retrieval.photos.views import CURATED
-from web.photos.thumbnails import DRAWING, accepted_form, draw_picture, picture_response
+from web.photos.decoding import draw_picture
+from web.photos.thumbnails import DRAWING, accepted_form, picture_response
 from web.schemas.answers import about
 from web.schemas.openapi import PREFIX, ApiBlueprint
 from web.services import services

@@ -10,7 +10,6 @@ from typing import Any, Final
 from retrieval.answers.identify import identify_embeddings
 from retrieval.domain import NOTICE, Candidate, Identification, Taxon
 from retrieval.photos.tiles import Box, Tiling, covered, cut_boxes
-from retrieval.photos.views import cut_view, decode_pixels
 from retrieval.ranking.options import IdentifyOptions
 from retrieval.snapshots.snapshot import Snapshot
 from web.contracts.allowance import spend
@@ -22,6 +21,7 @@ from web.contracts.survey_schemas import CostQuery, Survey, SurveyCost, SurveyFo
 from web.contracts.wording import genus_of, names_of
 from web.http.access import require
 from web.inference.serving import serving
+from web.photos.decoding import in_time
 from web.services import services
 
 blueprint = ContractBlueprint(
@@ -29,6 +29,7 @@ blueprint = ContractBlueprint(
 )
 
 AT_ONCE: Final = 16  # tiles embedded together, bounded by memory
+DECODED: Final = 8 * AT_ONCE  # tiles decoded together: a photo is decoded four times at most
 RANKS: Final = ("species", "genus", "family")
 REJECTED: Final = "unknown"
 """The class of tiles without any species with reference photos. Clients skip rows that have a class."""
@@ -80,8 +81,9 @@ def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
     """
     require_project(project)
     sent = read_files(form["image"], 1, "image")[0]
-    pixels = decode_pixels(sent.photo, services().limits)
-    height, width = pixels.shape[:2]
+    limits, decoders = services().limits, services().decoders
+    with in_time() as seconds:
+        width, height = decoders.size(sent.photo, limits, seconds=seconds)
     boxes = cut_boxes(width, height, read_tiling(form))
     allowance = spend(len(boxes))
     found, numbers = Found(), []
@@ -90,7 +92,11 @@ def survey_tiles(form: dict[str, Any], project: str) -> dict[str, Any]:
         flora = projects(snapshot).list_of(project)
         for start in range(0, len(boxes), AT_ONCE):
             some = boxes[start : start + AT_ONCE]
-            embeddings = embedder.embed([cut_view(pixels, box, embedder.short_side) for box in some])
+            if start % DECODED == 0:
+                with in_time() as seconds:
+                    ahead = boxes[start : start + DECODED]
+                    views = decoders.tiles(sent.photo, embedder.short_side, limits, ahead, seconds=seconds)
+            embeddings = embedder.embed(views[start % DECODED : start % DECODED + AT_ONCE])
             for row, box in enumerate(some):
                 answer = identify_embeddings(
                     embeddings[row : row + 1],

@@ -12,9 +12,11 @@ services use the same functions, and catch the refusals of `web.http.refusals` t
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from secrets import token_urlsafe
 from typing import Final, ParamSpec, TypeVar
 
 from flask import Flask, Response, g, request, session
@@ -24,6 +26,7 @@ from flask_wtf.csrf import CSRFProtect, generate_csrf
 
 from database.accounts.api_keys import MARK, find_key
 from database.accounts.people import SCOPES, PersonEntry, person_by_id
+from database.accounts.sessions import LONGEST, end_session, has_ended
 from retrieval.errors import FungariumError
 from web.http.quotas import Quota
 from web.http.refusals import NotAllowed, NotSignedIn, QuotaSpent
@@ -207,18 +210,23 @@ def address_mark() -> str:
 
 
 def remember(person: PersonEntry) -> None:
-    """Sign a person in: the signed cookie is valid until they sign out, or their epoch changes."""
+    """Sign a person in: the cookie is valid until they sign out, their epoch changes, or LONGEST has passed."""
     session.clear()  # discard an earlier visitor's data, including the CSRF token
     session.permanent = True
     session["person"] = person.id
     session["epoch"] = person.epoch
+    session["id"] = token_urlsafe(16)
+    session["since"] = int(time.time())
     g.pop("caller", None)
     g.pop("csrf_token", None)
     generate_csrf()  # now: every response sets the cookie, and a slow one must not overwrite a later token
 
 
 def forget() -> None:
-    """Sign out."""
+    """Sign out, here and for every copy of the cookie. Raises DatabaseError, and then the person is still signed in."""
+    if "id" in session:
+        with services().database().writing() as writing:
+            end_session(writing, session["id"])
     session.clear()
     g.pop("caller", None)
 
@@ -234,9 +242,9 @@ def _caller_by_key(key: str) -> Caller:
 
 def _caller_by_session() -> Caller:
     signed_in = session.get("person")
-    if signed_in is not None:
+    if signed_in is not None and time.time() - session.get("since", 0) < LONGEST.total_seconds():
         with services().database().reading() as reading:
-            person = person_by_id(reading, signed_in)
+            person = None if has_ended(reading, session.get("id", "")) else person_by_id(reading, signed_in)
         if person is not None and person.active and person.epoch == session.get("epoch"):
             return Caller(SESSION, person.scopes, person)
     return Caller("nobody", frozenset({"read", "identify"} if services().policy.identify_open else {"read"}))

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flask import Flask, Response, json, request
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize, NoMoreData
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
 from database.errors import (
+    DatabaseBusy,
     DatabaseError,
     DatabaseFull,
     FieldError,
@@ -29,6 +31,7 @@ from database.errors import (
 )
 from database.field.photo_files import NO_ROOM
 from retrieval import errors
+from retrieval.photos.decoders import DecoderFailed, DecodersBusy
 from web.http import refusals
 from web.http.admission import Overloaded
 from web.http.deadlines import DeadlinePassed
@@ -42,6 +45,7 @@ PROBLEMS_AT: Final = "/api/v1/docs#"  # documentation of the types of problems
 LATER: Final = 10  # seconds until a retry may succeed
 RETRY_AFTER: Final[Mapping[type[Exception], int]] = {Overloaded: 2}
 CHUNK: Final = 1 << 16
+BROKEN_BODIES: Final = (InvalidChunkSize, ChunkMissingTerminator, NoMoreData)  # raised while a body is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Kind:
     said: str = ""  # replaces the error's own text, which names files and addresses of the server and goes to the log
 
 
+UNDECODED: Final = "Photos cannot be decoded at the moment; try again in some seconds."
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.UnreadablePhoto: Kind(400, "unreadable-photo", "The photo cannot be read"),
     errors.UnsupportedPhoto: Kind(415, "unsupported-photo", "File type not supported"),
@@ -134,6 +139,12 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         "The photos cannot be loaded. Details are in the server's log.",
     ),
     PersonError: Kind(422, "impossible-account", "The account or key could not be saved"),
+    DatabaseBusy: Kind(
+        503,
+        "database-busy",
+        "The server is busy",
+        "Others are writing to the database. Nothing was changed; send this again in some seconds.",
+    ),
     DatabaseError: Kind(
         503,
         "database-unavailable",
@@ -144,6 +155,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         507, "no-room", "Storage is full", "The storage is full. The administrator has to free some space."
     ),
     Overloaded: Kind(503, "overloaded", "The server is busy"),
+    DecodersBusy: Kind(503, "overloaded", "The server is busy", UNDECODED),
+    DecoderFailed: Kind(503, "overloaded", "The server is busy", UNDECODED),
     DeadlinePassed: Kind(503, "deadline-passed", "The request timed out"),
 }
 """The engine's errors. Others are looked up by their base classes; without a match they are internal errors."""
@@ -288,6 +301,15 @@ def register_errors(
         if isinstance(error, RoutingException):
             return error  # a redirect
         return answer(describe_http_error(error))
+
+    def broken_body(_: Exception) -> Response:
+        said = "The body of the request ended too early, or its chunks have no valid sizes."
+        answered = answer(Problem(400, "Bad Request", said))
+        answered.headers["Connection"] = "close"  # what follows on it cannot be understood
+        return answered
+
+    for broken in BROKEN_BODIES:
+        app.register_error_handler(broken, broken_body)
 
     def disk_error(error: OSError) -> Response:
         """Answer where something could not be written, or was not readable on the disk."""

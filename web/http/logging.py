@@ -1,6 +1,7 @@
 """The log: one JSON object per line with the request's id. It never contains a photo, a place or a key.
 
-Only the fields listed here are logged for a request: not its query, form or headers, nor its IP address.
+Only the fields listed here are logged for a request: not its query, form or headers, nor its IP address. What other
+packages and tracebacks write is cleaned of them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import sys
 import uuid
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any, Final
 
 log = logging.getLogger("web.requests")
 
 OURS: Final = ("web", "retrieval", "database", "app")
 ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+QUERY: Final = re.compile(r"(/[^\s?'\"]*)\?[^\s'\"]+")
+KEY: Final = re.compile(r"fungarium_[\w-]{8,}|(?<=api-key=)[^\s&'\"]+|(?<=Bearer )[^\s'\"]+")
+ADDRESS: Final = re.compile(r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]+)(?![\w.:]*\w)")
 FORMATS: Final = ("json", "text")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -30,19 +35,41 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": clean(record.getMessage()),
         }
         if request_id.get():
             line["requestId"] = request_id.get()
         line |= getattr(record, "fields", {})
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = clean(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
+
+
+class PlainLines(logging.Formatter):
+    """Formats a log record as text for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record))
+
+
+def clean(text: str) -> str:
+    """Return a text without the queries of addresses, keys, and IP addresses other than this machine's own."""
+    text = QUERY.sub(r"\1?(query)", text)
+    text = KEY.sub("(key)", text)
+    return ADDRESS.sub(lambda found: "(address)" if is_foreign(found[0]) else found[0], text)
+
+
+def is_foreign(text: str) -> bool:
+    """Return whether a text is an IP address of another machine."""
+    try:
+        return not ip_address(text).is_loopback
+    except ValueError:
+        return False
 
 
 def make_formatter(form: str) -> logging.Formatter:
     """Return the formatter of a log format: json, or text for people."""
-    return JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return JsonLines() if form == "json" else PlainLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def start_logging(form: str, level: str) -> None:

@@ -21,7 +21,7 @@ SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 SHARES: Final = (0.1, 0.25, 0.5, 0.75, 1.0)
-STAGES: Final = ("wait", "decode", "embed", "rank")
+STAGES: Final = ("decode", "embed", "rank")
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Final
+from io import BufferedReader, RawIOBase
+from typing import Any, Final, cast
 
 from flask import Request, current_app
 from marshmallow import ValidationError, fields, validate
@@ -26,12 +27,13 @@ from web.http.cursors import read_cursor, write_cursor
 from web.http.deadlines import set_deadline
 from web.http.errors import Problem, describe_engine_error, describe_http_error, describe_invalid_values
 from web.inference.identification import identify_photos
-from web.photos.uploads import SLACK, IdentifyOptionsSchema, read_options, read_view_options
+from web.photos.uploads import SLACK, IdentifyOptionsSchema, file_bytes, read_options, read_view_options
 from web.schemas.serialising import brief, identification_answer, named
 from web.services import services
 
 LINES: Final = "application/x-ndjson"
 PART: Final = "observations"
+AT_A_TIME: Final = 1 << 16  # bytes
 AT_ONCE: Final = 4  # observations of a batch processed at a time: enough to share batches of the model
 KIND: Final = "batch"
 
@@ -94,22 +96,27 @@ def read_batch(request: Request, most: int, most_bytes: int) -> Batch:
     """
     request.max_content_length = most_bytes
     limits = services().limits
+    rows: Iterable[bytes]
     if request.mimetype == LINES:
-        text, parts = request.get_data(), None
+        rows, parts = BufferedReader(cast(RawIOBase, request.stream), AT_A_TIME), None
     elif request.mimetype == "multipart/form-data":
         request.max_form_parts = most * limits.photos + 8
         request.max_form_memory_size = SLACK
-        parts = {name: file.read(limits.bytes + 1) for name, file in request.files.items() if name != PART}
+        parts = {name: file_bytes(file) for name, file in request.files.items() if name != PART}
         held = request.files.get(PART)
-        text = held.read() if held is not None else request.form.get(PART, "").encode()
+        text = file_bytes(held) if held is not None else request.form.get(PART, "").encode("utf-8", "surrogatepass")
+        rows = text.split(b"\n")
     else:
         raise UnsupportedMediaType(f"Send a batch as {LINES}, or as multipart/form-data with a part `{PART}`.")
-    rows = [row for row in text.split(b"\n") if row.strip()]
-    if not rows:
+    lines: list[BatchLine] = []
+    for row in rows:  # one at a time: the rows as they were sent are not held beside what they say
+        if not row.strip():
+            continue
+        if len(lines) == most:
+            raise RequestEntityTooLarge(f"A batch has at most {most} observations; this one has more.")
+        lines.append(read_line(row, len(lines) + 1))
+    if not lines:
         raise InvalidOption("the batch has no observations: send a line of JSON for each")
-    if len(rows) > most:
-        raise RequestEntityTooLarge(f"A batch has at most {most} observations; this one has {len(rows)}.")
-    lines = [read_line(row, number) for number, row in enumerate(rows, start=1)]
     return Batch(lines, parts)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from database.errors import NoDatabase
 from retrieval.errors import FungariumError
-from web.http.errors import public_message
+from web.http.errors import public_message, sentence
 from web.services import Services, no_database
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Check:
 
 def run_checks(services: Services) -> list[Check]:
     """Check everything that the server is set up to use; takes milliseconds."""
-    checks = [check_snapshot(services), check_model(services)]
+    checks = [check_snapshot(services), check_model(services), check_decoders(services)]
     if services.database is not no_database:
         checks += [check_database(services), check_counts(services)]
     if services.flora_indexes is not None:
@@ -54,6 +54,12 @@ def check_snapshot(services: Services) -> Check:
     """Check that the published snapshot is open."""
     health = services.published.health()
     return Check("snapshot", OK if health.status == OK else worst(health.status), health.detail)
+
+
+def check_decoders(services: Services) -> Check:
+    """Check that photos do not wait long for decoders."""
+    trouble = services.decoders.trouble
+    return Check("decoders", DEGRADED if trouble else OK, sentence(trouble) if trouble else "")
 
 
 def worst(status: str) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import cast
@@ -19,11 +16,12 @@ from numpy.typing import NDArray
 from retrieval.domain import Identification
 from retrieval.errors import PhotoTooLarge, UnreadablePhoto
 from retrieval.models.embedder import Embedder, Embeddings, View
-from retrieval.photos.crops import Box, ViewOptions, decode_crops, pool_crops
+from retrieval.photos.crops import Box, ViewOptions, pool_crops
+from retrieval.photos.decoders import DecodersBusy
 from retrieval.photos.views import PhotoLimits, check_count
 from retrieval.snapshots.snapshot import Snapshot
 from web.http.admission import Gate
-from web.http.deadlines import DeadlinePassed, current_deadline, use_deadline
+from web.http.deadlines import DeadlinePassed, current_deadline
 from web.http.metrics import Metrics
 from web.inference.batching import SharedEmbedder
 from web.inference.caching import BoundedCache, make_key
@@ -31,6 +29,7 @@ from web.services import Services
 
 EVIDENCE_BYTES = 1200  # of a reference photo in an answer, with its texts; measured
 CANDIDATE_BYTES = 700
+PHOTOS_AT_ONCE = 4  # of one request, waiting for decoders
 ENTRY_BYTES = 500  # of a key and an array's header
 
 
@@ -67,14 +66,13 @@ class Serving:
         self.metrics = Metrics()
         if services.backend.cluster is not None:
             services.backend.cluster.metrics = self.metrics
-        self.gate = Gate(wanted.queue)
+        self.gate = Gate(wanted.queue, wanted.upload_bytes)
         self.batches = Gate(wanted.batches)
         self.answers: BoundedCache[Identification] = BoundedCache(wanted.cache_bytes // 2, weigh_answer)
         self.embeddings: BoundedCache[NDArray[np.float32]] = BoundedCache(
             wanted.cache_bytes // 2, lambda row: row.nbytes + ENTRY_BYTES
         )
         self._services = services
-        self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decoding")
         self._opening = threading.Lock()
         self._shared: dict[str, SharedEmbedder] = {}
 
@@ -118,7 +116,6 @@ class Serving:
 
     def close(self) -> None:
         """Stop the threads."""
-        self._decoders.shutdown(cancel_futures=True)
         for shared in self._shared.values():
             shared.close()
 
@@ -141,34 +138,30 @@ class Serving:
     def _decode(
         self, queries: Sequence[ViewQuery], places: Sequence[int], side: int, limits: PhotoLimits
     ) -> list[list[View]]:
-        """Decode photos in parallel with those of other requests, as many at a time as there are cores.
-
-        More at a time would not be faster, and each may need a quarter of a gigabyte.
-        """
-        deadline, submitted = current_deadline(), time.perf_counter()
+        """Decode photos in parallel with each other and with those of other requests, in processes of their own."""
+        deadline = current_deadline()
 
         def decode(place: int) -> list[View]:
-            self.metrics.stages.labels("wait").observe(time.perf_counter() - submitted)
-            with use_deadline(deadline):
-                deadline.left()  # do not decode photos if the client no longer waits
+            query = queries[place]
+            try:
                 with self.metrics.stage("decode"):
-                    query = queries[place]
-                    return decode_crops(query.photo, side, limits, box=query.box, augmentation=query.augmentation)
+                    return self._services.decoders.views(
+                        query.photo,
+                        side,
+                        limits,
+                        box=query.box,
+                        augmentation=query.augmentation,
+                        seconds=deadline.left(),
+                    )
+            except DecodersBusy as error:
+                raise DeadlinePassed from error
+            except (UnreadablePhoto, PhotoTooLarge) as error:
+                raise type(error)(f"photo {place + 1} of {len(queries)}: {error}") from error
 
-        running: list[Future[list[View]]] = [self._decoders.submit(decode, place) for place in places]
-        views = []
-        try:
-            for place, future in zip(places, running, strict=True):
-                try:
-                    views.append(future.result(deadline.left()))
-                except (UnreadablePhoto, PhotoTooLarge) as error:
-                    raise type(error)(f"photo {place + 1} of {len(queries)}: {error}") from error
-        except (FutureTimeout, CancelledError) as error:
-            raise DeadlinePassed from error
-        finally:
-            for future in running:
-                future.cancel()
-        return views
+        if len(places) == 1:
+            return [decode(places[0])]
+        with ThreadPoolExecutor(min(PHOTOS_AT_ONCE, len(places)), thread_name_prefix="decoding") as pool:
+            return list(pool.map(decode, places))
 
 
 def weigh_answer(answer: Identification) -> int:

@@ -18,13 +18,14 @@ from werkzeug.wrappers import Response
 
 from retrieval.domain import NOTICE, WORLD
 from retrieval.errors import InvalidOption
-from retrieval.photos.views import PhotoLimits, render_photo
+from retrieval.photos.views import PhotoLimits
 from retrieval.snapshots.manifest import FloraCard
 from retrieval.snapshots.snapshot import Snapshot
 from web.http import access
 from web.http.refusals import QuotaSpent
 from web.inference.identification import identify_request
 from web.pages.blueprint import blueprint
+from web.photos.decoding import draw
 from web.photos.uploads import FormParser, IdentifyObservation
 from web.schemas.serialising import identification_answer
 from web.services import services
@@ -94,7 +95,7 @@ def show_identification() -> str | Response:
         described |= {"aspects": form["aspects"], "known": form["known"]}  # for whoever saves it as an observation
         if form["keep"]:
             limit_shared_answers()
-            views = [render_photo(photo, KEPT, services().limits) for photo in photos]
+            views = [draw(photo, KEPT, services().limits) for photo in photos]
             name = services().answers.keep(described, views)
             return redirect(url_for("page.show_answer", name=name), 303)
         scripted = FRAGMENT in request.headers  # a script has the photos already
@@ -104,9 +105,7 @@ def show_identification() -> str | Response:
             snapshot=snapshot,
             notice=answer.notice,
             answer=described,
-            previews=[
-                "" if scripted else data_url(render_photo(photo, PREVIEW, services().limits)) for photo in photos
-            ],
+            previews=["" if scripted else data_url(draw(photo, PREVIEW, services().limits)) for photo in photos],
             OPEN=OPEN,
         )
 

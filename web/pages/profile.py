@@ -16,6 +16,7 @@ from web.http.access import require
 from web.pages.blueprint import blueprint
 from web.pages.edits import EditConflict, carried, read_edit
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
+from web.rescoring import rescoring
 from web.services import services
 
 DAYS: Final = 14  # of use, shown in the chart
@@ -40,6 +41,7 @@ def change_profile() -> Response:
         return render_form_again("profile.html", conflict.problem, typed=conflict.typed, **account())
     except TROUBLE as error:
         return render_form_again("profile.html", error, **account())
+    rescoring().wake()
     return go_to(url_for("page.show_profile", done="account"))
 
 

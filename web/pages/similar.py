@@ -14,7 +14,6 @@ from retrieval.answers.similar import find_similar_in
 from retrieval.domain import NOTICE, WORLD
 from retrieval.models.embedder import Embeddings
 from retrieval.photos.crops import WHOLE
-from retrieval.photos.views import render_photo
 from retrieval.snapshots.snapshot import Snapshot
 from web.api.similar import choose_references, make_filter
 from web.http import access
@@ -24,6 +23,7 @@ from web.pages.blueprint import blueprint
 from web.pages.catalogue import known_shapes
 from web.pages.identify import FRAGMENT, KEPT, PageParser, data_url, known_taxon
 from web.pages.wording.script_words import similar_words
+from web.photos.decoding import draw
 from web.photos.uploads import PhotoFile, read_photos
 from web.services import services
 
@@ -87,7 +87,7 @@ def render_similar(query: dict[str, Any]) -> str:
             access.spend("identify")
             photos = read_photos(query, given.limits)
             embeddings = serving().embed(make_queries(photos, WHOLE), snapshot, given.limits)
-            shown["own"] = data_url(render_photo(photos[0], KEPT, given.limits))
+            shown["own"] = data_url(draw(photos[0], KEPT, given.limits))
         elif query["embedding"]:
             embeddings = read_token(query["embedding"])
         elif query["photo"]:

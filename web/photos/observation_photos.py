@@ -10,8 +10,9 @@ from database.field.photo_files import PhotoFiles
 from database.field.records import KeptPhoto
 from retrieval.domain import Identification
 from retrieval.errors import FungariumError, InvalidOption, UnreadablePhoto
-from retrieval.photos.exif import PhotoMetadata, read_metadata
-from retrieval.photos.views import PhotoLimits, photo_size, render_photo
+from retrieval.photos.exif import PhotoMetadata
+from retrieval.photos.views import PhotoLimits
+from web.photos.decoding import draw, draw_sized, read_metadata
 
 QUALITY: Final = 90
 LARGEST: Final = 65_500  # pixels of a side that a JPEG can have
@@ -40,11 +41,10 @@ def draw_photos(
     drawn = []
     for number, photo in enumerate(photos):
         try:
-            small = render_photo(photo, side, limits, quality=QUALITY)
-            whole = render_photo(photo, LARGEST, limits, quality=QUALITY) if originals else b""
+            small, (width, height) = draw_sized(photo, side, limits, quality=QUALITY)
+            whole = draw(photo, LARGEST, limits, quality=QUALITY) if originals else b""
         except FungariumError as error:
             raise type(error)(f"photo {number + 1} of {len(photos)}: {error}") from error
-        width, height = photo_size(small)
         aspect = aspects[number] if aspects else ""
         drawn.append(DrawnPhoto(small, width, height, aspect, whole if whole != small else b""))
     return drawn

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,12 +12,10 @@ from typing import Final
 from flask import Response, current_app, request
 
 from database.field.photo_files import write_whole
-from retrieval.photos.views import PhotoLimits, render_photo
 
 SHELVES: Final = 256  # folders, named by the first two digits of a photo's SHA-256
 SEEN: Final = 3600  # seconds: a picture that is used says so this often at most
 DRAWING: Final = 3  # raised when pictures are drawn in another way: it is part of their names and ETags
-QUALITY: Final = {"JPEG": 85, "WEBP": 80}  # which look alike
 
 
 class Thumbnails:
@@ -32,21 +29,17 @@ class Thumbnails:
         """Without a folder or a capacity nothing is cached."""
         self._folder = folder if capacity else None
         self._shelf = capacity // SHELVES
-        self._drawers = threading.BoundedSemaphore(os.cpu_count() or 1)  # decoding takes a core and much memory
 
-    def draw(self, name: str, draw: Callable[[], bytes], *, keep: Callable[[], bool] = lambda: True) -> bytes:
-        """Return the image of a name, from the cache or from `draw`. The name begins with the photo's SHA-256.
+    def draw(self, name: str, make: Callable[[], bytes], *, keep: Callable[[], bool] = lambda: True) -> bytes:
+        """Return the image of a name, from the cache or from `make`. The name begins with the photo's SHA-256.
 
-        `keep` returns whether the image may be cached. Raises the errors of `draw`.
+        `keep` returns whether the image may be cached. Raises the errors of `make`.
         """
         found = self._find(name)
         if found is None:
-            with self._drawers:
-                found = self._find(name)  # another thread may have drawn it meanwhile
-                if found is None:
-                    found = draw()
-                    if self._folder is not None and len(found) <= self._shelf and keep():
-                        self._keep(self._path(name), found)
+            found = make()
+            if self._folder is not None and len(found) <= self._shelf and keep():
+                self._keep(self._path(name), found)
         return found
 
     def _path(self, name: str) -> Path:
@@ -104,8 +97,3 @@ def picture_response(name: str, form: str) -> Response:
     if request.if_none_match.contains_weak(etag):
         response.status_code = 304
     return response
-
-
-def draw_picture(photo: bytes, size: int, form: str, limits: PhotoLimits | None = None) -> bytes:
-    """Re-encode a photo at a size (pixels of the longer side) in a format, JPEG or WEBP."""
-    return render_photo(photo, size, limits, quality=QUALITY[form], form=form)

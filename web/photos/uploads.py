@@ -317,10 +317,17 @@ def left_empty(file: FileStorage) -> bool:
     return not file.filename and not file.stream.read(1)
 
 
+def file_bytes(file: FileStorage) -> bytes:
+    """Return the bytes of an uploaded file; those that PhotoRequest holds in memory are not copied."""
+    if isinstance(file.stream, BytesIO):
+        return file.stream.getvalue()
+    file.stream.seek(0)
+    return file.stream.read()
+
+
 def read_photo(file: FileStorage, name: str, limits: PhotoLimits) -> bytes:
     """Read a file up to the size limit; raises PhotoTooLarge, UnreadablePhoto or UnsupportedPhoto."""
-    file.stream.seek(0)
-    photo = file.stream.read(limits.bytes + 1)
+    photo = file_bytes(file)
     if not photo:
         raise UnreadablePhoto(f"{name}: the file is empty")
     if len(photo) > limits.bytes:

@@ -10,7 +10,8 @@ from database.accounts.people import change_person
 from database.field.administration import obscure_taxon
 from database.field.evidence import occurrences_of
 from database.field.models import FieldObservation
-from database.field.verdicts import approve, give_opinion, observations_of, settle, update_public_places
+from database.field.rescoring import observations_of, rescore_some, update_public_places
+from database.field.verdicts import approve, give_opinion, settle
 from database.models import Dataset, Observation, Taxon
 from database.session import Database, Session
 from tests.database.field.test_queue import observe, people, taxa
@@ -176,8 +177,10 @@ def test_hiding_computes_the_scores_of_others_anew(
 
         if why == "person":
             change_person(session, people["olga"], obscures=True)
-            update_public_places(session, observations_of(session, people["olga"]))
+            update_public_places(session, observations_of(people["olga"]))
         else:
             obscure_taxon(session, "Boletus edulis")
+        rescore_some(session, seconds=60)
+        rescore_some(session, seconds=60)
 
         assert (told(other) != near) == (why == "person")  # both at the centre of a cell: as near as before

@@ -136,6 +136,32 @@ def test_a_session_changes_nothing_without_its_token(server: Server, route: str)
     assert client.get("/api/v1/session").get_json()["person"]["name"] == "Olga"
 
 
+@pytest.mark.parametrize("end", ["API", "page", "password", "90 days"])
+def test_a_copied_cookie_is_worth_nothing_once_its_session_has_ended(server: Server, end: str) -> None:
+    olga, other, thief = server.signed_in("olga"), server.signed_in("olga"), server.visitor()
+    cookie = olga.client.get_cookie("session")
+    assert cookie is not None
+    thief.set_cookie("session", cookie.value)
+    assert thief.get("/api/v1/session").get_json()["by"] == "session"
+
+    if end == "API":
+        assert olga.client.delete("/api/v1/session", headers=olga.token).status_code == 204
+    elif end == "page":
+        assert olga.client.post("/sign-out", data={"csrf_token": olga.token["X-CSRFToken"]}).status_code == 303
+    elif end == "password":
+        words = {"current": PASSWORD, "password": "another sentence for tests"}
+        assert olga.client.put("/api/v1/session/password", json=words, headers=olga.token).status_code == 200
+    else:
+        with thief.session_transaction() as session:
+            session["since"] -= 90 * 86_400
+
+    assert thief.get("/api/v1/session").get_json()["by"] == "nobody"
+    assert thief.get("/me").status_code == 401
+    thief.get("/api/v1/")  # does not bring it back
+    assert thief.get("/api/v1/session").get_json()["by"] == "nobody"
+    assert other.client.get("/api/v1/session").get_json()["by"] == ("nobody" if end == "password" else "session")
+
+
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(start: Callable[..., Server]) -> None:
     answer = (
         start(policy=Policy(https=True)).visitor().post("/api/v1/session", json={"login": "olga", "password": PASSWORD})

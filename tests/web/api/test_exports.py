@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from tests.snapshots import Made
 from tests.web.conftest import make_app
-from web.services import services
+from web.services import Policy, services
 
 ARCHIVE = b"PK\x05\x06" + bytes(18)  # an empty zip
 
@@ -58,3 +58,19 @@ def test_nothing_is_fetched_that_is_not_listed(asking: FlaskClient, name: str) -
 
 def test_before_the_first_export_the_list_is_empty(client: FlaskClient) -> None:
     assert client.get("/api/v1/exports/").get_json()["exports"] == []
+
+
+def test_a_trusted_proxy_sends_archives_itself_and_nobody_else_can_ask_for_that(asking: FlaskClient) -> None:
+    app, wanted = asking.application, {"X-Accel-Mapping": "/_exports/"}
+    alone = asking.get("/api/v1/exports/fungi.zip", headers=wanted)
+    app.extensions["services"] = replace(app.extensions["services"], policy=Policy(proxies=1))
+
+    left = asking.get("/api/v1/exports/fungi.zip", headers=wanted)
+    plain = asking.get("/api/v1/exports/fungi.zip")
+    known = asking.get("/api/v1/exports/fungi.zip", headers=wanted | {"If-None-Match": plain.headers["ETag"]})
+
+    assert (alone.data, plain.data) == (ARCHIVE, ARCHIVE)
+    assert (left.status_code, left.data, left.headers["X-Accel-Redirect"]) == (200, b"", "/_exports/fungi.zip")
+    assert known.status_code == 304
+    for answer in (alone, plain, left, known):
+        answer.close()

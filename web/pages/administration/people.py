@@ -23,6 +23,7 @@ from web.pages.blueprint import blueprint
 from web.pages.edits import EditConflict, carried, read_edit
 from web.pages.profile import DAYS, days_of_use
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
+from web.rescoring import rescoring
 from web.services import services
 
 AT_ONCE: Final = 100
@@ -71,6 +72,7 @@ def change_person_from_page(person: int) -> Response:
         return render_form_again("person.html", conflict.problem, typed=conflict.typed, **somebody(person))
     except TROUBLE as error:
         return render_form_again("person.html", error, **somebody(person))
+    rescoring().wake()
     asking = access.caller().person
     if asking is not None and asking.id == person and password:
         return go_to(url_for("page.show_sign_in"))  # a new password ends every session, this one too
