@@ -74,8 +74,12 @@ def test_an_observation_is_recorded_seen_agreed_with_and_removed(
     expect(other.page.locator(".proposals")).to_contain_text("Erna (certain)")
     expect(other.page.locator(".history")).to_contain_text("Erna agreed with")
     seen.goto(f"{address}/edit")
-    seen.page.fill("#habitat", "Oak forest")
+    seen.page.locator(".previews select").first.select_option("hymenium")
     assert violations(seen.page, axe) == []
+    seen.page.get_by_role("button", name="Save parts").click()
+    expect(seen.page.locator("#photos li").first).to_contain_text("gills")
+    seen.goto(f"{address}/edit")
+    seen.page.fill("#habitat", "Oak forest")
     seen.page.click("#save")
     expect(seen.page.get_by_text("Oak forest")).to_be_visible()
     seen.goto(f"{address}/remove")
@@ -224,11 +228,20 @@ def test_the_queue_works_without_scripts(visit: Opener, width: str, populated: P
     record(seen, 1)
     expert = visit(width, scripts=False)
     sign_in(expert, "erna", "/validate")
+    expert.page.fill("#approved-name", "Amanita nusquam")
+    expert.page.click("#approve")
+    expect(expert.page.locator(".problem")).to_contain_text("not in the catalogue")
+    expert.page.get_by_role("search").get_by_role("button", name="Apply").click()
+    expect(expert.page.locator("h1")).to_have_text("Review")
+    expert.page.fill("#approved-name", "Amanita nusquam")
+    expert.page.click("#approve")
+    expert.page.locator(".languages button[lang=da]").click()
+    expect(expert.page.locator("#propose")).to_have_text("Foreslå")
     expert.page.fill("#name", name_of(populated.site))
 
     expert.page.click("#propose")
 
-    expect(expert.page.locator(".done")).to_contain_text("Identification saved")
+    expect(expert.page.locator(".done")).to_be_visible()
 
 
 @pytest.mark.usefixtures("built")
