@@ -56,6 +56,14 @@ def ensure_placement(root: Path, snapshot: Snapshot, shards: int, method: str = 
     return read_placement(root, name)
 
 
+def find_placement(root: Path, snapshot: Snapshot, shards: int) -> str:
+    """Return the id of the placement of a snapshot that is in use; empty if there is none."""
+    try:
+        return (root / FOLDER / f"{snapshot.edition}-{shards}").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def replace_placement(root: Path, snapshot: Snapshot, shards: int, method: str) -> Placement:
     """Replace a snapshot's placement by a new one. Servers that have it open keep the placement they read."""
     made = place(read_lists(snapshot), shards, method)

@@ -5,11 +5,13 @@ Embeddings and codes are memory-mapped, so the lists of other shards are never r
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from cluster.messages import Answer, ShardReply, ShardRequest, ShardState, join_lists
 from cluster.placement import SHARES, Placement
-from cluster.placement_files import read_placement
+from cluster.placement_files import find_placement, read_placement
 from retrieval.devices.accelerator import Accelerator
 from retrieval.errors import FungariumError, ShardUnavailable, SnapshotError
 from retrieval.models.embedder import Embeddings
@@ -35,6 +37,8 @@ IDLE: Final = 60.0  # seconds without a query after which a snapshot may be clos
 OPENING: Final = 300.0  # seconds for all shards to open a snapshot, during which it gets no queries
 READING: Final = 25e6  # bytes a second while checksums are compared, over a network shared by several machines
 PREPARED: Final = 64  # floras whose lists stay prepared
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -123,6 +127,20 @@ class Shard:
         """Open a snapshot beside those already open; raises SnapshotError or ClusterError."""
         self._release(self._acquire(snapshot, placement))
         return self.state()
+
+    def open_published(self, shards: int) -> None:
+        """Open the published snapshot before anybody needs it, in a collection of `shards` shards.
+
+        After a restart of all replicas of a shard, the first questions would otherwise fail. An error is only logged:
+        whoever needs the snapshot opens it again, and is told.
+        """
+        try:
+            with closing(open_snapshot(self._root)) as snapshot:
+                edition, placement = snapshot.edition, find_placement(self._root, snapshot, shards)
+            if placement:  # else no server has ever used this snapshot
+                self.open(edition, placement)
+        except FungariumError as error:
+            log.info("shard %d, replica %d opens nothing in advance: %s", self._number, self._replica, error)
 
     def release(self, snapshot: str) -> None:
         """Close idle snapshots; a client no longer needs `snapshot`, which is closed once idle."""

@@ -9,6 +9,7 @@ milliseconds.
 from __future__ import annotations
 
 import pickle
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -87,6 +88,7 @@ class ShardProcess(Shard):
             accelerator = open_accelerator(plan.gpu_keeps, 1_000_000 * plan.gpu_megabytes)
         super().__init__(plan.root, number, replica, accelerator=accelerator)
         self._plan = plan
+        threading.Thread(target=self.open_published, args=(plan.shards,), name="opening", daemon=True).start()
 
     def answer_packed(self, asks: bytes) -> bytes:
         """Answer packed requests with packed answers."""

@@ -21,6 +21,10 @@ class SchemaMismatch(DatabaseError):
     """The tables are missing, of an older or newer version, or of another program."""
 
 
+class NoDatabase(SchemaMismatch):
+    """There is no database yet."""
+
+
 class PersonError(FungariumError):
     """Base class of errors about people and API keys."""
 

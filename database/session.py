@@ -12,13 +12,13 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
-from database.errors import DatabaseBusy, DatabaseError, SchemaMismatch
+from database.errors import DatabaseBusy, DatabaseError, NoDatabase, SchemaMismatch
 from database.tables import Base
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["Database", "Session", "open_database", "upgrade"]
+__all__ = ["Database", "Session", "create_tables", "open_database", "upgrade"]
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
@@ -71,6 +71,11 @@ class Database:
             except sql_errors.OperationalError as error:  # a full disk, a read-only file, a lost connection
                 raise DatabaseError(f"{_spoken(self.engine.url)} cannot be written: {_first_line(error)}") from error
 
+    def check(self) -> None:
+        """Raise DatabaseError unless the database can be read, SchemaMismatch unless its tables are of this version."""
+        with _connected(self.engine) as connection:
+            _check_revision(connection, self.engine.url)
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -97,6 +102,15 @@ def open_database(url: str, *, patience: float = PATIENCE) -> Database:
     return database
 
 
+def create_tables(url: str) -> None:
+    """Create a new database with its tables; one that has tables is left as it is, and `open_database` judges it.
+
+    So no command but `fungarium upgrade` migrates anybody's data. Raises DatabaseError, SchemaMismatch.
+    """
+    if not read_revision(url):
+        upgrade(url)
+
+
 def upgrade(url: str, revision: str = "head") -> None:
     """Migrate the schema to `revision`, creating the database and its tables if needed. Idempotent.
 
@@ -110,6 +124,19 @@ def upgrade(url: str, revision: str = "head") -> None:
             from alembic import command  # 11 MB that only a migration needs
 
             command.upgrade(_migrations(connection), revision)
+    finally:
+        engine.dispose()
+
+
+def read_revision(url: str) -> str:
+    """Return the schema revision of a database; empty if it does not exist or has no tables. Raises as `upgrade`."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return ""
+    engine = _connect(url, create=False)
+    try:
+        with _connected(engine) as connection:
+            return _refuse_strangers(connection, engine.url) or ""
     finally:
         engine.dispose()
 
@@ -178,7 +205,7 @@ def _connect_sqlite(url: URL, *, create: bool, patience: float) -> Engine:
         if create:
             file.parent.mkdir(parents=True, exist_ok=True)
         elif not file.exists():
-            raise SchemaMismatch(f"there is no database at {file} yet; `fungarium collection import` makes one")
+            raise NoDatabase(f"there is no database at {file} yet; `fungarium collection import` makes one")
     engine = create_engine(url, connect_args={"timeout": patience})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -233,7 +260,7 @@ def _check_revision(connection: Connection, url: URL) -> None:
     head = latest_revision()
     if current != head:
         state = "is empty" if current is None else f"has the tables of an older version ({current}, this one is {head})"
-        raise SchemaMismatch(f"{_spoken(url)} {state}; bring it up to date with `fungarium collection upgrade`")
+        raise SchemaMismatch(f"{_spoken(url)} {state}; bring it up to date with `fungarium upgrade`")
 
 
 def _refuse_strangers(connection: Connection, url: URL) -> str | None:

@@ -30,6 +30,7 @@ from fungarium.observations import observations
 from fungarium.people import people
 from fungarium.serve import serve
 from fungarium.terminal import Group
+from fungarium.upgrade import upgrade
 
 NAME: Final = "fungarium"
 COMPLETE: Final = "_FUNGARIUM_COMPLETE"
@@ -59,6 +60,7 @@ for command in (
     cluster,
     demo,
     doctor,
+    upgrade,
 ):
     cli.add_command(command)
 

@@ -85,13 +85,3 @@ def rejections(settings: Settings, dataset: str, reason: str) -> None:
 collection.add_command(checklist)
 collection.add_command(region)
 collection.add_command(flora)
-
-
-@collection.command()
-@with_settings
-def upgrade(settings: Settings) -> None:
-    """Create or migrate the database's tables."""
-    from database.session import upgrade as upgrade_tables
-
-    upgrade_tables(settings.database_url)
-    print("the tables are up to date")

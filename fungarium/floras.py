@@ -34,12 +34,12 @@ def import_list(settings: Settings, path: Path, checklist_id: str, title: str, r
     PATH is a Darwin Core or ColDP archive or folder, a workbook, CSV, or a list of names.
     """
     from database.collection.imports import RejectionEntry
-    from database.session import open_database, upgrade
+    from database.session import create_tables, open_database
     from indexer.curation.listing import count_reasons, import_checklist
     from indexer.curation.reasons import DROPPED
     from indexer.importing import write_rejections
 
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     with open_database(settings.database_url) as database:
         report = import_checklist(database, path, checklist=checklist_id, title=title, region=region, encoding=encoding)
     print(f"checklist {report.checklist}: {report.read} read")
@@ -99,12 +99,12 @@ def import_units(settings: Settings, scheme: str, folder: Path) -> None:
 
     FOLDER contains tblLevel2-4.txt and level2.geojson. Run again, it replaces the units by the same ones.
     """
-    from database.session import open_database, upgrade
+    from database.session import create_tables, open_database
     from database.taxonomy.regions import put_region
     from indexer.curation.regions import read_wgsrpd
 
     units = read_wgsrpd(folder)
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     with open_database(settings.database_url) as database, database.writing() as session:
         added = sum(put_region(session, unit) for unit in units)
     print(f"{scheme}: {len(units)} level-2 units, {added} of them new")
@@ -126,7 +126,7 @@ def add_region(
     settings: Settings, region_id: str, title: str, geojson: Path | None, countries: tuple[str, ...]
 ) -> None:
     """Add a country, or a region of your own from GeoJSON."""
-    from database.session import open_database, upgrade
+    from database.session import create_tables, open_database
     from database.taxonomy.regions import put_region
     from indexer.curation.regions import country_region, own_region
 
@@ -136,7 +136,7 @@ def add_region(
         entries = [country_region(country) for country in countries]
     else:
         raise click.UsageError("give ID and --geojson FILE for a region of your own, or --country alone")
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     with open_database(settings.database_url) as database, database.writing() as session:
         for entry in entries:
             state = "added" if put_region(session, entry) else "replaced"
@@ -191,10 +191,10 @@ def flora() -> None:
 @with_settings
 def add_flora(settings: Settings, flora_id: str, title: str, **parts: Any) -> None:
     """Add a flora: the union of all options. Names that match no taxon are reported."""
-    from database.session import open_database, upgrade
+    from database.session import create_tables, open_database
     from indexer.building.floras import define_flora
 
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     with open_database(settings.database_url) as database, database.writing() as session:
         made = define_flora(session, flora_id, title=title, **parts)
     for name in made.unmatched:

@@ -198,9 +198,9 @@ def sweep(settings: Settings) -> None:
     """
     from database.field.photo_files import PhotoFiles
     from database.field.records import sweep
-    from database.session import open_database, upgrade
+    from database.session import create_tables, open_database
 
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     with open_database(settings.database_url) as database:
         removed = sweep(database, PhotoFiles(settings.photos_at))
     print(f"{len(removed)} files removed")
@@ -215,9 +215,9 @@ def check_photos(settings: Settings) -> int:
     """
     from database.field.photo_files import PhotoFiles
     from database.field.records import missing
-    from database.session import open_database, upgrade
+    from database.session import create_tables, open_database
 
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     with open_database(settings.database_url) as database:
         gone = missing(database, PhotoFiles(settings.photos_at))
     for key, sha256 in gone:

@@ -78,15 +78,15 @@ def with_settings(command: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def with_database(command: Callable[..., Result]) -> Callable[..., Result]:
-    """Pass the open, migrated database as the first argument."""
+    """Pass the open database as the first argument; a new one gets its tables, an old one is refused."""
 
     @wraps(command)
     def run(**options: Any) -> Result:
-        from database.session import open_database, upgrade
+        from database.session import create_tables, open_database
         from settings import read_settings
 
         address = read_settings().database_url
-        upgrade(address)
+        create_tables(address)
         with open_database(address) as database:
             return command(database, **options)
 

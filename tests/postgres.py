@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -17,6 +18,8 @@ from database.models import Base
 from database.session import Database, open_database, upgrade
 
 _NUMBERS = count(1)
+PASSWORD = "p@ss:w/rd?#%41 'ö\""
+"""As people choose them: every sign that means something in an address."""
 
 
 def find_binaries() -> Path | None:
@@ -39,7 +42,9 @@ class Cluster:
     def start(self) -> None:
         if self.owner is not None:
             os.chown(self.folder, self.owner.pw_uid, self.owner.pw_gid)
-        self.run("initdb", "--pgdata=data", "--username=tester", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        (self.folder / "password").write_text(PASSWORD, encoding="utf-8")
+        options = ("--auth=scram-sha-256", "--pwfile=password", "--encoding=UTF8", "--no-sync")
+        self.run("initdb", "--pgdata=data", "--username=tester", *options)
         self.resume()
 
     def resume(self) -> None:
@@ -60,7 +65,11 @@ class Cluster:
             "--dbname=postgres",
             f"--command=CREATE SCHEMA {schema}",
         )
-        return f"postgresql://tester@/postgres?host={self.folder}&options=-csearch_path%3D{schema}"
+        return f"{self.address('postgres')}&options=-csearch_path%3D{schema}"
+
+    def address(self, database: str) -> str:
+        """Return the address of a database, with the password."""
+        return f"postgresql://tester:{quote(PASSWORD, safe='')}@/{database}?host={self.folder}"
 
     def run(self, program: str, *arguments: str) -> None:
         identity = {} if self.owner is None else {"user": self.owner.pw_uid, "group": self.owner.pw_gid}
@@ -69,7 +78,7 @@ class Cluster:
             done = subprocess.run(
                 command,
                 cwd=self.folder,
-                env={"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"},
+                env={"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC", "PGPASSWORD": PASSWORD},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # pg_ctl leaves the server its own outputs: a pipe would never close
                 stderr=errors,

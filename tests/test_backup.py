@@ -291,7 +291,7 @@ def test_a_postgresql_database_is_dumped_and_restored(postgres: Cluster, tmp_pat
     for name in ("before", "after"):
         where = (f"--host={postgres.folder}", "--username=tester", "--dbname=postgres")
         postgres.run("psql", *where, f"--command=CREATE DATABASE {name}")
-    urls = {name: f"postgresql://tester@/{name}?host={postgres.folder}" for name in ("before", "after")}
+    urls = {name: postgres.address(name) for name in ("before", "after")}
     upgrade(urls["before"])
     here = replace(elsewhere(tmp_path / "here"), database_url=urls["before"])
     with open_database(urls["before"]) as database, database.writing() as session:

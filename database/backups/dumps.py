@@ -16,7 +16,7 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.engine import URL
 
 from database.errors import BackupError
-from database.session import parse_url
+from database.session import open_database, parse_url
 
 OBSERVED = "SELECT sha256 FROM field_photos UNION SELECT original_sha256 FROM field_photos WHERE original_sha256 <> ''"
 REFERENCES = "SELECT location FROM photos"
@@ -32,17 +32,15 @@ class Dump:
 
 
 def dump_database(url: str, path: Path) -> Dump:
-    """Dump the database at a URL to a file. Raises BackupError."""
+    """Dump the database at a URL to a file. Raises BackupError; SchemaMismatch for tables of another version."""
+    open_database(url).close()
     address = parse_url(url)
     return dump_sqlite(address, path) if address.get_backend_name() == "sqlite" else dump_postgresql(address, path)
 
 
 def dump_sqlite(address: URL, path: Path) -> Dump:
     """Dump with SQLite's online backup, which is consistent while others write."""
-    source = Path(address.database or "")
-    if not source.is_file():
-        raise BackupError(f"there is no database at {source}")
-    copy_sqlite(source, path)
+    copy_sqlite(Path(address.database or ""), path)
     with closing(sqlite3.connect(path)) as copied:
         observed = frozenset(sha256 for (sha256,) in copied.execute(OBSERVED))
         locations = tuple(location for (location,) in copied.execute(REFERENCES))
@@ -104,9 +102,8 @@ def restore_database(url: str, dump: Path, system: str) -> None:
         unfinished.replace(target)
         return
     program = find_program("pg_restore")
-    name = address.set(drivername="postgresql", password=None).render_as_string()
-    options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", f"--dbname={name}"]
-    run(program, *options, str(dump), address=address, named=True)
+    options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
+    run(program, *options, str(dump), address=address)
 
 
 def find_program(name: str) -> str:
@@ -117,14 +114,36 @@ def find_program(name: str) -> str:
     return found
 
 
-def run(program: str, *arguments: str, address: URL, named: bool = False) -> None:
+def run(program: str, *arguments: str, address: URL) -> None:
     """Run a PostgreSQL client program; the password is passed in the environment, which other users cannot read."""
-    name = address.set(drivername="postgresql", password=None).render_as_string()
-    given: Mapping[str, str] = {"PGPASSWORD": str(address.password)} if address.password else {}
-    command = [program, *arguments, *([] if named else [f"--dbname={name}"])]
+    name, password = split_password(address)
+    given: Mapping[str, str] = {"PGPASSWORD": password} if password else {}
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, without a shell
-        command, env={**os.environ, **given}, capture_output=True, text=True, check=False
+        [program, f"--dbname={name}", *arguments],
+        env={**os.environ, **given},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise BackupError(f"{Path(program).name} failed: {said[0] if said else done.returncode}")
+
+
+def split_password(address: URL) -> tuple[str, str]:
+    """Return (the address for PostgreSQL's own programs, without a password; the password, empty if there is none).
+
+    `URL.set(password=None)` leaves the password as it is, and `render_as_string()` writes asterisks in its place, which
+    the programs then send: so the address is made anew.
+    """
+    password = address.password or address.query.get("password", "")
+    plain = URL.create(
+        "postgresql",
+        username=address.username,
+        host=address.host,
+        port=address.port,
+        database=address.database,
+        query={key: value for key, value in address.query.items() if key != "password"},
+    )
+    return plain.render_as_string(), str(password)

@@ -9,7 +9,7 @@ from typing import Any
 
 from database.collection.imports import run_dropped_values, run_rejections
 from database.collection.photos import OWN
-from database.session import open_database, upgrade
+from database.session import create_tables, open_database
 from fungarium.terminal import ProgressBars
 from indexer.archives import detect_kind
 from indexer.curation.curate import CurationPolicy
@@ -27,7 +27,7 @@ def import_photos(settings: Settings, options: Mapping[str, Any]) -> None:
     dataset: str = options["dataset"]
     if dataset == OWN:
         raise BuildError(f"{OWN!r} is the dataset of this server's own approved observations; choose another id")
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     encoding: str = options["encoding"]
     kind = detect_kind(options["path"], encoding) if options["kind"] == "auto" else options["kind"]
     columns = read_columns(options["columns"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from database.collection.photos import OWN, references
 from database.collection.snapshots import log_built
 from database.field.photo_files import PhotoFiles
-from database.session import open_database, upgrade
+from database.session import create_tables, open_database
 from fungarium.jobs.publishing import announce, lay_out_published
 from indexer.building.adopting import AdoptionReport, adopt_observations
 from indexer.building.build import build_snapshot, describe_tools
@@ -101,7 +101,7 @@ def build_from_catalogue(
 
 def adopt(settings: Settings, progress: Progress) -> None:
     """Update catalogue and published snapshot from the approved observations; a second run changes nothing."""
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     with open_database(settings.database_url) as database:
         report = adopt_observations(database, settings.reference_licences, settings.public_url)
         print_report(report)

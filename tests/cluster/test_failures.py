@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster.messages import Replica
 from cluster.router import Timeouts
 from cluster.serving import Cluster
 from cluster.supervisor import ShardPlan, stop_shards
@@ -157,6 +158,26 @@ def test_without_replicas_failures_are_honest_and_end_by_themselves(
     for gap, found in noted:
         assert gap.parts == (shard,)
         assert not found & set(gap.species)
+
+
+def test_replicas_that_were_all_restarted_have_the_snapshot_open_before_anybody_asks(
+    machines: Machines, published: Path, until: Until
+) -> None:
+    with running(machines, published) as (cluster, snapshot):
+        until(lambda: all_alive(cluster))
+        replicas = [replica for client in cluster.clients for replica in client.replicas]
+        before = {replica.name: replica.state().result(10).pid for replica in replicas}
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+
+        def restarted(replica: Replica) -> bool:
+            try:
+                state = replica.state().result(10)
+            except ShardUnavailable:
+                return False
+            return state.pid != before[replica.name] and state.snapshots == (snapshot.edition,)
+
+        until(lambda: all(restarted(replica) for replica in replicas))
 
 
 def test_a_process_that_stands_still_delays_nobody_for_long(machines: Machines, published: Path, until: Until) -> None:

@@ -106,7 +106,7 @@ def test_the_folder_of_a_new_sqlite_database_is_made(tmp_path: Path) -> None:
 def test_an_empty_database_says_how_it_is_filled(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "fungarium.sqlite").touch()
 
-    with pytest.raises(SchemaMismatch, match="is empty; bring it up to date with `fungarium collection upgrade`"):
+    with pytest.raises(SchemaMismatch, match="is empty; bring it up to date with `fungarium upgrade`"):
         open_database(database_url)
 
 

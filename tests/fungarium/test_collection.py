@@ -154,16 +154,6 @@ def test_the_whole_way_from_checklist_to_coverage(run: Run, tmp_path: Path) -> N
     assert removed == "flora mine removed\n"
 
 
-def test_tables_can_be_made_before_anything_is_imported(run: Run) -> None:
-    first, _, _ = run("collection", "upgrade")
-    second, _, _ = run("collection", "upgrade")
-
-    _, floras, _ = run("collection", "flora", "list")
-
-    assert (first, second) == (0, 0)
-    assert floras.startswith("world\t0 species")
-
-
 def test_values_that_were_dropped_are_counted_and_listed_with_their_text(run: Run, tmp_path: Path) -> None:
     rows = [
         line("a.png", eventDate="3/4/2018", countryCode="Atlantis"),

@@ -8,6 +8,7 @@ from typing import Final
 from flask import Blueprint, Response, abort, request
 
 from web.http.metrics import MEDIA_TYPE
+from web.inference.readiness import run_checks
 from web.inference.serving import serving
 from web.services import services
 
@@ -24,6 +25,7 @@ def show_metrics() -> Response:
         abort(404)
     if allowed == "loopback" and not asked_from_here():
         abort(403, "The metrics are read from the server itself; FUNGARIUM_METRICS=everybody opens them.")
+    serving().metrics.record_checks({check.name: check.state for check in run_checks(services())})
     return Response(serving().metrics.text(), content_type=MEDIA_TYPE)
 
 

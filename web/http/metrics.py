@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -99,6 +99,13 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemax",
         )
+        self.checks = Gauge(
+            "fungarium_check",
+            "State of what the server needs, as /readyz shows it: 1 ok, 0.5 degraded, 0 unavailable",
+            ["check"],
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
         self._open: tuple[str, str] | None = None
 
     @contextmanager
@@ -129,6 +136,11 @@ class Metrics:
         self._open = (name, model)
         self.snapshot.labels(name, model).set(1)
         self.references.set(references)
+
+    def record_checks(self, states: Mapping[str, str]) -> None:
+        """Record the state of each check."""
+        for name, state in states.items():
+            self.checks.labels(name).set({"ok": 1.0, "degraded": 0.5}.get(state, 0.0))
 
     def text(self) -> bytes:
         """Return all metrics of all workers in Prometheus format."""

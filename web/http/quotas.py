@@ -115,6 +115,10 @@ class Counts:
         """Take back an attempt that turned out to be right."""
         self._count_attempt(what, throttle, -1)
 
+    def is_shared(self) -> bool:
+        """Return whether usage is counted where it is meant to be; False while memory stands in for Redis."""
+        return self.storage == "memory://" or self._storage().check()
+
     def write_history(self) -> None:
         """Write what was counted since the last write. Raises DatabaseError, and then keeps the counts for later."""
         with self._lock:

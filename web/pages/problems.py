@@ -22,7 +22,7 @@ def wants_page() -> bool:
     """Return whether the request comes from a person in a browser, who expects a page."""
     if request.blueprint == "page":
         return True
-    if request.path.startswith(("/api/", "/healthz", "/static/", "/assets/")):
+    if request.path.startswith(("/api/", "/healthz", "/readyz", "/static/", "/assets/")):
         return False
     accepted = request.accept_mimetypes
     return accepted["text/html"] > accepted["application/json"]

@@ -350,6 +350,21 @@ class ServerHealth(Answer):
     )
 
 
+class ReadinessCheck(Answer):
+    """One thing that the server needs."""
+
+    name = fields.String(metadata=about("snapshot, model, database, counts, disk, or a shard of the cluster."))
+    state = fields.String(metadata=about("ok; degraded: requests are answered; unavailable: they fail."))
+    detail = fields.String(metadata=about("What is wrong and who can act; empty if all is well."))
+
+
+class Readiness(Answer):
+    """Whether requests can be answered."""
+
+    ready = fields.Boolean()
+    checks = fields.List(fields.Nested(ReadinessCheck))
+
+
 class Route(Answer):
     """A route of this API."""
 

@@ -66,6 +66,7 @@ ROUTES: dict[str, frozenset[str]] = {
     "GET /assets/<string:name>": EVERYBODY,
     "GET /static/<path:filename>": EVERYBODY,
     "GET /healthz": EVERYBODY,
+    "GET /readyz": EVERYBODY,
     "GET /metrics": EVERYBODY,  # from where `FUNGARIUM_METRICS` says
     # pages of observations, of accounts and of administration
     "GET /sign-in": EVERYBODY,

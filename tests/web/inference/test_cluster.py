@@ -37,8 +37,10 @@ class FakeCluster:
         return self.found
 
 
-def make_status(shard: int, replica: int, *, alive: bool = True) -> ReplicaStatus:
-    state = ShardState(shard, replica, f"node-{replica}", ("0123456789abcdef",), 77, 1_000)
+def make_status(
+    shard: int, replica: int, *, alive: bool = True, snapshot: str = "0123456789abcdef", node: str = ""
+) -> ReplicaStatus:
+    state = ShardState(shard, replica, node or f"node-{replica}", (snapshot,), 77, 1_000)
     return ReplicaStatus(shard, replica, alive, state if alive else None)
 
 
@@ -57,7 +59,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
     snapshot = made.open()
     cluster_search = ClusterSearch("local", ShardPlan(str(tmp_path), 2, 2), 5.0)
     with routed(tmp_path, snapshot, snapshot, shards=2) as held:
-        cluster = FakeCluster([make_status(shard, replica) for shard in range(2) for replica in range(2)])
+        name = made.manifest.name
+        cluster = FakeCluster([make_status(n, replica, snapshot=name) for n in range(2) for replica in range(2)])
         cluster_search._cluster = cluster  # type: ignore[assignment] # stands where it would
         embedder: Embedder = Descriptor()
 
@@ -114,6 +117,39 @@ def test_where_every_process_is_missing_the_server_is_unavailable(served: Served
     assert answer.status_code == 503
     assert answer.get_json()["status"] == "unavailable"
     assert "no replica of shard 0, 1 responds" in answer.get_json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "words"),
+    [
+        ({"alive": False}, "degraded", "1 of 2 replicas have the published snapshot open"),
+        ({"snapshot": "fedcba9876543210"}, "degraded", "1 of 2 replicas have the published snapshot open"),
+        ({"node": "node-0"}, "degraded", "all replicas run on node-0"),
+    ],
+)
+def test_a_shard_that_lacks_a_replica_is_told_while_it_answers(
+    served: Served, change: dict[str, Any], state: str, words: str
+) -> None:
+    name = served.routed.snapshot.name
+    served.cluster.found[3] = make_status(1, 1, **({"snapshot": name} | change))
+
+    answer = served.app.test_client().get("/readyz")
+
+    shown = {check["name"]: check for check in answer.get_json()["checks"]}
+    assert answer.status_code == 200
+    assert (shown["shard 0"]["state"], shown["shard 1"]["state"]) == ("ok", state)
+    assert words in shown["shard 1"]["detail"]
+
+
+def test_a_shard_whose_replicas_have_not_opened_the_snapshot_is_not_ready_although_they_respond(served: Served) -> None:
+    served.cluster.found[2:] = [make_status(1, replica, snapshot="fedcba9876543210") for replica in range(2)]
+
+    answer = served.app.test_client().get("/readyz")
+
+    assert answer.status_code == 503
+    assert {check["name"]: check["detail"] for check in answer.get_json()["checks"]}["shard 1"] == (
+        "2 of 2 replicas respond, and none has opened the published snapshot"
+    )
 
 
 def test_without_a_part_the_answer_is_a_503_in_words(served: Served) -> None:

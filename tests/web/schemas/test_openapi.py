@@ -28,7 +28,9 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 def test_every_route_of_the_api_is_in_the_document(app: Flask, document: dict[str, Any]) -> None:
     plain = {"/api/v1/openapi.json", "/api/v1/docs"}
 
-    routes = {str(rule) for rule in app.url_map.iter_rules() if str(rule).startswith(("/api/v1/", "/healthz"))} - plain
+    routes = {
+        str(rule) for rule in app.url_map.iter_rules() if str(rule).startswith(("/api/v1/", "/healthz", "/readyz"))
+    } - plain
 
     assert {path.replace("{", "<").replace("}", ">") for path in document["paths"]} == {
         re.sub(r"<[^>]*:", "<", route) for route in routes
