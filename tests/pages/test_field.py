@@ -143,15 +143,28 @@ def test_an_identification_becomes_an_observation(visit: Opener, width: str, pop
     seen.page.click("#rank")
     expect(seen.page.locator("#answer-title")).to_be_focused()
 
-    seen.page.click("#save-find")
+    seen.page.get_by_role("button", name="Add details").click()
 
     expect(seen.page.locator(".tile")).to_have_count(len(populated.site.find(2)))
     expect(seen.page.locator("p.done")).to_contain_text("Obscure the location")
     seen.page.locator("button.name-offer").first.click()
     assert seen.page.input_value("#name") != ""
     seen.photograph("carried")
+    seen.page.select_option("#licence", "CC-BY-4.0")
     seen.page.click("#save")
     expect(seen.page.locator("p.done")).to_contain_text("saved")
+    seen.goto("/")
+    seen.page.set_input_files("#photos", populated.site.find(1))
+    seen.page.locator(".tile select").first.select_option("cap")
+    seen.page.click("#rank")
+    expect(seen.page.locator("#answer-title")).to_be_focused()
+    named = seen.page.locator("[data-named]").get_attribute("data-named") or ""
+    seen.page.click("#save-find")
+    expect(seen.page.locator("p.done")).to_contain_text("saved")
+    expect(seen.page.locator("h1")).to_contain_text(named)
+    expect(seen.page.locator(".proposals")).to_contain_text("Olga (probable)")
+    expect(seen.page.locator("#photos li").first).to_contain_text("cap")
+    expect(seen.page.get_by_text("CC-BY-4.0", exact=True)).to_be_visible()
 
 
 @pytest.mark.usefixtures("built")

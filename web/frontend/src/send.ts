@@ -57,6 +57,12 @@ export function send(
   });
 }
 
+/** The address of the page to go on to, where the server sent one; empty otherwise. */
+export function followingPage({ status, html }: Reply): string {
+  const address = status === 200 ? /id="done" href="([^"]*)"/.exec(html)?.[1] : undefined;
+  return (address ?? "").replaceAll("&amp;", "&");
+}
+
 /** Say what went wrong in the server's words, or in ours where nothing of the server's came back. */
 export function explain(trouble: HTMLElement, { status, html, why }: Reply): void {
   if (why === "cancelled") trouble.replaceChildren(make("p", { role: "status" }, word("cancelled")));

@@ -89,6 +89,7 @@ def identify_words() -> dict[str, Any]:
         "rank": _("Identify"),
         "askAgain": _("Identify again"),
         "keep": _("Share"),
+        "saveInForm": _("Add details"),
         "addPhotos": _("Add photos to this one"),
         "restored": _("Your photos from an earlier visit are still here."),
         "discard": _("Discard"),
@@ -130,6 +131,7 @@ def identify_words() -> dict[str, Any]:
         "words": own | sending_words() | box_words() | compare_words() | map_words(),
         "urls": {
             "taxa": url_for("taxa.complete_names"),
+            "record": url_for("page.record_find"),
             "save": url_for("page.show_new_observation", carried="yes"),
             **map_urls(),
         },

@@ -2,13 +2,14 @@
 import { boxPhoto } from "../box.ts";
 import { openDrops } from "../capture.ts";
 import { compare } from "../compare.ts";
+import { lastChoices } from "../choices.ts";
 import { carry, comeBack, forget, handed, handOn, type Left, leave } from "../carry.ts";
 import { askWhether } from "../question.ts";
 import { button, emptyField, find, make, openForInvalid } from "../dom.ts";
 import { enlargeOnClick, shownInAnswer } from "../enlarge.ts";
 import { completeNames } from "../known.ts";
 import { Place } from "../place.ts";
-import { explain, type Reply, send } from "../send.ts";
+import { explain, followingPage, type Reply, send } from "../send.ts";
 import { Tray } from "../tray.ts";
 import { aspects, url, word } from "../words.ts";
 
@@ -32,6 +33,7 @@ let restoring = false;
 let shown = ""; // the answer, as the server laid it out
 let waiting = 0; // the timer of what is still to be kept
 let current = point().find; // the id that photos, form and answer are kept under
+let recordId = ""; // of the observation that this answer becomes: saved twice, it is one
 let sending: AbortController | null = null;
 
 function photosChanged(): void {
@@ -221,8 +223,10 @@ function offerMore(): void {
   if (!kept) saving?.after(button(word("keep"), () => void ask(true)));
   saving?.addEventListener("click", (event) => {
     event.preventDefault();
-    void saveFind();
+    void saveAtOnce();
   });
+  if (form.dataset["token"]) saving?.after(button(word("saveInForm"), () => void saveInForm()));
+  recordId = crypto.randomUUID?.() ?? "";
   const more = make("input", { type: "file", accept: "image/*", multiple: true, hidden: true, change: () => void take(more.files ?? [], { same: true }) });
   document.getElementById("answer-tools")?.append(button(word("addPhotos"), () => more.click()), more);
   document.getElementById("search-all")?.addEventListener("click", (event) => {
@@ -232,13 +236,13 @@ function offerMore(): void {
   });
 }
 
-/** Take the find along to the form of an observation, where its place can be obscured before anything is kept. */
-async function saveFind(): Promise<void> {
+/** What the form of an observation is filled with. */
+function observationFields(): Record<string, string> {
   const typed = new FormData(form);
   const said = (name: string): string => String(typed.get(name) ?? "");
   const chosen = (name: string): string =>
     said(name) && (form.querySelector<HTMLInputElement>(`input[name="${name}"]:checked`)?.labels?.[0]?.textContent?.trim() ?? "");
-  const fields = {
+  return {
     eventDate: said("date"),
     decimalLatitude: said("latitude"),
     decimalLongitude: said("longitude"),
@@ -247,6 +251,42 @@ async function saveFind(): Promise<void> {
     habitat: chosen("habitat"),
     substrate: chosen("substrate"),
   };
+}
+
+/**
+ * Save the find at once where somebody is signed in, with the name of the answer as probable, and the licence chosen
+ * last. A place is published at once only after it was chosen before whether to obscure it.
+ */
+async function saveAtOnce(): Promise<void> {
+  const token = form.dataset["token"];
+  const fields = observationFields();
+  const last = lastChoices();
+  if (!token || (fields["decimalLatitude"] && !last)) return saveInForm();
+  const sent = new FormData();
+  const named = fields["scientificName"] || answer.querySelector<HTMLElement>("[data-named]")?.dataset["named"] || "";
+  const rest = { csrf_token: token, id: recordId, certainty: "probable", licence: last?.licence ?? "" };
+  for (const [name, value] of Object.entries({ ...fields, ...rest, scientificName: named })) if (value) sent.set(name, value);
+  if (last?.obscured && fields["decimalLatitude"]) sent.set("obscured", "true");
+  busy(true);
+  trouble.replaceChildren();
+  (await tray.prepared()).forEach((blob, number) => sent.append("photos", blob, `photo-${number + 1}.jpg`));
+  for (const aspect of tray.aspects) sent.append("aspects", aspect);
+  sending = new AbortController();
+  const reply = await send(url("record"), sent, (share, said) => {
+    if (share < 1) bar.value = share;
+    else bar.removeAttribute("value");
+    words.textContent = said;
+  }, sending.signal);
+  busy(false);
+  const following = followingPage(reply);
+  if (following) return window.location.assign(following);
+  if (reply.status === 401 || reply.status === 422) return saveInForm(); // to sign in, or to correct something
+  explain(trouble, reply);
+}
+
+/** Take the find along to the form of an observation, where its place can be obscured before anything is kept. */
+async function saveInForm(): Promise<void> {
+  const fields = observationFields();
   const names = [...answer.querySelectorAll(".candidate h3 > i")].slice(0, 5).map((name) => name.textContent ?? "");
   try {
     await carry({ photos: await tray.prepared(), aspects: tray.photos.map((photo) => photo.aspect), fields, names });

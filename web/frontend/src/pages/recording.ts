@@ -5,7 +5,8 @@ import { button, emptyField, find, make, openForInvalid } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { nameOffer, offerNames } from "../offers.ts";
 import { Place } from "../place.ts";
-import { explain, send } from "../send.ts";
+import { rememberChoices } from "../choices.ts";
+import { explain, followingPage, send } from "../send.ts";
 import { Tray } from "../tray.ts";
 import { url, word } from "../words.ts";
 
@@ -53,8 +54,11 @@ function startNew(): void {
     }, sending.signal);
     submit.setAttribute("aria-disabled", "false");
     progress.hidden = true;
-    const done = reply.status === 200 ? /id="done" href="([^"]*)"/.exec(reply.html)?.[1] : undefined;
-    if (done) window.location.assign(done.replaceAll("&amp;", "&"));
+    const following = followingPage(reply);
+    if (following) {
+      rememberChoices({ licence: String(filled.get("licence") ?? ""), obscured: filled.has("obscured") });
+      window.location.assign(following);
+    }
     else explain(find("trouble"), reply);
     if (reply.status === 401) offerSignIn();
   }
