@@ -50,6 +50,7 @@ def test_a_find_is_identified_from_photos_to_species(visit: Opener, width: str, 
     expect(first.locator("h3")).to_contain_text(genus_of(site))
     expect(seen.page.locator(".hero .pair img")).to_have_count(2)
     expect(seen.page.locator(".hero .licence")).to_have_text("CC0-1.0")
+    assert seen.page.locator(".hero .licence").evaluate("(words) => words.scrollWidth <= words.clientWidth + 1")
     expect(first.locator(".thumb img")).to_have_count(2)
     expect(first.locator("figcaption.credit .licence")).to_have_text("CC0-1.0")
     expect(first.locator(".candidate-body")).to_be_hidden()
