@@ -233,6 +233,7 @@ def test_whoever_is_signed_out_while_recording_signs_in_and_goes_on(visit: Opene
     page.locator(".tile select").first.select_option("hymenium")
     page.fill("#remarks", "Smells of aniseed")
     page.fill("#name", name_of(populated.site))
+    page.select_option("#licence", "CC0-1.0")
     page.context.clear_cookies()
 
     page.click("#save")
@@ -251,7 +252,7 @@ def test_whoever_is_signed_out_while_recording_signs_in_and_goes_on(visit: Opene
     enlarged = page.locator("dialog.compare img")
     expect(enlarged).to_have_count(1)
     seen.wait_until("document.querySelector('dialog.compare img').naturalWidth > 0")
-    expect(page.locator("dialog.compare figcaption")).to_contain_text("Olga · licence unknown")
+    expect(page.locator("dialog.compare figcaption")).to_contain_text("Olga · CC0-1.0")
     page.go_back()
     expect(page.locator("dialog")).to_have_count(0)
 
