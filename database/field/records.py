@@ -147,6 +147,14 @@ def add_photos(session: Session, observation: FieldObservation, photos: Sequence
     session.flush()
 
 
+def describe_photos(session: Session, observation: FieldObservation, aspects: Mapping[str, str]) -> None:
+    """Set the aspects of photos by SHA-256, "" for unknown. Raises UnknownFieldPhoto."""
+    for sha256, aspect in aspects.items():
+        photo_of(observation, sha256).aspect = aspect
+    observation.modified = utc_now()
+    session.flush()
+
+
 def drop_photo(session: Session, observation: FieldObservation, sha256: str) -> None:
     """Remove a photo from an observation. Raises UnknownFieldPhoto, InvalidObservation for the last one."""
     photo = photo_of(observation, sha256)

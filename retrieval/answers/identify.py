@@ -67,6 +67,16 @@ def embed_photos(
     return pool_crops(embedder.embed([view for views in crops for view in views]), [len(views) for views in crops])
 
 
+def fill_aspects(given: Sequence[str], embeddings: Embeddings, snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the aspect of each photo: as given, else as predicted, else "". Empty if none is given or predicted."""
+    if given and all(given):
+        return tuple(given)
+    predicted = snapshot.predict_aspects(embeddings)
+    if not any(given):
+        return predicted
+    return tuple(one or guess for one, guess in zip(given, predicted or [""] * len(given), strict=True))
+
+
 def identify_embeddings(
     embeddings: Embeddings,
     snapshot: Snapshot,
@@ -82,7 +92,7 @@ def identify_embeddings(
     for taxon in options.within:
         snapshot.taxonomy.taxon(taxon)  # refuses what is no taxon: nothing lies within it
     partial = PartialSearch() if options.partial else None
-    aspects = tuple(options.aspects) or snapshot.predict_aspects(embeddings)
+    aspects = fill_aspects(options.aspects, embeddings, snapshot)
     query = Query(embeddings, snapshot, voting, options, aspects)
     chosen = None if flora == WORLD else snapshot.flora(flora).with_partial(partial)
     everything = snapshot.flora(WORLD).under(() if chosen is None else chosen.licences).with_partial(partial)
@@ -119,6 +129,6 @@ def identify_embeddings(
         same_photos=tuple(tuple(group) for group in same_photos(embeddings)),
         unlike_photos=unlike_photos(rankings),
         aspects=aspects,
-        aspects_predicted=not options.aspects and bool(aspects),
+        aspects_predicted=not any(options.aspects) and bool(aspects),
         skipped=None if partial is None else partial.skipped,
     )

@@ -23,7 +23,7 @@ class IdentifyOptions:
     substrate: str = ""  # one of SUBSTRATES
     priors: Sequence[str] | None = None  # of PRIORS; None: season, place, habitat and substrate, as far as given
     within: Sequence[int] = ()  # taxon ids that the person is sure of: the answer is one of them or a descendant
-    aspects: Sequence[str] = ()  # aspect of each photo, in order; empty: unknown
+    aspects: Sequence[str] = ()  # aspect of each photo, in order, "" where unknown; empty: none is known
     target: float = TARGET  # target share of right answers
     fusion: str = LEARNED  # or one of FUSIONS
     no_reject: bool = False

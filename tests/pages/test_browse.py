@@ -234,6 +234,10 @@ def test_the_atlas_moves_and_opens_a_record(visit: Opener, width: str, axe: str)
     seen.page.keyboard.press("ArrowLeft")
     for _ in range(9):
         seen.page.keyboard.press("-")
+    for _ in range(30):  # far beyond the last point: some stay in sight
+        seen.page.keyboard.press("ArrowRight")
+    drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+    assert seen.page.evaluate(drawn)
     box = seen.page.locator(".atlas canvas").bounding_box()
     assert box is not None
 

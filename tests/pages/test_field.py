@@ -74,8 +74,12 @@ def test_an_observation_is_recorded_seen_agreed_with_and_removed(
     expect(other.page.locator(".proposals")).to_contain_text("Erna (certain)")
     expect(other.page.locator(".history")).to_contain_text("Erna agreed with")
     seen.goto(f"{address}/edit")
-    seen.page.fill("#habitat", "Oak forest")
+    seen.page.locator(".previews select").first.select_option("hymenium")
     assert violations(seen.page, axe) == []
+    seen.page.get_by_role("button", name="Save parts").click()
+    expect(seen.page.locator("#photos li").first).to_contain_text("gills")
+    seen.goto(f"{address}/edit")
+    seen.page.fill("#habitat", "Oak forest")
     seen.page.click("#save")
     expect(seen.page.get_by_text("Oak forest")).to_be_visible()
     seen.goto(f"{address}/remove")
@@ -139,15 +143,28 @@ def test_an_identification_becomes_an_observation(visit: Opener, width: str, pop
     seen.page.click("#rank")
     expect(seen.page.locator("#answer-title")).to_be_focused()
 
-    seen.page.click("#save-find")
+    seen.page.get_by_role("button", name="Add details").click()
 
     expect(seen.page.locator(".tile")).to_have_count(len(populated.site.find(2)))
     expect(seen.page.locator("p.done")).to_contain_text("Obscure the location")
     seen.page.locator("button.name-offer").first.click()
     assert seen.page.input_value("#name") != ""
     seen.photograph("carried")
+    seen.page.select_option("#licence", "CC-BY-4.0")
     seen.page.click("#save")
     expect(seen.page.locator("p.done")).to_contain_text("saved")
+    seen.goto("/")
+    seen.page.set_input_files("#photos", populated.site.find(1))
+    seen.page.locator(".tile select").first.select_option("cap")
+    seen.page.click("#rank")
+    expect(seen.page.locator("#answer-title")).to_be_focused()
+    named = seen.page.locator("[data-named]").get_attribute("data-named") or ""
+    seen.page.click("#save-find")
+    expect(seen.page.locator("p.done")).to_contain_text("saved")
+    expect(seen.page.locator("h1")).to_contain_text(named)
+    expect(seen.page.locator(".proposals")).to_contain_text("Olga (probable)")
+    expect(seen.page.locator("#photos li").first).to_contain_text("cap")
+    expect(seen.page.get_by_text("CC-BY-4.0", exact=True)).to_be_visible()
 
 
 @pytest.mark.usefixtures("built")
@@ -224,11 +241,20 @@ def test_the_queue_works_without_scripts(visit: Opener, width: str, populated: P
     record(seen, 1)
     expert = visit(width, scripts=False)
     sign_in(expert, "erna", "/validate")
+    expert.page.fill("#approved-name", "Amanita nusquam")
+    expert.page.click("#approve")
+    expect(expert.page.locator(".problem")).to_contain_text("not in the catalogue")
+    expert.page.get_by_role("search").get_by_role("button", name="Apply").click()
+    expect(expert.page.locator("h1")).to_have_text("Review")
+    expert.page.fill("#approved-name", "Amanita nusquam")
+    expert.page.click("#approve")
+    expert.page.locator(".languages button[lang=da]").click()
+    expect(expert.page.locator("#propose")).to_have_text("Foreslå")
     expert.page.fill("#name", name_of(populated.site))
 
     expert.page.click("#propose")
 
-    expect(expert.page.locator(".done")).to_contain_text("Identification saved")
+    expect(expert.page.locator(".done")).to_be_visible()
 
 
 @pytest.mark.usefixtures("built")

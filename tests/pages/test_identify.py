@@ -48,8 +48,18 @@ def test_a_find_is_identified_from_photos_to_species(visit: Opener, width: str, 
     expect(seen.page.locator("#answer-title")).to_be_focused()
     first = seen.page.locator(".candidate").first
     expect(first.locator("h3")).to_contain_text(genus_of(site))
+    expect(seen.page.locator(".hero .pair img")).to_have_count(2)
+    expect(seen.page.locator(".hero .licence")).to_have_text("CC0-1.0")
+    assert seen.page.locator(".hero .licence").evaluate("(words) => words.scrollWidth <= words.clientWidth + 1")
+    expect(first.locator(".thumb img")).to_have_count(2)
+    expect(first.locator("figcaption.credit .licence")).to_have_text("CC0-1.0")
+    expect(first.locator(".candidate-body")).to_be_hidden()
+    screens = "(shown) => Math.max(...shown.map((one) => one.getBoundingClientRect().bottom))"
+    first_screen = seen.page.locator("#answer-title, .hero, #save-find, #answer-actions button")
+    assert first_screen.evaluate_all(screens) < seen.page.viewport_size["height"]  # type: ignore[index]
+    first.locator("summary").first.click()
     expect(first.locator(".pair img")).to_have_count(2)
-    expect(first.locator(".reference .licence").first).to_contain_text("CC0-1.0")
+    expect(first.locator(".reference .licence").nth(1)).to_contain_text("CC0-1.0")
     expect(seen.page.locator(".decision")).to_be_visible()
     expect(seen.page.locator(".answer .notice")).to_have_text(NOTICE)
     expect(seen.page.locator(".tile")).to_have_count(photos)
@@ -92,7 +102,7 @@ def test_a_find_is_identified_by_keyboard_alone(visit: Opener, site: Site) -> No
     seen.page.keyboard.press("Enter")
 
     expect(seen.page.locator("#answer-title")).to_be_focused()
-    reach(seen.page, ".candidate:first-child .mine a")
+    reach(seen.page, ".hero .mine a")
     seen.page.keyboard.press("Enter")
     expect(seen.page.locator("dialog.compare img")).to_have_count(2)
     seen.page.keyboard.press("+")
@@ -125,7 +135,7 @@ def test_photos_are_turned_cut_and_sent_without_their_metadata(visit: Opener, tm
     expect(seen.page.locator("#answer-title")).to_be_visible()
     assert b"SECRET" not in sent
     assert len(sent) < 1_000_000
-    size = seen.page.locator(".previews img").evaluate("(picture) => [picture.naturalWidth, picture.naturalHeight]")
+    size = seen.page.locator(".hero .mine img").evaluate("(picture) => [picture.naturalWidth, picture.naturalHeight]")
     assert size[0] < size[1]
 
 
@@ -248,7 +258,7 @@ def test_what_is_known_is_completed_and_keeps_the_answer_within_it(visit: Opener
     seen.page.click("#rank")
 
     seen.page.wait_for_selector("#answer-title")
-    shown = seen.page.locator(".candidates > .candidate h3 a").all_inner_texts()
+    shown = seen.page.locator(".candidates > .candidate h3 > i").all_inner_texts()
     assert shown
     assert {name.split()[0] for name in shown} == {genus}
 
@@ -266,7 +276,7 @@ def test_an_answer_is_kept_only_on_request_and_then_at_a_link_for_all(visit: Ope
     kept = site.settings.data / "answers"
     before = len(list(kept.iterdir())) if kept.exists() else 0
 
-    seen.page.get_by_role("button", name="Create a share link").click()
+    seen.page.get_by_role("button", name="Share", exact=True).click()
 
     link = seen.page.locator(".kept a").get_attribute("href") or ""
     assert len(list(kept.iterdir())) == before + 1
@@ -297,7 +307,7 @@ def test_back_and_loading_anew_bring_photos_form_and_answer_again(visit: Opener,
     expect(first).to_contain_text(genus_of(site))
     named = first.inner_text()
     wait_for_the_shelf(seen)
-    first.locator("a").click()
+    seen.page.get_by_role("link", name="Species page").click()
     seen.page.wait_for_url("**/species/*")
 
     for come_back in (seen.page.go_back, seen.page.reload):

@@ -271,14 +271,13 @@ def ask_engine(photos: list[bytes], form: dict[str, Any]) -> EngineAnswer | None
 
 
 def options_of(form: dict[str, Any]) -> IdentifyOptions:
-    """Return the form's options for the engine; aspects are used only if every photo has one."""
+    """Return the form's options for the engine."""
     latitude, longitude = form.get("decimal_latitude"), form.get("decimal_longitude")
-    aspects = tuple(form["aspects"])
     cell = obscure(Place(latitude, longitude)) if latitude is not None and longitude is not None else None
     return IdentifyOptions(
         coordinates=(cell.latitude, cell.longitude) if cell else None,
         day=form.get("event_date"),
-        aspects=aspects if all(aspects) else (),
+        aspects=tuple(form["aspects"]),
     )
 
 

@@ -80,7 +80,7 @@ def score_observation(query: dict[str, Any], key: str) -> dict[str, Any]:
         day=seen["eventDate"],
         habitat=seen["habitat"] if seen["habitat"] in HABITATS else "",
         substrate=seen["substrate"] if seen["substrate"] in SUBSTRATES else "",
-        aspects=aspects if all(aspects) else (),
+        aspects=aspects,
     )
     return score(photos, query, options)
 

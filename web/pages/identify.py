@@ -35,6 +35,7 @@ KEPT: Final = 640  # the same in an answer with a share link
 SHARED_A_DAY: Final = 200  # share links that visitors of one address may create
 OPEN: Final = 5  # candidates shown at first; the others can be unfolded
 FRAGMENT: Final = "X-Fragment"  # header by which our scripts request the answer without the surrounding page
+ORDERED: Final = ("aspects", "boxes")  # fields with a value for each photo
 TYPED: Final = ("flora", "date", "habitat", "substrate", "latitude", "longitude", "known", "keep", "model")
 
 
@@ -56,11 +57,11 @@ class Choice:
 
 
 class PageParser(FormParser):
-    """Ignores empty fields: browsers send every field of a form."""
+    """Ignores empty fields, as browsers send every field of a form; not those that stand for a photo by their order."""
 
     def load_files(self, req: Any, schema: Any) -> MultiDictProxy:
         super().load_files(req, schema)  # refuses requests without a form
-        typed = MultiDict((name, text) for name, text in req.form.items(multi=True) if text.strip())
+        typed = MultiDict((name, text) for name, text in req.form.items(multi=True) if text.strip() or name in ORDERED)
         return MultiDictProxy(CombinedMultiDict([typed, req.files]), schema)
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 from flask import render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from database.field.records import digests, drop_photo, edit, last_licence, photo_of, remove
+from database.field.records import describe_photos, digests, drop_photo, edit, last_licence, photo_of, remove
 from database.field.validation import CERTAINTIES
 from retrieval.domain import WORLD
 from retrieval.errors import NoPhoto
@@ -103,6 +103,21 @@ def add_photos_to_find(key: str) -> Response:
     except TROUBLE as error:
         return render_form_again("recording.html", error, **as_known(observation))
     return go_to(url_for("page.show_edit", key=key))
+
+
+@blueprint.route("/observations/<string:key>/aspects", methods=["POST"])
+@require("write")
+def describe_photos_of_find(key: str) -> Response:
+    """Set what each photo of an observation shows; the form has a field for each photo, named by its SHA-256."""
+    observation = own_observation(key)
+    try:
+        given = {name: aspect for name, aspect in request.form.items() if name != "csrf_token"}
+        aspects = load(MorePhotos(), {"aspects": list(given.values())})["aspects"]
+        with services().database().writing() as session:
+            describe_photos(session, require_owned(session, key), dict(zip(given, aspects, strict=True)))
+    except TROUBLE as error:
+        return render_form_again("recording.html", error, **as_known(observation))
+    return go_to(url_for("page.show_observation", key=key, done="changed"))
 
 
 @blueprint.route("/observations/<string:key>/photos/<string:sha256>/remove", methods=["POST"])

@@ -187,9 +187,9 @@ class IdentifyOptionsSchema(ViewOptionsSchema):
         metadata={"description": "Taxon ids to which the candidates are limited."},
     )
     aspects = fields.List(
-        fields.String(validate=validate.OneOf(ASPECTS)),
+        fields.String(validate=validate.OneOf(["", *ASPECTS])),
         load_default=list,
-        metadata={"description": "The aspect of each photo, in their order, or none at all."},
+        metadata={"description": "The aspect of each photo, in their order, empty where unknown; or none at all."},
     )
     target = fields.Float(
         load_default=TARGET,

@@ -147,7 +147,7 @@ class NewObservation(Described):
     aspects = fields.List(
         CleanText(validate=validate.OneOf(["", *ASPECTS])),
         load_default=list,
-        metadata=about("What each photo shows, in their order, or nothing at all."),
+        metadata=about("What each photo shows, in their order, empty where unknown; or nothing at all."),
     )
     taxon_id = an_id("Own proposal.", data_key="taxonID")
     scientific_name = CleanText(

@@ -102,7 +102,7 @@ def test_a_calibrated_snapshot_answers_with_scores_and_words(tmp_path: Path) -> 
     assert "calibrated probability" in body["scoreMeaning"]
     rejected, specificity = body["rejection"]["rejected"], body["specificity"]
     said = body["rejection"]["reason"] if rejected else specificity["taxon"]["scientificName"]
-    decision = re.search(r'<p class="decision">(.*?)</p>', page, re.DOTALL)
+    decision = re.search(r'<h1 id="answer-title"(.*?)<div class="hero">', page, re.DOTALL)
     assert decision
     assert said in html.unescape(decision[1])
     sure = "over 99" if 0.99 < specificity["probability"] < 1 else f"{specificity['probability']:.0%}".rstrip("%")

@@ -86,6 +86,7 @@ ROUTES: dict[str, frozenset[str]] = {
     "GET /observations/<string:key>": READS,
     "GET /observations/<string:key>/edit": WRITES,
     "POST /observations/<string:key>/edit": WRITES,
+    "POST /observations/<string:key>/aspects": WRITES,
     "POST /observations/<string:key>/photos": WRITES,
     "POST /observations/<string:key>/photos/<string:sha256>/remove": WRITES,
     "GET /observations/<string:key>/remove": WRITES,

@@ -91,7 +91,7 @@ def test_every_reference_photo_shown_names_its_author_and_licence(ask: Ask, made
 
     page = ask("/", FIND, flora="south").get_data(as_text=True)
 
-    figures = re.findall(r'<figure class="reference".*?</figure>', page, re.DOTALL)
+    figures = re.findall(r'<figure class="reference\b.*?</figure>', page, re.DOTALL)
     assert len(figures) > 4
     for figure in figures:
         photo = re.search(r"/api/v1/photos/(\w+)", figure)
@@ -170,7 +170,7 @@ def test_sources_are_linked_only_where_they_are_web_addresses(tmp_path: Path, so
 def test_a_common_name_that_two_languages_share_is_said_once(ask: Ask, app: Flask) -> None:
     found = ask("/api/v1/identify", FIND).get_json()["species"][0]
     found["taxon"]["vernacularNames"].append({"language": "", "vernacularName": "fly agaric"})
-    card = "{% from 'answer.html' import candidate with context %}{{ candidate(found, 1, 2, [], '') }}"
+    card = "{% from 'parts.html' import common_names with context %}{{ common_names(found.taxon, 4) }}"
 
     with app.test_request_context():
         page = render_template_string(card, found=found)

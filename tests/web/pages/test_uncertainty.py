@@ -43,7 +43,8 @@ def decision(app: Flask, rank: str, probability: float, *, target: float = 0.9, 
     shown = {"photos": 1, "guessedAspects": [""], "species": [], "rejection": None, "specificity": specificity}
     with app.test_request_context("/"):
         page = render_template_string(
-            "{% from 'answer.html' import decision with context %}{{ decision(answer) }}", answer=shown
+            "{% from 'answer.html' import decision, advice with context %}{{ decision(answer) }}{{ advice(answer) }}",
+            answer=shown,
         )
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page)).replace("\u202f", " ")
 

@@ -1,4 +1,5 @@
 /** A box round the fungus: dragged with a finger or a mouse, or moved and sized with the arrow keys. */
+import { closeDialog, openDialog } from "./dialog.ts";
 import { button, make } from "./dom.ts";
 import { type Box, draw, WHOLE } from "./prepare.ts";
 import { word } from "./words.ts";
@@ -53,12 +54,11 @@ export function askForBox(picture: HTMLElement, first: Box, done: (box: Box) => 
     paint();
   });
   const dialog = make("dialog", { class: "box-dialog", "aria-labelledby": "box-title" });
-  const close = (chosen: Box | null): void => {
-    dialog.close();
-    dialog.remove();
-    if (chosen) done(chosen);
+  let chosen: Box | null = null;
+  const close = (box: Box | null): void => {
+    chosen = box;
+    closeDialog(dialog);
   };
-  dialog.addEventListener("cancel", () => dialog.remove());
   dialog.append(
     make("h2", { id: "box-title" }, word("boxTitle")),
     make("p", { class: "help" }, word("boxHelp")),
@@ -71,9 +71,8 @@ export function askForBox(picture: HTMLElement, first: Box, done: (box: Box) => 
       button(word("back"), () => close(null)),
     ),
   );
-  document.body.append(dialog);
   paint();
-  dialog.showModal();
+  openDialog(dialog, () => chosen && done(chosen));
   frame.focus();
 }
 

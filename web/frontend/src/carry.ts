@@ -13,6 +13,9 @@ export interface Left {
   photos: { blob: Blob; name: string; aspect: string; guessed: string }[]; // pixels only, wherever the browser reads them
   fields: Record<string, string>;
   answer: string; // as the server laid it out; empty before there is one
+  asked: Blob[]; // the photos that the answer is about: since then others may have come
+  kept: string; // the name of the answer's share link; empty: none
+  language: string; // of the answer
   made: number;
 }
 
@@ -96,6 +99,20 @@ export async function comeBack(id: string): Promise<Left | null> {
   } catch {
     return null;
   }
+}
+
+const HANDED = "handed"; // in the storage of this tab
+
+/** Let the next page of this tab take up what was left under an id: whoever signs in or reads on in another language. */
+export function handOn(id: string): void {
+  sessionStorage.setItem(HANDED, `${id} ${Date.now()}`);
+}
+
+/** The id that the page before handed on, once. */
+export function handed(): string | undefined {
+  const [id, made] = (sessionStorage.getItem(HANDED) ?? "").split(" ");
+  sessionStorage.removeItem(HANDED);
+  return id && Date.now() - Number(made) < FRESH ? id : undefined;
 }
 
 /** Forget what was left under an id. */

@@ -1,21 +1,28 @@
-/** Two photos side by side, both at the same magnification. */
+/** Photos side by side, at the same magnification; those before and after are a swipe away. */
 import { button, make } from "./dom.ts";
+import { closeDialog, openDialog } from "./dialog.ts";
 import { word } from "./words.ts";
 
 export interface Shown {
   src: string;
-  caption: string;
+  caption: string; // with author and licence
 }
 
 const MOST = 8; // times
 const FACTOR = 1.4;
+const SWIPE = 60; // pixels across
 
-/** Open both photos; wheel, buttons and keys magnify both at once, dragging and arrow keys move each or both. */
-export function compare(photos: readonly Shown[]): void {
+/**
+ * Open a page of photos. Wheel, two fingers, buttons and keys magnify all photos of a page at once, dragging and arrow
+ * keys move them; at no magnification a swipe leads to another page.
+ */
+export function compare(pages: readonly (readonly Shown[])[], first = 0): void {
+  let at = first;
   let scale = 1;
   let x = 0;
   let y = 0; // of the centre, in shares of the pane
-  const pictures = photos.map(({ src, caption }) => make("img", { src, alt: caption, draggable: "false" }));
+  let pictures: HTMLImageElement[] = [];
+  const photos = make("div", { class: "compare-photos" });
   const paint = (): void => {
     const most = (scale - 1) / (2 * scale);
     x = Math.min(most, Math.max(-most, x));
@@ -26,32 +33,73 @@ export function compare(photos: readonly Shown[]): void {
     scale = Math.min(MOST, Math.max(1, scale * factor));
     paint();
   };
-  const panes = pictures.map((picture, place) => {
-    const pane = make("div", { class: "compare-pane" }, picture);
-    pane.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      zoom(event.deltaY < 0 ? FACTOR : 1 / FACTOR);
-    }, { passive: false });
-    pane.addEventListener("dblclick", () => zoom(scale > 1 ? 0 : 2.5));
+  const fingers = new Map<number, [x: number, y: number]>();
+  let swiped = 0; // pixels since the finger came down
+  const touch = (pane: HTMLElement): void => {
     pane.addEventListener("pointerdown", (event) => {
       pane.setPointerCapture(event.pointerId);
+      fingers.set(event.pointerId, [event.clientX, event.clientY]);
+      swiped = 0;
       event.preventDefault();
     });
     pane.addEventListener("pointermove", (event) => {
-      if (!pane.hasPointerCapture(event.pointerId)) return;
-      x -= event.movementX / (pane.clientWidth * scale);
-      y -= event.movementY / (pane.clientHeight * scale);
+      const before = fingers.get(event.pointerId);
+      if (!before) return;
+      const now: [number, number] = [event.clientX, event.clientY];
+      const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
+      fingers.set(event.pointerId, now);
+      if (other) {
+        swiped = NaN; // two fingers never swipe
+        zoom(Math.hypot(now[0] - other[0], now[1] - other[1]) / Math.max(1, Math.hypot(before[0] - other[0], before[1] - other[1])));
+        return;
+      }
+      swiped += now[0] - before[0];
+      x -= (now[0] - before[0]) / (pane.clientWidth * scale);
+      y -= (now[1] - before[1]) / (pane.clientHeight * scale);
       paint();
     });
-    return make("figure", {}, pane, make("figcaption", {}, photos[place]?.caption ?? ""));
-  });
+    for (const kind of ["pointerup", "pointercancel"] as const) {
+      pane.addEventListener(kind, (event) => {
+        if (!fingers.delete(event.pointerId) || fingers.size || kind === "pointercancel") return;
+        if (scale === 1 && Math.abs(swiped) > SWIPE) turn(swiped < 0 ? 1 : -1);
+      });
+    }
+  };
+  const show = (): void => {
+    const page = pages[at] ?? [];
+    pictures = page.map(({ src, caption }) => make("img", { src, alt: caption, draggable: "false" }));
+    const panes = pictures.map((picture, place) => {
+      const pane = make("div", { class: "compare-pane" }, picture);
+      pane.addEventListener("wheel", (event) => {
+        event.preventDefault();
+        zoom(event.deltaY < 0 ? FACTOR : 1 / FACTOR);
+      }, { passive: false });
+      pane.addEventListener("dblclick", () => zoom(scale > 1 ? 0 : 2.5));
+      touch(pane);
+      return make("figure", {}, pane, make("figcaption", {}, page[place]?.caption ?? ""));
+    });
+    photos.replaceChildren(...panes);
+    fingers.clear();
+    scale = 1;
+    paint();
+    before.disabled = at === 0;
+    after.disabled = at === pages.length - 1;
+  };
+  const turn = (by: number): void => {
+    const next = at + by;
+    if (next < 0 || next >= pages.length) return;
+    at = next;
+    show();
+  };
+  const before = button(word("before"), () => turn(-1));
+  const after = button(word("after"), () => turn(1));
   const dialog = make("dialog", { class: "compare", "aria-label": word("compare") });
   const keys: Record<string, () => void> = {
     "+": () => zoom(FACTOR),
     "=": () => zoom(FACTOR),
     "-": () => zoom(1 / FACTOR),
-    ArrowLeft: () => (x -= 0.1 / scale),
-    ArrowRight: () => (x += 0.1 / scale),
+    ArrowLeft: () => (scale > 1 ? (x -= 0.1 / scale) : turn(-1)),
+    ArrowRight: () => (scale > 1 ? (x += 0.1 / scale) : turn(1)),
     ArrowUp: () => (y -= 0.1 / scale),
     ArrowDown: () => (y += 0.1 / scale),
   };
@@ -62,34 +110,17 @@ export function compare(photos: readonly Shown[]): void {
     act();
     paint();
   });
-  dialog.addEventListener("close", () => dialog.remove());
   dialog.append(
-    make("div", { class: "compare-photos" }, ...panes),
+    photos,
     make(
       "div",
       { class: "dialog-buttons" },
       button(word("zoomIn"), () => zoom(FACTOR)),
       button(word("zoomOut"), () => zoom(1 / FACTOR)),
-      button(word("close"), () => dialog.close(), "", "main"),
+      ...(pages.length > 1 ? [before, after] : []),
+      button(word("close"), () => closeDialog(dialog), "", "main"),
     ),
   );
-  document.body.append(dialog);
-  dialog.showModal();
-  paint();
-}
-
-/** Let every link that names a photo to compare with open both here rather than lead away. */
-export function compareOnClick(root: HTMLElement, mine: (place: number) => string): void {
-  root.addEventListener("click", (event) => {
-    const link = (event.target as Element).closest<HTMLAnchorElement>("a.zoomable");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    const place = Number(link.dataset["compare"]);
-    const own = { src: mine(place), caption: word("photoNumber", { number: place + 1 }) };
-    const figure = link.closest("figure");
-    const credits = link.dataset["with"] ? figure?.nextElementSibling : figure;
-    const words = [...(credits?.querySelectorAll(".author, .licence") ?? [])].map((part) => part.textContent?.trim());
-    const caption = [link.dataset["name"], ...words].filter(Boolean).join(" · ");
-    compare([own, { src: link.dataset["with"] ?? link.href, caption }]);
-  });
+  show();
+  openDialog(dialog);
 }

@@ -50,10 +50,19 @@ export function button(words: string, listener: EventListener, path = "", kind =
 }
 
 export const ICONS = {
-  rotate: "M5 12a7 7 0 1 0 2.2-5.1M5 4v4h4",
+  rotate: "M19 12a7 7 0 1 1-2.2-5.1M19 4v4h-4",
   box: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
   remove: "M6 6l12 12M18 6 6 18",
+  camera: "M4 8h3.5L9 5.5h6L16.5 8H20v11H4zM12 9.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 1 0 0-7",
 };
+
+/** Open the closed section that holds a field which a form complains of: nobody sees it otherwise. */
+export function openForInvalid(form: HTMLFormElement): void {
+  form.addEventListener("invalid", (event) => {
+    const section = (event.target as Element).closest("details");
+    if (section) section.open = true;
+  }, true);
+}
 
 /** Empty a field of files that were taken; files that somebody chose meanwhile stay. */
 export function emptyField(field: HTMLInputElement, taken: readonly File[]): void {

@@ -73,6 +73,12 @@ export class Place {
     void this.propose();
   }
 
+  /** The place that is typed, with a decimal point or comma; null where it is none. */
+  private read(): [latitude: number, longitude: number] | null {
+    const [latitude = NaN, longitude = NaN] = [this.latitude, this.longitude].map(({ value }) => (value.trim() ? Number(value.replace(",", ".")) : NaN));
+    return Number.isFinite(latitude) && Number.isFinite(longitude) ? [latitude, longitude] : null;
+  }
+
   private locate(): void {
     navigator.geolocation.getCurrentPosition(
       ({ coords }) => this.set([coords.latitude, coords.longitude]),
@@ -84,7 +90,7 @@ export class Place {
     if (!this.box.hidden) return;
     this.box.hidden = false;
     const { L, makeMap } = await import("./map.ts");
-    const place: [number, number] | null = this.latitude.value ? [Number(this.latitude.value), Number(this.longitude.value)] : null;
+    const place = this.read();
     const map = await makeMap(this.box, { center: place ?? [54, 10], zoom: place ? 6 : 4 });
     const around = L.circle([0, 0], { radius: 0, color: "#9a4a24", weight: 1, fillOpacity: 0.15, interactive: false });
     const put = (at: [number, number]): void => {
@@ -104,9 +110,10 @@ export class Place {
   /** Propose the flora nearest to the place, where it is another than the chosen one. */
   private async propose(): Promise<void> {
     this.proposal.replaceChildren();
-    if (!this.latitude.value || !this.longitude.value) return;
+    const place = this.read();
+    if (!place) return;
     const { nearestFlora } = await import("./world.ts");
-    const near = await nearestFlora(Number(this.latitude.value), Number(this.longitude.value)).catch(() => null);
+    const near = await nearestFlora(...place).catch(() => null);
     const flora = this.flora;
     if (!near || !flora || near.id === flora.value || ![...flora.options].some((option) => option.value === near.id)) return;
     const take = button(word("useFlora", { title: near.title }), () => {

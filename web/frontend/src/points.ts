@@ -112,15 +112,15 @@ export class Points {
     return best;
   }
 
-  /** The shown points in sight, as soon as they are no more than `most`; empty where there are more. */
-  inSight(most: number): number[] {
+  /** The shown points in sight, as soon as they are no more than `most`; where there are more, the first `few`. */
+  inSight(most: number, few = 0): number[] {
     const found: number[] = [];
     for (let point = 0; point < this.colours.length; point++) {
       if (this.colours[point] === 0) continue;
       const [px, py] = this.where(point);
       if (px < 0 || py < 0 || px > this.canvas.clientWidth || py > this.canvas.clientHeight) continue;
       found.push(point);
-      if (found.length > most) return [];
+      if (found.length > most) return found.slice(0, few);
     }
     return found;
   }

@@ -29,13 +29,20 @@ export class Tray {
   private adding: Promise<void> = Promise.resolve();
 
   /** Take files; those that are no photos are refused by name, and the others stay. What is added meanwhile comes after. */
-  add(files: Iterable<File>): Promise<void> {
+  add(files: Iterable<File>, aspect = ""): Promise<void> {
     const taken = [...files];
-    this.adding = this.adding.catch(() => undefined).then(() => this.addNow(taken));
+    this.adding = this.adding.catch(() => undefined).then(() => this.addNow(taken, aspect));
     return this.adding;
   }
 
-  private async addNow(files: readonly File[]): Promise<void> {
+  /** Empty the tray. */
+  clear(): void {
+    this.photos.length = 0;
+    this.say("");
+    this.render();
+  }
+
+  private async addNow(files: readonly File[], aspect: string): Promise<void> {
     const refused: string[] = [];
     for (const file of files) {
       if (this.photos.length >= this.most) {
@@ -45,7 +52,7 @@ export class Tray {
       } else {
         const bitmap = await decode(file);
         if (bitmap === null && file.size > this.bytes) refused.push(word("tooLarge", { name: file.name }));
-        else this.photos.push({ file, bitmap, turns: 0, box: WHOLE, aspect: "", guessed: "" });
+        else this.photos.push({ file, bitmap, turns: 0, box: WHOLE, aspect, guessed: "" });
       }
     }
     this.say(refused.join(" "));
@@ -78,6 +85,11 @@ export class Tray {
   render(): void {
     this.list.replaceChildren(...this.photos.map((photo, place) => this.tile(photo, place)));
     this.list.hidden = this.photos.length === 0;
+  }
+
+  /** What the person said that each photo shows, empty where nothing was said; an empty list where nothing was at all. */
+  get aspects(): string[] {
+    return this.photos.some(({ aspect }) => aspect) ? this.photos.map(({ aspect }) => aspect) : [];
   }
 
   /** Say anew what each photo is guessed to show, without drawing them again. */

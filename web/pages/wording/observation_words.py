@@ -18,9 +18,14 @@ def recording_words() -> dict[str, Any]:
         "rank": _("Save observation"),
         "comparing": _("Saving …"),
         "nearestFlora": _("Checklist for this location: {title}."),
+        "signIn": _("Sign in and continue"),
         "carried": _("Your photos have been added. Obscure the location if you wish, then save."),
     }
-    return said | {"words": said["words"] | own | box_words()}
+    following = url_for("page.show_new_observation", carried="yes")
+    return said | {
+        "words": said["words"] | own | box_words(),
+        "urls": said["urls"] | {"signIn": url_for("page.show_sign_in", next=following)},
+    }
 
 
 def observation_words(observation: Mapping[str, Any]) -> dict[str, Any]:

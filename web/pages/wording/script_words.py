@@ -38,6 +38,8 @@ def compare_words() -> dict[str, str]:
         "zoomIn": _("Zoom in"),
         "zoomOut": _("Zoom out"),
         "close": _("Close"),
+        "before": _("Previous photo"),
+        "after": _("Next photo"),
         "photoNumber": _("Your photo {number}"),
     }
 
@@ -71,6 +73,9 @@ def sending_words() -> dict[str, str]:
         "busyTitle": _("The server is busy"),
         "refused": _("The server did not accept the request."),
         "refusedTitle": _("Not accepted"),
+        "stalledTitle": _("No response"),
+        "stalled": _("The connection is too slow, or was interrupted. Try again."),
+        "cancelled": _("Cancelled."),
         "stillHere": _("Your photos and entries are still here."),
         "tooMany": _("{name} was not added: the maximum is {most} photos."),
         "noPhoto": _("{name} is not a photo. Use JPEG, PNG, WebP or HEIC."),
@@ -83,8 +88,21 @@ def identify_words() -> dict[str, Any]:
     own = {
         "rank": _("Identify"),
         "askAgain": _("Identify again"),
-        "keep": _("Create a share link"),
-        "camera": _("Take a photo"),
+        "keep": _("Share"),
+        "saveInForm": _("Add details"),
+        "addPhotos": _("Add photos to this one"),
+        "restored": _("Your photos from an earlier visit are still here."),
+        "discard": _("Discard"),
+        "whoseTitle": _("Same fungus?"),
+        "whose": _("The results are for the photos before. Is the new photo of the same fungus?"),
+        "sameFind": _("Yes, add it"),
+        "otherFind": _("No, identify another"),
+        "slots": _("Take a photo of"),
+        "slot-cap": _("Cap"),
+        "slot-hymenium": _("Gills or pores"),
+        "slot-stipe": _("Stem with base"),
+        "slot-section": _("Cross-section"),
+        "slot-habitat": _("Habitat"),
         "dropHint": _("or drag and drop or paste photos"),
         "rotate": _("Rotate"),
         "box": _("Crop"),
@@ -113,6 +131,7 @@ def identify_words() -> dict[str, Any]:
         "words": own | sending_words() | box_words() | compare_words() | map_words(),
         "urls": {
             "taxa": url_for("taxa.complete_names"),
+            "record": url_for("page.record_find"),
             "save": url_for("page.show_new_observation", carried="yes"),
             **map_urls(),
         },
@@ -171,6 +190,7 @@ def atlas_words(flora: str) -> dict[str, Any]:
     """For the atlas."""
     return {
         "words": {
+            "notLoaded": _("The atlas could not be loaded. Load the page again."),
             "atlas": _("Atlas: arrow keys move, plus and minus zoom"),
             "doubtful": _("questionable: looks like {name}"),
             "noAuthor": _("author unknown"),

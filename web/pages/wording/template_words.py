@@ -154,8 +154,13 @@ def photo_set(photo: str, sizes: Sequence[int] = (160, THUMBNAIL), ratio: float 
 
 
 def here() -> str:
-    """Return the path of this page, to return to; without the query if a form was posted."""
-    return request.full_path.rstrip("?") if request.method == "GET" else request.path
+    """Return the path of this page, to return to; of a posted form the nearest path above that can be asked for."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    path, adapter = request.path, current_app.create_url_adapter(request)
+    while path and adapter is not None and not adapter.test(path, "GET"):
+        path = path.rpartition("/")[0]
+    return path or "/"
 
 
 def template_words() -> dict[str, Any]:

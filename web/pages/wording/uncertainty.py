@@ -19,9 +19,47 @@ def uncertainty_words() -> dict[str, Any]:
         "is_sure": is_sure,
         "is_uncertain": is_uncertain,
         "keeps_target": keeps_target,
+        "outcome_of": outcome_of,
+        "pictured_first": pictured_first,
         "rivals_of": rivals_of,
         "unseen_aspects": unseen_aspects,
     }
+
+
+def outcome_of(answer: Mapping[str, Any]) -> str:
+    """Return which kind of answer it is.
+
+    "rejected": the photos show none of the species; "off-list": the species is probably not on the chosen list;
+    "named": a taxon is named; "unrelated": no taxon is probable enough; "unranked": nothing could be compared.
+    """
+    rejection, flora_list, stop = answer["rejection"], answer.get("floraList"), answer["specificity"]
+    if rejection and rejection["rejected"]:
+        return "rejected"
+    if flora_list and flora_list["probable"]:
+        return "off-list"
+    if stop is None:
+        return "unranked"
+    return "named" if stop["taxon"] else "unrelated"
+
+
+def pictured_first(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the candidate whose best reference photo is shown beside the person's photo; None without candidates.
+
+    It is the best species of the taxon that the answer names.
+    """
+    outcome = outcome_of(answer)
+    if outcome == "off-list" and answer["notOnTheList"]:
+        best: Mapping[str, Any] = answer["notOnTheList"][0]
+        return best
+    species: list[Mapping[str, Any]] = answer["species"]
+    named = answer["specificity"]["taxon"] if outcome == "named" else None
+    within = [found for found in species if named and named["scientificName"] in names_above(found["taxon"])]
+    return next(iter(within or species), None)
+
+
+def names_above(taxon: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """Return the names of a species, its genus and its family, as far as they are known."""
+    return (taxon["scientificName"], taxon.get("genus"), taxon.get("family"))
 
 
 def is_uncertain(answer: Mapping[str, Any]) -> bool:

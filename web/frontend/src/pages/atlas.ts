@@ -1,6 +1,7 @@
 /** The atlas: moved and magnified smoothly, photos when they are near, doubtful records marked. */
+import { closeDialog, openDialog } from "../dialog.ts";
 import { button, find, make } from "../dom.ts";
-import { Points } from "../points.ts";
+import { Points, type View } from "../points.ts";
 import { url, word } from "../words.ts";
 
 type Names = [species: string, genus: string, family: string][];
@@ -145,19 +146,25 @@ async function begin(): Promise<void> {
     );
   };
 
+  /** Never lose all points: where none is in sight, the nearest one is brought to the middle. */
+  const look = (view: View): void => {
+    points.view = view;
+    if (points.inSight(0, 1).length) return paint();
+    const point = points.nearest(canvas.clientWidth / 2, canvas.clientHeight / 2, Infinity);
+    if (point >= 0) points.view = { ...view, x: places[2 * point] as number, y: places[2 * point + 1] as number };
+    paint();
+  };
   const reach = (): number => 0.48 * Math.min(canvas.width, canvas.height);
   const zoom = (factor: number, left = canvas.clientWidth / 2, top = canvas.clientHeight / 2): void => {
     const view = points.view;
     const scale = Math.min(20_000 * reach(), Math.max(0.8 * reach(), view.scale * factor));
     const across = (left * points.ratio - canvas.width / 2) * (1 / view.scale - 1 / scale);
     const down = (top * points.ratio - canvas.height / 2) * (1 / view.scale - 1 / scale);
-    points.view = { x: view.x + across, y: view.y + down, scale };
-    paint();
+    look({ x: view.x + across, y: view.y + down, scale });
   };
   const move = (across: number, down: number): void => {
     const { x, y, scale } = points.view;
-    points.view = { x: x - (across * points.ratio) / scale, y: y - (down * points.ratio) / scale, scale };
-    paint();
+    look({ x: x - (across * points.ratio) / scale, y: y - (down * points.ratio) / scale, scale });
   };
 
   canvas.addEventListener("wheel", (event) => {
@@ -231,15 +238,14 @@ function credit(shot: Shot): string {
 
 /** A record, large, with whose it is and where to go on. */
 function open(shot: Shot): void {
-  const dialog = make("dialog", { class: "atlas-open", "aria-label": shot.name, close: () => dialog.remove() });
+  const dialog = make("dialog", { class: "atlas-open", "aria-label": shot.name });
   dialog.append(
     make("img", { src: shot.picture, alt: shot.name, class: "atlas-picture" }),
     make("p", {}, make("i", {}, shot.name), shot.stranger ? ` – ${word("doubtful", { name: shot.stranger })}` : ""),
     make("p", { class: "help" }, credit(shot)),
-    make("div", { class: "dialog-buttons" }, make("a", { href: shot.speciesUrl }, word("species")), make("a", { href: shot.similarUrl }, word("similar")), button(word("close"), () => dialog.close(), "", "main")),
+    make("div", { class: "dialog-buttons" }, make("a", { href: shot.speciesUrl }, word("species")), make("a", { href: shot.similarUrl }, word("similar")), button(word("close"), () => closeDialog(dialog), "", "main")),
   );
-  document.body.append(dialog);
-  dialog.showModal();
+  openDialog(dialog);
 }
 
-void begin();
+begin().catch(() => (said.textContent = word("notLoaded")));

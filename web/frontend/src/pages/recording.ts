@@ -1,16 +1,18 @@
 /** The form of an observation: photos in a tray, the place on a map, names completed, nothing lost when it is refused. */
 import { boxPhoto } from "../box.ts";
-import { takeUp } from "../carry.ts";
-import { emptyField, find, make } from "../dom.ts";
+import { carry, takeUp } from "../carry.ts";
+import { button, emptyField, find, make, openForInvalid } from "../dom.ts";
 import { completeNames } from "../known.ts";
 import { nameOffer, offerNames } from "../offers.ts";
 import { Place } from "../place.ts";
-import { explain, send } from "../send.ts";
+import { rememberChoices } from "../choices.ts";
+import { explain, followingPage, send } from "../send.ts";
 import { Tray } from "../tray.ts";
-import { word } from "../words.ts";
+import { url, word } from "../words.ts";
 
 const form = find<HTMLFormElement>("ask");
 const place = new Place();
+openForInvalid(form);
 
 function startNew(): void {
   const field = find<HTMLInputElement>("photos");
@@ -19,6 +21,7 @@ function startNew(): void {
   const bar = find<HTMLProgressElement>("progress-bar");
   const name = find<HTMLInputElement>("name");
   const needed = field.required;
+  let sending: AbortController | null = null;
   const tray = new Tray(
     Number(form.dataset["photos"]),
     Number(form.dataset["bytes"]),
@@ -42,18 +45,38 @@ function startNew(): void {
     const filled = new FormData(form);
     filled.delete("photos");
     (await tray.prepared()).forEach((blob, number) => filled.append("photos", blob, `photo-${number + 1}.jpg`));
-    const chosen = tray.photos.map((photo) => photo.aspect);
-    if (chosen.some(Boolean) && chosen.every(Boolean)) for (const aspect of chosen) filled.append("aspects", aspect);
+    for (const aspect of tray.aspects) filled.append("aspects", aspect);
+    sending = new AbortController();
     const reply = await send(form.action || window.location.href, filled, (share, said) => {
       if (share < 1) bar.value = share;
       else bar.removeAttribute("value");
       find("progress-words").textContent = said;
-    });
+    }, sending.signal);
     submit.setAttribute("aria-disabled", "false");
     progress.hidden = true;
-    const done = reply.status === 200 ? /id="done" href="([^"]*)"/.exec(reply.html)?.[1] : undefined;
-    if (done) window.location.assign(done.replaceAll("&amp;", "&"));
+    const following = followingPage(reply);
+    if (following) {
+      rememberChoices({ licence: String(filled.get("licence") ?? ""), obscured: filled.has("obscured") });
+      window.location.assign(following);
+    }
     else explain(find("trouble"), reply);
+    if (reply.status === 401) offerSignIn();
+  }
+
+  /** Let whoever was signed out meanwhile sign in and go on with the same photos and words. */
+  function offerSignIn(): void {
+    const on = button(word("signIn"), () => void keepAndSignIn(), "", "main");
+    find("trouble").append(on);
+    on.focus();
+  }
+
+  async function keepAndSignIn(): Promise<void> {
+    const fields = Object.fromEntries(
+      [...new FormData(form)].filter((typed): typed is [string, string] => typeof typed[1] === "string" && typed[0] !== "csrf_token"),
+    );
+    const names = [...document.querySelectorAll<HTMLButtonElement>("#offers .name-offer")].map((offer) => offer.dataset["name"] ?? "");
+    await carry({ photos: await tray.prepared(), aspects: tray.photos.map((photo) => photo.aspect), fields, names });
+    window.location.assign(url("signIn"));
   }
 
   async function carried(): Promise<void> {
@@ -65,7 +88,8 @@ function startNew(): void {
     field.value = "";
     for (const [named, value] of Object.entries(found.fields)) {
       const input = form.elements.namedItem(named);
-      if (value && (input instanceof HTMLInputElement || input instanceof HTMLSelectElement)) input.value = value;
+      if (input instanceof HTMLInputElement && input.type === "checkbox") input.checked = Boolean(value);
+      else if (value && (input instanceof HTMLInputElement || input instanceof HTMLSelectElement || input instanceof HTMLTextAreaElement)) input.value = value;
     }
     find("offers").replaceChildren(...found.names.flatMap((each) => [nameOffer(each), " "]));
     offerNames(name);
@@ -82,6 +106,8 @@ function startNew(): void {
     event.preventDefault();
     void save();
   });
+  progress.append(button(word("back"), () => sending?.abort()));
+  if (field.files?.length) void take([...field.files]); // chosen before this script was there
   void carried().finally(() => form.classList.add("enhanced"));
 }
 

@@ -1,8 +1,9 @@
 /** Similar images: a grid without an end, a box inside the photo, and any photo dropped or pasted. */
 import { askForBox } from "../box.ts";
-import { compareOnClick } from "../compare.ts";
+import { compare } from "../compare.ts";
 import { button, find, make } from "../dom.ts";
 import { endless, Grid } from "../grid.ts";
+import { enlargeOnClick, shownInAnswer } from "../enlarge.ts";
 import { completeNames } from "../known.ts";
 import { decode, draw, isPhoto, toJpeg, WHOLE } from "../prepare.ts";
 import { send } from "../send.ts";
@@ -123,7 +124,7 @@ const picture = shown.querySelector("img");
 if (picture) {
   const large = picture.dataset["large"] ?? picture.src;
   shown.append(boxButton(() => fetch(large).then((reply) => reply.blob()).then(decode).catch(() => null)));
-  compareOnClick(grid, () => large);
+  enlargeOnClick(compare, (link) => shownInAnswer(link, () => large), grid);
 }
 completeNames(find<HTMLInputElement>("taxon"));
 rows.layAnew();

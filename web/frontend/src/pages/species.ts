@@ -1,5 +1,6 @@
 /** A species: its photos large when they are tapped, and the cells that it was recorded in on a map. */
 import { compare } from "../compare.ts";
+import { captionOf, enlargeOnClick } from "../enlarge.ts";
 import { url, word } from "../words.ts";
 
 interface Cell {
@@ -21,15 +22,17 @@ async function drawCells(box: HTMLElement): Promise<void> {
   map.fitBounds(L.featureGroup(shapes).addTo(map).getBounds(), { maxZoom: 6, padding: [20, 20] });
 }
 
-document.addEventListener("click", (event) => {
-  const link = (event.target as Element).closest<HTMLAnchorElement>("a.zoomable");
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  event.preventDefault();
-  const words = [...(link.closest("figure")?.querySelectorAll(".author, .licence") ?? [])].map((part) => part.textContent?.trim());
-  const photo = { src: link.href, caption: [link.dataset["name"], ...words].filter(Boolean).join(" · ") };
-  const strip = link.closest(".beside");
-  const other = strip && [...strip.querySelectorAll<HTMLAnchorElement>("a.zoomable")].find((each) => each.dataset["name"] !== link.dataset["name"]);
-  compare(other ? [photo, { src: other.href, caption: other.dataset["name"] ?? "" }] : [photo]);
+/** A photo; in a comparison with a look-alike, the other species' photo at the same place beside it. */
+enlargeOnClick(compare, (link) => {
+  const photo = { src: link.href, caption: captionOf(link) };
+  const strips = [...(link.closest(".beside")?.querySelectorAll(".strip") ?? [])];
+  const own = strips.findIndex((strip) => strip.contains(link));
+  if (own < 0) return [photo];
+  const place = [...(strips[own]?.querySelectorAll("a.zoomable") ?? [])].indexOf(link);
+  const others = strips[1 - own]?.querySelectorAll<HTMLAnchorElement>("a.zoomable") ?? [];
+  const other = others[Math.min(place, others.length - 1)];
+  const pair = other ? [photo, { src: other.href, caption: captionOf(other) }] : [photo];
+  return own === 0 ? pair : pair.reverse();
 });
 
 const box = document.getElementById("cells");

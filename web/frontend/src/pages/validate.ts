@@ -24,7 +24,7 @@ const keys: Record<string, () => void> = {
   e: () => into("approved-name"),
   z: () => {
     const first = document.querySelector<HTMLAnchorElement>("#photos a.zoomable");
-    if (first) compare(shownBy(first));
+    if (first) compare([shownBy(first)]);
   },
 };
 
