@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from evaluation.galleries.kept import Kept
 from evaluation.galleries.nearest import nearest_among, nearest_of
+from evaluation.galleries.outings import number_outings
 from evaluation.galleries.simulate import Simulation
 from retrieval.domain import RANKS, WORLD
 from retrieval.models.embedder import Embeddings
@@ -24,7 +25,6 @@ from retrieval.models.provenance import find_taught, read_taught
 from retrieval.progress import Progress, silent
 from retrieval.ranking.aspects import code_aspects
 from retrieval.ranking.groups import group_observations
-from retrieval.ranking.people import names_alike
 from retrieval.ranking.prototypes import sum_observations
 from retrieval.snapshots.flora import Flora
 from retrieval.snapshots.snapshot import Snapshot
@@ -353,36 +353,8 @@ def read_gallery(snapshot: Snapshot, flora: Flora) -> Gallery:
         said = snapshot.contexts.of(gallery.observations)
         contexts: dict[str, Any] = {name: column if column.any() else None for name, column in said.items()}
         gallery = replace(gallery, **contexts)
-    outings = number_outings(gallery, authors[order].tolist())
+    outings = number_outings(columns, gallery.months, gallery.cells, authors[order].tolist())
     return replace(gallery, joined=group_observations(gallery.observations, unit, outings))
-
-
-def number_outings(gallery: Gallery, authors: Sequence[str]) -> NDArray[np.int64]:
-    """Number the rows of one species, author, month and cell alike. Returns (rows,); 0 where one of them is unknown.
-
-    A snapshot has no day, so the month has to do. Photos taken at one place in one season often show the same mycelium,
-    and one find is often in two archives, which may write its author's name differently: names that are alike, directly
-    or by way of others, count as one author.
-    """
-    if gallery.months is None or gallery.cells is None:
-        return np.zeros(len(authors), dtype=np.int64)
-    named: dict[tuple[int, int, int], dict[str, int]] = {}
-    said = list(zip(gallery.columns.tolist(), gallery.months.tolist(), gallery.cells.tolist(), strict=True))
-    for place, author in zip(said, authors, strict=True):
-        if all(place[1:]) and author:
-            named.setdefault(place, {}).setdefault(author, 0)
-    count = 0
-    for outings in named.values():
-        for author in outings:
-            alike = {number for other, number in outings.items() if number and names_alike(author, other)}
-            count += 1
-            for other, number in outings.items():
-                if number in alike:
-                    outings[other] = count
-            outings[author] = count
-    return np.array(
-        [named.get(place, {}).get(author, 0) for place, author in zip(said, authors, strict=True)], np.int64
-    )
 
 
 def read_lists(snapshot: Snapshot, gallery: Gallery) -> dict[str, NDArray[np.bool_]]:

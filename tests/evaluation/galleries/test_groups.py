@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from evaluation.galleries.gallery import Gallery, hold_out_queries, number_outings, search
+from evaluation.galleries.gallery import Gallery, hold_out_queries, search
+from evaluation.galleries.outings import number_outings
 from evaluation.learning.estimators import deal_folds
 from retrieval.models.embedder import DIM, unit_rows
 from retrieval.ranking.groups import group_observations, near_identical
@@ -105,20 +106,22 @@ def test_finds_of_one_species_by_one_person_in_one_month_and_cell_are_one_outing
     gallery = make_gallery([0, 0, 0, 0, 1, 1], [1, 2, 3, 4, 5, 6], make_rows(6))
     gallery = replace(gallery, months=np.array([9, 9, 9, 0, 9, 8]), cells=np.array([7, 7, 7, 7, 7, 7]))
 
-    outings = number_outings(gallery, ["A", "A", "B", "A", "A", ""])
+    outings = number_outings(gallery.columns, gallery.months, gallery.cells, ["A", "A", "B", "A", "A", ""])
 
     assert outings[0] == outings[1] > 0
     assert len({*outings[[0, 2, 4]].tolist()}) == 3  # another person, another species
     assert outings[[3, 5]].tolist() == [0, 0]  # no month; no person
-    assert number_outings(replace(gallery, cells=None), ["A"] * 6).tolist() == [0] * 6
+    assert number_outings(gallery.columns, gallery.months, None, ["A"] * 6).tolist() == [0] * 6
 
 
 def test_a_find_that_two_archives_have_under_one_person_s_names_is_held_out_together() -> None:
     gallery = make_gallery([0, 0, 0, 0, 0], [1, 2, 3, 4, 5], make_rows(5))
     gallery = replace(gallery, months=np.full(5, 9), cells=np.full(5, 7))
 
-    outings = number_outings(gallery, ["M. Holm", "Jan Berg", "Holm, Mette", "Mette Holm", "Jan Holm"])
-    unclear = number_outings(gallery, ["Mette Holm", "Jan Holm", "", "Holm", ""])
+    outings = number_outings(
+        gallery.columns, gallery.months, gallery.cells, ["M. Holm", "Jan Berg", "Holm, Mette", "Mette Holm", "Jan Holm"]
+    )
+    unclear = number_outings(gallery.columns, gallery.months, gallery.cells, ["Mette Holm", "Jan Holm", "", "Holm", ""])
 
     assert outings[0] == outings[2] == outings[3]
     assert len({*outings[[0, 1, 4]].tolist()}) == 3

@@ -15,7 +15,8 @@ from tests.web.conftest import encode_photos, make_app
 from web.http.errors import KINDS
 
 PHOTO = draw_photo(MUSCARIA, 7)
-BUILDING = {errors.BuildError, errors.ArchiveError, errors.SettingsError}  # never met by a request
+BUILDING = {errors.BuildError, *errors.BuildError.__subclasses__(), errors.ArchiveError, errors.SettingsError}
+"""Never met by a request."""
 
 
 def assert_problem(answer: TestResponse, status: int, kind: str | None = None) -> str:
