@@ -118,4 +118,4 @@ def test_a_mail_server_needs_a_sender_and_the_address_that_links_lead_to(missing
     assert make_mailer(whole) == Mailer("smtps", "mail.example.org", 465, "a@example.org")
     assert make_mailer(Settings()) is None
     with pytest.raises(SettingsError, match=missing.upper()):
-        make_mailer(replace(whole, **{missing: ""}))
+        make_mailer(replace(whole, mail_sender="") if missing == "mail_sender" else replace(whole, public_url=""))

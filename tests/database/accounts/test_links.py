@@ -150,7 +150,7 @@ def test_a_link_that_has_ended_opens_nothing(
 ) -> None:
     ada, olga = add(database, "ada", "administrator"), add(database, "olga")
     add(database, "anna", "administrator")
-    made_by = {"made_by": ada}
+    made_by: dict[str, Any] = {"made_by": ada}
     token = invite(database, **made_by) if purpose == INVITATION else reset_link(database, olga, **made_by)
     assert valid(database, token, purpose)
 
