@@ -87,4 +87,14 @@ def count_feedback(session: Session, snapshot: str) -> list[BandFeedback]:
         if verdict == "other" and rank is not None and 2 <= rank <= 5:
             among_five[band] += count
     bands = sorted({band for band, _ in verdicts}, key=lambda band: BANDS if band is None else band)
-    return [BandFeedback(band, *(verdicts[band, one] for one in VERDICTS), among_five[band]) for band in bands]
+    return [
+        BandFeedback(
+            band,
+            yes=verdicts[band, "yes"],
+            no=verdicts[band, "no"],
+            other=verdicts[band, "other"],
+            unknown=verdicts[band, "unknown"],
+            among_five=among_five[band],
+        )
+        for band in bands
+    ]

@@ -16,7 +16,7 @@ from web.http.refusals import QuotaSpent
 from web.inference.answer_tokens import read_answer_token
 from web.inference.kept_answers import NAME
 from web.pages.blueprint import blueprint
-from web.pages.visitor import FRAGMENT
+from web.pages.identify import FRAGMENT
 from web.services import services
 
 FEEDBACK_A_DAY: Final = 200  # of visitors of one address
