@@ -11,7 +11,18 @@ blueprint = Blueprint("page", __name__)
 
 FIELD: Final = ("signing_in", "profile", "keys", "observations", "observation", "recording", "validate", "verdicts")
 ADMINISTRATION: Final = tuple(f"administration.{page}" for page in ("snapshots", "publishing", "imports", "people"))
-MODULES: Final = ("identify", "answers", "similar", "floras", "species", "atlas", "docs", *FIELD, *ADMINISTRATION)
+MODULES: Final = (
+    "identify",
+    "answers",
+    "feedback",
+    "similar",
+    "floras",
+    "species",
+    "atlas",
+    "docs",
+    *FIELD,
+    *ADMINISTRATION,
+)
 
 
 def load_pages() -> Blueprint:
