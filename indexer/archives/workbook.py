@@ -4,7 +4,7 @@ Read by python-calamine. A sheet becomes a temporary UTF-8 table, row by row, so
 17 of a report is row 17 of the sheet.
 
 The library holds a sheet as a rectangle: two cells in opposite corners, a few bytes in the file, are gigabytes, at
-which the process ends. So a child with bounded memory and time reads it: `python -m indexer.archives.workbook PATH`.
+which the process ends. So a child with bounded memory and time reads it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LARGEST = 2**30  # unpacked bytes of a workbook; a sheet is read into memory
 MEMORY = 4 * 2**30  # bytes of address space of the child
 SECONDS = 300  # of processor time of the child
+CHILD = "import sys; from indexer.archives.workbook import main; sys.exit(main(*sys.argv[1:]))"
 REFUSED = 3  # its exit status for what is said in its last line
 ROOT = Path(__file__).resolve().parents[2]
 HEADER_ROWS = 20  # rows searched for a sheet's header
@@ -60,10 +61,10 @@ def open_workbook(path: Path, file: str) -> BinaryIO:
     check_size(path, file)
     table = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
-        command = [sys.executable, "-m", "indexer.archives.workbook", str(path.absolute()), file]
+        command = [sys.executable, "-c", CHILD, str(path.absolute()), file]
         done = subprocess.run(command, stdout=table, stderr=subprocess.PIPE, cwd=ROOT, check=False)  # noqa: S603 - ours
         if done.returncode == REFUSED:
-            raise ArchiveError(done.stderr.decode().strip())
+            raise ArchiveError(done.stderr.decode().strip().splitlines()[-1])
         if done.returncode != 0:
             raise ArchiveError(f"{file}: the workbook takes more memory or time than any should; save its sheet as CSV")
     except BaseException:
@@ -163,7 +164,3 @@ def main(path: str, file: str) -> int:
         print(error, file=sys.stderr)
         return REFUSED
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

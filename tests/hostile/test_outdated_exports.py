@@ -7,6 +7,7 @@ import io
 import json
 import xml.etree.ElementTree as ET
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from flask.testing import FlaskClient
 
 from database.accounts.people import change_person, person_by_login
 from database.exporting.archive import writing
+from database.field.records import observation_by_key
 from fungarium.cli import main
 from tests.circle import Installation, installation
 from tests.snapshots import EMETICA, MUSCARIA, draw_photo
@@ -154,6 +156,8 @@ def test_an_archive_is_written_again_only_if_it_shows_something_else(
     notes.write_text(json.dumps({name: kept[name] for name in ("format", "archive", "records", "deleted")}))
     change = {"obscured": True, "version": second["version"]}
     client.patch(second["url"], json=change, headers=installation.keys["omar"])
+    with installation.database.writing() as session:  # later than the archive, which tells seconds only
+        observation_by_key(session, second["id"]).modified += timedelta(seconds=2)
     assert downloads.record(second) == {}  # of an archive that does not say how it was made, what has changed is lost
 
     with zipfile.ZipFile(path) as archive:

@@ -375,7 +375,7 @@ def test_nothing_is_fetched_that_was_not_asked_for(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from database.session import open_database
 from indexer.importing import import_archive
 from tests.indexer.collections import POLICY, desk_for
@@ -384,7 +384,7 @@ database, statements = open_database(url), iter(range(10**9))
 def count(*_):
     if next(statements) == last:
         os.kill(os.getpid(), signal.SIGKILL)
-event.listen(database.engine, "before_cursor_execute", count)
+event.listen(Engine, "before_cursor_execute", count)  # readers and the writer have pools of their own
 import_archive(database, desk_for(table), POLICY, dataset="walks", title="Walks", batch_size=8)
 """
 
