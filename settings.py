@@ -18,6 +18,8 @@ from retrieval.errors import SettingsError
 from retrieval.photos.addresses import parse_networks
 
 PREFIX = "FUNGARIUM_"
+OTHER_NAMES = {"gbif_user": "GBIF_USER", "gbif_password": "GBIF_PWD"}
+"""Variables of GBIF's own tools, read where ours are not set."""
 LAST_PORT = 65_535
 SMTP_PORTS = {"smtp": 25, "starttls": 587, "smtps": 465}
 
@@ -130,6 +132,10 @@ class Settings:
         metadata={"help": "milliseconds between two requests of `region` and `fetch` to one host", "least": 0},
     )
     gbif: str = field(default="https://api.gbif.org/v1", metadata={"help": "URL of GBIF's API"})
+    gbif_user: str = field(
+        default="", metadata={"help": "user name of an account at gbif.org, for `fetch gbif --by-download`"}
+    )
+    gbif_password: str = field(default="", repr=False, metadata={"help": "password of the account at gbif.org"})
     inaturalist: str = field(default="https://api.inaturalist.org/v1", metadata={"help": "URL of iNaturalist's API"})
 
     identify: str = field(
@@ -196,7 +202,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from environment variables; raise SettingsError for unknown names and invalid values."""
     given = os.environ if environment is None else environment
     known = {PREFIX + setting.name.upper(): setting for setting in fields(Settings)}
-    values: dict[str, object] = {}
+    values: dict[str, object] = {name: given[other] for name, other in OTHER_NAMES.items() if other in given}
     for name, text in sorted(given.items()):
         if not name.startswith(PREFIX):
             continue

@@ -97,7 +97,7 @@ def connect(address: str, *, namespace: str = NAMESPACE, timeout: float = TIMEOU
     with _connecting:
         if ray.is_initialized():
             return ray
-        options = {"namespace": namespace, "log_to_driver": False, "logging_level": logging.ERROR}
+        options = {"namespace": namespace, "log_to_driver": False, "configure_logging": False}
         if parsed.text == LOCAL:
             options |= {
                 "address": LOCAL,
@@ -194,11 +194,15 @@ def _join(ray: Any, address: Address, options: dict[str, Any], timeout: float) -
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep Ray's start-up messages out of the log; real problems are raised."""
+    """Keep Ray's start-up messages out of the log: real problems are raised. Its later lines are written as ours are.
+
+    On import, Ray gives its logger a handler of its own, which writes plain text to standard error.
+    """
     logger = logging.getLogger("ray")
-    level = logger.level
+    logger.handlers.clear()
+    logger.propagate = True
     logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(max(level, logging.WARNING))
+        logger.setLevel(logging.WARNING)

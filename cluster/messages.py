@@ -141,6 +141,7 @@ class Replica(Protocol):
     """A process that serves a shard. Errors, also of a lost process (ShardUnavailable), are raised by the futures."""
 
     name: str  # for messages
+    node: str  # host name of the machine where it was seen last; empty before
 
     def ask(self, requests: Sequence[ShardRequest]) -> Future[list[Answer]]:
         """Answer several requests in one call."""
@@ -157,6 +158,11 @@ class Replica(Protocol):
     def state(self) -> Future[ShardState]:
         """Return the state of the process."""
         ...
+
+
+def describe_replica(replica: Replica, shard: int) -> dict[str, Any]:
+    """Return the fields of a line of the log about a replica."""
+    return {"shard": shard, "replica": replica.name, "node": replica.node}
 
 
 def join_lists(lists: Sequence[Lists]) -> Lists:

@@ -6,6 +6,7 @@ threads, and callers keep their own timeouts.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from cluster.messages import Answer, Replica, ShardReply, ShardRequest
+from cluster.messages import Answer, Replica, ShardReply, ShardRequest, describe_replica
 from retrieval.errors import FungariumError, ShardUnavailable
 
 CALLS: Final = 2  # in flight to one replica; later requests are batched into the next call
 VIEWS: Final = 64  # in one call, at most
 RESTS: Final = 0.5  # seconds for which a failed replica is the last choice
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +45,7 @@ class ReplicaState:
     waiting: list[Job] = field(default_factory=list)
     rests_until: float = 0.0  # monotonic clock
     late: bool = False  # missed a deadline and has not answered since: it gets no requests
+    failed: bool = False  # as the log says: it has not answered since
 
 
 def ignore_outcome(outcome: str) -> None:
@@ -77,14 +81,20 @@ class ReplicaClient:
 
     def give_up(self, job: Job, seconds: float) -> ShardUnavailable:
         """Stop waiting after `seconds` and mark the replicas as late. Returns the error to raise."""
+        silent: list[ReplicaState] = []
         with self._lock:
             for state in job.pending:
                 state.late = True
                 state.calls.clear()
+                if not state.failed:
+                    silent.append(state)
+                state.failed = True
                 if job in state.waiting:
                     state.waiting.remove(job)
             job.answer.cancel()
         self._watch("late")
+        for state in silent:
+            self._log_failover(state, f"{state.replica.name} gave no answer within {seconds:g} seconds")
         return ShardUnavailable(f"{self._describe()} gave no answer within {seconds:g} seconds")
 
     def drop(self, job: Job) -> None:
@@ -105,6 +115,14 @@ class ReplicaClient:
     def _describe(self) -> str:
         names = ", ".join(state.replica.name for state in self._states)
         return f"part {self.shard} of the references ({names})"
+
+    def _log_failover(self, failed: ReplicaState, reason: str) -> None:
+        """Log, once until it answers again, that a replica's requests go to the others, or that none is left."""
+        others = [state.replica for state in self._states if state is not failed and not state.failed]
+        fields = describe_replica(failed.replica, self.shard)
+        fields["goesTo"] = [{"replica": other.name, "node": other.node} for other in others]
+        taken_by = ", ".join(other.name for other in others) or "none, as no other replica answers"
+        log.warning("searches of shard %d go to %s: %s", self.shard, taken_by, reason, extra={"fields": fields})
 
     def _send(self, job: Job) -> bool:
         """Send a job to an untried replica. Return False if none is left; a job without pending replicas then fails."""
@@ -162,6 +180,7 @@ class ReplicaClient:
             state.calls.discard(number)
             state.late = False
             state.rests_until = 0.0 if error is None else time.monotonic() + RESTS
+            fails_now, state.failed = error is not None and not state.failed, error is not None
             for job, answer in zip(jobs, answers, strict=True):
                 if state in job.pending:
                     job.pending.remove(state)
@@ -173,6 +192,8 @@ class ReplicaClient:
                     job.error = answer
                     unanswered.append(job)
         self._watch("answered" if error is None else "failed")
+        if fails_now:
+            self._log_failover(state, str(error))
         for job in unanswered:
             self._send(job)
         self._dispatch(state)

@@ -122,6 +122,7 @@ class RayReplica:
 
     def __init__(self, ray: Any, handle: Any, shard: int, replica: int, namespace: str) -> None:
         self.name = f"replica {replica} of shard {shard}"
+        self.node = ""
         self.shard, self.replica = shard, replica
         self._ray, self._handle, self._namespace = ray, handle, namespace
         self._outside = is_outside(ray)

@@ -86,7 +86,7 @@ def report(settings: Settings, snapshot: str | None, indexes: Path | None, **opt
     from fungarium.jobs.evaluating import write_report
 
     with ProgressBars("step") as bars:
-        write_report(indexes or settings.flora_indexes, snapshot, options, bars)
+        write_report(indexes or settings.flora_indexes, snapshot, options, settings.database_url, bars)
 
 
 @evaluate.command()

@@ -52,6 +52,7 @@ def fetch() -> None:
 
 @fetch.command()
 @click.argument("name")
+@click.option("--by-download", is_flag=True, help="Choose from a download of GBIF, by your account at gbif.org.")
 @with_fetching
 @with_updating
 @with_settings
@@ -91,5 +92,5 @@ def take_options(options: dict[str, Any]) -> Any:
     from indexer.harvesting.rounds import ChoiceOptions
 
     choice = ChoiceOptions(*(options.pop(name) for name in ("per_species", "photos_per_find", "licences")))
-    others = {name: options.pop(name, False) for name in ("dry_run", "update", "retry")}
+    others = {name: options.pop(name, False) for name in ("dry_run", "update", "retry", "by_download")}
     return FetchOptions(choice, is_agreed=options.pop("yes"), **others)

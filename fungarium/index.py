@@ -29,6 +29,9 @@ views_choice = click.option(
 )
 
 
+consent = click.option("--yes", "is_agreed", is_flag=True, help="Do not ask before the model is changed.")
+
+
 @click.group(cls=Group)
 def index() -> None:
     """Embed photos, build snapshots of them, and publish them."""
@@ -77,23 +80,32 @@ def build(settings: Settings, model: str | None, card: Path | None, views: str) 
     help="Omit references published since it was made; by default they are carried over, or it is refused.",
 )
 @click.option("--line", default="stable", show_default=True, help="Publish it as this line, beside the stable one.")
+@consent
 @atlas_choice
 @with_settings
 def publish(
-    settings: Settings, snapshot: str | None, recall_bar: float | None, as_it_is: bool, line: str, wanted: bool | None
+    settings: Settings,
+    snapshot: str | None,
+    recall_bar: float | None,
+    as_it_is: bool,
+    line: str,
+    is_agreed: bool,
+    wanted: bool | None,
 ) -> None:
     """Verify a snapshot and switch readers to it.
 
     SNAPSHOT is its name, by default the one built last. A request names a further --line to be answered by it.
     """
-    from fungarium.jobs.publishing import announce, lay_out_published
+    from fungarium.jobs.publishing import agree_to_model, announce, lay_out_published
     from retrieval.search.recipes import RECALL_BAR
     from retrieval.snapshots.manifest import STABLE
     from retrieval.snapshots.publishing import newest_built, publish_snapshot
 
     bar = RECALL_BAR if recall_bar is None else recall_bar
+    chosen = snapshot or newest_built(settings.flora_indexes)
+    if line == STABLE:
+        agree_to_model(settings, chosen, is_agreed=is_agreed)
     with ProgressBars("B") as bars:
-        chosen = snapshot or newest_built(settings.flora_indexes)
         name = publish_snapshot(
             settings.flora_indexes, chosen, line=line, recall_bar=bar, as_it_is=as_it_is, progress=bars
         )
@@ -105,13 +117,17 @@ def publish(
 
 
 @index.command()
+@consent
 @with_settings
-def rollback(settings: Settings) -> None:
+def rollback(settings: Settings, is_agreed: bool) -> None:
     """Return to the snapshot published before; twice goes back two."""
-    from fungarium.jobs.publishing import announce
+    from functools import partial
+
+    from fungarium.jobs.publishing import agree_to_model, announce
     from retrieval.snapshots.publishing import roll_back
 
-    announce(roll_back(settings.flora_indexes), settings)
+    agree = partial(agree_to_model, settings, is_agreed=is_agreed)
+    announce(roll_back(settings.flora_indexes, agree=agree), settings)
 
 
 @index.command()

@@ -20,7 +20,7 @@ from tests.snapshots import make_snapshot
 from tests.web.test_server import FIND, serving
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCKERFILE, COMPOSE, UNIT = ROOT / "Dockerfile", ROOT / "deployment" / "compose.yaml", "deployment/fungarium.service"
+DOCKERFILE, COMPOSE = ROOT / "Dockerfile", ROOT / "deployment" / "compose.yaml"
 PATIENCE = 120
 
 
@@ -165,19 +165,52 @@ def test_the_compose_file_sets_only_what_there_is_and_keeps_what_must_stay() -> 
     assert wanted <= given
 
 
-def test_the_unit_is_accepted_by_systemd(tmp_path: Path) -> None:
+UNITS = ("fungarium.service", "fungarium-ray-head.service", "fungarium-ray-node.service")
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_is_accepted_by_systemd(tmp_path: Path, name: str) -> None:
     analyser = shutil.which("systemd-analyze")
     if analyser is None:
         pytest.skip("systemd-analyze is not installed")
-    text = (ROOT / UNIT).read_text(encoding="utf-8")
-    command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
-    unit = tmp_path / "fungarium.service"
-    unit.write_text(text.replace(command, f"ExecStart={sys.executable} -m fungarium serve"), encoding="utf-8")
+    text = (ROOT / "deployment" / name).read_text(encoding="utf-8")
+    unit = tmp_path / name
+    unit.write_text(text.replace("/opt/fungarium/bin/fungarium serve", f"{sys.executable} -m fungarium serve"), "utf-8")
 
     ran = subprocess.run([analyser, "verify", unit], capture_output=True, text=True, timeout=PATIENCE)
 
     ours = [line for line in ran.stderr.splitlines() if "fungarium" in line]
     assert (ran.returncode, ours) == (0, []), ran.stderr
-    assert command == "ExecStart=/opt/fungarium/bin/fungarium serve"
     set_here = {line.split("=")[1] for line in text.splitlines() if line.startswith("Environment=FUNGARIUM_")}
     assert set_here <= {PREFIX + name.upper() for name in Settings.__dataclass_fields__}
+
+
+def test_the_servers_unit_starts_the_server_and_sees_the_folder_of_the_clusters_units() -> None:
+    server, *others = ((ROOT / "deployment" / name).read_text(encoding="utf-8").splitlines() for name in UNITS)
+
+    assert "ExecStart=/opt/fungarium/bin/fungarium serve" in server
+    assert "ReadWritePaths=-/run/fungarium-ray" in server
+    (after,) = (line for line in server if line.startswith("After="))
+    assert set(UNITS[1:]) < set(after.removeprefix("After=").split())
+    for lines in others:
+        assert {"RuntimeDirectory=fungarium-ray", "RuntimeDirectoryPreserve=yes", "User=fungarium"} < set(lines)
+        assert "--temp-dir=/run/fungarium-ray " in "\n".join(lines)
+
+
+def starts_of_ray() -> list[list[str]]:
+    """The words after `ray start` in the units and in docs/scale.md, with the settings of a unit filled in."""
+    pages = [ROOT / "deployment" / name for name in UNITS[1:]] + [ROOT / "docs" / "scale.md"]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    found = re.findall(r"^(?:ray|ExecStart=.*/ray) start (--.*?)'?$", text, re.MULTILINE)
+    filled = [re.sub(r"\$\{\w+\}", "10.0.0.1", line).replace(" $RAY_OPTIONS", "") for line in found]
+    return [line.split() for line in filled]
+
+
+def test_ray_is_started_with_options_that_it_has_and_not_at_the_port_of_redis() -> None:
+    pytest.importorskip("ray", reason="needs requirements-ray.txt")
+    from ray.scripts.scripts import start
+
+    assert len(starts_of_ray()) == 4
+    for words in starts_of_ray():
+        given = start.make_context("ray start", words).params
+        assert given["port"] == 6390 if given["head"] else given["address"] == "10.0.0.1:6390"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -25,6 +27,10 @@ SPELT = [
 ]
 """Everything in which somebody may read a command."""
 SPELT = [path for path in SPELT if "node_modules" not in path.parts and "built" not in path.parts]
+
+
+BEFORE = re.compile(r"[&|;<>]+|app|-m|[\d*]|\w+=.*")
+"""A word after which `fungarium` is the command, in a shell, a container or a crontab."""
 
 
 def all_commands(group: click.Group = cli, path: str = "") -> Iterator[str]:
@@ -64,6 +70,43 @@ def test_every_command_that_is_spelt_out_is_there(path: Path) -> None:
         r"(?:[`>]|: |-m |bin/|app |exec |&& |^ *|\* )fungarium ([a-z]+(?:[ -][a-z]+)*)", text, re.MULTILINE
     ):
         find_command(line.split())
+
+
+def commands_to_copy(page: Path) -> list[list[str]]:
+    """The words after `fungarium` of each command in a page's blocks of code, which people copy."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shell = [block for language, block in blocks if language in {"", "sh"}]
+    shell += re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
+    lines = [line for block in shell for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
+    found = []
+    for line in lines:
+        split = shlex.shlex(line, posix=True, punctuation_chars="&|;<>")
+        split.whitespace_split = True
+        words = list(split)
+        for place, word in enumerate(words):
+            named = word.endswith("bin/fungarium") or (
+                word == "fungarium" and (place == 0 or BEFORE.fullmatch(words[place - 1]) is not None)
+            )
+            if named:
+                command = itertools.takewhile(lambda word: not set(word) <= set("&|;<>"), words[place + 1 :])
+                found.append(list(command))
+    return found
+
+
+@pytest.mark.parametrize(("page", "least"), [("operations", 25), ("training", 4)])
+def test_every_command_in_the_operators_pages_is_parsed_with_its_options(page: str, least: int) -> None:
+    commands = commands_to_copy(ROOT / "docs" / f"{page}.md")
+
+    assert len(commands) >= least
+    for words in commands:
+        path = find_command(words).split()
+        command: click.Command = cli
+        for word in path:
+            assert isinstance(command, click.Group)
+            command = command.commands[word]
+        assert not isinstance(command, click.Group), words
+        command.make_context(" ".join(path), words[len(path) :], resilient_parsing=False)
 
 
 @pytest.mark.parametrize("path", SPELT, ids=lambda path: str(path.relative_to(ROOT)))

@@ -21,7 +21,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from web.http.logging import make_formatter
+from web.http.logging import FORMATS, format_greeting, make_formatter, start_logging
 
 MOST_WORKERS: Final = 4  # by default: each has its own model in memory
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -55,13 +55,18 @@ def share_cores(environment: MutableMapping[str, str], workers: int) -> None:
         environment.setdefault(name, environment[CORES])
 
 
+def log_format() -> str:
+    """Return the format of the log, before the settings have been read."""
+    return os.environ.get("FUNGARIUM_LOG", FORMATS[0])
+
+
 class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no type information
     """gunicorn's own log, in the format of ours."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         for handler in self.error_log.handlers:
-            handler.setFormatter(make_formatter(os.environ.get("FUNGARIUM_LOG", "json")))
+            handler.setFormatter(make_formatter(log_format()))
 
 
 worker_class = "gthread"
@@ -79,7 +84,8 @@ control_socket_disable = True  # an unneeded socket in the home directory
 
 
 def on_starting(server: Any) -> None:
-    """Prepare the environment of workers: their share of the cores, and the folder for shared metrics."""
+    """Prepare the log, and the environment of workers: their share of the cores, and the folder for shared metrics."""
+    start_logging(log_format(), "info")
     share_cores(os.environ, server.cfg.workers)
     if not os.environ.get(METRICS_FOLDER):
         server.metrics_folder = os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="fungarium-metrics-")
@@ -89,9 +95,8 @@ def when_ready(server: Any) -> None:
     """Print the server's URL."""
     for listener in server.LISTENERS:
         host, port = listener.getsockname()[:2]
-        print(
-            f"Fungarium answers at http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl+C ends it)", flush=True
-        )
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        print(format_greeting(log_format(), address, on_terminal=sys.stdout.isatty()), flush=True)
 
 
 def post_fork(_: Any, __: Any) -> None:

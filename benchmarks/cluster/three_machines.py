@@ -43,7 +43,7 @@ RAY = {
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
 }
-LEAD = f"ray start --head --node-ip-address={HEAD} --port=6379 --ray-client-server-port=10001 --include-dashboard=false"
+LEAD = f"ray start --head --node-ip-address={HEAD} --port=6390 --ray-client-server-port=10001 --include-dashboard=false"
 FUNGARIUM = {"FUNGARIUM_DATA": f"{FOLDER}/data", "FUNGARIUM_FLORA_INDEXES": f"{FOLDER}/flora_indexes"}
 ASK = """
 import json, sys, time, urllib.error, urllib.request, uuid
@@ -115,7 +115,7 @@ class Machine:
         enter = ["nsenter", "-t", str(self._first), "-m", "-p", "-n", "-u", "sh", "-c", f"cd {PROGRAM} && {command}"]
         return subprocess.Popen(enter, env=env, text=True, stdout=subprocess.PIPE, **options)  # noqa: S603 - ours
 
-    def run(self, command: str, cluster: str = f"{HEAD}:6379") -> str:
+    def run(self, command: str, cluster: str = f"{HEAD}:6390") -> str:
         """Run a command on the machine and return its output; raises RuntimeError with it on failure."""
         with self.popen(command, cluster, stderr=subprocess.STDOUT) as ran:
             said = ran.communicate()[0]
@@ -197,7 +197,7 @@ def embed(machines: list[Machine], data: str, lost: Machine | None) -> tuple[flo
     first = machines[0]
     first.run(f"rm -rf {data} && cp -r {FOLDER}/catalogue {data}")
     start = time.monotonic()
-    with first.popen(f"FUNGARIUM_DATA={data} {RUN} index embed", f"{HEAD}:6379", stderr=subprocess.PIPE) as ran:
+    with first.popen(f"FUNGARIUM_DATA={data} {RUN} index embed", f"{HEAD}:6390", stderr=subprocess.PIPE) as ran:
         shown = ""
         while ran.stderr is not None and (more := ran.stderr.read(64)):
             shown += more
@@ -219,7 +219,7 @@ def rehearse(work: Path) -> dict[str, Any]:
 
     def join(machine: Machine) -> None:
         shutil.copytree(first.home / ".ray", machine.home / ".ray", dirs_exist_ok=True)
-        machine.run(f"ray start --address={HEAD}:6379 --node-ip-address={machine.address}")
+        machine.run(f"ray start --address={HEAD}:6390 --node-ip-address={machine.address}")
 
     first.run("ray get-auth-token --generate > /dev/null && chmod 600 ~/.ray/auth_token")
     first.run(LEAD)
@@ -243,7 +243,7 @@ def rehearse(work: Path) -> dict[str, Any]:
 
     photo = f"{drawn}/held_out/find-01/{min((work / 'folder/collection/held_out/find-01').iterdir()).name}"
     outer = Asked(outside, f"ray://{HEAD}:10001", photo)
-    inner = Asked(third, f"{HEAD}:6379", photo)
+    inner = Asked(third, f"{HEAD}:6390", photo)
     wait_for(lambda: min(len(outer.said), len(inner.said)) > 50, 60)
     start = time.time()
     second.lose()

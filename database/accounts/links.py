@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from argon2 import PasswordHasher
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from database.accounts.api_keys import digest_of
 from database.accounts.models import AccountLink, ApiKey, Person
-from database.accounts.passwords import STANDARD, hash_password
+from database.accounts.passwords import STANDARD, Hasher, hash_password
 from database.accounts.people import (
     PersonEntry,
     add_person,
@@ -82,7 +81,7 @@ def accept_invitation(
     password: str,
     *,
     mail: str = "",
-    hasher: PasswordHasher = STANDARD,
+    hasher: Hasher = STANDARD,
 ) -> PersonEntry:
     """Add the invited person. Raises UnknownLink, InvalidPerson and WeakPassword; the link is then still unused."""
     hashed = _hash_for(database, token, INVITATION, password, hasher)
@@ -95,7 +94,7 @@ def accept_invitation(
         return store_password(session, made.id, hashed)
 
 
-def reset_password(database: Database, token: str, password: str, *, hasher: PasswordHasher = STANDARD) -> PersonEntry:
+def reset_password(database: Database, token: str, password: str, *, hasher: Hasher = STANDARD) -> PersonEntry:
     """Set a new password by a link, ending all sessions, keys and other links. Raises UnknownLink, WeakPassword."""
     hashed = _hash_for(database, token, RESET, password, hasher)
     with database.writing() as session:
@@ -133,7 +132,7 @@ def _make(session: Session, link: AccountLink, days: int) -> tuple[str, LinkEntr
     return token, _entry(session, link)
 
 
-def _hash_for(database: Database, token: str, purpose: str, password: str, hasher: PasswordHasher) -> str:
+def _hash_for(database: Database, token: str, purpose: str, password: str, hasher: Hasher) -> str:
     """Hash outside any writing session, and only for those who have a valid link: hashing is slow."""
     with database.reading() as session:
         _usable(session, token, purpose)

@@ -155,3 +155,18 @@ class MorphologicalGroup(Base):
 
     taxon_id: Mapped[int] = mapped_column(ForeignKey("taxa.id"), primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(String(64))
+
+
+class AnswerFeedback(Base):
+    """What was said of one answer: no person, address, photo or place."""
+
+    __tablename__ = "answer_feedback"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)  # of the answer's random id
+    day: Mapped[date]  # UTC
+    flora: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(255))
+    snapshot: Mapped[str] = mapped_column(String(64), index=True)
+    score_band: Mapped[int | None]  # tenth of the first score, 0 to 9; None: the score was not calibrated
+    verdict: Mapped[str] = mapped_column(String(8))  # one of database.field.feedback.VERDICTS
+    right_rank: Mapped[int | None]  # of the right species, from 1; 0: not suggested; None: not said

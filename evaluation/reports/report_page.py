@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from evaluation.reports.charts import Dot, dot_chart, line_chart, table
+from evaluation.reports.feedback_table import feedback_section
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
@@ -53,6 +54,7 @@ def write_page(report: Mapping[str, Any]) -> str:
         f"is of no referenced species, as scores assume: {shown(report['calibrationErrorWithUnknown'])}.</p>",
         f"<p>{escape(report['leftOut']['words'])}</p>",
         charts(report),
+        *feedback_section(report.get("feedback")),
         "<h2>Calibration and targets by list</h2>",
         *promise_tables(report["promises"]),
         "<h2>Each rule on and off</h2>",

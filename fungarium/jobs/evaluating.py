@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from database.errors import DatabaseError, NoDatabase
+from database.field.feedback import count_feedback
+from database.session import open_database
 from evaluation.measuring.leave_one_out import count_queries, judge_snapshot
 from evaluation.measuring.metrics import Outcome, measure
 from evaluation.reports.accuracy import DRAWINGS, PHOTOS, SIMULATED, place_of, write_measurement, write_table
+from evaluation.reports.feedback_table import describe_feedback
 from evaluation.reports.operating_point import measure_operating_point
 from evaluation.reports.report import make_report
 from evaluation.reports.report_page import write_page
@@ -94,8 +98,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     return [head, "", *rows]
 
 
-def write_report(root: Path, name: str | None, options: Options, progress: Progress) -> None:
-    """Write the report of a snapshot as a page, and as JSON beside it."""
+def write_report(root: Path, name: str | None, options: Options, database_url: str, progress: Progress) -> None:
+    """Write the report of a snapshot as a page, and as JSON beside it, with what visitors said of its answers."""
     snapshot = open_snapshot(root, name)
     found = make_report(
         snapshot,
@@ -105,6 +109,7 @@ def write_report(root: Path, name: str | None, options: Options, progress: Progr
         ablations=not options["no_ablations"],
         progress=progress,
     )
+    found["feedback"] = read_feedback(database_url, snapshot.name, progress)
     out: Path = options["out"]
     if out.is_dir() or not out.suffix:
         out = out / "report.html"
@@ -115,6 +120,18 @@ def write_report(root: Path, name: str | None, options: Options, progress: Progr
     beside.write_text(text + "\n", encoding="utf-8")
     print(out)
     print(beside)
+
+
+def read_feedback(database_url: str, snapshot: str, progress: Progress) -> dict[str, Any] | None:
+    """Return what visitors said of a snapshot's answers; None, and why, if the database cannot be read."""
+    try:
+        with open_database(database_url) as database, database.reading() as session:
+            return describe_feedback([asdict(one) for one in count_feedback(session, snapshot)])
+    except NoDatabase:
+        return None
+    except DatabaseError as error:
+        progress(f"feedback of visitors is left out: {error}")
+        return None
 
 
 def write_accuracy(options: Options, progress: Progress) -> None:

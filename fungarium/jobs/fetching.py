@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 
 import click
 
@@ -23,7 +25,9 @@ from indexer.archives.api_json import GBIF, INAT
 from indexer.curation.curate import CurationPolicy
 from indexer.curation.inspection import PhotoDesk
 from indexer.harvesting import citing, inaturalist
-from indexer.harvesting.choosing_photos import choose_photos
+from indexer.harvesting.choosing_photos import PhotoService, choose_photos
+from indexer.harvesting.downloaded_records import DownloadedPhotos, DownloadedRecords
+from indexer.harvesting.downloads import Downloads, read_state
 from indexer.harvesting.estimating import Estimate, estimate_fetch
 from indexer.harvesting.finds import FindRules
 from indexer.harvesting.gbif import Gbif
@@ -36,7 +40,7 @@ from indexer.photos.finding import Fetcher, PhotoStore
 from indexer.photos.pacing import Budget, Pace
 from indexer.photos.refusals import Refusals
 from indexer.records import ArchiveSource
-from retrieval.errors import BudgetSpent
+from retrieval.errors import ArchiveError, BudgetSpent, BuildError
 from retrieval.photos.addresses import Guard, parse_networks
 from retrieval.progress import Progress
 from retrieval.snapshots.manifest import current_or_none
@@ -57,6 +61,7 @@ class FetchOptions:
     is_agreed: bool = False  # the estimate need not be shown and agreed to
     update: bool = False
     retry: bool = False
+    by_download: bool = False  # from GBIF's download service
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,10 @@ def fetch_photos(
     """
     folder = RegionFolder(settings.data, name)
     plan = folder.read_plan()
+    if options.by_download and not (settings.gbif_user and settings.gbif_password):
+        raise BuildError(
+            "--by-download needs an account at gbif.org: set FUNGARIUM_GBIF_USER and FUNGARIUM_GBIF_PASSWORD"
+        )
     create_tables(settings.database_url)
     spent = budget or Budget()
     with folder.locked(), open_database(settings.database_url) as database:
@@ -104,6 +113,7 @@ def fetch_photos(
         if options.dry_run:
             print_estimate(estimate_fetch(
                 folder.read_counts(), rounds, options.choice, pause=settings.fetch_pause / 1000, number=-1,
+                by_download=options.by_download,
             ))  # fmt: skip
             return False
         run = FetchRun(
@@ -114,8 +124,11 @@ def fetch_photos(
         if not is_agreed(run, agree or ask_person):
             print("nothing was fetched")
             return False
-        with open_gbif(settings, folder, run.pace, spent) as gbif, ProgressBars() as bars:
-            found = GbifPhotos(gbif, plan) if service == GBIF_SERVICE else open_inaturalist(database, run, gbif, place)
+        with (
+            open_gbif(settings, folder, run.pace, spent) as gbif,
+            ProgressBars() as bars,
+            open_service(database, run, gbif, place) as found,
+        ):
             choose_photos(
                 found, folder.read_counts(), rounds, options=options.choice, number=run.number,
                 rules=make_rules(run), others=other_rounds(run), progress=bars,
@@ -127,6 +140,31 @@ def fetch_photos(
             if options.update and current_or_none(settings.flora_indexes) is not None:
                 renew_published(settings, database, run.dataset, bars)
     return True
+
+
+@contextmanager
+def open_service(database: Database, run: FetchRun, gbif: Gbif, place: str) -> Iterator[PhotoService]:
+    """Open the service to choose from; an archive that it fetched is removed when everything has been chosen."""
+    if run.rounds.path.name != GBIF_SERVICE:
+        yield open_inaturalist(database, run, gbif, place)
+        return
+    if not run.options.by_download:
+        yield GbifPhotos(gbif, run.plan)
+        return
+    account = run.settings.gbif_user, run.settings.gbif_password
+    downloads = Downloads(gbif, run.rounds.path, account, print)
+    with ExitStack() as opened:
+
+        @cache
+        def open_records() -> DownloadedRecords:
+            try:
+                return opened.enter_context(DownloadedRecords(downloads.obtain(run.plan, run.number)))
+            except ArchiveError:
+                downloads.remove()  # a damaged one is fetched anew by the next run
+                raise
+
+        yield DownloadedPhotos(gbif, run.plan, open_records)
+    downloads.remove()
 
 
 def open_inaturalist(database: Database, run: FetchRun, gbif: Gbif, place: str) -> Inaturalist:
@@ -151,7 +189,9 @@ def cite(run: FetchRun, gbif: Gbif) -> str:
     """Write how to cite what was chosen; returns a line of it."""
     day = run.today.isoformat()
     if run.rounds.path.name == GBIF_SERVICE:
-        return citing.write_citation(gbif, run.plan, run.rounds, day)
+        state = read_state(run.rounds.path)
+        download = state if state is not None and state.round == run.number else None
+        return citing.write_citation(gbif, run.plan, run.rounds, day, download)
     return citing.write_inaturalist_citation(run.plan, run.rounds, day)
 
 
@@ -166,7 +206,12 @@ def make_rules(run: FetchRun) -> FindRules:
 def is_agreed(run: FetchRun, agree: Callable[[str], bool]) -> bool:
     """Show what is going to be fetched, and ask a person; nobody is asked where there is no terminal."""
     found = estimate_fetch(
-        run.folder.read_counts(), run.rounds, run.options.choice, pause=run.pace.pause, number=run.number
+        run.folder.read_counts(),
+        run.rounds,
+        run.options.choice,
+        pause=run.pace.pause,
+        number=run.number,
+        by_download=run.options.by_download,
     )
     print_estimate(found)
     return run.options.is_agreed or agree("Fetch them?")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import click
+
 from database.collection.snapshots import log_published
 from database.errors import DatabaseError
 from database.field.withdrawing import mark_photos, withdrawn_photos
@@ -15,7 +17,7 @@ from fungarium.jobs.opening import open_models
 from fungarium.terminal import ProgressBars
 from indexer.building.atlas import best_method, build_atlas
 from indexer.building.grow import published_snapshot
-from retrieval.errors import BuildError, UnknownPhoto
+from retrieval.errors import BuildError, FungariumError, SnapshotError, UnknownPhoto
 from retrieval.segments.segment import Segment
 from retrieval.snapshots.atlas import atlas_path, name_references
 from retrieval.snapshots.manifest import STABLE, current_or_none, read_current, read_manifest
@@ -49,6 +51,39 @@ def require_served(settings: Settings, name: str) -> None:
         f"{name} was built with the model {manifest.model['model']}, and the settings name {', '.join(configured)}: "
         "name its handle in FUNGARIUM_LINE_MODELS or FUNGARIUM_MODEL, for servers too"
     )
+
+
+def agree_to_model(settings: Settings, name: str, *, is_agreed: bool = False) -> None:
+    """Say what a snapshot made with another model than the published one asks of servers, and ask a person.
+
+    Where there is no terminal, such as in cron, the command itself is the consent. Raises BuildError if it is refused.
+    """
+    current = current_or_none(settings.flora_indexes)
+    try:
+        models = [read_manifest(settings.flora_indexes, one).model["model"] for one in (current, name) if one]
+    except SnapshotError:  # a damaged snapshot answers nobody, and verification refuses to publish one
+        return
+    if len(set(models)) < 2:
+        return
+    before, after = models
+    print(
+        f"{name} was made with the model {after}, and {current}, which is published, with {before}: servers open it "
+        f"only if FUNGARIUM_MODEL or FUNGARIUM_LINE_MODELS names {after}; {describe_models(settings, after)}",
+        file=sys.stderr,
+    )
+    if not is_agreed and sys.stdin.isatty() and not click.confirm("Change the model?", default=False, err=True):
+        raise BuildError(f"nothing was changed: {current} stays published")
+
+
+def describe_models(settings: Settings, wanted: str) -> str:
+    """Say whether the settings of this command name a model."""
+    try:
+        named = [opened.model for opened in open_models(settings)]
+    except FungariumError as error:
+        return f"the model of the settings here cannot be opened ({error})"
+    if wanted in named:
+        return "the settings here do"
+    return f"the settings here name {', '.join(named)}, so change them before servers are asked"
 
 
 def lay_out_published(settings: Settings, *, wanted: bool | None = None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from database.field.photo_files import write_whole
 from indexer.archives.coco import text_of
+from indexer.harvesting.downloads import DownloadState
 from indexer.harvesting.gbif import Gbif, member
 from indexer.harvesting.rounds import Rounds
 from indexer.harvesting.stored import RegionPlan, write_table
@@ -20,13 +21,19 @@ def count_datasets(rounds: Rounds) -> Counter[str]:
     return Counter(text_of(record.get("datasetKey")) for choice in rounds.choices() for record in choice.results)
 
 
-def write_citation(gbif: Gbif, plan: RegionPlan, rounds: Rounds, day: str) -> str:
-    """Write `citation.txt` and `derived-dataset.csv`, the table GBIF asks for to give a DOI; returns the citation."""
+def write_citation(
+    gbif: Gbif, plan: RegionPlan, rounds: Rounds, day: str, download: DownloadState | None = None
+) -> str:
+    """Write `citation.txt` and `derived-dataset.csv`, the table GBIF asks for to give a DOI; returns the citation.
+
+    A `download` has a DOI of its own, which is cited.
+    """
     counted = sorted(count_datasets(rounds).items(), key=lambda item: (-item[1], item[0]))
     write_table(rounds.path / "derived-dataset.csv", ("datasetKey", "count"), counted)
-    citation = (
-        f"GBIF.org occurrence search, accessed {day}: fungi of {plan.title}, {sum(n for _, n in counted)} records"
-    )
+    source = f"GBIF.org occurrence search, accessed {day}"
+    if download is not None and download.doi:
+        source = f"GBIF.org ({download.created}) GBIF Occurrence Download https://doi.org/{download.doi}"
+    citation = f"{source}: fungi of {plan.title}, {sum(n for _, n in counted)} records"
     lines = [f"{citation}.", "", "Datasets, with the number of their records:", ""]
     for key, count in counted:
         found = gbif.client.get(f"{gbif.base}/dataset/{key}", keep=KEEP)

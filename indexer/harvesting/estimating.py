@@ -28,9 +28,18 @@ class Estimate:
 
 
 def estimate_fetch(
-    counts: Sequence[SpeciesCounts], rounds: Rounds, options: ChoiceOptions, *, pause: float, number: int
+    counts: Sequence[SpeciesCounts],
+    rounds: Rounds,
+    options: ChoiceOptions,
+    *,
+    pause: float,
+    number: int,
+    by_download: bool = False,
 ) -> Estimate:
-    """Reckon what is left of a round; `pause` is the time between two requests, in seconds."""
+    """Reckon what is left of a round; `pause` is the time between two requests, in seconds.
+
+    A download has all records in one file; the hours do not say how long GBIF prepares it.
+    """
     wanted = [one for one in counts if one.with_photos]
     known = {choice.species: choice for choice in rounds.choices() if choice.round == number}
     finds = photos = pages = records = 0
@@ -42,6 +51,9 @@ def estimate_fetch(
         expected = min(one.with_photos, options.per_species)
         finds += expected
         photos += round(expected * min(PHOTOS_PER_FIND, options.photos_per_find))
+        if by_download:
+            records += one.with_photos
+            continue
         read = min(one.with_photos, (PAGES + 11) * PAGE)
         pages += 1 + -(-read // PAGE) + (one.with_photos > PAGES * PAGE)
         records += read

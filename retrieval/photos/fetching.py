@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -139,7 +139,12 @@ def at_once(url: str) -> None:
 
 @contextmanager
 def open_address(
-    session: requests.Session, url: str, *, timeout: float, before: Callable[[str], None] = at_once
+    session: requests.Session,
+    url: str,
+    *,
+    timeout: float,
+    before: Callable[[str], None] = at_once,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[requests.Response]:
     """Follow at most REDIRECTS redirects and yield the final response, with its body unread.
 
@@ -148,7 +153,7 @@ def open_address(
     """
     for _ in range(REDIRECTS + 1):
         before(url)
-        with session.get(url, stream=True, timeout=timeout) as answer:
+        with session.get(url, stream=True, timeout=timeout, headers=headers) as answer:
             session.cookies.clear()
             if not answer.is_redirect:
                 yield answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,8 +94,15 @@ def named_line(line: str) -> dict[str, str]:
     return {} if line == STABLE else {"line": line}
 
 
-def roll_back(root: Path, *, progress: Progress = silent) -> str:
-    """Publish again what was published before the present snapshot; raises BuildError where nothing whole is left."""
+def agree_to_any(name: str) -> None:
+    """Do nothing."""
+
+
+def roll_back(root: Path, *, agree: Callable[[str], object] = agree_to_any, progress: Progress = silent) -> str:
+    """Publish again what was published before the present snapshot; raises BuildError where nothing whole is left.
+
+    `agree` is called with the verified name before readers are switched to it; an error it raises stops that.
+    """
     with writing(root):
         current = read_current(root)
         for name in previous_published(root, current):
@@ -102,6 +110,7 @@ def roll_back(root: Path, *, progress: Progress = silent) -> str:
                 verify_snapshot(root, name, progress)
             except SnapshotError:
                 continue
+            agree(name)
             switch_current(root, name)
             log_event(root, "rolled back", name)
             return name

@@ -24,6 +24,7 @@ class LocalReplica:
 
     shard: Shard
     name: str = "a replica"
+    node: str = "a machine"
     failing: bool = False
     silent: bool = False
     kept: list[tuple[Sequence[ShardRequest], Future[list[Answer]]]] = field(default_factory=list)

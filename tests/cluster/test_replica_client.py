@@ -19,6 +19,7 @@ class Scripted:
     """A replica whose answers a test gives when it wants to."""
 
     name: str
+    node: str = "a machine"
     asked: list[tuple[Sequence[ShardRequest], Future[list[Answer]]]] = field(default_factory=list)
 
     def ask(self, asks: Sequence[ShardRequest]) -> Future[list[Answer]]:
@@ -102,6 +103,49 @@ def test_a_call_has_a_bound() -> None:
     only.reply()
 
     assert [len(asks) for asks, _ in only.asked][-1] == 2
+
+
+def test_a_failover_is_one_line_with_shard_and_nodes_until_the_replica_answers_again(
+    client: ReplicaClient, replicas: list[Scripted], caplog: pytest.LogCaptureFixture
+) -> None:
+    for replica, node in zip(replicas, ("oak", "elm"), strict=True):
+        replica.node = node
+
+    def ask_and_fail(failing: Scripted) -> None:
+        job = client.submit(make_ask())
+        while not job.answer.done():
+            one, _ = asked(replicas)
+            one.fail() if one is failing else one.reply()
+
+    failing, other = replicas
+    for _ in range(4):
+        ask_and_fail(failing)
+
+    (line,) = caplog.records
+    assert line.getMessage() == f"searches of shard 7 go to {other.name}: {failing.name} is gone"
+    expected = {"shard": 7, "replica": failing.name, "node": "oak", "goesTo": [{"replica": other.name, "node": "elm"}]}
+    assert vars(line)["fields"] == expected
+    client.welcome(failing)
+    for _ in range(4):
+        job = client.submit(make_ask())
+        asked(replicas)[0].reply()
+        assert job.answer.done()
+    client.welcome(failing)
+    for _ in range(4):
+        ask_and_fail(failing)
+    assert len(caplog.records) == 2
+
+
+def test_a_replica_that_gives_no_answer_fails_over_in_one_line_too(caplog: pytest.LogCaptureFixture) -> None:
+    only = Scripted("a")
+    client = ReplicaClient(7, [only])
+
+    jobs = [client.submit(make_ask()) for _ in range(3)]
+    for job in jobs:
+        client.give_up(job, 5)
+
+    (line,) = caplog.messages
+    assert line == "searches of shard 7 go to none, as no other replica answers: a gave no answer within 5 seconds"
 
 
 def test_replicas_take_turns(client: ReplicaClient, replicas: list[Scripted]) -> None:

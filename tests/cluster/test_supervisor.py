@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from cluster.router import Timeouts
 from cluster.serving import Cluster
 from cluster.supervisor import THREADS, ShardPlan, find_homes, list_running, start_shards, stop_shards
 from retrieval.domain import WORLD
-from retrieval.errors import ClusterError
+from retrieval.errors import ClusterError, ShardUnavailable
 from retrieval.models.embedder import unit_rows
 from retrieval.search.recipes import EXACT, PROTOTYPE_FIRST, TWO_STAGE, Recipe
 from retrieval.snapshots.snapshot import Snapshot, open_snapshot
@@ -150,6 +150,8 @@ class Troubled:
     """A replica that raises what no replica may, once."""
 
     name: str = "a replica"
+    shard: int = 0
+    node: str = ""
     raised: bool = False
 
     def state(self) -> Future[ShardState]:
@@ -171,6 +173,80 @@ def test_whoever_looks_after_replicas_goes_on_after_any_error(until: Callable[[C
     watch.close()
     assert replica.raised
     assert watch.states()[0][1] is None  # nobody looks any more
+
+
+@dataclass
+class Flickering(Troubled):
+    """A replica that answers, then fails for three rounds, then answers for good."""
+
+    rounds: int = 0
+
+    def state(self) -> Future[ShardState]:
+        answer: Future[ShardState] = Future()
+        self.rounds += 1
+        if 3 < self.rounds < 7:
+            answer.set_exception(ShardUnavailable(f"{self.name} is lost: it is gone"))
+        else:
+            answer.set_result(ShardState(3, 0, "oak", (), 1, 1))
+        return answer
+
+    def find(self) -> None:
+        """It is where it was."""
+
+
+def test_the_death_of_a_replica_and_its_return_are_one_line_each_with_shard_and_node(
+    until: Callable[[Callable[[], bool]], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = Flickering("replica 0 of shard 3", shard=3)
+    watch = HealthMonitor([replica], lambda seen: None, lambda: None, interval=0.01)  # type: ignore[list-item] # as much as it needs
+
+    watch.start()
+
+    until(lambda: replica.rounds > 12)
+    watch.close()
+    assert caplog.messages == ["replica 0 of shard 3 is lost: it is gone", "replica 0 of shard 3 answers again"]
+    fields = {"shard": 3, "replica": "replica 0 of shard 3", "node": "oak"}
+    assert [vars(record)["fields"] for record in caplog.records] == [fields, fields]
+
+
+@pytest.mark.parametrize(("patience", "lines"), [(1e9, 0), (0.0, 2)])
+def test_a_replica_that_only_takes_long_is_not_called_lost_before_its_time(
+    until: Callable[[Callable[[], bool]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    patience: float,
+    lines: int,
+) -> None:
+    monkeypatch.setattr("cluster.health.SILENT", patience)
+    replica = Silent("replica 0 of shard 3", shard=3)
+    watch = HealthMonitor([replica], lambda seen: None, lambda: None, interval=0.01)  # type: ignore[list-item] # as much as it needs
+
+    watch.start()
+    until(lambda: watch.states()[0][1] is not None)
+    replica.silent = True
+    until(lambda: bool(replica.kept) and watch.states()[0][1] is None)
+    replica.silent = False
+    replica.kept[0].set_result(ShardState(3, 0, "oak", (), 1, 1))
+    until(lambda: watch.states()[0][1] is not None)
+    watch.close()
+
+    assert len(caplog.messages) == lines
+
+
+@dataclass
+class Silent(Troubled):
+    """A replica that answers at once, or keeps its caller waiting."""
+
+    silent: bool = False
+    kept: list[Future[ShardState]] = field(default_factory=list)
+
+    def state(self) -> Future[ShardState]:
+        answer: Future[ShardState] = Future()
+        if self.silent:
+            self.kept.append(answer)
+        else:
+            answer.set_result(ShardState(3, 0, "oak", (), 1, 1))
+        return answer
 
 
 @dataclass

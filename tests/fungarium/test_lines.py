@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from fungarium.cli import main
+from retrieval.snapshots.manifest import read_current, read_manifest
 from settings import read_settings
 from tests.indexer.collections import line, write_table
 from tests.retrieval.models.networks import write_card, write_network
@@ -93,6 +94,56 @@ def test_a_collection_moves_to_an_ensemble_beside_what_is_served(
         run("index", "rollback")
         assert ask(client, photo)["model"] == "descriptor@1"
     assert "there is no published line 'candidate'" in run("index", "promote", "candidate", code=1)
+
+
+def test_publishing_and_going_back_ask_or_say_which_setting_to_change_where_they_change_the_model(
+    tmp_path: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_table(tmp_path / "walks", [line(f"{place}.png", name) for place, name in enumerate(NAMES)])
+    network = write_network(tmp_path / "tiny.onnx")
+    write_card(network)
+    handle = f"onnx:{network}"
+    root = tmp_path / "indexes"
+    run("collection", "import", "csv", str(table), "--dataset", "walks", "--copy")
+    for options in ((), ("--model", handle)):
+        run("index", "embed", *options)
+        run("index", "build", *options)
+    built = [row["name"] for row in json.loads(run("index", "list", "--json"))]
+    first, second = sorted(built, key=lambda name: read_manifest(root, name).model["model"])
+    models = [read_manifest(root, name).model["model"] for name in (first, second)]
+
+    def run_and_hear(*words: str, code: int = 0) -> str:
+        assert main(list(words)) == code
+        return capsys.readouterr().err
+
+    quiet = run_and_hear("index", "publish", first, "--no-atlas")
+    assert "FUNGARIUM_MODEL" not in quiet, "nothing was published before"
+    said = run_and_hear("index", "publish", second, "--no-atlas")  # nobody at the terminal: it says so and goes on
+    assert f"{second} was made with the model {models[1]}, and {first}, which is published, with {models[0]}" in said
+    assert f"the settings here name {models[0]}, so change them" in said
+    assert read_current(root) == second
+
+    asked: list[str] = []
+
+    def answer(question: str, **_: object) -> bool:
+        asked.append(question)
+        return agreed
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.confirm", answer)
+    agreed = False
+    assert f"nothing was changed: {second} stays published" in run_and_hear("index", "rollback", code=1)
+    assert f"nothing was changed: {second} stays published" in run_and_hear("index", "publish", first, code=1)
+    assert read_current(root) == second
+    assert len(asked) == 2
+    assert "the settings here do" in run_and_hear("index", "rollback", "--yes")
+    assert read_current(root) == first
+    run_and_hear("index", "publish", second, "--line", "candidate")
+    run_and_hear("index", "publish", second, "--yes", "--no-atlas")
+    agreed = True
+    run_and_hear("index", "rollback")
+    assert read_current(root) == first
+    assert len(asked) == 3
 
 
 def ask(client: FlaskClient, photo: Path, **form: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from tests.replicas.downloads import ACCOUNT, PRIVATE, Downloads
 from tests.replicas.serving import Query, Reply, Site, as_json, site
 
 BY = "http://creativecommons.org/licenses/by/4.0/"
@@ -156,6 +157,10 @@ class Replica:
     vernacular: dict[int, list[dict[str, str]]] = field(default_factory=dict)
     api: Site = field(default_factory=lambda: Site(""))
     media: Site = field(default_factory=lambda: Site(""))
+    downloads: Downloads = field(default_factory=Downloads)
+
+    def __post_init__(self) -> None:
+        self.downloads.search = self.find
 
     @property
     def base(self) -> str:
@@ -166,6 +171,8 @@ class Replica:
         """Answer the API."""
         if path == "/v1/occurrence/search":
             return self.search(query)
+        if "/v1/occurrence/download/" in path:
+            return self.downloads.answer(path, query)
         if path == "/v1/species/match":
             return self._match(dict(query))
         if path.startswith("/v1/dataset/"):
@@ -186,7 +193,9 @@ class Replica:
         return self._names([synonym_of(taxon)], dict(query))
 
     def picture(self, path: str, query: Query) -> Reply:
-        """Answer a request for a picture."""
+        """Answer a request for a picture, or for an archive."""
+        if path.startswith("/archive/"):
+            return self.downloads.archive(path)
         if path in self.pictures:
             return self.pictures[path]
         name = path.rpartition("/")[2].removesuffix(".jpg")
@@ -211,7 +220,7 @@ class Replica:
             ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))[at : at + most]
             counts = [{"name": value, "count": count} for value, count in ranked]
             facets.append({"field": "".join(f"_{s}" if s.isupper() else s.upper() for s in name), "counts": counts})
-        part = [self._with_media(record) for record in found[offset : offset + limit]] if limit else []
+        part = [self.with_media(record) for record in found[offset : offset + limit]] if limit else []
         return as_json(
             {
                 "offset": offset,
@@ -223,7 +232,11 @@ class Replica:
             }
         )
 
-    def _with_media(self, record: dict[str, Any]) -> dict[str, Any]:
+    def find(self, query: Query) -> list[dict[str, Any]]:
+        """The records that a download holds."""
+        return [self.with_media(record) for record in self.records if matches(record, query)]
+
+    def with_media(self, record: dict[str, Any]) -> dict[str, Any]:
         photos = [
             {**photo, "identifier": photo["identifier"].replace("MEDIA", self.media.address)}
             for photo in record["media"]
@@ -325,6 +338,8 @@ def gbif_replica(
     replica = Replica(list(taxa), list(records))
     with site(replica.answer, clock) as api, site(replica.picture, clock) as media:
         replica.api, replica.media = api, media
+        api.private, api.account = PRIVATE, ACCOUNT
+        replica.downloads.api, replica.downloads.media = api, media
         yield replica
 
 

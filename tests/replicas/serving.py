@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class Reply:
     body: bytes = b""
     kind: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    sent: int | None = None  # bytes of the body after which the server breaks off
     claims: int | None = None  # announced length, where it is not the true one; below 0: none is announced
 
 
@@ -49,6 +51,9 @@ class Site:
     address: str
     log: list[Asked] = field(default_factory=list)
     faults: list[Reply | None] = field(default_factory=list)  # of the next requests, in order; None: it is answered
+    account: str = ""  # name:password that the private addresses ask for
+    private: tuple[str, ...] = ()  # beginnings of paths, with the method for a POST
+    authorised: list[str] = field(default_factory=list)  # paths that an account was sent to
 
     def answered(self, part: str = "") -> list[Asked]:
         """The requests that were answered whole, those whose path holds `part`."""
@@ -75,11 +80,25 @@ def site(answer: Answering, clock: Callable[[], float] = time.monotonic) -> Iter
     """Serve until the block is left."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            self.respond("POST ", [("body", body)])
+
         def do_GET(self) -> None:
+            self.respond()
+
+        def respond(self, method: str = "", body: Query | None = None) -> None:
             parts = urlsplit(self.path)
-            query = parse_qsl(parts.query)
+            query = parse_qsl(parts.query) if body is None else body
             fault = served.faults.pop(0) if served.faults else None
-            reply = fault if fault is not None else answer(parts.path, query)
+            if "Authorization" in self.headers:
+                served.authorised.append(parts.path)
+            if fault is not None:
+                reply = fault
+            elif (method + parts.path).startswith(served.private or ("no such path",)) and not self.is_known():
+                reply = Reply(401, b"", "")
+            else:
+                reply = continue_from(answer(method + parts.path, query), self.headers.get("Range", ""))
             served.log.append(Asked(clock(), parts.path, tuple(query), reply.status))
             self.send_response(reply.status)
             if reply.kind:
@@ -90,9 +109,14 @@ def site(answer: Answering, clock: Callable[[], float] = time.monotonic) -> Iter
                 self.send_header("Content-Length", str(len(reply.body) if reply.claims is None else reply.claims))
             self.end_headers()
             try:
-                self.wfile.write(reply.body)
+                self.wfile.write(reply.body[: reply.sent])
+                self.close_connection = self.close_connection or reply.sent is not None
             except OSError:
                 self.close_connection = True  # the client broke off, or was killed
+
+        def is_known(self) -> bool:
+            wanted = "Basic " + b64encode(served.account.encode()).decode()
+            return self.headers.get("Authorization", "") == wanted
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
             return
@@ -113,6 +137,17 @@ def site(answer: Answering, clock: Callable[[], float] = time.monotonic) -> Iter
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def continue_from(reply: Reply, asked: str) -> Reply:
+    """The rest of a reply from the byte on that was asked for."""
+    start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+    if not start or reply.status != 200:
+        return reply
+    if start >= len(reply.body):
+        return Reply(416, b"", "", {"Content-Range": f"bytes */{len(reply.body)}"})
+    span = {"Content-Range": f"bytes {start}-{len(reply.body) - 1}/{len(reply.body)}"}
+    return Reply(206, reply.body[start:], reply.kind, reply.headers | span, reply.sent)
 
 
 def as_json(value: object, status: int = 200) -> Reply:

@@ -52,12 +52,17 @@ def test_what_somebody_has_set_stays(
 def test_gunicorn_shares_the_cores_before_a_worker_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gunicorn, "count_cores", lambda: 6)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.delenv("FUNGARIUM_LOG", raising=False)
     for name in ("FUNGARIUM_CORES", *SET):
         monkeypatch.setenv(name, "")  # so that what is set here is undone after the test
         monkeypatch.delenv(name)
 
+    logs: list[tuple[str, str]] = []
+    monkeypatch.setattr(gunicorn, "start_logging", lambda *given: logs.append(given))
+
     gunicorn.on_starting(SimpleNamespace(cfg=SimpleNamespace(workers=2)))
 
+    assert logs == [("json", "info")]
     assert read_settings(os.environ).cores == 3
     assert os.environ["OMP_NUM_THREADS"] == "3"
 

@@ -38,6 +38,7 @@ class Running:
 
     address: str
     process: subprocess.Popen[str]
+    greeting: str = ""
 
     def get(self, path: str, **request: Any) -> tuple[int, Any]:
         """Status and JSON of an answer, errors too."""
@@ -86,7 +87,7 @@ def serving(
         said = re.search(r"http://127\.0\.0\.1:(\d+)", line)
         assert said, line + (process.stderr.read() if process.poll() is not None else "")
         assert not port or int(said[1]) == port
-        yield Running(said[0], process)
+        yield Running(said[0], process, line)
     finally:
         alarm.cancel()
         process.terminate()
@@ -140,6 +141,7 @@ def test_the_server_follows_a_publication_without_a_failed_request_and_ends_in_p
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE) == 0
         assert server.process.stderr is not None
+        assert json.loads(server.greeting)["address"] == f"{server.address}/"
         said = list(server.process.stderr)
         assert all(line.startswith("{") for line in said), said
         lines = [json.loads(line) for line in said]

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
+import threading
 import uuid
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from types import TracebackType
 from typing import Any, Final
 
 log = logging.getLogger("web.requests")
 
-OURS: Final = ("web", "retrieval", "database", "app")
+OURS: Final = ("web", "retrieval", "database", "cluster", "app")
 ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 QUERY: Final = re.compile(r"(/[^\s?'\"]*)\?[^\s'\"]+")
 KEY: Final = re.compile(r"fungarium_[\w-]{8,}|(?<=api-key=)[^\s&'\"]+|(?<=Bearer )[^\s'\"]+")
@@ -73,7 +76,10 @@ def make_formatter(form: str) -> logging.Formatter:
 
 
 def start_logging(form: str, level: str) -> None:
-    """Write the log to standard error: ours from `level` on, only warnings of other packages."""
+    """Write the log to standard error: ours from `level` on, only warnings of other packages.
+
+    Python's own messages go there too, which it would write as plain text: warnings, and errors that nothing caught.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(make_formatter(form))
     root = logging.getLogger()
@@ -81,6 +87,28 @@ def start_logging(form: str, level: str) -> None:
     root.setLevel(logging.WARNING)
     for name in OURS:
         logging.getLogger(name).setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    sys.excepthook = log_uncaught
+    threading.excepthook = lambda thrown: log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+    sys.unraisablehook = lambda thrown: log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+    if form == "json":
+        os.environ.setdefault("RAY_BACKEND_LOG_JSON", "1")  # read by Ray's core, which writes to standard error itself
+
+
+def log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    """Log an exception that nothing caught; a thread that calls `sys.exit` just ends."""
+    if not issubclass(kind, SystemExit | KeyboardInterrupt):
+        thrown = (kind, error if error is not None else kind(), traceback)
+        logging.getLogger("app").critical("an error was not caught", exc_info=thrown)
+
+
+def format_greeting(form: str, address: str, *, on_terminal: bool) -> str:
+    """Return the line that says where the server listens: a sentence, or JSON where a log is kept."""
+    if form != "json" or on_terminal:
+        return f"Fungarium answers at {address} (Ctrl+C ends it)"
+    record = logging.LogRecord("web.server", logging.INFO, "", 0, "the server answers", (), None)
+    record.fields = {"address": address}
+    return JsonLines().format(record)
 
 
 def accept_id(offered: str | None) -> str:

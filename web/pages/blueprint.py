@@ -9,11 +9,11 @@ from flask import Blueprint
 
 blueprint = Blueprint("page", __name__)
 
-ACCOUNTS: Final = ("signing_in", "joining", "profile", "keys")
+ACCOUNTS: Final = ("signing_in", "profile", "keys")
 FIELD: Final = ("observations", "observation", "recording", "validate", "verdicts")
 RUNNING: Final = ("snapshots", "publishing", "imports", "people", "invitations")
 ADMINISTRATION: Final = tuple(f"administration.{page}" for page in RUNNING)
-BROWSING: Final = ("identify", "answers", "similar", "floras", "species", "atlas", "docs")
+BROWSING: Final = ("identify", "answers", "feedback", "similar", "floras", "species", "atlas", "docs")
 MODULES: Final = (*BROWSING, *ACCOUNTS, *FIELD, *ADMINISTRATION)
 
 

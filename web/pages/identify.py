@@ -23,6 +23,7 @@ from retrieval.snapshots.manifest import FloraCard
 from retrieval.snapshots.snapshot import Snapshot
 from web.http import access
 from web.http.refusals import QuotaSpent
+from web.inference.answer_tokens import write_answer_token
 from web.inference.identification import identify_request
 from web.pages.blueprint import blueprint
 from web.photos.decoding import draw
@@ -118,10 +119,14 @@ def limit_shared_answers() -> None:
 
 
 def describe(answer: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
-    """Return the API's answer with the flora that was searched and the guessed aspect of each photo."""
+    """Return the API's answer with the flora searched, the guessed aspect of each photo and a token for feedback."""
     card = snapshot.flora(answer["flora"]).card
     searched = {"title": card.title, "species": card.species, "covered": card.covered, "references": card.references}
-    return answer | {"searched": searched, "guessedAspects": guess_aspects(answer)}
+    return answer | {
+        "searched": searched,
+        "guessedAspects": guess_aspects(answer),
+        "feedbackToken": write_answer_token(answer),
+    }
 
 
 def guess_aspects(answer: Mapping[str, Any]) -> list[str]:

@@ -39,19 +39,32 @@ def shown(key: str) -> dict[str, Any]:
         history = [verdict_answer(verdict) for verdict in observation.verdicts]
     mine = asking.person.id if asking.person is not None else None
     valid = [one for one in history if one["superseded"] is None and one["person"]["id"] == mine]
+    own = next((one for one in valid if one["kind"] in ("propose", "agree")), None)
+    is_owner = mine is not None and mine == answer["recordedBy"]["id"]
+    may_identify = "validate" in asking.scopes
     return {
         "observation": answer,
         "history": history,
         "suggestion": illustrate_suggestion(answer["suggestion"]),
-        "own_identification": next((one for one in valid if one["kind"] in ("propose", "agree")), None),
-        "is_owner": mine is not None and mine == answer["recordedBy"]["id"],
-        "may_change": "write" in asking.scopes
-        and (mine == answer["recordedBy"]["id"] or "administer" in asking.scopes),
-        "may_identify": "validate" in asking.scopes,
+        "own_identification": own,
+        "confirmable": to_confirm(answer["suggestion"], own) if is_owner and may_identify else None,
+        "is_owner": is_owner,
+        "may_change": "write" in asking.scopes and (is_owner or "administer" in asking.scopes),
+        "may_identify": may_identify,
         "is_expert": asking.is_expert,
         "CERTAINTIES": list(CERTAINTIES),
         "said": observation_words(answer),
     }
+
+
+def to_confirm(suggestion: dict[str, Any] | None, own: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the first suggested species, unless the person has identified the observation to a species already."""
+    if suggestion is None or not suggestion["candidates"]:
+        return None
+    if own is not None and own["taxon"]["taxonRank"] == "species":
+        return None
+    first: dict[str, Any] = suggestion["candidates"][0]
+    return first
 
 
 def illustrate_suggestion(suggestion: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -50,6 +50,7 @@ ROUTES: dict[str, frozenset[str]] = {
     "POST /": IDENTIFIES,
     "GET /answers/<string:name>": EVERYBODY,  # who knows the link
     "GET /answers/<string:name>/photos/<int:number>": EVERYBODY,
+    "POST /feedback": EVERYBODY,  # who has an answer; nothing is done in anybody's name
     "GET /similar": EVERYBODY,  # the form; a search by a reference asks for leave
     "POST /similar": IDENTIFIES,
     "GET /floras": EVERYBODY,

@@ -22,7 +22,7 @@ from database.errors import UnknownLink
 from tests.web.people import PASSWORD, QUICK, Server
 from web.api.accounts import PER_ADDRESS
 from web.mail import Mailer
-from web.pages import joining
+from web.pages import signing_in
 
 NEW = "another sentence for tests"
 
@@ -36,8 +36,8 @@ def system() -> str:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash with few rounds."""
-    monkeypatch.setattr(joining, "accept_invitation", partial(links.accept_invitation, hasher=QUICK))
-    monkeypatch.setattr(joining, "reset_password", partial(links.reset_password, hasher=QUICK))
+    monkeypatch.setattr(signing_in, "accept_invitation", partial(links.accept_invitation, hasher=QUICK))
+    monkeypatch.setattr(signing_in, "reset_password", partial(links.reset_password, hasher=QUICK))
 
 
 class Mailbox(socketserver.ThreadingTCPServer):
@@ -264,7 +264,7 @@ def test_nobody_fills_somebody_elses_mailbox(start: Callable[..., Server], mailb
     server.app.extensions["errands"].close()
 
     assert statuses == {200}
-    assert len(mailbox.kept) == joining.MAILS.attempts
+    assert len(mailbox.kept) == signing_in.MAILS.attempts
 
 
 def test_a_mail_server_that_is_away_changes_nothing_in_the_answer(start: Callable[..., Server]) -> None:

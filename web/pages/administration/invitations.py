@@ -12,7 +12,7 @@ from web.api.accounts import signed_in
 from web.http.access import require
 from web.pages.administration.people import everybody, somebody
 from web.pages.blueprint import blueprint
-from web.pages.joining import NewInvitation, NewLink, link_address
+from web.pages.signing_in import NewInvitation, NewLink, link_address
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.services import services
 

@@ -7,6 +7,7 @@ import { carry, comeBack, forget, handed, handOn, type Left, leave } from "../ca
 import { askWhether } from "../question.ts";
 import { button, emptyField, find, make, openForInvalid } from "../dom.ts";
 import { enlargeOnClick, shownInAnswer } from "../enlarge.ts";
+import { sendFeedback } from "../feedback.ts";
 import { completeNames } from "../known.ts";
 import { Place } from "../place.ts";
 import { explain, followingPage, type Reply, send } from "../send.ts";
@@ -333,6 +334,7 @@ rememberRegion();
 openDrops(field, find("photos-field"), tray, (files, aspect) => void take(files, { aspect }));
 progress.append(button(word("back"), () => sending?.abort()));
 openForInvalid(form);
+sendFeedback(answer, trouble);
 completeNames(find<HTMLInputElement>("known"));
 enlargeOnClick(compare, (link) => shownInAnswer(link, (number) => previews[number] ?? answer.querySelector<HTMLImageElement>(`#own-${number + 1} img`)?.src ?? ""), answer);
 form.addEventListener("submit", (event) => {
