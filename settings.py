@@ -7,10 +7,12 @@ read them; everything else receives the values it needs as arguments.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from retrieval.errors import SettingsError
 from retrieval.photos.addresses import parse_networks
@@ -19,6 +21,7 @@ PREFIX = "FUNGARIUM_"
 OTHER_NAMES = {"gbif_user": "GBIF_USER", "gbif_password": "GBIF_PWD"}
 """Variables of GBIF's own tools, read where ours are not set."""
 LAST_PORT = 65_535
+SMTP_PORTS = {"smtp": 25, "starttls": 587, "smtps": 465}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,16 @@ class Settings:
         },
     )
     public_url: str = field(default="", metadata={"help": "public URL of this server"})
+    smtp: str = field(
+        default="",
+        metadata={
+            "help": "mail server for forgotten passwords; empty: administrators hand out links",
+            "example": "starttls://USER:PASSWORD@HOST:587",
+        },
+    )
+    mail_sender: str = field(
+        default="", metadata={"help": "address that mail is sent from", "example": "fungi@example.org"}
+    )
 
     @property
     def photos_at(self) -> str:
@@ -214,6 +227,10 @@ def parse_setting(name: str, text: str, kind: object, metadata: Mapping[str, Any
         parse_networks(text)
     if name == f"{PREFIX}PROJECT_ALIASES":
         parse_aliases(text)
+    if name == f"{PREFIX}SMTP" and text:
+        parse_smtp(text)
+    if name == f"{PREFIX}MAIL_SENDER" and text and not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", text):
+        raise SettingsError(f"{name} must be a mail address, such as fungi@example.org")
     if name == f"{PREFIX}LINE_MODELS":
         parse_line_models(text)
     if kind == "Path":
@@ -235,6 +252,25 @@ def parse_aliases(text: str) -> dict[str, str]:
             raise SettingsError(f"{PREFIX}PROJECT_ALIASES: {part!r} has no name; write NAME or NAME=FLORA")
         aliases[name] = flora or "best"
     return aliases
+
+
+def parse_smtp(text: str) -> tuple[str, str, int, str, str]:
+    """Return scheme, host, port, user and password of a mail server.
+
+    The scheme is `smtp`, without encryption, `starttls` or `smtps`. Raises SettingsError, which does not repeat the
+    text: it may contain a password.
+    """
+    parts = urlsplit(text)
+    try:
+        port = parts.port or SMTP_PORTS[parts.scheme]
+    except (KeyError, ValueError):
+        port = 0
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not port or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise SettingsError(f"{PREFIX}SMTP must be like smtp://HOST:25, starttls://USER:PASSWORD@HOST or smtps://HOST")
+    if parts.scheme == "smtp" and user:
+        raise SettingsError(f"{PREFIX}SMTP would send its password in the clear; use starttls:// or smtps://")
+    return parts.scheme, parts.hostname, port, user, password
 
 
 def parse_line_models(text: str) -> list[tuple[str, Path | None]]:

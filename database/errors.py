@@ -49,6 +49,14 @@ class InvalidKey(PersonError):
     """A key cannot be issued with these scopes, or the person has too many."""
 
 
+class UnknownLink(PersonError):
+    """There is no such link, or it was used, has expired or was revoked."""
+
+
+class InvalidLink(PersonError):
+    """A link cannot be made so."""
+
+
 class WeakPassword(PersonError):
     """The password is too short."""
 

@@ -67,19 +67,28 @@ def list_all(database: Database, as_json: bool) -> None:
 @click.argument("login")
 @click.option("--name", help="Displayed name.")
 @click.option("--role", type=ROLE, help="Their role.")
+@click.option("--mail", help="Mail address, for a forgotten password only; empty: none.")
 @click.option("--daily-quota", type=int, metavar="N", help="Identifications a day; 0: the setting's default.")
 @click.option("--active/--inactive", default=None, help="Enable the account, or disable it with its sessions and keys.")
 @with_database
 def change(
-    database: Database, login: str, name: str | None, role: str | None, daily_quota: int | None, active: bool | None
+    database: Database,
+    login: str,
+    name: str | None,
+    role: str | None,
+    mail: str | None,
+    daily_quota: int | None,
+    active: bool | None,
 ) -> None:
-    """Change a person's name, role or quota, or disable the account."""
-    from database.accounts.people import change_person, person_by_login, set_quota
+    """Change a person's name, role, mail address or quota, or disable the account."""
+    from database.accounts.people import change_person, person_by_login, set_mail, set_quota
 
     with database.writing() as session:
         person = person_by_login(session, login)
         if daily_quota is not None:
             set_quota(session, person.id, daily_quota if daily_quota > 0 else None)
+        if mail is not None:
+            set_mail(session, person.id, mail)
         person = change_person(session, person.id, name=name, role=role, active=active)
     print(f"{person.login}\t{person.role}\t{describe_status(person.active)}\t{person.name}")
 
@@ -98,6 +107,78 @@ def password(database: Database, login: str) -> None:
     with database.writing() as session:
         person = set_password(session, person_by_login(session, login).id, chosen)
     print(f"{person.login} has a new password; all their sessions have ended")
+
+
+@person.command()
+@click.option("--role", type=ROLE, default="observer", show_default=True, help="Their role.")
+@click.option("--days", type=int, metavar="N", help="Days until the link expires.  [default: 7]")
+@click.option("--name", default="", help="Suggested displayed name.")
+@with_database
+def invite(database: Database, role: str, days: int | None, name: str) -> None:
+    """Print a link by which somebody makes an account, once."""
+    from database.accounts.links import DAYS, INVITATION, make_invitation
+
+    with database.writing() as session:
+        token, _ = make_invitation(session, role, name=name, days=DAYS[INVITATION] if days is None else days)
+    print_link("invitations", token)
+
+
+@person.command()
+@click.argument("login")
+@click.option("--days", type=int, metavar="N", help="Days until the link expires.  [default: 1]")
+@with_database
+def reset_link(database: Database, login: str, days: int | None) -> None:
+    """Print a link by which a person chooses a new password, once.
+
+    Using it ends the person's sessions and revokes their keys.
+    """
+    from database.accounts.links import DAYS, RESET, make_reset
+    from database.accounts.people import person_by_login
+
+    with database.writing() as session:
+        person = person_by_login(session, login).id
+        token, _ = make_reset(session, person, days=DAYS[RESET] if days is None else days)
+    print_link("new-password", token)
+
+
+@people.group()
+def link() -> None:
+    """List and revoke invitations and links for new passwords."""
+
+
+@link.command("list")
+@as_json
+@with_database
+def list_links(database: Database, as_json: bool) -> None:
+    """List the latest links."""
+    from database.accounts import links
+
+    with database.reading() as session:
+        rows = [
+            {
+                "id": one.id,
+                "purpose": one.purpose,
+                "state": one.state,
+                "role": one.role,
+                "name": one.name,
+                "login": one.login,
+                "expires": f"{one.expires:%Y-%m-%d %H:%M}",
+            }
+            for one in links.list_links(session)
+        ]
+    print_rows(rows, as_json=as_json)
+
+
+@link.command("revoke")
+@click.argument("link_id", type=int, metavar="ID")
+@with_database
+def revoke_one(database: Database, link_id: int) -> None:
+    """Revoke a link; `link list` shows its ID."""
+    from database.accounts.links import revoke_link
+
+    with database.writing() as session:
+        found = revoke_link(session, link_id)
+    print(f"{found.id}\t{found.purpose}\t{found.state}")
 
 
 @people.group()
@@ -174,6 +255,14 @@ def revoke(database: Database, key_id: int) -> None:
 def describe_status(active: bool) -> str:
     """Describe whether a person may sign in, in one word."""
     return "active" if active else "inactive"
+
+
+def print_link(page: str, token: str) -> None:
+    """Print the address of a link."""
+    from settings import read_settings
+
+    settings = read_settings()
+    print(f"{(settings.public_url or f'http://{settings.host}:{settings.port}').rstrip('/')}/{page}/{token}")
 
 
 def ask_password(login: str) -> str:

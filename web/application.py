@@ -37,6 +37,7 @@ from web.http.etags import set_etag
 from web.http.languages import register_languages
 from web.http.versions import register_versions, set_version_etag
 from web.inference.serving import Serving
+from web.mail import Errands
 from web.pages.blueprint import load_pages
 from web.pages.problems import render_problem, wants_page
 from web.pages.wording.script_words import identify_words
@@ -67,6 +68,7 @@ def create_app(services: Services) -> Flask:
     register_cors(app, services.cors_origins)
     app.extensions["serving"] = Serving(services)
     app.extensions["rescoring"] = Rescoring(services.database)
+    app.extensions["errands"] = Errands()
     register_request_lifecycle(app)
     if services.policy.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=services.policy.proxies, x_proto=services.policy.proxies)  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ from database.collection.photos import stored_path
 from database.errors import DatabaseError, StoreUnavailable
 from database.field.photo_files import PhotoFiles
 from database.session import Database, open_database
+from retrieval.errors import SettingsError
 from retrieval.models.embedder import Embedder
 from retrieval.models.handles import open_model
 from retrieval.photos.addresses import Guard, parse_networks
@@ -23,7 +24,7 @@ from retrieval.photos.views import PhotoLimits
 from retrieval.snapshots.atlas import Atlas, atlas_path, name_references, read_atlas
 from retrieval.snapshots.manifest import STABLE, Manifest
 from retrieval.snapshots.snapshot import Snapshot
-from settings import Settings, parse_aliases
+from settings import Settings, parse_aliases, parse_smtp
 from web.catalogue import Catalogue, DatabaseCatalogue
 from web.http.cors import parse_origins
 from web.http.quotas import Counts
@@ -32,6 +33,7 @@ from web.inference.backend import SearchBackend, use_gpus
 from web.inference.cluster import make_cluster_search
 from web.inference.kept_answers import KeptAnswers
 from web.inference.snapshot import Published
+from web.mail import Mailer
 from web.photos.reference_photos import LocatedPhotos, PhotoSource
 from web.photos.thumbnails import Thumbnails
 
@@ -115,6 +117,8 @@ class Services:
     database: Callable[[], Database] = no_database  # opens it the first time
     policy: Policy = Policy()
     counts: Counts = field(default_factory=Counts)
+    mailer: Mailer | None = None  # None: administrators hand out links for new passwords
+    public_url: str = ""  # of this server; empty: as the visitor came
     photo_files: Callable[[], PhotoFiles] = no_photo_files  # of observations
     thumbnails: Thumbnails = field(default_factory=Thumbnails)  # of reference photos
     keeping: PhotoRetention = PhotoRetention()
@@ -178,6 +182,8 @@ def make_services(settings: Settings) -> Services:
         database=database,
         policy=make_policy(settings),
         counts=Counts(settings.limits, database),
+        mailer=make_mailer(settings),
+        public_url=settings.public_url,
         photo_files=photo_files,
         thumbnails=Thumbnails(settings.data / "thumbnails", 1_000_000 * settings.thumbnail_megabytes),
         keeping=PhotoRetention(settings.photo_side, settings.originals == "yes"),
@@ -215,6 +221,16 @@ def make_policy(settings: Settings) -> Policy:
         https=settings.https == "yes",
         proxies=settings.proxies,
     )
+
+
+def make_mailer(settings: Settings) -> Mailer | None:
+    """Create the mailer of the settings; None without a mail server. Raises SettingsError."""
+    if not settings.smtp:
+        return None
+    if not (settings.mail_sender and settings.public_url):
+        raise SettingsError("FUNGARIUM_SMTP needs FUNGARIUM_MAIL_SENDER and FUNGARIUM_PUBLIC_URL, where links lead")
+    scheme, host, port, user, password = parse_smtp(settings.smtp)
+    return Mailer(scheme, host, port, settings.mail_sender, user, password)
 
 
 def make_throughput(settings: Settings) -> Throughput:

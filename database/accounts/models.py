@@ -1,4 +1,4 @@
-"""ORM models of people, their API keys, and daily usage counts."""
+"""ORM models of people, their API keys and links, and daily usage counts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Person(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     login: Mapped[str] = mapped_column(String(64), unique=True)  # in lower case: unique regardless of case
     name: Mapped[str] = mapped_column(String(255))  # shown to others
+    mail: Mapped[str] = mapped_column(String(254), default="")  # in lower case, not unique, never shown to others
     password_hash: Mapped[str] = mapped_column(Text, default="")  # argon2id; empty: cannot sign in with a password
     role: Mapped[str] = mapped_column(String(16))  # one of database.accounts.people.ROLES
     active: Mapped[bool] = mapped_column(default=True)
@@ -46,6 +47,24 @@ class ApiKey(Base):
     revoked: Mapped[datetime | None]
 
     person: Mapped[Person] = relationship(back_populates="keys")
+
+
+class AccountLink(Base):
+    """A link by which somebody makes an account, or chooses a new password. Its token is shown once and not stored."""
+
+    __tablename__ = "account_links"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of the token
+    purpose: Mapped[str] = mapped_column(String(16))  # invitation or reset
+    role: Mapped[str] = mapped_column(String(16), default="")  # of the invited
+    name: Mapped[str] = mapped_column(String(255), default="")  # suggested to the invited, and shown in the list
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"), index=True)  # who has used it, or may
+    made_by: Mapped[int | None] = mapped_column(ForeignKey("people.id"))  # None: the command line, or by mail
+    created: Mapped[datetime]  # UTC, without zone
+    expires: Mapped[datetime]
+    used: Mapped[datetime | None]
+    revoked: Mapped[datetime | None]
 
 
 class EndedSession(Base):

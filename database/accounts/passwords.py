@@ -13,7 +13,8 @@ from database.errors import WeakPassword
 
 SHORTEST = 10  # characters; length makes a password hard to guess, composition rules do not
 LONGEST = 1000
-STANDARD = PasswordHasher()
+Hasher = PasswordHasher
+STANDARD = Hasher()
 """The library's low-memory parameters of RFC 9106: 64 MiB and three passes."""
 _GATE = threading.BoundedSemaphore(2)  # simultaneous hashes: each takes a core and 64 MiB
 

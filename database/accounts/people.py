@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from argon2 import PasswordHasher
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from database.accounts.models import ApiKey, Person
+from database.accounts.models import AccountLink, ApiKey, Person
 from database.accounts.passwords import STANDARD, hash_password, is_outdated, password_fits
 from database.errors import InvalidPerson, UnknownPerson
 from database.session import Database
@@ -29,6 +29,7 @@ SCOPES_OF = {
 """The scopes of each role. `validate` is to identify; whether that settles an observation depends on the role."""
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
+_MAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9][a-z0-9.-]{0,188}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class PersonEntry:
     daily_quota: int | None
     epoch: int
     created: datetime
+    mail: str = ""
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -93,11 +95,37 @@ def sign_in(database: Database, login: str, password: str, *, hasher: PasswordHa
 
 
 def set_password(session: Session, person_id: int, password: str, *, hasher: PasswordHasher = STANDARD) -> PersonEntry:
-    """Set a person's password, ending all their sessions. Raises UnknownPerson, WeakPassword."""
+    """Set a person's password, ending all their sessions and links. Raises UnknownPerson, WeakPassword."""
+    return store_password(session, person_id, hash_password(password, hasher))
+
+
+def store_password(session: Session, person_id: int, hashed: str) -> PersonEntry:
+    """Like `set_password`, with a password that was hashed before the session. Raises UnknownPerson."""
     person = _person(session, person_id)
-    person.password_hash = hash_password(password, hasher)
+    person.password_hash = hashed
     person.epoch += 1
+    _revoke_links(session, person_id)
     return entry_of(person)
+
+
+def set_mail(session: Session, person_id: int, mail: str) -> PersonEntry:
+    """Set a person's mail address; an empty one removes it. Raises UnknownPerson, InvalidPerson.
+
+    Two people may have the same address: refusing the second would tell that somebody has it. Links for a new password
+    that were sent to the former address are revoked.
+    """
+    person = _person(session, person_id)
+    person.mail = fold_mail(mail)
+    _revoke_links(session, person_id)
+    return entry_of(person)
+
+
+def people_reached_by(session: Session, text: str, *, limit: int = 5) -> list[PersonEntry]:
+    """Return the active people with this login or mail address who have an address."""
+    wanted = text.strip().casefold()
+    known = or_(Person.login == wanted, Person.mail == wanted)
+    query = select(Person).where(known, Person.mail != "", Person.active.is_(True)).order_by(Person.id).limit(limit)
+    return [entry_of(person) for person in session.scalars(query)]
 
 
 def change_person(
@@ -177,6 +205,14 @@ def fold_login(login: str) -> str:
     return folded
 
 
+def fold_mail(mail: str) -> str:
+    """Normalise a mail address; an empty one stays empty. Raises InvalidPerson."""
+    folded = mail.strip().casefold()
+    if folded and not _MAIL.fullmatch(folded):
+        raise InvalidPerson(f"{mail!r} is not a mail address")
+    return folded
+
+
 def check_role(role: str) -> None:
     """Raise InvalidPerson for an unknown role."""
     if role not in ROLES:
@@ -195,6 +231,7 @@ def entry_of(person: Person) -> PersonEntry:
         person.daily_quota,
         person.epoch,
         person.created,
+        person.mail,
     )
 
 
@@ -209,6 +246,12 @@ def _person(session: Session, person_id: int) -> Person:
     if person is None:
         raise UnknownPerson(f"there is no person {person_id}")
     return person
+
+
+def _revoke_links(session: Session, person_id: int) -> None:
+    """Revoke the unused links for a new password of a person."""
+    unused = (AccountLink.person_id == person_id, AccountLink.used.is_(None), AccountLink.revoked.is_(None))
+    session.execute(update(AccountLink).where(*unused).values(revoked=utc_now()))
 
 
 def _administrators(session: Session) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 
 from database.accounts.api_keys import find_key
+from database.accounts.links import RESET, find_link
 from database.accounts.people import sign_in
 from database.session import open_database
 from fungarium.cli import main
@@ -67,3 +69,35 @@ def test_the_store_of_photos_is_swept_and_checked(url: str, capsys: pytest.Captu
     ] == [0, 0, 0]
 
     assert "0 files removed" in capsys.readouterr().out
+
+
+def test_links_are_made_listed_and_revoked(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNGARIUM_PUBLIC_URL", "https://fungi.example/")
+    main(["people", "person", "add", "ada", "--no-password"])
+    capsys.readouterr()
+
+    main(["people", "person", "invite", "--role", "expert", "--name", "Iris", "--days", "3"])
+    main(["people", "person", "reset-link", "ada"])
+    invitation, reset = capsys.readouterr().out.splitlines()
+    main(["people", "link", "revoke", "1"])
+    main(["people", "link", "list", "--json"])
+    listed = json.loads(capsys.readouterr().out.partition("\n")[2])
+
+    assert invitation.startswith("https://fungi.example/invitations/")
+    assert [(link["purpose"], link["state"], link["role"], link["login"]) for link in listed] == [
+        ("reset", "valid", "", "ada"),
+        ("invitation", "revoked", "expert", ""),
+    ]
+    with open_database(url) as database, database.reading() as session:
+        assert find_link(session, reset.rpartition("/")[2], RESET).login == "ada"
+
+
+@pytest.mark.parametrize("days", ["0", "91"])
+def test_a_link_for_too_few_or_too_many_days_is_refused(
+    url: str, days: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["people", "person", "invite", "--days", days]) == 1
+
+    assert "1 to 90 days" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.errors import SettingsError
-from settings import Settings, read_settings
+from settings import Settings, parse_smtp, read_settings
 
 
 def test_without_variables_the_defaults_hold() -> None:
@@ -71,3 +71,21 @@ def test_a_setting_with_choices_takes_no_other() -> None:
 def test_settings_cannot_be_changed_once_they_are_read() -> None:
     with pytest.raises(FrozenInstanceError):
         read_settings({}).port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mail.example.org", "http://mail.example.org", "smtp://", "smtps://h:0x", "smtp://ann:secret@h", "smtp://h/path"],
+)
+def test_a_mail_server_that_is_none_is_refused_without_showing_its_password(text: str) -> None:
+    given = {"FUNGARIUM_MAIL_SENDER": "fungi@example.org", "FUNGARIUM_PUBLIC_URL": "https://fungi.example"}
+
+    with pytest.raises(SettingsError, match="FUNGARIUM_SMTP") as refused:
+        read_settings({**given, "FUNGARIUM_SMTP": text})
+
+    assert "secret" not in str(refused.value)
+
+
+def test_the_parts_of_a_mail_server_are_read() -> None:
+    assert parse_smtp("smtps://ann:a%40b@mail.example.org") == ("smtps", "mail.example.org", 465, "ann", "a@b")
+    assert parse_smtp("smtp://localhost:2525") == ("smtp", "localhost", 2525, "", "")

@@ -104,6 +104,7 @@ def close(server: Server) -> None:
     """End what the server keeps running."""
     server.app.extensions["serving"].close()
     server.app.extensions["rescoring"].close()
+    server.app.extensions["errands"].close()
     server.app.extensions["services"].counts.close()
     server.app.extensions["services"].published.close()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,13 @@ import pytest
 from database.models import Dataset, Observation, Photo, Taxon
 from database.session import open_database, upgrade
 from indexer.photos.photo_store import PhotoStore
-from retrieval.errors import UnknownModel, UnknownPhoto
+from retrieval.errors import SettingsError, UnknownModel, UnknownPhoto
 from settings import Settings
 from tests.retrieval.photos.oddities import save, scene
 from tests.snapshots import make_snapshot
 from web.application import create_app
-from web.services import make_services
+from web.mail import Mailer
+from web.services import make_mailer, make_services
 
 LOOSE, STORED = save(scene()), save(scene(200, 300))
 
@@ -107,3 +109,13 @@ def test_a_database_that_is_missing_spoils_the_pictures_and_nothing_else(tmp_pat
 
     assert (picture.status_code, picture.get_json()["type"]) == (503, "/api/v1/docs#database-unavailable")
     assert client.get("/api/v1/floras").status_code == 200
+
+
+@pytest.mark.parametrize("missing", ["mail_sender", "public_url"])
+def test_a_mail_server_needs_a_sender_and_the_address_that_links_lead_to(missing: str) -> None:
+    whole = Settings(smtp="smtps://mail.example.org", mail_sender="a@example.org", public_url="https://fungi.example")
+
+    assert make_mailer(whole) == Mailer("smtps", "mail.example.org", 465, "a@example.org")
+    assert make_mailer(Settings()) is None
+    with pytest.raises(SettingsError, match=missing.upper()):
+        make_mailer(replace(whole, mail_sender="") if missing == "mail_sender" else replace(whole, public_url=""))

@@ -9,20 +9,12 @@ from flask import Blueprint
 
 blueprint = Blueprint("page", __name__)
 
-FIELD: Final = ("signing_in", "profile", "keys", "observations", "observation", "recording", "validate", "verdicts")
-ADMINISTRATION: Final = tuple(f"administration.{page}" for page in ("snapshots", "publishing", "imports", "people"))
-MODULES: Final = (
-    "identify",
-    "answers",
-    "feedback",
-    "similar",
-    "floras",
-    "species",
-    "atlas",
-    "docs",
-    *FIELD,
-    *ADMINISTRATION,
-)
+ACCOUNTS: Final = ("signing_in", "profile", "keys")
+FIELD: Final = ("observations", "observation", "recording", "validate", "verdicts")
+RUNNING: Final = ("snapshots", "publishing", "imports", "people", "invitations")
+ADMINISTRATION: Final = tuple(f"administration.{page}" for page in RUNNING)
+BROWSING: Final = ("identify", "answers", "feedback", "similar", "floras", "species", "atlas", "docs")
+MODULES: Final = (*BROWSING, *ACCOUNTS, *FIELD, *ADMINISTRATION)
 
 
 def load_pages() -> Blueprint:

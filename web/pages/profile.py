@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from flask import render_template, request, url_for
+from marshmallow import RAISE, Schema, validate
 from werkzeug.wrappers import Response
 
-from database.accounts.people import PersonEntry, known_person, set_password
+from database.accounts.people import PersonEntry, known_person, set_mail, set_password
 from database.field.track_record import track_record
 from web.api.accounts import NewPassword, OwnChanges, authenticate, changed_person, quota_answer, signed_in
 from web.http import access
@@ -17,9 +18,22 @@ from web.pages.blueprint import blueprint
 from web.pages.edits import EditConflict, carried, read_edit
 from web.pages.visitor import TROUBLE, go_to, load, render_form_again
 from web.rescoring import rescoring
+from web.schemas.form_values import CleanText
 from web.services import services
 
 DAYS: Final = 14  # of use, shown in the chart
+
+
+class NewMail(Schema):
+    """The current password and a mail address, which may be empty."""
+
+    class Meta:
+        """Refuse unknown members."""
+
+        unknown = RAISE
+
+    current = CleanText(required=True, validate=validate.Length(1, 1000))
+    mail = CleanText(load_default="", validate=validate.Length(0, 254))
 
 
 @blueprint.route("/me")
@@ -61,6 +75,21 @@ def change_password() -> Response:
     return go_to(url_for("page.show_profile", done="password"))
 
 
+@blueprint.route("/me/mail", methods=["POST"])
+@require("session")
+def change_mail() -> Response:
+    """Change the mail address, which needs the password: whoever reads its mail can set a new one."""
+    person = signed_in()
+    try:
+        form = load(NewMail(), {name: request.form.get(name, "") for name in ("current", "mail")})
+        authenticate(person.login, form["current"])
+        with services().database().writing() as session:
+            set_mail(session, person.id, form["mail"])
+    except TROUBLE as error:
+        return render_form_again("profile.html", error, **account())
+    return go_to(url_for("page.show_profile", done="account"))
+
+
 def own_fields(person: PersonEntry) -> dict[str, Any]:
     """Return the values of an account's form."""
     return {"name": person.name, "obscures": person.obscures}
@@ -74,6 +103,7 @@ def account() -> dict[str, Any]:
         groups = track_record(session, person.id)
     return {
         "person": person,
+        "mails": bool(services().mailer),
         "was": carried(own_fields(person)),
         "quota": quota_answer(access.left("identify")),
         "use": days_of_use(f"person:{person.id}", DAYS),

@@ -8,6 +8,8 @@ from flask import render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from database.accounts.api_keys import list_keys, revoke_key
+from database.accounts.links import DAYS as LINK_DAYS
+from database.accounts.links import list_links
 from database.accounts.people import (
     ROLES,
     PersonEntry,
@@ -93,6 +95,7 @@ def everybody() -> dict[str, Any]:
     after = min(max(0, request.args.get("after", 0, type=int)), 2**31 - 1)
     with services().database().reading() as session:
         people = list_people(session, after=after, limit=AT_ONCE + 1)
+        links = list_links(session)
     counts = services().counts
     today = counts.now().date()
     used = {
@@ -101,7 +104,15 @@ def everybody() -> dict[str, Any]:
     }
     following = people[AT_ONCE - 1].id if len(people) > AT_ONCE else None
     quota = services().policy.daily_quota
-    return {"people": people[:AT_ONCE], "following": following, "used": used, "quota": quota, "ROLES": ROLES}
+    return {
+        "people": people[:AT_ONCE],
+        "following": following,
+        "used": used,
+        "quota": quota,
+        "ROLES": ROLES,
+        "links": links,
+        "days": LINK_DAYS,
+    }
 
 
 def fields_of(person: PersonEntry) -> dict[str, Any]:

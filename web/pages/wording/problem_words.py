@@ -35,6 +35,7 @@ LABELS: Final = {
     "licence": _("Licence"),
     "locality": _("Locality"),
     "login": _("Username"),
+    "mail": _("Email address"),
     "month": _("Month"),
     "name": _("Display name"),
     "obscured": _("Obscure location"),
