@@ -330,13 +330,15 @@ def wait_for_the_shelf(seen: Visit) -> None:
     """Wait until the browser's own store has the answer; opening it before the page did would make an empty one."""
     seen.wait_until(
         """(async () => {
+          const shared = location.pathname.includes("/answers/");  // kept once more with its link when it is shared
+          const is = (left) => Boolean(left?.answer && (!shared || location.pathname.endsWith(left.kept || "none")));
           if (!(await indexedDB.databases()).some((made) => made.name === "fungarium")) return false;
           return new Promise((done) => {
             const opening = indexedDB.open("fungarium");
             opening.onsuccess = () => {
               const shelf = opening.result.transaction("carried").objectStore("carried");
               const asked = shelf.get(`left:${history.state?.find}`);
-              asked.onsuccess = () => { opening.result.close(); done(Boolean(asked.result?.answer)); };
+              asked.onsuccess = () => { opening.result.close(); done(is(asked.result)); };
             };
           });
         })()"""

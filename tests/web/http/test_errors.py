@@ -151,6 +151,7 @@ def test_the_table_of_statuses_is_kept(made: Made, kind: type[errors.FungariumEr
         "ForbiddenAddress": 400,
         "UnknownFlora": 404,
         "UnknownLine": 404,
+        "UnknownLink": 404,
         "UnknownTaxon": 404,
         "UnknownPhoto": 404,
         "UnknownAnswer": 404,
