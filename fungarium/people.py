@@ -32,9 +32,9 @@ def person() -> None:
 @click.option("--no-password", is_flag=True, help="No sign-in; keys can still be issued.")
 @with_database
 def add(database: Database, login: str, name: str, role: str, no_password: bool) -> None:
-    """Add a person; the password is prompted for, or read from stdin.
+    """Add a person.
 
-    LOGIN: letters a to z, digits and . _ @ + -
+    The password is prompted for, or read from stdin. LOGIN: letters a to z, digits and . _ @ + -
     """
     from database.accounts.people import add_person
 
@@ -80,7 +80,10 @@ def change(
     daily_quota: int | None,
     active: bool | None,
 ) -> None:
-    """Change a person's name, role, mail address or quota, or disable the account."""
+    """Change or disable a person's account.
+
+    Name, role, mail address and quota can be changed.
+    """
     from database.accounts.people import change_person, person_by_login, set_mail, set_quota
 
     with database.writing() as session:
