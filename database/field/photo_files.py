@@ -19,6 +19,7 @@ import fsspec
 
 from database.errors import StoreFull, StoreUnavailable
 from retrieval.errors import UnknownPhoto
+from retrieval.snapshots.manifest import sync_folder
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -133,16 +134,7 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
 def sync_names(path: Path) -> None:
     """Sync a file's folder and the one above, which may be new."""
     for folder in (path.parent, path.parent.parent):
-        _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Sync a folder, so that its entries are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(folder)
 
 
 def _protocols(files: Any) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def vote_shares(
     """
     if not width:  # no species has a reference
         return np.zeros((len(columns), 0))
-    shares = vote(similarities, np.where(columns >= 0, observations, -1), temperature)
-    cells = np.arange(len(columns))[:, None] * width + np.maximum(columns, 0)
-    sums = np.bincount(cells.ravel(), weights=shares.ravel(), minlength=len(columns) * width)
-    return np.asarray(sums.reshape(len(columns), width), dtype=np.float64)
+    of_view, column, sums = voted_shares(similarities, observations, columns, width, temperature)
+    shares = np.zeros((len(columns), width))
+    shares[of_view, column] = sums
+    return shares

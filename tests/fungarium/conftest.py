@@ -19,16 +19,10 @@ def replica() -> Iterator[Replica]:
 
 
 @pytest.fixture
-def run_region(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], replica: Replica
-) -> Run:
-    """Runs a command on a catalogue of its own, with the replica for GBIF; gives exit status, output and errors."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command on a catalogue of its own; gives exit status, output and errors."""
     monkeypatch.setenv("FUNGARIUM_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(tmp_path / "flora_indexes"))
-    monkeypatch.setenv("FUNGARIUM_GBIF", replica.base)
-    monkeypatch.setenv("FUNGARIUM_FETCH_ALLOW", "127.0.0.1/32")
-    monkeypatch.setenv("FUNGARIUM_FETCH_PAUSE", "0")
-    monkeypatch.setenv("FUNGARIUM_MODEL", "descriptor")
 
     def command(*arguments: str | Path) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -37,3 +31,13 @@ def run_region(
         return status, said.out, said.err
 
     return command
+
+
+@pytest.fixture
+def run_region(run: Run, monkeypatch: pytest.MonkeyPatch, replica: Replica) -> Run:
+    """Does the same with the replica for GBIF."""
+    monkeypatch.setenv("FUNGARIUM_GBIF", replica.base)
+    monkeypatch.setenv("FUNGARIUM_FETCH_ALLOW", "127.0.0.1/32")
+    monkeypatch.setenv("FUNGARIUM_FETCH_PAUSE", "0")
+    monkeypatch.setenv("FUNGARIUM_MODEL", "descriptor")
+    return run

@@ -2,32 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from fungarium.cli import main
+from tests.fungarium.conftest import Run
 from tests.indexer.collections import line, mixed_rows, write_table
 
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]}
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command on a catalogue of its own; gives exit status, output and errors."""
-    monkeypatch.setenv("FUNGARIUM_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("FUNGARIUM_FLORA_INDEXES", str(tmp_path / "flora_indexes"))
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return command
 
 
 def test_an_import_reports_what_became_of_every_record(run: Run, tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ import pytest
 
 from database.session import known_revisions, latest_revision, upgrade
 from fungarium.cli import main
-from tests.fungarium.test_collection import Run, run
+from tests.fungarium.conftest import Run
 from tests.indexer.collections import line, write_table
-
-__all__ = ["run"]
 
 REFUSED = "has the tables of an older version ({}, this one is {}); bring it up to date with `fungarium upgrade`"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.loopback import serving
 
 Query = list[tuple[str, str]]
 
@@ -129,14 +130,8 @@ def site(answer: Answering, clock: Callable[[], float] = time.monotonic) -> Iter
 
     server = Server(("127.0.0.1", 0), Handler)
     served = Site(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def continue_from(reply: Reply, asked: str) -> Reply:

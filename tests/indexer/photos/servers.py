@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from retrieval.photos.addresses import Guard, parse_networks
+from tests.loopback import serving
 
 LOOPBACK = Guard(parse_networks("127.0.0.1/32"))
 """Lets photos be fetched from this machine, which else is refused."""
@@ -57,11 +57,5 @@ def photo_server() -> Iterator[PhotoServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served = PhotoServer(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -13,21 +13,7 @@ from indexer.photos.pacing import Pace
 from indexer.records import ArchiveSource, Record, RejectedRecord
 from tests.indexer.archives.samples import photo_bytes
 from tests.indexer.photos.servers import LOOPBACK, Answer, PhotoServer, photo_server
-
-
-class Clock:
-    """Time that passes only when it is slept away."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
+from tests.replicas.serving import Clock
 
 
 @pytest.fixture
